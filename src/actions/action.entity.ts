@@ -1,0 +1,45 @@
+import { Field, ID, Int, ObjectType } from 'type-graphql';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { Node } from '../lib/graphql-types';
+import { MicroCredits } from '../lib/scalars';
+
+@ObjectType({ implements: Node, description: 'Something a key can execute, at a price.' })
+@Entity('actions')
+@Index('actions_by_name', ['service', 'name'], { unique: true })
+export class Action implements Node {
+  @Field(() => ID, { description: 'Begins with `act_`.' })
+  @PrimaryColumn(idColumn)
+  id: string;
+
+  @Field({ description: 'The path segment: `face` in `/v1/face/execute`.' })
+  @Column(textColumn(63))
+  service: string;
+
+  @Field({ description: 'The verb in the body, such as `biofrq.detect`: unique in its service, and free of it.' })
+  @Column(textColumn(128))
+  name: string;
+
+  @Field(() => MicroCredits, { description: 'What one success costs; zero or more.' })
+  @Column(bigintColumn)
+  priceMicroCredits: number;
+
+  @Field({ description: 'What a key must be granted to run it.' })
+  @Column(textColumn(128))
+  permission: string;
+
+  /** Null for a built-in action. */
+  @Column({ ...textColumn(2000), nullable: true })
+  upstreamUrl: string | null;
+
+  @Field(() => Int, { description: 'How long it may take in all, in milliseconds: 100 to 300,000.' })
+  @Column('int')
+  timeoutMs: number;
+
+  @Field({ description: 'Whether it can be called.' })
+  @Column('boolean')
+  enabled: boolean;
+
+  @Column(instantColumn)
+  createdAt: Date;
+}

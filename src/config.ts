@@ -1,0 +1,138 @@
+import ipaddr from 'ipaddr.js';
+import { z } from 'zod';
+
+export type DatabaseConfig =
+  | { type: 'mysql'; host: string; port: number; user: string; password: string; database: string }
+  | { type: 'sqlite'; path: string };
+
+/** What one process was told by its environment; frozen. */
+export interface Config {
+  readonly database: DatabaseConfig;
+  readonly host: string;
+  readonly port: number;
+  readonly rootKey: string | undefined;
+  readonly keyPepper: string | undefined;
+  /** `whsec_` secrets; empty where they are to be made from the pepper. */
+  readonly upstreamSigningSecrets: readonly string[];
+  readonly trustedProxies: readonly string[];
+  readonly corsOrigins: readonly string[];
+  readonly bodyLimitBytes: number;
+  readonly maxCallsInFlight: number;
+  readonly maxBytesInFlight: number;
+  readonly demo: boolean;
+  readonly publicUrl: string | undefined;
+  readonly shutdownTimeoutMs: number;
+  readonly logLevel: string;
+}
+
+/** A start that cannot be: the message is one sentence that says what to change. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+const DEFAULT_DATABASE_URL = 'sqlite:./data/tollgate.db';
+
+const whole = (name: string, min: number, max: number, fallback: number) =>
+  z
+    .string()
+    .default(String(fallback))
+    .transform(Number)
+    .refine((value) => Number.isInteger(value) && value >= min && value <= max, `${name} must be a whole number from ${min} to ${max}.`);
+
+const secret = (name: string) => z.string().min(32, `${name} must be at least 32 characters long.`).optional();
+
+const list = (separator: string | RegExp) =>
+  z
+    .string()
+    .default('')
+    .transform((text) => text.split(separator).map((part) => part.trim()).filter((part) => part !== ''));
+
+const environment = z.object({
+  NODE_ENV: z.string().default('development'),
+  DATABASE_URL: z.string().default(DEFAULT_DATABASE_URL),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: whole('PORT', 0, 65_535, 4000),
+  ROOT_KEY: secret('ROOT_KEY'),
+  KEY_PEPPER: secret('KEY_PEPPER'),
+  UPSTREAM_SIGNING_SECRET: list(/\s+/).refine(
+    (secrets) => secrets.every(isSigningSecret),
+    'UPSTREAM_SIGNING_SECRET must be whsec_ and the base64 of 24 to 64 bytes; several are separated by spaces.',
+  ),
+  TRUSTED_PROXIES: list(',').refine(
+    (blocks) => blocks.every((block) => ipaddr.isValid(block) || ipaddr.isValidCIDR(block)),
+    'TRUSTED_PROXIES must be addresses or CIDR blocks, separated by commas.',
+  ),
+  CORS_ORIGINS: list(',').refine(
+    (origins) => origins.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin),
+    'CORS_ORIGINS must be origins such as https://admin.example.com, separated by commas.',
+  ),
+  BODY_LIMIT_BYTES: whole('BODY_LIMIT_BYTES', 1_024, 268_435_456, 10_485_760),
+  MAX_CALLS_IN_FLIGHT: whole('MAX_CALLS_IN_FLIGHT', 4, 1_000_000, 8_192),
+  MAX_BYTES_IN_FLIGHT: whole('MAX_BYTES_IN_FLIGHT', 1_048_576, 1_099_511_627_776, 536_870_912),
+  DEMO: z.enum(['true', 'false'], 'DEMO must be true or false.').optional(),
+  PUBLIC_URL: z.url('PUBLIC_URL must be a URL such as https://api.example.com.').optional(),
+  SHUTDOWN_TIMEOUT_MS: whole('SHUTDOWN_TIMEOUT_MS', 0, 3_600_000, 35_000),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'LOG_LEVEL must be one of pino’s levels.').default('info'),
+});
+
+/** The configuration that `env` asks for, or a ConfigError that names every variable that is wrong. Empty variables count as unset. */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => issue.message).join(' '));
+  const values = parsed.data;
+  const database = parseDatabaseUrl(values.DATABASE_URL);
+  if (values.NODE_ENV === 'production' && (!values.ROOT_KEY || !values.KEY_PEPPER)) {
+    throw new ConfigError('With NODE_ENV=production both ROOT_KEY and KEY_PEPPER must be set, to at least 32 random characters each.');
+  }
+  if (database.type === 'mysql' && !values.KEY_PEPPER) {
+    throw new ConfigError('On MySQL or MariaDB KEY_PEPPER must be set, to the same 32 or more random characters for every process.');
+  }
+  return Object.freeze({
+    database,
+    host: values.HOST,
+    port: values.PORT,
+    rootKey: values.ROOT_KEY,
+    keyPepper: values.KEY_PEPPER,
+    upstreamSigningSecrets: values.UPSTREAM_SIGNING_SECRET,
+    trustedProxies: values.TRUSTED_PROXIES,
+    corsOrigins: values.CORS_ORIGINS,
+    bodyLimitBytes: values.BODY_LIMIT_BYTES,
+    maxCallsInFlight: values.MAX_CALLS_IN_FLIGHT,
+    maxBytesInFlight: values.MAX_BYTES_IN_FLIGHT,
+    demo: values.DEMO === undefined ? values.DATABASE_URL === DEFAULT_DATABASE_URL : values.DEMO === 'true',
+    publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ''),
+    shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
+    logLevel: values.LOG_LEVEL,
+  });
+}
+
+/** `mysql://user:password@host:port/database` or `sqlite:PATH`, taken apart; a ConfigError for anything else. */
+export function parseDatabaseUrl(text: string): DatabaseConfig {
+  if (text.startsWith('sqlite:')) {
+    const path = text.slice('sqlite:'.length);
+    if (path === '' || path.startsWith(':memory:')) {
+      throw new ConfigError('DATABASE_URL must name a file after sqlite: (a database in memory would lose what it billed).');
+    }
+    return { type: 'sqlite', path };
+  }
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const database = url ? decodeURIComponent(url.pathname.slice(1)) : '';
+  if (url?.protocol !== 'mysql:' || url.hostname === '' || database === '') {
+    throw new ConfigError('DATABASE_URL must be mysql://user:password@host:port/database or sqlite:PATH.');
+  }
+  return {
+    type: 'mysql',
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? 3306 : Number(url.port),
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database,
+  };
+}
+
+function isSigningSecret(text: string): boolean {
+  if (!/^whsec_[A-Za-z0-9+/]+={0,2}$/.test(text)) return false;
+  const bytes = Buffer.from(text.slice('whsec_'.length), 'base64').length;
+  return bytes >= 24 && bytes <= 64;
+}

@@ -1,0 +1,34 @@
+import type { ColumnType, ValueTransformer } from 'typeorm';
+
+// Column types that MySQL, MariaDB and SQLite all take, and that come back exactly as they went in.
+
+interface Column {
+  type: ColumnType;
+  length?: number;
+  transformer?: ValueTransformer;
+}
+
+const nullable = <T, U>(convert: (value: T) => U) => (value: T | null | undefined) =>
+  value === null || value === undefined ? value : convert(value);
+
+const wholeNumber: ValueTransformer = {
+  to: (value: unknown) => value,
+  from: nullable((value: string | number) => Number(value)), // MySQL's driver gives bigint as text
+};
+
+const milliseconds: ValueTransformer = {
+  to: (value: unknown) => (value instanceof Date ? value.getTime() : value),
+  from: nullable((value: string | number) => new Date(Number(value))),
+};
+
+/** A whole number within 2^53 - 1, such as micro-credits. */
+export const bigintColumn: Column = { type: 'bigint', transformer: wholeNumber };
+
+/** A point in time: a Date in TypeScript, milliseconds since 1970 in SQL. */
+export const instantColumn: Column = { type: 'bigint', transformer: milliseconds };
+
+/** A short text that compares by its bytes. */
+export const textColumn = (length: number): Column => ({ type: 'varchar', length });
+
+/** An id of ours. */
+export const idColumn: Column = textColumn(64);

@@ -1,0 +1,107 @@
+import { backOff } from 'exponential-backoff';
+import type { DataSource, EntityManager } from 'typeorm';
+import { isRetryable } from './failures';
+import { Clock, NOW_MICROS_SQL } from './clock';
+import { migrate } from './migrate';
+import { mysqlDataSource, mysqlProduct, sqliteDataSource, type DatabaseParts, type MysqlSettings, type SqliteSettings } from './data-source';
+import { WriteQueue } from './write-queue';
+
+/** What TypeORM's driver for SQLite keeps open, as far as it is used here. */
+export interface SqliteConnection {
+  exec(sql: string): void;
+  prepare(sql: string): { run(...values: unknown[]): { changes: number }; all(...values: unknown[]): unknown[] };
+}
+
+const TRANSACTION_TRIES = 5;
+
+/** The database of this process: the same promises on MySQL, MariaDB and SQLite. */
+export class Database {
+  readonly clock = new Clock();
+  private readonly writes = new WriteQueue();
+
+  private constructor(
+    readonly settings: MysqlSettings | SqliteSettings,
+    private readonly writer: DataSource,
+    private readonly readerSource: DataSource,
+  ) {}
+
+  /** Connects, applies the migrations that are missing, and answers what is ready to be used. */
+  static async open(settings: MysqlSettings | SqliteSettings, parts: DatabaseParts): Promise<Database> {
+    if (settings.type === 'mysql') {
+      const source = await mysqlDataSource(settings, parts, await mysqlProduct(settings)).initialize();
+      await closeIfFails(source, () => migrate(source));
+      return new Database(settings, source, source);
+    }
+    const writer = await sqliteDataSource(settings, parts, 'writer').initialize();
+    return closeIfFails(writer, async () => {
+      await migrate(writer);
+      return new Database(settings, writer, await sqliteDataSource(settings, parts, 'reader').initialize());
+    });
+  }
+
+  get dialect(): 'mysql' | 'sqlite' {
+    return this.settings.type;
+  }
+
+  /** For reading what is committed, outside any transaction. */
+  get reader(): EntityManager {
+    return this.readerSource.manager;
+  }
+
+  /**
+   * Runs `work` in one transaction (READ COMMITTED on MySQL; alone on SQLite) and commits it. It is run again, from its start,
+   * where the database gave up for a reason that passes, such as a deadlock: `work` touches nothing outside the database.
+   */
+  transaction<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
+    const once = () =>
+      this.dialect === 'mysql'
+        ? this.writer.transaction('READ COMMITTED', work)
+        : this.writes.run(() => this.writer.transaction(work));
+    return backOff(once, { numOfAttempts: TRANSACTION_TRIES, startingDelay: 10, jitter: 'full', retry: isRetryable });
+  }
+
+  /** SQLite only: `work` has the write connection for itself, between other transactions. */
+  exclusively<T>(work: (connection: SqliteConnection) => T): Promise<T> {
+    return this.writes.run(() => work(connectionOf(this.writer)));
+  }
+
+  /** SQLite only: a connection that reads what is committed and can write nothing. */
+  get readConnection(): SqliteConnection {
+    return connectionOf(this.readerSource);
+  }
+
+  /** The time that decides: the database's on MySQL, this process's on SQLite. Whole milliseconds. */
+  async now(manager: EntityManager = this.reader): Promise<Date> {
+    if (this.dialect === 'sqlite') return new Date(Math.floor(this.clock.fromProcess() / 1000));
+    const [row] = await manager.query<{ now: string | number }[]>(`SELECT ${NOW_MICROS_SQL} AS now`);
+    return new Date(Math.floor(this.clock.fromDatabase(Number(row?.now)) / 1000));
+  }
+
+  /** Rejects where the database cannot be asked. */
+  async ping(): Promise<void> {
+    await this.reader.query('SELECT 1');
+  }
+
+  async close(): Promise<void> {
+    if (this.readerSource !== this.writer) await this.readerSource.destroy();
+    await this.writer.destroy();
+  }
+}
+
+/** For `find` in a transaction: the row stays ours until the commit. SQLite's one writer needs no lock and takes none. */
+export function forUpdate(tx: EntityManager): { lock?: { mode: 'pessimistic_write' } } {
+  return tx.connection.options.type === 'better-sqlite3' ? {} : { lock: { mode: 'pessimistic_write' } };
+}
+
+function connectionOf(source: DataSource): SqliteConnection {
+  return (source.driver as unknown as { databaseConnection: SqliteConnection }).databaseConnection;
+}
+
+async function closeIfFails<T>(source: DataSource, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    await source.destroy().catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,65 @@
+// What a database's failure means, for both drivers, in one place.
+
+interface DriverError {
+  code?: string;
+  errno?: number;
+  driverError?: DriverError;
+}
+
+const root = (error: unknown): DriverError => {
+  const outer = (error ?? {}) as DriverError;
+  return outer.driverError ?? outer;
+};
+
+const MYSQL_RETRYABLE = new Set([
+  1020, // record changed since last read
+  1205, // lock wait timeout
+  1213, // deadlock
+]);
+
+/** The database undid the transaction for a reason that passes; the same work may be tried again. */
+export function isRetryable(error: unknown): boolean {
+  const { code, errno } = root(error);
+  return (errno !== undefined && MYSQL_RETRYABLE.has(errno)) || (code?.startsWith('SQLITE_BUSY') ?? false);
+}
+
+/** A unique value was taken. */
+export function isDuplicate(error: unknown): boolean {
+  const { code } = root(error);
+  return code === 'ER_DUP_ENTRY' || code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY';
+}
+
+const CONNECTION_CODES = new Set([
+  'PROTOCOL_CONNECTION_LOST',
+  'PROTOCOL_ENQUEUE_AFTER_FATAL_ERROR',
+  'PROTOCOL_PACKETS_OUT_OF_ORDER',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'ENOENT',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'POOL_CLOSED',
+  'POOL_ENQUEUELIMIT',
+  'ER_CON_COUNT_ERROR',
+  'ER_TOO_MANY_USER_CONNECTIONS',
+  'ER_SERVER_SHUTDOWN',
+  'ER_CONNECTION_KILLED',
+  'ER_NEW_ABORTING_CONNECTION',
+  'ER_CLIENT_INTERACTION_TIMEOUT',
+  'ER_DISK_FULL',
+  'ER_RECORD_FILE_FULL',
+  'ER_OPTION_PREVENTS_STATEMENT', // a server gone read-only
+  'ER_READ_ONLY_MODE',
+  'SQLITE_FULL',
+  'SQLITE_CANTOPEN',
+]);
+
+/** The database is out of reach or takes no writes for now: nothing is wrong with the work itself. */
+export function isUnavailable(error: unknown): boolean {
+  const { code } = root(error);
+  return code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith('SQLITE_IOERR'));
+}

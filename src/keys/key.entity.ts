@@ -1,0 +1,107 @@
+import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { Node } from '../lib/graphql-types';
+import { Environment } from '../tenancy/environment';
+
+export enum KeyStatus {
+  ACTIVE = 'ACTIVE',
+  DISABLED = 'DISABLED',
+  EXPIRED = 'EXPIRED',
+  REVOKED = 'REVOKED',
+}
+registerEnumType(KeyStatus, {
+  name: 'KeyStatus',
+  description: "The first that holds of REVOKED, EXPIRED, DISABLED (its project's archiving included), ACTIVE.",
+  valuesConfig: {
+    ACTIVE: { description: 'It works.' },
+    DISABLED: { description: 'Switched off for now, or its project is archived.' },
+    EXPIRED: { description: 'Its expiresAt has passed.' },
+    REVOKED: { description: 'Ended for good.' },
+  },
+});
+
+@ObjectType({ implements: Node, description: "A caller's credential, bound to one project. Its secret is shown once, when minted or rotated." })
+@Entity('api_keys')
+@Index('api_keys_by_workspace', ['workspaceId', 'createdAt', 'id'])
+@Index('api_keys_by_project', ['projectId', 'createdAt', 'id'])
+export class ApiKey implements Node {
+  @Field(() => ID, { description: 'Begins with `key_`; stays the same through rotations.' })
+  @PrimaryColumn(idColumn)
+  id: string;
+
+  @Column(idColumn)
+  workspaceId: string;
+
+  @Column(idColumn)
+  projectId: string;
+
+  @Field({ description: 'What people call it: 1 to 100 characters.' })
+  @Column(textColumn(100))
+  name: string;
+
+  @Field(() => Environment, { description: 'Whether its calls are billed.' })
+  @Column(textColumn(8))
+  environment: Environment;
+
+  @Field({ description: 'Enough to recognise the secret and too little to use it, such as `acme_live_...x7Qp`.' })
+  @Column(textColumn(32))
+  hint: string;
+
+  @Field(() => [String], { description: 'Granted permissions: names from `Query.permissions`, or a prefix with a wildcard such as `face.*`.' })
+  @Column('simple-json')
+  permissions: string[];
+
+  @Field(() => [String], { description: 'CIDR blocks that may use the key; empty allows all.' })
+  @Column('simple-json')
+  allowedIps: string[];
+
+  @Column('boolean')
+  enabled: boolean;
+
+  @Field(() => Date, { nullable: true, description: 'From then on it is refused; null where it never expires.' })
+  @Column({ ...instantColumn, nullable: true })
+  expiresAt: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'When it was revoked; null while it was not.' })
+  @Column({ ...instantColumn, nullable: true })
+  revokedAt: Date | null;
+
+  @Field(() => String, { nullable: true, description: 'As `revokeKey` was given it.' })
+  @Column({ ...textColumn(500), nullable: true })
+  revokedReason: string | null;
+
+  @Field(() => Date, { nullable: true, description: 'When its current secret replaced another; null where it never did.' })
+  @Column({ ...instantColumn, nullable: true })
+  rotatedAt: Date | null;
+
+  @Field({ description: 'When it was minted.' })
+  @Column(instantColumn)
+  createdAt: Date;
+}
+
+/** One secret of a key, as its digest. Kept when it has ended, so that its bearer is told so. */
+@Entity('key_secrets')
+@Index('key_secrets_by_key', ['keyId'])
+export class KeySecret {
+  /** HMAC-SHA256 of the secret with the pepper, base64url. */
+  @PrimaryColumn(textColumn(43))
+  digest: string;
+
+  @Column('int')
+  pepperVersion: number;
+
+  @Column(idColumn)
+  keyId: string;
+
+  /** Until when it still works, replaced though it is; null for the current one. */
+  @Column({ ...bigintColumn, nullable: true })
+  graceUntil: number | null;
+
+  /** Ended for good, whatever the clock says; null while it lives. */
+  @Column({ ...bigintColumn, nullable: true })
+  endedAt: number | null;
+
+  @Column(instantColumn)
+  createdAt: Date;
+}

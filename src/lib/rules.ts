@@ -1,0 +1,36 @@
+import { z } from 'zod';
+
+/** The largest integer that JSON, JavaScript, MySQL and SQLite all keep exactly. */
+export const MAX_MICRO_CREDITS = Number.MAX_SAFE_INTEGER;
+
+// A database compares text with its trailing blanks cut off, so text that ends in one could pass for another.
+const noOuterBlanks = (text: string): boolean => text === text.trim();
+
+/** One line of text for people, as names and reasons are: no control characters, no blanks at either end. */
+export function lineOfText(maxLength: number) {
+  return z
+    .string()
+    .min(1, 'must not be empty')
+    .refine((text) => [...text].length <= maxLength, `must be at most ${maxLength} characters`)
+    .refine(noOuterBlanks, 'must not begin or end with a blank')
+    .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text), 'must not hold control characters');
+}
+
+export const nameRule = lineOfText(100);
+export const reasonRule = lineOfText(500);
+export const referenceRule = lineOfText(200);
+export const idRule = z.string().regex(/^[0-9A-Za-z_-]{1,64}$/, 'is not an id');
+export const slugRule = z.string().regex(/^[a-z0-9-]{2,40}$/, 'must be 2 to 40 of a-z, 0-9 and -');
+export const keyPrefixRule = z.string().regex(/^[a-z][a-z0-9]{1,11}$/, 'must be 2 to 12 of a-z and 0-9, a letter first');
+
+const wholeMicroCredits = z
+  .number()
+  .refine((value) => Number.isSafeInteger(value), 'must be a whole number of micro-credits within 2^53 - 1');
+
+/** An amount that moves credits in one direction. */
+export const positiveMicroCredits = wholeMicroCredits.refine((value) => value > 0, 'must be above zero');
+/** A price: it may be nothing. */
+export const priceRule = wholeMicroCredits.refine((value) => value >= 0, 'must be zero or more');
+/** An amount that may move credits either way. */
+export const signedMicroCredits = wholeMicroCredits.refine((value) => value !== 0, 'must not be zero');
+

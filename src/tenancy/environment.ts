@@ -1,0 +1,14 @@
+import { registerEnumType } from 'type-graphql';
+
+export enum Environment {
+  LIVE = 'LIVE',
+  TEST = 'TEST',
+}
+registerEnumType(Environment, {
+  name: 'Environment',
+  description: 'TEST calls run and are logged like LIVE ones, and cost nothing.',
+  valuesConfig: {
+    LIVE: { description: 'Calls are billed.' },
+    TEST: { description: 'Calls are free.' },
+  },
+});

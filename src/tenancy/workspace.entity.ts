@@ -1,0 +1,30 @@
+import { Field, ID, ObjectType } from 'type-graphql';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { idColumn, instantColumn, textColumn } from '../db/columns';
+import { Node } from '../lib/graphql-types';
+
+@ObjectType({ implements: Node, description: 'A tenant: its projects, its wallet, its people.' })
+@Entity('workspaces')
+@Index('workspaces_by_slug', ['slug'], { unique: true })
+@Index('workspaces_by_age', ['createdAt', 'id'])
+export class Workspace implements Node {
+  @Field(() => ID, { description: 'Begins with `ws_`.' })
+  @PrimaryColumn(idColumn)
+  id: string;
+
+  @Field({ description: 'What people call it: 1 to 100 characters.' })
+  @Column(textColumn(100))
+  name: string;
+
+  @Field({ description: 'Its name in addresses, unique and for good: 2 to 40 of a-z, 0-9 and -.' })
+  @Column(textColumn(40))
+  slug: string;
+
+  @Field({ description: 'Starts every secret minted here: `acme` gives `acme_live_...`.' })
+  @Column(textColumn(12))
+  keyPrefix: string;
+
+  @Field({ description: 'When it was created.' })
+  @Column(instantColumn)
+  createdAt: Date;
+}
