@@ -74,9 +74,9 @@ export function invalid(...issues: Issue[]): TollgateError {
   return new TollgateError('INVALID_REQUEST', undefined, { issues });
 }
 
-/** NOT_FOUND, word for word the same whether the object never was or is another tenant's. */
-export function notFound(): TollgateError {
-  return new TollgateError('NOT_FOUND');
+/** Throws NOT_FOUND, word for word the same whether the object never was or is another tenant's. */
+export function notFound(): never {
+  throw new TollgateError('NOT_FOUND');
 }
 
 export function conflict(message: string): TollgateError {

@@ -2,19 +2,17 @@ import type { EntityManager } from 'typeorm';
 import { newId } from '../lib/id';
 import { AuditEvent } from './event.entity';
 
-/** Whoever acts, and from where. */
-export interface EventActor {
-  kind: string;
-  id: string;
+/** Who acts, and from where: what every service that changes something is told. */
+export interface Origin {
+  actor: { kind: string; id: string };
+  ip: string | null;
+  userAgent: string | null;
 }
 
-export interface EventDraft {
-  actor: EventActor;
+export interface EventDraft extends Origin {
   /** Noun and deed, such as `key.revoked`. */
   action: string;
   subject: { id: string; workspaceId: string | null };
-  ip: string | null;
-  userAgent: string | null;
   before?: Record<string, unknown> | null;
   after?: Record<string, unknown> | null;
   at: Date;

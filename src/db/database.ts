@@ -60,6 +60,22 @@ export class Database {
     return backOff(once, { numOfAttempts: TRANSACTION_TRIES, startingDelay: 10, jitter: 'full', retry: isRetryable });
   }
 
+  /** Runs `work` on one consistent view of what is committed; it locks nothing and can write nothing. */
+  async snapshot<T>(work: (snapshot: EntityManager) => Promise<T>): Promise<T> {
+    const runner = this.readerSource.createQueryRunner();
+    try {
+      if (this.dialect === 'mysql') await runner.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+      await runner.query(this.dialect === 'mysql' ? 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY' : 'BEGIN');
+      try {
+        return await work(runner.manager);
+      } finally {
+        await runner.query('COMMIT');
+      }
+    } finally {
+      await runner.release();
+    }
+  }
+
   /** SQLite only: `work` has the write connection for itself, between other transactions. */
   exclusively<T>(work: (connection: SqliteConnection) => T): Promise<T> {
     return this.writes.run(() => work(connectionOf(this.writer)));

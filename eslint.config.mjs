@@ -1,0 +1,131 @@
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+import typeormWrites from './scripts/eslint/typeorm-writes.mjs';
+
+/** What was caught, and the reason of an AbortSignal, may be passed on as they are. */
+const FAILURES = { allowThrowingAny: true, allowThrowingUnknown: true };
+
+const correctness = {
+  eqeqeq: 'error',
+  'no-console': 'error',
+  'no-constant-binary-expression': 'error',
+  'no-fallthrough': 'error',
+  'no-self-assign': 'error',
+  'no-self-compare': 'error',
+  'no-template-curly-in-string': 'error',
+  'no-unmodified-loop-condition': 'error',
+  'no-unreachable-loop': 'error',
+  'no-unsafe-finally': 'error',
+  'no-unsafe-optional-chaining': 'error',
+  'no-var': 'error',
+  'prefer-const': 'error',
+  '@typescript-eslint/await-thenable': 'error',
+  '@typescript-eslint/ban-ts-comment': ['error', { 'ts-check': false }],
+  '@typescript-eslint/no-array-delete': 'error',
+  '@typescript-eslint/no-base-to-string': 'error',
+  '@typescript-eslint/no-explicit-any': 'error',
+  '@typescript-eslint/no-floating-promises': 'error',
+  '@typescript-eslint/no-for-in-array': 'error',
+  '@typescript-eslint/no-implied-eval': 'error',
+  '@typescript-eslint/no-misused-promises': 'error',
+  '@typescript-eslint/no-redundant-type-constituents': 'error',
+  '@typescript-eslint/no-unsafe-argument': 'error',
+  '@typescript-eslint/no-unsafe-assignment': 'error',
+  '@typescript-eslint/no-unsafe-call': 'error',
+  '@typescript-eslint/no-unsafe-member-access': 'error',
+  '@typescript-eslint/no-unsafe-return': 'error',
+  '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_$', ignoreRestSiblings: true }],
+  '@typescript-eslint/only-throw-error': ['error', FAILURES],
+  '@typescript-eslint/prefer-promise-reject-errors': ['error', FAILURES],
+  '@typescript-eslint/restrict-plus-operands': 'error',
+  '@typescript-eslint/return-await': ['error', 'in-try-catch'], // else the catch beside it never sees the failure
+  '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+  // consistent-type-imports stays off: decorators need the values of the types that a decorated class names.
+};
+
+const ENVIRONMENT = 'process.env is not allowed here, use the Config that src/config.ts reads from it.';
+const TYPE_IMPORT = {
+  selector: 'TSImportType',
+  message: "import('...') in a type is not allowed here, use an import at the top of the file: the import rules see no other.",
+};
+const PROCESS_IMPORT = { selector: 'ImportDeclaration[source.value=/^(node:)?process$/]', message: 'Importing process is not allowed here, use the global.' };
+const moneySql = (node, property) => ({
+  selector: `${node}[${property}=/\\b(UPDATE|INSERT INTO|REPLACE INTO|DELETE FROM)\\s+[\`"]?(budgets|wallets)\\b/i]`,
+  message: "SQL that writes budgets or wallets is not allowed here, use the ledger (src/wallet/ledger.ts), or the gate's tick for calls.",
+});
+
+const restricted = (...rules) => ['error', TYPE_IMPORT, PROCESS_IMPORT, ...rules];
+
+export default defineConfig(
+  { ignores: ['dist/', 'coverage/', 'data/'] },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  {
+    files: ['**/*.{ts,js,mjs,cjs}'],
+    plugins: { '@typescript-eslint': tseslint.plugin },
+    languageOptions: { parser: tseslint.parser },
+  },
+  {
+    files: ['**/*.ts'],
+    languageOptions: { parserOptions: { project: './tsconfig.check.json', tsconfigRootDir: import.meta.dirname } },
+    rules: correctness,
+  },
+  {
+    // The house rules: what costs money or lets a revoked key live, and what no type can say.
+    files: ['src/**/*.ts'],
+    plugins: { house: { rules: { 'typeorm-writes': typeormWrites } } },
+    rules: {
+      'house/typeorm-writes': 'error',
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: ENVIRONMENT },
+        { object: 'Math', property: 'random', message: 'Math.random is not allowed here, use randomBase62 or newId of src/lib/id.ts, or node:crypto.' },
+      ],
+      'no-restricted-syntax': restricted(moneySql('Literal', 'value'), moneySql('TemplateElement', 'value.cooked')),
+    },
+  },
+  {
+    files: ['src/config.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'Math', property: 'random', message: 'Math.random is not allowed here, use node:crypto.' },
+      ],
+    },
+  },
+  {
+    files: ['src/wallet/ledger*.ts', 'src/gate/tick*.ts'],
+    rules: { 'no-restricted-syntax': restricted() },
+  },
+  {
+    files: ['src/wallet/ledger*.ts'],
+    rules: { 'house/typeorm-writes': ['error', { mayWriteBalances: true }] },
+  },
+  {
+    files: ['src/main.ts', 'src/cli.ts', 'scripts/**', 'bench/**'],
+    rules: { 'no-console': 'off' },
+  },
+  {
+    // Matchers such as expect.any are typed as any, and a test reads answers whose form is what it asserts.
+    files: ['test/**/*.ts'],
+    rules: {
+      '@typescript-eslint/no-unsafe-argument': 'off',
+      '@typescript-eslint/no-unsafe-assignment': 'off',
+      '@typescript-eslint/no-unsafe-call': 'off',
+      '@typescript-eslint/no-unsafe-member-access': 'off',
+      '@typescript-eslint/no-unsafe-return': 'off',
+    },
+  },
+  {
+    // Plain scripts and configuration files: no types to ask.
+    files: ['**/*.{js,mjs,cjs}'],
+    extends: [tseslint.configs.disableTypeChecked],
+    rules: {
+      eqeqeq: 'error',
+      'no-unreachable-loop': 'error',
+      'no-unsafe-finally': 'error',
+      'no-var': 'error',
+      'prefer-const': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+    },
+  },
+);

@@ -1,0 +1,43 @@
+// @ts-check
+const { findMariadb } = require('./test/support/mariadb-server');
+
+/** @type {import('jest').Config} */
+const base = {
+  testEnvironment: '<rootDir>/test/support/environment.js',
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  setupFiles: ['reflect-metadata'],
+  transform: { '^.+\\.ts$': '@swc/jest' },
+  clearMocks: true,
+};
+
+/** @type {import('jest').Config} */
+const sqlite = { ...base, displayName: 'sqlite', globals: { TEST_DATABASE: 'sqlite' } };
+
+/** The same files on a real server. Those that touch no database (`*.pure.test.ts`) have run in the first project. */
+const mysql = {
+  ...base,
+  displayName: 'mysql',
+  globals: { TEST_DATABASE: 'mysql' },
+  testPathIgnorePatterns: ['/node_modules/', '\\.pure\\.test\\.ts$'],
+  globalSetup: '<rootDir>/test/support/mysql-setup.js',
+  globalTeardown: '<rootDir>/test/support/mysql-teardown.js',
+};
+
+const hasMysql = Boolean(process.env.TEST_MYSQL_URL || findMariadb());
+if (!hasMysql) {
+  const missing =
+    'NOTHING IS TESTED ON MYSQL OR MARIADB: no mariadbd or mysqld on this machine, and TEST_MYSQL_URL is not set.\n' +
+    'Either `apt-get install mariadb-server`, or TEST_MYSQL_URL=mysql://user:password@host:port with a user that may create databases.';
+  if (process.env.REQUIRE_MYSQL === '1') throw new Error(missing);
+  process.stderr.write(`\n${'!'.repeat(80)}\n${missing}\n${'!'.repeat(80)}\n\n`);
+}
+
+/** @type {import('jest').Config} */
+module.exports = {
+  testTimeout: 30_000,
+  maxWorkers: '100%',
+  coverageProvider: 'v8',
+  collectCoverageFrom: ['src/**/*.ts', '!src/db/migrations/**'],
+  projects: hasMysql ? [sqlite, mysql] : [sqlite],
+};

@@ -1,0 +1,95 @@
+import { createHmac, hkdfSync } from 'node:crypto';
+import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { ConfigError, type Config } from '../config';
+import type { Database } from '../db/database';
+import { isDuplicate } from '../db/failures';
+import { randomBase62 } from '../lib/id';
+import { Setting } from './installation.entity';
+
+const PEPPER_SETTING = 'pepper-fingerprint';
+const ROOT_KEY_SETTING = 'root-key-digest';
+
+/** The secrets that all processes of one installation share. */
+export interface Installation {
+  pepper: string;
+  /** `whsec_` secrets that sign calls to upstreams. */
+  signingSecrets: readonly string[];
+  /** The root key, where this start made it: to be shown once, for it is stored nowhere. */
+  newRootKey: string | undefined;
+}
+
+/**
+ * The secrets that this process is to work with, checked against what the database remembers of them. A ConfigError, in one sentence,
+ * where they are not the ones that this database was started with.
+ */
+export async function openInstallation(config: Config, database: Database): Promise<Installation> {
+  const pepper = config.keyPepper ?? pepperBeside(config);
+  const fingerprint = digest(pepper, 'tollgate pepper fingerprint');
+  if ((await settle(database, PEPPER_SETTING, fingerprint)) !== fingerprint) {
+    throw new ConfigError('KEY_PEPPER is not the one that this database was started with; every key would be refused, so set that one again.');
+  }
+  const rootKey = config.rootKey ?? `root_${randomBase62(43)}`;
+  const rootKeyDigest = digest(pepper, rootKey);
+  const known = await settle(database, ROOT_KEY_SETTING, rootKeyDigest);
+  if (config.rootKey && known !== rootKeyDigest) {
+    throw new ConfigError('ROOT_KEY is not the one that this database knows; set that one, or make this one count with the command `root-key`.');
+  }
+  return {
+    pepper,
+    signingSecrets: config.upstreamSigningSecrets.length > 0 ? config.upstreamSigningSecrets : [signingSecretFrom(pepper)],
+    newRootKey: config.rootKey === undefined && known === rootKeyDigest ? rootKey : undefined,
+  };
+}
+
+/** The digest of the root key as it stands in the database now, so that a new one counts at once on every node. */
+export async function rootKeyDigest(database: Database): Promise<string | null> {
+  return (await database.reader.findOneBy(Setting, { name: ROOT_KEY_SETTING }))?.value ?? null;
+}
+
+/** Makes `rootKey` the root key from now on, on every node; the one before ends. */
+export async function replaceRootKey(database: Database, pepper: string, rootKey: string): Promise<void> {
+  await database.transaction((tx) => tx.update(Setting, { name: ROOT_KEY_SETTING }, { value: digest(pepper, rootKey) }));
+}
+
+/** The secret for upstreams that follows from the pepper (HKDF-SHA256, RFC 5869). */
+export function signingSecretFrom(pepper: string): string {
+  return `whsec_${Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate upstream signing secret', 32)).toString('base64')}`;
+}
+
+function digest(pepper: string, text: string): string {
+  return createHmac('sha256', pepper).update(text).digest('base64url');
+}
+
+/** What stands under `name`, after putting `value` there where nothing stood. Of processes that start together one wins. */
+async function settle(database: Database, name: string, value: string): Promise<string> {
+  const known = await database.reader.findOneBy(Setting, { name });
+  if (known) return known.value;
+  try {
+    await database.transaction((tx) => tx.insert(Setting, { name, value }));
+    return value;
+  } catch (error) {
+    if (!isDuplicate(error)) throw error;
+    return settle(database, name, value);
+  }
+}
+
+/** The pepper in the file beside an embedded database, made where there is none. Linked into place whole, so a kill leaves no half of one. */
+function pepperBeside({ database }: Config): string {
+  if (database.type !== 'sqlite') throw new ConfigError('KEY_PEPPER must be set.');
+  const path = `${database.path}.pepper`;
+  const draft = `${path}.${process.pid}`;
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  writeFileSync(draft, `${randomBase62(43)}\n`, { mode: 0o600 });
+  try {
+    linkSync(draft, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // another process was first
+  } finally {
+    unlinkSync(draft);
+  }
+  return readFileSync(path, 'utf8').trim();
+}

@@ -1,0 +1,47 @@
+import { Ctx, Field, ID, ObjectType, Query, Resolver, registerEnumType } from 'type-graphql';
+import { GraphQLContext } from '../graphql/context';
+
+enum ActorKind {
+  OPERATOR = 'OPERATOR',
+  USER = 'USER',
+  API_KEY = 'API_KEY',
+  SERVICE_ACCOUNT = 'SERVICE_ACCOUNT',
+  OAUTH_CLIENT = 'OAUTH_CLIENT',
+  SYSTEM = 'SYSTEM',
+}
+registerEnumType(ActorKind, {
+  name: 'ActorKind',
+  description: 'What kind of principal acts.',
+  valuesConfig: {
+    OPERATOR: { description: 'The holder of the root key.' },
+    USER: { description: 'A person.' },
+    API_KEY: { description: 'A key.' },
+    SERVICE_ACCOUNT: { description: 'A service account.' },
+    OAUTH_CLIENT: { description: 'An application that a person has let in.' },
+    SYSTEM: { description: 'Tollgate itself.' },
+  },
+});
+
+@ObjectType({ description: 'The caller.' })
+class Viewer {
+  @Field(() => ActorKind, { description: 'What kind of principal it is.' })
+  kind: ActorKind;
+
+  @Field(() => ID, { description: 'Its id; `operator` for the operator.' })
+  id: string;
+
+  @Field({ description: 'What people call it.' })
+  name: string;
+
+  @Field(() => [String], { description: 'What it may do wherever it may act at all; `*` for the operator.' })
+  permissions: string[];
+}
+
+@Resolver()
+export class ViewerResolver {
+  @Query(() => Viewer, { description: 'The caller: what it is and what it may do.' })
+  viewer(@Ctx() { caller }: GraphQLContext): Viewer {
+    const permissions = caller.kind === 'OPERATOR' ? ['*'] : [...caller.permissions];
+    return { kind: ActorKind[caller.kind], id: caller.id, name: caller.name, permissions };
+  }
+}

@@ -1,0 +1,124 @@
+import type { EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { BUNDLES, isActionPermission, type Permission } from '../access/permissions';
+import { difference, recordEvent, type Origin } from '../audit/record-event';
+import { forUpdate, type Database } from '../db/database';
+import { isDuplicate } from '../db/failures';
+import { keysetPage, type KeysetOrder, type PageRequest } from '../db/keyset';
+import { conflict, invalid, notFound, validate } from '../errors';
+import type { Connection } from '../lib/graphql-types';
+import { newId } from '../lib/id';
+import { idRule, priceRule } from '../lib/rules';
+import { Action } from './action.entity';
+import { BUILT_IN_ACTIONS } from './built-in';
+
+/** What a service in a path looks like. */
+export const SERVICE_PATTERN = /^[a-z][a-z0-9-]{0,62}$/;
+/** What an action's name looks like. */
+export const ACTION_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,127}$/;
+/** Path segments that are, or will be, routes of Tollgate's own. */
+export const RESERVED_SERVICES: readonly string[] = ['keys', 'holds', 'audit', 'export', 'forward-auth', 'secret-scanning'];
+
+const serviceRule = z
+  .string()
+  .regex(SERVICE_PATTERN, 'must be 1 to 63 of a-z, 0-9 and -, a letter first')
+  .refine((service) => !RESERVED_SERVICES.includes(service), 'is reserved');
+
+const permissionRule = z
+  .string()
+  .refine(isActionPermission, 'must be words of letters, digits, - and _ joined by dots, such as face.detect, and none of read, write, admin and webhook');
+
+const upstreamUrlRule = z
+  .string()
+  .max(2000, 'must be at most 2,000 characters')
+  .refine((text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return (url?.protocol === 'https:' || url?.protocol === 'http:') && url.username === '' && url.password === '' && url.hash === '';
+  }, 'must be an http or https URL without credentials or a fragment');
+
+const timeoutRule = z.int('must be a whole number of milliseconds').min(100, 'must be at least 100').max(300_000, 'must be at most 300,000');
+
+const createRule = z.object({
+  service: serviceRule,
+  name: z.string().regex(ACTION_PATTERN, 'must be 1 to 128 of letters, digits, _, . and -, a letter first'),
+  priceMicroCredits: priceRule,
+  permission: permissionRule,
+  upstreamUrl: upstreamUrlRule,
+  timeoutMs: timeoutRule.default(30_000),
+});
+
+const updateRule = z.object({
+  id: idRule,
+  priceMicroCredits: priceRule.optional(),
+  permission: permissionRule.optional(),
+  upstreamUrl: upstreamUrlRule.optional(),
+  timeoutMs: timeoutRule.optional(),
+  enabled: z.boolean().optional(),
+});
+
+const BY_NAME: KeysetOrder<Action> = { columns: ['service', 'name'], types: ['string', 'string'], direction: 'ASC' };
+
+/** The catalogue of billable actions. */
+export class ActionService {
+  constructor(private readonly database: Database) {}
+
+  /** Puts the built-in actions into the catalogue where they are missing. Safe to run on several processes at once. */
+  async ensureBuiltIns(): Promise<void> {
+    for (const { id, service, name, priceMicroCredits, permission, timeoutMs } of BUILT_IN_ACTIONS) {
+      if (await this.database.reader.existsBy(Action, { id })) continue;
+      try {
+        await this.database.transaction(async (tx) => {
+          const createdAt = await this.database.now(tx);
+          await tx.insert(Action, { id, service, name, priceMicroCredits, permission, timeoutMs, upstreamUrl: null, enabled: true, createdAt });
+        });
+      } catch (error) {
+        if (!isDuplicate(error)) throw error; // another process was first
+      }
+    }
+  }
+
+  /** The catalogue, by service and name. */
+  list(page: PageRequest): Promise<Connection<Action>> {
+    return keysetPage(this.database.reader.createQueryBuilder(Action, 'row'), BY_NAME, page);
+  }
+
+  /** A new action, open to calls at once. CONFLICT where its service has one of this name. */
+  async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Action> {
+    const input = validate(createRule, raw, 'input');
+    try {
+      return await this.database.transaction(async (tx) => {
+        const at = await this.database.now(tx);
+        const action = Object.assign(new Action(), input, { id: newId('act', at.getTime()), enabled: true, createdAt: at });
+        await tx.insert(Action, action);
+        await recordEvent(tx, { ...origin, action: 'action.created', subject: { id: action.id, workspaceId: null }, after: input, at });
+        return action;
+      });
+    } catch (error) {
+      throw isDuplicate(error) ? conflict('This service has an action of this name.') : error;
+    }
+  }
+
+  /** Changes the given properties; they count from the next call. A built-in action has no upstreamUrl to change. */
+  async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Action> {
+    const { id, ...changes } = validate(updateRule, raw, 'input');
+    return this.database.transaction(async (tx) => {
+      const action = (await tx.findOne(Action, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      if (changes.upstreamUrl && !action.upstreamUrl) throw invalid({ path: ['input', 'upstreamUrl'], message: 'cannot be given to a built-in action' });
+      const { before, after } = difference<Partial<Action>>(action, changes);
+      if (Object.keys(after).length === 0) return action;
+      await tx.update(Action, { id }, after);
+      const at = await this.database.now(tx);
+      await recordEvent(tx, { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, before, after, at });
+      return Object.assign(action, after);
+    });
+  }
+
+  /** Everything that can be granted: each action's permission once, and the administrative bundles. */
+  async permissions(manager: EntityManager = this.database.reader): Promise<Permission[]> {
+    const actions = await manager.find(Action, { select: { service: true, name: true, permission: true }, order: { permission: 'ASC', service: 'ASC', name: 'ASC' } });
+    const guarded = new Map<string, string[]>();
+    for (const { permission, service, name } of actions) guarded.set(permission, [...(guarded.get(permission) ?? []), `${service}/${name}`]);
+    const ofActions = [...guarded].map(([name, names]) => ({ name, description: `Run ${names.join(', ')}.` }));
+    return [...ofActions, ...BUNDLES];
+  }
+}

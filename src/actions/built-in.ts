@@ -1,0 +1,56 @@
+import type { ActionCall, ActionOutcome } from './http-runner';
+
+/** An action that this process runs itself. */
+export interface BuiltInAction {
+  readonly id: string;
+  readonly service: string;
+  readonly name: string;
+  readonly description: string;
+  readonly priceMicroCredits: number;
+  /** What a key must be granted to run it. */
+  readonly permission: string;
+  readonly timeoutMs: number;
+  readonly run: (call: ActionCall) => ActionOutcome;
+}
+
+/** The actions that are always there. Their ids are fixed, so that every installation has the same ones. */
+export const BUILT_IN_ACTIONS: readonly BuiltInAction[] = [
+  {
+    id: 'act_demo_echo',
+    service: 'demo',
+    name: 'demo.echo',
+    description: 'Answers its params as data.',
+    priceMicroCredits: 1000,
+    permission: 'demo.echo',
+    timeoutMs: 30_000,
+    run: echo,
+  },
+  {
+    id: 'act_demo_fail',
+    service: 'demo',
+    name: 'demo.fail',
+    description: 'Always says no, which is never billed.',
+    priceMicroCredits: 1000,
+    permission: 'demo.fail',
+    timeoutMs: 30_000,
+    run: fail,
+  },
+];
+
+/** The built-in action of that name in that service, or undefined. */
+export function findBuiltInAction(service: string, name: string): BuiltInAction | undefined {
+  return BUILT_IN_ACTIONS.find((action) => action.service === service && action.name === name);
+}
+
+function echo(call: ActionCall): ActionOutcome {
+  try {
+    return { kind: 'ok', dataJson: JSON.stringify(call.params) };
+  } catch {
+    // JSON.parse reads deeper nesting than JSON.stringify can write before its stack is full.
+    return { kind: 'no', errors: [{ code: 'INVALID_PARAMS', message: 'The params are nested too deep.' }] };
+  }
+}
+
+function fail(): ActionOutcome {
+  return { kind: 'no', errors: [{ code: 'DEMO_FAILURE', message: 'This action always says no.' }] };
+}

@@ -1,0 +1,196 @@
+import 'reflect-metadata';
+import cors from '@fastify/cors';
+import Fastify, { LogController, type FastifyInstance } from 'fastify';
+import type { GraphQLSchema } from 'graphql';
+import { GraphQLScalarType } from 'graphql';
+import { GraphQLDateTime } from 'graphql-scalars';
+import { buildSchemaSync, type ClassType } from 'type-graphql';
+import { rootKeyDigest, type Installation } from './access/installation';
+import { ViewerResolver } from './access/viewer.resolver';
+import { ActionResolver } from './actions/action.resolver';
+import { ActionService } from './actions/action.service';
+import { ActionRunner } from './actions/runner';
+import type { Config } from './config';
+import type { Database } from './db/database';
+import { Claim } from './gate/gate.entities';
+import { Gate } from './gate/gate';
+import { Sweep } from './gate/sweep';
+import type { TickStore } from './gate/tick-store';
+import { MysqlTickStore } from './gate/tick-store.mysql';
+import { SqliteTickStore } from './gate/tick-store.sqlite';
+import { contextOf } from './graphql/context';
+import { NodeResolver } from './graphql/node.resolver';
+import { registerGraphQL } from './graphql/server';
+import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
+import { KeyService } from './keys/key.service';
+import { RequestLog } from './requests/request-log.entity';
+import {
+  KeyLogsResolver,
+  LedgerEntryLogResolver,
+  ProjectLogsResolver,
+  RequestLogResolver,
+  WorkspaceLogsResolver,
+} from './requests/request-log.resolver';
+import { newRequestId } from './rest/request-id';
+import { prepareAnswers, registerRest } from './rest/server';
+import { sendError } from './rest/answer';
+import { httpStatusOf } from './rest/status';
+import { openApiDocument } from './rest/openapi';
+import { ProjectResolver, WorkspaceProjectsResolver } from './tenancy/project.resolver';
+import { ProjectService } from './tenancy/project.service';
+import { WorkspaceResolver } from './tenancy/workspace.resolver';
+import { WorkspaceService } from './tenancy/workspace.service';
+import { openBudget, openWallet } from './wallet/ledger';
+import { LedgerEntryResolver, ProjectBudgetResolver, WalletResolver, WorkspaceWalletResolver } from './wallet/wallet.resolver';
+import { WalletService } from './wallet/wallet.service';
+
+// The composition root: everything is made here, by plain constructor calls, and nothing else knows everyone.
+
+export interface AppDeps {
+  config: Config;
+  /** Open and migrated; closing it is for whoever opened it. */
+  database: Database;
+  installation: Installation;
+}
+
+export interface Services {
+  workspaces: WorkspaceService;
+  projects: ProjectService;
+  keys: KeyService;
+  wallets: WalletService;
+  actions: ActionService;
+}
+
+export interface App {
+  /** Not listening yet; `inject` works. Closing it finishes the calls in flight. */
+  server: FastifyInstance;
+  services: Services;
+  gate: Gate;
+  sweep: Sweep;
+}
+
+export function createServices(database: Database, pepper: string): Services {
+  const actions = new ActionService(database);
+  return {
+    actions,
+    workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
+    projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
+    keys: new KeyService({ database, pepper, knownPermissions: async (tx) => (await actions.permissions(tx)).map(({ name }) => name) }),
+    wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
+  };
+}
+
+/** The whole application on an open database, without a port. */
+export async function createApp({ config, database, installation }: AppDeps): Promise<App> {
+  const services = createServices(database, installation.pepper);
+  await services.actions.ensureBuiltIns();
+
+  const server = createServer(config);
+  const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
+  const store = await openTickStore(database, server);
+  const gate = new Gate({
+    store,
+    runner,
+    pepper: installation.pepper,
+    rootKeyDigest: () => rootKeyDigest(database),
+    now: async () => (await database.now()).getTime(),
+    keptAnswer: async ({ credentialId, requestId, attempt }) =>
+      (await database.reader.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
+    httpStatusOf,
+    limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
+    log: server.log,
+  });
+  const sweep = new Sweep({ database, ticker: gate.ticker, log: server.log });
+  server.addHook('onClose', async () => {
+    await sweep.stop();
+    await gate.close();
+    await runner.close();
+    await store.close();
+  });
+
+  prepareAnswers(server, config.bodyLimitBytes);
+  if (config.corsOrigins.length > 0) {
+    await server.register(cors, {
+      origin: [...config.corsOrigins],
+      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate'],
+    });
+  }
+  registerRest(server, { gate, ping: () => database.ping(), openApi: openApiDocument() });
+  const schema = createSchema(createResolvers(services, database));
+  await server.register((graphql) => registerGraphQL(graphql, { schema, contextOf: (request) => contextOf(request, { gate, database }) }));
+  await server.ready();
+  return { server, services, gate, sweep };
+}
+
+function createServer(config: Config): FastifyInstance {
+  return Fastify({
+    logger: config.logLevel === 'silent' ? false : { level: config.logLevel, stream: process.stderr },
+    logController: new LogController({ disableRequestLogging: true }),
+    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
+    bodyLimit: config.bodyLimitBytes,
+    return503OnClosing: false, // rest/server answers in the form that all errors have
+    forceCloseConnections: 'idle',
+    frameworkErrors: (_error, _request, reply) => {
+      void sendError(reply, newRequestId(), { code: 'INVALID_REQUEST', details: { issues: [{ path: [], message: 'the address cannot be read' }] } });
+    },
+  }) as unknown as FastifyInstance;
+}
+
+async function openTickStore(database: Database, { log }: FastifyInstance): Promise<TickStore> {
+  const { settings } = database;
+  if (settings.type === 'sqlite') return new SqliteTickStore(database);
+  const [row] = await database.reader.query<{ packet: unknown; flush: unknown }[]>(
+    'SELECT @@max_allowed_packet AS packet, @@innodb_flush_log_at_trx_commit AS flush',
+  );
+  if (Number(row?.flush) !== 1) {
+    log.warn('innodb_flush_log_at_trx_commit is not 1: a crash of the database server can lose calls that were answered and billed');
+  }
+  return new MysqlTickStore(settings, database.clock, Number(row?.packet));
+}
+
+type Resolvers = Map<unknown, object>;
+
+function createResolvers({ workspaces, projects, keys, wallets, actions }: Services, database: Database): Resolvers {
+  const instances = [
+    new ViewerResolver(),
+    new NodeResolver(),
+    new WorkspaceResolver(workspaces),
+    new ProjectResolver(projects),
+    new WorkspaceProjectsResolver(projects),
+    new KeyResolver(keys),
+    new WorkspaceKeysResolver(keys),
+    new ProjectKeysResolver(keys),
+    new WalletResolver(wallets),
+    new WorkspaceWalletResolver(),
+    new ProjectBudgetResolver(wallets),
+    new LedgerEntryResolver(),
+    new ActionResolver(actions),
+    new RequestLogResolver(),
+    new LedgerEntryLogResolver(),
+    new WorkspaceLogsResolver(database.reader),
+    new ProjectLogsResolver(database.reader),
+    new KeyLogsResolver(database.reader),
+  ];
+  return new Map(instances.map((instance) => [instance.constructor, instance]));
+}
+
+/** The admin schema; from the resolvers of an app, or from none where only its text is wanted. */
+export function createSchema(resolvers: Resolvers): GraphQLSchema {
+  return buildSchemaSync({
+    resolvers: [...resolvers.keys()] as [ClassType, ...ClassType[]],
+    container: { get: (resolver: unknown) => resolvers.get(resolver) },
+    scalarsMap: [{ type: Date, scalar: DateTime }],
+    validate: false, // services validate, with every problem in one answer
+  });
+}
+
+const DateTime = new GraphQLScalarType({
+  ...GraphQLDateTime.toConfig(),
+  description: 'RFC 3339. Answered in UTC with milliseconds: 2026-11-21T09:30:00.000Z. Any offset is accepted.',
+});
+
+/** The admin schema without anything behind it, to be printed. */
+export function describeSchema(): GraphQLSchema {
+  const nothing = {} as Services;
+  return createSchema(createResolvers(nothing, {} as Database));
+}

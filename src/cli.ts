@@ -1,0 +1,103 @@
+import { lexicographicSortSchema, printSchema } from 'graphql';
+import { Command } from 'commander';
+import { openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
+import { createServices, describeSchema } from './app';
+import { ConfigError, loadConfig } from './config';
+import { Database } from './db/database';
+import { isUnavailable } from './db/failures';
+import { migrations } from './db/migrations';
+import { seedDemo } from './demo';
+import { entities } from './entities';
+import { auditBooks } from './gate/books';
+import { randomBase62 } from './lib/id';
+import { openApiDocument } from './rest/openapi';
+
+const cli = new Command('tollgate').description('Administers a Tollgate database. Takes the same environment variables as the server.');
+
+cli
+  .command('migrate')
+  .description('bring the database up to date; a start does the same')
+  .action(() => withDatabase(async () => console.log('The database is up to date.')));
+
+cli
+  .command('seed')
+  .description('on a database without a workspace: make a demo workspace, project, budget and key, and print its secret')
+  .action(() =>
+    withDatabase(async (database) => {
+      const { pepper } = await openInstallation(loadConfig(), database);
+      const services = createServices(database, pepper);
+      await services.actions.ensureBuiltIns();
+      console.log((await seedDemo(database, services)) ?? 'There is a workspace already; nothing was made.');
+    }),
+  );
+
+cli
+  .command('audit')
+  .description('recompute every balance from the ledger, the holds and the logs; exit code 1 where something disagrees')
+  .option('--json', 'a line of JSON an account')
+  .action(({ json }: { json?: true }) => withDatabase((database) => audit(database, json === true)));
+
+cli
+  .command('root-key')
+  .description('make a new root key (ROOT_KEY where that is set) and end the one before, on every node at once')
+  .action(() =>
+    withDatabase(async (database) => {
+      const config = loadConfig();
+      const { pepper } = await openInstallation({ ...config, rootKey: undefined }, database);
+      const rootKey = config.rootKey ?? `root_${randomBase62(43)}`;
+      await replaceRootKey(database, pepper, rootKey);
+      console.log(config.rootKey ? 'ROOT_KEY is the root key from now on.' : `The operator's root key, shown this once: ${rootKey}`);
+    }),
+  );
+
+cli
+  .command('signing-secret')
+  .description('print the secret with which upstreams verify calls')
+  .action(() =>
+    withDatabase(async (database) => {
+      const config = loadConfig();
+      const { pepper, signingSecrets } = await openInstallation({ ...config, rootKey: undefined }, database);
+      console.log(config.upstreamSigningSecrets.length > 0 ? signingSecrets.join('\n') : signingSecretFrom(pepper));
+    }),
+  );
+
+cli
+  .command('print-schema')
+  .description('print the GraphQL schema')
+  .action(() => console.log(printSchema(lexicographicSortSchema(describeSchema()))));
+
+cli
+  .command('print-openapi')
+  .description('print the OpenAPI document of the REST routes')
+  .action(() => console.log(JSON.stringify(openApiDocument(), null, 2)));
+
+async function withDatabase(work: (database: Database) => Promise<void>): Promise<void> {
+  const database = await Database.open(loadConfig().database, { entities, migrations });
+  try {
+    await work(database);
+  } finally {
+    await database.close();
+  }
+}
+
+async function audit(database: Database, json: boolean): Promise<void> {
+  let accounts = 0;
+  let wrong = 0;
+  for await (const report of auditBooks(database)) {
+    accounts += 1;
+    if (json) console.log(JSON.stringify(report));
+    if (report.faults.length === 0) continue;
+    wrong += 1;
+    if (!json) for (const fault of report.faults) console.log(`${report.type} ${report.account}: ${fault}`);
+  }
+  if (!json) console.log(wrong === 0 ? `All ${accounts} accounts agree.` : `${wrong} of ${accounts} accounts disagree.`);
+  if (wrong > 0) process.exitCode = 1;
+}
+
+cli.parseAsync().catch((error: unknown) => {
+  const message = (error as Error).message || String((error as { code?: string }).code);
+  if (error instanceof ConfigError) console.error(message);
+  else if (isUnavailable(error)) console.error(`The database cannot be reached: ${message}`);
+  else console.error(error);
+  process.exit(1);
+});

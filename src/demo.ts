@@ -1,0 +1,25 @@
+import type { Origin } from './audit/record-event';
+import type { Services } from './app';
+import type { Database } from './db/database';
+import { Environment } from './tenancy/environment';
+import { Workspace } from './tenancy/workspace.entity';
+import { LedgerKind } from './wallet/ledger-entry.entity';
+
+const BUDGET_MICRO_CREDITS = 1_000_000;
+
+/** On a database without a workspace: one with a project, a budget and a key. Answers the key's secret, or undefined where there was one. */
+export async function seedDemo(database: Database, { workspaces, projects, keys, wallets }: Services): Promise<string | undefined> {
+  if (await database.reader.existsBy(Workspace, {})) return undefined;
+  const origin: Origin = { actor: { kind: 'SYSTEM', id: 'demo' }, ip: null, userAgent: null };
+  const { id: workspaceId } = await workspaces.create(origin, { name: 'Demo', slug: 'demo' });
+  const { id: projectId } = await projects.create(origin, { workspaceId, name: 'First project', slug: 'first' });
+  await wallets.topUp(origin, { workspaceId, amount: 10 * BUDGET_MICRO_CREDITS, kind: LedgerKind.BONUS, reference: 'demo' });
+  await wallets.allocate(origin, { projectId, amount: BUDGET_MICRO_CREDITS, reference: 'demo' });
+  const { secret } = await keys.mint(origin, { projectId, name: 'First key', environment: Environment.LIVE, permissions: ['demo.*'] });
+  return secret;
+}
+
+/** A line for a shell that makes a call. */
+export function curlLine(url: string, secret: string): string {
+  return `curl -sS ${url}/v1/demo/execute -H 'X-Api-Key: ${secret}' -H 'Content-Type: application/json' -d '{"action":"demo.echo","params":{"hello":"world"}}'`;
+}

@@ -1,0 +1,51 @@
+/** A call that passed parsing; what the gate needs to decide about it. */
+export interface Call {
+  /** Its id, made by this server: the id of its hold and of its log row. */
+  attempt: string;
+  /** Of the secret that it brought. */
+  digest: string;
+  service: string;
+  action: string;
+  /** A UUID in lower case: the caller's choice, or this server's. */
+  requestId: string;
+  /** SHA-256 of service and raw body where the caller chose the requestId; null where it did not, and nothing is kept. */
+  fingerprint: string | null;
+  ip: string;
+  userAgent: string | null;
+  /** By `performance.now()`. */
+  arrivedAt: number;
+}
+
+/** A credential as a plain read on the primary found it, with its project. */
+export interface KeyFacts {
+  digest: string;
+  secretGraceUntil: number | null;
+  secretEndedAt: number | null;
+  keyId: string;
+  keyName: string;
+  environment: 'LIVE' | 'TEST';
+  permissions: string[];
+  allowedIps: string[];
+  enabled: boolean;
+  expiresAt: number | null;
+  revokedAt: number | null;
+  projectId: string;
+  workspaceId: string;
+  galleryMode: string;
+  archivedAt: number | null;
+}
+
+/** An enabled action, as the same read found it. */
+export interface ActionFacts {
+  service: string;
+  name: string;
+  priceMicroCredits: number;
+  permission: string;
+  upstreamUrl: string | null;
+  timeoutMs: number;
+}
+
+export interface Facts {
+  key: KeyFacts | undefined;
+  action: ActionFacts | undefined;
+}

@@ -1,0 +1,237 @@
+import { OPERATOR, type Principal } from '../access/principal';
+import type { ActionError, Runner } from '../actions/runner';
+import { TollgateError, type ErrorCode } from '../errors';
+import { newId, randomBase62 } from '../lib/id';
+import { digestSecret, isSecret } from '../keys/key.token';
+import { galleryId } from '../tenancy/project.entity';
+import type { Call } from './call';
+import { credentialRefusal } from './checks';
+import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
+import { Load } from './load';
+import { RefusalMemory } from './refusals';
+import type { HoldRow } from './rows';
+import type { TickStore } from './tick-store';
+import { Ticker } from './ticker';
+
+/** Refusals that were answered from memory are added to the counts this often. */
+const COUNT_FLUSH_MS = 1_000;
+
+/** A call as its server parsed it. */
+export interface ExecuteRequest {
+  /** In the form of a secret, its checksum right. */
+  secret: string;
+  service: string;
+  action: string;
+  /** A UUID in lower case. */
+  requestId: string;
+  /** SHA-256 of service and raw body where the caller chose the requestId, else null. */
+  fingerprint: string | null;
+  params: Record<string, unknown>;
+  debug: boolean;
+  ip: string;
+  userAgent: string | null;
+  /** By `performance.now()`. */
+  arrivedAt: number;
+  /** The size of the body that it holds in memory. */
+  bytes: number;
+  /** The body to answer a success with, and to keep for those who repeat it. */
+  present(dataJson: string, billing: Billing): string;
+}
+
+export type ExecuteResult =
+  | { kind: 'succeeded'; body: string; rate: RateReport }
+  | { kind: 'replayed'; body: string; rate: RateReport }
+  | { kind: 'saidNo'; errors: ActionError[]; billing: Billing; rate: RateReport }
+  | { kind: 'error'; code: ErrorCode; details: Record<string, unknown>; rate?: RateReport | undefined };
+
+export type Identity = { kind: 'principal'; principal: Principal } | { kind: 'refused'; code: ErrorCode };
+
+/** Where the gate tells what went wrong; pino's interface. */
+export interface GateLog {
+  error(properties: object, message: string): void;
+  warn(properties: object, message: string): void;
+}
+
+export interface GateDeps {
+  store: TickStore;
+  runner: Runner;
+  pepper: string;
+  /** The digest of the root key, as it stands now. */
+  rootKeyDigest(): Promise<string | null>;
+  /** Milliseconds since 1970 by the clock that decides. */
+  now(): Promise<number>;
+  /** The answer that a success's claim keeps, or null where it is gone. */
+  keptAnswer(claim: { credentialId: string; requestId: string; attempt: string }): Promise<string | null>;
+  httpStatusOf(code: ErrorCode): number;
+  limits: { maxCalls: number; maxBytes: number };
+  log: GateLog;
+}
+
+type Admitted = Extract<Verdict, { kind: 'admitted' }>;
+
+/** The auth service: says who calls, for both servers, and decides, runs and bills calls. */
+export class Gate {
+  readonly ticker: Ticker;
+  private readonly load: Load;
+  private readonly refusals = new RefusalMemory();
+  private readonly reserved = new WeakMap<Call, string>();
+  private readonly flushing: NodeJS.Timeout;
+
+  constructor(private readonly deps: GateDeps) {
+    this.load = new Load(deps.limits);
+    this.ticker = new Ticker({
+      store: deps.store,
+      decide: {
+        process: randomBase62(12),
+        httpStatusOf: deps.httpStatusOf,
+        logsRefusal: (credentialId, nowMs) => this.refusals.logsRefusal(credentialId, nowMs),
+      },
+      reserve: (call, projectId) => {
+        if (!this.load.enterProject(projectId)) return false;
+        this.reserved.set(call, projectId);
+        return true;
+      },
+      onFailure: (error, what) => deps.log.warn({ err: error }, `gate: ${what} failed`),
+    });
+    this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();
+  }
+
+  /** Who a secret belongs to: the operator's root key, or a key that works now from this address. SERVICE_UNAVAILABLE where the database cannot say. */
+  async identify(secret: string, ip: string): Promise<Identity> {
+    try {
+      return await this.recognise(secret, ip);
+    } catch (error) {
+      throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
+    }
+  }
+
+  private async recognise(secret: string, ip: string): Promise<Identity> {
+    const digest = digestSecret(secret, this.deps.pepper);
+    if (digest === (await this.deps.rootKeyDigest())) return { kind: 'principal', principal: OPERATOR };
+    if (!isSecret(secret)) return { kind: 'refused', code: 'INVALID_API_KEY' };
+    const { keys } = await this.deps.store.lookUp([digest], []);
+    const key = keys.get(digest);
+    const refusal = credentialRefusal(ip, key, await this.deps.now());
+    if (refusal || !key) return { kind: 'refused', code: refusal?.code ?? 'INVALID_API_KEY' };
+    const { keyId: id, keyName: name, workspaceId, projectId, permissions } = key;
+    return { kind: 'principal', principal: { kind: 'API_KEY', id, name, workspaceId, projectId, permissions } };
+  }
+
+  /**
+   * Admits a call, runs its action, bills a success, and gives what its caller is to be answered; once admitted it runs to its end,
+   * whether or not anybody still waits. Never rejects.
+   */
+  async execute(request: ExecuteRequest): Promise<ExecuteResult> {
+    if (!this.load.enter(request.bytes)) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
+    const call: Call = {
+      attempt: newId('log'),
+      digest: digestSecret(request.secret, this.deps.pepper),
+      service: request.service,
+      action: request.action,
+      requestId: request.requestId,
+      fingerprint: request.fingerprint,
+      ip: request.ip,
+      userAgent: request.userAgent,
+      arrivedAt: request.arrivedAt,
+    };
+    try {
+      return await this.decideAndRun(request, call);
+    } catch (error) {
+      const code = error instanceof TollgateError ? error.code : 'INTERNAL';
+      if (code === 'INTERNAL') this.deps.log.error({ err: error, requestId: call.requestId }, 'gate: a call failed');
+      return { kind: 'error', code, details: {} };
+    } finally {
+      const projectId = this.reserved.get(call);
+      if (projectId !== undefined) this.load.leaveProject(projectId);
+      this.load.leave(request.bytes);
+    }
+  }
+
+  /** Waits for the calls in flight, those too whose callers hung up, and writes down the last counts. */
+  async close(): Promise<void> {
+    clearInterval(this.flushing);
+    await this.load.idle();
+    await this.flushCounts();
+  }
+
+  private async decideAndRun(request: ExecuteRequest, call: Call): Promise<ExecuteResult> {
+    const limited = this.refusals.recall(call, performance.now());
+    if (limited) return { kind: 'error', ...rateRefusal(limited), rate: limited };
+    const verdict = await this.ticker.admit(call);
+    switch (verdict.kind) {
+      case 'admitted':
+        return this.run(request, call, verdict);
+      case 'refused': {
+        const { refusal, key, rate } = verdict;
+        if (refusal.code === 'RATE_LIMITED' && key && rate) this.refusals.remember(call, key.keyId, rate);
+        return { kind: 'error', ...refusal, rate };
+      }
+      case 'replay': {
+        const body = await this.deps.keptAnswer(verdict.claim);
+        // Gone in this very moment, as its 24 hours are over: the next try is a new call
+        return body === null ? { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} } : { kind: 'replayed', body, rate: verdict.rate };
+      }
+      default:
+        throw new Error(`A call was judged ${verdict.kind}.`);
+    }
+  }
+
+  private async run(request: ExecuteRequest, call: Call, { hold, key, action, rate }: Admitted): Promise<ExecuteResult> {
+    const { arrivedAt } = call;
+    const deadline = rate.asOfMs + action.timeoutMs + HOLD_MARGIN_MS;
+    const startedAt = performance.now();
+    if (startedAt > rate.asOfMs + HOLD_MARGIN_MS) {
+      this.ticker.cancel(hold, arrivedAt);
+      return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
+    }
+    const outcome = await this.deps.runner.run(action, {
+      attempt: hold.attempt,
+      action: hold.action,
+      requestId: hold.requestId,
+      params: request.params,
+      debug: request.debug,
+      context: {
+        workspaceId: key.workspaceId,
+        projectId: key.projectId,
+        keyId: key.keyId,
+        environment: key.environment,
+        galleryId: galleryId({ id: key.projectId, workspaceId: key.workspaceId, galleryMode: key.galleryMode }),
+      },
+    });
+    const actionMs = performance.now() - startedAt;
+    switch (outcome.kind) {
+      case 'ok': {
+        const answer = (billing: Billing) => request.present(outcome.dataJson, billing);
+        const settled = await this.settle(hold, { kind: 'posted', answer, actionMs, arrivedAt }, deadline, outcome.dataJson.length);
+        return { kind: 'succeeded', body: settled.answer ?? answer(settled.billing), rate };
+      }
+      case 'no': {
+        const errorCode = outcome.errors[0]?.code ?? 'ACTION_FAILED';
+        const ending: Ending = { kind: 'voided', outcome: 'FAILED', errorCode, httpStatus: 200, actionMs, arrivedAt };
+        const { billing } = await this.settle(hold, ending, deadline);
+        return { kind: 'saidNo', errors: outcome.errors, billing, rate };
+      }
+      case 'broke': {
+        const { code, cause } = outcome;
+        this.deps.log.warn({ requestId: hold.requestId, service: hold.service, action: hold.action, cause }, `gate: ${code}`);
+        const httpStatus = this.deps.httpStatusOf(code);
+        await this.settle(hold, { kind: 'voided', outcome: 'FAILED', errorCode: code, httpStatus, actionMs, arrivedAt }, deadline);
+        return { kind: 'error', code, details: {}, rate };
+      }
+    }
+  }
+
+  private async settle(hold: HoldRow, ending: Ending, deadline: number, answerBytes = 0): Promise<Extract<Verdict, { kind: 'settled' }>> {
+    const verdict = await this.ticker.settle({ kind: 'settlement', hold, ending }, deadline, hold.claimed ? answerBytes : 0);
+    // Expired: the sweep was faster, for this process was away too long; then nothing was billed, and the log says EXPIRED
+    if (verdict.kind !== 'settled' || verdict.outcome === 'EXPIRED') throw new TollgateError('OUTCOME_UNKNOWN');
+    return verdict;
+  }
+
+  private async flushCounts(): Promise<void> {
+    const counts = this.refusals.takeCounts().map(([credentialId, calls]) => this.ticker.count({ kind: 'count', credentialId, code: 'RATE_LIMITED', calls }));
+    for (const result of await Promise.allSettled(counts)) {
+      if (result.status === 'rejected') this.deps.log.warn({ err: result.reason as unknown }, 'gate: refusals were not counted');
+    }
+  }
+}

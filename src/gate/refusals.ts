@@ -1,0 +1,66 @@
+import type { Call } from './call';
+import type { RateReport } from './decide';
+
+/** Refusals of one credential that one node writes as rows in a second; the rest it counts. */
+export const REFUSALS_LOGGED_PER_SECOND = 20;
+/** How long a node may answer 429 from memory after the database said so. */
+const REMEMBERED_MS = 250;
+/** Forgotten all at once where more calls than this are remembered, so that memory stays bounded. */
+const MAX_REMEMBERED = 10_000;
+
+interface Remembered {
+  credentialId: string;
+  rate: RateReport;
+}
+
+/** Keeps a flood of refused calls from becoming a flood of transactions. It only ever refuses; nothing is admitted from here. */
+export class RefusalMemory {
+  private readonly limited = new Map<string, Remembered>();
+  private readonly logged = new Map<string, { second: number; rows: number }>();
+  private readonly counted = new Map<string, number>();
+
+  /** Whether one more refusal of this credential is still written as a row. */
+  logsRefusal(credentialId: string, nowMs: number): boolean {
+    const second = Math.floor(nowMs / 1000);
+    const known = this.logged.get(credentialId);
+    if (known?.second === second) return (known.rows += 1) <= REFUSALS_LOGGED_PER_SECOND;
+    if (this.logged.size >= MAX_REMEMBERED) this.logged.clear();
+    this.logged.set(credentialId, { second, rows: 1 });
+    return true;
+  }
+
+  /** The database refused this call for its rate. */
+  remember(call: Call, credentialId: string, rate: RateReport): void {
+    if (this.limited.size >= MAX_REMEMBERED) this.limited.clear();
+    this.limited.set(keyOf(call), { credentialId, rate });
+  }
+
+  /**
+   * How long a call like one that was refused for its rate a moment ago is refused still, or undefined where the database has to be
+   * asked. The theoretical arrival time only grows between changes of the limit, so what did not fit then does not fit before its time.
+   */
+  recall(call: Call, now: number): RateReport | undefined {
+    const known = this.limited.get(keyOf(call));
+    if (!known) return undefined;
+    const elapsedMs = now - known.rate.asOfMs;
+    const untilNextUs = known.rate.untilNextUs - elapsedMs * 1000;
+    if (elapsedMs >= REMEMBERED_MS || untilNextUs <= 0) {
+      this.limited.delete(keyOf(call));
+      return undefined;
+    }
+    this.counted.set(known.credentialId, (this.counted.get(known.credentialId) ?? 0) + 1);
+    return { ...known.rate, untilNextUs, asOfMs: now };
+  }
+
+  /** The refusals answered from memory since the last time, by credential. */
+  takeCounts(): [credentialId: string, calls: number][] {
+    const counts = [...this.counted];
+    this.counted.clear();
+    return counts;
+  }
+}
+
+// All that the checks before the rate look at. A call that brings a requestId has the same standing: rate is checked before repeats.
+function keyOf(call: Call): string {
+  return `${call.digest} ${call.service} ${call.action} ${call.ip}`;
+}

@@ -1,0 +1,73 @@
+import { LessThanOrEqual } from 'typeorm';
+import type { Database } from '../db/database';
+import { Claim, Hold } from './gate.entities';
+import type { GateLog } from './gate';
+import type { Ticker } from './ticker';
+
+/** How often a process looks for what has expired. Any process may; they meet under the budgets' locks. */
+export const SWEEP_INTERVAL_MS = 5_000;
+const BATCH = 500;
+
+export interface SweepDeps {
+  database: Database;
+  ticker: Ticker;
+  log: GateLog;
+}
+
+/** Ends the holds of calls whose process died, and forgets answers that are no longer kept. */
+export class Sweep {
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> = Promise.resolve();
+
+  constructor(private readonly deps: SweepDeps) {}
+
+  /** Sweeps now, and from now on. */
+  start(): void {
+    const next = () => {
+      this.running = this.once().catch((error: unknown) => this.deps.log.warn({ err: error }, 'sweep failed'));
+      void this.running.then(() => {
+        if (this.timer) this.timer = setTimeout(next, SWEEP_INTERVAL_MS).unref();
+      });
+    };
+    this.timer = setTimeout(next, 0).unref();
+  }
+
+  async stop(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    await this.running;
+  }
+
+  /** One sweep: everything that had expired when it began. */
+  async once(): Promise<void> {
+    const now = (await this.deps.database.now()).getTime();
+    await this.expireHolds(now);
+    await this.forgetClaims(now);
+  }
+
+  private async expireHolds(now: number): Promise<void> {
+    for (;;) {
+      const holds = await this.deps.database.reader.find(Hold, { where: { expiresAt: LessThanOrEqual(now) }, take: BATCH });
+      const deadline = performance.now() + SWEEP_INTERVAL_MS;
+      await Promise.all(holds.map((hold) => this.deps.ticker.settle({ kind: 'settlement', hold: { ...hold }, ending: { kind: 'expired' } }, deadline)));
+      if (holds.length < BATCH) return;
+    }
+  }
+
+  /** Read by the index first, then removed one by one where nothing has replaced them: a range delete would lock what is beside it. */
+  private async forgetClaims(now: number): Promise<void> {
+    for (;;) {
+      const claims = await this.deps.database.reader.find(Claim, {
+        select: { credentialId: true, requestId: true, attempt: true },
+        where: { expiresAt: LessThanOrEqual(now), state: 'DONE' },
+        order: { expiresAt: 'ASC' },
+        take: BATCH,
+      });
+      if (claims.length === 0) return;
+      await this.deps.database.transaction(async (tx) => {
+        for (const { credentialId, requestId, attempt } of claims) await tx.delete(Claim, { credentialId, requestId, attempt });
+      });
+      if (claims.length < BATCH) return;
+    }
+  }
+}

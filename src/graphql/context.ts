@@ -1,0 +1,110 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { mayKnowWorkspace, mayOperate, requireAdministered, requireOperator } from '../access/policies';
+import { secretFrom } from '../access/credential';
+import type { Principal } from '../access/principal';
+import type { Origin } from '../audit/record-event';
+import type { Database } from '../db/database';
+import { TollgateError } from '../errors';
+import type { Gate } from '../gate/gate';
+import { toGraphQLError } from './errors';
+import { Loaders, by, type Batch } from './loaders';
+
+export { by, type Batch };
+
+/** What every resolver is handed: who asks, from where, and the look-ups of this request. */
+export class GraphQLContext {
+  private readonly loaders: Loaders;
+  private time: Promise<Date> | undefined;
+
+  constructor(
+    private readonly database: Database,
+    readonly principal: Principal | null,
+    private readonly from: { ip: string; userAgent: string | null },
+  ) {
+    this.loaders = new Loaders(database.reader);
+  }
+
+  /** Whoever asks. UNAUTHENTICATED where no credential came. */
+  get caller(): Principal {
+    if (!this.principal) throw new TollgateError('MISSING_API_KEY');
+    return this.principal;
+  }
+
+  /** What an event remembers of whoever asks. */
+  get origin(): Origin {
+    const { kind, id } = this.caller;
+    return { actor: { kind, id }, ...this.from };
+  }
+
+  /** The same for what only the operator may do; FORBIDDEN for others. */
+  get operatorOrigin(): Origin {
+    requireOperator(this.caller);
+    return this.origin;
+  }
+
+  /** One time for all that this request says of things that end by the clock. */
+  now(): Promise<Date> {
+    return (this.time ??= this.database.now());
+  }
+
+  load<V>(batch: Batch<V>, id: string): Promise<V | null> {
+    return this.loaders.load(batch, id);
+  }
+
+  /** An object that must be there, for another one names it. */
+  async need<V>(batch: Batch<V>, id: string): Promise<V> {
+    const found = await this.load(batch, id);
+    if (!found) throw new Error(`${id} is named and not there.`);
+    return found;
+  }
+
+  /** Whether the workspace exists, as far as whoever asks may know. */
+  knows(workspaceId: string): boolean {
+    return mayKnowWorkspace(this.caller, workspaceId);
+  }
+
+  /** Whether that holds of every workspace. */
+  get knowsEveryWorkspace(): boolean {
+    return mayOperate(this.caller);
+  }
+
+  /** An object of a workspace, or null where whoever asks may not know of it. */
+  async seen<V extends { workspaceId: string }>(batch: Batch<V>, id: string): Promise<V | null> {
+    const found = await this.load(batch, id);
+    return found && this.knows(found.workspaceId) ? found : null;
+  }
+
+  /** What an event remembers, for a change of a workspace; NOT_FOUND where whoever asks may not change it. */
+  originIn(workspaceId: string): Origin {
+    requireAdministered(this.caller, { workspaceId });
+    return this.origin;
+  }
+
+  /** What an event remembers, for a change of an object of a workspace; NOT_FOUND where whoever asks may not change it. */
+  async originFor<V extends { workspaceId: string }>(batch: Batch<V>, id: string): Promise<Origin> {
+    requireAdministered(this.caller, await this.load(batch, id));
+    return this.origin;
+  }
+}
+
+
+const MAX_USER_AGENT_LENGTH = 255;
+
+/** What a request tells of whoever sent it. */
+export interface ContextSource {
+  headers: IncomingHttpHeaders;
+  ip: string;
+}
+
+/** The context of a request: anonymous where it brings no credential, UNAUTHENTICATED for a wrong one, whatever is asked. */
+export async function contextOf({ headers, ip }: ContextSource, { gate, database }: { gate: Gate; database: Database }): Promise<GraphQLContext> {
+  try {
+    const secret = secretFrom(headers);
+    const identity = secret === undefined ? undefined : await gate.identify(secret, ip);
+    if (identity?.kind === 'refused') throw new TollgateError(identity.code);
+    const userAgent = headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
+    return new GraphQLContext(database, identity?.principal ?? null, { ip, userAgent });
+  } catch (error) {
+    throw error instanceof TollgateError ? toGraphQLError(error) : error;
+  }
+}

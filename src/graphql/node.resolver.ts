@@ -1,0 +1,38 @@
+import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
+import { Action } from '../actions/action.entity';
+import { ApiKey } from '../keys/key.entity';
+import { Node } from '../lib/graphql-types';
+import { RequestLog } from '../requests/request-log.entity';
+import { Project } from '../tenancy/project.entity';
+import { Workspace } from '../tenancy/workspace.entity';
+import { entriesById, workspacesOf } from '../wallet/ledger.queries';
+import { Wallet } from '../wallet/wallet.entity';
+import { GraphQLContext, by } from './context';
+
+type Find = (id: string, ctx: GraphQLContext) => Promise<Node | null>;
+
+const FIND: Record<string, Find> = {
+  ws: (id, ctx) => (ctx.knows(id) ? ctx.load(by(Workspace), id) : Promise.resolve(null)),
+  prj: (id, ctx) => ctx.seen(by(Project), id),
+  key: (id, ctx) => ctx.seen(by(ApiKey), id),
+  wal: (id, ctx) => ctx.seen(by(Wallet), id),
+  log: (id, ctx) => ctx.seen(by(RequestLog), id),
+  act: (id, ctx) => ctx.load(by(Action), id),
+  led: async (id, ctx) => {
+    const entry = await ctx.load(entriesById, id);
+    const workspace = entry && (await ctx.load(workspacesOf, entry.accountId));
+    return workspace && ctx.knows(workspace.id) ? entry : null;
+  },
+};
+
+@Resolver()
+export class NodeResolver {
+  @Query(() => Node, {
+    nullable: true,
+    description: 'Any object by its id; null where it does not exist or the caller may not know of it, like every look-up by id here.',
+  })
+  async node(@Arg('id', () => ID, { description: 'An id of any type that implements Node.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<Node | null> {
+    const find = FIND[id.split('_', 1)[0] as string];
+    return find ? find(id, ctx) : null;
+  }
+}

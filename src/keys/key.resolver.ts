@@ -1,0 +1,193 @@
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
+import { GraphQLContext, by } from '../graphql/context';
+import { connectionOf, type Connection } from '../lib/graphql-types';
+import { PageArgs } from '../lib/page-args';
+import { Environment } from '../tenancy/environment';
+import { Project } from '../tenancy/project.entity';
+import { Workspace } from '../tenancy/workspace.entity';
+import { ApiKey, KeyStatus } from './key.entity';
+import { gracesOf, statusOf, type KeyFilter } from './key.queries';
+import { KeyService } from './key.service';
+
+const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
+
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+class ApiKeyFilter implements KeyFilter {
+  @Field(() => [KeyStatus], { nullable: true, description: 'As they are now.' })
+  status?: KeyStatus[] | null;
+
+  @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
+  environment?: Environment | null;
+
+  @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
+  projectId?: string[] | null;
+}
+
+@InputType({
+  description:
+    'expiresAt lies in the future. permissions are names from `Query.permissions` or NAME.* of a part of one; anything else is INVALID_REQUEST. An address without a mask in allowedIps is that address alone.',
+})
+class MintKeyInput {
+  @Field(() => ID, { description: 'The project that it is bound to.' })
+  projectId: string;
+
+  @Field({ description: '1 to 100 characters.' })
+  name: string;
+
+  @Field(() => Environment, { defaultValue: Environment.LIVE, description: 'Whether its calls are billed.' })
+  environment: Environment;
+
+  @Field(() => [String], { description: 'What it may do, such as `face.detect` or `face.*`; at most 200.' })
+  permissions: string[];
+
+  @Field(() => [String], { defaultValue: [], description: 'Addresses and CIDR blocks that may use it; empty allows all. At most 200.' })
+  allowedIps: string[];
+
+  @Field(() => Date, { nullable: true, description: 'From then on it is refused; never, where absent.' })
+  expiresAt?: Date | null;
+}
+
+@InputType({ description: 'What is to change; an absent field keeps its value.' })
+class UpdateKeyInput {
+  @Field(() => ID, { description: 'Which key.' })
+  id: string;
+
+  @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
+  name?: string;
+
+  @Field(() => [String], { nullable: true, description: 'All that it may do from now on.' })
+  permissions?: string[];
+
+  @Field(() => [String], { nullable: true, description: 'All addresses and blocks that may use it from now on.' })
+  allowedIps?: string[];
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether it works.' })
+  enabled?: boolean;
+
+  @Field(() => Date, { nullable: true, description: 'One in the past ends the key now; null lets it never expire.' })
+  expiresAt?: Date | null;
+}
+
+@InputType({ description: 'Which key gets a new secret.' })
+class RotateKeyInput {
+  @Field(() => ID, { description: 'Which key.' })
+  id: string;
+
+  @Field(() => Int, { defaultValue: 0, description: "0 to 2,592,000 (30 days); never outlives the key's own expiry." })
+  graceSeconds: number;
+}
+
+@InputType({ description: 'Which key ends.' })
+class RevokeKeyInput {
+  @Field(() => ID, { description: 'Which key.' })
+  id: string;
+
+  @Field(() => String, { nullable: true, description: 'Why: 1 to 500 characters.' })
+  reason?: string | null;
+}
+
+@ObjectType({ description: 'What `mintKey` made. secret is null only in the answer to a repeat.' })
+class MintKeyPayload {
+  @Field(() => ApiKey, { nullable: true, description: 'The new key.' })
+  key: ApiKey;
+
+  @Field(() => String, { nullable: true, description: 'The secret: here and nowhere else, ever.' })
+  secret: string;
+}
+
+@ObjectType({ description: 'What `updateKey` changed.' })
+class UpdateKeyPayload {
+  @Field({ description: 'The key as it is now.' })
+  key: ApiKey;
+}
+
+@ObjectType({ description: 'What `rotateKey` made. secret is null only in the answer to a repeat.' })
+class RotateKeyPayload {
+  @Field(() => ApiKey, { nullable: true, description: 'The key as it is now.' })
+  key: ApiKey;
+
+  @Field(() => String, { nullable: true, description: 'The new secret: here and nowhere else, ever.' })
+  secret: string;
+}
+
+@ObjectType({ description: 'What `revokeKey` ended.' })
+class RevokeKeyPayload {
+  @Field({ description: 'The key as it is now.' })
+  key: ApiKey;
+}
+
+@Resolver(() => ApiKey)
+export class KeyResolver {
+  constructor(private readonly service: KeyService) {}
+
+  @Query(() => ApiKey, { nullable: true, description: 'A key by its id; null where the caller may not know of it.' })
+  key(@Arg('id', () => ID, { description: 'Begins with `key_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
+    return ctx.seen(by(ApiKey), id);
+  }
+
+  @FieldResolver(() => Project, { description: 'The project that it is bound to.' })
+  project(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Project> {
+    return ctx.need(by(Project), key.projectId);
+  }
+
+  @FieldResolver(() => KeyStatus, { description: 'Whether it works now, and if not, why.' })
+  async status(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<KeyStatus> {
+    return statusOf(key, await ctx.need(by(Project), key.projectId), await ctx.now());
+  }
+
+  @FieldResolver(() => Date, {
+    nullable: true,
+    description: 'Until when the secret before the last rotation still works; null where it does not.',
+  })
+  async previousSecretValidUntil(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
+    const [until, now] = await Promise.all([ctx.load(gracesOf, key.id), ctx.now()]);
+    return until && until > now && !key.revokedAt && !(key.expiresAt && key.expiresAt <= now) ? until : null;
+  }
+
+  @Mutation(() => MintKeyPayload, { nullable: true, description: 'Create a key. The secret is in this answer and nowhere else, ever.' })
+  async mintKey(@Arg('input', { description: 'The new key.' }) input: MintKeyInput, @Ctx() ctx: GraphQLContext): Promise<MintKeyPayload> {
+    return this.service.mint(await ctx.originFor(by(Project), input.projectId), input);
+  }
+
+  @Mutation(() => UpdateKeyPayload, { nullable: true, description: 'CONFLICT for a revoked key. An expiresAt in the past ends the key now.' })
+  async updateKey(@Arg('input', { description: 'What is to change.' }) input: UpdateKeyInput, @Ctx() ctx: GraphQLContext): Promise<UpdateKeyPayload> {
+    return { key: await this.service.update(await ctx.originFor(by(ApiKey), input.id), input) };
+  }
+
+  @Mutation(() => RotateKeyPayload, {
+    nullable: true,
+    description:
+      'Give the same key a new secret; the previous one lives on for graceSeconds, and one older than that ends now. CONFLICT for a revoked or expired key.',
+  })
+  async rotateKey(@Arg('input', { description: 'Which key.' }) input: RotateKeyInput, @Ctx() ctx: GraphQLContext): Promise<RotateKeyPayload> {
+    return this.service.rotate(await ctx.originFor(by(ApiKey), input.id), input);
+  }
+
+  @Mutation(() => RevokeKeyPayload, {
+    nullable: true,
+    description: 'End a key at once, both its secrets, for good. Repeated, it answers the same and changes nothing.',
+  })
+  async revokeKey(@Arg('input', { description: 'Which key.' }) input: RevokeKeyInput, @Ctx() ctx: GraphQLContext): Promise<RevokeKeyPayload> {
+    return { key: await this.service.revoke(await ctx.originFor(by(ApiKey), input.id), input) };
+  }
+}
+
+@Resolver(() => Workspace)
+export class WorkspaceKeysResolver {
+  constructor(private readonly service: KeyService) {}
+
+  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'The keys of all its projects, newest first.' })
+  async keys(@Root() workspace: Workspace, @Args() page: PageArgs, @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
+    return this.service.list({ workspaceId: workspace.id }, filter ?? {}, page, await ctx.now());
+  }
+}
+
+@Resolver(() => Project)
+export class ProjectKeysResolver {
+  constructor(private readonly service: KeyService) {}
+
+  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first.' })
+  async keys(@Root() project: Project, @Args() page: PageArgs, @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
+    return this.service.list({ projectId: project.id }, filter ?? {}, page, await ctx.now());
+  }
+}

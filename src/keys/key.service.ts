@@ -1,0 +1,181 @@
+import type { EntityManager } from 'typeorm';
+import { IsNull, Not } from 'typeorm';
+import { z } from 'zod';
+import { isGrantable } from '../access/permissions';
+import { difference, recordEvent, type Origin } from '../audit/record-event';
+import { forUpdate, type Database } from '../db/database';
+import type { PageRequest } from '../db/keyset';
+import { conflict, invalid, notFound, validate } from '../errors';
+import { parseBlock } from '../lib/cidr';
+import type { Connection } from '../lib/graphql-types';
+import { newId } from '../lib/id';
+import { idRule, nameRule, reasonRule } from '../lib/rules';
+import { Environment } from '../tenancy/environment';
+import { Project } from '../tenancy/project.entity';
+import { Workspace } from '../tenancy/workspace.entity';
+import { ApiKey, KeySecret } from './key.entity';
+import { listKeys, type KeyFilter } from './key.queries';
+import { PEPPER_VERSION, digestSecret, hintOf, mintSecret } from './key.token';
+
+const MAX_GRACE_SECONDS = 2_592_000; // 30 days
+
+const permissionsRule = z
+  .array(z.string().max(130, 'is too long'))
+  .max(200, 'must be at most 200 permissions')
+  .transform((names) => [...new Set(names)]);
+
+const allowedIpsRule = z
+  .array(z.string())
+  .max(200, 'must be at most 200 blocks')
+  .transform((blocks, context) => {
+    const parsed = blocks.map((text, index) => {
+      const block = parseBlock(text);
+      if (!block) context.addIssue({ code: 'custom', path: [index], message: 'must be an address or a CIDR block' });
+      return block ?? '';
+    });
+    return [...new Set(parsed)];
+  });
+
+const mintRule = z.object({
+  projectId: idRule,
+  name: nameRule,
+  environment: z.enum(Environment, 'must be LIVE or TEST').default(Environment.LIVE),
+  permissions: permissionsRule,
+  allowedIps: allowedIpsRule.default([]),
+  expiresAt: z.date().nullish(),
+});
+
+const updateRule = z.object({
+  id: idRule,
+  name: nameRule.optional(),
+  permissions: permissionsRule.optional(),
+  allowedIps: allowedIpsRule.optional(),
+  enabled: z.boolean().optional(),
+  expiresAt: z.date().nullable().optional(),
+});
+
+const rotateRule = z.object({
+  id: idRule,
+  graceSeconds: z
+    .int('must be a whole number of seconds')
+    .min(0, 'must be 0 or more')
+    .max(MAX_GRACE_SECONDS, 'must be at most 2,592,000 (30 days)')
+    .default(0),
+});
+
+const revokeRule = z.object({ id: idRule, reason: reasonRule.nullish() });
+
+export interface KeyServiceDeps {
+  database: Database;
+  pepper: string;
+  /** The names of every permission that there is. */
+  knownPermissions(tx: EntityManager): Promise<string[]>;
+}
+
+/** Keys and their secrets. State is changed by UPDATE of named columns under the key's row lock; nothing ended comes back. */
+export class KeyService {
+  constructor(private readonly deps: KeyServiceDeps) {}
+
+  /** The keys of a workspace or a project, newest first. */
+  list(scope: { workspaceId: string } | { projectId: string }, filter: KeyFilter, page: PageRequest, now: Date): Promise<Connection<ApiKey>> {
+    return listKeys(this.deps.database.reader, scope, filter, page, now);
+  }
+
+  /** A new key and its secret, which is stored nowhere. CONFLICT in an archived project. */
+  async mint(origin: Origin, raw: z.input<typeof mintRule>): Promise<{ key: ApiKey; secret: string }> {
+    const input = validate(mintRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const project = (await tx.findOne(Project, { where: { id: input.projectId }, ...forUpdate(tx) })) ?? notFound();
+      if (project.archivedAt) throw conflict('This project is archived.');
+      const at = await this.deps.database.now(tx);
+      if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must lie in the future' });
+      await this.requireGrantable(tx, input.permissions);
+      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: project.workspaceId })) ?? notFound();
+      const secret = mintSecret(keyPrefix, input.environment);
+      const values = { ...input, expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
+      const key = Object.assign(new ApiKey(), values, {
+        id: newId('key', at.getTime()),
+        workspaceId: project.workspaceId,
+        revokedAt: null,
+        revokedReason: null,
+        rotatedAt: null,
+        createdAt: at,
+      });
+      await tx.insert(ApiKey, key);
+      await this.insertSecret(tx, key.id, secret, at);
+      await recordEvent(tx, { ...origin, action: 'key.minted', subject: key, after: values, at });
+      return { key, secret };
+    });
+  }
+
+  /** Changes the given properties. CONFLICT for a revoked key. */
+  async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<ApiKey> {
+    const { id, ...changes } = validate(updateRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const key = await this.lock(tx, id);
+      if (key.revokedAt) throw conflict('This key is revoked.');
+      if (changes.permissions) await this.requireGrantable(tx, changes.permissions, key.permissions);
+      const { before, after } = difference<Partial<ApiKey>>(key, changes);
+      if (Object.keys(after).length === 0) return key;
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      const at = await this.deps.database.now(tx);
+      await recordEvent(tx, { ...origin, action: 'key.updated', subject: key, before, after, at });
+      return Object.assign(key, after);
+    });
+  }
+
+  /** A new secret for the same key; the one before works until its grace is over, an older one no longer. CONFLICT for a revoked or expired key. */
+  async rotate(origin: Origin, raw: z.input<typeof rotateRule>): Promise<{ key: ApiKey; secret: string }> {
+    const { id, graceSeconds } = validate(rotateRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const key = await this.lock(tx, id);
+      const at = await this.deps.database.now(tx);
+      if (key.revokedAt) throw conflict('This key is revoked.');
+      if (key.expiresAt && key.expiresAt <= at) throw conflict('This key has expired.');
+      const now = at.getTime();
+      await tx.update(KeySecret, { keyId: id, endedAt: IsNull(), graceUntil: Not(IsNull()) }, { endedAt: now });
+      const graceUntil = Math.min(now + graceSeconds * 1000, key.expiresAt?.getTime() ?? Infinity);
+      await tx.update(KeySecret, { keyId: id, endedAt: IsNull(), graceUntil: IsNull() }, graceSeconds === 0 ? { endedAt: now } : { graceUntil });
+      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: key.workspaceId })) ?? notFound();
+      const secret = mintSecret(keyPrefix, key.environment);
+      const { before, after } = difference<Partial<ApiKey>>(key, { hint: hintOf(secret), rotatedAt: at });
+      await this.insertSecret(tx, id, secret, at);
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      await recordEvent(tx, { ...origin, action: 'key.rotated', subject: key, before, after: { ...after, graceSeconds }, at });
+      return { key: Object.assign(key, after), secret };
+    });
+  }
+
+  /** Ends a key and its secrets for good, from this commit on and on every node. Repeated, it changes nothing. */
+  async revoke(origin: Origin, raw: z.input<typeof revokeRule>): Promise<ApiKey> {
+    const { id, reason } = validate(revokeRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const key = await this.lock(tx, id);
+      if (key.revokedAt) return key;
+      const at = await this.deps.database.now(tx);
+      const after = { revokedAt: at, revokedReason: reason ?? null };
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      await tx.update(KeySecret, { keyId: id, endedAt: IsNull() }, { endedAt: at.getTime() });
+      await recordEvent(tx, { ...origin, action: 'key.revoked', subject: key, before: { revokedAt: null }, after, at });
+      return Object.assign(key, after);
+    });
+  }
+
+  private async lock(tx: EntityManager, id: string): Promise<ApiKey> {
+    return (await tx.findOne(ApiKey, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+  }
+
+  private async insertSecret(tx: EntityManager, keyId: string, secret: string, at: Date): Promise<void> {
+    const digest = digestSecret(secret, this.deps.pepper);
+    await tx.insert(KeySecret, { digest, pepperVersion: PEPPER_VERSION, keyId, graceUntil: null, endedAt: null, createdAt: at });
+  }
+
+  /** What a key was granted before stays grantable, so that it can be edited after an action has gone. */
+  private async requireGrantable(tx: EntityManager, names: string[], granted: string[] = []): Promise<void> {
+    const known = [...(await this.deps.knownPermissions(tx)), ...granted];
+    const issues = names.flatMap((name, index) =>
+      isGrantable(name, known) ? [] : [{ path: ['input', 'permissions', index], message: 'is not a permission, nor a part of one with .* after it' }],
+    );
+    if (issues.length > 0) throw invalid(...issues);
+  }
+}

@@ -1,0 +1,56 @@
+import type { AddressInfo } from 'node:net';
+import { createApp } from './app';
+import { openInstallation } from './access/installation';
+import { ConfigError, loadConfig, type Config } from './config';
+import { Database } from './db/database';
+import { migrations } from './db/migrations';
+import { isUnavailable } from './db/failures';
+import { curlLine, seedDemo } from './demo';
+import { entities } from './entities';
+
+// The process: configuration, database, app, listen, stop on SIGTERM.
+
+async function main(): Promise<void> {
+  const config = loadConfig();
+  const database = await Database.open(config.database, { entities, migrations });
+  const installation = await openInstallation(config, database);
+  const { server, services, sweep } = await createApp({ config, database, installation });
+  const demoSecret = config.demo ? await seedDemo(database, services) : undefined;
+
+  await server.listen({ host: config.host, port: config.port });
+  sweep.start();
+  const stop = () => void stopProcess(config, async () => {
+    await server.close();
+    await database.close();
+  });
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+
+  const { port } = server.server.address() as AddressInfo;
+  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  console.log(`Tollgate is listening on ${url}`);
+  if (installation.newRootKey) {
+    console.log(`The operator's root key, shown this once: ${installation.newRootKey}`);
+    console.log(`Explore the admin API at ${config.publicUrl ?? url}/graphql with the header X-Api-Key set to it.`);
+  }
+  if (demoSecret) console.log(`A demo project is ready. Try its key:\n${curlLine(url, demoSecret)}`);
+}
+
+/** Ends with 0 when `close` is done, or when the time for it is over: what is left then is the sweep's. */
+async function stopProcess(config: Config, close: () => Promise<void>): Promise<void> {
+  setTimeout(() => process.exit(0), config.shutdownTimeoutMs).unref();
+  try {
+    await close();
+    process.exit(0);
+  } catch (error) {
+    console.error(error);
+    process.exit(1);
+  }
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof ConfigError) console.error(error.message);
+  else if (isUnavailable(error)) console.error(`The database cannot be reached: ${(error as Error).message || String((error as { code?: string }).code)}`);
+  else console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,51 @@
+import { In, type EntityManager } from 'typeorm';
+import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
+import type { Connection } from '../lib/graphql-types';
+import type { Environment } from '../tenancy/environment';
+import { RequestLog, type RequestOutcome } from './request-log.entity';
+
+export interface RequestLogFilter {
+  requestId?: string | null;
+  keyId?: string[] | null;
+  projectId?: string[] | null;
+  environment?: Environment | null;
+  action?: string[] | null;
+  outcome?: RequestOutcome[] | null;
+  errorCode?: string[] | null;
+  from?: Date | null;
+  to?: Date | null;
+}
+
+export type RequestLogScope = { workspaceId: string } | { projectId: string } | { credentialId: string };
+
+/** The calls of a workspace, a project or a credential, newest first. */
+export async function listRequestLogs(
+  reader: EntityManager,
+  scope: RequestLogScope,
+  filter: RequestLogFilter,
+  page: PageRequest,
+): Promise<Connection<RequestLog>> {
+  const query = reader.createQueryBuilder(RequestLog, 'row').where(scope);
+  if (filter.requestId) query.andWhere({ requestId: filter.requestId.toLowerCase() });
+  if (filter.keyId) query.andWhere({ credentialId: In(filter.keyId) });
+  if (filter.projectId) query.andWhere({ projectId: In(filter.projectId) });
+  if (filter.environment) query.andWhere({ environment: filter.environment });
+  if (filter.action) query.andWhere({ action: In(filter.action) });
+  if (filter.outcome) query.andWhere({ outcome: In(filter.outcome) });
+  if (filter.errorCode) query.andWhere({ errorCode: In(filter.errorCode) });
+  if (filter.from) query.andWhere('row.createdAt >= :from', { from: filter.from.getTime() });
+  if (filter.to) query.andWhere('row.createdAt < :to', { to: filter.to.getTime() });
+  return keysetPage(query, NEWEST_FIRST, page);
+}
+
+/** When each credential's newest call was logged. Read off the end of an index, so that no call has to write it. */
+export async function lastUsesOf(credentialIds: readonly string[], reader: EntityManager): Promise<Map<string, Date>> {
+  const rows = await reader
+    .createQueryBuilder(RequestLog, 'row')
+    .select('row.credentialId', 'credentialId')
+    .addSelect('MAX(row.createdAt)', 'at')
+    .where({ credentialId: In([...credentialIds]) })
+    .groupBy('row.credentialId')
+    .getRawMany<{ credentialId: string; at: string | number }>();
+  return new Map(rows.map((row) => [row.credentialId, new Date(Number(row.at))]));
+}

@@ -1,0 +1,125 @@
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Query, Resolver, Root } from 'type-graphql';
+import type { EntityManager } from 'typeorm';
+import { GraphQLContext, by } from '../graphql/context';
+import { ApiKey } from '../keys/key.entity';
+import { connectionOf, type Connection } from '../lib/graphql-types';
+import { PageArgs } from '../lib/page-args';
+import { Environment } from '../tenancy/environment';
+import { Project } from '../tenancy/project.entity';
+import { Workspace } from '../tenancy/workspace.entity';
+import { LedgerEntry } from '../wallet/ledger-entry.entity';
+import { RequestLog, RequestOutcome } from './request-log.entity';
+import { lastUsesOf, listRequestLogs, type RequestLogFilter as Filter, type RequestLogScope } from './request-log.queries';
+
+const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
+
+@InputType({
+  description: 'All that are given must hold; a list means any of these, an empty one none. A cursor that is none of ours is INVALID_REQUEST.',
+})
+class RequestLogFilter implements Filter {
+  @Field(() => ID, { nullable: true, description: 'As the caller was answered it.' })
+  requestId?: string | null;
+
+  @Field(() => [ID], { nullable: true, description: 'By these keys.' })
+  keyId?: string[] | null;
+
+  @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
+  projectId?: string[] | null;
+
+  @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
+  environment?: Environment | null;
+
+  @Field(() => [String], { nullable: true, description: 'Of these actions, by name.' })
+  action?: string[] | null;
+
+  @Field(() => [RequestOutcome], { nullable: true, description: 'That ended so.' })
+  outcome?: RequestOutcome[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'With these error codes.' })
+  errorCode?: string[] | null;
+
+  @Field(() => Date, { nullable: true, description: 'Inclusive.' })
+  from?: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'Exclusive.' })
+  to?: Date | null;
+}
+
+@Resolver(() => RequestLog)
+export class RequestLogResolver {
+  @Query(() => RequestLog, { nullable: true, description: 'A call by its log’s id; null where the caller may not know of it.' })
+  requestLog(@Arg('id', () => ID, { description: 'Begins with `log_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
+    return ctx.seen(by(RequestLog), id);
+  }
+
+  @FieldResolver(() => ApiKey, { nullable: true, description: 'Null where another kind of credential made the call.' })
+  key(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
+    return log.credentialKind === 'API_KEY' ? ctx.load(by(ApiKey), log.credentialId) : Promise.resolve(null);
+  }
+
+  @FieldResolver(() => Project, { description: 'The project that it was made in.' })
+  project(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<Project> {
+    return ctx.need(by(Project), log.projectId);
+  }
+}
+
+@Resolver(() => LedgerEntry)
+export class LedgerEntryLogResolver {
+  @FieldResolver(() => RequestLog, {
+    nullable: true,
+    description: 'The call that this entry bills or refunds; null again when that log has passed its retention.',
+  })
+  requestLog(@Root() entry: LedgerEntry, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
+    return entry.requestLogId ? ctx.load(by(RequestLog), entry.requestLogId) : Promise.resolve(null);
+  }
+}
+
+/** The list that workspaces, projects and keys have in common. */
+class RequestLogList {
+  constructor(private readonly reader: EntityManager) {}
+
+  protected list(scope: RequestLogScope, page: PageArgs, filter: RequestLogFilter | null): Promise<Connection<RequestLog>> {
+    return listRequestLogs(this.reader, scope, filter ?? {}, page);
+  }
+}
+
+@Resolver(() => Workspace)
+export class WorkspaceLogsResolver extends RequestLogList {
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'The calls of all its projects, newest first.' })
+  requestLogs(
+    @Root() { id }: Workspace,
+    @Args() page: PageArgs,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+  ): Promise<Connection<RequestLog>> {
+    return this.list({ workspaceId: id }, page, filter);
+  }
+}
+
+@Resolver(() => Project)
+export class ProjectLogsResolver extends RequestLogList {
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first.' })
+  requestLogs(
+    @Root() { id }: Project,
+    @Args() page: PageArgs,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+  ): Promise<Connection<RequestLog>> {
+    return this.list({ projectId: id }, page, filter);
+  }
+}
+
+@Resolver(() => ApiKey)
+export class KeyLogsResolver extends RequestLogList {
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first.' })
+  requestLogs(
+    @Root() { id }: ApiKey,
+    @Args() page: PageArgs,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+  ): Promise<Connection<RequestLog>> {
+    return this.list({ credentialId: id }, page, filter);
+  }
+
+  @FieldResolver(() => Date, { nullable: true, description: 'When its newest call was logged; null where there is none.' })
+  lastUsedAt(@Root() { id }: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
+    return ctx.load(lastUsesOf, id);
+  }
+}

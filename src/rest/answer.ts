@@ -1,0 +1,48 @@
+import type { FastifyReply } from 'fastify';
+import { ERRORS, type ErrorCode } from '../errors';
+import type { RateReport } from '../gate/decide';
+import { httpStatusOf } from './status';
+
+/** How long to wait where nothing more exact is known. */
+const RETRY_AFTER_SECONDS = 1;
+
+export interface ErrorAnswer {
+  code: ErrorCode;
+  message?: string;
+  details: Record<string, unknown>;
+  rate?: RateReport | undefined;
+}
+
+/** Answers with an error in the form that every REST route has. */
+export function sendError(reply: FastifyReply, requestId: string, { code, message, details, rate }: ErrorAnswer): FastifyReply {
+  const { kind, message: usual } = ERRORS[code];
+  void reply.code(httpStatusOf(code)).header('content-type', 'application/json; charset=utf-8');
+  if (kind === 'UNAUTHORIZED' || code === 'FORBIDDEN') void reply.header('www-authenticate', challenge(code, details));
+  if (rate) setRateHeaders(reply, rate);
+  if (kind === 'RATE_LIMITED' && rate) void reply.header('retry-after', Math.max(1, secondsUntilNext(rate)));
+  if (kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS') void reply.header('retry-after', RETRY_AFTER_SECONDS);
+  const error = { status: kind, code, message: message ?? usual, details };
+  return reply.send(JSON.stringify({ ok: false, success: false, requestId, error }));
+}
+
+/** RFC 6750's challenge: what kind of credential is wanted, and what was wrong with the one that came. */
+function challenge(code: ErrorCode, details: Record<string, unknown>): string {
+  const realm = 'Bearer realm="tollgate"';
+  if (code === 'MISSING_API_KEY') return realm;
+  if (code !== 'FORBIDDEN') return `${realm}, error="invalid_token"`;
+  const scope = typeof details.required_permission === 'string' ? `, scope="${details.required_permission}"` : '';
+  return `${realm}, error="insufficient_scope"${scope}`;
+}
+
+/** `RateLimit-Policy` and `RateLimit`, as draft-ietf-httpapi-ratelimit-headers-10 writes them. */
+export function setRateHeaders(reply: FastifyReply, rate: RateReport): void {
+  const { sustainedRps, burst } = rate.limit;
+  const windowSeconds = Math.max(1, Math.ceil(burst / sustainedRps));
+  const quota = Math.floor(sustainedRps * windowSeconds);
+  void reply.header('ratelimit-policy', `"project";q=${quota};w=${windowSeconds}`);
+  void reply.header('ratelimit', `"project";r=${rate.remaining};t=${secondsUntilNext(rate)}`);
+}
+
+function secondsUntilNext(rate: RateReport): number {
+  return Math.ceil(rate.untilNextUs / 1e6);
+}

@@ -1,0 +1,95 @@
+import { createHash } from 'node:crypto';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { secretFrom } from '../access/credential';
+import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
+import { TollgateError, invalid, validate } from '../errors';
+import type { Gate, ExecuteResult } from '../gate/gate';
+import { isSecret } from '../keys/key.token';
+import { sendError, setRateHeaders } from './answer';
+import { executeBody, type ExecuteBody } from './execute.schema';
+import { chosenRequestId } from './request-id';
+
+const API_VERSION = '1';
+const MAX_USER_AGENT_LENGTH = 255;
+
+interface ExecuteRoute {
+  Params: { service: string };
+  Body: Buffer;
+}
+
+/** `POST /v1/{service}/execute`. The checks that need no database are here, in the order of the error table; the others are the gate's. */
+export function registerExecute(rest: FastifyInstance, gate: Gate): void {
+  rest.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+
+  rest.post<ExecuteRoute>('/v1/:service/execute', { onRequest: checkHeaders }, async (request, reply) => {
+    const { service } = request.params;
+    const body = parseBody(request.body);
+    const requestId = chosenRequestId(body.requestId, headerOf(request, 'idempotency-key'));
+    request.requestId = requestId ?? request.requestId;
+    const result = await gate.execute({
+      secret: request.secret,
+      service,
+      action: body.action,
+      requestId: request.requestId,
+      fingerprint: requestId === undefined ? null : fingerprintOf(service, request.body),
+      params: body.params,
+      debug: body.debug ?? false,
+      ip: request.ip,
+      userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
+      arrivedAt: request.arrivedAt,
+      bytes: request.body.length,
+      present: (dataJson, billing) =>
+        `{"ok":true,"success":true,"requestId":"${request.requestId}","action":${JSON.stringify(body.action)},"data":${dataJson},"errors":[],"billing":${JSON.stringify(billing)}}`,
+    });
+    return send(reply, request, body.action, result);
+  });
+}
+
+/** What fails before the body is read: service, header, format, version, media type. */
+async function checkHeaders(request: FastifyRequest): Promise<void> {
+  const { service } = request.params as { service: string };
+  if (!SERVICE_PATTERN.test(service) || RESERVED_SERVICES.includes(service)) throw new TollgateError('NOT_FOUND');
+  const secret = secretFrom(request.headers);
+  if (secret === undefined) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
+  if (!isSecret(secret)) throw new TollgateError('INVALID_API_KEY');
+  request.secret = secret;
+  const version = headerOf(request, 'x-api-version');
+  if (version !== undefined && version !== API_VERSION) throw invalid({ path: ['X-Api-Version'], message: `must be ${API_VERSION}` });
+  // Fastify would let a body that is empty pass without a type
+  if (!/^application\/json\s*(;|$)/i.test(headerOf(request, 'content-type') ?? '')) throw new TollgateError('UNSUPPORTED_MEDIA_TYPE');
+}
+
+function parseBody(raw: Buffer | undefined): ExecuteBody {
+  let value: unknown;
+  try {
+    value = JSON.parse((raw ?? '').toString());
+  } catch {
+    throw invalid({ path: [], message: 'is not JSON' });
+  }
+  return validate(executeBody, value);
+}
+
+function fingerprintOf(service: string, body: Buffer): string {
+  return createHash('sha256').update(`${service}\n`).update(body).digest('base64url');
+}
+
+function send(reply: FastifyReply, request: FastifyRequest, action: string, result: ExecuteResult): FastifyReply {
+  if (result.kind === 'error') return sendError(reply, request.requestId, result);
+  setRateHeaders(reply, result.rate);
+  void reply.header('content-type', 'application/json; charset=utf-8');
+  switch (result.kind) {
+    case 'succeeded':
+      return reply.send(result.body);
+    case 'replayed':
+      return reply.send(`${result.body.slice(0, -1)},"meta":{"idempotencyReplay":true}}`);
+    case 'saidNo': {
+      const { errors, billing } = result;
+      return reply.send(JSON.stringify({ ok: false, success: false, requestId: request.requestId, action, data: null, errors, billing }));
+    }
+  }
+}
+
+function headerOf(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}

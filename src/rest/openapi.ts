@@ -1,0 +1,124 @@
+import { z } from 'zod';
+import { ERRORS, type ErrorCode } from '../errors';
+import { executeBody } from './execute.schema';
+import { httpStatusOf } from './status';
+
+const billing = z.object({
+  chargedMicroCredits: z.int().meta({ description: 'What this call cost, in micro-credits (1 USD = 1,000,000).' }),
+  budgetAvailableMicroCredits: z.int().meta({ description: "What the project's next call can draw on." }),
+});
+
+const common = { requestId: z.uuid().meta({ description: 'The caller’s own, or made by the server.' }), action: z.string() };
+
+const success = z
+  .object({
+    ok: z.literal(true),
+    success: z.literal(true),
+    ...common,
+    data: z.record(z.string(), z.unknown()).meta({ description: 'What the action answered.' }),
+    errors: z.array(z.never()).max(0),
+    billing,
+    meta: z.object({ idempotencyReplay: z.literal(true) }).optional().meta({ description: 'There where an earlier success is answered again.' }),
+  })
+  .meta({ id: 'Succeeded' });
+
+const saidNo = z
+  .object({
+    ok: z.literal(false),
+    success: z.literal(false),
+    ...common,
+    data: z.null(),
+    errors: z.array(z.object({ code: z.string().regex(/^[A-Z][A-Z0-9_]{0,63}$/), message: z.string().max(1000) })).min(1),
+    billing,
+  })
+  .meta({ id: 'SaidNo' });
+
+const failure = z
+  .object({
+    ok: z.literal(false),
+    success: z.literal(false),
+    requestId: common.requestId,
+    error: z.object({
+      status: z.string().meta({ description: 'The class of the error.' }),
+      code: z.string().meta({ description: 'The case.' }),
+      message: z.string(),
+      details: z.record(z.string(), z.unknown()),
+    }),
+  })
+  .meta({ id: 'Failure' });
+
+/** Errors that the execute route answers with; NOT_FOUND and METHOD_NOT_ALLOWED are of paths that are no route. CONFLICT is GraphQL's. */
+const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => code !== 'METHOD_NOT_ALLOWED' && code !== 'CONFLICT');
+
+/** The OpenAPI 3.1 document of the REST routes, made of the schemas that validate. */
+export function openApiDocument(): object {
+  const schemas = { ...components(executeBody, success, saidNo, failure) };
+  return {
+    openapi: '3.1.0',
+    info: { title: 'Tollgate', version: '1', description: 'Run billable actions with an API key. A success is billed exactly once; nothing else ever is.' },
+    paths: {
+      '/v1/{service}/execute': {
+        post: {
+          operationId: 'execute',
+          summary: 'Run an action',
+          security: [{ apiKey: [] }, { bearer: [] }],
+          parameters: [
+            { name: 'service', in: 'path', required: true, schema: { type: 'string', pattern: '^[a-z][a-z0-9-]{0,62}$' }, description: 'The service that the action belongs to.' },
+            { name: 'Idempotency-Key', in: 'header', schema: { type: 'string', minLength: 1, maxLength: 257 }, description: 'The requestId, for callers that would rather send a header.' },
+            { name: 'X-Api-Version', in: 'header', schema: { type: 'string', enum: ['1'] }, description: 'The version of this contract.' },
+          ],
+          requestBody: { required: true, content: json(ref('ExecuteRequest')) },
+          responses: {
+            200: { description: 'The action ran: it succeeded and is billed, or said no and is not.', headers: rateHeaders, content: json({ oneOf: [ref('Succeeded'), ref('SaidNo')] }) },
+            ...failures(),
+          },
+        },
+      },
+      '/healthz': { get: { operationId: 'health', summary: 'Whether the process lives', responses: { 200: { description: 'It does.' } } } },
+      '/readyz': {
+        get: {
+          operationId: 'readiness',
+          summary: 'Whether it can reach its database',
+          responses: { 200: { description: 'It can.' }, 503: { description: 'It cannot.', content: json(ref('Failure')) } },
+        },
+      },
+      '/openapi.json': { get: { operationId: 'openApi', summary: 'This document', responses: { 200: { description: 'This document.' } } } },
+    },
+    components: {
+      securitySchemes: {
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-Api-Key' },
+        bearer: { type: 'http', scheme: 'bearer' },
+      },
+      schemas,
+    },
+  };
+}
+
+const header = (description: string) => ({ description, schema: { type: 'string' } });
+const rateHeaders = {
+  'RateLimit-Policy': header("The project's limit, as draft-ietf-httpapi-ratelimit-headers-10 writes it."),
+  RateLimit: header('Calls that would pass now, and seconds until one more would.'),
+};
+
+const ref = (id: string) => ({ $ref: `#/components/schemas/${id}` });
+const json = (schema: object) => ({ 'application/json': { schema } });
+
+function failures(): Record<number, object> {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of EXECUTE_CODES) byStatus.set(httpStatusOf(code), [...(byStatus.get(httpStatusOf(code)) ?? []), code]);
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [
+      status,
+      { description: codes.map((code) => `\`${code}\`: ${ERRORS[code].message}`).join(' '), content: json(ref('Failure')) },
+    ]),
+  );
+}
+
+function components(...schemas: z.ZodType[]): Record<string, unknown> {
+  return Object.fromEntries(
+    schemas.map((schema) => {
+      const { $schema: _dialect, id, ...rest } = z.toJSONSchema(schema, { unrepresentable: 'any', reused: 'inline' }) as Record<string, unknown>;
+      return [id as string, rest];
+    }),
+  );
+}

@@ -1,0 +1,115 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { TollgateError, type ErrorCode } from '../errors';
+import type { Gate } from '../gate/gate';
+import { sendError } from './answer';
+import { registerExecute } from './execute.route';
+import { newRequestId } from './request-id';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Answered with every REST answer, as `X-Request-Id` too. */
+    requestId: string;
+    /** The caller's secret, in the form of one. */
+    secret: string;
+    /** By `performance.now()`. */
+    arrivedAt: number;
+  }
+}
+
+export interface RestDeps {
+  gate: Gate;
+  /** Rejects where the database cannot be reached. */
+  ping(): Promise<void>;
+  openApi: object;
+}
+
+const READY_TIMEOUT_MS = 2_000;
+
+/** What every answer of this process has in common, and how all but GraphQL's say that something is wrong. Call it on the root. */
+export function prepareAnswers(app: FastifyInstance, bodyLimitBytes: number): void {
+  app.decorateRequest('requestId', '');
+  app.decorateRequest('secret', '');
+  app.decorateRequest('arrivedAt', 0);
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    request.arrivedAt = performance.now();
+    request.requestId = newRequestId();
+    void reply.header('cache-control', 'no-store');
+    if (closing) throw new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.');
+  });
+  app.addHook('onSend', async (request, reply) => {
+    if (!request.url.startsWith('/graphql')) void reply.header('x-request-id', request.requestId);
+    if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
+  });
+  app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, bodyLimitBytes));
+  app.setNotFoundHandler((request, reply) => {
+    const allowed = methodsOf(app, request.url);
+    if (allowed.length === 0) return sendError(reply, request.requestId, { code: 'NOT_FOUND', details: {} });
+    void reply.header('allow', allowed.join(', '));
+    return sendError(reply, request.requestId, { code: 'METHOD_NOT_ALLOWED', details: {} });
+  });
+}
+
+/** The REST routes. */
+export function registerRest(app: FastifyInstance, { gate, ping, openApi }: RestDeps): void {
+  app.get('/healthz', async () => ({ ok: true }));
+  app.get('/readyz', async (request, reply) => {
+    try {
+      await withTimeout(ping(), READY_TIMEOUT_MS);
+      return { ok: true };
+    } catch {
+      return sendError(reply, request.requestId, { code: 'SERVICE_UNAVAILABLE', message: 'The database is out of reach.', details: {} });
+    }
+  });
+  app.get('/openapi.json', async () => openApi);
+  void app.register(async (rest) => registerExecute(rest, gate));
+}
+
+/** The codes of Fastify's own errors. */
+const FRAMEWORK_CODES: Record<string, ErrorCode> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'PAYLOAD_TOO_LARGE',
+  FST_ERR_NOT_FOUND: 'NOT_FOUND',
+};
+
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply, bodyLimitBytes: number): FastifyReply {
+  if (error instanceof TollgateError) {
+    const { code, message, details, cause } = error;
+    if (cause) request.log.warn({ err: cause, code }, 'request failed');
+    return sendError(reply, request.requestId, { code, message, details });
+  }
+  const status = error.statusCode ?? 500;
+  const code = FRAMEWORK_CODES[error.code] ?? (status >= 400 && status < 500 ? 'INVALID_REQUEST' : 'INTERNAL');
+  if (code === 'INTERNAL') request.log.error({ err: error }, 'request failed');
+  const details: Record<string, unknown> =
+    code === 'PAYLOAD_TOO_LARGE' ? { limit_bytes: bodyLimitBytes } : code === 'INVALID_REQUEST' ? { issues: [{ path: [], message: 'cannot be read' }] } : {};
+  return sendError(reply, request.requestId, { code, details });
+}
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+
+/** The methods that a path has routes for. */
+function methodsOf(app: FastifyInstance, url: string): string[] {
+  const path = url.split('?', 1)[0] as string;
+  return METHODS.filter((method) => app.findRoute({ method, url: path }) !== null || matches(app, method, path));
+}
+
+function matches(app: FastifyInstance, method: string, path: string): boolean {
+  const execute = /^\/v1\/([^/]+)\/execute$/.exec(path);
+  return execute !== null && app.hasRoute({ method: method as 'POST', url: '/v1/:service/execute' });
+}
+
+async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`No answer within ${timeoutMs} ms.`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,28 @@
+import { ERRORS, type ErrorCode, type ErrorKind } from '../errors';
+
+const STATUS_OF_KIND: Record<ErrorKind, number> = {
+  INVALID_REQUEST: 400,
+  UNAUTHORIZED: 401,
+  PAYMENT_REQUIRED: 402,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  CONFLICT: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  RATE_LIMITED: 429,
+  UPSTREAM_FAILED: 502,
+  SERVICE_UNAVAILABLE: 503,
+  INTERNAL: 500,
+};
+
+/** Codes whose HTTP status says more than that of their kind. */
+const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {
+  METHOD_NOT_ALLOWED: 405,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  REQUEST_ID_REUSED: 422,
+  UPSTREAM_TIMEOUT: 504,
+};
+
+/** The HTTP status that REST answers an error with. */
+export function httpStatusOf(code: ErrorCode): number {
+  return STATUS_OF_CODE[code] ?? STATUS_OF_KIND[ERRORS[code].kind];
+}

@@ -1,0 +1,106 @@
+import type { EntityManager } from 'typeorm';
+import { IsNull } from 'typeorm';
+import { z } from 'zod';
+import { difference, recordEvent, type Origin } from '../audit/record-event';
+import type { Database } from '../db/database';
+import { isDuplicate } from '../db/failures';
+import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
+import { conflict, notFound, validate } from '../errors';
+import type { Connection } from '../lib/graphql-types';
+import { newId } from '../lib/id';
+import { idRule, nameRule, slugRule } from '../lib/rules';
+import { GalleryMode, Project } from './project.entity';
+import { Workspace } from './workspace.entity';
+
+/** What a project may do until it is told otherwise. */
+export const DEFAULT_RATE_LIMIT = { sustainedRps: 1_000, burst: 2_000 };
+
+// A limit's memory is kept in microseconds, and this is as far ahead as those stay exact: about 30 years.
+const MAX_BURST_SECONDS = 1e9;
+
+const rateLimitRule = z
+  .object({
+    sustainedRps: z.number().gt(0, 'must be above 0').max(1_000_000, 'must be at most 1,000,000'),
+    burst: z.int('must be a whole number').min(1, 'must be at least 1').max(1_000_000, 'must be at most 1,000,000'),
+  })
+  .refine((limit) => limit.burst / limit.sustainedRps <= MAX_BURST_SECONDS, 'burst / sustainedRps must be at most 1,000,000,000 seconds');
+
+const galleryModeRule = z.enum(GalleryMode, 'must be ISOLATED or SHARED');
+
+const createRule = z.object({
+  workspaceId: idRule,
+  name: nameRule,
+  slug: slugRule,
+  galleryMode: galleryModeRule.default(GalleryMode.ISOLATED),
+  rateLimit: rateLimitRule.default(DEFAULT_RATE_LIMIT),
+});
+
+const updateRule = z.object({
+  id: idRule,
+  name: nameRule.optional(),
+  galleryMode: galleryModeRule.optional(),
+  rateLimit: rateLimitRule.optional(),
+});
+
+export interface ProjectServiceDeps {
+  database: Database;
+  /** Opens what each new project has one of, in the same transaction. */
+  opened(tx: EntityManager, project: Project): Promise<void>;
+}
+
+/** Projects of a workspace. */
+export class ProjectService {
+  constructor(private readonly deps: ProjectServiceDeps) {}
+
+  /** The projects of a workspace, newest first. */
+  async list(workspaceId: string, page: PageRequest, includeArchived: boolean): Promise<Connection<Project>> {
+    const query = this.deps.database.reader.createQueryBuilder(Project, 'row').where({ workspaceId });
+    if (!includeArchived) query.andWhere({ archivedAt: IsNull() });
+    return keysetPage(query, NEWEST_FIRST, page);
+  }
+
+  /** A new project with an empty budget. CONFLICT where its workspace has one of this slug. */
+  async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Project> {
+    const { rateLimit, ...input } = validate(createRule, raw, 'input');
+    try {
+      return await this.deps.database.transaction(async (tx) => {
+        if (!(await tx.existsBy(Workspace, { id: input.workspaceId }))) notFound();
+        const at = await this.deps.database.now(tx);
+        const values = { ...input, ...rateLimit };
+        const project = Object.assign(new Project(), { id: newId('prj', at.getTime()), ...values, createdAt: at, archivedAt: null });
+        await tx.insert(Project, project);
+        await this.deps.opened(tx, project);
+        await recordEvent(tx, { ...origin, action: 'project.created', subject: project, after: values, at });
+        return project;
+      });
+    } catch (error) {
+      throw isDuplicate(error) ? conflict('Another project of this workspace has this slug.') : error;
+    }
+  }
+
+  /** Changes the given properties. A new rate limit counts from the next call on every node. */
+  async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Project> {
+    const { id, rateLimit, ...rest } = validate(updateRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const project = (await tx.findOneBy(Project, { id })) ?? notFound();
+      const { before, after } = difference(project, { ...rest, ...rateLimit });
+      if (Object.keys(after).length === 0) return project;
+      await tx.update(Project, { id }, after);
+      const at = await this.deps.database.now(tx);
+      await recordEvent(tx, { ...origin, action: 'project.updated', subject: project, before, after, at });
+      return Object.assign(project, after);
+    });
+  }
+
+  /** Ends a project for good; its keys are refused from here on, on every node. Repeated, it changes nothing. */
+  async archive(origin: Origin, raw: { id: string }): Promise<Project> {
+    const { id } = validate(z.object({ id: idRule }), raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const at = await this.deps.database.now(tx);
+      const { affected } = await tx.update(Project, { id, archivedAt: IsNull() }, { archivedAt: at });
+      const project = (await tx.findOneBy(Project, { id })) ?? notFound();
+      if (affected !== 0) await recordEvent(tx, { ...origin, action: 'project.archived', subject: project, after: { archivedAt: at }, at });
+      return project;
+    });
+  }
+}

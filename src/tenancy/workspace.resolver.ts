@@ -1,0 +1,76 @@
+import { Arg, Args, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import type { Connection } from '../lib/graphql-types';
+import { connectionOf } from '../lib/graphql-types';
+import { PageArgs } from '../lib/page-args';
+import { GraphQLContext, by } from '../graphql/context';
+import { Workspace } from './workspace.entity';
+import { WorkspaceService } from './workspace.service';
+
+const WorkspaceConnection = connectionOf(Workspace, 'Workspace');
+
+@InputType({ description: 'A new workspace.' })
+class CreateWorkspaceInput {
+  @Field({ description: '1 to 100 characters.' })
+  name: string;
+
+  @Field({ description: '2 to 40 of a-z, 0-9 and -, for good; taken is CONFLICT.' })
+  slug: string;
+
+  @Field(() => String, { nullable: true, description: '2 to 12 of a-z and 0-9, a letter first, not unique; made from the slug where absent.' })
+  keyPrefix?: string;
+}
+
+@InputType({ description: 'What is to change; an absent field keeps its value.' })
+class UpdateWorkspaceInput {
+  @Field(() => ID, { description: 'Which workspace.' })
+  id: string;
+
+  @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
+  name?: string;
+
+  @Field(() => String, { nullable: true, description: '2 to 12 of a-z and 0-9, a letter first. Counts for secrets minted from now on.' })
+  keyPrefix?: string;
+}
+
+@ObjectType({ description: 'What `createWorkspace` made.' })
+class CreateWorkspacePayload {
+  @Field({ description: 'The new workspace.' })
+  workspace: Workspace;
+}
+
+@ObjectType({ description: 'What `updateWorkspace` changed.' })
+class UpdateWorkspacePayload {
+  @Field({ description: 'The workspace as it is now.' })
+  workspace: Workspace;
+}
+
+@Resolver(() => Workspace)
+export class WorkspaceResolver {
+  constructor(private readonly service: WorkspaceService) {}
+
+  @Query(() => Workspace, { nullable: true, description: 'A workspace by its id; null where the caller may not know of it.' })
+  async workspace(@Arg('id', () => ID, { description: 'Begins with `ws_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<Workspace | null> {
+    return ctx.knows(id) ? ctx.load(by(Workspace), id) : null;
+  }
+
+  @Query(() => WorkspaceConnection, { description: 'Those that the viewer may see, newest first; the operator sees all.' })
+  async workspaces(@Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Workspace>> {
+    return this.service.list(page, ctx.knowsEveryWorkspace);
+  }
+
+  @Mutation(() => CreateWorkspacePayload, { nullable: true, description: 'Operator only. Create a workspace, with an empty wallet.' })
+  async createWorkspace(
+    @Arg('input', { description: 'The new workspace.' }) input: CreateWorkspaceInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<CreateWorkspacePayload> {
+    return { workspace: await this.service.create(ctx.operatorOrigin, input) };
+  }
+
+  @Mutation(() => UpdateWorkspacePayload, { nullable: true, description: "Change a workspace's name or key prefix." })
+  async updateWorkspace(
+    @Arg('input', { description: 'What is to change.' }) input: UpdateWorkspaceInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<UpdateWorkspacePayload> {
+    return { workspace: await this.service.update(ctx.originIn(input.id), input) };
+  }
+}

@@ -1,0 +1,75 @@
+import type { EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { difference, recordEvent, type Origin } from '../audit/record-event';
+import type { Database } from '../db/database';
+import { isDuplicate } from '../db/failures';
+import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
+import { conflict, notFound, validate } from '../errors';
+import type { Connection } from '../lib/graphql-types';
+import { newId } from '../lib/id';
+import { idRule, keyPrefixRule, nameRule, slugRule } from '../lib/rules';
+import { Workspace } from './workspace.entity';
+
+const createRule = z.object({ name: nameRule, slug: slugRule, keyPrefix: keyPrefixRule.optional() });
+const updateRule = z.object({ id: idRule, name: nameRule.optional(), keyPrefix: keyPrefixRule.optional() });
+
+export interface WorkspaceServiceDeps {
+  database: Database;
+  /** Opens what each new workspace has one of, in the same transaction. */
+  opened(tx: EntityManager, workspace: Workspace): Promise<void>;
+}
+
+/** Tenants. */
+export class WorkspaceService {
+  constructor(private readonly deps: WorkspaceServiceDeps) {}
+
+  /** All workspaces, newest first, or none for whoever may not know of them. */
+  async list(page: PageRequest, all: boolean): Promise<Connection<Workspace>> {
+    const query = this.deps.database.reader.createQueryBuilder(Workspace, 'row').where(all ? '1 = 1' : '1 = 0');
+    return keysetPage(query, NEWEST_FIRST, page);
+  }
+
+  /** A new workspace with an empty wallet. CONFLICT where the slug is taken. */
+  async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Workspace> {
+    const input = validate(createRule, raw, 'input');
+    try {
+      return await this.deps.database.transaction(async (tx) => {
+        const at = await this.deps.database.now(tx);
+        const workspace = Object.assign(new Workspace(), {
+          id: newId('ws', at.getTime()),
+          name: input.name,
+          slug: input.slug,
+          keyPrefix: input.keyPrefix ?? keyPrefixFrom(input.slug),
+          createdAt: at,
+        });
+        await tx.insert(Workspace, workspace);
+        await this.deps.opened(tx, workspace);
+        const { id, name, slug, keyPrefix } = workspace;
+        await recordEvent(tx, { ...origin, action: 'workspace.created', subject: { id, workspaceId: id }, after: { name, slug, keyPrefix }, at });
+        return workspace;
+      });
+    } catch (error) {
+      throw isDuplicate(error) ? conflict('Another workspace has this slug.') : error;
+    }
+  }
+
+  /** Changes the given properties. Secrets minted before keep the prefix that they have. */
+  async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Workspace> {
+    const { id, ...changes } = validate(updateRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const workspace = (await tx.findOneBy(Workspace, { id })) ?? notFound();
+      const { before, after } = difference(workspace, changes);
+      if (Object.keys(after).length === 0) return workspace;
+      await tx.update(Workspace, { id }, after);
+      const at = await this.deps.database.now(tx);
+      await recordEvent(tx, { ...origin, action: 'workspace.updated', subject: { id, workspaceId: id }, before, after, at });
+      return Object.assign(workspace, after);
+    });
+  }
+}
+
+/** The slug's letters and digits from the first letter on; `key` where that leaves too little. */
+function keyPrefixFrom(slug: string): string {
+  const prefix = slug.replace(/-/g, '').replace(/^[0-9]+/, '').slice(0, 12);
+  return prefix.length >= 2 ? prefix : 'key';
+}

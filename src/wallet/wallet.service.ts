@@ -1,0 +1,141 @@
+import type { EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { recordEvent, type Origin } from '../audit/record-event';
+import type { Database } from '../db/database';
+import type { PageRequest } from '../db/keyset';
+import { conflict, notFound, validate } from '../errors';
+import type { Connection } from '../lib/graphql-types';
+import { idRule, positiveMicroCredits, reasonRule, referenceRule, signedMicroCredits } from '../lib/rules';
+import { Project } from '../tenancy/project.entity';
+import { findReferenced, lockBudget, lockWallet, record, remember, transfer } from './ledger';
+import { listEntries, type LedgerFilter } from './ledger.queries';
+import { LedgerKind, type LedgerEntry } from './ledger-entry.entity';
+
+const topUpRule = z.object({
+  workspaceId: idRule,
+  amount: positiveMicroCredits,
+  kind: z.enum([LedgerKind.TOPUP, LedgerKind.BONUS], 'must be TOPUP or BONUS').default(LedgerKind.TOPUP),
+  reference: referenceRule,
+});
+
+const allocateRule = z.object({ projectId: idRule, amount: signedMicroCredits, reference: referenceRule.nullish() });
+
+const refundRule = z.object({ requestLogId: idRule, reason: reasonRule });
+
+const adjustRule = z
+  .object({
+    workspaceId: idRule.nullish(),
+    projectId: idRule.nullish(),
+    delta: signedMicroCredits,
+    reason: reasonRule,
+    reference: referenceRule.nullish(),
+  })
+  .refine((input) => Boolean(input.workspaceId) !== Boolean(input.projectId), 'give exactly one of workspaceId and projectId');
+
+/** What a refund needs to know of a call. */
+export interface BilledCall {
+  id: string;
+  workspaceId: string;
+  projectId: string;
+  chargedMicroCredits: number;
+}
+
+export interface WalletServiceDeps {
+  database: Database;
+  /** A call by its log's id, or null. */
+  findCall(tx: EntityManager, requestLogId: string): Promise<BilledCall | null>;
+}
+
+/** What administrators do with credits. Each is one transaction that begins with the workspace's wallet, so references never race. */
+export class WalletService {
+  constructor(private readonly deps: WalletServiceDeps) {}
+
+  /** The entries of a wallet or a budget, newest first. */
+  list(accountId: string, filter: LedgerFilter, page: PageRequest): Promise<Connection<LedgerEntry>> {
+    return listEntries(this.deps.database.reader, accountId, filter, page);
+  }
+
+  /** Credits a workspace's wallet. A repeated reference answers its first entry; with another amount or kind it is CONFLICT. */
+  async topUp(origin: Origin, raw: z.input<typeof topUpRule>): Promise<LedgerEntry> {
+    const { workspaceId, amount, kind, reference } = validate(topUpRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const wallet = await lockWallet(tx, workspaceId);
+      const earlier = await findReferenced(tx, workspaceId, 'topUp', reference);
+      if (earlier) return sameOrConflict(earlier, earlier.kind === kind && earlier.delta === amount);
+      const at = await this.deps.database.now(tx);
+      const entry = await record(tx, wallet, { kind, delta: amount, reference, at: at.getTime() }, 'amount');
+      await remember(tx, workspaceId, 'topUp', reference, entry);
+      const after = { amount, kind, reference, balance: entry.balanceAfter };
+      await recordEvent(tx, { ...origin, action: 'wallet.topped-up', subject: { id: wallet.id, workspaceId }, after, at });
+      return entry;
+    });
+  }
+
+  /** Moves credits from the wallet to a project's budget, or back; answers the budget's half. References as for `topUp`. */
+  async allocate(origin: Origin, raw: z.input<typeof allocateRule>): Promise<LedgerEntry> {
+    const { projectId, amount, reference } = validate(allocateRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const { workspaceId, archivedAt } = await projectOf(tx, projectId);
+      const wallet = await lockWallet(tx, workspaceId);
+      const budget = await lockBudget(tx, workspaceId, projectId);
+      const earlier = reference ? await findReferenced(tx, workspaceId, 'allocate', reference) : null;
+      if (earlier) return sameOrConflict(earlier, earlier.accountId === projectId && earlier.delta === amount);
+      if (archivedAt && amount > 0) throw conflict('This project is archived; its budget can only be taken back.');
+      const at = await this.deps.database.now(tx);
+      const draft = { kind: LedgerKind.ALLOCATION, delta: amount, reference: reference ?? null, at: at.getTime() };
+      const entry = await transfer(tx, wallet, budget, draft, 'amount');
+      if (reference) await remember(tx, workspaceId, 'allocate', reference, entry);
+      const after = { amount, reference: reference ?? null, balance: entry.balanceAfter };
+      await recordEvent(tx, { ...origin, action: 'budget.allocated', subject: { id: projectId, workspaceId }, after, at });
+      return entry;
+    });
+  }
+
+  /** Gives all of a billed call's price back to its project's budget, once; CONFLICT a second time, or where it cost nothing. */
+  async refund(origin: Origin, raw: z.input<typeof refundRule>): Promise<LedgerEntry> {
+    const { requestLogId, reason } = validate(refundRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const call = (await this.deps.findCall(tx, requestLogId)) ?? notFound();
+      const { workspaceId, projectId, chargedMicroCredits: delta } = call;
+      if (delta === 0) throw conflict('This call cost nothing.');
+      await lockWallet(tx, workspaceId);
+      const budget = await lockBudget(tx, workspaceId, projectId);
+      if (await findReferenced(tx, workspaceId, 'refund', requestLogId)) throw conflict('This call was refunded before.');
+      const at = await this.deps.database.now(tx);
+      const entry = await record(tx, budget, { kind: LedgerKind.REFUND, delta, requestLogId, reason, at: at.getTime() }, 'requestLogId');
+      await remember(tx, workspaceId, 'refund', requestLogId, entry);
+      const after = { amount: delta, requestLogId, reason, balance: entry.balanceAfter };
+      await recordEvent(tx, { ...origin, action: 'call.refunded', subject: { id: projectId, workspaceId }, after, at });
+      return entry;
+    });
+  }
+
+  /** Corrects a wallet or a budget by hand. References as for `topUp`. */
+  async adjust(origin: Origin, raw: z.input<typeof adjustRule>): Promise<LedgerEntry> {
+    const input = validate(adjustRule, raw, 'input');
+    const { delta, reason, reference } = input;
+    return this.deps.database.transaction(async (tx) => {
+      const workspaceId = input.workspaceId ?? (await projectOf(tx, input.projectId ?? notFound())).workspaceId;
+      const wallet = await lockWallet(tx, workspaceId);
+      const account = input.projectId ? await lockBudget(tx, workspaceId, input.projectId) : wallet;
+      const earlier = reference ? await findReferenced(tx, workspaceId, 'adjust', reference) : null;
+      if (earlier) return sameOrConflict(earlier, earlier.accountId === account.id && earlier.delta === delta);
+      const at = await this.deps.database.now(tx);
+      const draft = { kind: LedgerKind.ADJUSTMENT, delta, reason, reference: reference ?? null, at: at.getTime() };
+      const entry = await record(tx, account, draft, 'delta');
+      if (reference) await remember(tx, workspaceId, 'adjust', reference, entry);
+      const after = { delta, reason, reference: reference ?? null, balance: entry.balanceAfter };
+      await recordEvent(tx, { ...origin, action: `${account.type}.adjusted`, subject: { id: account.id, workspaceId }, after, at });
+      return entry;
+    });
+  }
+}
+
+async function projectOf(tx: EntityManager, projectId: string): Promise<Project> {
+  return (await tx.findOneBy(Project, { id: projectId })) ?? notFound();
+}
+
+function sameOrConflict(earlier: LedgerEntry, same: boolean): LedgerEntry {
+  if (same) return earlier;
+  throw conflict('This reference was used before, for something else.');
+}

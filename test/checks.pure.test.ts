@@ -1,0 +1,63 @@
+import { brokenPromises, firstDifference } from '../scripts/checks/generated';
+import { compareErrors } from '../scripts/checks/errors';
+import { machinePaths } from '../scripts/checks/paths';
+
+// What `npm run check` decides by itself; a check that finds nothing any more would look like a success.
+
+describe('the table of errors', () => {
+  const errors = { NOT_FOUND: { kind: 'NOT_FOUND' }, UNKNOWN_ACTION: { kind: 'NOT_FOUND' }, CONFLICT: { kind: 'CONFLICT' } };
+  const readme = (...rows: string[]) =>
+    ['# T', '| 418 | `A` | `TEAPOT` |', '## Errors', '| HTTP | status | code |', '|---|---|---|', ...rows, '### GraphQL', '| `CONFLICT` | taken |', '## Else', '| 418 | `A` | `TEAPOT` |'].join('\n');
+  const first = '| 404 | `NOT_FOUND` | `NOT_FOUND` | no such route |';
+  const second = '| 404 | `NOT_FOUND` | `UNKNOWN_ACTION` | none enabled |';
+
+  it('passes where README.md and the code agree, with what only GraphQL has in its own table', () => {
+    expect(compareErrors(readme(first, second), errors)).toEqual([]);
+  });
+
+  it.each([
+    ['a code that README.md lacks', [first], 'UNKNOWN_ACTION of src/errors.ts is in no row of README.md.'],
+    ['a code that the code lacks', [first, second, '| 410 | `GONE` | `GONE` | |'], 'GONE of README.md is not in src/errors.ts.'],
+    ['a code of another kind', [first, second.replace('NOT_FOUND', 'CONFLICT')], 'UNKNOWN_ACTION is NOT_FOUND in src/errors.ts and CONFLICT in README.md.'],
+    ['a code in two rows', [first, second, first], 'README.md has NOT_FOUND in two rows.'],
+  ])('refuses %s', (_case, rows, problem) => {
+    expect(compareErrors(readme(...rows), errors)).toEqual([problem]);
+  });
+
+  it('refuses a README.md without the table', () => {
+    expect(compareErrors('# T\n', errors)).toHaveLength(1);
+    expect(compareErrors('## Errors\nnone\n', errors)).toHaveLength(1);
+  });
+});
+
+describe('generated files', () => {
+  const contract = 'enum Kind { A } type Query { "One." a(first: Int): String! kind: Kind }';
+
+  it('may add to the contract', () => {
+    expect(brokenPromises(contract, 'enum Kind { A B } type Query { a(first: Int, last: Int): String! b: Int kind: Kind }')).toEqual([]);
+  });
+
+  it('may not remove, rename or loosen what it promises', () => {
+    expect(brokenPromises(contract, 'enum Kind { B } type Query { a(first: Int!): String kind: Kind }')).toHaveLength(3);
+  });
+
+  it('are told apart at the first line that differs, the end of either included', () => {
+    expect(firstDifference('a\nb\n', 'a\nb\n')).toBeUndefined();
+    expect(firstDifference('a\nb\n', 'a\nc\n')).toEqual({ line: 2, committed: 'b', emitted: 'c' });
+    expect(firstDifference('a\n', 'a\nb\n')).toMatchObject({ line: 2, emitted: 'b' });
+    expect(firstDifference('a\nb', 'a')).toMatchObject({ line: 2, committed: 'b' });
+  });
+});
+
+describe("a path of somebody's machine", () => {
+  // Taken apart, so that this file holds none.
+  const home = ['', 'home', 'ada', 'tollgate'].join('/');
+
+  it.each([home, `see ${home}.`, `"${home}"`, `file://${home}`, ['', 'root', 'x'].join('/'), ['C:', 'Users', 'ada'].join('\\')])('is found in %p', (text) => {
+    expect(machinePaths(`fine\n${text}`)).toMatchObject([{ line: 2 }]);
+  });
+
+  it.each([`https://example.com${home}`, `.${home}`, `..${home}`, `$HOME${home}`, '/homepage', '/workspaces/1'])('is not %p', (text) => {
+    expect(machinePaths(text)).toEqual([]);
+  });
+});

@@ -1,0 +1,79 @@
+import { parseDatabaseUrl } from '../src/config';
+import { mysqlDataSource, mysqlProduct, sqliteDataSource } from '../src/db/data-source';
+import { Database } from '../src/db/database';
+import { migrations } from '../src/db/migrations';
+import { entities } from '../src/entities';
+import { Workspace } from '../src/tenancy/workspace.entity';
+import { Wallet } from '../src/wallet/wallet.entity';
+import { freshDatabaseUrl } from './support/database';
+
+const parts = { entities, migrations };
+
+describe(`the database (${TEST_DATABASE})`, () => {
+  let settings: ReturnType<typeof parseDatabaseUrl>;
+  const open: Database[] = [];
+
+  beforeAll(async () => {
+    settings = parseDatabaseUrl(await freshDatabaseUrl());
+    open.push(...(await Promise.all([Database.open(settings, parts), Database.open(settings, parts)])));
+  });
+  afterAll(() => Promise.all(open.map((database) => database.close())));
+
+  const first = () => open[0] as Database;
+  const workspace = (id: string, slug: string, createdAt = new Date(0)) => ({ id, name: slug, slug, keyPrefix: 'acme', createdAt });
+
+  it('applies each migration once, though two processes start together', async () => {
+    await Promise.all(open.map((database) => database.ping()));
+    const rows = await first().reader.query<{ name: string }[]>('SELECT name FROM migrations ORDER BY id');
+    expect(rows.map((row) => row.name)).toEqual(migrations[TEST_DATABASE].map((migration) => migration.name));
+  });
+
+  it('leaves nothing to generate: the entities are what the migrations made', async () => {
+    const source =
+      settings.type === 'mysql' ? mysqlDataSource(settings, parts, await mysqlProduct(settings)) : sqliteDataSource(settings, parts, 'writer');
+    await source.initialize();
+    try {
+      const { upQueries } = await source.driver.createSchemaBuilder().log();
+      expect(upQueries.map(({ query }) => query)).toEqual([]);
+    } finally {
+      await source.destroy();
+    }
+  });
+
+  it('keeps the largest amount and the millisecond of an instant', async () => {
+    const createdAt = new Date('2026-11-21T09:30:00.123Z');
+    await first().transaction(async (tx) => {
+      await tx.insert(Workspace, workspace('ws_exact', 'exact', createdAt));
+      await tx.insert(Wallet, { id: 'wal_exact', workspaceId: 'ws_exact', balance: Number.MAX_SAFE_INTEGER, entrySeq: 0 });
+    });
+    const wallet = await first().reader.findOneByOrFail(Wallet, { id: 'wal_exact' });
+    const kept = await first().reader.findOneByOrFail(Workspace, { id: 'ws_exact' });
+    expect(wallet.balance).toBe(9_007_199_254_740_991);
+    expect(kept.createdAt).toEqual(createdAt);
+  });
+
+  it('refuses a balance below zero by itself, whatever the code above it does', async () => {
+    const overdrawn = first().transaction((tx) => tx.insert(Wallet, { id: 'wal_minus', workspaceId: 'ws_minus', balance: -1, entrySeq: 0 }));
+    await expect(overdrawn).rejects.toThrow(/wallets_balance/);
+    expect(await first().reader.countBy(Wallet, { id: 'wal_minus' })).toBe(0);
+  });
+
+  it('undoes the whole of a transaction that fails', async () => {
+    const failing = first().transaction(async (tx) => {
+      await tx.insert(Workspace, workspace('ws_undone', 'undone'));
+      throw new Error('changed my mind');
+    });
+    await expect(failing).rejects.toThrow('changed my mind');
+    expect(await first().reader.findOneBy(Workspace, { id: 'ws_undone' })).toBeNull();
+  });
+
+  it('compares text by its bytes', async () => {
+    await first().transaction(async (tx) => {
+      await tx.insert(Workspace, workspace('ws_a', 'a'));
+      await tx.insert(Workspace, workspace('ws_A', 'A')); // neither the id nor the unique slug is taken
+    });
+    expect((await first().reader.findOneByOrFail(Workspace, { slug: 'a' })).id).toBe('ws_a');
+    expect((await first().reader.findOneByOrFail(Workspace, { slug: 'A' })).id).toBe('ws_A');
+    expect(await first().reader.countBy(Workspace, { slug: 'á' })).toBe(0);
+  });
+});

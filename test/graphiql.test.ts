@@ -1,0 +1,251 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { buildSchema, parse, validate } from 'graphql';
+import type { Page, Response as BrowserResponse } from 'playwright-core';
+import { DEFAULT_OPERATION } from '../src/graphql/graphiql';
+import { createTestApp } from './support/app';
+import { withBrowserPage } from './support/browser';
+
+type TestApp = Awaited<ReturnType<typeof createTestApp>>;
+
+let app: TestApp;
+
+beforeAll(async () => {
+  app = await createTestApp();
+});
+
+afterAll(async () => {
+  await app.close();
+});
+
+const getPage = (): Promise<Response> => fetch(`${app.url}/graphql`, { headers: { accept: 'text/html,application/xhtml+xml' } });
+
+/** The addresses of everything that the page loads, as the browser would resolve them. */
+async function addressesInPage(): Promise<string[]> {
+  const html = await (await getPage()).text();
+  const references = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1] ?? '');
+  return references.filter((reference) => !reference.startsWith('data:')).map((reference) => new URL(reference, `${app.url}/graphql`).href);
+}
+
+describe('the GraphiQL page', () => {
+  it('is what a browser gets, under a policy that allows no script in it, no other host and no frame around it', async () => {
+    const response = await getPage();
+    const html = await response.text();
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(response.headers.get('x-frame-options')).toBe('DENY');
+    expect(response.headers.get('referrer-policy')).toBe('no-referrer');
+    const policy = response.headers.get('content-security-policy')?.split('; ');
+    expect(policy).toEqual(expect.arrayContaining(["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]));
+    expect(html).toContain('<title>Tollgate GraphiQL</title>');
+    expect(html).toContain('<html lang="en">');
+    expect(html).toContain('<noscript>');
+    expect(html).not.toMatch(/<script(?![^>]*\ssrc=)/);
+  });
+
+  it('loads only files of this server, each to be kept for good under its version', async () => {
+    const addresses = await addressesInPage();
+    expect(addresses.map((address) => new URL(address).pathname).sort()).toEqual([
+      '/graphql/assets/graphiql.min.css',
+      '/graphql/assets/graphiql.min.js',
+      '/graphql/assets/page.css',
+      '/graphql/assets/react-dom.production.min.js',
+      '/graphql/assets/react.production.min.js',
+      '/graphql/assets/start.js',
+    ]);
+    for (const address of addresses) {
+      expect(new URL(address).origin).toBe(app.url);
+      const response = await fetch(address);
+      expect(response.status).toBe(200);
+      expect(response.headers.get('content-type')).toBe(address.includes('.css?') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8');
+      expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
+      expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    }
+  });
+
+  it('has a default operation that the contract allows', () => {
+    const contract = buildSchema(readFileSync(join(__dirname, 'contract/contract.graphql'), 'utf8'));
+    expect(validate(contract, parse(DEFAULT_OPERATION))).toEqual([]);
+  });
+});
+
+describe("the page's files", () => {
+  const file = (headers: Record<string, string>, query = ''): Promise<Response> =>
+    fetch(`${app.url}/graphql/assets/graphiql.min.js${query}`, { headers });
+
+  it('are compressed for who takes gzip, and the same bytes for who does not', async () => {
+    const plain = await file({ 'accept-encoding': 'identity' });
+    const compressed = await file({ 'accept-encoding': 'br;q=0.5, gzip' });
+    const refused = await file({ 'accept-encoding': 'gzip;q=0' });
+    expect(plain.headers.get('content-encoding')).toBeNull();
+    expect(refused.headers.get('content-encoding')).toBeNull();
+    expect(compressed.headers.get('content-encoding')).toBe('gzip');
+    expect(compressed.headers.get('vary')).toBe('Accept-Encoding');
+    const body = Buffer.from(await plain.arrayBuffer());
+    expect(Buffer.from(await compressed.arrayBuffer()).equals(body)).toBe(true);
+    expect(Number(compressed.headers.get('content-length'))).toBeLessThan(gzipSync(body, { level: 1 }).length);
+  });
+
+  it('are not sent again to who has them, and are asked about anew where no version or another is in the address', async () => {
+    const first = await file({});
+    const etag = first.headers.get('etag') ?? '';
+    expect(etag).not.toBe('');
+    expect(first.headers.get('cache-control')).toBe('no-cache');
+    expect((await file({}, '?v=another')).headers.get('cache-control')).toBe('no-cache');
+    const again = await file({ 'if-none-match': etag });
+    expect(again.status).toBe(304);
+    expect(await again.text()).toBe('');
+    expect((await file({ 'if-none-match': '"another"' })).status).toBe(200);
+  });
+
+  it('are these and no others', async () => {
+    for (const name of ['package.json', 'graphiql.min.js.map', '..%2f..%2fpackage.json', 'constructor', '']) {
+      const response = await fetch(`${app.url}/graphql/assets/${name}`);
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ error: { code: 'NOT_FOUND' } });
+    }
+  });
+});
+
+describe('GraphiQL in a browser', () => {
+  jest.setTimeout(60_000);
+
+  const headerEditor = (page: Page) => page.locator('section[aria-label="Headers"] .CodeMirror:visible');
+
+  async function open(page: Page): Promise<void> {
+    await page.goto(`${app.url}/graphql`);
+    await headerEditor(page).waitFor();
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).waitFor();
+  }
+
+  async function enterHeaders(page: Page, text: string): Promise<void> {
+    await headerEditor(page).click();
+    await page.keyboard.press('Control+A');
+    // Inserted as a paste would be, for the editor closes brackets behind whoever types them.
+    await page.keyboard.insertText(text);
+  }
+
+  /** The server's answer to the operation that `act` starts. */
+  async function answerTo(page: Page, act: () => Promise<void>): Promise<BrowserResponse> {
+    const answer = page.waitForResponse((response) => response.url() === `${app.url}/graphql` && response.request().method() === 'POST');
+    await act();
+    return answer;
+  }
+
+  const pressExecute = (page: Page) => () => page.getByRole('button', { name: /^Execute query/ }).click();
+
+  const rootKeyHeaders = (): string => JSON.stringify({ 'X-Api-Key': app.rootKey });
+
+  it('runs the default operation with the root key from the header editor, by button and by Ctrl-Enter, and asks no other host', async () => {
+    await withBrowserPage(async (page, record) => {
+      await open(page);
+      expect(await page.title()).toBe('Tollgate GraphiQL');
+      expect(await headerEditor(page).innerText()).toContain('"X-Api-Key": ""');
+
+      await enterHeaders(page, rootKeyHeaders());
+      const byButton = await answerTo(page, pressExecute(page));
+      expect(byButton.status()).toBe(200);
+      expect(byButton.request().headers()['x-api-key']).toBe(app.rootKey);
+      const answer: unknown = await byButton.json();
+      expect(answer).not.toHaveProperty('errors');
+      expect(answer).toMatchObject({ data: { __typename: 'Query', viewer: { kind: 'OPERATOR' }, workspaces: { nodes: expect.any(Array) } } });
+      await page.locator('.result-window').getByText('"OPERATOR"').waitFor();
+
+      const byKeyboard = await answerTo(page, async () => {
+        await page.locator('.graphiql-query-editor .CodeMirror').click();
+        await page.keyboard.press('Control+Enter');
+      });
+      expect(await byKeyboard.json()).toMatchObject({ data: { viewer: { kind: 'OPERATOR' } } });
+
+      expect(record).toEqual({ foreignRequests: [], consoleErrors: [], pageErrors: [], failedRequests: [] });
+    });
+  });
+
+  it('shows the documentation without a credential, and its dialogs break no rule of the policy', async () => {
+    await withBrowserPage(
+      async (page, record) => {
+        await open(page);
+        await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+        const docs = page.locator('.graphiql-doc-explorer');
+        await docs.getByRole('link', { name: 'Mutation', exact: true }).click();
+        await docs.getByRole('link', { name: 'revokeKey', exact: true }).click();
+        await docs.getByText('End a key at once').waitFor();
+
+        await page.getByRole('button', { name: 'Open settings dialog' }).click();
+        await page.getByText('Persist headers').waitFor();
+        await page.keyboard.press('Escape');
+        await page.getByRole('button', { name: 'Open short keys dialog' }).click();
+        await page.getByRole('dialog').getByText('Search in documentation').waitFor();
+
+        expect(record).toEqual({ foreignRequests: [], consoleErrors: [], pageErrors: [], failedRequests: [] });
+      },
+      { colorScheme: 'dark' },
+    );
+  });
+
+  it('shows the refusal of an operation without a key', async () => {
+    await withBrowserPage(async (page) => {
+      await open(page);
+      const refused = await answerTo(page, pressExecute(page));
+      expect(refused.status()).toBe(401);
+      await page.locator('.result-window').getByText('"UNAUTHENTICATED"').waitFor();
+    });
+  });
+
+  const stored = (page: Page): Promise<string> => page.evaluate<string>('JSON.stringify(localStorage)');
+
+  /** GraphiQL writes to the storage half a second after the last change. */
+  async function untilStored(page: Page, test: (text: string) => boolean): Promise<void> {
+    const deadline = Date.now() + 5_000;
+    while (!test(await stored(page))) {
+      if (Date.now() > deadline) throw new Error(`The storage still is ${await stored(page)}`);
+      await page.waitForTimeout(50);
+    }
+  }
+
+  /** Tabs are drawn only where there are two or more. */
+  const tabs = (page: Page): Promise<number> => page.locator('.graphiql-tab').count();
+
+  it('keeps the headers through reloads and for new tabs', async () => {
+    await withBrowserPage(async (page) => {
+      await open(page);
+      await enterHeaders(page, rootKeyHeaders());
+      await untilStored(page, (text) => text.includes(app.rootKey));
+      for (let reload = 0; reload < 3; reload += 1) {
+        await open(page);
+        expect(await headerEditor(page).innerText()).toContain(app.rootKey);
+        expect(await tabs(page)).toBe(0);
+      }
+      await page.getByRole('button', { name: 'Add tab' }).click();
+      await page.locator('.graphiql-tab').nth(1).waitFor();
+      expect(await headerEditor(page).innerText()).toContain(app.rootKey);
+    });
+  });
+
+  it('keeps no header anywhere once that is switched off, in the history neither', async () => {
+    await withBrowserPage(async (page) => {
+      await open(page);
+      await enterHeaders(page, rootKeyHeaders());
+      await answerTo(page, pressExecute(page));
+      await untilStored(page, (text) => text.includes(app.rootKey));
+
+      await page.getByRole('button', { name: 'Open settings dialog' }).click();
+      await page.getByRole('button', { name: 'Off', exact: true }).click();
+      await page.keyboard.press('Escape');
+      await untilStored(page, (text) => !text.includes(app.rootKey));
+
+      await answerTo(page, pressExecute(page));
+      await open(page);
+      expect(await stored(page)).not.toContain(app.rootKey);
+      expect(await headerEditor(page).innerText()).toContain('"X-Api-Key": ""');
+
+      await enterHeaders(page, rootKeyHeaders());
+      expect((await answerTo(page, pressExecute(page))).status()).toBe(200);
+      await open(page);
+      expect(await stored(page)).not.toContain(app.rootKey);
+    });
+  });
+});

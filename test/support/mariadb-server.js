@@ -1,0 +1,276 @@
+// @ts-check
+// Throw-away MariaDB or MySQL servers: one for the tests and for `npm run check`, and more for the tests that kill one.
+
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
+const { accessSync, closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } = require('node:fs');
+const { createServer } = require('node:net');
+const { tmpdir } = require('node:os');
+const { delimiter, join } = require('node:path');
+const { setTimeout: wait } = require('node:timers/promises');
+const { createConnection } = require('mysql2/promise');
+
+const START_TIMEOUT_MS = 60_000;
+const POLL_MS = 25;
+const PORT_TRIES = 3;
+const USER = 'tollgate';
+const PASSWORD = 'tollgate';
+
+/** Servers are often outside an ordinary user's PATH. */
+const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/local/bin'].filter((folder) => folder !== '');
+
+/**
+ * A server of one's own.
+ * @typedef {object} MariadbServer
+ * @property {(database?: string) => string} url `mysql://user:password@host:port`, and the database where one is named
+ * @property {number} pid
+ * @property {number} port
+ * @property {string} dataDir give it to startMariadb, with the port, to start again what was killed
+ * @property {(signal: NodeJS.Signals) => Promise<void>} kill sends the signal; after SIGKILL or SIGTERM it waits until the process is gone
+ * @property {() => Promise<void>} stop ends the process, however it is, and removes the folder unless it was given; may be repeated
+ */
+
+/** Servers that run, so that none outlives this process. @type {Map<number, () => void>} */
+const running = new Map();
+
+/** The path of a server's program, or undefined where this machine has none. */
+function findMariadb() {
+  return findProgram('mariadbd', 'mysqld');
+}
+
+/**
+ * Starts a server that listens on 127.0.0.1 alone, and answers it once it takes connections. Without `dataDir` its data lies in a
+ * temporary folder that `stop` removes; without `port` it takes a free one.
+ * @param {{ port?: number, dataDir?: string }} [options]
+ * @returns {Promise<MariadbServer>}
+ */
+async function startMariadb({ port, dataDir } = {}) {
+  const program = findMariadb();
+  if (!program) throw new Error('Neither mariadbd nor mysqld is installed: apt-get install mariadb-server, or set TEST_MYSQL_URL.');
+  guardAgainstLeftovers();
+  const folder = realpathSync(dataDir ?? mkdtempSync(join(tmpdir(), 'tollgate-mariadb-')));
+  const discard = () => (dataDir ? undefined : rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  try {
+    if (!existsSync(join(folder, 'mysql'))) initialise(program, folder);
+    const { child, port: taken } = await listen(program, folder, port);
+    return handle(child, folder, taken, discard);
+  } catch (error) {
+    discard();
+    throw error;
+  }
+}
+
+/**
+ * @param {import('node:child_process').ChildProcess} child
+ * @param {string} dataDir
+ * @param {number} port
+ * @param {() => void} discard
+ * @returns {MariadbServer}
+ */
+function handle(child, dataDir, port, discard) {
+  const pid = /** @type {number} */ (child.pid);
+  const gone = hasEnded(child) ? Promise.resolve() : once(child, 'exit');
+  running.set(pid, () => {
+    child.kill('SIGKILL');
+    discard();
+  });
+  child.once('exit', () => running.delete(pid));
+  /** @param {NodeJS.Signals} signal */
+  const kill = async (signal) => {
+    if (!hasEnded(child)) child.kill(signal);
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') await gone;
+  };
+  return {
+    url: (database) => urlOf(port, database),
+    pid,
+    port,
+    dataDir,
+    kill,
+    stop: async () => {
+      await kill('SIGKILL'); // nobody needs its last pages; SIGTERM would wait for clients, and for ever where it is frozen
+      discard();
+    },
+  };
+}
+
+/**
+ * Another process may take a free port before the server does: then another port is tried, unless one was asked for.
+ * @param {string} program
+ * @param {string} folder
+ * @param {number | undefined} wanted
+ */
+async function listen(program, folder, wanted) {
+  for (let tries = 1; ; tries++) {
+    const port = wanted ?? (await freePort());
+    const child = launch(program, folder, port);
+    try {
+      await untilItAnswers(child, port, folder);
+      return { child, port };
+    } catch (error) {
+      child.kill('SIGKILL');
+      if (wanted !== undefined || tries === PORT_TRIES || !/address already in use/i.test(String(error))) throw error;
+    }
+  }
+}
+
+/** The user whom the URLs name, made by the server itself as it starts. MariaDB and MySQL differ in what root may do over TCP. */
+const INIT_SQL = ['localhost', '127.0.0.1']
+  .flatMap((host) => [
+    `CREATE USER IF NOT EXISTS '${USER}'@'${host}' IDENTIFIED BY '${PASSWORD}';`,
+    `GRANT ALL PRIVILEGES ON *.* TO '${USER}'@'${host}' WITH GRANT OPTION;`,
+  ])
+  .join('\n');
+
+/**
+ * @param {string} program
+ * @param {string} folder
+ * @param {number} port
+ */
+function launch(program, folder, port) {
+  const initFile = join(folder, 'init.sql');
+  writeFileSync(initFile, `${INIT_SQL}\n`);
+  const log = openSync(join(folder, 'server.log'), 'w');
+  const [command, ...args] = boundToThisProcess([
+    program,
+    '--no-defaults', // this machine's own configuration is for its own server
+    `--datadir=${folder}`,
+    `--socket=${join(folder, 'server.sock')}`,
+    `--pid-file=${join(folder, 'server.pid')}`,
+    `--init-file=${initFile}`,
+    `--port=${port}`,
+    '--bind-address=127.0.0.1',
+    '--skip-name-resolve',
+    '--skip-log-bin',
+    '--max-connections=300',
+    '--innodb-buffer-pool-size=64M',
+    '--innodb-flush-log-at-trx-commit=1', // what we promise rests on it
+    '--loose-mysqlx=OFF',
+    ...asRoot(),
+  ]);
+  const child = spawn(/** @type {string} */ (command), args, { stdio: ['ignore', log, log] });
+  closeSync(log);
+  return child;
+}
+
+/**
+ * Where Linux offers it, the kernel ends the server with the process that started it: no handler runs after a SIGKILL.
+ * @param {string[]} command
+ */
+function boundToThisProcess(command) {
+  const setpriv = process.platform === 'linux' ? findProgram('setpriv') : undefined;
+  return setpriv ? [setpriv, '--pdeathsig', 'KILL', ...command] : command;
+}
+
+/**
+ * @param {string} program
+ * @param {string} folder
+ */
+function initialise(program, folder) {
+  const isMariadb = run(program, ['--no-defaults', '--version']).includes('MariaDB');
+  if (!isMariadb) {
+    run(program, ['--no-defaults', '--initialize-insecure', `--datadir=${folder}`, ...asRoot()]);
+    return;
+  }
+  const installer = findProgram('mariadb-install-db', 'mysql_install_db');
+  if (!installer) throw new Error(`${program} is here and mariadb-install-db is not: install the whole of MariaDB's server package.`);
+  run(installer, ['--no-defaults', `--datadir=${folder}`, '--auth-root-authentication-method=normal', '--skip-test-db', ...asRoot()]);
+}
+
+/** A server refuses to run as root unless told so in words. */
+function asRoot() {
+  return process.getuid?.() === 0 ? ['--user=root'] : [];
+}
+
+/**
+ * @param {import('node:child_process').ChildProcess} child
+ * @param {number} port
+ * @param {string} folder
+ */
+async function untilItAnswers(child, port, folder) {
+  for (const deadline = Date.now() + START_TIMEOUT_MS; ; await wait(POLL_MS)) {
+    try {
+      const connection = await createConnection({ uri: urlOf(port), connectTimeout: 1_000 });
+      const [rows] = await connection.query('SELECT @@datadir AS folder').finally(() => connection.end());
+      // A server that holds our port may be another's.
+      if (/** @type {{ folder: string }[]} */ (rows)[0]?.folder.replace(/\/$/, '') === folder) return;
+    } catch (error) {
+      if (Date.now() > deadline) throw new Error(`The database server did not answer in time.\n${logOf(folder)}`, { cause: error });
+    }
+    if (hasEnded(child)) throw new Error(`The database server ended as it started.\n${logOf(folder)}`);
+  }
+}
+
+/** @param {import('node:child_process').ChildProcess} child */
+function hasEnded(child) {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** @param {string} folder */
+function logOf(folder) {
+  return readFileSync(join(folder, 'server.log'), 'utf8').split('\n').slice(-20).join('\n');
+}
+
+/**
+ * @param {number} port
+ * @param {string} [database]
+ */
+function urlOf(port, database) {
+  return `mysql://${USER}:${PASSWORD}@127.0.0.1:${port}${database ? `/${database}` : ''}`;
+}
+
+/** @returns {Promise<number>} */
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** @param {string[]} names */
+function findProgram(...names) {
+  return names.flatMap((name) => FOLDERS.map((folder) => join(folder, name))).find(isExecutable);
+}
+
+/** @param {string} path */
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * @param {string} program
+ * @param {string[]} args
+ */
+function run(program, args) {
+  const { status, error, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${program} failed: ${error?.message ?? ''}\n${stdout}\n${stderr}`);
+  return stdout;
+}
+
+/** Ends what still runs, for a process that is about to end without having stopped its servers. */
+function endAll() {
+  for (const end of running.values()) end();
+  running.clear();
+}
+
+let guarded = false;
+
+function guardAgainstLeftovers() {
+  if (guarded) return;
+  guarded = true;
+  process.once('exit', endAll);
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+    process.once(signal, () => {
+      endAll();
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal); // as it would have ended us without this handler
+    });
+  }
+}
+
+module.exports = { findMariadb, startMariadb };
