@@ -51,6 +51,8 @@ export interface AppDeps {
   /** Open and migrated; closing it is for whoever opened it. */
   database: Database;
   installation: Installation;
+  /** Takes the log, a line of JSON at a time. */
+  log: { write(line: string): void };
 }
 
 export interface Services {
@@ -81,11 +83,11 @@ export function createServices(database: Database, pepper: string): Services {
 }
 
 /** The whole application on an open database, without a port. */
-export async function createApp({ config, database, installation }: AppDeps): Promise<App> {
+export async function createApp({ config, database, installation, log }: AppDeps): Promise<App> {
   const services = createServices(database, installation.pepper);
   await services.actions.ensureBuiltIns();
 
-  const server = createServer(config);
+  const server = createServer(config, log);
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
   const store = await openTickStore(database, server);
   const gate = new Gate({
@@ -122,9 +124,9 @@ export async function createApp({ config, database, installation }: AppDeps): Pr
   return { server, services, gate, sweep };
 }
 
-function createServer(config: Config): FastifyInstance {
+function createServer(config: Config, log: AppDeps['log']): FastifyInstance {
   return Fastify({
-    logger: config.logLevel === 'silent' ? false : { level: config.logLevel, stream: process.stderr },
+    logger: config.logLevel === 'silent' ? false : { level: config.logLevel, stream: log },
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     bodyLimit: config.bodyLimitBytes,

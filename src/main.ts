@@ -14,7 +14,7 @@ async function main(): Promise<void> {
   const config = loadConfig();
   const database = await Database.open(config.database, { entities, migrations });
   const installation = await openInstallation(config, database);
-  const { server, services, sweep } = await createApp({ config, database, installation });
+  const { server, services, sweep } = await createApp({ config, database, installation, log: process.stderr });
   const demoSecret = config.demo ? await seedDemo(database, services) : undefined;
 
   await server.listen({ host: config.host, port: config.port });

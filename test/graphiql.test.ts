@@ -152,7 +152,7 @@ describe('GraphiQL in a browser', () => {
       const answer: unknown = await byButton.json();
       expect(answer).not.toHaveProperty('errors');
       expect(answer).toMatchObject({ data: { __typename: 'Query', viewer: { kind: 'OPERATOR' }, workspaces: { nodes: expect.any(Array) } } });
-      await page.locator('.result-window').getByText('"OPERATOR"').waitFor();
+      await page.locator('.result-window').getByText('"OPERATOR"', { exact: true }).waitFor();
 
       const byKeyboard = await answerTo(page, async () => {
         await page.locator('.graphiql-query-editor .CodeMirror').click();

@@ -47,7 +47,7 @@ export function prepareAnswers(app: FastifyInstance, bodyLimitBytes: number): vo
   app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, bodyLimitBytes));
   app.setNotFoundHandler((request, reply) => {
     const allowed = methodsOf(app, request.url);
-    if (allowed.length === 0) return sendError(reply, request.requestId, { code: 'NOT_FOUND', details: {} });
+    if (allowed.length === 0 || allowed.includes(request.method)) return sendError(reply, request.requestId, { code: 'NOT_FOUND', details: {} });
     void reply.header('allow', allowed.join(', '));
     return sendError(reply, request.requestId, { code: 'METHOD_NOT_ALLOWED', details: {} });
   });

@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto';
+import type { Origin } from '../../src/audit/record-event';
+import type { Action } from '../../src/actions/action.entity';
+import type { ApiKey } from '../../src/keys/key.entity';
+import { Environment } from '../../src/tenancy/environment';
+import type { Project } from '../../src/tenancy/project.entity';
+import type { Workspace } from '../../src/tenancy/workspace.entity';
+import type { TestApp } from './app';
+
+// Each factory makes the parents that it is not given.
+
+const ORIGIN: Origin = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null };
+
+const unique = (): string => randomBytes(6).toString('hex');
+
+type Services = Pick<TestApp, 'services'>;
+
+export function buildWorkspace({ services }: Services, values: Partial<{ name: string; slug: string; keyPrefix: string }> = {}): Promise<Workspace> {
+  return services.workspaces.create(ORIGIN, { name: 'Workspace', slug: `ws-${unique()}`, keyPrefix: 'acme', ...values });
+}
+
+export interface ProjectValues {
+  workspace?: Workspace;
+  /** Its budget in micro-credits; 1,000,000 where absent. */
+  budget?: number;
+  rateLimit?: { sustainedRps: number; burst: number };
+}
+
+/** A project with a budget, which its workspace's wallet was topped up for. Its limit is one that no test meets by accident. */
+export async function buildProject(app: Services, values: ProjectValues = {}): Promise<Project> {
+  const { projects, wallets } = app.services;
+  const { id: workspaceId } = values.workspace ?? (await buildWorkspace(app));
+  const rateLimit = values.rateLimit ?? { sustainedRps: 100_000, burst: 100_000 };
+  const project = await projects.create(ORIGIN, { workspaceId, name: 'Project', slug: `prj-${unique()}`, rateLimit });
+  const amount = values.budget ?? 1_000_000;
+  if (amount > 0) {
+    await wallets.topUp(ORIGIN, { workspaceId, amount, reference: unique() });
+    await wallets.allocate(ORIGIN, { projectId: project.id, amount });
+  }
+  return project;
+}
+
+export interface KeyValues extends ProjectValues {
+  project?: Project;
+  environment?: Environment;
+  permissions?: string[];
+  allowedIps?: string[];
+  expiresAt?: Date;
+}
+
+/** A key that may run the demo actions, with its secret. */
+export async function buildKey(app: Services, values: KeyValues = {}): Promise<{ key: ApiKey; secret: string; project: Project }> {
+  const project = values.project ?? (await buildProject(app, values));
+  const { environment = Environment.LIVE, permissions = ['demo.*'], allowedIps = [], expiresAt } = values;
+  const minted = await app.services.keys.mint(ORIGIN, { projectId: project.id, name: 'Key', environment, permissions, allowedIps, expiresAt });
+  return { ...minted, project };
+}
+
+/** An action of a service of its own, at an upstream. */
+export function buildAction({ services }: Services, values: { upstreamUrl: string; priceMicroCredits?: number; timeoutMs?: number }): Promise<Action> {
+  const name = `face.${unique()}`;
+  return services.actions.create(ORIGIN, { service: 'face', name, permission: name, priceMicroCredits: 1_000, ...values });
+}
