@@ -71,9 +71,9 @@ module.exports = {
     ...features,
     only(
       'resolver-imports',
-      { path: '^src/([^/]+)/.*\\.resolver\\.ts$' },
-      [...BASE, '^src/$1/', ...SCHEMA_TYPES, '^src/graphql/(context|loaders)(\\.ts$|/)'],
-      'A resolver authorises, calls its own service and presents: beside its own feature it may import entity types (*.entity.ts), graphql/context and graphql/loaders. ' +
+      { path: '^src/([^/]+)/.*\\.resolver\\.ts$', pathNot: '^src/graphql/node\\.resolver\\.ts$' }, // Query.node knows every type
+      [...BASE, '^src/$1/', '^src/access/', ...SCHEMA_TYPES, '^src/graphql/(context|loaders)(\\.ts$|/)'],
+      'A resolver authorises, calls its own service and presents: beside its own feature it may import access/, entity types (*.entity.ts), graphql/context and graphql/loaders. ' +
         'Let its own service, or a loader in the context, do what needs another feature.',
     ),
     {
@@ -86,8 +86,8 @@ module.exports = {
     {
       name: 'gate-has-few-callers',
       severity: 'error',
-      comment: 'Only graphql/context.ts, rest/ and app.ts import the gate: take the principal from the context, or let app.ts hand the function in.',
-      from: { path: '^(src/|ormconfig)', pathNot: ['^src/(gate|rest)/', '^src/app\\.ts$', '^src/graphql/context\\.ts$'] },
+      comment: 'Only graphql/context.ts, rest/, app.ts and cli.ts import the gate: take the principal from the context, or let app.ts hand the function in.',
+      from: { path: '^(src/|ormconfig)', pathNot: ['^src/(gate|rest)/', '^src/(app|cli)\\.ts$', '^src/graphql/context\\.ts$'] },
       to: { path: '^src/gate/', pathNot: ENTITIES },
     },
     {

@@ -23,6 +23,7 @@ import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { KeyService } from './keys/key.service';
+import { loggableError } from './lib/loggable';
 import { RequestLog } from './requests/request-log.entity';
 import {
   KeyLogsResolver,
@@ -124,12 +125,16 @@ export async function createApp({ config, database, installation, log }: AppDeps
   return { server, services, gate, sweep };
 }
 
+/** How long a request may take to arrive, its body included. */
+const REQUEST_TIMEOUT_MS = 120_000;
+
 function createServer(config: Config, log: AppDeps['log']): FastifyInstance {
   return Fastify({
-    logger: config.logLevel === 'silent' ? false : { level: config.logLevel, stream: log },
+    logger: config.logLevel === 'silent' ? false : { level: config.logLevel, stream: log, serializers: { err: loggableError } },
     logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     bodyLimit: config.bodyLimitBytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false, // rest/server answers in the form that all errors have
     forceCloseConnections: 'idle',
     frameworkErrors: (_error, _request, reply) => {

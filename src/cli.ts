@@ -10,6 +10,7 @@ import { seedDemo } from './demo';
 import { entities } from './entities';
 import { auditBooks } from './gate/books';
 import { randomBase62 } from './lib/id';
+import { loggableError } from './lib/loggable';
 import { openApiDocument } from './rest/openapi';
 
 const cli = new Command('tollgate').description('Administers a Tollgate database. Takes the same environment variables as the server.');
@@ -98,6 +99,6 @@ cli.parseAsync().catch((error: unknown) => {
   const message = (error as Error).message || String((error as { code?: string }).code);
   if (error instanceof ConfigError) console.error(message);
   else if (isUnavailable(error)) console.error(`The database cannot be reached: ${message}`);
-  else console.error(error);
+  else console.error(loggableError(error));
   process.exit(1);
 });

@@ -7,6 +7,7 @@ import { migrations } from './db/migrations';
 import { isUnavailable } from './db/failures';
 import { curlLine, seedDemo } from './demo';
 import { entities } from './entities';
+import { loggableError } from './lib/loggable';
 
 // The process: configuration, database, app, listen, stop on SIGTERM.
 
@@ -43,7 +44,7 @@ async function stopProcess(config: Config, close: () => Promise<void>): Promise<
     await close();
     process.exit(0);
   } catch (error) {
-    console.error(error);
+    console.error(loggableError(error));
     process.exit(1);
   }
 }
@@ -51,6 +52,6 @@ async function stopProcess(config: Config, close: () => Promise<void>): Promise<
 main().catch((error: unknown) => {
   if (error instanceof ConfigError) console.error(error.message);
   else if (isUnavailable(error)) console.error(`The database cannot be reached: ${(error as Error).message || String((error as { code?: string }).code)}`);
-  else console.error(error);
+  else console.error(loggableError(error));
   process.exit(1);
 });

@@ -10,7 +10,8 @@ export interface Call {
   requestId: string;
   /** SHA-256 of service and raw body where the caller chose the requestId; null where it did not, and nothing is kept. */
   fingerprint: string | null;
-  ip: string;
+  /** Null where it is not known; then no block holds it. */
+  ip: string | null;
   userAgent: string | null;
   /** By `performance.now()`. */
   arrivedAt: number;

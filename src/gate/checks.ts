@@ -27,7 +27,7 @@ const expired: Check = (key, _call, _facts, nowMs) =>
 
 const disabled: Check = (key) => (key.enabled && key.archivedAt === null ? undefined : refuse('DISABLED_API_KEY', { key_id: key.keyId }));
 
-const address: Check = (key, { ip }) => (key.allowedIps.length === 0 || isInBlocks(ip, key.allowedIps) ? undefined : refuse('IP_NOT_ALLOWED'));
+const address: Check = (key, { ip }) => (key.allowedIps.length === 0 || (ip !== null && isInBlocks(ip, key.allowedIps)) ? undefined : refuse('IP_NOT_ALLOWED'));
 
 const action: Check = (_key, call, facts) => (facts.action ? undefined : refuse('UNKNOWN_ACTION', { action: call.action }));
 
@@ -48,7 +48,7 @@ export function firstRefusal(call: Pick<Call, 'ip' | 'action'>, facts: Facts, no
 }
 
 /** The first check that a credential fails by itself, or undefined. */
-export function credentialRefusal(ip: string, key: KeyFacts | undefined, nowMs: number): Refusal | undefined {
+export function credentialRefusal(ip: string | null, key: KeyFacts | undefined, nowMs: number): Refusal | undefined {
   return firstOf(CREDENTIAL_CHECKS, { ip, action: '' }, { key, action: undefined }, nowMs);
 }
 

@@ -28,12 +28,10 @@ export interface ExecuteRequest {
   fingerprint: string | null;
   params: Record<string, unknown>;
   debug: boolean;
-  ip: string;
+  ip: string | null;
   userAgent: string | null;
   /** By `performance.now()`. */
   arrivedAt: number;
-  /** The size of the body that it holds in memory. */
-  bytes: number;
   /** The body to answer a success with, and to keep for those who repeat it. */
   present(dataJson: string, billing: Billing): string;
 }
@@ -96,8 +94,13 @@ export class Gate {
     this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();
   }
 
+  /** Keeps memory for a body that is about to be read, until the function that it gives is called; undefined where there is none left. */
+  reserveBody(bytes: number): (() => void) | undefined {
+    return this.load.reserve(bytes);
+  }
+
   /** Who a secret belongs to: the operator's root key, or a key that works now from this address. SERVICE_UNAVAILABLE where the database cannot say. */
-  async identify(secret: string, ip: string): Promise<Identity> {
+  async identify(secret: string, ip: string | null): Promise<Identity> {
     try {
       return await this.recognise(secret, ip);
     } catch (error) {
@@ -105,7 +108,7 @@ export class Gate {
     }
   }
 
-  private async recognise(secret: string, ip: string): Promise<Identity> {
+  private async recognise(secret: string, ip: string | null): Promise<Identity> {
     const digest = digestSecret(secret, this.deps.pepper);
     if (digest === (await this.deps.rootKeyDigest())) return { kind: 'principal', principal: OPERATOR };
     if (!isSecret(secret)) return { kind: 'refused', code: 'INVALID_API_KEY' };
@@ -122,7 +125,7 @@ export class Gate {
    * whether or not anybody still waits. Never rejects.
    */
   async execute(request: ExecuteRequest): Promise<ExecuteResult> {
-    if (!this.load.enter(request.bytes)) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
+    if (!this.load.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     const call: Call = {
       attempt: newId('log'),
       digest: digestSecret(request.secret, this.deps.pepper),
@@ -143,7 +146,7 @@ export class Gate {
     } finally {
       const projectId = this.reserved.get(call);
       if (projectId !== undefined) this.load.leaveProject(projectId);
-      this.load.leave(request.bytes);
+      this.load.leave();
     }
   }
 

@@ -1,4 +1,4 @@
-/** Calls in flight and the bytes that they brought, in all and per project, each with its bound. */
+/** Calls in flight, in all and per project, and the bytes of their bodies, each with its bound. */
 export class Load {
   private calls = 0;
   private bytes = 0;
@@ -8,17 +8,15 @@ export class Load {
   /** A project may have a quarter of all calls. */
   constructor(private readonly limits: { maxCalls: number; maxBytes: number }) {}
 
-  /** Takes a place for a call of so many bytes, until `leave`; false where there is none. */
-  enter(bytes: number): boolean {
-    if (this.calls >= this.limits.maxCalls || this.bytes + bytes > this.limits.maxBytes) return false;
+  /** Takes a place for a call, until `leave`; false where there is none. */
+  enter(): boolean {
+    if (this.calls >= this.limits.maxCalls) return false;
     this.calls += 1;
-    this.bytes += bytes;
     return true;
   }
 
-  leave(bytes: number): void {
+  leave(): void {
     this.calls -= 1;
-    this.bytes -= bytes;
     if (this.calls === 0) for (const resolve of this.waitingForIdle.splice(0)) resolve();
   }
 
@@ -38,5 +36,16 @@ export class Load {
     const calls = (this.perProject.get(projectId) ?? 1) - 1;
     if (calls === 0) this.perProject.delete(projectId);
     else this.perProject.set(projectId, calls);
+  }
+
+  /** Keeps memory for so many bytes, until the function that it gives is called (again is harmless); undefined where too much is kept. */
+  reserve(bytes: number): (() => void) | undefined {
+    if (this.bytes + bytes > this.limits.maxBytes) return undefined;
+    this.bytes += bytes;
+    let kept = bytes;
+    return () => {
+      this.bytes -= kept;
+      kept = 0;
+    };
   }
 }

@@ -62,5 +62,5 @@ export class RefusalMemory {
 
 // All that the checks before the rate look at. A call that brings a requestId has the same standing: rate is checked before repeats.
 function keyOf(call: Call): string {
-  return `${call.digest} ${call.service} ${call.action} ${call.ip}`;
+  return `${call.digest} ${call.service} ${call.action} ${call.ip ?? ''}`;
 }

@@ -6,6 +6,7 @@ import type { Origin } from '../audit/record-event';
 import type { Database } from '../db/database';
 import { TollgateError } from '../errors';
 import type { Gate } from '../gate/gate';
+import { plainAddress } from '../lib/cidr';
 import { toGraphQLError } from './errors';
 import { Loaders, by, type Batch } from './loaders';
 
@@ -19,7 +20,7 @@ export class GraphQLContext {
   constructor(
     private readonly database: Database,
     readonly principal: Principal | null,
-    private readonly from: { ip: string; userAgent: string | null },
+    private readonly from: { ip: string | null; userAgent: string | null },
   ) {
     this.loaders = new Loaders(database.reader);
   }
@@ -97,8 +98,9 @@ export interface ContextSource {
 }
 
 /** The context of a request: anonymous where it brings no credential, UNAUTHENTICATED for a wrong one, whatever is asked. */
-export async function contextOf({ headers, ip }: ContextSource, { gate, database }: { gate: Gate; database: Database }): Promise<GraphQLContext> {
+export async function contextOf({ headers, ip: peer }: ContextSource, { gate, database }: { gate: Gate; database: Database }): Promise<GraphQLContext> {
   try {
+    const ip = plainAddress(peer);
     const secret = secretFrom(headers);
     const identity = secret === undefined ? undefined : await gate.identify(secret, ip);
     if (identity?.kind === 'refused') throw new TollgateError(identity.code);

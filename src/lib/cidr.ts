@@ -29,3 +29,8 @@ export function isInBlocks(address: string, blocks: readonly string[]): boolean 
 function isAddress(text: string): boolean {
   return text.includes(':') ? ipaddr.IPv6.isValid(text) && !text.includes('%') : ipaddr.IPv4.isValidFourPartDecimal(text);
 }
+
+/** An address as it is written everywhere here, IPv4 within IPv6 as IPv4; null for what is none, as a proxy may hand on anything. */
+export function plainAddress(text: string): string | null {
+  return ipaddr.isValid(text) && !text.includes('%') ? ipaddr.process(text).toString() : null;
+}

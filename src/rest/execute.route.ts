@@ -5,6 +5,7 @@ import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
 import { TollgateError, invalid, validate } from '../errors';
 import type { Gate, ExecuteResult } from '../gate/gate';
 import { isSecret } from '../keys/key.token';
+import { plainAddress } from '../lib/cidr';
 import { sendError, setRateHeaders } from './answer';
 import { executeBody, type ExecuteBody } from './execute.schema';
 import { chosenRequestId } from './request-id';
@@ -21,7 +22,12 @@ interface ExecuteRoute {
 export function registerExecute(rest: FastifyInstance, gate: Gate): void {
   rest.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  rest.post<ExecuteRoute>('/v1/:service/execute', { onRequest: checkHeaders }, async (request, reply) => {
+  const onRequest = async (request: FastifyRequest, reply: FastifyReply) => {
+    checkHeaders(request);
+    reserveBody(request, reply, gate);
+  };
+
+  rest.post<ExecuteRoute>('/v1/:service/execute', { onRequest }, async (request, reply) => {
     const { service } = request.params;
     const body = parseBody(request.body);
     const requestId = chosenRequestId(body.requestId, headerOf(request, 'idempotency-key'));
@@ -34,10 +40,9 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
       fingerprint: requestId === undefined ? null : fingerprintOf(service, request.body),
       params: body.params,
       debug: body.debug ?? false,
-      ip: request.ip,
+      ip: plainAddress(request.ip),
       userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
       arrivedAt: request.arrivedAt,
-      bytes: request.body.length,
       present: (dataJson, billing) =>
         `{"ok":true,"success":true,"requestId":"${request.requestId}","action":${JSON.stringify(body.action)},"data":${dataJson},"errors":[],"billing":${JSON.stringify(billing)}}`,
     });
@@ -46,7 +51,7 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
 }
 
 /** What fails before the body is read: service, header, format, version, media type. */
-async function checkHeaders(request: FastifyRequest): Promise<void> {
+function checkHeaders(request: FastifyRequest): void {
   const { service } = request.params as { service: string };
   if (!SERVICE_PATTERN.test(service) || RESERVED_SERVICES.includes(service)) throw new TollgateError('NOT_FOUND');
   const secret = secretFrom(request.headers);
@@ -57,6 +62,17 @@ async function checkHeaders(request: FastifyRequest): Promise<void> {
   if (version !== undefined && version !== API_VERSION) throw invalid({ path: ['X-Api-Version'], message: `must be ${API_VERSION}` });
   // Fastify would let a body that is empty pass without a type
   if (!/^application\/json\s*(;|$)/i.test(headerOf(request, 'content-type') ?? '')) throw new TollgateError('UNSUPPORTED_MEDIA_TYPE');
+}
+
+/**
+ * Keeps memory for the body before it is read: a secret that is well-formed costs nothing to make up. It is given back when the answer
+ * is out or the caller gone; a call that runs on without its caller is bounded by the number of calls.
+ */
+function reserveBody(request: FastifyRequest, reply: FastifyReply, gate: Gate): void {
+  const declared = Number(headerOf(request, 'content-length'));
+  const release = gate.reserveBody(Number.isSafeInteger(declared) ? Math.min(declared, request.routeOptions.bodyLimit) : request.routeOptions.bodyLimit);
+  if (!release) throw new TollgateError('SERVICE_UNAVAILABLE');
+  reply.raw.once('close', release);
 }
 
 function parseBody(raw: Buffer | undefined): ExecuteBody {
