@@ -24,6 +24,7 @@ import { registerGraphQL } from './graphql/server';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { KeyService } from './keys/key.service';
 import { loggableError } from './lib/loggable';
+import { processTime } from './lib/time';
 import { RequestLog } from './requests/request-log.entity';
 import {
   KeyLogsResolver,
@@ -93,6 +94,7 @@ export async function createApp({ config, database, installation, log }: AppDeps
   const store = await openTickStore(database, server);
   const gate = new Gate({
     store,
+    time: processTime,
     runner,
     pepper: installation.pepper,
     rootKeyDigest: () => rootKeyDigest(database),
@@ -103,7 +105,7 @@ export async function createApp({ config, database, installation, log }: AppDeps
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
     log: server.log,
   });
-  const sweep = new Sweep({ database, ticker: gate.ticker, log: server.log });
+  const sweep = new Sweep({ database, ticker: gate.ticker, time: processTime, log: server.log });
   server.addHook('onClose', async () => {
     await sweep.stop();
     await gate.close();

@@ -2,6 +2,7 @@ import { OPERATOR, type Principal } from '../access/principal';
 import type { ActionError, Runner } from '../actions/runner';
 import { TollgateError, type ErrorCode } from '../errors';
 import { newId, randomBase62 } from '../lib/id';
+import type { Time } from '../lib/time';
 import { digestSecret, isSecret } from '../keys/key.token';
 import { galleryId } from '../tenancy/project.entity';
 import type { Call } from './call';
@@ -52,6 +53,7 @@ export interface GateLog {
 
 export interface GateDeps {
   store: TickStore;
+  time: Time;
   runner: Runner;
   pepper: string;
   /** The digest of the root key, as it stands now. */
@@ -79,6 +81,7 @@ export class Gate {
     this.load = new Load(deps.limits);
     this.ticker = new Ticker({
       store: deps.store,
+      time: deps.time,
       decide: {
         process: randomBase62(12),
         httpStatusOf: deps.httpStatusOf,
@@ -158,7 +161,7 @@ export class Gate {
   }
 
   private async decideAndRun(request: ExecuteRequest, call: Call): Promise<ExecuteResult> {
-    const limited = this.refusals.recall(call, performance.now());
+    const limited = this.refusals.recall(call, this.deps.time.now());
     if (limited) return { kind: 'error', ...rateRefusal(limited), rate: limited };
     const verdict = await this.ticker.admit(call);
     switch (verdict.kind) {
@@ -182,7 +185,7 @@ export class Gate {
   private async run(request: ExecuteRequest, call: Call, { hold, key, action, rate }: Admitted): Promise<ExecuteResult> {
     const { arrivedAt } = call;
     const deadline = rate.asOfMs + action.timeoutMs + HOLD_MARGIN_MS;
-    const startedAt = performance.now();
+    const startedAt = this.deps.time.now();
     if (startedAt > rate.asOfMs + HOLD_MARGIN_MS) {
       this.ticker.cancel(hold, arrivedAt);
       return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
@@ -201,7 +204,7 @@ export class Gate {
         galleryId: galleryId({ id: key.projectId, workspaceId: key.workspaceId, galleryMode: key.galleryMode }),
       },
     });
-    const actionMs = performance.now() - startedAt;
+    const actionMs = this.deps.time.now() - startedAt;
     switch (outcome.kind) {
       case 'ok': {
         const answer = (billing: Billing) => request.present(outcome.dataJson, billing);

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Time } from '../lib/time';
 
 export interface LaneBounds<T> {
   maxItems: number;
@@ -15,6 +15,7 @@ export class Lane<T, P> {
   private running = false;
 
   constructor(
+    private readonly time: Time,
     private readonly bounds: LaneBounds<T>,
     private readonly prepare: (batch: T[]) => Promise<P>,
     private readonly commit: (prepared: P, onWriting: () => void) => Promise<void>,
@@ -32,7 +33,7 @@ export class Lane<T, P> {
 
   private async run(): Promise<void> {
     this.running = true;
-    await nextTurn(); // what arrived in the same turn of the event loop goes along
+    await this.time.nextTurn(); // what arrived in the same turn of the event loop goes along
     let next: Promise<P> | undefined;
     while (next !== undefined || this.queue.length > 0) {
       const prepared: P = await (next ?? this.prepare(this.take()));

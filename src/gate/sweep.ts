@@ -1,5 +1,6 @@
 import { LessThanOrEqual } from 'typeorm';
 import type { Database } from '../db/database';
+import type { Time } from '../lib/time';
 import { Claim, Hold } from './gate.entities';
 import type { GateLog } from './gate';
 import type { Ticker } from './ticker';
@@ -11,6 +12,7 @@ const BATCH = 500;
 export interface SweepDeps {
   database: Database;
   ticker: Ticker;
+  time: Time;
   log: GateLog;
 }
 
@@ -48,7 +50,7 @@ export class Sweep {
   private async expireHolds(now: number): Promise<void> {
     for (;;) {
       const holds = await this.deps.database.reader.find(Hold, { where: { expiresAt: LessThanOrEqual(now) }, take: BATCH });
-      const deadline = performance.now() + SWEEP_INTERVAL_MS;
+      const deadline = this.deps.time.now() + SWEEP_INTERVAL_MS;
       await Promise.all(holds.map((hold) => this.deps.ticker.settle({ kind: 'settlement', hold: { ...hold }, ending: { kind: 'expired' } }, deadline)));
       if (holds.length < BATCH) return;
     }

@@ -1,6 +1,6 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { isRetryable, isUnavailable } from '../db/failures';
 import { TollgateError } from '../errors';
+import type { Time } from '../lib/time';
 import type { Call, Facts } from './call';
 import { decide, projectOf, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
 import { Lane } from './lane';
@@ -25,6 +25,7 @@ const ITEM_BYTES = 4_096;
 
 export interface TickerDeps {
   store: TickStore;
+  time: Time;
   decide: Omit<DecideOptions, 'monotonicMs'>;
   /** Takes a place among a project's calls in flight; false where it has as many as it may. */
   reserve(call: Call, projectId: string): boolean;
@@ -64,7 +65,7 @@ export class Ticker {
   }
 
   /**
-   * Settles a hold, asking again for as long as the outcome is unknown and `deadline` (by performance.now()) has not passed.
+   * Settles a hold, asking again for as long as the outcome is unknown and `deadline` (by the same clock) has not passed.
    * Rejects with OUTCOME_UNKNOWN after that, with INTERNAL where the database refuses this one for good; then it was voided.
    */
   async settle(settlement: Settlement, deadline: number, answerBytes = 0): Promise<Verdict> {
@@ -76,8 +77,8 @@ export class Ticker {
       } catch (error) {
         if (!(error instanceof TickFailure)) throw error;
       }
-      if (performance.now() + retryMs > deadline) throw new TollgateError('OUTCOME_UNKNOWN');
-      await wait(retryMs * (0.5 + jitter()), undefined, { ref: true });
+      if (this.deps.time.now() + retryMs > deadline) throw new TollgateError('OUTCOME_UNKNOWN');
+      await this.deps.time.wait(retryMs * (0.5 + this.jitter()));
     }
   }
 
@@ -100,6 +101,7 @@ export class Ticker {
   private lane(waits: boolean, onIdle?: () => void): Lane<Job, Prepared> {
     const bounds = { maxItems: MAX_TICK_ITEMS, maxBytes: this.deps.store.maxBytes, bytesOf: (job: Job) => job.bytes };
     return new Lane<Job, Prepared>(
+      this.deps.time,
       bounds,
       (jobs) => this.prepare(jobs, waits),
       (prepared, onWriting) => (waits ? this.inTurn(() => this.run(prepared, waits, onWriting)) : this.run(prepared, waits, onWriting)),
@@ -110,7 +112,7 @@ export class Ticker {
   /** Reads what there is to know of the calls, after the batch was sealed: whoever arrives later is not judged by this read. */
   private async prepare(jobs: Job[], waits: boolean): Promise<Prepared> {
     const asking = jobs.filter((job) => job.call && !job.item);
-    const late = performance.now() - ADMISSION_WAIT_MS;
+    const late = this.deps.time.now() - ADMISSION_WAIT_MS;
     const calls = asking.flatMap(({ call }) => (call && call.arrivedAt > late ? [call] : []));
     try {
       const digests = [...new Set(calls.map((call) => call.digest))];
@@ -159,7 +161,7 @@ export class Ticker {
           needsOf(items),
           { waits },
           (state) => {
-            const decided = decide(items, state, { ...this.deps.decide, monotonicMs: performance.now() });
+            const decided = decide(items, state, { ...this.deps.decide, monotonicMs: this.deps.time.now() });
             verdicts = decided.verdicts;
             return decided.writes;
           },
@@ -175,7 +177,7 @@ export class Ticker {
           return;
         }
         if (isRetryable(failure.cause) && tries < TICK_TRIES) {
-          await wait(5 * 2 ** tries * jitter());
+          await this.deps.time.wait(5 * 2 ** tries * this.jitter());
           continue;
         }
         this.deps.onFailure(failure, 'tick');
@@ -229,8 +231,13 @@ export class Ticker {
   /** Voids a hold whose call was told 503 and never ran. What this does not reach, the sweep does. */
   cancel(hold: HoldRow, arrivedAt: number): void {
     const ending = { kind: 'voided', outcome: 'REFUSED', errorCode: 'SERVICE_UNAVAILABLE', httpStatus: 503, actionMs: null, arrivedAt } as const;
-    const deadline = performance.now() + hold.expiresAt - hold.startedAt;
+    const deadline = this.deps.time.now() + hold.expiresAt - hold.startedAt;
     this.settle({ kind: 'settlement', hold, ending }, deadline).catch((error: unknown) => this.deps.onFailure(error, 'cancel'));
+  }
+
+  /** From 0 to 1. Not a secret: it only keeps nodes from trying in step. */
+  private jitter(): number {
+    return (this.deps.time.now() * 1000) % 1;
   }
 
   /** One item makes the tick fail, and only that one is to fail: each half is tried by itself. */
@@ -275,9 +282,4 @@ function needsOf(items: TickItem[]): TickNeeds {
     }
   }
   return { projectIds: [...projectIds], claims, attempts };
-}
-
-// Not a secret: it only keeps nodes from trying in step.
-function jitter(): number {
-  return (performance.now() * 1000) % 1;
 }

@@ -1,0 +1,16 @@
+import { setImmediate, setTimeout } from 'node:timers/promises';
+
+/** How a part of the gate waits, and measures how long: the process's own way, or a simulation's. It decides nothing. */
+export interface Time {
+  /** Milliseconds since some moment; never goes back. */
+  now(): number;
+  wait(ms: number): Promise<void>;
+  /** Resolves when what has arrived by now has been seen. */
+  nextTurn(): Promise<void>;
+}
+
+export const processTime: Time = {
+  now: () => performance.now(),
+  wait: (ms) => setTimeout(ms),
+  nextTurn: () => setImmediate(),
+};
