@@ -15,6 +15,7 @@ import type { Database } from './db/database';
 import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
 import { Sweep } from './gate/sweep';
+import { DatabaseSweepStore } from './gate/sweep-store';
 import type { TickStore } from './gate/tick-store';
 import { MysqlTickStore } from './gate/tick-store.mysql';
 import { SqliteTickStore } from './gate/tick-store.sqlite';
@@ -105,7 +106,7 @@ export async function createApp({ config, database, installation, log }: AppDeps
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
     log: server.log,
   });
-  const sweep = new Sweep({ database, ticker: gate.ticker, time: processTime, log: server.log });
+  const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log: server.log });
   server.addHook('onClose', async () => {
     await sweep.stop();
     await gate.close();
@@ -185,16 +186,21 @@ function createResolvers({ workspaces, projects, keys, wallets, actions }: Servi
 
 /** The admin schema; from the resolvers of an app, or from none where only its text is wanted. */
 export function createSchema(resolvers: Resolvers): GraphQLSchema {
-  return buildSchemaSync({
+  const schema = buildSchemaSync({
     resolvers: [...resolvers.keys()] as [ClassType, ...ClassType[]],
     container: { get: (resolver: unknown) => resolvers.get(resolver) },
     scalarsMap: [{ type: Date, scalar: DateTime }],
     validate: false, // services validate, with every problem in one answer
   });
+  const { query, mutation } = schema.toConfig();
+  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was.';
+  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.';
+  return schema;
 }
 
 const DateTime = new GraphQLScalarType({
   ...GraphQLDateTime.toConfig(),
+  specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
   description: 'RFC 3339. Answered in UTC with milliseconds: 2026-11-21T09:30:00.000Z. Any offset is accepted.',
 });
 

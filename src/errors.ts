@@ -83,18 +83,21 @@ export function conflict(message: string): TollgateError {
   return new TollgateError('CONFLICT', message);
 }
 
-/** `value` as `schema` reads it, or INVALID_REQUEST with every problem, each path beginning with `root`. */
+/** The most problems that one answer names: a body can have millions. */
+const MAX_ISSUES = 100;
+
+/** `value` as `schema` reads it, or INVALID_REQUEST with its problems, each path beginning with `root`. */
 export function validate<T extends z.ZodType>(schema: T, value: unknown, ...root: string[]): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw invalid(...toIssues(result.error, root));
+  throw invalid(...toIssues(result.error, root).slice(0, MAX_ISSUES));
 }
 
 export function toIssues(error: z.ZodError, root: string[] = []): Issue[] {
   return error.issues.flatMap((issue) => {
     const path = [...root, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))];
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => ({ path: [...path, key], message: 'is not known here' }));
+      return issue.keys.slice(0, MAX_ISSUES).map((key) => ({ path: [...path, key], message: 'is not known here' }));
     }
     return [{ path, message: issue.message }];
   });

@@ -1,5 +1,5 @@
 import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
-import { invalid } from '../errors';
+import { invalid, type Issue } from '../errors';
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, decodeCursor, toConnection, type Place } from '../lib/page';
 import type { Connection } from '../lib/graphql-types';
 
@@ -32,19 +32,24 @@ export async function keysetPage<T extends ObjectLiteral>(
   { first, after }: PageRequest,
 ): Promise<Connection<T>> {
   const size = first ?? DEFAULT_PAGE_SIZE;
-  if (size < 1 || size > MAX_PAGE_SIZE) throw invalid({ path: ['first'], message: `must be 1 to ${MAX_PAGE_SIZE}` });
+  const isFirstPage = after === null || after === undefined;
+  const list = query.expressionMap.mainAlias?.metadata.tableName ?? '';
+  const place = isFirstPage ? undefined : decodeCursor(after, ['string', ...order.types]);
+  const issues: Issue[] = [];
+  if (size < 1 || size > MAX_PAGE_SIZE) issues.push({ path: ['first'], message: `must be 1 to ${MAX_PAGE_SIZE}` });
+  if (!isFirstPage && place?.[0] !== list) issues.push({ path: ['after'], message: 'is not a cursor of this list' });
+  if (issues.length > 0) throw invalid(...issues);
   const [major, minor] = order.columns;
-  if (after !== null && after !== undefined) {
-    const place = decodeCursor(after, order.types) ?? invalidCursor();
+  if (place) {
     const beyond = order.direction === 'DESC' ? '<' : '>';
     // The first half bounds the index range; a row-value comparison would read the same and MariaDB would scan for it.
     query.andWhere(`row.${major} ${beyond}= :major AND (row.${major} ${beyond} :major OR row.${minor} ${beyond} :minor)`, {
-      major: place[0],
-      minor: place[1],
+      major: place[1],
+      minor: place[2],
     });
   }
   query.orderBy(`row.${major}`, order.direction).addOrderBy(`row.${minor}`, order.direction).limit(size + 1);
-  return toConnection(await query.getMany(), size, after === null || after === undefined, (row) => placeOf(row, order));
+  return toConnection(await query.getMany(), size, isFirstPage, (row) => [list, ...placeOf(row, order)]);
 }
 
 function placeOf<T>(row: T, order: KeysetOrder<T>): Place {
@@ -52,8 +57,4 @@ function placeOf<T>(row: T, order: KeysetOrder<T>): Place {
     const value = row[column];
     return value instanceof Date ? value.getTime() : (value as string | number);
   });
-}
-
-function invalidCursor(): never {
-  throw invalid({ path: ['after'], message: 'is not a cursor of this list' });
 }

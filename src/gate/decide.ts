@@ -143,9 +143,9 @@ class Tick {
     const budget = this.state.budgets.get(key.projectId);
     if (!budget) return { kind: 'locked', projectId: key.projectId };
 
-    const before = budget.theoreticalArrivalUs;
+    const { theoreticalArrivalUs, arrivalIntervalUs } = budget;
     const fits = takeCall(budget, budget.limit, this.state.nowUs);
-    if (budget.theoreticalArrivalUs !== before) this.changed.add(budget);
+    if (budget.theoreticalArrivalUs !== theoreticalArrivalUs || budget.arrivalIntervalUs !== arrivalIntervalUs) this.changed.add(budget);
     const standing = standingOf(budget, budget.limit, this.state.nowUs);
     const rate = { limit: budget.limit, ...standing, asOfMs: this.options.monotonicMs };
     if (!fits) {
@@ -210,6 +210,7 @@ class Tick {
     const billing = { chargedMicroCredits: charged, budgetAvailableMicroCredits: budget.balance - budget.held };
     const log = this.logOf(hold, ending, charged);
     this.logs.push(log);
+    this.state.ended.set(hold.attempt, log); // for whoever settles it again in this same tick
     const answer = ending.kind === 'posted' ? ending.answer(billing) : undefined;
     if (hold.claimed) this.endClaim(hold, charged, answer);
     return { kind: 'settled', outcome: log.outcome, billing, answer };

@@ -1,8 +1,6 @@
-import { LessThanOrEqual } from 'typeorm';
-import type { Database } from '../db/database';
 import type { Time } from '../lib/time';
-import { Claim, Hold } from './gate.entities';
 import type { GateLog } from './gate';
+import type { SweepStore } from './sweep-store';
 import type { Ticker } from './ticker';
 
 /** How often a process looks for what has expired. Any process may; they meet under the budgets' locks. */
@@ -10,7 +8,7 @@ export const SWEEP_INTERVAL_MS = 5_000;
 const BATCH = 500;
 
 export interface SweepDeps {
-  database: Database;
+  store: SweepStore;
   ticker: Ticker;
   time: Time;
   log: GateLog;
@@ -42,33 +40,25 @@ export class Sweep {
 
   /** One sweep: everything that had expired when it began. */
   async once(): Promise<void> {
-    const now = (await this.deps.database.now()).getTime();
+    const now = await this.deps.store.now();
     await this.expireHolds(now);
     await this.forgetClaims(now);
   }
 
   private async expireHolds(now: number): Promise<void> {
     for (;;) {
-      const holds = await this.deps.database.reader.find(Hold, { where: { expiresAt: LessThanOrEqual(now) }, take: BATCH });
+      const holds = await this.deps.store.findExpiredHolds(now, BATCH);
       const deadline = this.deps.time.now() + SWEEP_INTERVAL_MS;
-      await Promise.all(holds.map((hold) => this.deps.ticker.settle({ kind: 'settlement', hold: { ...hold }, ending: { kind: 'expired' } }, deadline)));
+      await Promise.all(holds.map((hold) => this.deps.ticker.settle({ kind: 'settlement', hold, ending: { kind: 'expired' } }, deadline)));
       if (holds.length < BATCH) return;
     }
   }
 
-  /** Read by the index first, then removed one by one where nothing has replaced them: a range delete would lock what is beside it. */
+  /** Read by the index first, then removed where nothing has replaced them. */
   private async forgetClaims(now: number): Promise<void> {
     for (;;) {
-      const claims = await this.deps.database.reader.find(Claim, {
-        select: { credentialId: true, requestId: true, attempt: true },
-        where: { expiresAt: LessThanOrEqual(now), state: 'DONE' },
-        order: { expiresAt: 'ASC' },
-        take: BATCH,
-      });
-      if (claims.length === 0) return;
-      await this.deps.database.transaction(async (tx) => {
-        for (const { credentialId, requestId, attempt } of claims) await tx.delete(Claim, { credentialId, requestId, attempt });
-      });
+      const claims = await this.deps.store.findOldClaims(now, BATCH);
+      if (claims.length > 0) await this.deps.store.forgetClaims(claims);
       if (claims.length < BATCH) return;
     }
   }

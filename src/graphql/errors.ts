@@ -1,5 +1,5 @@
 import { unwrapResolverError } from '@apollo/server/errors';
-import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, Kind, type GraphQLFormattedError } from 'graphql';
 import { isUnavailable } from '../db/failures';
 import { ERRORS, TollgateError, type ErrorKind, type Issue } from '../errors';
 
@@ -28,51 +28,65 @@ const CODE_OF_KIND: Record<ErrorKind, Code> = {
   INTERNAL: 'INTERNAL',
 };
 
-/** Codes of Apollo's own that clients know, and that stay. */
-const APOLLO_CODES = new Set(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'PERSISTED_QUERY_NOT_FOUND', 'PERSISTED_QUERY_NOT_SUPPORTED']);
+const OWN_CODES = new Set<unknown>(Object.values(CODE_OF_KIND));
 
-/** A failure as GraphQL carries it, with the HTTP status and header that belong to it. */
-export function toGraphQLError(error: TollgateError): GraphQLError {
+/** Codes of Apollo's own that clients know, and that stay. */
+const APOLLO_CODES = new Set<unknown>(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'PERSISTED_QUERY_NOT_FOUND', 'PERSISTED_QUERY_NOT_SUPPORTED']);
+
+/** Codes of Apollo's own for requests that are INVALID_REQUEST here. */
+const APOLLO_CODES_OF_REQUESTS = new Set<unknown>(['BAD_USER_INPUT', 'BAD_REQUEST', 'OPERATION_RESOLUTION_FAILURE']);
+
+const STATUS_OF_CODE: Partial<Record<Code, number>> = { INVALID_REQUEST: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, SERVICE_UNAVAILABLE: 503 };
+
+/** The status and headers of an answer that is nothing but a failure. */
+interface Head {
+  status: number;
+  headers: Map<string, string>;
+}
+
+/** A failure as GraphQL carries it. Apollo takes the head of an answer from it where nothing was executed. */
+export interface GraphQLFailure extends GraphQLError {
+  extensions: { code: string; issues?: Issue[]; http: Head };
+}
+
+export function toGraphQLError(error: TollgateError): GraphQLFailure {
   const { kind, message, details, cause } = error;
   const code = CODE_OF_KIND[kind];
-  const http =
-    code === 'UNAUTHENTICATED'
-      ? { status: 401, headers: new Map([['www-authenticate', `Bearer realm="tollgate"${error.code === 'MISSING_API_KEY' ? '' : ', error="invalid_token"'}`]]) }
-      : code === 'SERVICE_UNAVAILABLE'
-        ? { status: 503, headers: new Map([['retry-after', '1']]) }
-        : undefined;
+  const headers = new Map<string, string>();
+  if (code === 'UNAUTHENTICATED') headers.set('www-authenticate', `Bearer realm="tollgate"${error.code === 'MISSING_API_KEY' ? '' : ', error="invalid_token"'}`);
+  if (code === 'SERVICE_UNAVAILABLE') headers.set('retry-after', '1');
   const { issues } = details as { issues?: Issue[] };
-  return new GraphQLError(message, { originalError: cause instanceof Error ? cause : undefined, extensions: { code, ...(issues && { issues }), ...(http && { http }) } });
+  const extensions = { code, ...(issues && { issues }), http: { status: STATUS_OF_CODE[code] ?? 500, headers } };
+  return new GraphQLError(message, { originalError: cause instanceof Error ? cause : undefined, extensions }) as GraphQLFailure;
 }
 
 /** What of an error a caller gets to read: nothing of the inside. `report` is handed what is worth a line in the log. */
 export function formatError(formatted: GraphQLFormattedError, error: unknown, report: (cause: unknown) => void): GraphQLFormattedError {
   const { locations, path } = formatted;
-  const place = { ...(locations && { locations }), ...(path && { path }) };
-  const cause = unwrapResolverError(error);
-  if (cause instanceof TollgateError) {
-    const { message, extensions } = toGraphQLError(cause);
-    if (cause.cause) report(cause.cause);
-    const { http: _http, ...told } = extensions;
-    return { message, ...place, extensions: told };
-  }
-  const code = formatted.extensions?.code as string | undefined;
-  if (cause instanceof GraphQLError && cause.originalError === undefined) {
-    if (code === 'BAD_USER_INPUT' || code === 'BAD_REQUEST') return { message: 'The request is not valid; issues tells what and where.', ...place, extensions: { code: 'INVALID_REQUEST', issues: [issueOf(formatted.message)] } };
-    if (code !== undefined && (APOLLO_CODES.has(code) || code in CODES)) return { message: formatted.message, ...place, extensions: { code, ...(formatted.extensions?.issues ? { issues: formatted.extensions.issues } : {}) } };
+  const tell = (message: string, code: unknown, issues?: unknown): GraphQLFormattedError => ({
+    message,
+    ...(locations && { locations }),
+    ...(path && { path }),
+    extensions: { code, ...(issues ? { issues } : {}) },
+  });
+  const thrown = unwrapResolverError(error);
+  const cause = thrown instanceof TollgateError ? toGraphQLError(thrown) : thrown;
+  if (cause instanceof GraphQLError) {
+    const { code, issues } = cause.extensions;
+    if (OWN_CODES.has(code)) {
+      if (cause.originalError) report(cause.originalError);
+      return tell(cause.message, code, issues);
+    }
+    if (APOLLO_CODES.has(code)) return tell(cause.message, code);
+    if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', [{ path: [], message: cause.message }]);
   }
   report(cause);
   const known = isUnavailable(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
-  return { message: ERRORS[known].message, ...place, extensions: { code: known } };
+  return tell(ERRORS[known].message, known);
 }
 
-const CODES = Object.fromEntries(Object.values(CODE_OF_KIND).map((code) => [code, true]));
-
-/** graphql-js tells in a sentence which variable was wrong; the path in it is for programs. */
-function issueOf(message: string): Issue {
-  const found = /^Variable "\$([^"]+)"(?: got invalid value .*?)?(?: at "([^"]+)")?; (.*)$/s.exec(message);
-  if (!found) return { path: [], message };
-  const [, name, place, reason] = found as unknown as [string, string, string | undefined, string];
-  const path = (place ?? name).split(/[.[\]]+/).filter((part) => part !== '');
-  return { path: path.map((part) => (/^\d+$/.test(part) ? Number(part) : part)), message: reason };
+/** Whether the libraries blame the request: by a code, by a status, or by a place where it gave a value, rather than asked for a field. */
+function isOfRequest({ extensions, nodes }: GraphQLError): boolean {
+  const { status = 500 } = (extensions.http ?? {}) as Partial<Head>;
+  return APOLLO_CODES_OF_REQUESTS.has(extensions.code) || status < 500 || (nodes?.[0] !== undefined && nodes[0].kind !== Kind.FIELD);
 }

@@ -32,7 +32,7 @@ export class NodeResolver {
     description: 'Any object by its id; null where it does not exist or the caller may not know of it, like every look-up by id here.',
   })
   async node(@Arg('id', () => ID, { description: 'An id of any type that implements Node.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<Node | null> {
-    const find = FIND[id.split('_', 1)[0] as string];
-    return find ? find(id, ctx) : null;
+    const prefix = id.split('_', 1)[0] as string;
+    return Object.hasOwn(FIND, prefix) ? (FIND[prefix] as Find)(id, ctx) : null;
   }
 }

@@ -1,12 +1,13 @@
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
-import { ERRORS, TollgateError, type ErrorCode } from '../errors';
+import { TollgateError, invalid, type Issue } from '../errors';
 import type { GraphQLContext } from './context';
 import { formatError, toGraphQLError } from './errors';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
+import { variableIssues } from './variables';
 
 /** The longest document that is parsed, in tokens. */
 const MAX_TOKENS = 10_000;
@@ -29,7 +30,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, contextOf 
     parseOptions: { maxTokens: MAX_TOKENS },
     csrfPrevention: { requestHeaders: ['x-apollo-operation-name', 'apollo-require-preflight', 'authorization', 'x-api-key'] },
     formatError: (formatted, error) => formatError(formatted, error, (cause) => app.log.warn({ err: cause }, 'graphql: an operation failed')),
-    plugins: [requireCredential(), ApolloServerPluginLandingPageDisabled()],
+    plugins: [beforeExecution(), ApolloServerPluginLandingPageDisabled()],
     logger: toApolloLogger(app.log),
   });
   await apollo.start();
@@ -37,21 +38,26 @@ export async function registerGraphQL(app: FastifyInstance, { schema, contextOf 
 
   const handler = fastifyApolloHandler(apollo, { context: contextOf });
   registerGraphiqlAssets(app);
+  app.removeContentTypeParser('text/plain'); // a form of another site could send it
   app.setErrorHandler((error, request, reply) => {
-    const { code, message } = codeOf(error as FastifyError);
-    if (code === 'INTERNAL') request.log.error({ err: error }, 'graphql: request failed');
-    const shown = toGraphQLError(new TollgateError(code, message, code === 'INVALID_REQUEST' ? { issues: [{ path: [], message }] } : {}));
-    const { http: _http, ...extensions } = shown.extensions;
-    return reply.code(statusOf(error as FastifyError)).type('application/json').send({ errors: [{ message: shown.message, extensions }] });
+    const failure = failureOf(error as FastifyError);
+    if (failure.code === 'INTERNAL') request.log.error({ err: error }, 'graphql: request failed');
+    const { message, extensions } = toGraphQLError(failure);
+    const { http, ...told } = extensions;
+    return reply
+      .code((error as FastifyError).statusCode ?? http.status)
+      .headers(Object.fromEntries(http.headers))
+      .type('application/json')
+      .send({ errors: [{ message, extensions: told }] });
   });
-  app.get('/graphql', async (request, reply) => {
+  app.get('/graphql', { onSend: forbidStore }, async (request, reply) => {
     if (isPageView(request)) {
       const { html, headers } = graphiqlPage();
       return reply.headers(headers).send(html);
     }
     return handler.call(app, request, reply);
   });
-  app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES }, handler);
+  app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES, onSend: forbidStore }, handler);
 }
 
 /** A browser that opens the address, rather than a client that sends an operation. */
@@ -59,39 +65,60 @@ function isPageView({ headers, query }: FastifyRequest): boolean {
   return (headers.accept ?? '').includes('text/html') && !('query' in (query as object)) && !('extensions' in (query as object));
 }
 
-/** Without a credential only the schema can be asked for. Decided before anything runs, so that the answer is a plain 401. */
-function requireCredential(): ApolloServerPlugin<GraphQLContext> {
+/** Apollo has a word of its own on caches for some answers. */
+async function forbidStore(_request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  void reply.header('cache-control', 'no-store');
+}
+
+/**
+ * Without a credential only the schema can be asked for, and variables have to be of their types. Decided before anything runs, so that
+ * the answer is a plain 401 or 400.
+ */
+function beforeExecution(): ApolloServerPlugin<GraphQLContext> {
   return {
     requestDidStart: async () => ({
-      didResolveOperation: async ({ contextValue, operation, document }) => {
+      didResolveOperation: async ({ contextValue, operation, document, schema, request }) => {
         if (contextValue.principal === null && asksForMoreThanSchema(operation, document)) {
           throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
         }
+        const issues = operationIssues(schema, operation, request.variables ?? {});
+        if (issues.length > 0) throw toGraphQLError(invalid(...issues));
       },
     }),
   };
 }
 
+function operationIssues(schema: GraphQLSchema, operation: OperationDefinitionNode | undefined, variables: Record<string, unknown>): Issue[] {
+  if (!operation) return []; // Apollo says so
+  if (!schema.getRootType(operation.operation)) return [{ path: [], message: `There is no ${operation.operation} here.` }];
+  return variableIssues(schema, operation, variables);
+}
+
 function asksForMoreThanSchema(operation: OperationDefinitionNode | undefined, document: DocumentNode): boolean {
   const fragments = new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node.selectionSet]] : [])));
+  const seen = new Set<string>();
   const asks = (selections: SelectionSetNode | undefined): boolean =>
     selections?.selections.some((node) => {
       if (node.kind === Kind.FIELD) return !node.name.value.startsWith('__');
-      return asks(node.kind === Kind.INLINE_FRAGMENT ? node.selectionSet : fragments.get(node.name.value));
+      if (node.kind === Kind.INLINE_FRAGMENT) return asks(node.selectionSet);
+      if (seen.has(node.name.value)) return false; // or fragments that spread each other twice would double the work with each
+      seen.add(node.name.value);
+      return asks(fragments.get(node.name.value));
     }) ?? false;
   return asks(operation?.selectionSet);
 }
 
-function codeOf(error: FastifyError): { code: ErrorCode; message: string } {
-  if (error instanceof TollgateError) return { code: error.code, message: error.message };
-  const status = statusOf(error);
-  if (status === 413) return { code: 'INVALID_REQUEST', message: `The request is larger than ${BODY_LIMIT_BYTES} bytes.` };
-  if (status === 415) return { code: 'INVALID_REQUEST', message: 'Send the request as application/json.' };
-  if (status < 500) return { code: 'INVALID_REQUEST', message: 'The request is not JSON.' };
-  return { code: 'INTERNAL', message: ERRORS.INTERNAL.message };
+/** What went wrong before Apollo was asked, in our words rather than the framework's. */
+function failureOf(error: FastifyError): TollgateError {
+  if (error instanceof TollgateError) return error;
+  const { statusCode: status = 500 } = error;
+  if (status >= 500) return new TollgateError('INTERNAL');
+  if (status === 413) return invalidRequest(`The request is larger than ${BODY_LIMIT_BYTES} bytes.`);
+  if (status === 415) return invalidRequest('Send the request as application/json.');
+  return invalidRequest('The request is not JSON.');
 }
 
-const statusOf = (error: FastifyError): number => error.statusCode ?? 500;
+const invalidRequest = (message: string): TollgateError => new TollgateError('INVALID_REQUEST', message, { issues: [{ path: [], message }] });
 
 function toApolloLogger(log: FastifyBaseLogger) {
   return {

@@ -19,10 +19,9 @@ import { PEPPER_VERSION, digestSecret, hintOf, mintSecret } from './key.token';
 
 const MAX_GRACE_SECONDS = 2_592_000; // 30 days
 
-const permissionsRule = z
-  .array(z.string().max(130, 'is too long'))
-  .max(200, 'must be at most 200 permissions')
-  .transform((names) => [...new Set(names)]);
+const unique = (texts: string[]): string[] => [...new Set(texts)];
+
+const permissionsRule = z.array(z.string().max(130, 'is too long')).max(200, 'must be at most 200 permissions');
 
 const allowedIpsRule = z
   .array(z.string())
@@ -33,7 +32,7 @@ const allowedIpsRule = z
       if (!block) context.addIssue({ code: 'custom', path: [index], message: 'must be an address or a CIDR block' });
       return block ?? '';
     });
-    return [...new Set(parsed)];
+    return unique(parsed);
   });
 
 const mintRule = z.object({
@@ -92,7 +91,7 @@ export class KeyService {
       await this.requireGrantable(tx, input.permissions);
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: project.workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, input.environment);
-      const values = { ...input, expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
+      const values = { ...input, permissions: unique(input.permissions), expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
       const key = Object.assign(new ApiKey(), values, {
         id: newId('key', at.getTime()),
         workspaceId: project.workspaceId,
@@ -115,7 +114,8 @@ export class KeyService {
       const key = await this.lock(tx, id);
       if (key.revokedAt) throw conflict('This key is revoked.');
       if (changes.permissions) await this.requireGrantable(tx, changes.permissions, key.permissions);
-      const { before, after } = difference<Partial<ApiKey>>(key, changes);
+      const permissions = changes.permissions && { permissions: unique(changes.permissions) };
+      const { before, after } = difference<Partial<ApiKey>>(key, { ...changes, ...permissions });
       if (Object.keys(after).length === 0) return key;
       await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
       const at = await this.deps.database.now(tx);

@@ -17,7 +17,7 @@ export function parseBlock(text: string): string | undefined {
 
 /** Whether one of the blocks, as `parseBlock` gives them, holds the address. */
 export function isInBlocks(address: string, blocks: readonly string[]): boolean {
-  if (!ipaddr.isValid(address)) return false;
+  if (!isAddress(address)) return false;
   const parsed = ipaddr.process(address);
   return blocks.some((block) => {
     const [network, bits] = ipaddr.parseCIDR(block);
@@ -32,5 +32,5 @@ function isAddress(text: string): boolean {
 
 /** An address as it is written everywhere here, IPv4 within IPv6 as IPv4; null for what is none, as a proxy may hand on anything. */
 export function plainAddress(text: string): string | null {
-  return ipaddr.isValid(text) && !text.includes('%') ? ipaddr.process(text).toString() : null;
+  return isAddress(text) ? ipaddr.process(text).toString() : null;
 }

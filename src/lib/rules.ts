@@ -6,6 +6,9 @@ export const MAX_MICRO_CREDITS = Number.MAX_SAFE_INTEGER;
 // A database compares text with its trailing blanks cut off, so text that ends in one could pass for another.
 const noOuterBlanks = (text: string): boolean => text === text.trim();
 
+/** The texts that can equal something stored, so that a look-up compares bytes on every database. */
+export const storable = (texts: readonly string[]): string[] => texts.filter(noOuterBlanks);
+
 /** One line of text for people, as names and reasons are: no control characters, no blanks at either end. */
 export function lineOfText(maxLength: number) {
   return z

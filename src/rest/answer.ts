@@ -3,7 +3,7 @@ import { ERRORS, type ErrorCode } from '../errors';
 import type { RateReport } from '../gate/decide';
 import { httpStatusOf } from './status';
 
-/** How long to wait where nothing more exact is known. */
+/** How long to wait where nothing more exact is known, and the least that is ever asked for. */
 const RETRY_AFTER_SECONDS = 1;
 
 export interface ErrorAnswer {
@@ -13,14 +13,15 @@ export interface ErrorAnswer {
   rate?: RateReport | undefined;
 }
 
-/** Answers with an error in the form that every REST route has. */
+/** Answers with an error in the form that every REST route has. A request whose address cannot be read passes no hook, so all headers are set here. */
 export function sendError(reply: FastifyReply, requestId: string, { code, message, details, rate }: ErrorAnswer): FastifyReply {
   const { kind, message: usual } = ERRORS[code];
-  void reply.code(httpStatusOf(code)).header('content-type', 'application/json; charset=utf-8');
+  void reply.code(httpStatusOf(code)).headers({ 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store', 'x-request-id': requestId });
   if (kind === 'UNAUTHORIZED' || code === 'FORBIDDEN') void reply.header('www-authenticate', challenge(code, details));
   if (rate) setRateHeaders(reply, rate);
-  if (kind === 'RATE_LIMITED' && rate) void reply.header('retry-after', Math.max(1, secondsUntilNext(rate)));
-  if (kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS') void reply.header('retry-after', RETRY_AFTER_SECONDS);
+  if (kind === 'RATE_LIMITED' || kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS') {
+    void reply.header('retry-after', Math.max(RETRY_AFTER_SECONDS, rate ? secondsUntilNext(rate) : 0));
+  }
   const error = { status: kind, code, message: message ?? usual, details };
   return reply.send(JSON.stringify({ ok: false, success: false, requestId, error }));
 }
@@ -37,11 +38,14 @@ function challenge(code: ErrorCode, details: Record<string, unknown>): string {
 /** `RateLimit-Policy` and `RateLimit`, as draft-ietf-httpapi-ratelimit-headers-10 writes them. */
 export function setRateHeaders(reply: FastifyReply, rate: RateReport): void {
   const { sustainedRps, burst } = rate.limit;
-  const windowSeconds = Math.max(1, Math.ceil(burst / sustainedRps));
-  const quota = Math.floor(sustainedRps * windowSeconds);
+  const windowSeconds = Math.max(1, Math.ceil(decimal(burst / sustainedRps)));
+  const quota = Math.floor(decimal(sustainedRps * windowSeconds));
   void reply.header('ratelimit-policy', `"project";q=${quota};w=${windowSeconds}`);
   void reply.header('ratelimit', `"project";r=${rate.remaining};t=${secondsUntilNext(rate)}`);
 }
+
+/** What people would reckon: 0.29 x 100 is 29, and not the 28.999999999999996 that binary fractions make of it. */
+const decimal = (value: number): number => Number(value.toPrecision(12));
 
 function secondsUntilNext(rate: RateReport): number {
   return Math.ceil(rate.untilNextUs / 1e6);

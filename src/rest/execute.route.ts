@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { secretFrom } from '../access/credential';
@@ -50,10 +51,15 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
   });
 }
 
+/** Whether a path segment is the name of a service, be there one or not. */
+export function isService(segment: string): boolean {
+  return SERVICE_PATTERN.test(segment) && !RESERVED_SERVICES.includes(segment);
+}
+
 /** What fails before the body is read: service, header, format, version, media type. */
 function checkHeaders(request: FastifyRequest): void {
   const { service } = request.params as { service: string };
-  if (!SERVICE_PATTERN.test(service) || RESERVED_SERVICES.includes(service)) throw new TollgateError('NOT_FOUND');
+  if (!isService(service)) throw new TollgateError('NOT_FOUND');
   const secret = secretFrom(request.headers);
   if (secret === undefined) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
   if (!isSecret(secret)) throw new TollgateError('INVALID_API_KEY');
@@ -75,10 +81,12 @@ function reserveBody(request: FastifyRequest, reply: FastifyReply, gate: Gate): 
   reply.raw.once('close', release);
 }
 
-function parseBody(raw: Buffer | undefined): ExecuteBody {
+function parseBody(raw: Buffer = Buffer.alloc(0)): ExecuteBody {
+  // Decoded, such bytes become U+FFFD, and the action would be given what nobody sent
+  if (!isUtf8(raw)) throw invalid({ path: [], message: 'is not UTF-8' });
   let value: unknown;
   try {
-    value = JSON.parse((raw ?? '').toString());
+    value = JSON.parse(raw.toString());
   } catch {
     throw invalid({ path: [], message: 'is not JSON' });
   }

@@ -47,8 +47,8 @@ const failure = z
   })
   .meta({ id: 'Failure' });
 
-/** Errors that the execute route answers with; NOT_FOUND and METHOD_NOT_ALLOWED are of paths that are no route. CONFLICT is GraphQL's. */
-const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => code !== 'METHOD_NOT_ALLOWED' && code !== 'CONFLICT');
+/** All that a caller of the execute route can meet, the wrong method included. CONFLICT is GraphQL's. */
+const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => code !== 'CONFLICT');
 
 /** The OpenAPI 3.1 document of the REST routes, made of the schemas that validate. */
 export function openApiDocument(): object {

@@ -2,7 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { TollgateError, type ErrorCode } from '../errors';
 import type { Gate } from '../gate/gate';
 import { sendError } from './answer';
-import { registerExecute } from './execute.route';
+import { isService, registerExecute } from './execute.route';
 import { newRequestId } from './request-id';
 
 declare module 'fastify' {
@@ -39,18 +39,16 @@ export function prepareAnswers(app: FastifyInstance, bodyLimitBytes: number): vo
     request.requestId = newRequestId();
     void reply.header('cache-control', 'no-store');
     if (closing) throw new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.');
+    if (request.method === 'OPTIONS' && !isPreflight(request)) return answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
   });
   app.addHook('onSend', async (request, reply) => {
     if (!request.url.startsWith('/graphql')) void reply.header('x-request-id', request.requestId);
     if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
   });
   app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, bodyLimitBytes));
-  app.setNotFoundHandler((request, reply) => {
-    const allowed = methodsOf(app, request.url);
-    if (allowed.length === 0 || allowed.includes(request.method)) return sendError(reply, request.requestId, { code: 'NOT_FOUND', details: {} });
-    void reply.header('allow', allowed.join(', '));
-    return sendError(reply, request.requestId, { code: 'METHOD_NOT_ALLOWED', details: {} });
-  });
+  app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
+  // Node would answer 417, and without a body; whoever expects what nobody knows gets what all others get
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
 }
 
 /** The REST routes. */
@@ -89,17 +87,31 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   return sendError(reply, request.requestId, { code, details });
 }
 
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+function isPreflight({ headers }: FastifyRequest): boolean {
+  return Boolean(headers.origin && headers['access-control-request-method']);
+}
+
+function answerNoRoute(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const allowed = methodsOf(app, request.url);
+  if (allowed.length === 0 || allowed.includes(request.method)) return sendError(reply, request.requestId, { code: 'NOT_FOUND', details: {} });
+  void reply.header('allow', allowed.join(', '));
+  return sendError(reply, request.requestId, { code: 'METHOD_NOT_ALLOWED', details: {} });
+}
+
+/** Without OPTIONS, which CORS answers for every path, whether or not there is a route. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 
 /** The methods that a path has routes for. */
 function methodsOf(app: FastifyInstance, url: string): string[] {
-  const path = url.split('?', 1)[0] as string;
-  return METHODS.filter((method) => app.findRoute({ method, url: path }) !== null || matches(app, method, path));
+  const route = routeOf(url.split('?', 1)[0] as string);
+  return route === undefined ? [] : METHODS.filter((method) => app.findRoute({ method, url: route }) !== null);
 }
 
-function matches(app: FastifyInstance, method: string, path: string): boolean {
-  const execute = /^\/v1\/([^/]+)\/execute$/.exec(path);
-  return execute !== null && app.hasRoute({ method: method as 'POST', url: '/v1/:service/execute' });
+/** The pattern that a path's route would have, for the router finds routes by their patterns; undefined where none can be. */
+function routeOf(path: string): string | undefined {
+  const service = /^\/v1\/([^/]*)\/execute$/.exec(path)?.[1];
+  if (service !== undefined) return isService(service) ? '/v1/:service/execute' : undefined;
+  return /[:*]/.test(path) ? undefined : path;
 }
 
 async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {

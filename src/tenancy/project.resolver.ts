@@ -32,7 +32,7 @@ class CreateProjectInput {
   galleryMode: GalleryMode;
 
   @Field(() => RateLimitInput, { nullable: true, description: '1,000 calls a second with a burst of 2,000 where absent.' })
-  rateLimit?: RateLimitInput;
+  rateLimit?: RateLimitInput | null;
 }
 
 @InputType({ description: 'What is to change; an absent field keeps its value.' })

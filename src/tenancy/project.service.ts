@@ -2,7 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { IsNull } from 'typeorm';
 import { z } from 'zod';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
-import type { Database } from '../db/database';
+import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import { conflict, notFound, validate } from '../errors';
@@ -32,7 +32,7 @@ const createRule = z.object({
   name: nameRule,
   slug: slugRule,
   galleryMode: galleryModeRule.default(GalleryMode.ISOLATED),
-  rateLimit: rateLimitRule.default(DEFAULT_RATE_LIMIT),
+  rateLimit: rateLimitRule.nullish(),
 });
 
 const updateRule = z.object({
@@ -66,7 +66,7 @@ export class ProjectService {
       return await this.deps.database.transaction(async (tx) => {
         if (!(await tx.existsBy(Workspace, { id: input.workspaceId }))) notFound();
         const at = await this.deps.database.now(tx);
-        const values = { ...input, ...rateLimit };
+        const values = { ...input, ...(rateLimit ?? DEFAULT_RATE_LIMIT) };
         const project = Object.assign(new Project(), { id: newId('prj', at.getTime()), ...values, createdAt: at, archivedAt: null });
         await tx.insert(Project, project);
         await this.deps.opened(tx, project);
@@ -82,7 +82,7 @@ export class ProjectService {
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Project> {
     const { id, rateLimit, ...rest } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const project = (await tx.findOneBy(Project, { id })) ?? notFound();
+      const project = (await tx.findOne(Project, { where: { id }, ...forUpdate(tx) })) ?? notFound();
       const { before, after } = difference(project, { ...rest, ...rateLimit });
       if (Object.keys(after).length === 0) return project;
       await tx.update(Project, { id }, after);

@@ -17,7 +17,7 @@ class CreateWorkspaceInput {
   slug: string;
 
   @Field(() => String, { nullable: true, description: '2 to 12 of a-z and 0-9, a letter first, not unique; made from the slug where absent.' })
-  keyPrefix?: string;
+  keyPrefix?: string | null;
 }
 
 @InputType({ description: 'What is to change; an absent field keeps its value.' })

@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
-import type { Database } from '../db/database';
+import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import { conflict, notFound, validate } from '../errors';
@@ -10,7 +10,7 @@ import { newId } from '../lib/id';
 import { idRule, keyPrefixRule, nameRule, slugRule } from '../lib/rules';
 import { Workspace } from './workspace.entity';
 
-const createRule = z.object({ name: nameRule, slug: slugRule, keyPrefix: keyPrefixRule.optional() });
+const createRule = z.object({ name: nameRule, slug: slugRule, keyPrefix: keyPrefixRule.nullish() });
 const updateRule = z.object({ id: idRule, name: nameRule.optional(), keyPrefix: keyPrefixRule.optional() });
 
 export interface WorkspaceServiceDeps {
@@ -57,7 +57,7 @@ export class WorkspaceService {
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Workspace> {
     const { id, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const workspace = (await tx.findOneBy(Workspace, { id })) ?? notFound();
+      const workspace = (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
       const { before, after } = difference(workspace, changes);
       if (Object.keys(after).length === 0) return workspace;
       await tx.update(Workspace, { id }, after);

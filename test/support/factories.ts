@@ -9,7 +9,8 @@ import type { TestApp } from './app';
 
 // Each factory makes the parents that it is not given.
 
-const ORIGIN: Origin = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null };
+/** Who does what the tests prepare. */
+export const ORIGIN: Origin = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null };
 
 const unique = (): string => randomBytes(6).toString('hex');
 

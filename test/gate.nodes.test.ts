@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import { createTestApp, type TestApp } from './support/app';
+import { accountOf, faultsOf, outcomesOf } from './support/books';
+import { startCallers, tally, type CallAnswer, type Callers } from './support/callers';
+import { freshDatabaseUrl } from './support/database';
+import { buildAction, buildKey, buildProject } from './support/factories';
+import { until } from './support/until';
+import { startSlowUpstream } from './support/upstreams';
+
+// What holds between the servers of one installation. SQLite has one server, which then plays both parts.
+
+const ORIGIN = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null } as const;
+
+let a: TestApp;
+let b: TestApp;
+let callers: Callers;
+
+beforeAll(async () => {
+  const databaseUrl = await freshDatabaseUrl();
+  a = await createTestApp({ databaseUrl });
+  b = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : a;
+  if (a === b) process.stderr.write('\nNOT TESTED ON SQLITE: what holds between two servers, for it has one. The same tests ran on one.\n');
+  callers = startCallers(32);
+});
+afterAll(async () => {
+  await callers.close();
+  await Promise.all([...new Set([a, b])].map((node) => node.close()));
+});
+
+const urlOf = (index: number): string => (index % 2 === 0 ? a : b).url;
+
+/** Keeps `count` callers at node B busy with this secret until `stop`; gives what came of calls sent before and after `ended` was said. */
+function keepBusy(secret: string, count: number) {
+  const before: CallAnswer[] = [];
+  const after: CallAnswer[] = [];
+  let busy = true;
+  let over = false;
+  const running = Array.from({ length: count }, async () => {
+    while (busy) {
+      const answers = over ? after : before; // by when it was sent
+      answers.push(await callers.call({ url: b.url, secret }));
+    }
+  });
+  return {
+    before,
+    after,
+    ended: () => (over = true),
+    stop: async () => {
+      busy = false;
+      await Promise.all(running);
+    },
+  };
+}
+
+describe('what has answered at one node holds for every call that then arrives at another, however busy it is:', () => {
+  it.each([
+    ['a revoked key', '401 REVOKED_API_KEY', (keyId: string) => a.services.keys.revoke(ORIGIN, { id: keyId })],
+    ['a secret that was rotated without grace', '401 REVOKED_API_KEY', (keyId: string) => a.services.keys.rotate(ORIGIN, { id: keyId, graceSeconds: 0 })],
+    ['a disabled key', '401 DISABLED_API_KEY', (keyId: string) => a.services.keys.update(ORIGIN, { id: keyId, enabled: false })],
+    ['a key of an archived project', '401 DISABLED_API_KEY', (_keyId: string, projectId: string) => a.services.projects.archive(ORIGIN, { id: projectId })],
+    ['a key that lost the permission', '403 FORBIDDEN', (keyId: string) => a.services.keys.update(ORIGIN, { id: keyId, permissions: ['demo.fail'] })],
+  ])('%s is refused', async (_what, refusal, end) => {
+    const { key, secret, project } = await buildKey(a, { budget: 100_000_000 });
+    const load = keepBusy(secret, 16);
+    await until(() => load.before.length >= 50, '50 answers');
+    await end(key.id, project.id);
+    load.ended();
+    await until(() => load.after.length >= 50, '50 answers more');
+    await load.stop();
+    expect(load.before.slice(0, 50).every(({ status }) => status === 200)).toBe(true);
+    expect(tally(load.after)).toEqual({ [refusal]: load.after.length });
+    expect(await faultsOf(a)).toEqual([]);
+  });
+
+  it('a smaller budget is all that there is', async () => {
+    const { secret, project } = await buildKey(a, { budget: 1_000_000 });
+    expect(tally(await callers.calls(10, () => ({ url: b.url, secret })))).toEqual({ 200: 10 });
+    await a.services.wallets.allocate(ORIGIN, { projectId: project.id, amount: -987_000 });
+    expect(tally(await callers.calls(10, () => ({ url: b.url, secret })))).toEqual({ 200: 3, '402 PAYMENT_REQUIRED': 7 });
+  });
+
+  it('a lower rate limit counts from the next call', async () => {
+    const { secret, project } = await buildKey(a, { rateLimit: { sustainedRps: 0.001, burst: 1_000 } });
+    expect(tally(await callers.calls(40, (index) => ({ url: urlOf(index), secret })))).toEqual({ 200: 40 });
+    await a.services.projects.update(ORIGIN, { id: project.id, rateLimit: { sustainedRps: 0.001, burst: 50 } });
+    expect(tally(await callers.calls(40, () => ({ url: b.url, secret })))).toEqual({ 200: 10, '429 RATE_LIMITED': 30 });
+  });
+});
+
+it('admits a burst once over all nodes together, and not one call more', async () => {
+  const { secret, project } = await buildKey(a, { rateLimit: { sustainedRps: 0.001, burst: 60 } });
+  const answers = await callers.calls(400, (index) => ({ url: urlOf(index), secret }));
+  expect(tally(answers)).toEqual({ 200: 60, '429 RATE_LIMITED': 340 });
+  expect((await accountOf(a, project.id)).bills).toBe(60);
+});
+
+it('keeps to burst + sustained x time over all nodes, for as long as they are flooded', async () => {
+  const limit = { sustainedRps: 100, burst: 20 };
+  const { secret } = await buildKey(a, { budget: 10_000_000, rateLimit: limit });
+  const started = performance.now();
+  const answers = await callers.calls(1_500, (index) => ({ url: urlOf(index), secret }));
+  const seconds = (performance.now() - started) / 1000;
+  const { 200: admitted = 0, '429 RATE_LIMITED': refused = 0 } = tally(answers);
+  expect(admitted + refused).toBe(1_500);
+  expect(admitted).toBeLessThanOrEqual(limit.burst + limit.sustainedRps * seconds);
+  expect(admitted).toBeGreaterThanOrEqual(limit.burst);
+});
+
+it('runs and bills a requestId once, though it is sent to every node at once', async () => {
+  const upstream = await startSlowUpstream();
+  const action = await buildAction(a, { upstreamUrl: upstream.url });
+  const { secret, project } = await buildKey(a, { permissions: ['face.*'] });
+  const requestId = randomUUID();
+  const call = (index: number) => ({ url: urlOf(index), secret, service: 'face', body: { action: action.name, requestId } });
+  const first = callers.calls(20, call);
+  await upstream.arrived(1);
+  // All but the one that runs have been answered by now or will be, without another run
+  const late = callers.calls(10, call);
+  expect(tally(await late)).toEqual({ '409 REQUEST_IN_PROGRESS': 10 });
+  upstream.release();
+  const { 200: answered = 0, '409 REQUEST_IN_PROGRESS': waiting = 0, ...others } = tally(await first);
+  expect([answered >= 1, answered + waiting, others]).toEqual([true, 20, {}]);
+  const repeats = await callers.calls(20, call);
+  expect(tally(repeats)).toEqual({ 200: 20 });
+  const [original] = repeats.map(({ body: { meta: _meta, ...answer } }) => answer);
+  for (const { body } of repeats) expect(body).toEqual({ ...original, meta: { idempotencyReplay: true } });
+  expect(upstream.arrivals).toHaveLength(1);
+  expect(await accountOf(a, project.id)).toMatchObject({ bills: 1, succeeded: 1, holds: 0 });
+  expect(await outcomesOf(a, requestId)).toEqual(expect.arrayContaining(['SUCCEEDED']));
+  expect(await faultsOf(a)).toEqual([]);
+});
+
+it('tells a requestId of another body apart on every node, while it runs and after', async () => {
+  const upstream = await startSlowUpstream();
+  const action = await buildAction(a, { upstreamUrl: upstream.url });
+  const { secret } = await buildKey(a, { permissions: ['face.*'] });
+  const body = { action: action.name, requestId: randomUUID() };
+  const other = { ...body, params: { other: true } };
+  const running = callers.call({ url: a.url, secret, service: 'face', body });
+  await upstream.arrived(1);
+  expect(await callers.call({ url: b.url, secret, service: 'face', body: other })).toMatchObject({ status: 422, body: { error: { code: 'REQUEST_ID_REUSED' } } });
+  upstream.release();
+  expect((await running).status).toBe(200);
+  expect(await callers.call({ url: b.url, secret, service: 'face', body: other })).toMatchObject({ status: 422, body: { error: { code: 'REQUEST_ID_REUSED' } } });
+});
+
+it('holds the price of a call in flight against every node, and gives it back where the action says no', async () => {
+  const upstream = await startSlowUpstream();
+  const action = await buildAction(a, { upstreamUrl: upstream.url });
+  const project = await buildProject(a, { budget: 1_000 });
+  const { secret } = await buildKey(a, { project, permissions: ['face.*', 'demo.*'] });
+  const running = callers.call({ url: a.url, secret, service: 'face', body: { action: action.name } });
+  const [arrival] = await upstream.arrived(1);
+  expect(await accountOf(b, project.id)).toMatchObject({ balance: 1_000, held: 1_000, holds: 1, bills: 0 });
+  expect(await callers.call({ url: b.url, secret })).toMatchObject({ status: 402, body: { error: { details: { available_micro_credits: 0 } } } });
+  await expect(b.services.wallets.allocate(ORIGIN, { projectId: project.id, amount: -1 })).rejects.toMatchObject({ code: 'PAYMENT_REQUIRED' });
+  arrival?.answer({ ok: false, errors: [{ code: 'NO_FACE', message: 'None.' }] });
+  expect(await running).toMatchObject({ status: 200, body: { ok: false, billing: { chargedMicroCredits: 0, budgetAvailableMicroCredits: 1_000 } } });
+  expect((await callers.call({ url: b.url, secret })).status).toBe(200);
+  expect(await faultsOf(a)).toEqual([]);
+});

@@ -1,0 +1,260 @@
+import { newId, type IdPrefix } from '../src/lib/id';
+import { ApiKey } from '../src/keys/key.entity';
+import { RequestLog, RequestOutcome } from '../src/requests/request-log.entity';
+import { Environment } from '../src/tenancy/environment';
+import { GalleryMode, Project } from '../src/tenancy/project.entity';
+import { Workspace } from '../src/tenancy/workspace.entity';
+import { LedgerEntry, LedgerKind } from '../src/wallet/ledger-entry.entity';
+import { Wallet } from '../src/wallet/wallet.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { buildProject, buildWorkspace } from './support/factories';
+
+let app: TestApp;
+let workspace: Workspace;
+let project: Project;
+let wallet: Wallet;
+
+const START = Date.parse('2026-11-01T00:00:00.000Z');
+
+beforeAll(async () => {
+  app = await createTestApp();
+  workspace = await buildWorkspace(app);
+  project = await buildProject(app, { workspace, budget: 0 });
+  wallet = await app.database.reader.findOneByOrFail(Wallet, { workspaceId: workspace.id });
+});
+
+afterAll(() => app.close());
+
+// Rows are written as they are, so that a hundred of them have the times that a test wants.
+
+type Row = { id: string; createdAt: Date };
+
+const rowOf = (prefix: IdPrefix, at: number): Row => ({ id: newId(prefix, at), createdAt: new Date(at) });
+
+const keyRow = (at: number, values: Partial<ApiKey> = {}) => {
+  const state = { enabled: true, expiresAt: null, revokedAt: null, revokedReason: null, rotatedAt: null, hint: 'acme_live_...abcd' };
+  const about = { workspaceId: workspace.id, projectId: project.id, name: 'Key', environment: Environment.LIVE, permissions: [], allowedIps: [] };
+  return { ...rowOf('key', at), ...about, ...state, ...values };
+};
+
+const logRow = (at: number, values: Partial<RequestLog> = {}) => {
+  const about = { requestId: 'cccccccc-0000-4000-8000-000000000000', workspaceId: workspace.id, projectId: project.id, credentialKind: 'API_KEY', credentialId: 'key_1', ip: null, userAgent: null };
+  const call = { environment: Environment.LIVE, service: 'demo', action: 'demo.echo', outcome: RequestOutcome.SUCCEEDED, errorCode: null, httpStatus: 200 };
+  return { ...rowOf('log', at), ...about, ...call, chargedMicroCredits: 0, actionMs: 1.5, totalMs: 2.5, ...values };
+};
+
+let seq = 0;
+const entryRow = (at: number, values: Partial<LedgerEntry> = {}) => {
+  const about = { accountId: wallet.id, kind: LedgerKind.TOPUP, delta: 1, balanceAfter: 1, linkedEntryId: null, requestLogId: null, reference: null, reason: null };
+  return { ...about, seq: (seq += 1), createdAt: new Date(at), ...values };
+};
+
+const projectRow = (at: number, values: Partial<Project> = {}) => {
+  const row = rowOf('prj', at);
+  return { ...row, workspaceId: workspace.id, name: 'P', slug: row.id.slice(-20), galleryMode: GalleryMode.ISOLATED, sustainedRps: 1, burst: 1, archivedAt: null, ...values };
+};
+
+const workspaceRow = (at: number) => {
+  const row = rowOf('ws', at);
+  return { ...row, name: 'W', slug: row.id.slice(-20), keyPrefix: 'acme' };
+};
+
+interface List {
+  name: string;
+  /** What stands around the list in a query; LIST is the field with its arguments. */
+  query: string;
+  insert(times: number[]): Promise<unknown>;
+}
+
+const inWorkspace = (list: string) => `workspace(id: "WORKSPACE") { ${list} }`;
+const inProject = (list: string) => `project(id: "PROJECT") { ${list} }`;
+
+const LISTS: List[] = [
+  { name: 'Query.workspaces', query: 'workspaces LIST', insert: (times) => app.database.transaction((tx) => tx.insert(Workspace, times.map(workspaceRow))) },
+  { name: 'Workspace.projects', query: inWorkspace('projects LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(Project, times.map((at) => projectRow(at)))) },
+  { name: 'Workspace.keys', query: inWorkspace('keys LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(ApiKey, times.map((at) => keyRow(at)))) },
+  { name: 'Project.requestLogs', query: inProject('requestLogs LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(RequestLog, times.map((at) => logRow(at)))) },
+  { name: 'Wallet.ledger', query: inWorkspace('wallet { ledger LIST }'), insert: (times) => app.database.transaction((tx) => tx.insert(LedgerEntry, times.map((at) => entryRow(at)))) },
+];
+
+interface Page {
+  edges: { cursor: string; node: { id: string } }[];
+  nodes: { id: string; createdAt: string }[];
+  pageInfo: { hasNextPage: boolean; hasPreviousPage: boolean; startCursor: string | null; endCursor: string | null };
+}
+
+async function pageOf({ query }: Pick<List, 'query'>, page: string): Promise<Page> {
+  const fields = 'edges { cursor node { id } } nodes { id createdAt } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }';
+  const filled = query.replace('LIST', `${page === '' ? '' : `(${page})`} { ${fields} }`).replace('WORKSPACE', workspace.id).replace('PROJECT', project.id);
+  const { data, errors } = await app.graphql(`{ ${filled} }`);
+  expect(errors).toBeUndefined();
+  let found = data;
+  while (!found.pageInfo) found = Object.values(found)[0]; // down to the connection
+  return found;
+}
+
+describe.each(LISTS)('$name', (list) => {
+  it('gives 57 rows in pages of 10, newest first, each once, whatever arrives between the pages and though times are the same', async () => {
+    await list.insert(Array.from({ length: 57 }, (_, index) => START + Math.floor(index / 8))); // eight a millisecond: a page ends among equals
+    const first100 = await pageOf(list, 'first: 100');
+    const before = first100.nodes.map(({ id }) => id);
+    const times = first100.nodes.map(({ createdAt }) => createdAt);
+    expect(times).toEqual([...times].sort().reverse());
+    const walked: string[] = [];
+    for (let after: string | null = null, pages = 1; ; pages += 1) {
+      const page: Page = await pageOf(list, `first: 10${after ? `, after: "${after}"` : ''}`);
+      expect(page.edges.map(({ node }) => node.id)).toEqual(page.nodes.map(({ id }) => id));
+      expect(page.pageInfo).toEqual({
+        hasNextPage: walked.length + 10 < before.length,
+        hasPreviousPage: after !== null,
+        startCursor: page.edges[0]?.cursor,
+        endCursor: page.edges.at(-1)?.cursor,
+      });
+      walked.push(...page.nodes.map(({ id }) => id));
+      after = page.pageInfo.endCursor;
+      if (!page.pageInfo.hasNextPage) break;
+      await list.insert([START + 1_000 + pages]); // newer than all
+    }
+    expect(walked).toEqual(before);
+    expect(walked.length).toBeGreaterThanOrEqual(57);
+  });
+
+  it('reads on after any cursor, and gives 25 where nothing is said', async () => {
+    const { nodes, edges, pageInfo } = await pageOf(list, '');
+    expect(nodes).toHaveLength(25);
+    expect(pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
+    expect((await pageOf(list, `first: 3, after: "${edges[4]?.cursor}"`)).nodes).toEqual(nodes.slice(5, 8));
+    expect((await pageOf(list, 'first: null, after: null')).nodes).toEqual(nodes);
+  });
+
+  it('gives an empty page after the last row', async () => {
+    let last = await pageOf(list, 'first: 100');
+    while (last.pageInfo.hasNextPage) last = await pageOf(list, `first: 100, after: "${last.pageInfo.endCursor}"`);
+    const empty = await pageOf(list, `after: "${last.pageInfo.endCursor}"`);
+    expect(empty).toEqual({ edges: [], nodes: [], pageInfo: { hasNextPage: false, hasPreviousPage: true, startCursor: null, endCursor: null } });
+  });
+
+  it('refuses a size that is not 1 to 100, and a cursor that is not of this list', async () => {
+    const others = await Promise.all(LISTS.filter((other) => other !== list).map(async (other) => (await pageOf(other, 'first: 1')).pageInfo.endCursor ?? ''));
+    const own = (await pageOf(list, 'first: 1')).pageInfo.endCursor as string;
+    const actions = await app.graphql('{ actions(first: 1) { pageInfo { endCursor } } }');
+    const numbers = Buffer.from('[1,2]').toString('base64url');
+    const cursors = ['', 'x', own.slice(0, -1), `${own}=`, `${own} `, numbers, actions.data.actions.pageInfo.endCursor, ...others];
+    const refused = async (page: string) => {
+      const { errors } = await app.graphql(`{ ${list.query.replace('LIST', `(${page}) { nodes { id } }`).replace('WORKSPACE', workspace.id).replace('PROJECT', project.id)} }`);
+      return [errors?.[0]?.extensions.code, errors?.[0]?.extensions.issues?.map(({ path }) => path.join('.'))];
+    };
+    for (const first of [0, 101, -1]) expect(await refused(`first: ${first}`)).toEqual(['INVALID_REQUEST', ['first']]);
+    for (const cursor of cursors) expect(await refused(`after: "${cursor}"`)).toEqual(['INVALID_REQUEST', ['after']]);
+    expect(await refused('first: 0, after: "x"')).toEqual(['INVALID_REQUEST', ['first', 'after']]);
+  });
+});
+
+describe('filters', () => {
+  let own: { workspace: Workspace; project: Project; other: Project };
+  const NOW = Date.parse('2026-11-20T00:00:00.000Z');
+
+  beforeAll(async () => {
+    const mine = await buildWorkspace(app);
+    own = { workspace: mine, project: await buildProject(app, { workspace: mine, budget: 0 }), other: await buildProject(app, { workspace: mine, budget: 0 }) };
+  });
+
+  /** The ids that a filter leaves of a list, as the labels that the test gave the rows. */
+  const labelsOf = async (labels: Map<string, string>, type: string, field: string, filter: Record<string, unknown>): Promise<string> => {
+    const nodes = `nodes { id }`;
+    const operation = `query ($id: ID!, $filter: ${type}) { workspace(id: $id) { ${field.replace('LIST', `(filter: $filter, first: 100) { ${nodes} }`)} } }`;
+    const { data, errors } = await app.graphql(operation, { id: own.workspace.id, filter });
+    expect(errors).toBeUndefined();
+    let found = data;
+    while (!found.nodes) found = Object.values(found)[0];
+    return found.nodes.map(({ id }: { id: string }) => labels.get(id)).sort().join('');
+  };
+
+  it('leave the calls that meet all of them; a list means any of these, an empty one none', async () => {
+    const make = (values: Partial<RequestLog>, at = NOW) => logRow(at, { workspaceId: own.workspace.id, projectId: own.project.id, ...values });
+    const rows = {
+      a: make({ credentialId: 'key_a', requestId: 'aaaaaaaa-0000-4000-8000-000000000000' }),
+      b: make({ credentialId: 'key_b', environment: Environment.TEST, projectId: own.other.id }, NOW + 1),
+      c: make({ credentialId: 'key_a', action: 'demo.fail', outcome: RequestOutcome.FAILED, errorCode: 'DEMO_FAILURE' }, NOW + 2),
+      d: make({ credentialId: 'key_b', action: 'face.find', outcome: RequestOutcome.REFUSED, errorCode: 'PAYMENT_REQUIRED', httpStatus: 402, projectId: own.other.id }, NOW + 3),
+      e: make({ credentialId: 'key_c', outcome: RequestOutcome.EXPIRED, errorCode: 'OUTCOME_UNKNOWN', httpStatus: null, totalMs: null }, NOW + 4),
+    };
+    await app.database.transaction((tx) => tx.insert(RequestLog, Object.values(rows)));
+    const labels = new Map(Object.entries(rows).map(([label, { id }]) => [id, label]));
+    const left = (filter: Record<string, unknown>) => labelsOf(labels, 'RequestLogFilter', 'requestLogs LIST', filter);
+    const at = (ms: number) => new Date(NOW + ms).toISOString();
+
+    expect(await left({})).toBe('abcde');
+    expect(await left({ requestId: 'AAAAAAAA-0000-4000-8000-000000000000' })).toBe('a');
+    for (const requestId of ['', 'aaaaaaaa', 'aaaaaaaa-0000-4000-8000-000000000000 ']) expect(await left({ requestId })).toBe('');
+    expect(await left({ keyId: ['key_a', 'key_c', 'key_z'] })).toBe('ace');
+    expect(await left({ projectId: [own.other.id] })).toBe('bd');
+    expect(await left({ environment: 'TEST' })).toBe('b');
+    expect(await left({ environment: 'LIVE' })).toBe('acde');
+    expect(await left({ action: ['demo.fail', 'face.find'] })).toBe('cd');
+    for (const name of ['demo.fail ', 'Demo.Fail', 'demo', '%']) expect(await left({ action: [name] })).toBe('');
+    expect(await left({ outcome: ['SUCCEEDED'] })).toBe('ab');
+    expect(await left({ outcome: ['FAILED', 'REFUSED', 'EXPIRED'] })).toBe('cde');
+    expect(await left({ errorCode: ['DEMO_FAILURE', 'OUTCOME_UNKNOWN'] })).toBe('ce');
+    expect(await left({ from: at(1), to: at(4) })).toBe('bcd');
+    expect(await left({ from: at(4), to: at(4) })).toBe('');
+    expect(await left({ keyId: ['key_a', 'key_b'], outcome: ['SUCCEEDED', 'FAILED'], to: at(2), environment: 'LIVE' })).toBe('a');
+    for (const none of ['keyId', 'projectId', 'action', 'outcome', 'errorCode']) {
+      expect(await left({ [none]: [] })).toBe('');
+      expect(await left({ [none]: null })).toBe('abcde');
+    }
+  });
+
+  it('leave the keys of a status, an environment or a project', async () => {
+    const now = (await app.database.now()).getTime();
+    const [past, future] = [new Date(now - 1_000), new Date(now + 3_600_000)];
+    const archived = await buildProject(app, { workspace: own.workspace, budget: 0 });
+    await app.services.projects.archive({ actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null }, { id: archived.id });
+    const make = (values: Partial<ApiKey>) => keyRow(START, { workspaceId: own.workspace.id, projectId: own.project.id, ...values });
+    const rows = {
+      a: make({ expiresAt: future }),
+      b: make({ enabled: false, environment: Environment.TEST }),
+      c: make({ projectId: archived.id }),
+      d: make({ expiresAt: past, enabled: false }),
+      e: make({ expiresAt: past, projectId: archived.id }),
+      f: make({ revokedAt: past, expiresAt: past, enabled: false }),
+      g: make({ revokedAt: past, projectId: own.other.id, environment: Environment.TEST }),
+      h: make({ projectId: own.other.id }),
+    };
+    await app.database.transaction((tx) => tx.insert(ApiKey, Object.values(rows)));
+    const labels = new Map(Object.entries(rows).map(([label, { id }]) => [id, label]));
+    const left = (filter: Record<string, unknown>) => labelsOf(labels, 'ApiKeyFilter', 'keys LIST', filter);
+
+    const byStatus = { ACTIVE: 'ah', DISABLED: 'bc', EXPIRED: 'de', REVOKED: 'fg' };
+    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { keys { nodes { id status } } } }', { id: own.workspace.id });
+    for (const [status, expected] of Object.entries(byStatus)) {
+      expect(await left({ status: [status] })).toBe(expected);
+      const shown = data.workspace.keys.nodes.filter((node: { status: string }) => node.status === status);
+      expect(shown.map(({ id }: { id: string }) => labels.get(id)).sort().join('')).toBe(expected);
+    }
+    expect(await left({ status: ['REVOKED', 'ACTIVE', 'ACTIVE'] })).toBe('afgh');
+    expect(await left({ status: [] })).toBe('');
+    expect(await left({ environment: 'TEST' })).toBe('bg');
+    expect(await left({ projectId: [own.other.id, archived.id] })).toBe('cegh');
+    expect(await left({ projectId: [] })).toBe('');
+    for (const id of [`${own.other.id} `, project.id]) expect(await left({ projectId: [id] })).toBe('');
+    expect(await left({ status: ['REVOKED'], environment: 'TEST', projectId: [own.other.id] })).toBe('g');
+    expect(await left({ status: null, environment: null, projectId: null })).toBe('abcdefgh');
+  });
+
+  it('leave the entries of a kind, from a time inclusive to a time exclusive', async () => {
+    const { id: accountId } = await app.database.reader.findOneByOrFail(Wallet, { workspaceId: own.workspace.id });
+    const rows = [LedgerKind.TOPUP, LedgerKind.BONUS, LedgerKind.ALLOCATION, LedgerKind.ADJUSTMENT].map((kind, index) => entryRow(NOW + index, { accountId, kind }));
+    await app.database.transaction((tx) => tx.insert(LedgerEntry, rows));
+    const labels = new Map(rows.map((row, index) => [`led_${accountId}_${row.seq}`, 'abcd'.charAt(index)]));
+    const left = (filter: Record<string, unknown>) => labelsOf(labels, 'LedgerFilter', 'wallet { ledger LIST }', filter);
+    const at = (ms: number) => new Date(NOW + ms).toISOString();
+    expect(await left({})).toBe('abcd');
+    expect(await left({ kind: ['TOPUP', 'ALLOCATION'] })).toBe('ac');
+    expect(await left({ kind: [] })).toBe('');
+    expect(await left({ kind: ['USAGE', 'REFUND'] })).toBe('');
+    expect(await left({ from: at(1) })).toBe('bcd');
+    expect(await left({ to: at(3) })).toBe('abc');
+    expect(await left({ from: at(1), to: at(3), kind: ['BONUS', 'ADJUSTMENT'] })).toBe('b');
+  });
+});

@@ -1,0 +1,431 @@
+import fc from 'fast-check';
+import type { Call, Facts } from '../src/gate/call';
+import { decide, type DecideOptions, type Ending, type TickItem, type Verdict } from '../src/gate/decide';
+import type { RateLimit } from '../src/gate/rate-limit';
+import { LedgerKind } from '../src/wallet/ledger-entry.entity';
+import { post, refusalOf, type LedgerAccount } from '../src/wallet/ledger-account';
+import { TickMemory } from './support/tick-memory';
+
+// The gate's decisions beside a model that shares no code with them: what each call must be told, and what the books must say.
+
+const START_MS = 1_795_000_000_000;
+const DAY_MS = 86_400_000;
+const MARGIN_MS = 30_000;
+const LARGE = 1024 * 1024;
+const PRICES = [0, 1, 7, 1000];
+const TIMEOUTS = [100, 5_000];
+const PROJECTS = ['prj_a', 'prj_b'];
+/** Two keys of the first project, one of them TEST, one of the second; and one that is revoked. */
+const KEYS = [
+  { id: 'key_a1', projectId: 'prj_a', environment: 'LIVE', revoked: false },
+  { id: 'key_a2', projectId: 'prj_a', environment: 'LIVE', revoked: false },
+  { id: 'key_at', projectId: 'prj_a', environment: 'TEST', revoked: false },
+  { id: 'key_b1', projectId: 'prj_b', environment: 'LIVE', revoked: false },
+  { id: 'key_gone', projectId: 'prj_b', environment: 'LIVE', revoked: true },
+] as const;
+
+const index = fc.nat({ max: 1_000 });
+const pick = <T>(list: readonly T[], at: number): T => list[at % list.length] as T;
+
+const item = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('call' as const), key: index, price: index, timeout: index, requestId: fc.option(fc.nat({ max: 3 })), body: fc.nat({ max: 1 }) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const), hold: index, how: fc.constantFrom('post' as const, 'post' as const, 'void' as const, 'expire' as const, 'large' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('settleAgain' as const), attempt: index }) },
+);
+
+/** `lost`: the tick is decided and never commits; `repeated`: it commits, nobody hears so, and its settlements come again. */
+const step = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('tick' as const),
+      items: fc.array(item, { minLength: 1, maxLength: 12 }),
+      fate: fc.constantFrom('committed' as const, 'committed' as const, 'committed' as const, 'lost' as const, 'repeated' as const),
+      locked: fc.option(fc.nat({ max: 1 }), { freq: 8 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('allocate' as const), project: index, amount: fc.integer({ min: -3_000, max: 6_000 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('refund' as const), log: index }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.oneof(fc.nat({ max: 300 }), fc.nat({ max: 40_000 }), fc.constant(DAY_MS), fc.integer({ min: -40_000, max: -1 })) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('limit' as const), project: index, sustainedRps: fc.constantFrom(0.5, 3, 1_000), burst: fc.integer({ min: 2, max: 30 }) }) },
+);
+
+type Item = typeof item extends fc.Arbitrary<infer T> ? T : never;
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+interface Attempt {
+  projectId: string;
+  claim: string | undefined;
+  amount: number;
+  expiresAt: number;
+  /** Open, or how it ended. */
+  state: 'OPEN' | 'SUCCEEDED' | 'FAILED' | 'EXPIRED';
+}
+
+interface Claim {
+  attempt: string;
+  body: number;
+  running: boolean;
+  until: number;
+  large: boolean;
+}
+
+/** What must be true, told in the plainest way: no ticks, no rows. */
+class Model {
+  available = new Map(PROJECTS.map((id) => [id, 0]));
+  attempts = new Map<string, Attempt>();
+  claims = new Map<string, Claim>();
+  refunded = new Set<string>();
+  /** Of each project: when calls passed the rate check since its limit or the clock was last set. */
+  passed = new Map<string, number[]>(PROJECTS.map((id) => [id, []]));
+  refusals = 0;
+
+  copy(): Model {
+    return Object.assign(new Model(), structuredClone({ ...this }));
+  }
+
+  /** What a call must be answered, its rate apart. */
+  expects(call: { key: (typeof KEYS)[number]; claim: string | undefined; body: number; amount: number }, now: number): string {
+    const claim = call.claim === undefined ? undefined : this.claims.get(call.claim);
+    if (claim && claim.until > now) {
+      if (claim.body !== call.body) return 'REQUEST_ID_REUSED';
+      if (claim.running) return 'REQUEST_IN_PROGRESS';
+      return claim.large ? 'REPLAY_UNAVAILABLE' : 'replay';
+    }
+    if (claim?.running) this.end(claim.attempt, 'EXPIRED', now, false);
+    return call.amount > this.spendable(call.key.projectId) ? 'PAYMENT_REQUIRED' : 'admitted';
+  }
+
+  admit(id: string, attempt: Attempt, body: number): void {
+    this.attempts.set(id, attempt);
+    this.move(attempt.projectId, -attempt.amount);
+    if (attempt.claim !== undefined) this.claims.set(attempt.claim, { attempt: id, body, running: true, until: attempt.expiresAt, large: false });
+  }
+
+  end(id: string, state: Exclude<Attempt['state'], 'OPEN'>, now: number, large: boolean): void {
+    const attempt = this.attempts.get(id) as Attempt;
+    attempt.state = state;
+    if (state !== 'SUCCEEDED') this.move(attempt.projectId, attempt.amount);
+    if (attempt.claim === undefined || this.claims.get(attempt.claim)?.attempt !== id) return;
+    if (state === 'SUCCEEDED') Object.assign(this.claims.get(attempt.claim) as Claim, { running: false, until: now + DAY_MS, large });
+    else this.claims.delete(attempt.claim);
+  }
+
+  spendable(projectId: string): number {
+    return this.available.get(projectId) as number;
+  }
+
+  move(projectId: string, delta: number): void {
+    this.available.set(projectId, this.spendable(projectId) + delta);
+  }
+
+  of(projectId: string): [string, Attempt][] {
+    return [...this.attempts].filter(([, attempt]) => attempt.projectId === projectId);
+  }
+}
+
+class World {
+  readonly memory = new TickMemory();
+  model = new Model();
+  now = START_MS;
+  private attempts = 0;
+  private rows = new Map<string, number>();
+  readonly seen: Record<string, number> = {};
+
+  constructor() {
+    for (const id of PROJECTS) this.memory.addProject(id, { sustainedRps: 1_000, burst: 100 });
+  }
+
+  take(step: Step): void {
+    switch (step.do) {
+      case 'tick':
+        return this.tick(step);
+      case 'allocate':
+        return this.allocate(pick(PROJECTS, step.project), step.amount);
+      case 'refund':
+        return this.refund(step.log);
+      case 'pass':
+        this.now += step.ms;
+        if (step.ms < 0) PROJECTS.forEach((id) => this.model.passed.set(id, []));
+        return;
+      case 'limit': {
+        const id = pick(PROJECTS, step.project);
+        this.memory.limits.set(id, { sustainedRps: step.sustainedRps, burst: step.burst });
+        this.model.passed.set(id, []);
+      }
+    }
+  }
+
+  private tick({ items, fate, locked }: Extract<Step, { do: 'tick' }>): void {
+    const lockedIds = locked === null ? [] : [pick(PROJECTS, locked)];
+    const made = items.flatMap((one) => this.make(one));
+    const first = this.decide(made, lockedIds);
+    if (fate === 'lost') return; // as if it had never been
+    this.memory.apply(first.writes);
+    this.model = first.model;
+    if (fate === 'committed') return;
+    const again = this.decide(made.filter((one) => one.kind === 'settlement'), lockedIds);
+    this.memory.apply(again.writes);
+    expect(again.writes.entries).toEqual([]);
+    this.model = again.model;
+  }
+
+  /** Decides one tick, and compares every verdict with what the model says in the same order. */
+  private decide(items: TickItem[], locked: string[]) {
+    const model = this.model.copy();
+    const attempts = items.flatMap((one) => (one.kind === 'settlement' ? [one.hold.attempt] : []));
+    const { writes, verdicts } = decide(items, this.memory.read(this.now * 1000, attempts, locked), this.options());
+    expect(verdicts).toHaveLength(items.length);
+    items.forEach((one, at) => {
+      const verdict = verdicts[at] as Verdict;
+      this.seen[labelOf(verdict)] = (this.seen[labelOf(verdict)] ?? 0) + 1;
+      if (one.kind === 'admission') this.checkAdmission(one, verdict, model, locked);
+      else if (one.kind === 'settlement') this.checkSettlement(one, verdict, model, locked);
+    });
+    return { writes, model };
+  }
+
+  private checkAdmission({ call, facts }: Extract<TickItem, { kind: 'admission' }>, verdict: Verdict, model: Model, locked: string[]): void {
+    const key = KEYS.find(({ id }) => id === facts.key?.keyId) as (typeof KEYS)[number];
+    if (key.revoked) {
+      expect(labelOf(verdict)).toBe('REVOKED_API_KEY');
+      model.refusals += 1;
+      return;
+    }
+    if (locked.includes(key.projectId)) return expect(verdict).toEqual({ kind: 'locked', projectId: key.projectId });
+    if (labelOf(verdict) === 'RATE_LIMITED') {
+      model.refusals += 1;
+      return; // rightly or not is what the bound below and the rate limit's own properties say
+    }
+    model.passed.get(key.projectId)?.push(this.now);
+    const claim = call.fingerprint === null ? undefined : `${key.id} ${call.requestId}`;
+    const amount = key.environment === 'TEST' ? 0 : (facts.action?.priceMicroCredits as number);
+    const body = Number(call.fingerprint);
+    const expected = model.expects({ key, claim, body, amount }, this.now);
+    expect(labelOf(verdict)).toBe(expected);
+    if (expected === 'admitted') {
+      const expiresAt = this.now + (facts.action?.timeoutMs as number) + MARGIN_MS;
+      model.admit(call.attempt, { projectId: key.projectId, claim, amount, expiresAt, state: 'OPEN' }, body);
+    } else if (expected !== 'replay') {
+      model.refusals += 1;
+    }
+  }
+
+  private checkSettlement({ hold, ending }: Extract<TickItem, { kind: 'settlement' }>, verdict: Verdict, model: Model, locked: string[]): void {
+    if (locked.includes(hold.projectId)) return expect(verdict).toEqual({ kind: 'locked', projectId: hold.projectId });
+    const attempt = model.attempts.get(hold.attempt);
+    if (!attempt) return expect(verdict).toEqual({ kind: 'gone' });
+    if (attempt.state === 'OPEN') {
+      const large = ending.kind === 'posted' && ending.answer({ chargedMicroCredits: 0, budgetAvailableMicroCredits: 0 }).length > LARGE;
+      model.end(hold.attempt, ending.kind === 'posted' ? 'SUCCEEDED' : ending.kind === 'voided' ? 'FAILED' : 'EXPIRED', this.now, large);
+    }
+    const chargedMicroCredits = attempt.state === 'SUCCEEDED' ? attempt.amount : 0;
+    const billing = { chargedMicroCredits, budgetAvailableMicroCredits: model.spendable(attempt.projectId) };
+    expect(verdict).toMatchObject({ kind: 'settled', outcome: attempt.state, billing });
+  }
+
+  private make(one: Item): TickItem[] {
+    if (one.do === 'call') return [this.admission(one)];
+    if (one.do === 'settleAgain') {
+      // A hold that ended before, or that never was committed: its holder asks again
+      const log = pick([...this.memory.logs.values()], one.attempt);
+      if (!log || !this.model.attempts.has(log.id)) return [];
+      const { id, ...row } = log;
+      const hold = { ...row, attempt: id, claimed: true, amount: log.chargedMicroCredits, startedAt: 0, expiresAt: 0, process: 'p' };
+      return [{ kind: 'settlement', hold, ending: endingOf('post') }];
+    }
+    const hold = pick([...this.memory.holds.values()], one.hold);
+    return hold ? [{ kind: 'settlement', hold: { ...hold }, ending: endingOf(one.how) }] : [];
+  }
+
+  private admission({ key: at, price, timeout, requestId, body }: Extract<Item, { do: 'call' }>): TickItem {
+    const key = pick(KEYS, at);
+    const call: Call = {
+      attempt: `log_${(this.attempts += 1)}`,
+      digest: key.id,
+      service: 'demo',
+      action: 'demo.echo',
+      requestId: requestId === null ? `made-${this.attempts}` : `chosen-${requestId}`,
+      fingerprint: requestId === null ? null : String(body),
+      ip: '127.0.0.1',
+      userAgent: null,
+      arrivedAt: 0,
+    };
+    const facts: Facts = {
+      key: {
+        digest: key.id,
+        secretGraceUntil: null,
+        secretEndedAt: null,
+        keyId: key.id,
+        keyName: 'Key',
+        environment: key.environment,
+        permissions: ['demo.*'],
+        allowedIps: [],
+        enabled: true,
+        expiresAt: null,
+        revokedAt: key.revoked ? START_MS : null,
+        projectId: key.projectId,
+        workspaceId: 'ws_a',
+        galleryMode: 'ISOLATED',
+        archivedAt: null,
+      },
+      action: { service: 'demo', name: 'demo.echo', priceMicroCredits: pick(PRICES, price), permission: 'demo.echo', upstreamUrl: null, timeoutMs: pick(TIMEOUTS, timeout) },
+    };
+    return { kind: 'admission', call, facts };
+  }
+
+  private allocate(projectId: string, amount: number): void {
+    const budget = this.memory.lock(projectId);
+    if (amount === 0) return expect(() => post(budget, { kind: LedgerKind.ALLOCATION, delta: 0, at: this.now })).toThrow(RangeError);
+    const short = amount < 0 && this.model.spendable(projectId) + amount < 0;
+    expect(refusalOf(budget, amount)).toBe(short ? 'INSUFFICIENT' : undefined);
+    if (short) return expect(() => post(budget, { kind: LedgerKind.ALLOCATION, delta: amount, at: this.now })).toThrow(RangeError);
+    this.memory.commit(budget, post(budget, { kind: LedgerKind.ALLOCATION, delta: amount, at: this.now }));
+    this.model.move(projectId, amount);
+  }
+
+  private refund(at: number): void {
+    const log = pick([...this.memory.logs.values()].filter(({ chargedMicroCredits }) => chargedMicroCredits > 0), at);
+    if (!log || this.model.refunded.has(log.id)) return;
+    const budget = this.memory.lock(log.projectId);
+    this.memory.commit(budget, post(budget, { kind: LedgerKind.REFUND, delta: log.chargedMicroCredits, requestLogId: log.id, at: this.now }));
+    this.model.refunded.add(log.id);
+    this.model.move(log.projectId, log.chargedMicroCredits);
+  }
+
+  private options(): DecideOptions {
+    return {
+      process: 'p',
+      httpStatusOf: () => 400,
+      logsRefusal: (credentialId) => {
+        const rows = (this.rows.get(credentialId) ?? 0) + 1;
+        this.rows.set(credentialId, rows);
+        return rows % 3 !== 0; // some are counted instead
+      },
+      monotonicMs: 0,
+    };
+  }
+}
+
+function endingOf(how: 'post' | 'large' | 'void' | 'expire'): Ending {
+  if (how === 'expire') return { kind: 'expired' };
+  if (how === 'void') return { kind: 'voided', outcome: 'FAILED', errorCode: 'NO_FACE', httpStatus: 200, actionMs: 1, arrivedAt: 0 };
+  return { kind: 'posted', answer: () => (how === 'large' ? 'x'.repeat(LARGE + 1) : '{}'), actionMs: 1, arrivedAt: 0 };
+}
+
+function labelOf(verdict: Verdict): string {
+  return verdict.kind === 'refused' ? verdict.refusal.code : verdict.kind;
+}
+
+/** The auditor: recomputes everything from the rows, and from the model what the rows must say. One comparison for each project and step. */
+function audit({ memory, model }: World): void {
+  for (const projectId of PROJECTS) {
+    const entries = memory.entries.filter(({ accountId }) => accountId === projectId);
+    const attempts = model.of(projectId);
+    const { balance, held, entrySeq } = memory.lock(projectId);
+    let sum = 0;
+    const wellFormed = entries.every((entry, at) => entry.seq === at + 1 && entry.balanceAfter === (sum += entry.delta) && entry.delta !== 0);
+    const open = [...memory.holds.values()].filter((hold) => hold.projectId === projectId);
+    expect({
+      wellFormed,
+      books: { balance, held, entrySeq },
+      available: balance - held,
+      // A hold or a log row, and never both; a bill for each charge, and for nothing else
+      attempts: attempts.map(([id]) => (memory.holds.has(id) ? (memory.logs.has(id) ? 'BOTH' : 'OPEN') : memory.logs.get(id)?.outcome)),
+      bills: entries.flatMap(({ kind, requestLogId, delta }) => (kind === LedgerKind.USAGE ? [`${requestLogId} ${-delta}`] : [])).sort(),
+    }).toEqual({
+      wellFormed: true,
+      books: { balance: sum, held: open.reduce((total, { amount }) => total + amount, 0), entrySeq: entries.length },
+      available: Math.max(0, model.spendable(projectId)),
+      attempts: attempts.map(([, { state }]) => state),
+      bills: attempts.flatMap(([id, { state, amount }]) => (state === 'SUCCEEDED' && amount > 0 ? [`${id} ${amount}`] : [])).sort(),
+    });
+    expect(overTheRate(model.passed.get(projectId) as number[], memory.limits.get(projectId) as RateLimit)).toEqual([]);
+  }
+  const running = [...model.attempts.values()].filter(({ state }) => state === 'OPEN').length;
+  expect([memory.holds.size, memory.logs.size + memory.refusalsCounted]).toEqual([running, model.attempts.size - running + model.refusals]);
+  const rows = [...memory.claims].map(([key, { attempt, state, answer }]) => `${key} ${attempt} ${state} ${answer === null}`).sort();
+  const wanted = [...model.claims].map(([key, { attempt, running: runs, large }]) => `${key} ${attempt} ${runs ? 'RUNNING' : 'DONE'} ${runs || large}`).sort();
+  expect(rows).toEqual(wanted);
+}
+
+/** The windows up to the latest call in which more passed than burst + sustained x time. */
+function overTheRate(times: number[], { sustainedRps, burst }: RateLimit): number[] {
+  const latest = times.at(-1) as number;
+  return times.filter((from, at) => times.length - at > burst + (sustainedRps * (latest - from)) / 1000 + 1e-6);
+}
+
+it('keeps to what it told a caller that met a changed limit: admitted when its time has come', () => {
+  const world = new World();
+  const call = { do: 'call', key: 0, price: 0, timeout: 0, requestId: null, body: 0 } as const;
+  const calls = (count: number): Step => ({ do: 'tick', items: Array.from({ length: count }, () => call), fate: 'committed', locked: null });
+  world.take({ do: 'limit', project: 0, sustainedRps: 1, burst: 10 });
+  world.take(calls(10));
+  world.take({ do: 'limit', project: 0, sustainedRps: 0.5, burst: 5 }); // as far ahead as before, and twice as long a call
+  world.take(calls(1));
+  expect(world.seen).toEqual({ admitted: 10, RATE_LIMITED: 1 });
+  world.take({ do: 'pass', ms: 2_000 });
+  world.take(calls(1));
+  expect(world.seen).toEqual({ admitted: 11, RATE_LIMITED: 1 });
+});
+
+it('keeps the books and the promises through any sequence of calls, endings, allocations, refunds, lost ticks and clock moves', () => {
+  const seen: Record<string, number> = {};
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
+      const world = new World();
+      world.take({ do: 'allocate', project: 0, amount: 5_000 });
+      world.take({ do: 'allocate', project: 1, amount: 3_000 });
+      for (const one of steps) {
+        world.take(one);
+        audit(world);
+      }
+      for (const [label, count] of Object.entries(world.seen)) seen[label] = (seen[label] ?? 0) + count;
+    }),
+    { numRuns: 200 },
+  );
+  // The sequences reach every way in which a call can end; else the property would hold for nothing.
+  const reached = ['admitted', 'settled', 'locked', 'replay', 'RATE_LIMITED', 'PAYMENT_REQUIRED', 'REQUEST_IN_PROGRESS', 'REQUEST_ID_REUSED', 'REPLAY_UNAVAILABLE', 'REVOKED_API_KEY'];
+  expect(reached.filter((label) => !seen[label])).toEqual([]);
+});
+
+it('a hold that was never committed is gone, and its settlement bills nothing', () => {
+  const world = new World();
+  const hold = {
+    ...{ attempt: 'log_never', claimed: true, amount: 1000, startedAt: 0, expiresAt: 0, process: 'p' },
+    ...{ credentialKind: 'API_KEY', credentialId: 'key_a1', workspaceId: 'ws_a', projectId: 'prj_a', environment: 'LIVE' },
+    ...{ service: 'demo', action: 'demo.echo', requestId: 'r', ip: null, userAgent: null },
+  };
+  const { writes, verdicts } = decide([{ kind: 'settlement', hold, ending: endingOf('post') }], world.memory.read(START_MS * 1000, ['log_never']), {
+    process: 'p',
+    httpStatusOf: () => 400,
+    logsRefusal: () => true,
+    monotonicMs: 0,
+  });
+  expect(verdicts).toEqual([{ kind: 'gone' }]);
+  expect(Object.values(writes).flat()).toEqual([]);
+});
+
+it('posts entries that sum up to the balance, and refuses what is not there, in any order and of any size', () => {
+  const amount = fc.oneof(fc.integer({ min: -10_000, max: 10_000 }), fc.maxSafeInteger());
+  fc.assert(
+    fc.property(fc.array(amount, { maxLength: 40 }), fc.nat({ max: 5_000 }), (deltas, held) => {
+      const account: LedgerAccount = { id: 'prj_a', balance: held, held, entrySeq: 0 };
+      let balance = BigInt(held);
+      let entries = 0;
+      for (const delta of deltas) {
+        const after = balance + BigInt(delta);
+        const fits = delta !== 0 && after <= 9_007_199_254_740_991n && (delta > 0 || after >= BigInt(held));
+        const draft = { kind: LedgerKind.ADJUSTMENT, delta, at: START_MS };
+        if (!fits) {
+          expect(() => post(account, draft)).toThrow(RangeError);
+        } else {
+          balance = after;
+          expect(post(account, draft)).toMatchObject({ seq: (entries += 1), delta, balanceAfter: Number(after) });
+        }
+        expect(account).toEqual({ id: 'prj_a', balance: Number(balance), held, entrySeq: entries });
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,223 @@
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { buildSchema, parse } from 'graphql';
+import { getMetadataArgsStorage } from 'typeorm';
+import { loadConfig } from '../src/config';
+import { ERRORS, type ErrorCode } from '../src/errors';
+import { entities } from '../src/entities';
+import { httpStatusOf } from '../src/rest/status';
+import { blocksOf, codeOf, rowsOf, sectionOf } from './support/markdown';
+
+// What the documents say in tables, trees and lists is compared with the code, in both directions.
+
+const ROOT = join(__dirname, '..');
+const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
+const README = read('README.md');
+const DOCUMENTS = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'];
+
+const sourceFiles = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
+const sources = sourceFiles.filter((file) => file.endsWith('.ts')).map((file) => read(join('src', file)));
+
+/** What a cell shows as code. */
+const coded = (cell: string | undefined): string[] => codeOf(cell ?? '');
+const numberIn = (text: string): number => Number(text.replace(/,/g, ''));
+
+interface Manifest {
+  scripts: Record<string, string>;
+  dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
+  overrides: Record<string, string>;
+}
+const manifest = JSON.parse(read('package.json')) as Manifest;
+
+describe('the first screen of README.md', () => {
+  it('has the two lines that CI runs word for word', () => {
+    const shell = blocksOf(README).filter(({ language }) => language === 'sh');
+    expect(shell.filter(({ text }) => text.includes('npm ci')).map(({ text }) => text)).toEqual(['npm ci && npm start\n', 'npm ci && npm test\n']);
+    const commands = read('.ci/run').split('\n').flatMap((line) => /^step '[^']*' (.*)$/.exec(line)?.[1] ?? []);
+    expect(commands).toEqual(expect.arrayContaining(['npm ci', 'node scripts/ci-first-command.js', 'npm test']));
+    expect(commands.indexOf('npm ci')).toBeLessThan(commands.indexOf('npm test'));
+  });
+});
+
+describe('the configuration in README.md', () => {
+  const rows = rowsOf(sectionOf(README, 'Configuration')).map(([variable, meaning = '', byDefault = '']) => ({ name: coded(variable)[0] as string, meaning, byDefault }));
+  const documented = (name: string) => rows.find((row) => row.name === name);
+  const required = { ROOT_KEY: 'r'.repeat(32), KEY_PEPPER: 'p'.repeat(32) };
+
+  it('names every variable that the code reads, and no other', () => {
+    const [, table = ''] = /const environment = z\.object\(\{\n([\s\S]*?)\n\}\);/.exec(read('src/config.ts')) ?? [];
+    const inCode = [...table.matchAll(/^ {2}([A-Z][A-Z0-9_]*):/gm)].map((match) => match[1]);
+    expect(inCode.length).toBeGreaterThan(10);
+    expect(rows.map(({ name }) => name).sort()).toEqual(inCode.sort());
+  });
+
+  it.each(rows)('tells the default of $name', ({ name, byDefault }) => {
+    if (byDefault.startsWith('`')) {
+      expect(loadConfig({ [name]: coded(byDefault)[0] })).toEqual(loadConfig({}));
+      return;
+    }
+    expect(byDefault).toMatch(/^none/);
+    const property = name.toLowerCase().replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    const values = loadConfig({}) as unknown as Record<string, unknown>;
+    const unset = name === 'UPSTREAM_SIGNING_SECRET' ? values.upstreamSigningSecrets : values[property];
+    expect(unset ?? []).toEqual([]);
+  });
+
+  it.each(rows.flatMap(({ name, meaning }) => [...meaning.matchAll(/([\d,]+) to ([\d,]*\d)/g)].map(([, min, max]) => ({ name, min, max }))))(
+    'tells the range of $name',
+    ({ name, min, max }) => {
+      const [from, to] = [numberIn(min as string), numberIn(max as string)];
+      if (name === 'UPSTREAM_SIGNING_SECRET') {
+        const secret = (bytes: number) => ({ UPSTREAM_SIGNING_SECRET: `whsec_${Buffer.alloc(bytes, 1).toString('base64')}` });
+        for (const bytes of [from, to]) expect(() => loadConfig(secret(bytes))).not.toThrow();
+        for (const bytes of [from - 1, to + 1]) expect(() => loadConfig(secret(bytes))).toThrow(name);
+        return;
+      }
+      for (const value of [from, to]) expect(() => loadConfig({ [name]: String(value) })).not.toThrow();
+      for (const value of [from - 1, to + 1]) expect(() => loadConfig({ [name]: String(value) })).toThrow(name);
+    },
+  );
+
+  it('tells what is required where', () => {
+    expect(documented('NODE_ENV')?.meaning).toMatch(/`production`.*`ROOT_KEY` or `KEY_PEPPER` is refused/);
+    for (const missing of ['ROOT_KEY', 'KEY_PEPPER']) expect(() => loadConfig({ NODE_ENV: 'production', ...required, [missing]: '' })).toThrow(missing);
+    expect(documented('KEY_PEPPER')?.meaning).toContain('Required on MySQL and MariaDB');
+    expect(() => loadConfig({ DATABASE_URL: 'mysql://user@host/database' })).toThrow('KEY_PEPPER');
+    expect(loadConfig({ DATABASE_URL: 'sqlite:other.db' }).demo).toBe(false);
+  });
+});
+
+describe('the limits in README.md', () => {
+  const rows = rowsOf(sectionOf(README, 'Limits')).map(([, value = '', constant]) => ({ constant: coded(constant)[0] as string, value }));
+
+  it.each(rows)('has $constant as the code has it', ({ constant, value }) => {
+    const found = sources.flatMap((source) => new RegExp(`^(?:export )?const ${constant} = ([^;]+);`, 'm').exec(source)?.[1] ?? []);
+    expect(found).toHaveLength(1);
+    expect(numberIn(/[\d,]+/.exec(value)?.[0] ?? '')).toBe(evaluate(found[0] as string));
+  });
+
+  it('has a row for each', () => {
+    expect(new Set(rows.map(({ constant }) => constant)).size).toBe(rows.length);
+    expect(rows.length).toBeGreaterThan(10);
+  });
+});
+
+/** A product of numbers as TypeScript writes them. */
+function evaluate(expression: string): number {
+  if (expression === 'Number.MAX_SAFE_INTEGER') return Number.MAX_SAFE_INTEGER;
+  if (!/^[\d_]+( \* [\d_]+)*$/.test(expression)) throw new Error(`${expression} is no product of numbers.`);
+  return expression.split(' * ').reduce((product, factor) => product * Number(factor.replace(/_/g, '')), 1);
+}
+
+describe('the errors in README.md', () => {
+  const [rest = '', graphql = ''] = sectionOf(README, 'Errors').split('### GraphQL');
+
+  it('have the status and the kind of the code', () => {
+    const rows = rowsOf(rest);
+    expect(rows.length).toBeGreaterThan(20);
+    for (const [http, status, code] of rows) {
+      const name = coded(code)[0] as ErrorCode;
+      expect({ name, http, kind: coded(status)[0] }).toEqual({ name, http: String(httpStatusOf(name)), kind: ERRORS[name].kind });
+    }
+  });
+
+  it('have the codes that GraphQL answers with', () => {
+    const source = read('src/graphql/errors.ts');
+    const [, own = ''] = /^type Code =\n([\s\S]*?);$/m.exec(source) ?? [];
+    const [, apollo = ''] = /^const APOLLO_CODES = (.*);$/m.exec(source) ?? [];
+    const named = (text: string): string[] => [...text.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1] as string);
+    const documented = rowsOf(graphql).map(([code]) => coded(code)[0]);
+    expect(named(own).length).toBeGreaterThan(5);
+    expect(documented).toEqual(expect.arrayContaining(named(own)));
+    expect([...named(own), ...named(apollo)]).toEqual(expect.arrayContaining(documented));
+  });
+});
+
+it('the tour of README.md has every mutation', () => {
+  const mutations = Object.keys(buildSchema(read('schema.graphql')).getMutationType()?.getFields() ?? {});
+  const shown = blocksOf(README)
+    .filter(({ language }) => language === 'graphql')
+    .flatMap(({ text }) => parse(text).definitions)
+    .flatMap((definition) => (definition.kind === 'OperationDefinition' && definition.operation === 'mutation' ? definition.selectionSet.selections : []))
+    .map((selection) => (selection.kind === 'Field' ? selection.name.value : ''));
+  expect([...new Set(shown)].sort()).toEqual(mutations.sort());
+});
+
+describe.each(DOCUMENTS)('%s', (document) => {
+  const text = read(document);
+
+  it('names only scripts and commands that there are', () => {
+    const commands = [...codeOf(text), ...blocksOf(text).map((block) => block.text)].join('\n');
+    const scripts = [...commands.matchAll(/\bnpm run (?:--silent )?([a-z-]+)/g)].map((match) => match[1] as string);
+    expect(Object.keys(manifest.scripts)).toEqual(expect.arrayContaining(scripts));
+    const subcommands = [...read('src/cli.ts').matchAll(/\.command\('([a-z-]+)'\)/g)].map((match) => match[1]);
+    const used = [...commands.matchAll(/dist\/src\/cli\.js ([a-z-]+)/g)].map((match) => match[1]);
+    expect(subcommands).toEqual(expect.arrayContaining(used));
+  });
+
+  it('links to files and headings that there are', () => {
+    const anchors = text.split('\n').flatMap((line) => /^#+ (.*)$/.exec(line)?.[1] ?? []).map((heading) => `#${heading.toLowerCase().replace(/[^a-z0-9 -]/g, '').replace(/ /g, '-')}`);
+    for (const [, target = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      if (target.startsWith('#')) expect(anchors).toContain(target);
+      else if (!target.startsWith('http')) expect(existsSync(join(ROOT, target))).toBe(true);
+    }
+  });
+});
+
+describe('ARCHITECTURE.md', () => {
+  const text = read('ARCHITECTURE.md');
+  const tree = pathsOf(blocksOf(text)[0]?.text ?? '');
+
+  it('has a tree whose every entry is there', () => {
+    expect(tree.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  it('has every folder of src in its tree, and every file beside them', () => {
+    const folders = sourceFiles.filter((path) => statSync(join(ROOT, 'src', path)).isDirectory());
+    const wanted = [...folders.map((path) => `src/${path}/`), ...sourceFiles.filter((path) => dirname(path) === '.' && path.endsWith('.ts')).map((path) => `src/${path}`)];
+    const perDatabase = /^src\/db\/migrations\/.+/; // one line for the two
+    expect(wanted.filter((path) => !tree.includes(path) && !perDatabase.test(path))).toEqual([]);
+  });
+
+  it('has every table', () => {
+    const documented = rowsOf(sectionOf(text, 'Tables')).flatMap(([tables]) => coded(tables));
+    const tables = getMetadataArgsStorage().tables.filter(({ target }) => (entities as unknown[]).includes(target)).map(({ name }) => name as string);
+    expect(documented.sort()).toEqual(tables.sort());
+  });
+
+  /** The paths of a tree: two blanks for each step down, then the name. What is indented further goes on with a description. */
+  function pathsOf(block: string): string[] {
+    const parents: string[] = [];
+    return block.split('\n').flatMap((line) => {
+      const [, indent = '', name] = /^((?: {2}){0,4})(\S+)/.exec(line) ?? [];
+      if (name === undefined) return [];
+      const depth = indent.length / 2;
+      parents.length = depth;
+      parents.push(name);
+      return [parents.join('')];
+    });
+  }
+});
+
+describe('CONTRIBUTING.md', () => {
+  const text = read('CONTRIBUTING.md');
+  const packages = (rows: string[][]): Record<string, string> => Object.fromEntries(rows.map(([name, version = '']) => [coded(name)[0] as string, version]));
+  const [dependencies = '', overrides = ''] = sectionOf(text, 'Dependencies').split('\nOverrides');
+
+  it('has every dependency in its version, with a reason', () => {
+    const rows = rowsOf(dependencies);
+    expect(packages(rows)).toEqual({ ...manifest.dependencies, ...manifest.devDependencies });
+    for (const row of rows) expect(row.slice(2).every((cell) => cell !== '')).toBe(true);
+  });
+
+  it('has every override in its version', () => {
+    expect(packages(rowsOf(overrides))).toEqual(manifest.overrides);
+  });
+
+  it('has every step of the check', () => {
+    const steps = [...read('scripts/check.js').matchAll(/\{\s*name: '([a-z]+)'/g)].map((match) => match[1]);
+    const documented = rowsOf(sectionOf(text, 'What is checked')).map(([name]) => coded(name)[0]);
+    expect(documented.sort()).toEqual(steps.sort());
+  });
+});

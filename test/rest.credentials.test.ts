@@ -1,0 +1,90 @@
+import { errorOf, outcomeOf } from './support/answers';
+import { createTestApp, ROOT_KEY, type TestApp } from './support/app';
+import { ORIGIN, buildKey, buildProject } from './support/factories';
+
+// How a secret travels, and which ones count.
+
+let app: TestApp;
+let secret: string;
+let other: string;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  const project = await buildProject(app);
+  [{ secret }, { secret: other }] = [await buildKey(app, { project }), await buildKey(app, { project })];
+});
+
+afterAll(() => app.close());
+
+const withHeaders = async (headers: Record<string, string>) => outcomeOf(await app.rest({ headers }));
+
+it.each([
+  ['X-Api-Key', (text: string) => ({ 'x-api-key': text })],
+  ['X-Api-Key with blanks around it', (text: string) => ({ 'x-api-key': `  ${text} ` })],
+  ['Bearer', (text: string) => ({ authorization: `Bearer ${text}` })],
+  ['bearer', (text: string) => ({ authorization: `bearer ${text}` })],
+  ['BEARER, and more blanks than one', (text: string) => ({ authorization: `BEARER   ${text}` })],
+  ['both, the same', (text: string) => ({ 'x-api-key': text, authorization: `Bearer ${text}` })],
+  ['X-Api-Key beside another scheme', (text: string) => ({ 'x-api-key': text, authorization: 'Basic YTpi' })],
+  ['X-Api-Key beside an empty bearer', (text: string) => ({ 'x-api-key': text, authorization: 'Bearer' })],
+  ['Bearer beside an empty X-Api-Key', (text: string) => ({ 'x-api-key': '', authorization: `Bearer ${text}` })],
+])('a secret counts as %s', async (_case, headers) => {
+  expect(await withHeaders(headers(secret))).toBe('200 ok');
+});
+
+it.each(['Basic', 'Digest', 'Token', 'ApiKey', 'Bearer:', 'BearerX'])('the Authorization scheme %s counts as absent', async (scheme) => {
+  expect(await withHeaders({ authorization: `${scheme} ${secret}` })).toBe('401 MISSING_API_KEY');
+});
+
+it('a bare secret as Authorization counts as absent', async () => {
+  expect(await withHeaders({ authorization: secret })).toBe('401 MISSING_API_KEY');
+});
+
+it('two secrets that differ are refused, though both are good', async () => {
+  const answer = await app.rest({ secret, headers: { authorization: `Bearer ${other}` } });
+  expect(errorOf(answer)).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['Authorization'] }] }, challenge: undefined });
+});
+
+it.each<[string, () => string]>([
+  ['in another case', () => secret.toUpperCase()],
+  ['without its last character', () => secret.slice(0, -1)],
+  ['with one more', () => `${secret}0`],
+  ['of another environment', () => secret.replace('_live_', '_test_')],
+  ['with another prefix', () => secret.replace('acme_', 'acmf_')],
+  ['twice', () => `${secret}, ${secret}`],
+  ['with the blank of a line break', () => `${secret.slice(0, 9)} ${secret.slice(9)}`],
+  ['that is the root key', () => ROOT_KEY],
+])('a secret %s is INVALID_API_KEY', async (_case, wrong) => {
+  expect(await withHeaders({ 'x-api-key': wrong() })).toBe('401 INVALID_API_KEY');
+  expect(await withHeaders({ authorization: `Bearer ${wrong()}` })).toBe('401 INVALID_API_KEY');
+});
+
+it('a key is refused from the call after its revocation on', async () => {
+  const { key, secret: revoked } = await buildKey(app);
+  expect(outcomeOf(await app.rest({ secret: revoked }))).toBe('200 ok');
+  await app.services.keys.revoke(ORIGIN, { id: key.id });
+  expect(outcomeOf(await app.rest({ secret: revoked }))).toBe('401 REVOKED_API_KEY');
+});
+
+it('through a rotation with grace both secrets work, then the new one alone; a second rotation ends the first at once', async () => {
+  const { key, secret: first } = await buildKey(app);
+  const outcomes = async (...secrets: string[]) => Promise.all(secrets.map(async (one) => outcomeOf(await app.rest({ secret: one }))));
+  const { secret: second } = await app.services.keys.rotate(ORIGIN, { id: key.id, graceSeconds: 60 });
+  expect(await outcomes(first, second)).toEqual(['200 ok', '200 ok']);
+  const { secret: third } = await app.services.keys.rotate(ORIGIN, { id: key.id, graceSeconds: 60 });
+  expect(await outcomes(first, second, third)).toEqual(['401 REVOKED_API_KEY', '200 ok', '200 ok']);
+  app.travel(60_000);
+  expect(await outcomes(first, second, third)).toEqual(['401 REVOKED_API_KEY', '401 REVOKED_API_KEY', '200 ok']);
+});
+
+it.each<[string, string[], string]>([
+  ['the name itself', ['demo.echo'], '200 ok'],
+  ['a wildcard', ['demo.*'], '200 ok'],
+  ['several', ['demo.fail', 'demo.echo'], '200 ok'],
+  ['nothing', [], '403 FORBIDDEN'],
+  ['another name', ['demo.fail'], '403 FORBIDDEN'],
+  ['an administrative bundle', ['admin', 'write', 'read'], '403 FORBIDDEN'],
+])('granted %s, demo.echo is %s', async (_case, permissions, outcome) => {
+  const { secret: granted } = await buildKey(app, { permissions });
+  expect(outcomeOf(await app.rest({ secret: granted }))).toBe(outcome);
+});

@@ -1,0 +1,151 @@
+import { errorOf, outcomeOf } from './support/answers';
+import { createTestApp, type TestApp } from './support/app';
+import type { RestAnswer } from './support/clients';
+import { Environment } from '../src/tenancy/environment';
+import { ORIGIN, buildKey, buildProject } from './support/factories';
+import { tracesOf } from './support/traces';
+
+// A project's rate limit, as its callers see it in headers and refusals.
+
+let app: TestApp;
+
+beforeAll(async () => {
+  app = await createTestApp();
+});
+
+afterAll(() => app.close());
+
+async function limited(sustainedRps: number, burst: number) {
+  const project = await buildProject(app, { rateLimit: { sustainedRps, burst } });
+  const { secret } = await buildKey(app, { project });
+  return { project, secret, call: () => app.rest({ secret }) };
+}
+
+const policyOf = ({ headers }: RestAnswer) => headers.get('ratelimit-policy');
+
+/** RateLimit as it is written, taken apart. */
+function standingOf({ headers }: RestAnswer): { remaining: number; seconds: number } {
+  const found = /^"project";r=(\d+);t=(\d+)$/.exec(headers.get('ratelimit') ?? '');
+  expect(found).not.toBeNull();
+  return { remaining: Number(found?.[1]), seconds: Number(found?.[2]) };
+}
+
+it.each([
+  // w is burst / sustainedRps rounded up, at least 1; q is sustainedRps x w rounded down
+  { sustainedRps: 1_000, burst: 2_000, policy: 'q=2000;w=2' },
+  { sustainedRps: 10, burst: 3, policy: 'q=10;w=1' },
+  { sustainedRps: 3, burst: 10, policy: 'q=12;w=4' },
+  { sustainedRps: 0.5, burst: 3, policy: 'q=3;w=6' },
+  { sustainedRps: 0.3, burst: 1, policy: 'q=1;w=4' },
+  { sustainedRps: 2.5, burst: 2, policy: 'q=2;w=1' },
+  { sustainedRps: 0.001, burst: 50, policy: 'q=50;w=50000' },
+  { sustainedRps: 1_000_000, burst: 1_000_000, policy: 'q=1000000;w=1' },
+  { sustainedRps: 0.001, burst: 1_000_000, policy: 'q=1000000;w=1000000000' },
+  // as people reckon: binary fractions would make 28 of 0.29 x 100, and 101 of 57 / 0.57
+  { sustainedRps: 0.29, burst: 29, policy: 'q=29;w=100' },
+  { sustainedRps: 0.57, burst: 57, policy: 'q=57;w=100' },
+])('$sustainedRps calls a second with a burst of $burst are the policy $policy', async ({ sustainedRps, burst, policy }) => {
+  const { call } = await limited(sustainedRps, burst);
+  expect(policyOf(await call())).toBe(`"project";${policy}`);
+});
+
+it('a project that was given none has 1,000 calls a second with a burst of 2,000', async () => {
+  const { workspaceId } = await buildProject(app);
+  const project = await app.services.projects.create(ORIGIN, { workspaceId, name: 'Plain', slug: 'plain' });
+  const { secret } = await buildKey(app, { project, environment: Environment.TEST });
+  const answer = await app.rest({ secret });
+  expect(policyOf(answer)).toBe('"project";q=2000;w=2');
+  expect(standingOf(answer).remaining).toBe(1_999);
+});
+
+it('the standing counts down through a burst, whether the action succeeds or says no', async () => {
+  const { secret } = await limited(0.01, 4);
+  const standings: ReturnType<typeof standingOf>[] = [];
+  for (const action of ['demo.echo', 'demo.fail', 'demo.echo', 'demo.fail']) standings.push(standingOf(await app.rest({ secret, body: { action } })));
+  expect(standings.map(({ remaining }) => remaining)).toEqual([3, 2, 1, 0]);
+  expect(standings[0]?.seconds).toBe(100);
+  for (const { seconds } of standings) expect(seconds).toBeGreaterThan(0);
+  for (const { seconds } of standings) expect(seconds).toBeLessThanOrEqual(100);
+});
+
+it('429 RATE_LIMITED after a burst: when to come again, no credits taken, one row in the log', async () => {
+  const { call, project } = await limited(0.02, 2);
+  expect([await call(), await call()].map(outcomeOf)).toEqual(['200 ok', '200 ok']);
+  const refused = await call();
+  const { details, retryAfter, ...error } = errorOf(refused);
+  expect(error).toEqual({ http: 429, status: 'RATE_LIMITED', code: 'RATE_LIMITED' });
+  expect(details).toEqual({ retry_after_ms: expect.any(Number), violated_policies: ['project'] });
+  const retryAfterMs = Number(details.retry_after_ms);
+  expect(retryAfterMs).toBeGreaterThan(0);
+  expect(retryAfterMs).toBeLessThanOrEqual(50_000);
+  expect(Number(retryAfter)).toBe(Math.ceil(retryAfterMs / 1000));
+  expect(policyOf(refused)).toBe('"project";q=2;w=100');
+  expect(standingOf(refused)).toEqual({ remaining: 0, seconds: Number(retryAfter) });
+  const { logs, ...traces } = await tracesOf(app, project.id);
+  expect(traces).toMatchObject({ balance: 998_000, held: 0, bills: 2 });
+  expect(logs.at(-1)).toMatchObject({ outcome: 'REFUSED', errorCode: 'RATE_LIMITED', httpStatus: 429, chargedMicroCredits: 0, requestId: refused.body.requestId });
+  expect(logs).toHaveLength(3);
+});
+
+it('passes again once that time is over, as many calls as have become free, and no more', async () => {
+  const { project } = await limited(0.01, 3);
+  // Of another key each time: what a node told a key it may tell it again for 250 ms of its own time, which does not travel
+  const calls = async (count: number): Promise<RestAnswer[]> => {
+    const { secret } = await buildKey(app, { project });
+    const answers: RestAnswer[] = [];
+    while (answers.length < count) answers.push(await app.rest({ secret }));
+    return answers;
+  };
+  const first = await calls(4);
+  expect(first.map(outcomeOf)).toEqual(['200 ok', '200 ok', '200 ok', '429 RATE_LIMITED']);
+  app.travel(Number(errorOf(first[3] as RestAnswer).details.retry_after_ms));
+  expect((await calls(2)).map(outcomeOf)).toEqual(['200 ok', '429 RATE_LIMITED']);
+  app.travel(200_000);
+  expect((await calls(3)).map(outcomeOf)).toEqual(['200 ok', '200 ok', '429 RATE_LIMITED']);
+  app.travel(3_600_000);
+  const [rested] = await calls(1);
+  expect(standingOf(rested as RestAnswer)).toEqual({ remaining: 2, seconds: 100 });
+});
+
+it('Retry-After is at least a second, though the next call would pass earlier', async () => {
+  const { call } = await limited(4, 1);
+  const refused = (await Promise.all(Array.from({ length: 5 }, call))).find(({ status }) => status === 429);
+  const { retryAfter, details } = errorOf(refused as RestAnswer);
+  expect(retryAfter).toBe('1');
+  expect(details.retry_after_ms).toBeLessThanOrEqual(250);
+});
+
+it('a refusal that is told again counts on to the same moment', async () => {
+  const { call } = await limited(0.01, 1);
+  await call();
+  const [first, second] = [await call(), await call()].map((answer) => Number(errorOf(answer).details.retry_after_ms));
+  expect(second).toBeLessThanOrEqual(first as number);
+  expect(second).toBeGreaterThan((first as number) - 30_000);
+});
+
+it('all keys of a project share its limit, TEST keys too, and no other project has part in it', async () => {
+  const { project, call } = await limited(0.001, 3);
+  const test = await buildKey(app, { project, environment: Environment.TEST });
+  const other = await limited(0.001, 3);
+  expect(standingOf(await call()).remaining).toBe(2);
+  expect(standingOf(await app.rest({ secret: test.secret })).remaining).toBe(1);
+  expect(standingOf(await other.call()).remaining).toBe(2);
+  expect(standingOf(await call()).remaining).toBe(0);
+  expect(outcomeOf(await app.rest({ secret: test.secret }))).toBe('429 RATE_LIMITED');
+});
+
+it('a new limit counts from the next call, and what was used stays used', async () => {
+  const { project, call } = await limited(0.001, 10);
+  for (let calls = 0; calls < 4; calls++) await call();
+  await app.services.projects.update(ORIGIN, { id: project.id, rateLimit: { sustainedRps: 0.002, burst: 6 } });
+  const answer = await call();
+  expect(policyOf(answer)).toBe('"project";q=6;w=3000');
+  expect(standingOf(answer).remaining).toBe(1);
+});
+
+it('what is refused before the rate check is answered without the headers of a limit', async () => {
+  const { secret } = await limited(0.5, 3);
+  for (const answer of [await app.rest({}), await app.rest({ secret, body: { action: 'demo.nothing' } })]) {
+    expect([answer.headers.get('ratelimit'), policyOf(answer)]).toEqual([null, null]);
+  }
+});

@@ -1,0 +1,137 @@
+import { randomUUID } from 'node:crypto';
+import { Claim } from '../src/gate/gate.entities';
+import { errorOf, outcomeOf } from './support/answers';
+import { createTestApp, type TestApp } from './support/app';
+import { freshDatabaseUrl } from './support/database';
+import { buildAction, buildKey } from './support/factories';
+import { send } from './support/http';
+import { prepareOutage, type Outage } from './support/outage';
+import { tracesOf } from './support/traces';
+import { until } from './support/until';
+import { startUpstream, type Upstream } from './support/upstream';
+
+// 503 SERVICE_UNAVAILABLE: the database is out of reach, or there are too many calls already. Nothing is admitted, nothing billed.
+
+const UNAVAILABLE = { http: 503, status: 'SERVICE_UNAVAILABLE', code: 'SERVICE_UNAVAILABLE', details: {}, retryAfter: '1' };
+
+let upstream: Upstream;
+
+beforeAll(async () => {
+  upstream = await startUpstream();
+});
+
+describe('while the database is out of reach', () => {
+  let app: TestApp;
+  let outage: Outage;
+
+  beforeAll(async () => {
+    outage = await prepareOutage(await freshDatabaseUrl());
+    app = await createTestApp({ databaseUrl: outage.url });
+  });
+
+  afterAll(() => app.close());
+
+  it('a call is told 503 and is not admitted; afterwards the same process takes calls again', async () => {
+    const { secret, project } = await buildKey(app);
+    expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
+    const requestId = randomUUID();
+    await outage.begin();
+    try {
+      const refused = await app.rest({ secret, body: { requestId } });
+      expect(errorOf(refused)).toEqual(UNAVAILABLE);
+      expect(refused.body.requestId).toBe(requestId);
+      // What needs no database is refused as ever
+      expect(outcomeOf(await app.rest({ secret: 'nonsense' }))).toBe('401 INVALID_API_KEY');
+      expect((await send(app.url, { path: '/healthz' })).status).toBe(200);
+    } finally {
+      await outage.end();
+    }
+    await until(async () => (await app.rest({ secret, body: { requestId } })).status === 200, 'the database to be back');
+    expect(outcomeOf(await app.rest({ secret, body: { requestId } }))).toBe('200 replay');
+    expect(await tracesOf(app, project.id)).toMatchObject({ balance: 998_000, held: 0, holds: 0, bills: 2 });
+    const outcomes = (await tracesOf(app, project.id)).logs.map(({ outcome }) => outcome);
+    expect(outcomes).toEqual(['SUCCEEDED', 'SUCCEEDED']);
+  });
+
+  it('an action that succeeded meanwhile is billed once, and answered, when the database is back', async () => {
+    const action = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 20_000 });
+    const { secret, project } = await buildKey(app, { permissions: ['face.*'] });
+    const running = app.rest({ secret, service: 'face', body: { action: action.name } });
+    const call = await upstream.arrived(upstream.calls.length + 1);
+    await outage.begin();
+    call.succeed();
+    const refused = await app.rest({ secret, service: 'face', body: { action: action.name } }).finally(() => outage.end());
+    expect(errorOf(refused)).toEqual(UNAVAILABLE);
+    expect(outcomeOf(await running)).toBe('200 ok');
+    expect(await tracesOf(app, project.id)).toMatchObject({ balance: 999_000, held: 0, holds: 0, bills: 1 });
+  });
+
+  it('a kept answer that cannot be read is 503 as well: the call is no bug', async () => {
+    const { secret } = await buildKey(app);
+    const call = { secret, body: { requestId: randomUUID() } };
+    expect(outcomeOf(await app.rest(call))).toBe('200 ok');
+    const lost = Object.assign(new Error('Connection lost'), { code: 'PROTOCOL_CONNECTION_LOST' });
+    const read = jest.spyOn(app.database.reader, 'findOneBy').mockImplementation((entity) => Promise.reject(entity === Claim ? lost : new Error('not expected')));
+    const answer = await app.rest(call).finally(() => read.mockRestore());
+    expect(errorOf(answer)).toEqual(expect.objectContaining({ http: 503, code: 'SERVICE_UNAVAILABLE' }));
+    expect(outcomeOf(await app.rest(call))).toBe('200 replay');
+  });
+});
+
+it('/readyz answers 503 without a database, /healthz 200', async () => {
+  const app = await createTestApp();
+  await app.database.close();
+  expect(errorOf(await send(app.url, { path: '/readyz' }))).toEqual(UNAVAILABLE);
+  expect((await send(app.url, { path: '/healthz' })).status).toBe(200);
+  await app.server.close();
+});
+
+describe('where there are as many calls as may be', () => {
+  async function busyApp(config: { maxCallsInFlight?: number; maxBytesInFlight?: number }) {
+    const app = await createTestApp({ config });
+    const { name } = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 20_000 });
+    return { app, name };
+  }
+
+  it('in all, the next one is told 503 before it is known who asks: no row in the log', async () => {
+    const { app, name } = await busyApp({ maxCallsInFlight: 1 });
+    const [first, second] = [await buildKey(app, { permissions: ['face.*'] }), await buildKey(app)];
+    const running = app.rest({ secret: first.secret, service: 'face', body: { action: name } });
+    const call = await upstream.arrived(upstream.calls.length + 1);
+    expect(errorOf(await app.rest({ secret: second.secret }))).toEqual(UNAVAILABLE);
+    call.succeed();
+    expect(outcomeOf(await running)).toBe('200 ok');
+    expect(outcomeOf(await app.rest({ secret: second.secret }))).toBe('200 ok');
+    expect(await tracesOf(app, second.project.id)).toMatchObject({ bills: 1, logs: [{ outcome: 'SUCCEEDED' }] });
+    await app.close();
+  });
+
+  it('of one project, which may have a quarter, the others go on', async () => {
+    const { app, name } = await busyApp({ maxCallsInFlight: 8 });
+    const [busy, other] = [await buildKey(app, { permissions: ['face.*', 'demo.*'] }), await buildKey(app)];
+    const before = upstream.calls.length;
+    const running = [1, 2].map(() => app.rest({ secret: busy.secret, service: 'face', body: { action: name } }));
+    await upstream.arrived(before + 2);
+    expect(errorOf(await app.rest({ secret: busy.secret }))).toEqual(UNAVAILABLE);
+    expect(outcomeOf(await app.rest({ secret: other.secret }))).toBe('200 ok');
+    for (const call of upstream.calls.slice(before)) call.succeed();
+    expect((await Promise.all(running)).map(outcomeOf)).toEqual(['200 ok', '200 ok']);
+    expect(outcomeOf(await app.rest({ secret: busy.secret }))).toBe('200 ok');
+    expect(await tracesOf(app, busy.project.id)).toMatchObject({ balance: 997_000, held: 0, bills: 3 });
+    await app.close();
+  });
+
+  it('in bytes, a body that has no room is not read, and has it again when the others are gone', async () => {
+    const { app, name } = await busyApp({ maxBytesInFlight: 10_000 });
+    const { secret } = await buildKey(app, { permissions: ['face.*', 'demo.*'] });
+    const params = { text: 'x'.repeat(6_000) };
+    const running = app.rest({ secret, service: 'face', body: { action: name, params } });
+    const call = await upstream.arrived(upstream.calls.length + 1);
+    expect(errorOf(await app.rest({ secret, body: { params } }))).toEqual(UNAVAILABLE);
+    expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
+    call.succeed();
+    expect(outcomeOf(await running)).toBe('200 ok');
+    await until(async () => (await app.rest({ secret, body: { params } })).status === 200, 'the room of the call that has ended');
+    await app.close();
+  });
+});

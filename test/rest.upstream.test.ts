@@ -1,0 +1,201 @@
+import { request } from 'node:http';
+import type { Action } from '../src/actions/action.entity';
+import { errorOf, outcomeOf } from './support/answers';
+import { createTestApp, type TestApp } from './support/app';
+import { buildAction, buildKey, buildProject } from './support/factories';
+import { SLOW_LIMIT, tracesOf } from './support/traces';
+import { until } from './support/until';
+import { startUpstream, type Upstream, type UpstreamCall } from './support/upstream';
+
+// Calls that were admitted and went wrong behind the gate: nothing is ever billed, and the log tells what happened.
+
+const HOLD_MARGIN_MS = 30_000;
+
+let app: TestApp;
+let upstream: Upstream;
+let action: Action;
+
+beforeAll(async () => {
+  upstream = await startUpstream();
+  app = await createTestApp();
+  action = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 20_000 });
+});
+
+beforeEach(() => {
+  upstream.calls.length = 0;
+  upstream.answer = () => undefined;
+});
+
+afterAll(() => app.close());
+
+async function caller(name = action.name) {
+  const project = await buildProject(app, { rateLimit: SLOW_LIMIT });
+  const { key, secret } = await buildKey(app, { project, permissions: ['face.*'] });
+  const body = { action: name, params: {} };
+  return { project, key, secret, body, detect: () => app.rest({ secret, service: 'face', body }), traces: () => tracesOf(app, project.id) };
+}
+
+const NOT_BILLED = { balance: 1_000_000, held: 0, holds: 0, bills: 0, rateUsed: 1 };
+const RATE_HEADERS = { policy: '"project";q=50;w=50000', standing: '"project";r=49;t=1000' };
+const rateHeadersOf = ({ headers }: { headers: Headers }) => ({ policy: headers.get('ratelimit-policy'), standing: headers.get('ratelimit') });
+
+it.each<[string, (call: UpstreamCall) => void]>([
+  ['broke off', (call) => call.breakOff()],
+  ['answered 500', (call) => call.reply(500, '{"ok":true,"data":{}}')],
+  ['answered 503 and no', (call) => call.reply(503, '{"ok":false,"errors":[{"code":"BUSY","message":""}]}')],
+  ['answered no JSON', (call) => call.reply(200, '<html>', { 'content-type': 'text/html' })],
+  ['answered another form', (call) => call.reply(200, '{"data":{}}')],
+  ['answered data that are no object', (call) => call.reply(200, '{"ok":true,"data":[]}')],
+  ['said no without a reason', (call) => call.reply(200, '{"ok":false,"errors":[]}')],
+  ['answered 404 of its own', (call) => call.reply(404, '{"error":"not found"}')],
+  ['answered 429 of its own', (call) => call.reply(429, '', { 'retry-after': '7' })],
+  ['answered 401 of its own', (call) => call.reply(401, '{"ok":true,"data":{}}')],
+  ['sent elsewhere', (call) => call.reply(307, '', { location: upstream.url })],
+])('502 UPSTREAM_FAILED where the upstream %s', async (_case, answer) => {
+  upstream.answer = answer;
+  const { detect, traces, key } = await caller();
+  const refused = await detect();
+  expect(errorOf(refused)).toEqual({ http: 502, status: 'UPSTREAM_FAILED', code: 'UPSTREAM_FAILED', details: {} });
+  expect(rateHeadersOf(refused)).toEqual(RATE_HEADERS);
+  expect(upstream.calls).toHaveLength(1);
+  expect(await traces()).toMatchObject({
+    ...NOT_BILLED,
+    logs: [{ requestId: refused.body.requestId, credentialId: key.id, outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED', httpStatus: 502, chargedMicroCredits: 0, actionMs: expect.any(Number) }],
+  });
+});
+
+it('502 UPSTREAM_FAILED where nobody listens', async () => {
+  const { name } = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:1/' });
+  const { detect, traces } = await caller(name);
+  expect(errorOf(await detect())).toMatchObject({ http: 502, code: 'UPSTREAM_FAILED' });
+  expect(await traces()).toMatchObject({ ...NOT_BILLED, logs: [{ outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED' }] });
+});
+
+it('504 UPSTREAM_TIMEOUT where no answer comes within timeoutMs', async () => {
+  const { name } = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 100 });
+  const { detect, traces } = await caller(name);
+  const refused = await detect();
+  expect(errorOf(refused)).toEqual({ http: 504, status: 'UPSTREAM_FAILED', code: 'UPSTREAM_TIMEOUT', details: {} });
+  expect(rateHeadersOf(refused)).toEqual(RATE_HEADERS);
+  const { logs, ...rest } = await traces();
+  expect(rest).toEqual(NOT_BILLED);
+  expect(logs).toMatchObject([{ outcome: 'FAILED', errorCode: 'UPSTREAM_TIMEOUT', httpStatus: 504 }]);
+  expect(logs[0]?.actionMs).toBeGreaterThanOrEqual(99);
+});
+
+describe('503 OUTCOME_UNKNOWN', () => {
+  /** A call whose hold expired, and was swept away, while its action was still running. */
+  async function sweptCall() {
+    const it = await caller();
+    const running = it.detect();
+    const call = await upstream.arrived(1);
+    app.travel(action.timeoutMs + HOLD_MARGIN_MS);
+    await app.sweep.once();
+    return { ...it, running, call };
+  }
+
+  it('where the hold expired before the action answered: nothing is billed, and the log says EXPIRED', async () => {
+    const { running, call, traces } = await sweptCall();
+    const expired = { outcome: 'EXPIRED', errorCode: 'OUTCOME_UNKNOWN', httpStatus: null, chargedMicroCredits: 0, actionMs: null, totalMs: null };
+    expect(await traces()).toMatchObject({ balance: 1_000_000, held: 0, holds: 0, bills: 0, logs: [expired] });
+    call.succeed();
+    const answer = await running;
+    expect(errorOf(answer)).toEqual({ http: 503, status: 'SERVICE_UNAVAILABLE', code: 'OUTCOME_UNKNOWN', details: {}, retryAfter: expect.stringMatching(/^[1-9]\d*$/) });
+    expect(await traces()).toMatchObject({ balance: 1_000_000, held: 0, holds: 0, bills: 0, logs: [{ ...expired, requestId: answer.body.requestId }] });
+  });
+
+  it('carries the headers of the limit, as every answer to an admitted call does', async () => {
+    const { running, call } = await sweptCall();
+    call.succeed();
+    expect(rateHeadersOf(await running)).toEqual(RATE_HEADERS);
+  });
+});
+
+describe('500 INTERNAL', () => {
+  /** A fault that only the settling of a project's calls meets. */
+  async function breakBilling(projectId: string): Promise<() => Promise<unknown>> {
+    const trigger = `CREATE TRIGGER no_bill BEFORE INSERT ON ledger_entries`;
+    const message = 'secret inside of the database';
+    await app.database.transaction((tx) =>
+      tx.query(
+        TEST_DATABASE === 'sqlite'
+          ? `${trigger} WHEN NEW.account_id = '${projectId}' BEGIN SELECT RAISE(ABORT, '${message}'); END`
+          : `${trigger} FOR EACH ROW IF NEW.account_id = '${projectId}' THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = '${message}'; END IF`,
+      ),
+    );
+    return () => app.database.transaction((tx) => tx.query('DROP TRIGGER no_bill'));
+  }
+
+  it('says nothing of the inside, bills nothing, and gives the requestId free', async () => {
+    upstream.answer = (call) => call.succeed();
+    const { secret, body, project, traces } = await caller();
+    const call = { secret, service: 'face', body: { ...body, requestId: '6f1d7f0a-5d8e-4c37-9d0a-0c2a3b4c5d6e' } };
+    const mend = await breakBilling(project.id);
+    const failed = await app.rest(call).finally(mend);
+    expect(errorOf(failed)).toEqual({ http: 500, status: 'INTERNAL', code: 'INTERNAL', details: {} });
+    expect(failed.body.error.message).toBe('Something went wrong on this side.');
+    expect(await traces()).toMatchObject({ ...NOT_BILLED, logs: [{ outcome: 'FAILED', errorCode: 'INTERNAL', httpStatus: 500, chargedMicroCredits: 0 }] });
+    expect(outcomeOf(await app.rest(call))).toBe('200 ok');
+    expect(await traces()).toMatchObject({ balance: 999_000, held: 0, bills: 1 });
+  });
+
+  it('for one call is none for those that are settled with it', async () => {
+    const [broken, fine] = [await caller(), await caller()];
+    const answers = [broken.detect(), fine.detect(), fine.detect()];
+    await upstream.arrived(3);
+    const mend = await breakBilling(broken.project.id);
+    for (const call of upstream.calls) call.succeed();
+    const outcomes = (await Promise.all(answers).finally(mend)).map(outcomeOf);
+    expect(outcomes).toEqual(['500 INTERNAL', '200 ok', '200 ok']);
+  });
+});
+
+describe('a caller that hangs up once its call is admitted', () => {
+  /** Sends a call, and ends its connection when the upstream has it. */
+  async function hangUp(secret: string, body: object): Promise<UpstreamCall> {
+    const { hostname, port } = new URL(app.url);
+    const headers = { 'x-api-key': secret, 'content-type': 'application/json' };
+    const outgoing = request({ hostname, port, method: 'POST', path: '/v1/face/execute', headers });
+    const gone = new Promise((resolve) => outgoing.on('close', resolve));
+    outgoing.on('error', () => undefined).end(JSON.stringify(body));
+    const call = await upstream.arrived(1);
+    outgoing.destroy();
+    await gone;
+    return call;
+  }
+
+  it('is billed and logged all the same, and finds the answer under its requestId', async () => {
+    const { secret, body, traces } = await caller();
+    const repeated = { ...body, requestId: 'd9c1a7be-3b1f-4ad5-8a55-2f6f5a1b7c3d' };
+    const call = await hangUp(secret, repeated);
+    expect(await traces()).toMatchObject({ held: 1_000, holds: 1, bills: 0, logs: [] });
+    call.succeed({ face: 1 });
+    await until(async () => (await traces()).logs.length === 1, 'the row in the log');
+    expect(await traces()).toMatchObject({ balance: 999_000, held: 0, holds: 0, bills: 1, logs: [{ outcome: 'SUCCEEDED', httpStatus: 200, chargedMicroCredits: 1_000 }] });
+    const again = await app.rest({ secret, service: 'face', raw: JSON.stringify(repeated) });
+    expect([outcomeOf(again), again.body.data]).toEqual(['200 replay', { face: 1 }]);
+    expect(upstream.calls).toHaveLength(1);
+  });
+
+  it('is logged where the action fails', async () => {
+    const { secret, body, traces } = await caller();
+    (await hangUp(secret, body)).breakOff();
+    await until(async () => (await traces()).logs.length === 1, 'the row in the log');
+    expect(await traces()).toMatchObject({ ...NOT_BILLED, logs: [{ outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED', httpStatus: 502 }] });
+  });
+
+  it('is waited for by a stop', async () => {
+    const other = await createTestApp({ databaseUrl: app.databaseUrl });
+    const { secret, body, traces } = await caller();
+    const { hostname, port } = new URL(other.url);
+    const headers = { 'x-api-key': secret, 'content-type': 'application/json' };
+    const outgoing = request({ hostname, port, method: 'POST', path: '/v1/face/execute', headers });
+    outgoing.on('error', () => undefined).end(JSON.stringify(body));
+    const call = await upstream.arrived(1);
+    outgoing.destroy();
+    const closed = other.close();
+    call.succeed();
+    await closed;
+    expect(await traces()).toMatchObject({ bills: 1, held: 0, logs: [{ outcome: 'SUCCEEDED' }] });
+  });
+});

@@ -1,0 +1,46 @@
+import type { RestAnswer } from './clients';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** What one error answer says that others do not. A header that it lacks is undefined. */
+export interface ErrorOf {
+  http: number;
+  status: string;
+  code: string;
+  details: Record<string, unknown>;
+  challenge: string | undefined;
+  retryAfter: string | undefined;
+  allow: string | undefined;
+}
+
+/** What an error answer says, after all that every error answer has was found in it, and nothing more. */
+export function errorOf({ status, headers, body }: RestAnswer): ErrorOf {
+  const words = expect.stringMatching(/^[A-Z].+[.]$/s) as string;
+  const name = expect.stringMatching(/^[A-Z_]+$/) as string;
+  expect(body).toEqual({
+    ok: false,
+    success: false,
+    requestId: expect.stringMatching(UUID) as string,
+    error: { status: name, code: name, message: words, details: expect.any(Object) as object },
+  });
+  expect(headers.get('x-request-id')).toBe(body.requestId);
+  expect(headers.get('cache-control')).toBe('no-store');
+  expect(headers.get('content-type')).toBe('application/json; charset=utf-8');
+  const { error } = body as { error: Pick<ErrorOf, 'status' | 'code' | 'details'> };
+  return {
+    http: status,
+    status: error.status,
+    code: error.code,
+    details: error.details,
+    challenge: headers.get('www-authenticate') ?? undefined,
+    retryAfter: headers.get('retry-after') ?? undefined,
+    allow: headers.get('allow') ?? undefined,
+  };
+}
+
+/** The code of an error answer, or what an answer that is none says of itself. */
+export function outcomeOf({ status, body }: RestAnswer): string {
+  if (body?.error) return `${status} ${body.error.code}`;
+  if (body?.meta?.idempotencyReplay) return `${status} replay`;
+  return `${status} ${body?.ok === true ? 'ok' : String(body?.errors?.[0]?.code)}`;
+}

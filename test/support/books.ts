@@ -1,0 +1,30 @@
+import type { Database } from '../../src/db/database';
+import { auditBooks } from '../../src/gate/books';
+import { Hold } from '../../src/gate/gate.entities';
+import { RequestLog, RequestOutcome } from '../../src/requests/request-log.entity';
+import { LedgerEntry, LedgerKind } from '../../src/wallet/ledger-entry.entity';
+import { Budget } from '../../src/wallet/wallet.entity';
+
+type Books = { database: Database };
+
+/** What the audit finds wrong; empty where all agrees. */
+export async function faultsOf({ database }: Books): Promise<string[]> {
+  const faults: string[] = [];
+  for await (const report of auditBooks(database)) faults.push(...report.faults.map((fault) => `${report.account}: ${fault}`));
+  return faults;
+}
+
+/** What a project has left, and what it was billed, as the tables say. */
+export async function accountOf({ database }: Books, projectId: string) {
+  const { balance, held } = await database.reader.findOneByOrFail(Budget, { projectId });
+  const entries = await database.reader.findBy(LedgerEntry, { accountId: projectId, kind: LedgerKind.USAGE });
+  const succeeded = await database.reader.countBy(RequestLog, { projectId, outcome: RequestOutcome.SUCCEEDED });
+  const holds = await database.reader.countBy(Hold, { projectId });
+  return { balance, held, holds, bills: entries.length, billed: -entries.reduce((sum, { delta }) => sum + delta, 0), succeeded };
+}
+
+/** How the attempts with this requestId ended, in their order. */
+export async function outcomesOf({ database }: Books, requestId: string): Promise<string[]> {
+  const logs = await database.reader.find(RequestLog, { where: { requestId }, order: { id: 'ASC' } });
+  return logs.map(({ outcome, errorCode }) => [outcome, errorCode].filter(Boolean).join(' '));
+}

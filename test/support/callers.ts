@@ -1,0 +1,64 @@
+import { Agent } from 'undici';
+
+/** What a call came back with; status 0 where the connection broke before an answer. */
+export interface CallAnswer {
+  status: number;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  body: any;
+}
+
+export interface LoadCall {
+  url: string;
+  secret: string;
+  service?: string;
+  body?: Record<string, unknown>;
+}
+
+export interface Callers {
+  /** One call of `demo.echo`, unless told otherwise. Never rejects. */
+  call(call: LoadCall): Promise<CallAnswer>;
+  /** `count` calls by as many callers at once as there are, each over a connection that it keeps. */
+  calls(count: number, make: (index: number) => LoadCall): Promise<CallAnswer[]>;
+  close(): Promise<void>;
+}
+
+/** Callers that keep their connections, as a client under load does. Closed when the test file has ended, if not before. */
+export function startCallers(callers: number): Callers {
+  const agent = new Agent({ connections: callers, pipelining: 1, headersTimeout: 120_000, bodyTimeout: 120_000 });
+  const close = () => agent.destroy();
+  (globalThis.atEndOfFile ??= []).unshift(close);
+  const call = async ({ url, secret, service = 'demo', body = {} }: LoadCall): Promise<CallAnswer> => {
+    try {
+      const answer = await agent.request({
+        origin: url,
+        path: `/v1/${service}/execute`,
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-api-key': secret },
+        body: JSON.stringify({ action: 'demo.echo', params: {}, ...body }),
+      });
+      return { status: answer.statusCode, body: await answer.body.json() };
+    } catch (error) {
+      return { status: 0, body: { code: (error as { code?: string }).code } };
+    }
+  };
+  const calls = async (count: number, make: (index: number) => LoadCall): Promise<CallAnswer[]> => {
+    const answers: CallAnswer[] = [];
+    let next = 0;
+    const one = async (): Promise<void> => {
+      for (let index = next++; index < count; index = next++) answers[index] = await call(make(index));
+    };
+    await Promise.all(Array.from({ length: Math.min(callers, count) }, one));
+    return answers;
+  };
+  return { call, calls, close };
+}
+
+/** How many answers there were of each kind: `200`, or `402 PAYMENT_REQUIRED`. */
+export function tally(answers: CallAnswer[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { status, body } of answers) {
+    const kind = [status, body?.error?.code].filter(Boolean).join(' ');
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}

@@ -1,0 +1,68 @@
+/** A fenced block of a document. */
+export interface Block {
+  language: string;
+  text: string;
+  /** Where its text begins, counted from 1. */
+  line: number;
+}
+
+/** Something that a reader does: a block to run, the variables that belong to it, and what it is said to answer. */
+export interface Step {
+  block: Block;
+  variables?: Block;
+  outputs: Block[];
+}
+
+const RUNNABLE = ['sh', 'sql', 'js', 'graphql'];
+
+/** The fenced blocks of a document, in their order. */
+export function blocksOf(markdown: string): Block[] {
+  const blocks: Block[] = [];
+  let open: Block | undefined;
+  markdown.split('\n').forEach((content, index) => {
+    const fence = /^```(.*)$/.exec(content);
+    if (!fence && open) open.text += `${content}\n`;
+    if (fence && open) blocks.push(open);
+    if (fence) open = open ? undefined : { language: fence[1] as string, text: '', line: index + 2 };
+  });
+  if (open) throw new Error(`The block at line ${open.line} does not end.`);
+  return blocks;
+}
+
+/** The blocks as steps. Throws for a block that nothing would run and nothing is compared with: it would rot unseen. */
+export function stepsOf(blocks: readonly Block[]): Step[] {
+  const steps: Step[] = [];
+  blocks.forEach((block, index) => {
+    const last = steps.at(-1);
+    if (RUNNABLE.includes(block.language)) steps.push({ block, outputs: [] });
+    else if (block.language === 'json' && blocks[index - 1]?.language === 'graphql' && last) last.variables = block;
+    else if ((block.language === 'text' || block.language === 'http') && last?.block.language === 'sh') last.outputs.push(block);
+    else throw new Error(`The ${block.language || 'nameless'} block at line ${block.line} belongs to no command and no operation.`);
+  });
+  return steps;
+}
+
+/** What stands between a heading of that text and the next one of its rank or above. */
+export function sectionOf(markdown: string, heading: string): string {
+  const lines = markdown.split('\n');
+  const start = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === heading);
+  if (start === -1) throw new Error(`There is no heading "${heading}".`);
+  const rank = (lines[start] as string).indexOf(' ');
+  const length = lines.slice(start + 1).findIndex((line) => /^#+ /.test(line) && line.indexOf(' ') <= rank);
+  return lines.slice(start + 1, length === -1 ? undefined : start + 1 + length).join('\n');
+}
+
+/** The rows of all tables in a text, without their heads; each cell as it is written. */
+export function rowsOf(markdown: string): string[][] {
+  const lines = markdown.split('\n');
+  const isRule = (line: string | undefined): boolean => /^\|[-| ]+\|$/.test(line ?? '');
+  return lines
+    .filter((line, index) => line.startsWith('|') && !isRule(line) && !isRule(lines[index + 1]))
+    .map((line) => line.slice(1, -1).split('|').map((cell) => cell.trim()));
+}
+
+/** What is written as code in a text, without the fenced blocks. */
+export function codeOf(markdown: string): string[] {
+  const prose = markdown.replace(/^```[\s\S]*?^```$/gm, '');
+  return [...prose.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] as string);
+}

@@ -1,0 +1,38 @@
+import type { GraphQLAnswer } from './clients';
+import type { TestApp } from './app';
+
+type Client = Pick<TestApp, 'graphql'>;
+export type Mutation = (name: string, input: Record<string, unknown>, selection: string, secret?: string | null) => Promise<GraphQLAnswer>;
+
+/** Runs mutations by their names, as the operator unless another secret is given. */
+export function mutations({ graphql }: Client) {
+  const send: Mutation = (name, input, selection, secret) => {
+    const inputType = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
+    return graphql(`mutation ($input: ${inputType}!) { ${name}(input: $input) { ${selection} } }`, { input }, secret);
+  };
+
+  /** The payload of one that succeeds; throws what it was refused with. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  const mutate = async (name: string, input: Record<string, unknown>, selection: string, secret?: string): Promise<any> => {
+    const { data, errors } = await send(name, input, selection, secret);
+    if (errors) throw new Error(`${name} was refused: ${JSON.stringify(errors)}`);
+    return data[name];
+  };
+
+  /** Why one is refused: its only error's code, message and issues. Throws where it is not refused. */
+  const refusal = async (name: string, input: Record<string, unknown>, secret?: string | null) => {
+    const { data, errors } = await send(name, input, '__typename', secret);
+    const [error, ...others] = errors ?? [];
+    if (!error || others.length > 0 || data?.[name]) throw new Error(`${name} was answered ${JSON.stringify({ data, errors })}.`);
+    return { code: error.extensions.code, message: error.message, issues: error.extensions.issues };
+  };
+
+  /** The paths of the issues that one is refused for as INVALID_REQUEST, each once, sorted. */
+  const issuePaths = async (name: string, input: Record<string, unknown>): Promise<string[]> => {
+    const { code, issues = [] } = await refusal(name, input);
+    if (code !== 'INVALID_REQUEST') throw new Error(`${name} was refused with ${code}.`);
+    return [...new Set(issues.map(({ path }) => path.join('.')))].sort();
+  };
+
+  return { mutate, refusal, issuePaths };
+}

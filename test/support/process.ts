@@ -1,0 +1,81 @@
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+
+const PROGRAMS = join(__dirname, '..', '..', 'dist', 'src');
+
+/** How a process ended. */
+export interface Ending {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A Tollgate of its own, as `npm start` runs it. */
+export interface TollgateProcess {
+  /** Where it listens. Rejects, with all that it said, where it ends before it does. */
+  listening: Promise<string>;
+  ended: Promise<Ending>;
+  /** What it printed so far. */
+  stdout(): string;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export interface ProcessOptions {
+  /** All that it gets of an environment, beside PATH. It takes a free port unless PORT is here. */
+  env?: Record<string, string>;
+  /** A temporary folder where absent. */
+  cwd?: string;
+}
+
+/** A folder that is removed when the test file has ended. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tollgate-process-'));
+  (globalThis.atEndOfFile ??= []).push(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
+  return folder;
+}
+
+/** Starts dist/src/main.js; what still runs when the test file has ended is killed. */
+export async function startProcess({ env = {}, cwd }: ProcessOptions = {}): Promise<TollgateProcess> {
+  const { child, output, ended } = launch('main.js', [], { PORT: '0', LOG_LEVEL: 'error', ...env }, cwd ?? (await temporaryFolder()));
+  const listening = new Promise<string>((resolve, reject) => {
+    child.stdout.on('data', () => {
+      const [, url] = /listening on (http:\/\/\S+)\n/.exec(output.stdout) ?? [];
+      if (url) resolve(url);
+    });
+    void ended.then((ending) => reject(new Error(`It ended before it listened: ${JSON.stringify(ending)}`)));
+  });
+  listening.catch(() => undefined); // for those who only want to see how it ends
+  return { listening, ended, stdout: () => output.stdout, kill: (signal) => void child.kill(signal) };
+}
+
+/** Runs dist/src/cli.js to its end. */
+export async function runCli(args: string[], { env = {}, cwd }: ProcessOptions = {}): Promise<Ending> {
+  return launch('cli.js', args, env, cwd ?? (await temporaryFolder())).ended;
+}
+
+function launch(program: string, args: string[], env: Record<string, string>, cwd: string) {
+  const path = join(PROGRAMS, program);
+  if (!existsSync(path)) throw new Error('There is no dist: run `npm run build` first, as `npm test` does.');
+  // No source maps, no coverage: it starts as it does for an operator.
+  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [path, ...args], {
+    cwd,
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  // First of all, so that no database is dropped under it.
+  (globalThis.atEndOfFile ??= []).unshift(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
+  const ended = once(child, 'close').then(([code, signal]): Ending => ({ code, signal, ...output }));
+  return { child, output, ended };
+}

@@ -1,0 +1,90 @@
+import type { EntryRow, LedgerAccount } from '../../src/wallet/ledger-account';
+import type { ClaimRow, HoldRow, LockedBudget, LogRow, TickState, TickWrites } from '../../src/gate/rows';
+import type { RateLimit } from '../../src/gate/rate-limit';
+
+type StoredBudget = Omit<LockedBudget, 'limit'>;
+
+/** The tables that ticks read and write, as plain values: nothing that is handed out is shared with what is kept. */
+export class TickMemory {
+  readonly budgets = new Map<string, StoredBudget>();
+  readonly limits = new Map<string, RateLimit>();
+  readonly holds = new Map<string, HoldRow>();
+  readonly logs = new Map<string, LogRow>();
+  readonly entries: EntryRow[] = [];
+  readonly claims = new Map<string, ClaimRow>();
+  refusalsCounted = 0;
+
+  addProject(id: string, limit: RateLimit): void {
+    this.budgets.set(id, { id, balance: 0, held: 0, entrySeq: 0, theoreticalArrivalUs: 0, arrivalIntervalUs: 0 });
+    this.limits.set(id, limit);
+  }
+
+  /** What a tick reads after its lock, where `locked` are projects that somebody else holds. */
+  read(nowUs: number, attempts: string[], locked: string[] = []): TickState {
+    const nowMs = nowUs / 1000;
+    const open = [...this.budgets.keys()].filter((id) => !locked.includes(id));
+    const stale = [...this.claims.values()].filter((claim) => claim.state === 'RUNNING' && claim.expiresAt <= nowMs && this.holds.has(claim.attempt));
+    const staleHolds = new Map(stale.map(({ attempt }) => [attempt, { ...this.require(this.holds, attempt) }]));
+    return {
+      nowUs,
+      budgets: new Map(open.map((id) => [id, { ...this.require(this.budgets, id), limit: this.require(this.limits, id) }])),
+      claims: new Map([...this.claims].map(([key, claim]) => [key, { ...claim, answer: claim.answer === null ? null : '' }])),
+      openHolds: new Set([...attempts.filter((attempt) => this.holds.has(attempt)), ...staleHolds.keys()]),
+      staleHolds,
+      ended: new Map(
+        attempts.flatMap((attempt) => {
+          const log = this.logs.get(attempt);
+          return log && !this.holds.has(attempt) ? [[attempt, { outcome: log.outcome, chargedMicroCredits: log.chargedMicroCredits }] as const] : [];
+        }),
+      ),
+    };
+  }
+
+  /** Commits a tick. Throws where a database would: for a primary key that is taken, or a balance that its CHECK refuses. */
+  apply(writes: TickWrites): void {
+    for (const { limit: _limit, ...budget } of writes.budgets) this.saveBudget(budget);
+    for (const attempt of writes.endedHolds) if (!this.holds.delete(attempt)) throw new Error(`Hold ${attempt} was ended twice.`);
+    for (const { credentialId, requestId, attempt } of writes.endedClaims) {
+      const key = `${credentialId} ${requestId}`;
+      if (this.claims.get(key)?.attempt === attempt) this.claims.delete(key);
+    }
+    for (const hold of writes.holds) this.insert(this.holds, hold.attempt, hold);
+    for (const log of writes.logs) this.insert(this.logs, log.id, log);
+    for (const entry of writes.entries) this.addEntry(entry);
+    for (const claim of writes.claims) this.claims.set(`${claim.credentialId} ${claim.requestId}`, { ...claim });
+    for (const { calls } of writes.refusalCounts) this.refusalsCounted += calls;
+  }
+
+  /** A budget as an administrator locks it. */
+  lock(id: string): LedgerAccount {
+    return { ...this.require(this.budgets, id) };
+  }
+
+  /** Commits what an administrator did to it. */
+  commit(account: LedgerAccount, entry: EntryRow): void {
+    const { balance, held, entrySeq } = account;
+    this.saveBudget({ ...this.require(this.budgets, account.id), balance, held, entrySeq });
+    this.addEntry(entry);
+  }
+
+  private saveBudget(budget: StoredBudget): void {
+    if (budget.held < 0 || budget.balance < budget.held) throw new Error(`The budget ${budget.id} breaks its CHECK.`);
+    this.budgets.set(budget.id, budget);
+  }
+
+  private addEntry(entry: EntryRow): void {
+    if (this.entries.some(({ accountId, seq }) => accountId === entry.accountId && seq === entry.seq)) throw new Error('An entry has a number that is taken.');
+    this.entries.push({ ...entry });
+  }
+
+  private insert<T>(table: Map<string, T>, key: string, row: T): void {
+    if (table.has(key)) throw new Error(`The key ${key} is taken.`);
+    table.set(key, { ...row });
+  }
+
+  private require<T>(table: Map<string, T>, key: string): T {
+    const row = table.get(key);
+    if (!row) throw new Error(`There is no row ${key}.`);
+    return row;
+  }
+}

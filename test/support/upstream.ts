@@ -1,0 +1,71 @@
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { until } from './until';
+
+/** A call that has reached an upstream, to be answered in whatever way a test wants. */
+export interface UpstreamCall {
+  headers: IncomingHttpHeaders;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it sent
+  body: any;
+  succeed(data?: object): void;
+  sayNo(code: string, message: string): void;
+  /** Answers this text, whatever it is. */
+  reply(status: number, text: string, headers?: Record<string, string>): void;
+  /** Ends the connection in the middle of an answer. */
+  breakOff(): void;
+}
+
+export interface Upstream {
+  url: string;
+  /** Every call that ever came, in their order. */
+  calls: UpstreamCall[];
+  /** What to do with those that come from now on; nothing at first, so that they wait. */
+  answer: (call: UpstreamCall) => void;
+  /** The newest call, once as many have come. */
+  arrived(count: number): Promise<UpstreamCall>;
+}
+
+/** An upstream over real HTTP, on a free port. It is closed when the test file has ended. */
+export async function startUpstream(): Promise<Upstream> {
+  const upstream: Upstream = {
+    url: '',
+    calls: [],
+    answer: () => undefined,
+    arrived: async (count) => {
+      await until(() => upstream.calls.length >= count, `${count} calls at the upstream`);
+      return upstream.calls.at(-1) as UpstreamCall;
+    },
+  };
+  const server = createServer((request, response) => {
+    void toCall(request, response).then((call) => {
+      upstream.calls.push(call);
+      upstream.answer(call);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  upstream.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/actions`;
+  (globalThis.atEndOfFile ??= []).unshift(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  return upstream;
+}
+
+async function toCall(request: IncomingMessage, response: ServerResponse): Promise<UpstreamCall> {
+  let text = '';
+  for await (const chunk of request.setEncoding('utf8')) text += String(chunk);
+  const reply: UpstreamCall['reply'] = (status, body, headers = { 'content-type': 'application/json' }) => {
+    response.writeHead(status, headers).end(body);
+  };
+  return {
+    headers: request.headers,
+    body: JSON.parse(text),
+    reply,
+    succeed: (data = {}) => reply(200, JSON.stringify({ ok: true, data })),
+    sayNo: (code, message) => reply(200, JSON.stringify({ ok: false, errors: [{ code, message }] })),
+    breakOff: () => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 });
+      response.write('{"ok":true', () => response.destroy());
+    },
+  };
+}

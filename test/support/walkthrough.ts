@@ -1,0 +1,224 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createConnection } from 'mysql2/promise';
+import { graphqlClient } from './clients';
+import type { Step } from './markdown';
+import { temporaryFolder } from './process';
+import { until } from './until';
+
+const ROOT = join(__dirname, '..', '..');
+const UPSTREAM_FILE = 'upstream.mjs';
+
+/** Commands that a reader leaves running, in a terminal of their own. */
+const LASTING = /^(npm start|node upstream\.mjs)$/;
+
+/** What the document calls the user and the database that it creates on a server. */
+const NAME_IN_DOCUMENT = /\btollgate\b/g;
+
+/** The newest of each kind that an answer showed: what `key_...` and `acme_live_...` in the document stand for. */
+const SHOWN = /(?<!\w)((?:ws|prj|key|act|log|root)_|[a-z][a-z0-9]*_(?:live|test)_)[0-9A-Za-z]{9,}(?!\w)/g;
+
+interface Server {
+  url: URL;
+  name: string;
+}
+
+/** A reader who does what a document says, step by step, in a folder that looks like a clone of this repository. */
+export class Walkthrough {
+  private readonly shown = new Map<string, string>();
+  private env: Record<string, string>;
+  private url = '';
+
+  private constructor(
+    private readonly folder: string,
+    private readonly upstreamPort: number,
+    /** Where MySQL's steps are run, under a name that no other test has. */
+    private readonly server: Server | undefined,
+  ) {
+    this.env = { PATH: process.env.PATH ?? '', HOME: folder, PORT: '0', LOG_LEVEL: 'error', npm_config_update_notifier: 'false' };
+  }
+
+  static async begin(): Promise<Walkthrough> {
+    const folder = await temporaryFolder();
+    for (const name of ['dist', 'node_modules']) symlinkSync(join(ROOT, name), join(folder, name));
+    const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+    manifest.scripts.build = 'true'; // dist is built already, and shared with other tests
+    writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
+    const server = TEST_DATABASE === 'mysql' ? { url: new URL(process.env.TEST_MYSQL_URL ?? ''), name: `readme_${randomBytes(6).toString('hex')}` } : undefined;
+    return new Walkthrough(folder, await freePort(), server);
+  }
+
+  /** Does a step, and compares what comes of it with what the document shows. */
+  async run({ block, variables, outputs }: Step): Promise<void> {
+    const text = this.fill(block.text);
+    switch (block.language) {
+      case 'js':
+        return writeFileSync(join(this.folder, UPSTREAM_FILE), text);
+      case 'sql':
+        return this.query(text);
+      case 'graphql':
+        return this.operate(text, variables ? (JSON.parse(this.fill(variables.text)) as Record<string, unknown>) : {});
+      default:
+        return this.type(
+          text,
+          outputs.map((output) => ({ language: output.language, text: this.relocate(output.text) })),
+        );
+    }
+  }
+
+  /** The document's text with this reader's secrets, ids and addresses. */
+  private fill(text: string): string {
+    return this.relocate(text).replace(/(?<!\w)([a-z][a-z0-9]*_(?:live_|test_)?)\.\.\./g, (whole, kind: string) => {
+      const value = this.shown.get(kind);
+      if (value === undefined) throw new Error(`${whole} stands for something that no answer has shown yet.`);
+      return value;
+    });
+  }
+
+  private relocate(text: string): string {
+    const moved = text.replaceAll('http://127.0.0.1:4000', this.url || 'http://127.0.0.1:4000').replace(/\b8080\b/g, String(this.upstreamPort));
+    if (!this.server || !/mysql|mariadb|\bSQL\b|CREATE DATABASE/.test(text)) return moved;
+    const { url, name } = this.server;
+    return moved.replace(/127\.0\.0\.1(?=:3306|\s)/g, url.hostname).replace(/\b3306\b/g, url.port || '3306').replace(NAME_IN_DOCUMENT, name);
+  }
+
+  private learn(answer: string): void {
+    const first = new Map<string, string>();
+    for (const [value, kind] of answer.matchAll(SHOWN)) if (!first.has(kind as string)) first.set(kind as string, value);
+    for (const [kind, value] of first) this.shown.set(kind, value);
+  }
+
+  private async query(sql: string): Promise<void> {
+    const { url, name } = this.server as Server;
+    const administrator = await createConnection({ uri: url.href, multipleStatements: true });
+    (globalThis.atEndOfFile ??= []).push(async () => {
+      const cleaner = await createConnection({ uri: url.href, multipleStatements: true });
+      await cleaner.query(`SET SESSION lock_wait_timeout = 10; DROP DATABASE IF EXISTS ${name}; DROP USER IF EXISTS '${name}'@'%'`).finally(() => cleaner.end());
+    });
+    await administrator.query(sql).finally(() => administrator.end());
+  }
+
+  private async operate(query: string, variables: Record<string, unknown>): Promise<void> {
+    const rootKey = this.shown.get('root_') ?? '';
+    const { status, data, errors } = await graphqlClient(this.url, rootKey)(query, variables);
+    expect({ status, errors }).toEqual({ status: 200, errors: undefined });
+    for (const value of Object.values(data as object)) expect(value).not.toBeNull();
+    this.learn(JSON.stringify(data));
+  }
+
+  private async type(text: string, outputs: { language: string; text: string }[]): Promise<void> {
+    const lines = text.trimEnd().split('\n');
+    const last = (lines.at(-1) as string).replace(/^npm ci && /, ''); // CI runs that, and this clone has its packages
+    const lasting = LASTING.test(last);
+    const output = this.shell((lasting ? lines.slice(0, -1) : lines).join('\n'));
+    this.learn(output);
+    if (!lasting) {
+      for (const expected of outputs) compare(output, expected);
+      return;
+    }
+    const said = await this.leaveRunning(last);
+    this.learn(said);
+    for (const expected of outputs) compare(said, { ...expected, text: this.relocate(expected.text) });
+    this.paste(said);
+  }
+
+  /** Runs commands to their end and keeps what they export. */
+  private shell(commands: string): string {
+    const exported = join(this.folder, '.exported');
+    const script = `set -euo pipefail\n${commands}\nenv -0 > "$0"\n`;
+    const { status, stdout, stderr } = spawnSync('bash', ['-c', script, exported], { cwd: this.folder, env: this.env, encoding: 'utf8', timeout: 60_000 });
+    if (status !== 0) throw new Error(`It ended with ${status}.\n${stdout}\n${stderr}`);
+    const pairs = readFileSync(exported, 'utf8').split('\0').filter((pair) => pair !== '');
+    this.env = Object.fromEntries(pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
+    return stdout;
+  }
+
+  /** Starts what listens, and answers what it says up to then and a moment longer. It ends with the test file. */
+  private async leaveRunning(command: string): Promise<string> {
+    const child = spawn('bash', ['-c', command], { cwd: this.folder, env: this.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    (globalThis.atEndOfFile ??= []).unshift(() => stopGroup(child));
+    let said = '';
+    let complaints = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (complaints += text));
+    await until(() => {
+      if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode}.\n${said}\n${complaints}`);
+      return /listening on \S+\n/.test(said);
+    }, `"${command}" to listen`);
+    if (command === 'npm start') {
+      await until(() => said.includes('curl '), 'the line to paste'); // printed in several writes
+      this.url = /listening on (http:\S+)/.exec(said)?.[1] ?? '';
+    }
+    return said;
+  }
+
+  /** Does with a first start's `curl` line what it asks for. */
+  private paste(said: string): void {
+    const line = /^curl .*$/m.exec(said)?.[0];
+    if (line === undefined) return;
+    expect(JSON.parse(this.shell(line))).toMatchObject({ ok: true, billing: { chargedMicroCredits: 1000, budgetAvailableMicroCredits: 999_000 } });
+  }
+}
+
+/** Programs that a reader needs and this machine has not. */
+export function missingPrograms(...names: string[]): string[] {
+  return names.filter((name) => spawnSync('bash', ['-c', `command -v ${name}`]).status !== 0);
+}
+
+/** A document shows `...` where readers differ; all else is compared as it stands. */
+function pattern(text: string): string {
+  return text
+    .split('...')
+    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    .join('[^"\\n]*');
+}
+
+function compare(output: string, expected: { language: string; text: string }): void {
+  if (expected.language === 'text') {
+    expect(output).toMatch(new RegExp(`^${pattern(expected.text.trimEnd())}$`, 'm'));
+    return;
+  }
+  const answer = parseHttp(output.slice(output.lastIndexOf('HTTP/1.1 ')));
+  const shown = parseHttp(expected.text);
+  expect(answer.status).toBe(shown.status);
+  for (const [name, value] of shown.headers) expect(answer.headers.get(name)).toMatch(new RegExp(`^${pattern(value)}$`));
+  expect(JSON.parse(answer.body)).toEqual(withPatterns(JSON.parse(shown.body)));
+}
+
+function parseHttp(text: string): { status: string; headers: Map<string, string>; body: string } {
+  const [head = '', ...rest] = text.replace(/\r\n/g, '\n').split('\n\n');
+  const [status = '', ...lines] = head.trim().split('\n');
+  const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
+  return { status, headers, body: rest.join('\n\n') };
+}
+
+function withPatterns(value: unknown): unknown {
+  if (typeof value === 'string') return value.includes('...') ? expect.stringMatching(new RegExp(`^${pattern(value)}$`)) : value;
+  if (Array.isArray(value)) return value.map(withPatterns);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withPatterns(part)]));
+}
+
+async function stopGroup(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined) return;
+  const alive = (): boolean => {
+    try {
+      return process.kill(-(child.pid as number), 0);
+    } catch {
+      return false;
+    }
+  };
+  if (alive()) process.kill(-child.pid, 'SIGKILL');
+  await until(() => !alive(), 'a process group to end');
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
