@@ -23,7 +23,7 @@ const FEATURES = {
 };
 
 const FOLDERS = ['lib', 'db', 'audit', 'graphql', 'rest', ...Object.keys(FEATURES)];
-const FILES = ['main', 'app', 'cli', 'config', 'errors', 'entities', 'schema', 'demo'];
+const FILES = ['main', 'app', 'cli', 'config', 'errors', 'entities', 'demo'];
 
 /**
  * `from` may import `allowed` of ours and nothing else of ours.
@@ -79,8 +79,8 @@ module.exports = {
     {
       name: 'resolvers-belong-to-the-app',
       severity: 'error',
-      comment: 'Only app.ts (and schema.ts, for printing) imports a resolver: move what is to be shared into the service beside it.',
-      from: { path: '^(src/|ormconfig)', pathNot: '^src/(app|schema)\\.ts$' },
+      comment: 'Only app.ts imports a resolver: move what is to be shared into the service beside it.',
+      from: { path: '^(src/|ormconfig)', pathNot: '^src/app\\.ts$' },
       to: { path: RESOLVERS },
     },
     {
@@ -94,15 +94,15 @@ module.exports = {
       name: 'servers-are-above',
       severity: 'error',
       comment: 'Services know no protocol: throw a TollgateError and return plain objects; graphql/ and rest/ translate.',
-      from: { path: '^src/', pathNot: ['^src/(graphql|rest)/', '^src/(app|main|cli|schema)\\.ts$', RESOLVERS] },
+      from: { path: '^src/', pathNot: ['^src/(graphql|rest)/', '^src/(app|main|cli)\\.ts$', RESOLVERS] },
       to: { path: ['^src/(graphql|rest)/', '(^|/)node_modules/(@apollo|@as-integrations|@fastify|fastify)/'] },
     },
     {
       name: 'app-is-on-top',
       severity: 'error',
-      comment: 'app.ts knows everyone and is known by main.ts, cli.ts, schema.ts and demo.ts alone, and these by no one below: take what you need as an argument of your constructor.',
-      from: { path: '^(src/|ormconfig)', pathNot: '^src/(app|main|cli|schema|demo)\\.ts$' },
-      to: { path: '^src/(app|main|cli|schema|demo)\\.ts$' },
+      comment: 'app.ts knows everyone and is known by main.ts, cli.ts and demo.ts alone, and these by no one below: take what you need as an argument of your constructor.',
+      from: { path: '^(src/|ormconfig)', pathNot: '^src/(app|main|cli|demo)\\.ts$' },
+      to: { path: '^src/(app|main|cli|demo)\\.ts$' },
     },
     {
       name: 'starters-are-not-imported',

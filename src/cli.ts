@@ -1,10 +1,11 @@
+import { existsSync } from 'node:fs';
 import { lexicographicSortSchema, printSchema } from 'graphql';
 import { Command } from 'commander';
 import { openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
 import { createServices, describeSchema } from './app';
 import { ConfigError, loadConfig } from './config';
 import { Database } from './db/database';
-import { isUnavailable } from './db/failures';
+import { whyNotOpened } from './db/failures';
 import { migrations } from './db/migrations';
 import { seedDemo } from './demo';
 import { entities } from './entities';
@@ -18,7 +19,7 @@ const cli = new Command('tollgate').description('Administers a Tollgate database
 cli
   .command('migrate')
   .description('bring the database up to date; a start does the same')
-  .action(() => withDatabase(async () => console.log('The database is up to date.')));
+  .action(() => withDatabase(async () => console.log('The database is up to date.'), { make: true }));
 
 cli
   .command('seed')
@@ -29,7 +30,7 @@ cli
       const services = createServices(database, pepper);
       await services.actions.ensureBuiltIns();
       console.log((await seedDemo(database, services)) ?? 'There is a workspace already; nothing was made.');
-    }),
+    }, { make: true }),
   );
 
 cli
@@ -72,8 +73,11 @@ cli
   .description('print the OpenAPI document of the REST routes')
   .action(() => console.log(JSON.stringify(openApiDocument(), null, 2)));
 
-async function withDatabase(work: (database: Database) => Promise<void>): Promise<void> {
-  const database = await Database.open(loadConfig().database, { entities, migrations });
+/** `make` where there may be no database yet; else one that is not there is a mistake in its name. */
+async function withDatabase(work: (database: Database) => Promise<void>, { make = false } = {}): Promise<void> {
+  const { database: settings } = loadConfig();
+  if (!make && settings.type === 'sqlite' && !existsSync(settings.path)) throw new ConfigError(`DATABASE_URL names ${settings.path}, and there is no such file.`);
+  const database = await Database.open(settings, { entities, migrations });
   try {
     await work(database);
   } finally {
@@ -96,9 +100,6 @@ async function audit(database: Database, json: boolean): Promise<void> {
 }
 
 cli.parseAsync().catch((error: unknown) => {
-  const message = (error as Error).message || String((error as { code?: string }).code);
-  if (error instanceof ConfigError) console.error(message);
-  else if (isUnavailable(error)) console.error(`The database cannot be reached: ${message}`);
-  else console.error(loggableError(error));
+  console.error(error instanceof ConfigError ? error.message : (whyNotOpened(error) ?? loggableError(error)));
   process.exit(1);
 });

@@ -2,7 +2,7 @@ import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 export type DatabaseConfig =
-  | { type: 'mysql'; host: string; port: number; user: string; password: string; database: string }
+  | { type: 'mysql'; host: string; port: number; user: string; password: string; database: string; ssl: boolean }
   | { type: 'sqlite'; path: string };
 
 /** What one process was told by its environment; frozen. */
@@ -88,6 +88,9 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   if (database.type === 'mysql' && !values.KEY_PEPPER) {
     throw new ConfigError('On MySQL or MariaDB KEY_PEPPER must be set, to the same 32 or more random characters for every process.');
   }
+  if (values.MAX_BYTES_IN_FLIGHT < values.BODY_LIMIT_BYTES) {
+    throw new ConfigError('MAX_BYTES_IN_FLIGHT must be at least BODY_LIMIT_BYTES, or the largest bodies could never be taken.');
+  }
   return Object.freeze({
     database,
     host: values.HOST,
@@ -107,7 +110,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   });
 }
 
-/** `mysql://user:password@host:port/database` or `sqlite:PATH`, taken apart; a ConfigError for anything else. */
+/** `mysql://user:password@host:port/database`, with `?ssl=true` where it is to be encrypted, or `sqlite:PATH`, taken apart; a ConfigError for anything else. */
 export function parseDatabaseUrl(text: string): DatabaseConfig {
   if (text.startsWith('sqlite:')) {
     const path = text.slice('sqlite:'.length);
@@ -117,18 +120,31 @@ export function parseDatabaseUrl(text: string): DatabaseConfig {
     return { type: 'sqlite', path };
   }
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const database = url ? decodeURIComponent(url.pathname.slice(1)) : '';
+  const database = url ? decoded(url.pathname.slice(1)) : '';
   if (url?.protocol !== 'mysql:' || url.hostname === '' || database === '') {
     throw new ConfigError('DATABASE_URL must be mysql://user:password@host:port/database or sqlite:PATH.');
+  }
+  const options = [...url.searchParams];
+  if (options.some(([name, value]) => name !== 'ssl' || (value !== 'true' && value !== 'false'))) {
+    throw new ConfigError('DATABASE_URL takes one option, ssl=true, which encrypts the connection and checks the certificate.');
   }
   return {
     type: 'mysql',
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? 3306 : Number(url.port),
-    user: decodeURIComponent(url.username),
-    password: decodeURIComponent(url.password),
+    user: decoded(url.username),
+    password: decoded(url.password),
     database,
+    ssl: url.searchParams.get('ssl') === 'true',
   };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new ConfigError('DATABASE_URL must write a % that is part of a name or a password as %25.');
+  }
 }
 
 function isSigningSecret(text: string): boolean {

@@ -1,6 +1,7 @@
 import type { Origin } from './audit/record-event';
 import type { Services } from './app';
 import type { Database } from './db/database';
+import { TollgateError } from './errors';
 import { Environment } from './tenancy/environment';
 import { Workspace } from './tenancy/workspace.entity';
 import { LedgerKind } from './wallet/ledger-entry.entity';
@@ -11,12 +12,23 @@ const BUDGET_MICRO_CREDITS = 1_000_000;
 export async function seedDemo(database: Database, { workspaces, projects, keys, wallets }: Services): Promise<string | undefined> {
   if (await database.reader.existsBy(Workspace, {})) return undefined;
   const origin: Origin = { actor: { kind: 'SYSTEM', id: 'demo' }, ip: null, userAgent: null };
-  const { id: workspaceId } = await workspaces.create(origin, { name: 'Demo', slug: 'demo' });
+  const workspaceId = await createWorkspace(workspaces, origin);
+  if (workspaceId === undefined) return undefined;
   const { id: projectId } = await projects.create(origin, { workspaceId, name: 'First project', slug: 'first' });
   await wallets.topUp(origin, { workspaceId, amount: 10 * BUDGET_MICRO_CREDITS, kind: LedgerKind.BONUS, reference: 'demo' });
   await wallets.allocate(origin, { projectId, amount: BUDGET_MICRO_CREDITS, reference: 'demo' });
   const { secret } = await keys.mint(origin, { projectId, name: 'First key', environment: Environment.LIVE, permissions: ['demo.*'] });
   return secret;
+}
+
+/** Of processes that start together one makes it; undefined for the others. */
+async function createWorkspace(workspaces: Services['workspaces'], origin: Origin): Promise<string | undefined> {
+  try {
+    return (await workspaces.create(origin, { name: 'Demo', slug: 'demo' })).id;
+  } catch (error) {
+    if (error instanceof TollgateError && error.code === 'CONFLICT') return undefined;
+    throw error;
+  }
 }
 
 /** A line for a shell that makes a call. */

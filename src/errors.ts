@@ -84,7 +84,7 @@ export function conflict(message: string): TollgateError {
 }
 
 /** The most problems that one answer names: a body can have millions. */
-const MAX_ISSUES = 100;
+export const MAX_ISSUES = 100;
 
 /** `value` as `schema` reads it, or INVALID_REQUEST with its problems, each path beginning with `root`. */
 export function validate<T extends z.ZodType>(schema: T, value: unknown, ...root: string[]): z.output<T> {

@@ -1,10 +1,11 @@
 import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import { createApp } from './app';
 import { openInstallation } from './access/installation';
 import { ConfigError, loadConfig, type Config } from './config';
 import { Database } from './db/database';
 import { migrations } from './db/migrations';
-import { isUnavailable } from './db/failures';
+import { whyNotOpened } from './db/failures';
 import { curlLine, seedDemo } from './demo';
 import { entities } from './entities';
 import { loggableError } from './lib/loggable';
@@ -18,7 +19,7 @@ async function main(): Promise<void> {
   const { server, services, sweep } = await createApp({ config, database, installation, log: process.stderr });
   const demoSecret = config.demo ? await seedDemo(database, services) : undefined;
 
-  await server.listen({ host: config.host, port: config.port });
+  await listen(server, config);
   sweep.start();
   const stop = () => void stopProcess(config, async () => {
     await server.close();
@@ -37,6 +38,14 @@ async function main(): Promise<void> {
   if (demoSecret) console.log(`A demo project is ready. Try its key:\n${curlLine(url, demoSecret)}`);
 }
 
+async function listen(server: FastifyInstance, { host, port }: Config): Promise<void> {
+  try {
+    await server.listen({ host, port });
+  } catch (error) {
+    throw new ConfigError(`HOST=${host} with PORT=${port} cannot be listened on: ${(error as Error).message}`);
+  }
+}
+
 /** Ends with 0 when `close` is done, or when the time for it is over: what is left then is the sweep's. */
 async function stopProcess(config: Config, close: () => Promise<void>): Promise<void> {
   setTimeout(() => process.exit(0), config.shutdownTimeoutMs).unref();
@@ -50,8 +59,6 @@ async function stopProcess(config: Config, close: () => Promise<void>): Promise<
 }
 
 main().catch((error: unknown) => {
-  if (error instanceof ConfigError) console.error(error.message);
-  else if (isUnavailable(error)) console.error(`The database cannot be reached: ${(error as Error).message || String((error as { code?: string }).code)}`);
-  else console.error(loggableError(error));
+  console.error(error instanceof ConfigError ? error.message : (whyNotOpened(error) ?? loggableError(error)));
   process.exit(1);
 });

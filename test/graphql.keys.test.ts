@@ -1,5 +1,7 @@
 import { crc32 } from 'node:zlib';
+import { IsNull } from 'typeorm';
 import { entities } from '../src/entities';
+import { KeySecret } from '../src/keys/key.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
@@ -242,4 +244,62 @@ it('shows when a key was last used', async () => {
   const [log] = data.key.requestLogs.nodes;
   expect(data.key.lastUsedAt).toBe(log.createdAt);
   expect(log.key.id).toBe(key.id);
+});
+
+describe('changes that come at once', () => {
+  const ROUNDS = 12;
+  const living = (keyId: string) => app.database.reader.findBy(KeySecret, { keyId, endedAt: IsNull() });
+
+  /** The payload of a mutation, or null where it is refused as CONFLICT. */
+  const unlessConflict = async (name: string, input: Record<string, unknown>, selection: string) => {
+    try {
+      return await mutate(name, input, selection);
+    } catch (error) {
+      expect((error as Error).message).toContain('"code":"CONFLICT"');
+      return null;
+    }
+  };
+
+  it('bring no revoked key back: whatever is updated beside it, it ends revoked', async () => {
+    const { project } = await buildKey(app);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { key, secret } = await buildKey(app, { project });
+      const update = (change: Record<string, unknown>) => unlessConflict('updateKey', { id: key.id, ...change }, 'key { status }');
+      const revoke = () => mutate('revokeKey', { id: key.id }, 'key { status }');
+      const [, , , revoked] = await Promise.all([update({ name: 'One' }), update({ enabled: true, expiresAt: null }), update({ permissions: ['demo.echo'] }), revoke(), update({ enabled: false })]);
+      expect(revoked.key.status).toBe('REVOKED');
+      const { data } = await app.graphql('query ($id: ID!) { key(id: $id) { status revokedAt } }', { id: key.id });
+      expect(data.key).toEqual({ status: 'REVOKED', revokedAt: expect.any(String) });
+      expect(await tryOut(secret)).toBe('REVOKED_API_KEY');
+    }
+  });
+
+  it('leave no secret of a revoked key alive, though it was rotated in the same moment', async () => {
+    const { project } = await buildKey(app);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const { key, secret } = await buildKey(app, { project });
+      const rotate = () => unlessConflict('rotateKey', { id: key.id, graceSeconds: 600 }, 'secret');
+      const [one, , other] = await Promise.all([rotate(), mutate('revokeKey', { id: key.id }, '__typename'), rotate()]);
+      for (const each of [secret, one?.secret, other?.secret]) if (each) expect(await tryOut(each)).toBe('REVOKED_API_KEY');
+      expect(await living(key.id)).toEqual([]);
+    }
+  });
+
+  it('leave a key two secrets at most, however often it is rotated', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const { key, secret } = await buildKey(app);
+      const rotated = await Promise.all(Array.from({ length: 6 }, () => mutate('rotateKey', { id: key.id, graceSeconds: 600 }, 'secret')));
+      const tried = await Promise.all([secret, ...rotated.map((payload) => payload.secret)].map(tryOut));
+      expect(tried.sort()).toEqual([200, 200, ...Array.from({ length: 5 }, () => 'REVOKED_API_KEY')]);
+      expect((await living(key.id)).map(({ graceUntil }) => graceUntil === null).sort()).toEqual([false, true]);
+    }
+  });
+
+  it('leave nothing that works in a project that is archived while keys are minted in it', async () => {
+    const project = await buildProject(app);
+    const mint = () => unlessConflict('mintKey', { projectId: project.id, name: 'K', permissions: ['demo.*'] }, 'secret');
+    const [one, two, , three] = await Promise.all([mint(), mint(), mutate('archiveProject', { id: project.id }, '__typename'), mint(), mint()]);
+    for (const minted of [one, two, three]) if (minted) expect(await tryOut(minted.secret)).toBe('DISABLED_API_KEY');
+    expect(await mint()).toBeNull();
+  });
 });

@@ -47,7 +47,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('allocate' as const), project: index, amount: fc.integer({ min: -3_000, max: 6_000 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refund' as const), log: index }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.oneof(fc.nat({ max: 300 }), fc.nat({ max: 40_000 }), fc.constant(DAY_MS), fc.integer({ min: -40_000, max: -1 })) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('limit' as const), project: index, sustainedRps: fc.constantFrom(0.5, 3, 1_000), burst: fc.integer({ min: 2, max: 30 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('limit' as const), project: index, sustainedRps: fc.constantFrom<number>(0.5, 1, 3, 1_000), burst: fc.integer({ min: 2, max: 30 }) }) },
 );
 
 type Item = typeof item extends fc.Arbitrary<infer T> ? T : never;

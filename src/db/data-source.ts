@@ -12,6 +12,8 @@ export interface MysqlSettings {
   user: string;
   password: string;
   database: string;
+  /** Encrypted, the server's certificate checked against the authorities that Node trusts. */
+  ssl: boolean;
 }
 
 export interface SqliteSettings {
@@ -28,13 +30,14 @@ export interface DatabaseParts {
 }
 
 /** Driver options that the DataSource's pool and the gate's own pool share. */
-export function mysqlConnectionOptions({ host, port, user, password, database }: MysqlSettings) {
+export function mysqlConnectionOptions({ host, port, user, password, database, ssl }: MysqlSettings) {
   return {
     host,
     port,
     user,
     password,
     database,
+    ...(ssl && { ssl: {} }),
     charset: 'utf8mb4_bin',
     timezone: 'Z' as const,
     supportBigNumbers: true,
@@ -59,7 +62,7 @@ export function mysqlDataSource(settings: MysqlSettings, parts: DatabaseParts, t
 }
 
 export function sqliteDataSource(settings: SqliteSettings, parts: DatabaseParts, role: 'writer' | 'reader'): DataSource {
-  mkdirSync(dirname(settings.path), { recursive: true });
+  mkdirSync(dirname(settings.path), { recursive: true, mode: 0o700 });
   const source = new DataSource({
     type: 'better-sqlite3',
     database: settings.path,

@@ -32,10 +32,10 @@ export class Database {
       await closeIfFails(source, () => migrate(source));
       return new Database(settings, source, source);
     }
-    const writer = await sqliteDataSource(settings, parts, 'writer').initialize();
+    const writer = await openSqlite(settings, parts, 'writer');
     return closeIfFails(writer, async () => {
       await migrate(writer);
-      return new Database(settings, writer, await sqliteDataSource(settings, parts, 'reader').initialize());
+      return new Database(settings, writer, await openSqlite(settings, parts, 'reader'));
     });
   }
 
@@ -111,6 +111,12 @@ export function forUpdate(tx: EntityManager): { lock?: { mode: 'pessimistic_writ
 
 function connectionOf(source: DataSource): SqliteConnection {
   return (source.driver as unknown as { databaseConnection: SqliteConnection }).databaseConnection;
+}
+
+/** Processes that start together on one file meet where it is switched to WAL; each tries again until it has had its turn. */
+function openSqlite(settings: SqliteSettings, parts: DatabaseParts, role: 'writer' | 'reader'): Promise<DataSource> {
+  const once = () => sqliteDataSource(settings, parts, role).initialize();
+  return backOff(once, { numOfAttempts: 30, startingDelay: 10, maxDelay: 500, jitter: 'full', retry: isRetryable });
 }
 
 async function closeIfFails<T>(source: DataSource, work: () => Promise<T>): Promise<T> {

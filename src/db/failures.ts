@@ -63,3 +63,26 @@ export function isUnavailable(error: unknown): boolean {
   const { code } = root(error);
   return code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith('SQLITE_IOERR'));
 }
+
+const UNUSABLE_CODES = new Set([
+  'ER_ACCESS_DENIED_ERROR',
+  'ER_DBACCESS_DENIED_ERROR',
+  'ER_BAD_DB_ERROR', // no database of this name
+  'SQLITE_NOTADB',
+  'SQLITE_CORRUPT',
+  'SQLITE_READONLY',
+  'EACCES',
+  'EEXIST',
+  'EISDIR',
+  'ENOTDIR',
+  'EROFS',
+]);
+
+/** Why a database could not be opened, in a sentence for an operator; undefined where that is a bug, and its stack is wanted. */
+export function whyNotOpened(error: unknown): string | undefined {
+  const { code } = root(error);
+  const reason = (error as Error).message || code; // an AggregateError has no message of its own
+  const cannotOpen = code === '' && reason?.startsWith('ConnectionFailed'); // libsql's only word for SQLITE_CANTOPEN as it connects
+  if (isUnavailable(error) || cannotOpen) return `The database cannot be reached: ${reason}`;
+  return code !== undefined && UNUSABLE_CODES.has(code) ? `The database cannot be used: ${reason}` : undefined;
+}

@@ -10,7 +10,7 @@ import { credentialRefusal } from './checks';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
 import { Load } from './load';
 import { RefusalMemory } from './refusals';
-import type { HoldRow } from './rows';
+import type { ClaimRow, HoldRow } from './rows';
 import type { TickStore } from './tick-store';
 import { Ticker } from './ticker';
 
@@ -173,12 +173,22 @@ export class Gate {
         return { kind: 'error', ...refusal, rate };
       }
       case 'replay': {
-        const body = await this.deps.keptAnswer(verdict.claim);
+        const body = await this.keptAnswer(verdict.claim);
         // Gone in this very moment, as its 24 hours are over: the next try is a new call
         return body === null ? { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} } : { kind: 'replayed', body, rate: verdict.rate };
       }
       default:
         throw new Error(`A call was judged ${verdict.kind}.`);
+    }
+  }
+
+  /** The database may go away between the tick that judged a replay and this read: that is no bug. */
+  private async keptAnswer(claim: ClaimRow): Promise<string | null> {
+    try {
+      return await this.deps.keptAnswer(claim);
+    } catch (error) {
+      this.deps.log.warn({ err: error }, 'gate: reading a kept answer failed');
+      throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
     }
   }
 

@@ -72,6 +72,8 @@ export class Ticker {
     for (let retryMs = SETTLE_RETRY_MS.first; ; retryMs = Math.min(retryMs * 2, SETTLE_RETRY_MS.most)) {
       try {
         const verdict = await this.submit(settlement, answerBytes);
+        // An earlier try was refused for good, and its void committed although its answer was lost
+        if (settlement.ending.kind === 'posted' && verdict.kind === 'settled' && verdict.outcome === 'FAILED') throw new TollgateError('INTERNAL');
         if (verdict.kind !== 'gone' || settlement.ending.kind !== 'posted') return verdict;
         // Its hold is gone and its log row is not there: only a read that came too early can see that
       } catch (error) {

@@ -1,8 +1,5 @@
 import { coerceInputValue, isInputType, isNonNullType, typeFromAST, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
-import type { Issue } from '../errors';
-
-/** As many as graphql-js would tell of. */
-const MAX_ISSUES = 50;
+import { MAX_ISSUES, type Issue } from '../errors';
 
 /** What is wrong with an operation's variables: every problem in one list, as with REST's body; each path begins with a variable's name. */
 export function variableIssues(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Record<string, unknown>): Issue[] {

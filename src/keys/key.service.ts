@@ -153,10 +153,10 @@ export class KeyService {
       const key = await this.lock(tx, id);
       if (key.revokedAt) return key;
       const at = await this.deps.database.now(tx);
-      const after = { revokedAt: at, revokedReason: reason ?? null };
+      const { before, after } = difference<Partial<ApiKey>>(key, { revokedAt: at, revokedReason: reason ?? null });
       await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
       await tx.update(KeySecret, { keyId: id, endedAt: IsNull() }, { endedAt: at.getTime() });
-      await recordEvent(tx, { ...origin, action: 'key.revoked', subject: key, before: { revokedAt: null }, after, at });
+      await recordEvent(tx, { ...origin, action: 'key.revoked', subject: key, before, after, at });
       return Object.assign(key, after);
     });
   }

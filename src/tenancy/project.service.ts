@@ -99,7 +99,7 @@ export class ProjectService {
       const at = await this.deps.database.now(tx);
       const { affected } = await tx.update(Project, { id, archivedAt: IsNull() }, { archivedAt: at });
       const project = (await tx.findOneBy(Project, { id })) ?? notFound();
-      if (affected !== 0) await recordEvent(tx, { ...origin, action: 'project.archived', subject: project, after: { archivedAt: at }, at });
+      if (affected !== 0) await recordEvent(tx, { ...origin, action: 'project.archived', subject: project, before: { archivedAt: null }, after: { archivedAt: at }, at });
       return project;
     });
   }

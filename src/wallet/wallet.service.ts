@@ -66,7 +66,7 @@ export class WalletService {
       const entry = await record(tx, wallet, { kind, delta: amount, reference, at: at.getTime() }, 'amount');
       await remember(tx, workspaceId, 'topUp', reference, entry);
       const after = { amount, kind, reference, balance: entry.balanceAfter };
-      await recordEvent(tx, { ...origin, action: 'wallet.topped-up', subject: { id: wallet.id, workspaceId }, after, at });
+      await recordEvent(tx, { ...origin, action: 'wallet.topped-up', subject: { id: wallet.id, workspaceId }, before: balanceBefore(entry), after, at });
       return entry;
     });
   }
@@ -86,7 +86,7 @@ export class WalletService {
       const entry = await transfer(tx, wallet, budget, draft, 'amount');
       if (reference) await remember(tx, workspaceId, 'allocate', reference, entry);
       const after = { amount, reference: reference ?? null, balance: entry.balanceAfter };
-      await recordEvent(tx, { ...origin, action: 'budget.allocated', subject: { id: projectId, workspaceId }, after, at });
+      await recordEvent(tx, { ...origin, action: 'budget.allocated', subject: { id: projectId, workspaceId }, before: balanceBefore(entry), after, at });
       return entry;
     });
   }
@@ -105,7 +105,7 @@ export class WalletService {
       const entry = await record(tx, budget, { kind: LedgerKind.REFUND, delta, requestLogId, reason, at: at.getTime() }, 'requestLogId');
       await remember(tx, workspaceId, 'refund', requestLogId, entry);
       const after = { amount: delta, requestLogId, reason, balance: entry.balanceAfter };
-      await recordEvent(tx, { ...origin, action: 'call.refunded', subject: { id: projectId, workspaceId }, after, at });
+      await recordEvent(tx, { ...origin, action: 'call.refunded', subject: { id: projectId, workspaceId }, before: balanceBefore(entry), after, at });
       return entry;
     });
   }
@@ -125,11 +125,14 @@ export class WalletService {
       const entry = await record(tx, account, draft, 'delta');
       if (reference) await remember(tx, workspaceId, 'adjust', reference, entry);
       const after = { delta, reason, reference: reference ?? null, balance: entry.balanceAfter };
-      await recordEvent(tx, { ...origin, action: `${account.type}.adjusted`, subject: { id: account.id, workspaceId }, after, at });
+      await recordEvent(tx, { ...origin, action: `${account.type}.adjusted`, subject: { id: account.id, workspaceId }, before: balanceBefore(entry), after, at });
       return entry;
     });
   }
 }
+
+/** What an event says of the account that an entry moved. */
+const balanceBefore = ({ balanceAfter, delta }: LedgerEntry) => ({ balance: balanceAfter - delta });
 
 async function projectOf(tx: EntityManager, projectId: string): Promise<Project> {
   return (await tx.findOneBy(Project, { id: projectId })) ?? notFound();

@@ -1,0 +1,148 @@
+import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
+import { createTestApp, type TestApp } from './support/app';
+import { buildKey } from './support/factories';
+import { operationsOf, requestOf, type Operation } from './support/operations';
+
+let app: TestApp;
+let schema: GraphQLSchema;
+let secret: string;
+/** What the key belongs to, made or did. */
+let own: Record<string, string>;
+/** The same of another tenant. */
+let others: Record<string, string>;
+
+const ghostOf = (id: string): string => `${id.split('_', 1)[0]}_000000000neverWasHere00`;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  const { data } = await app.graphql(getIntrospectionQuery(), {}, null);
+  schema = buildClientSchema(data);
+  const mine = await buildTenant();
+  ({ secret } = mine);
+  own = mine.ids;
+  others = (await buildTenant()).ids;
+});
+
+afterAll(() => app.close());
+
+/** A tenant with one object of every type in it, and a key that is granted all that there is. */
+async function buildTenant(): Promise<{ secret: string; ids: Record<string, string> }> {
+  const { permissions } = (await app.graphql('{ permissions { name } }')).data;
+  const { key, secret: keySecret } = await buildKey(app, { permissions: permissions.map(({ name }: { name: string }) => name) });
+  await app.rest({ secret: keySecret });
+  const { data } = await app.graphql(
+    'query ($id: ID!) { key(id: $id) { requestLogs { nodes { id } } project { id ledger { nodes { id } } workspace { id wallet { id ledger { nodes { id } } } } } } }',
+    { id: key.id },
+  );
+  const { requestLogs, project } = data.key;
+  const { wallet } = project.workspace;
+  const ids = { ws: project.workspace.id, prj: project.id, key: key.id, log: requestLogs.nodes[0].id, usage: project.ledger.nodes[0].id, wal: wallet.id, topUp: wallet.ledger.nodes[0].id };
+  return { secret: keySecret, ids };
+}
+
+const TYPES = ['query', 'mutation'] as const;
+
+const withIds = (type: 'query' | 'mutation', ids: string[], text?: string): Operation[] =>
+  ids.flatMap((id) => operationsOf(schema, id, text).filter((operation) => operation.takesId && operation.type === type));
+
+/** What each operation, or all in one request, came back with: data, and the extensions of its error. */
+async function ask(operations: Operation[], credential?: string): Promise<{ name: string; data: unknown; error: unknown }[]> {
+  const { query, variables } = requestOf(operations);
+  const { status, data, errors } = await app.graphql(query, variables, credential);
+  expect(status).toBe(200);
+  return operations.map(({ name }, index) => ({ name, data: data[`o${index}`], error: errors?.find(({ path }) => path?.[0] === `o${index}`)?.extensions }));
+}
+
+/** The whole answer, as it came. */
+async function bytesOf(operations: Operation[]): Promise<string> {
+  const { statusCode, body, headers } = await app.server.inject({ method: 'POST', url: '/graphql', headers: { 'x-api-key': secret }, payload: requestOf(operations) });
+  return `${statusCode} ${headers['content-length']}\n${body}`;
+}
+
+describe('what a key may not know of', () => {
+  it.each(TYPES)('is, byte for byte, as if it did not exist, be it its own or another tenant’s: in every %s', async (type) => {
+    const ids = [...Object.values(own), ...Object.values(others)];
+    for (const text of [undefined, ' ']) { // with the rest of the input right, and wrong
+      const real = withIds(type, ids, text);
+      expect(new Set(real.map(({ name }) => name)).size).toBeGreaterThanOrEqual(type === 'query' ? 5 : 12);
+      const answer = await bytesOf(real);
+      expect(answer).toBe(await bytesOf(withIds(type, ids.map(ghostOf), text)));
+      for (const id of ids) expect(answer).not.toContain(id);
+    }
+  });
+
+  it('is so for each operation by itself', async () => {
+    const kinds = Object.keys(own);
+    for (const [index, operation] of TYPES.flatMap((type) => withIds(type, [own.ws as string])).entries()) {
+      const id = own[kinds[index % kinds.length] as string] as string;
+      const twin = (other: string) => withIds(operation.type, [other]).filter(({ name }) => name === operation.name);
+      expect([operation.name, await bytesOf(twin(id))]).toEqual([operation.name, await bytesOf(twin(ghostOf(id)))]);
+    }
+  });
+
+  it('is null in every query and NOT_FOUND, or FORBIDDEN where it is for the operator alone, in every mutation', async () => {
+    const operatorOnly = /\.(topUpWallet|refundRequest|adjustBalance|updateAction)\b/;
+    for (const type of TYPES) {
+      for (const { name, data, error } of await ask(withIds(type, Object.values(own)), secret)) {
+        const code = operatorOnly.test(name) ? 'FORBIDDEN' : 'NOT_FOUND';
+        expect({ name, data, error }).toEqual({ name, data: null, error: type === 'query' ? undefined : { code } });
+      }
+    }
+  });
+
+  it('is in none of the queries that ask for no id', async () => {
+    const operations = operationsOf(schema, '').filter(({ takesId, type }) => !takesId && type === 'query');
+    expect(operations.map(({ field }) => field)).toEqual(expect.arrayContaining(['viewer', 'workspaces', 'actions', 'permissions']));
+    for (const { name, data, error } of await ask(operations, secret)) {
+      expect({ name, error }).toEqual({ name, error: undefined });
+      const hidden = [...Object.values(own), ...Object.values(others)].filter((id) => name !== 'Query.viewer' || id !== own.key);
+      for (const id of hidden) expect(JSON.stringify(data)).not.toContain(id);
+    }
+    const { data } = await app.graphql('{ workspaces { nodes { id } edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor } } }', {}, secret);
+    expect(data.workspaces).toEqual({ nodes: [], edges: [], pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null } });
+  });
+
+  it('is there for the operator, by the same queries', async () => {
+    const fields: Record<string, string> = { ws: 'workspace', prj: 'project', key: 'key', log: 'requestLog' };
+    for (const [kind, id] of Object.entries(own)) {
+      const found = (await ask(withIds('query', [id]))).filter(({ data }) => data !== null).map(({ name }) => name);
+      expect(found).toEqual(['Query.node', ...(fields[kind] ? [`Query.${fields[kind]}`] : [])]);
+    }
+  });
+});
+
+describe('an id that never was', () => {
+  it.each(TYPES)('is null in every query and NOT_FOUND in every mutation, for the operator too: %s', async (type) => {
+    const prefixes = ['ws', 'prj', 'key', 'log', 'wal', 'led', 'act', 'gal', 'evt', 'constructor', '__proto__', 'toString'];
+    const ids = [...prefixes.flatMap((prefix) => [ghostOf(prefix), prefix]), `led_${ghostOf('wal')}_1`, 'led_prj_1_0'];
+    for (const { name, data, error } of await ask(withIds(type, ids))) {
+      expect({ name, data, error }).toEqual({ name, data: null, error: type === 'query' ? undefined : { code: 'NOT_FOUND' } });
+    }
+  });
+
+  it('is what an object of another type has', async () => {
+    const fields: Record<string, string> = { workspace: 'ws', project: 'prj', key: 'key', requestLog: 'log' };
+    for (const [field, ownKind] of Object.entries(fields)) {
+      for (const [kind, id] of Object.entries(own)) {
+        const { data } = await app.graphql(`query ($id: ID!) { ${field}(id: $id) { id } }`, { id });
+        expect(data[field]).toEqual(kind === ownKind ? { id } : null);
+      }
+    }
+  });
+
+  it('is any text that is no id at all', async () => {
+    for (const id of ['', ' ', `${own.prj} `, ` ${own.prj}`, own.prj?.toUpperCase(), `${own.prj}\0`, 'x'.repeat(10_000), "' OR 1=1 --", '💥']) {
+      const { data, errors } = await app.graphql('query ($id: ID!) { node(id: $id) { id } project(id: $id) { id } workspace(id: $id) { id } requestLog(id: $id) { id } key(id: $id) { id } }', { id });
+      expect({ data, errors }).toEqual({ data: { node: null, project: null, workspace: null, requestLog: null, key: null }, errors: undefined });
+      const archived = await app.graphql('mutation ($id: ID!) { archiveProject(input: { id: $id }) { project { id } } }', { id });
+      expect(archived.errors?.[0]?.extensions.code).toBe('NOT_FOUND');
+    }
+  });
+});
+
+describe('every id', () => {
+  it('is at most 64 characters of 0-9A-Za-z_- and begins with its type', () => {
+    const prefixes = { ws: 'ws_', prj: 'prj_', key: 'key_', log: 'log_', usage: 'led_', wal: 'wal_', topUp: 'led_' };
+    for (const [kind, prefix] of Object.entries(prefixes)) expect(own[kind]).toMatch(new RegExp(`^${prefix}[0-9A-Za-z_-]{1,${64 - prefix.length}}$`));
+  });
+});

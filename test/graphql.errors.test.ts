@@ -1,0 +1,182 @@
+import { getIntrospectionQuery, buildClientSchema } from 'graphql';
+import { createTestApp, type TestApp } from './support/app';
+import type { GraphQLAnswer } from './support/clients';
+import { buildKey, buildProject } from './support/factories';
+import { mutations } from './support/mutate';
+import { operationsOf, requestOf } from './support/operations';
+
+let app: TestApp;
+
+beforeAll(async () => {
+  app = await createTestApp();
+});
+
+afterAll(() => app.close());
+
+const told = ({ errors = [] }: GraphQLAnswer) => errors.map(({ path, extensions: { code, issues = [] } }) => ({ path, code, issues: issues.map((issue) => issue.path) }));
+
+describe('variables of the wrong type', () => {
+  const ask = (declared: string, variables: Record<string, unknown>) => {
+    const used = [...declared.matchAll(/\$(\w+)/g)].map(([variable]) => variable);
+    const uses: Record<string, string> = {
+      $id: 'node(id: $id) { id }',
+      $first: 'workspaces(first: $first) { nodes { id } }',
+      $filter: 'project(id: "prj_1") { requestLogs(filter: $filter) { nodes { id } } }',
+    };
+    return app.graphql(`query (${declared}) { ${used.map((variable) => uses[variable]).join(' ')} }`, variables);
+  };
+
+  it('are INVALID_REQUEST, every problem in one list with the path that leads to it', async () => {
+    const filter = { outcome: ['SUCCEEDED', 'NOPE', 5], keyId: ['key_1', null, {}], environment: 'STAGE', from: 'x', nope: 1, requestId: true };
+    const answer = await ask('$id: ID!, $first: Int, $filter: RequestLogFilter', { first: '5', filter });
+    expect(answer.status).toBe(400);
+    expect(answer.data).toBeUndefined();
+    const [error, ...others] = told(answer);
+    expect(others).toEqual([]);
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST', path: undefined });
+    const inFilter = [['environment'], ['from'], ['keyId', 1], ['keyId', 2], ['nope'], ['outcome', 1], ['outcome', 2], ['requestId']].map((path) => ['filter', ...path]);
+    expect(error?.issues.map((path) => path.join('.')).sort()).toEqual([['id'], ['first'], ...inFilter].map((path) => path.join('.')).sort());
+    for (const { message } of answer.errors?.[0]?.extensions.issues ?? []) expect(message).toMatch(/\S/);
+  });
+
+  it.each([
+    ['$id: ID!', {}, ['id']],
+    ['$id: ID!', { id: null }, ['id']],
+    ['$id: ID!', { id: 1.5 }, ['id']],
+    ['$first: Int', { first: 2.5 }, ['first']],
+    ['$first: Int', { first: 2 ** 31 }, ['first']],
+    ['$first: Int', { first: '10' }, ['first']],
+    ['$filter: RequestLogFilter', { filter: 'none' }, ['filter']],
+    ['$filter: RequestLogFilter', { filter: { action: [{ 'at "x"; ': 'y' }] } }, ['filter', 'action', 0]],
+    ['$filter: RequestLogFilter', { filter: { from: '"; at "filter.to"; ' } }, ['filter', 'from']],
+  ])('say where: %s with %j', async (declared, variables, path) => {
+    expect(told(await ask(declared, variables))).toEqual([{ path: undefined, code: 'INVALID_REQUEST', issues: [path] }]);
+  });
+
+  it('lead to the field that is missing', async () => {
+    const answer = await app.graphql('mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id } } }', { input: { name: 'P', rateLimit: { burst: 1 } } });
+    expect(told(answer)[0]?.issues).toEqual([['input', 'workspaceId'], ['input', 'slug'], ['input', 'rateLimit', 'sustainedRps']]);
+  });
+
+  it('are INVALID_REQUEST too where a null only shows when the field is asked', async () => {
+    const answer = await app.graphql('query ($id: ID = "prj_1") { project(id: $id) { id } viewer { id } }', { id: null });
+    expect(answer.data).toEqual({ project: null, viewer: { id: 'operator' } });
+    expect(told(answer)).toEqual([{ path: ['project'], code: 'INVALID_REQUEST', issues: [[]] }]);
+  });
+
+  it('name a hundred problems at most, however many there are', async () => {
+    const answer = await ask('$filter: RequestLogFilter', { filter: { keyId: Array.from({ length: 1_000 }, () => ({})) } });
+    expect(told(answer)[0]?.issues).toHaveLength(100);
+  });
+});
+
+describe('an input with several problems', () => {
+  it('is refused once, with all of them', async () => {
+    const { id: projectId } = await buildProject(app, { budget: 0 });
+    const { issuePaths } = mutations(app);
+    const wrong = { projectId, name: ' K', permissions: ['nope'], allowedIps: ['x', '10.0.0.1', 'y'] };
+    expect(await issuePaths('mintKey', wrong)).toEqual(['input.allowedIps.0', 'input.allowedIps.2', 'input.name']);
+    expect(await issuePaths('updateProject', { id: projectId, name: '', rateLimit: { sustainedRps: 0, burst: 1_000_001 } })).toEqual([
+      'input.name',
+      'input.rateLimit',
+      'input.rateLimit.burst',
+      'input.rateLimit.sustainedRps',
+    ]);
+    expect(await issuePaths('topUpWallet', { workspaceId: 'ws_1', amount: 0, reference: ' ' })).toEqual(['input.amount', 'input.reference']);
+  });
+});
+
+describe('several mutations in one request', () => {
+  it('stand or fall by themselves: null and an error at the path of one, and the others are done', async () => {
+    const project = await buildProject(app, { budget: 100 });
+    const allocate = (alias: string, amount: number) => `${alias}: allocateBudget(input: { projectId: "${project.id}", amount: ${amount} }) { entry { balanceAfter } }`;
+    const answer = await app.graphql(`mutation { ${allocate('one', -10)} ${allocate('two', -1_000)} ${allocate('three', 0)} four: archiveProject(input: { id: "prj_1" }) { __typename } ${allocate('five', 5)} }`);
+    expect(answer.status).toBe(200);
+    expect(answer.data).toEqual({ one: { entry: { balanceAfter: 90 } }, two: null, three: null, four: null, five: { entry: { balanceAfter: 95 } } });
+    expect(told(answer)).toEqual([
+      { path: ['two'], code: 'INSUFFICIENT_FUNDS', issues: [] },
+      { path: ['three'], code: 'INVALID_REQUEST', issues: [['input', 'amount']] },
+      { path: ['four'], code: 'NOT_FOUND', issues: [] },
+    ]);
+  });
+
+  it('see what those before them did', async () => {
+    const { key } = await buildKey(app);
+    const { data } = await app.graphql(
+      `mutation ($id: ID!) { a: updateKey(input: { id: $id, enabled: false }) { key { status } } b: rotateKey(input: { id: $id, graceSeconds: 60 }) { key { status previousSecretValidUntil } }
+        c: revokeKey(input: { id: $id }) { key { status previousSecretValidUntil } } d: updateKey(input: { id: $id, enabled: true }) { key { status } } }`,
+      { id: key.id },
+    );
+    expect(data).toEqual({
+      a: { key: { status: 'DISABLED' } },
+      b: { key: { status: 'DISABLED', previousSecretValidUntil: expect.any(String) } },
+      c: { key: { status: 'REVOKED', previousSecretValidUntil: null } },
+      d: null,
+    });
+  });
+});
+
+describe('a failure inside', () => {
+  const INSIDE = /\bat \/|\.ts\b|node_modules|SELECT|UPDATE|INSERT|sql|errno|driver|column|table|libsql|mysql|typeorm|stack/i;
+
+  it('tells nothing of the inside where a statement fails: INTERNAL in fixed words, and the cause is in the log', async () => {
+    const broken = await createTestApp();
+    try {
+      const { key, project } = await buildKey(broken);
+      await broken.database.transaction(async (tx) => {
+        for (const table of ['request_logs', 'api_keys', 'ledger_references', 'audit_events']) await tx.query(`ALTER TABLE ${table} RENAME TO ${table}_gone`);
+      });
+      const answers = [
+        await broken.graphql('query ($id: ID!) { key(id: $id) { id } viewer { id } }', { id: key.id }),
+        await broken.graphql('query ($id: ID!) { project(id: $id) { id requestLogs { nodes { id } } } }', { id: project.id }),
+        await broken.graphql('mutation ($id: ID!) { updateProject(input: { id: $id, name: "New" }) { project { id } } }', { id: project.id }),
+        await broken.graphql('mutation ($id: ID!) { topUpWallet(input: { workspaceId: $id, amount: 1, reference: "x" }) { entry { id } } }', { id: project.workspaceId }),
+      ];
+      for (const { status, errors } of answers) {
+        expect(status).toBe(200);
+        expect(errors).toEqual([{ message: 'Something went wrong on this side.', locations: expect.any(Array), path: expect.any(Array), extensions: { code: 'INTERNAL' } }]);
+      }
+      expect(answers[0]?.data).toEqual({ key: null, viewer: { id: 'operator' } });
+      expect(answers[1]?.data).toEqual({ project: { id: project.id, requestLogs: null } });
+      expect(broken.logLines.filter((line) => line.includes('graphql: an operation failed'))).toHaveLength(4);
+    } finally {
+      await broken.close();
+    }
+  });
+
+  it('is SERVICE_UNAVAILABLE in fixed words where the database is gone, for everything that needs a credential', async () => {
+    const { data } = await app.graphql(getIntrospectionQuery(), {}, null);
+    const closed = await createTestApp();
+    const { secret } = await buildKey(closed);
+    await closed.database.close();
+    try {
+      const operations = operationsOf(buildClientSchema(data), 'ws_1').map((operation) => requestOf([operation]));
+      for (const { query, variables } of [...operations, { query: '{ __typename }', variables: {} }]) {
+        for (const credential of [closed.rootKey, secret]) {
+          const answer = await closed.graphql(query, variables, credential);
+          expect([answer.status, answer.headers.get('retry-after'), answer.headers.get('cache-control')]).toEqual([503, '1', 'no-store']);
+          expect(answer.errors).toEqual([{ message: expect.stringMatching(/^Not available right now/), extensions: { code: 'SERVICE_UNAVAILABLE' } }]);
+          expect(JSON.stringify(answer.errors)).not.toMatch(INSIDE);
+        }
+      }
+      expect((await closed.graphql('{ __typename }', {}, null)).data).toEqual({ __typename: 'Query' });
+      expect(closed.logLines.join('')).not.toContain(secret.slice(-38, -4));
+    } finally {
+      await closed.server.close();
+    }
+  });
+
+  it('never puts a secret into a refusal of somebody else, nor into the log', async () => {
+    const { secret, key } = await buildKey(app);
+    const answers = [
+      await app.graphql('query ($id: ID!) { node(id: $id) { id } }', { id: { secret } }, null),
+      await app.graphql('{ viewer { id } }', {}, `${secret}x`),
+      await app.graphql('mutation ($id: ID!) { archiveProject(input: { id: $id }) { project { id } } }', { id: secret }),
+      await app.graphql('mutation ($id: ID!, $name: String) { updateKey(input: { id: $id, name: $name }) { key { id } } }', { id: key.id, name: `${secret}\n` }),
+      await app.graphql('{ viewer { id } }', {}, app.rootKey.slice(0, -1)),
+    ];
+    for (const { errors } of answers) expect(errors).toHaveLength(1);
+    const written = JSON.stringify([answers.map(({ errors }) => errors), app.logLines]);
+    for (const text of [secret.slice(-38, -4), app.rootKey.slice(0, -1)]) expect(written).not.toContain(text);
+  });
+});

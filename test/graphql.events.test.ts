@@ -1,0 +1,264 @@
+import { buildClientSchema, getIntrospectionQuery } from 'graphql';
+import { AuditEvent } from '../src/audit/event.entity';
+import { KeySecret } from '../src/keys/key.entity';
+import type { Project } from '../src/tenancy/project.entity';
+import type { Workspace } from '../src/tenancy/workspace.entity';
+import { createTestApp, PEPPER, type TestApp } from './support/app';
+import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { mutations } from './support/mutate';
+
+let app: TestApp;
+let mutate: ReturnType<typeof mutations>['mutate'];
+let refusal: ReturnType<typeof mutations>['refusal'];
+let workspace: Workspace;
+let project: Project;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  ({ mutate, refusal } = mutations(app));
+  workspace = await buildWorkspace(app);
+  project = await buildProject(app, { workspace });
+});
+
+afterAll(() => app.close());
+
+/** The events that are written while `work` is done, in their order. */
+async function eventsOf(work: () => Promise<unknown>): Promise<AuditEvent[]> {
+  const before = new Set((await app.database.reader.find(AuditEvent, { select: { id: true } })).map(({ id }) => id));
+  await work();
+  return (await app.database.reader.find(AuditEvent, { order: { id: 'ASC' } })).filter(({ id }) => !before.has(id));
+}
+
+interface Deed {
+  mutation: string;
+  input: Record<string, unknown>;
+  /** What it answers, as far as the event is to say the same. */
+  selection?: string;
+  action: string;
+  /** The subject's id and its workspace, of the payload. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  subject(payload: any): [string, string | null];
+  before: Record<string, unknown> | null;
+  after: Record<string, unknown>;
+  /** What a repeat of the very same input comes to, where it is refused. */
+  repeat?: 'CONFLICT';
+  /** A repeat is a deed of its own. */
+  repeatable?: true;
+  refused: Record<string, unknown>;
+}
+
+/** Every mutation, on objects made for it. */
+async function deeds(): Promise<Deed[]> {
+  const { key } = await buildKey(app, { project, permissions: ['demo.echo'] });
+  const { key: rotating } = await buildKey(app, { project });
+  const { key: doomed } = await buildKey(app, { project });
+  const { id: archived } = await buildProject(app, { workspace, budget: 0 });
+  const { id: wallet } = (await app.graphql('query ($id: ID!) { workspace(id: $id) { wallet { id } } }', { id: workspace.id })).data.workspace.wallet;
+  const billed = await buildKey(app, { workspace, budget: 5_000 });
+  await app.rest({ secret: billed.secret });
+  const { data } = await app.graphql('query ($id: ID!) { key(id: $id) { requestLogs { nodes { id } } } actions { nodes { id service } } }', { id: billed.key.id });
+  const requestLogId = data.key.requestLogs.nodes[0].id;
+  const [action] = data.actions.nodes;
+  const inWorkspace = (id: string) => (): [string, string] => [id, workspace.id];
+  const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  await mutate('topUpWallet', { workspaceId: workspace.id, amount: 1_000, reference: 'for allocations' }, '__typename');
+
+  return [
+    {
+      mutation: 'createWorkspace',
+      input: { name: 'New', slug: 'brand-new' },
+      selection: 'workspace { id }',
+      action: 'workspace.created',
+      subject: (payload) => [payload.workspace.id, payload.workspace.id],
+      before: null,
+      after: { name: 'New', slug: 'brand-new', keyPrefix: 'brandnew' },
+      repeat: 'CONFLICT',
+      refused: { name: '', slug: 'brand-newer' },
+    },
+    { mutation: 'updateWorkspace', input: { id: workspace.id, name: 'Renamed' }, action: 'workspace.updated', subject: inWorkspace(workspace.id), before: { name: 'Workspace' }, after: { name: 'Renamed' }, refused: { id: workspace.id, name: null } },
+    {
+      mutation: 'createProject',
+      input: { workspaceId: workspace.id, name: 'Web', slug: 'web', rateLimit: { sustainedRps: 5, burst: 6 } },
+      selection: 'project { id }',
+      action: 'project.created',
+      subject: (payload) => [payload.project.id, workspace.id],
+      before: null,
+      after: { workspaceId: workspace.id, name: 'Web', slug: 'web', galleryMode: 'ISOLATED', sustainedRps: 5, burst: 6 },
+      repeat: 'CONFLICT',
+      refused: { workspaceId: workspace.id, name: 'Web', slug: 'W' },
+    },
+    {
+      mutation: 'updateProject',
+      input: { id: project.id, name: 'Project', rateLimit: { sustainedRps: 100_000, burst: 7 } },
+      action: 'project.updated',
+      subject: inWorkspace(project.id),
+      before: { burst: 100_000 },
+      after: { burst: 7 },
+      refused: { id: project.id, name: 'New', galleryMode: null },
+    },
+    { mutation: 'archiveProject', input: { id: archived }, action: 'project.archived', subject: inWorkspace(archived), before: { archivedAt: null }, after: { archivedAt: time }, refused: { id: 'prj_1' } },
+    {
+      mutation: 'mintKey',
+      input: { projectId: project.id, name: 'Minted', permissions: ['demo.*'], allowedIps: ['10.0.0.1'], expiresAt: '2099-01-01T00:00:00+01:00' },
+      selection: 'key { id hint }',
+      action: 'key.minted',
+      subject: (payload) => [payload.key.id, workspace.id],
+      before: null,
+      after: { projectId: project.id, name: 'Minted', environment: 'LIVE', permissions: ['demo.*'], allowedIps: ['10.0.0.1/32'], expiresAt: '2098-12-31T23:00:00.000Z', hint: expect.stringMatching(/^acme_live_\.\.\..{4}$/), enabled: true },
+      repeatable: true,
+      refused: { projectId: archived, name: 'Minted', permissions: [] },
+    },
+    {
+      mutation: 'updateKey',
+      input: { id: key.id, name: 'Key', permissions: ['demo.*'], enabled: false, expiresAt: null },
+      action: 'key.updated',
+      subject: inWorkspace(key.id),
+      before: { permissions: ['demo.echo'], enabled: true },
+      after: { permissions: ['demo.*'], enabled: false },
+      refused: { id: key.id, permissions: ['nope'] },
+    },
+    {
+      mutation: 'rotateKey',
+      input: { id: rotating.id, graceSeconds: 60 },
+      action: 'key.rotated',
+      subject: inWorkspace(rotating.id),
+      before: { hint: rotating.hint, rotatedAt: null },
+      after: { hint: expect.stringMatching(/^acme_live_\.\.\..{4}$/), rotatedAt: time, graceSeconds: 60 },
+      repeatable: true,
+      refused: { id: rotating.id, graceSeconds: -1 },
+    },
+    { mutation: 'revokeKey', input: { id: doomed.id, reason: 'Leaked.' }, action: 'key.revoked', subject: inWorkspace(doomed.id), before: { revokedAt: null, revokedReason: null }, after: { revokedAt: time, revokedReason: 'Leaked.' }, refused: { id: 'key_1' } },
+    {
+      mutation: 'topUpWallet',
+      input: { workspaceId: workspace.id, amount: 50, kind: 'BONUS', reference: 'gift' },
+      selection: 'entry { balanceAfter }',
+      action: 'wallet.topped-up',
+      subject: inWorkspace(wallet),
+      before: { balance: 1_000 },
+      after: { amount: 50, kind: 'BONUS', reference: 'gift', balance: 1_050 },
+      refused: { workspaceId: workspace.id, amount: 51, reference: 'gift' },
+    },
+    {
+      mutation: 'allocateBudget',
+      input: { projectId: project.id, amount: 50, reference: 'q1' },
+      action: 'budget.allocated',
+      subject: inWorkspace(project.id),
+      before: { balance: 1_000_000 },
+      after: { amount: 50, reference: 'q1', balance: 1_000_050 },
+      refused: { projectId: project.id, amount: 1e12 },
+    },
+    {
+      mutation: 'refundRequest',
+      input: { requestLogId, reason: 'Wrong.' },
+      action: 'call.refunded',
+      subject: inWorkspace(billed.project.id),
+      before: { balance: 4_000 },
+      after: { amount: 1_000, requestLogId, reason: 'Wrong.', balance: 5_000 },
+      repeat: 'CONFLICT',
+      refused: { requestLogId: 'log_1', reason: 'Wrong.' },
+    },
+    {
+      mutation: 'adjustBalance',
+      input: { projectId: project.id, delta: -50, reason: 'Mistake.', reference: 'ticket' },
+      action: 'budget.adjusted',
+      subject: inWorkspace(project.id),
+      before: { balance: 1_000_050 },
+      after: { delta: -50, reason: 'Mistake.', reference: 'ticket', balance: 1_000_000 },
+      refused: { projectId: project.id, delta: -1e12, reason: 'Mistake.' },
+    },
+    {
+      mutation: 'createAction',
+      input: { service: 'face', name: 'face.find', priceMicroCredits: 5, permission: 'face.find', upstreamUrl: 'https://face.example/' },
+      selection: 'action { id }',
+      action: 'action.created',
+      subject: (payload) => [payload.action.id, null],
+      before: null,
+      after: { service: 'face', name: 'face.find', priceMicroCredits: 5, permission: 'face.find', upstreamUrl: 'https://face.example/', timeoutMs: 30_000 },
+      repeat: 'CONFLICT',
+      refused: { service: 'face', name: 'face.find', priceMicroCredits: -5, permission: 'face.find', upstreamUrl: 'https://face.example/' },
+    },
+    { mutation: 'updateAction', input: { id: action.id, priceMicroCredits: 7, enabled: true }, action: 'action.updated', subject: () => [action.id, null], before: { priceMicroCredits: 1_000 }, after: { priceMicroCredits: 7 }, refused: { id: action.id, permission: 'admin' } },
+  ];
+}
+
+describe('the trail', () => {
+  const agent = `tests/1.0 ${'x'.repeat(300)}`;
+  let all: Deed[];
+
+  beforeAll(async () => {
+    all = await deeds();
+  });
+
+  /** As the operator, from a browser with a name. */
+  const send = async (deed: Pick<Deed, 'mutation' | 'selection'>, input: Record<string, unknown>) => {
+    const inputType = `${deed.mutation.charAt(0).toUpperCase()}${deed.mutation.slice(1)}Input`;
+    const query = `mutation ($input: ${inputType}!) { ${deed.mutation}(input: $input) { ${deed.selection ?? '__typename'} } }`;
+    const response = await fetch(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-api-key': app.rootKey, 'user-agent': agent },
+      body: JSON.stringify({ query, variables: { input } }),
+    });
+    return (await response.json()) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>;
+  };
+
+  it('has a test for every mutation that there is', async () => {
+    const schema = buildClientSchema((await app.graphql(getIntrospectionQuery())).data);
+    expect(all.map(({ mutation }) => mutation).sort()).toEqual(Object.keys(schema.getMutationType()?.getFields() ?? {}).sort());
+  });
+
+  it('has one event for each thing done: who did what to what, from where, and what changed', async () => {
+    for (const deed of all) {
+      let payload: unknown;
+      const events = await eventsOf(async () => {
+        const { data, errors } = await send(deed, deed.input);
+        expect([deed.mutation, errors]).toEqual([deed.mutation, undefined]);
+        payload = data[deed.mutation];
+      });
+      const [subjectId, workspaceId] = deed.subject(payload);
+      const { action, before, after } = deed;
+      const common = { actorKind: 'OPERATOR', actorId: 'operator', ip: '127.0.0.1', userAgent: agent.slice(0, 255) };
+      expect(events).toEqual([{ id: expect.stringMatching(/^evt_/), ...common, action, subjectId, workspaceId, before, after, createdAt: expect.any(Date) }]);
+      expect(Math.abs((events[0]?.createdAt.getTime() ?? 0) - (await app.database.now()).getTime())).toBeLessThan(60_000);
+    }
+  });
+
+  it('has none for what is repeated and changes nothing, nor for what is refused', async () => {
+    for (const deed of all) {
+      const repeated = await eventsOf(async () => {
+        const { errors } = deed.repeatable ? { errors: undefined } : await send(deed, deed.input);
+        expect([deed.mutation, errors?.[0]?.extensions.code]).toEqual([deed.mutation, deed.repeat]);
+      });
+      const refused = await eventsOf(() => refusal(deed.mutation, deed.refused));
+      expect([deed.mutation, repeated, refused]).toEqual([deed.mutation, [], []]);
+    }
+  });
+
+  it('has none for what a key asks for and may not have', async () => {
+    const { secret } = await buildKey(app);
+    const events = await eventsOf(async () => {
+      for (const deed of all) expect((await refusal(deed.mutation, deed.input, secret)).code).toMatch(/^(FORBIDDEN|NOT_FOUND)$/);
+    });
+    expect(events).toEqual([]);
+  });
+
+  it('is undone with the deed where either fails', async () => {
+    const { id } = await buildWorkspace(app);
+    await app.database.transaction((tx) => tx.query('ALTER TABLE audit_events RENAME TO audit_events_away'));
+    const failed = await mutate('topUpWallet', { workspaceId: id, amount: 5, reference: 'lost' }, '__typename').catch((error: Error) => error.message);
+    const renamed = await mutate('updateWorkspace', { id, name: 'Lost' }, '__typename').catch((error: Error) => error.message);
+    await app.database.transaction((tx) => tx.query('ALTER TABLE audit_events_away RENAME TO audit_events'));
+    for (const message of [failed, renamed]) expect(message).toContain('INTERNAL');
+    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { name wallet { balance ledger { nodes { id } } } } }', { id });
+    expect(data.workspace).toEqual({ name: 'Workspace', wallet: { balance: 0, ledger: { nodes: [] } } });
+    expect(await eventsOf(() => mutate('topUpWallet', { workspaceId: id, amount: 5, reference: 'lost' }, '__typename'))).toHaveLength(1);
+  });
+
+  it('holds no secret, digest or pepper', async () => {
+    const { secret, key } = await buildKey(app);
+    const { secret: next } = await mutate('rotateKey', { id: key.id }, 'secret');
+    const digests = (await app.database.reader.find(KeySecret)).map(({ digest }) => digest);
+    const trail = JSON.stringify(await app.database.reader.find(AuditEvent));
+    expect(trail).toContain(key.id);
+    for (const text of [secret.slice(-38, -4), next.slice(-38, -4), PEPPER, app.rootKey, ...digests]) expect(trail).not.toContain(text);
+  });
+});

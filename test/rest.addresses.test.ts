@@ -1,0 +1,130 @@
+import type { Project } from '../src/tenancy/project.entity';
+import { outcomeOf } from './support/answers';
+import { createTestApp, type TestApp } from './support/app';
+import { buildKey, buildProject } from './support/factories';
+import { tracesOf } from './support/traces';
+
+// Which addresses a key may be used from, and whose word counts for them.
+
+let direct: TestApp;
+let behindProxy: TestApp;
+let project: Project;
+
+beforeAll(async () => {
+  direct = await createTestApp();
+  const trustedProxies = ['127.0.0.1', '10.0.0.0/8', '2001:db8:ffff::/48'];
+  behindProxy = await createTestApp({ databaseUrl: direct.databaseUrl, config: { trustedProxies } });
+  project = await buildProject(direct);
+});
+
+afterAll(async () => {
+  await behindProxy.close();
+  await direct.close();
+});
+
+/** What a key that is bound to `allowedIps` is answered, called from `address`. */
+async function answerFrom(address: string, allowedIps: string[]): Promise<string> {
+  const { secret } = await buildKey(direct, { project, allowedIps });
+  return outcomeOf(await behindProxy.rest({ secret, headers: { 'x-forwarded-for': address } }));
+}
+
+describe('allowedIps', () => {
+  it.each<[address: string, allowedIps: string[]]>([
+    ['203.0.113.7', []],
+    ['203.0.113.7', ['203.0.113.7']],
+    ['203.0.113.7', ['203.0.113.7/32']],
+    ['203.0.113.7', ['198.51.100.0/24', '203.0.113.0/24']],
+    ['203.0.113.255', ['203.0.113.128/25']],
+    ['203.0.113.7', ['0.0.0.0/0']],
+    ['2001:db8::7', ['2001:db8::7']],
+    ['2001:0DB8:0:0:0:0:0:7', ['2001:db8::/32']],
+    ['2001:db8::7', ['::/0']],
+    // IPv4 within IPv6, on either side
+    ['::ffff:203.0.113.7', ['203.0.113.0/24']],
+    ['::ffff:cb00:7107', ['203.0.113.7']],
+    ['203.0.113.7', ['::ffff:203.0.113.7']],
+    ['203.0.113.7', ['::ffff:203.0.113.0/120']],
+    ['::ffff:203.0.113.7', ['::ffff:203.0.113.0/120']],
+  ])('let %s use a key of %j', async (address, allowedIps) => {
+    expect(await answerFrom(address, allowedIps)).toBe('200 ok');
+  });
+
+  it.each<[address: string, allowedIps: string[]]>([
+    ['203.0.113.8', ['203.0.113.7']],
+    ['203.0.114.7', ['198.51.100.0/24', '203.0.113.0/24']],
+    ['203.0.113.127', ['203.0.113.128/25']],
+    ['2001:db9::7', ['2001:db8::/32']],
+    ['2001:db8::7', ['0.0.0.0/0']],
+    ['203.0.113.7', ['::/0']],
+    ['127.0.0.1', ['203.0.113.7']],
+  ])('keep %s from a key of %j', async (address, allowedIps) => {
+    expect(await answerFrom(address, allowedIps)).toBe('403 IP_NOT_ALLOWED');
+  });
+
+  it.each(['unknown', '203.0.113.7:4711', '[2001:db8::7]', 'fe80::1%eth0', '203.0.113.7.', '203.0.113', '0xcb007107', '3405803783', '0313.0.0161.07', 'x'.repeat(500)])(
+    'what is no address is in no block, and calls a key of all addresses unharmed: %s',
+    async (address) => {
+      expect(await answerFrom(address, ['0.0.0.0/0', '::/0'])).toBe('403 IP_NOT_ALLOWED');
+      expect(await answerFrom(address, [])).toBe('200 ok');
+    },
+  );
+
+  it('count for a socket that names IPv4 within IPv6, as one on :: does', async () => {
+    const { secret } = await buildKey(direct, { project, allowedIps: ['198.51.100.0/24'] });
+    const from = async (remoteAddress: string) => {
+      const headers = { 'x-api-key': secret, 'content-type': 'application/json' };
+      const answer = await direct.server.inject({ method: 'POST', url: '/v1/demo/execute', remoteAddress, headers, payload: '{"action":"demo.echo","params":{}}' });
+      return answer.statusCode;
+    };
+    expect([await from('::ffff:198.51.100.7'), await from('198.51.100.7'), await from('::ffff:198.51.101.7')]).toEqual([200, 200, 403]);
+  });
+});
+
+describe('X-Forwarded-For', () => {
+  /** The address that a call was logged with. */
+  async function loggedAddress(node: TestApp, header?: string): Promise<string | null | undefined> {
+    const { secret } = await buildKey(direct, { project });
+    expect(outcomeOf(await node.rest({ secret, ...(header !== undefined && { headers: { 'x-forwarded-for': header } }) }))).toBe('200 ok');
+    return (await tracesOf(direct, project.id)).logs.at(-1)?.ip;
+  }
+
+  it.each(['203.0.113.7', '127.0.0.1, 203.0.113.7', 'nonsense'])('of a peer that is not trusted is ignored: %s', async (header) => {
+    expect(await loggedAddress(direct, header)).toBe('127.0.0.1');
+    const { secret } = await buildKey(direct, { project, allowedIps: ['203.0.113.0/24'] });
+    expect(outcomeOf(await direct.rest({ secret, headers: { 'x-forwarded-for': header } }))).toBe('403 IP_NOT_ALLOWED');
+  });
+
+  it.each([
+    ['one hop', '203.0.113.7', '203.0.113.7'],
+    ['what the caller made up stands left of it', '198.51.100.1, 203.0.113.7', '203.0.113.7'],
+    ['two hops', '203.0.113.7, 10.0.0.5', '203.0.113.7'],
+    ['several hops, of both families', '1.1.1.1, 203.0.113.7, 2001:db8:ffff::1, 10.1.2.3, 127.0.0.1', '203.0.113.7'],
+    ['a hop that is not trusted is the caller', '10.0.0.5, 203.0.113.7, 198.51.100.9, 10.0.0.5', '198.51.100.9'],
+    ['hops alone', '10.0.0.5, 10.0.0.6', '10.0.0.5'],
+    ['without blanks', '198.51.100.1,203.0.113.7,10.0.0.5', '203.0.113.7'],
+    ['empty', '', '127.0.0.1'],
+    ['a comma', ',', '127.0.0.1'],
+    ['IPv6, in its shortest form', '2001:0DB8:0000::0007', '2001:db8::7'],
+    ['IPv4 within IPv6, as IPv4', '::ffff:203.0.113.7', '203.0.113.7'],
+    ['what is no address', '203.0.113.7:4711', null],
+    ['what is no address stops the reading', '203.0.113.7, nonsense, 10.0.0.5', null],
+  ])('of a trusted peer is read from the right: %s', async (_case, header, logged) => {
+    expect(await loggedAddress(behindProxy, header)).toBe(logged);
+  });
+
+  it('absent, the trusted peer is the caller', async () => {
+    expect(await loggedAddress(behindProxy)).toBe('127.0.0.1');
+  });
+});
+
+describe('User-Agent', () => {
+  it.each([
+    ['as it came', 'curl/8.5.0 (ä)', 'curl/8.5.0 (ä)'],
+    ['its first 255 characters', 'x'.repeat(254) + 'yz', 'x'.repeat(254) + 'y'],
+  ])('is logged %s', async (_case, sent, logged) => {
+    const { secret } = await buildKey(direct, { project });
+    expect(outcomeOf(await direct.rest({ secret, headers: { 'user-agent': sent } }))).toBe('200 ok');
+    expect(outcomeOf(await direct.rest({ secret, headers: { 'user-agent': sent }, body: { action: 'demo.nothing' } }))).toBe('404 UNKNOWN_ACTION');
+    expect((await tracesOf(direct, project.id)).logs.slice(-2).map(({ userAgent }) => userAgent)).toEqual([logged, logged]);
+  });
+});

@@ -1,0 +1,114 @@
+import {
+  getNamedType,
+  isEnumType,
+  isInputObjectType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  isRequiredArgument,
+  type GraphQLInputType,
+  type GraphQLOutputType,
+  type GraphQLSchema,
+} from 'graphql';
+
+/** One field of Query or Mutation, asked for with all that it needs. */
+export interface Operation {
+  /** `Query.node` or `Mutation.adjustBalance(projectId)`. */
+  name: string;
+  type: 'query' | 'mutation';
+  field: string;
+  args: { name: string; type: string; value: unknown }[];
+  selection: string;
+  /** Whether it was given the id. */
+  takesId: boolean;
+}
+
+/** Texts that pass where the schema says no more than String. */
+const TEXTS: Record<string, string> = { slug: 'a-slug', keyPrefix: 'acme', service: 'face', permission: 'face.never', upstreamUrl: 'https://upstream.invalid/' };
+
+/**
+ * Every operation that a schema has, so that a test of all of them misses none that comes later. Each id that one asks for is `id`;
+ * where ids are optional there is one operation for each. `text`, where it is given, stands for every other text.
+ */
+export function operationsOf(schema: GraphQLSchema, id: string, text?: string): Operation[] {
+  const operations: Operation[] = [];
+  for (const type of ['query', 'mutation'] as const) {
+    const root = type === 'query' ? schema.getQueryType() : schema.getMutationType();
+    for (const field of Object.values(root?.getFields() ?? {})) {
+      const required = field.args.filter(isRequiredArgument);
+      const optionalIds = required.flatMap((arg) => optionalIdsOf(arg.type));
+      for (const optionalId of optionalIds.length > 0 ? optionalIds : [undefined]) {
+        const filler = new Filler(id, text, optionalId);
+        const args = required.map((arg) => ({ name: arg.name, type: arg.type.toString(), value: filler.valueOf(arg.type, arg.name) }));
+        const name = `${root?.name}.${field.name}${optionalId ? `(${optionalId})` : ''}`;
+        const { takesId } = filler;
+        operations.push({ name, type, field: field.name, args, selection: takesId ? '{ __typename }' : selectionOf(field.type), takesId });
+      }
+    }
+  }
+  return operations;
+}
+
+/** Operations of one type as one request; the answer to the first is `o0` in its data, to the second `o1`. */
+export function requestOf(operations: Operation[]): { query: string; variables: Record<string, unknown> } {
+  const args = operations.map((operation, index) => operation.args.map((arg) => ({ ...arg, variable: `o${index}_${arg.name}` })));
+  const declared = args.flat().map(({ variable, type }) => `$${variable}: ${type}`);
+  const fields = operations.map(({ field, selection }, index) => {
+    const given = args[index]?.map(({ name, variable }) => `${name}: $${variable}`).join(', ');
+    return `o${index}: ${field}${given && `(${given})`} ${selection}`;
+  });
+  return {
+    query: `${operations[0]?.type} ${declared.length > 0 ? `(${declared.join(', ')})` : ''} { ${fields.join('\n')} }`,
+    variables: Object.fromEntries(args.flat().map(({ variable, value }) => [variable, value])),
+  };
+}
+
+function optionalIdsOf(type: GraphQLInputType): string[] {
+  const named = getNamedType(type);
+  if (!isInputObjectType(named)) return [];
+  return Object.values(named.getFields()).flatMap((field) => (!isNonNullType(field.type) && getNamedType(field.type).name === 'ID' ? [field.name] : []));
+}
+
+class Filler {
+  takesId = false;
+
+  constructor(
+    private readonly id: string,
+    private readonly text: string | undefined,
+    private readonly optionalId: string | undefined,
+  ) {}
+
+  valueOf(type: GraphQLInputType, name: string): unknown {
+    if (isNonNullType(type)) return this.valueOf(type.ofType, name);
+    if (isListType(type)) return [];
+    if (isEnumType(type)) return type.getValues()[0]?.name;
+    if (isInputObjectType(type)) {
+      const fields = Object.values(type.getFields()).filter((field) => isNonNullType(field.type) || field.name === this.optionalId);
+      return Object.fromEntries(fields.map((field) => [field.name, this.valueOf(field.type, field.name)]));
+    }
+    switch (type.name) {
+      case 'ID':
+        this.takesId = true;
+        return this.id;
+      case 'String':
+        return this.text ?? TEXTS[name] ?? 'Text';
+      case 'Boolean':
+        return true;
+      case 'DateTime':
+        return '2099-01-01T00:00:00Z';
+      default:
+        return 1;
+    }
+  }
+}
+
+/** What an object says of itself for no argument, and the nodes of a list. */
+function selectionOf(output: GraphQLOutputType): string {
+  const type = getNamedType(output);
+  if (isLeafType(type)) return '';
+  const fields = isObjectType(type) ? Object.values(type.getFields()) : [];
+  const leaves = fields.filter((field) => isLeafType(getNamedType(field.type)) && !field.args.some(isRequiredArgument)).map(({ name }) => name);
+  const nodes = fields.filter(({ name }) => name === 'nodes').map((field) => `nodes ${selectionOf(field.type)}`);
+  return `{ __typename ${[...leaves, ...nodes].join(' ')} }`;
+}
