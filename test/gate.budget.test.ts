@@ -7,6 +7,8 @@ import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { freshDatabaseUrl } from './support/database';
 import { startProcess } from './support/process';
 
+jest.setTimeout(90_000); // other test files take the processors too
+
 // 2,000 calls of 1,000 micro-credits each, from 60 callers at once, on a budget of 500.
 const CALLERS = 60;
 const CALLS = 2_000;
@@ -58,9 +60,9 @@ it('neither loses nor invents a credit while budgets are filled and emptied besi
   const { secret } = await buildKey(app, { project });
   await app.services.wallets.topUp(origin, { workspaceId: workspace.id, amount: 1_000 * PRICE, reference: 'stock' });
   let moved = 50 * PRICE;
-  let calling = true;
+  const calling = { on: true };
   const administrators = [app, other].map(async ({ services }) => {
-    for (let round = 0; calling; round++) {
+    for (let round = 0; calling.on; round++) {
       await nextTurn(); // SQLite's transactions have no turn of their own, and would let nobody else in
       const amount = (round % 3 === 2 ? -20 : 15) * PRICE;
       try {
@@ -72,7 +74,7 @@ it('neither loses nor invents a credit while budgets are filled and emptied besi
     }
   });
   const answers = await callers.calls(1_000, (index) => ({ url: (index % 2 ? app : other).url, secret }));
-  calling = false;
+  calling.on = false;
   await Promise.all(administrators);
   const { 200: succeeded = 0, '402 PAYMENT_REQUIRED': refused = 0 } = tally(answers);
   expect(succeeded + refused).toBe(1_000);

@@ -18,6 +18,8 @@ import { startProxy } from './support/proxy';
 import { until } from './support/until';
 import { startSlowUpstream, type SlowUpstream } from './support/upstreams';
 
+jest.setTimeout(90_000); // other test files take the processors too
+
 const onMysql = TEST_DATABASE === 'mysql' ? describe : describe.skip;
 const onSqlite = TEST_DATABASE === 'sqlite' ? describe : describe.skip;
 
@@ -290,12 +292,12 @@ onMysql('on a server', () => {
     const { proxy, node } = await proxiedNode();
     try {
       const { secret, project } = await buildKey(app);
-      let calling = true;
+      const calling = { on: true };
       const breaking = (async () => {
-        for (; calling; await wait(40)) proxy.cut();
+        for (; calling.on; await wait(40)) proxy.cut();
       })();
       const answers = await callers.calls(300, () => ({ url: node.url, secret, body: { requestId: randomUUID() } }));
-      calling = false;
+      calling.on = false;
       await breaking;
       const { 200: succeeded = 0, '503 SERVICE_UNAVAILABLE': refused = 0, ...others } = tally(answers);
       expect([succeeded + refused, others]).toEqual([300, {}]);
@@ -371,11 +373,11 @@ onMysql('on a server', () => {
       const { secret, project } = await buildKey(node);
       await healthy(secret);
       const before = await accountOf(node, project.id);
-      let calling = true;
+      const calling = { on: true };
       const requestIds: string[] = [];
       const statuses: number[] = [];
       const load = Array.from({ length: 20 }, async () => {
-        while (calling) {
+        while (calling.on) {
           const requestId = randomUUID();
           const { status } = await callers.call({ url: node.url, secret, body: { requestId } });
           statuses.push(status);
@@ -390,7 +392,7 @@ onMysql('on a server', () => {
       server = await startMariadb({ dataDir: server.dataDir, port: server.port });
       const atReturn = requestIds.length;
       await until(() => requestIds.length >= atReturn + 50, '50 successes more');
-      calling = false;
+      calling.on = false;
       await Promise.all(load);
       expect([...new Set(statuses)].sort()).toEqual([200, 503]);
       await until(async () => (await accountOf(node, project.id)).holds === 0, 'no hold to be left');
@@ -427,10 +429,10 @@ onSqlite('on SQLite', () => {
 
   it("an administrator's transaction that is rolled back beside ticks takes no bill with it", async () => {
     const { secret, project } = await buildKey(app);
-    let calling = true;
+    const calling = { on: true };
     const administrator = (async () => {
       let rolledBack = 0;
-      while (calling) {
+      while (calling.on) {
         const id = `ws_undone${rolledBack}`;
         await expect(
           app.database.transaction(async (tx) => {
@@ -444,7 +446,7 @@ onSqlite('on SQLite', () => {
       return rolledBack;
     })();
     const answers = await callers.calls(300, () => ({ url: app.url, secret }));
-    calling = false;
+    calling.on = false;
     expect(await administrator).toBeGreaterThan(5);
     expect(tally(answers)).toEqual({ 200: 300 });
     expect(await accountOf(app, project.id)).toMatchObject({ balance: 700_000, held: 0, bills: 300, succeeded: 300 });

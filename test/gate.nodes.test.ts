@@ -7,6 +7,8 @@ import { buildAction, buildKey, buildProject } from './support/factories';
 import { until } from './support/until';
 import { startSlowUpstream } from './support/upstreams';
 
+jest.setTimeout(90_000); // other test files take the processors too
+
 // What holds between the servers of one installation. SQLite has one server, which then plays both parts.
 
 const ORIGIN = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null } as const;
@@ -33,10 +35,10 @@ const urlOf = (index: number): string => (index % 2 === 0 ? a : b).url;
 function keepBusy(secret: string, count: number) {
   const before: CallAnswer[] = [];
   const after: CallAnswer[] = [];
-  let busy = true;
+  const busy = { on: true };
   let over = false;
   const running = Array.from({ length: count }, async () => {
-    while (busy) {
+    while (busy.on) {
       const answers = over ? after : before; // by when it was sent
       answers.push(await callers.call({ url: b.url, secret }));
     }
@@ -46,7 +48,7 @@ function keepBusy(secret: string, count: number) {
     after,
     ended: () => (over = true),
     stop: async () => {
-      busy = false;
+      busy.on = false;
       await Promise.all(running);
     },
   };

@@ -90,6 +90,14 @@ describe('what a key may not know of', () => {
     }
   });
 
+  it('can be made by no mutation either: those that ask for no id are for the operator alone', async () => {
+    for (const text of [undefined, ' ']) {
+      const operations = operationsOf(schema, '', text).filter(({ takesId, type }) => !takesId && type === 'mutation');
+      expect(operations.map(({ field }) => field).sort()).toEqual(['createAction', 'createWorkspace']);
+      for (const { name, data, error } of await ask(operations, secret)) expect({ name, data, error }).toEqual({ name, data: null, error: { code: 'FORBIDDEN' } });
+    }
+  });
+
   it('is in none of the queries that ask for no id', async () => {
     const operations = operationsOf(schema, '').filter(({ takesId, type }) => !takesId && type === 'query');
     expect(operations.map(({ field }) => field)).toEqual(expect.arrayContaining(['viewer', 'workspaces', 'actions', 'permissions']));

@@ -1,8 +1,9 @@
 import { Environment } from '../src/tenancy/environment';
 import { createTestApp, type TestApp } from './support/app';
 import { faultsOf } from './support/books';
-import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { buildAction, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
+import { startSlowUpstream } from './support/upstreams';
 
 let app: TestApp;
 let mutate: ReturnType<typeof mutations>['mutate'];
@@ -118,6 +119,23 @@ describe('allocateBudget', () => {
     await mutate('adjustBalance', { workspaceId: workspace.id, delta: 5, reason: 'r', reference: 'same' }, ENTRY);
     for (let times = 0; times < 2; times += 1) await mutate('allocateBudget', { projectId: one.id, amount: 1 }, ENTRY); // without one, each counts
     expect(await balancesOf(workspace.id, one.id)).toMatchObject({ wallet: 993, budget: 12 });
+  });
+
+  it('takes back no more than what is not promised to calls in flight', async () => {
+    const upstream = await startSlowUpstream();
+    const action = await buildAction(app, { upstreamUrl: upstream.url, priceMicroCredits: 700 });
+    const { secret, project } = await buildKey(app, { budget: 1_000, permissions: [action.permission] });
+    const budget = async () => (await app.graphql('query ($id: ID!) { project(id: $id) { budget { balance held available } } }', { id: project.id })).data.project.budget;
+    const call = app.rest({ secret, service: action.service, body: { action: action.name } });
+    await upstream.arrived(1);
+    expect(await budget()).toEqual({ balance: 1_000, held: 700, available: 300 });
+    expect(await refusal('allocateBudget', { projectId: project.id, amount: -301 })).toMatchObject({ code: 'INSUFFICIENT_FUNDS' });
+    expect(await refusal('adjustBalance', { projectId: project.id, delta: -301, reason: 'r' })).toMatchObject({ code: 'INSUFFICIENT_FUNDS' });
+    await mutate('allocateBudget', { projectId: project.id, amount: -300 }, ENTRY);
+    expect(await budget()).toEqual({ balance: 700, held: 700, available: 0 });
+    upstream.release();
+    expect((await call).body.billing).toEqual({ chargedMicroCredits: 700, budgetAvailableMicroCredits: 0 });
+    expect(await budget()).toEqual({ balance: 0, held: 0, available: 0 });
   });
 
   it('keeps every sum while calls are billed from the same budget', async () => {

@@ -52,10 +52,10 @@ it('killed five times under load, it has billed every answered success exactly o
   for (let kill = 0; kill < KILLS; kill++) {
     const server = await startProcess({ env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER, ROOT_KEY } });
     const url = await server.listening;
-    let alive = true;
+    const alive = { on: true };
     const before = succeeded.length;
     const load = Array.from({ length: CALLERS }, async () => {
-      while (alive) {
+      while (alive.on) {
         const requestId = randomUUID();
         const { action } = bodies[Math.floor(next() * bodies.length)] as { action: string };
         const service = action === name ? 'face' : 'demo';
@@ -69,7 +69,7 @@ it('killed five times under load, it has billed every answered success exactly o
     await wait(next() * 150);
     server.kill('SIGKILL');
     await server.ended;
-    alive = false;
+    alive.on = false;
     await Promise.all(load);
   }
   expect([told, [...statuses].filter((status) => ![0, 200].includes(status))]).toEqual([told, []]);

@@ -15,6 +15,8 @@ import { runCli, startProcess, temporaryFolder, type Ending } from './support/pr
 import { until } from './support/until';
 import { startSlowUpstream } from './support/upstreams';
 
+jest.setTimeout(90_000); // other test files take the processors too
+
 // What an operator meets: dist/src/main.js and dist/src/cli.js as real processes.
 
 const SECRETS = { KEY_PEPPER: PEPPER, ROOT_KEY };

@@ -15,9 +15,14 @@ import { startUpstream, type Upstream } from './support/upstream';
 const UNAVAILABLE = { http: 503, status: 'SERVICE_UNAVAILABLE', code: 'SERVICE_UNAVAILABLE', details: {}, retryAfter: '1' };
 
 let upstream: Upstream;
+const closings: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
   upstream = await startUpstream();
+});
+
+afterAll(async () => {
+  for (const close of closings) await close(); // whether or not its test came to an end
 });
 
 describe('while the database is out of reach', () => {
@@ -27,9 +32,8 @@ describe('while the database is out of reach', () => {
   beforeAll(async () => {
     outage = await prepareOutage(await freshDatabaseUrl());
     app = await createTestApp({ databaseUrl: outage.url });
+    closings.push(app.close);
   });
-
-  afterAll(() => app.close());
 
   it('a call is told 503 and is not admitted; afterwards the same process takes calls again', async () => {
     const { secret, project } = await buildKey(app);
@@ -80,15 +84,16 @@ describe('while the database is out of reach', () => {
 
 it('/readyz answers 503 without a database, /healthz 200', async () => {
   const app = await createTestApp();
+  closings.push(() => app.server.close());
   await app.database.close();
   expect(errorOf(await send(app.url, { path: '/readyz' }))).toEqual(UNAVAILABLE);
   expect((await send(app.url, { path: '/healthz' })).status).toBe(200);
-  await app.server.close();
 });
 
 describe('where there are as many calls as may be', () => {
   async function busyApp(config: { maxCallsInFlight?: number; maxBytesInFlight?: number }) {
     const app = await createTestApp({ config });
+    closings.push(app.close);
     const { name } = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 20_000 });
     return { app, name };
   }
@@ -103,7 +108,6 @@ describe('where there are as many calls as may be', () => {
     expect(outcomeOf(await running)).toBe('200 ok');
     expect(outcomeOf(await app.rest({ secret: second.secret }))).toBe('200 ok');
     expect(await tracesOf(app, second.project.id)).toMatchObject({ bills: 1, logs: [{ outcome: 'SUCCEEDED' }] });
-    await app.close();
   });
 
   it('of one project, which may have a quarter, the others go on', async () => {
@@ -118,7 +122,6 @@ describe('where there are as many calls as may be', () => {
     expect((await Promise.all(running)).map(outcomeOf)).toEqual(['200 ok', '200 ok']);
     expect(outcomeOf(await app.rest({ secret: busy.secret }))).toBe('200 ok');
     expect(await tracesOf(app, busy.project.id)).toMatchObject({ balance: 997_000, held: 0, bills: 3 });
-    await app.close();
   });
 
   it('in bytes, a body that has no room is not read, and has it again when the others are gone', async () => {
@@ -132,6 +135,5 @@ describe('where there are as many calls as may be', () => {
     call.succeed();
     expect(outcomeOf(await running)).toBe('200 ok');
     await until(async () => (await app.rest({ secret, body: { params } })).status === 200, 'the room of the call that has ended');
-    await app.close();
   });
 });

@@ -12,7 +12,11 @@ export interface SqliteConnection {
   prepare(sql: string): { run(...values: unknown[]): { changes: number }; all(...values: unknown[]): unknown[] };
 }
 
-const TRANSACTION_TRIES = 5;
+// Deadlocks pass at once; another process on the same SQLite file may write for a while, and commits to a disk before it lets go.
+const RETRIES = {
+  mysql: { numOfAttempts: 5, startingDelay: 10 },
+  sqlite: { numOfAttempts: 25, startingDelay: 10, maxDelay: 250 },
+};
 
 /** The database of this process: the same promises on MySQL, MariaDB and SQLite. */
 export class Database {
@@ -57,7 +61,7 @@ export class Database {
       this.dialect === 'mysql'
         ? this.writer.transaction('READ COMMITTED', work)
         : this.writes.run(() => this.writer.transaction(work));
-    return backOff(once, { numOfAttempts: TRANSACTION_TRIES, startingDelay: 10, jitter: 'full', retry: isRetryable });
+    return backOff(once, { ...RETRIES[this.dialect], jitter: 'full', retry: isRetryable });
   }
 
   /** Runs `work` on one consistent view of what is committed; it locks nothing and can write nothing. */
@@ -116,7 +120,7 @@ function connectionOf(source: DataSource): SqliteConnection {
 /** Processes that start together on one file meet where it is switched to WAL; each tries again until it has had its turn. */
 function openSqlite(settings: SqliteSettings, parts: DatabaseParts, role: 'writer' | 'reader'): Promise<DataSource> {
   const once = () => sqliteDataSource(settings, parts, role).initialize();
-  return backOff(once, { numOfAttempts: 30, startingDelay: 10, maxDelay: 500, jitter: 'full', retry: isRetryable });
+  return backOff(once, { ...RETRIES.sqlite, jitter: 'full', retry: isRetryable });
 }
 
 async function closeIfFails<T>(source: DataSource, work: () => Promise<T>): Promise<T> {

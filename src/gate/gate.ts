@@ -182,8 +182,8 @@ export class Gate {
     }
   }
 
-  /** The database may go away between the tick that judged a replay and this read: that is no bug. */
-  private async keptAnswer(claim: ClaimRow): Promise<string | null> {
+  /** The database may go away between the tick that found it and this read: that is no bug. */
+  private async keptAnswer(claim: Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>): Promise<string | null> {
     try {
       return await this.deps.keptAnswer(claim);
     } catch (error) {
@@ -219,7 +219,7 @@ export class Gate {
       case 'ok': {
         const answer = (billing: Billing) => request.present(outcome.dataJson, billing);
         const settled = await this.settle(hold, { kind: 'posted', answer, actionMs, arrivedAt }, deadline, outcome.dataJson.length);
-        return { kind: 'succeeded', body: settled.answer ?? answer(settled.billing), rate };
+        return { kind: 'succeeded', body: settled.answer ?? (await this.earlierAnswer(hold)) ?? answer(settled.billing), rate };
       }
       case 'no': {
         const errorCode = outcome.errors[0]?.code ?? 'ACTION_FAILED';
@@ -235,6 +235,11 @@ export class Gate {
         return { kind: 'error', code, details: {}, rate };
       }
     }
+  }
+
+  /** What an earlier try, whose commit was never answered, kept for those who repeat the call: all are to read the same. */
+  private async earlierAnswer(hold: HoldRow): Promise<string | null> {
+    return hold.claimed ? this.keptAnswer(hold).catch(() => null) : null; // billed it is: its caller is to hear so in any case
   }
 
   private async settle(hold: HoldRow, ending: Ending, deadline: number, answerBytes = 0): Promise<Extract<Verdict, { kind: 'settled' }>> {

@@ -256,10 +256,13 @@ export class Ticker {
     if (item?.kind === 'settlement' && item.ending.kind === 'posted') {
       const { actionMs, arrivedAt } = item.ending;
       only.item = { ...item, ending: { kind: 'voided', outcome: 'FAILED', errorCode: 'INTERNAL', httpStatus: 500, actionMs, arrivedAt } };
-      only.resolve = () => only.reject(internal);
+      const { resolve } = only;
+      // A try before this one may have committed although its answer was lost: then there is nothing to void, and it stays a success
+      only.resolve = (verdict) => (verdict.kind === 'settled' && verdict.outcome === 'SUCCEEDED' ? resolve(verdict) : only.reject(internal));
       this.laneOf(item.hold.projectId).push(only);
     } else {
-      only.reject(internal);
+      // What became of a hold is not known while its end could not be written: whoever settles it asks again
+      only.reject(item?.kind === 'settlement' ? failure : internal);
     }
   }
 }
