@@ -1,0 +1,122 @@
+import type { SimulatedCall } from './auditor';
+import type { SimulatedNode } from './node';
+import type { World } from './world';
+
+export interface CallerKey {
+  keyId: string;
+  projectId: string;
+  isTest: boolean;
+  /** Numbers of its secrets, as far as its owner has been told; the ended ones are tried as well. */
+  secrets: number[];
+}
+
+const MOST_INSISTENCE = 2;
+
+/** Those who call: in groups, at several nodes, and again where they are not content. */
+export class Callers {
+  readonly keys: CallerKey[] = [];
+  private made = 0;
+  private readonly insisted = new Map<string, number>();
+
+  constructor(private readonly world: World) {}
+
+  start(): void {
+    const { scenario } = this.world;
+    this.world.often(scenario.meanMsBetweenGroups, () => this.group());
+  }
+
+  /** A call that has not been sent yet. */
+  draft(key: CallerKey, action: string, choosesRequestId: boolean, secretNumber = key.secrets.at(-1) ?? 0): SimulatedCall {
+    this.made += 1;
+    const name = `c${this.made}`;
+    const call: SimulatedCall = {
+      name,
+      keyId: key.keyId,
+      projectId: key.projectId,
+      isTest: key.isTest,
+      ...this.world.secretOf(key.keyId, secretNumber),
+      action,
+      requestId: `request-of-${name}`,
+      fingerprint: choosesRequestId ? 'body' : null,
+      forbiddenBy: [],
+      isKnown: false,
+      priceIndex: 0,
+      server: undefined,
+      attempt: undefined,
+      result: undefined,
+    };
+    this.world.auditor.calls.set(name, call);
+    return call;
+  }
+
+  /** Sends a call to a node, wherever that is by then. */
+  send(call: SimulatedCall, nodeIndex: number): void {
+    const node = this.world.nodes[nodeIndex] as SimulatedNode;
+    if (!node.dead) node.receive(call);
+  }
+
+  anyNode(): number {
+    return this.world.random.int(0, this.world.nodes.length - 1);
+  }
+
+  /** Mostly one that works, as far as its project and itself go. */
+  anyKey(): CallerKey {
+    const { random, database } = this.world;
+    const { keys, projects } = database.tables;
+    const good = this.keys.filter(({ keyId, projectId }) => {
+      const key = keys.get(keyId);
+      return key?.enabled === true && key.revokedAt === null && projects.get(projectId)?.archivedAt === null;
+    });
+    return good.length > 0 && random.chance(0.9) ? random.pick(good) : random.pick(this.keys);
+  }
+
+  anyAction(): string {
+    return `action${this.world.random.int(1, this.world.scenario.actions)}`;
+  }
+
+  private group(): void {
+    const { random, scenario, scheduler } = this.world;
+    const key = this.anyKey();
+    const node = this.anyNode();
+    const size = random.int(1, scenario.callsInGroup);
+    const spreadMs = random.pick([0, 2, 100]);
+    for (let i = 0; i < size; i += 1) {
+      scheduler.after(this.world, random.between(0, spreadMs), () => {
+        const choosesRequestId = random.chance(0.5);
+        const secret = random.chance(0.9) ? key.secrets.at(-1) : random.pick(key.secrets);
+        const call = this.draft(random.chance(0.8) ? key : this.anyKey(), this.anyAction(), choosesRequestId, secret);
+        this.send(call, random.chance(0.6) ? node : this.anyNode());
+        if (choosesRequestId) while (random.chance(scenario.repeats)) this.repeat(call, random.pick([0, 0, 3, 50, 1_000, 6_000, 45_000]));
+      });
+    }
+  }
+
+  /** Whoever is told that the outcome is not known, or that nobody is there, asks again at once, as clients do. */
+  heard({ fingerprint, requestId, result, ...call }: SimulatedCall): void {
+    const { random, isBusy } = this.world;
+    const isUnknown = result?.kind === 'error' && (result.code === 'SERVICE_UNAVAILABLE' || result.code === 'OUTCOME_UNKNOWN');
+    const insisted = this.insisted.get(requestId) ?? 0;
+    if (!isBusy || !isUnknown || fingerprint === null || insisted >= MOST_INSISTENCE || random.chance(0.7)) return;
+    this.insisted.set(requestId, insisted + 1);
+    for (const atMostMs of [0, 30]) this.repeat({ ...call, fingerprint, requestId, result }, atMostMs);
+  }
+
+  /** The same requestId again some time later, now and then with another body. */
+  repeat(original: SimulatedCall, atMostMs: number): void {
+    const { random, scheduler } = this.world;
+    scheduler.after(this.world, random.between(0, atMostMs), () => {
+      const { name, result: _result, attempt: _attempt, ...same } = original;
+      const again = this.draft({ ...original, secrets: [] }, original.action, true);
+      Object.assign(again, same, { forbiddenBy: [], server: undefined, fingerprint: random.chance(0.9) ? original.fingerprint : 'another body' });
+      this.world.scheduler.note(`${again.name} repeats ${name}`);
+      this.send(again, this.anyNode());
+    });
+  }
+
+  /** The calls of an earlier day, once more. */
+  repeatAll(): void {
+    for (const call of [...this.world.auditor.calls.values()]) {
+      if (call.fingerprint !== null && this.world.random.chance(0.5)) this.repeat(call, 10_000);
+    }
+  }
+}

@@ -1,0 +1,274 @@
+import type { TickNeeds } from '../../src/gate/tick-store';
+import { claimKey, type EndedAttempt, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
+import { DatabaseClock } from './database-clock';
+import { serverSays, type DatabaseError } from './database-errors';
+import type { Owner, Scheduled, Scheduler } from './scheduler';
+import { Tables } from './tables';
+
+const LOCK_WAIT_MS = 2_000;
+/** A transaction whose client says nothing for this long is undone. */
+const WAIT_TIMEOUT_MS = 10_000;
+export const NO_LIMIT = { sustainedRps: 1e6, burst: 1e6 };
+
+/** A connection as the server sees it, and its transaction. */
+export class Session {
+  closed = false;
+  inTransaction = false;
+  /** Works at a packet, so that it does not see its client go. */
+  busy = false;
+  closing = false;
+  /** Packets arrive in the order in which they were sent. */
+  lastArrival = 0;
+  idle: Scheduled | undefined;
+  readonly locks = new Set<string>();
+  /** What the transaction read, for whoever audits its writes. */
+  readAtUs = 0;
+  readonly limits = new Map<string, { sustainedRps: number; burst: number }>();
+
+  constructor(readonly client: string) {}
+}
+
+export type Reply<T> = (answer: { value: T } | { error: DatabaseError }) => void;
+
+/** Hears of everything at the moment in which it is committed. */
+export interface CommitObserver {
+  tickCommitted(session: Session, writes: TickWrites): void;
+  accountsChanged(ids: string[]): void;
+}
+
+interface Waiter {
+  session: Session;
+  granted(): void;
+}
+
+/** A model of a database server, as far as the gate leans on one: READ COMMITTED, row locks, transactions that die. */
+export class ModelDatabase implements Owner {
+  readonly name = 'database';
+  dead = false;
+  suspendedUntil = 0;
+  /** Takes no connections until then. */
+  downUntil = 0;
+  readonly tables = new Tables();
+  readonly clock: DatabaseClock;
+  private readonly sessions = new Set<Session>();
+  private readonly lockOwners = new Map<string, Session>();
+  private readonly waiters = new Map<string, Waiter[]>();
+
+  constructor(
+    readonly scheduler: Scheduler,
+    private readonly observer: CommitObserver,
+  ) {
+    this.clock = new DatabaseClock(scheduler);
+  }
+
+  /** Undefined while the server is down. */
+  connect(client: string): Session | undefined {
+    if (this.scheduler.now < this.downUntil) return undefined;
+    const session = new Session(client);
+    this.sessions.add(session);
+    return session;
+  }
+
+  /** A packet reaches the server after `delayMs`; `lost` where its session is gone by then. */
+  deliver(session: Session, delayMs: number, work: () => void, lost: () => void): void {
+    this.arrive(session, delayMs, () => {
+      if (session.closed) return lost();
+      session.idle?.cancel();
+      session.busy = true;
+      work();
+    });
+  }
+
+  /** The server has answered a packet. */
+  answered(session: Session): void {
+    session.busy = false;
+    if (session.closing) this.close(session);
+    else if (session.inTransaction) session.idle = this.scheduler.after(this, WAIT_TIMEOUT_MS, () => this.close(session));
+  }
+
+  /** The server learns that a client is gone: after `delayMs`, and after what that client had sent before. */
+  hangUp(session: Session, delayMs: number): void {
+    this.arrive(session, delayMs, () => {
+      if (session.busy) session.closing = true;
+      else this.close(session);
+    });
+  }
+
+  private arrive(session: Session, delayMs: number, work: () => void): void {
+    session.lastArrival = Math.max(session.lastArrival, this.scheduler.now + delayMs);
+    const { lastArrival } = session;
+    // Two packets of one session never share a time, so that no tie puts the later one first
+    session.lastArrival += 1e-6;
+    this.scheduler.after(this, lastArrival - this.scheduler.now, work);
+  }
+
+  /** Undoes what a session has not committed and frees its locks. */
+  close(session: Session): void {
+    if (session.closed) return;
+    session.closed = true;
+    this.sessions.delete(session);
+    this.rollBack(session);
+  }
+
+  rollBack(session: Session): void {
+    session.inTransaction = false;
+    session.idle?.cancel();
+    for (const waiters of this.waiters.values()) remove(waiters, (waiter) => waiter.session === session);
+    for (const name of session.locks) this.unlock(name);
+    session.locks.clear();
+  }
+
+  /** The server dies, and every transaction that has not committed with it. */
+  crash(downMs: number): void {
+    this.scheduler.note(`database crashes for ${downMs.toFixed(0)} ms`);
+    this.downUntil = this.scheduler.now + downMs;
+    for (const session of [...this.sessions]) this.close(session);
+  }
+
+  /** Takes a lock, waiting for it for a while; `done(false)` where that took too long. Nothing is called once the session is closed. */
+  lock(session: Session, name: string, done: (locked: boolean) => void): void {
+    session.inTransaction = true;
+    if (session.locks.has(name) || this.tryLock(session, name)) return done(true);
+    const waiters = this.waiters.get(name) ?? [];
+    this.waiters.set(name, waiters);
+    const timeout = this.scheduler.after(this, LOCK_WAIT_MS, () => {
+      if (remove(waiters, (waiter) => waiter === entry)) done(false);
+    });
+    const entry: Waiter = {
+      session,
+      granted: () => {
+        timeout.cancel();
+        done(true);
+      },
+    };
+    waiters.push(entry);
+  }
+
+  private tryLock(session: Session, name: string): boolean {
+    if (this.lockOwners.has(name)) return false;
+    this.lockOwners.set(name, session);
+    session.locks.add(name);
+    return true;
+  }
+
+  private unlock(name: string): void {
+    this.lockOwners.delete(name);
+    const next = this.waiters.get(name)?.shift();
+    if (!next) return;
+    this.tryLock(next.session, name);
+    this.scheduler.after(this, 0, () => {
+      if (!next.session.closed) next.granted();
+    });
+  }
+
+  /** A tick's reads: locks the budgets and reads what they guard. */
+  begin(session: Session, needs: TickNeeds, waits: boolean, reply: Reply<TickState>): void {
+    session.inTransaction = true;
+    const names = [...needs.projectIds].sort();
+    const next = (): void => {
+      const name = names.shift();
+      if (name === undefined) return reply({ value: this.read(session, needs) });
+      if (waits) return this.lock(session, name, (locked) => (locked ? next() : reply({ error: serverSays(1205) })));
+      this.tryLock(session, name);
+      next();
+    };
+    next();
+  }
+
+  private read(session: Session, { projectIds, claims, attempts }: TickNeeds): TickState {
+    const { tables } = this;
+    session.readAtUs = this.clock.forwardUs();
+    const budgets = new Map<string, LockedBudget>();
+    for (const id of projectIds) {
+      if (!session.locks.has(id)) continue;
+      const { sustainedRps, burst } = tables.projects.get(id) ?? NO_LIMIT;
+      const limit = { sustainedRps, burst };
+      session.limits.set(id, limit);
+      const account = tables.account(id);
+      budgets.set(id, { ...account, arrivalIntervalUs: account.arrivalIntervalUs || Math.ceil(1e6 / sustainedRps), limit });
+    }
+    const found = claims.flatMap((name) => tables.claims.get(claimKey(name)) ?? []);
+    return {
+      nowUs: this.clock.nowUs(),
+      budgets,
+      claims: new Map(found.map((claim) => [claimKey(claim), { ...claim, answer: claim.answer === null ? null : '' }])),
+      openHolds: new Set(attempts.filter((attempt) => tables.holds.has(attempt))),
+      staleHolds: new Map(),
+      ended: new Map(),
+    };
+  }
+
+  /** What a tick reads in a second packet: how attempts ended, and holds that ran out. */
+  readMore(attempts: string[], stale: string[], reply: Reply<{ ended: Map<string, EndedAttempt>; staleHolds: Map<string, HoldRow> }>): void {
+    const { logs, holds } = this.tables;
+    const ended = attempts.flatMap((attempt) => logs.get(attempt) ?? []);
+    const staleHolds = stale.flatMap((attempt) => holds.get(attempt) ?? []);
+    reply({
+      value: {
+        ended: new Map(ended.map(({ id, outcome, chargedMicroCredits }) => [id, { outcome, chargedMicroCredits }])),
+        staleHolds: new Map(staleHolds.map((hold) => [hold.attempt, hold])),
+      },
+    });
+  }
+
+  /** A tick's writes and its COMMIT. */
+  commit(session: Session, writes: TickWrites, reply: Reply<void>): void {
+    if (writes.claims.some(({ answer }) => answer?.includes(POISON))) return reply({ error: serverSays(1366) });
+    const impossible = this.refuses(session, writes);
+    if (impossible) {
+      // No fault of ours leads here: the gate alone can have decided so
+      this.scheduler.fail(`the database had to refuse a tick: ${impossible}`);
+      return reply({ error: serverSays(3819) });
+    }
+    this.write(writes);
+    this.scheduler.note(`${session.client} commits ${summary(writes)}`);
+    this.observer.tickCommitted(session, writes);
+    this.rollBack(session); // nothing is left to undo: this frees the locks
+    reply({ value: undefined });
+  }
+
+  private refuses(session: Session, { budgets, holds, logs }: TickWrites): string | undefined {
+    for (const { id, balance, held } of budgets) {
+      if (!session.locks.has(id)) return `it writes the budget of ${id}, which it has not locked`;
+      if (held < 0 || balance < held) return `${id} would have ${balance}, and ${held} of it held`;
+    }
+    for (const { attempt, userAgent } of holds) if (this.tables.holds.has(attempt)) return `there is a hold of ${String(userAgent)} already`;
+    for (const { id, userAgent } of logs) if (this.tables.logs.has(id)) return `there is a log row of ${String(userAgent)} already`;
+    return undefined;
+  }
+
+  private write(writes: TickWrites): void {
+    const { accounts, holds, claims, logs, entries, refusalCounts } = this.tables;
+    for (const { limit: _limit, ...budget } of writes.budgets) accounts.set(budget.id, { ...budget });
+    for (const attempt of writes.endedHolds) holds.delete(attempt);
+    for (const ended of writes.endedClaims) if (claims.get(claimKey(ended))?.attempt === ended.attempt) claims.delete(claimKey(ended));
+    for (const hold of writes.holds) holds.set(hold.attempt, { ...hold });
+    for (const log of writes.logs) logs.set(log.id, { ...log });
+    for (const entry of writes.entries) entries.get(entry.accountId)?.push({ ...entry });
+    for (const claim of writes.claims) claims.set(claimKey(claim), { ...claim });
+    for (const { credentialId, calls } of writes.refusalCounts) refusalCounts.set(credentialId, (refusalCounts.get(credentialId) ?? 0) + calls);
+  }
+
+  /** An administrator's transaction has committed. */
+  administered(session: Session, accounts: string[]): void {
+    this.observer.accountsChanged(accounts);
+    this.close(session);
+  }
+}
+
+function remove<T>(list: T[], matches: (item: T) => boolean): boolean {
+  const at = list.findIndex(matches);
+  if (at >= 0) list.splice(at, 1);
+  return at >= 0;
+}
+
+/** An answer with this in it is one that the server will not store. */
+export const POISON = 'POISON';
+
+function summary({ holds, logs, endedHolds, refusalCounts }: TickWrites): string {
+  const names = [
+    ...holds.map(({ userAgent }) => `${String(userAgent)} held`),
+    ...logs.map(({ userAgent, outcome, errorCode }) => `${String(userAgent)} ${outcome}${errorCode === null ? '' : ` ${errorCode}`}`),
+  ];
+  return `[${names.join(', ')}]${endedHolds.length > 0 ? ` ${endedHolds.length} holds end` : ''}${refusalCounts.length > 0 ? ' counts' : ''}`;
+}

@@ -1,0 +1,62 @@
+import { MISHAPS, type Mishap } from './scenario';
+import { SimulatedNode } from './node';
+import type { World } from './world';
+
+/** What goes wrong with whole machines. */
+export class Mishaps {
+  constructor(private readonly world: World) {}
+
+  start(): void {
+    for (const mishap of MISHAPS) this.world.often(this.world.scenario.meanMs[mishap], () => this.happen(mishap));
+  }
+
+  /** Nothing is wrong any more: the dead are started again. */
+  end(): void {
+    const { nodes, database, scheduler } = this.world;
+    database.downUntil = scheduler.now;
+    nodes.forEach((node, index) => {
+      node.cutOffUntil = scheduler.now;
+      if (node.dead) this.world.startNode(index);
+    });
+  }
+
+  private happen(mishap: Mishap): void {
+    const { random, database, scheduler, nodes, scenario } = this.world;
+    const index = random.int(0, nodes.length - 1);
+    const node = nodes[index] as SimulatedNode;
+    switch (mishap) {
+      case 'kill':
+        if (node.dead) return;
+        node.kill();
+        scheduler.after(this.world, random.between(0, 4_000), () => {
+          if (this.world.nodes[index] === node) this.world.startNode(index);
+        });
+        return;
+      case 'suspend': {
+        const ms = random.chance(0.4) ? random.between(0, SimulatedNode.longSleepMs) : this.aWhileMs();
+        node.suspend(ms, scenario.clocksStandStill && random.chance(0.5));
+        return;
+      }
+      case 'cutOff':
+        return node.cutOff(this.aWhileMs());
+      case 'crash':
+        return database.crash(random.between(0, 2_000));
+      case 'freeze':
+        database.suspendedUntil = scheduler.now + this.aWhileMs();
+        return scheduler.note(`database is frozen until ${database.suspendedUntil.toFixed(3)}`);
+      case 'databaseClock': {
+        const ms = random.pick([-2_000, -50, -1, 10, 50]);
+        scheduler.note(`database's clock jumps by ${ms} ms`);
+        return database.clock.jump(ms);
+      }
+      case 'processClock':
+        return node.jumpClock(random.pick([5, 500, 4_000]));
+    }
+  }
+
+  /** Mostly shorter than a client's patience, now and then much longer. */
+  private aWhileMs(): number {
+    const { random } = this.world;
+    return random.chance(0.7) ? random.between(10, 2_000) : random.between(2_000, 15_000);
+  }
+}

@@ -1,0 +1,148 @@
+import { HOLD_MARGIN_MS } from '../../src/gate/decide';
+import { Gate, type GateDeps } from '../../src/gate/gate';
+import { SWEEP_INTERVAL_MS, Sweep } from '../../src/gate/sweep';
+import type { Time } from '../../src/lib/time';
+import { httpStatusOf } from '../../src/rest/status';
+import type { Auditor, SimulatedCall } from './auditor';
+import type { Client } from './connection';
+import type { ModelDatabase } from './database';
+import type { Network } from './faults';
+import type { Scheduler } from './scheduler';
+import { SERVICE, SimulatedTickStore } from './tick-store';
+
+export const PEPPER = 'pepper-of-the-simulation';
+
+/** What the actions of a simulation do. */
+export type ActionModel = (node: SimulatedNode, timeoutMs: number) => ReturnType<GateDeps['runner']['run']>;
+
+export interface NodeDeps {
+  scheduler: Scheduler;
+  database: ModelDatabase;
+  network: Network;
+  auditor: Auditor;
+  act: ActionModel;
+  /** A caller has its answer. */
+  heard(call: SimulatedCall): void;
+  limits: { maxCalls: number; maxBytes: number };
+  maxTickBytes: number;
+}
+
+/** One start of one process: the real gate and the real sweep, on a clock of its own. */
+export class SimulatedNode implements Client {
+  dead = false;
+  suspendedUntil = 0;
+  cutOffUntil = 0;
+  private readonly gate: Gate;
+  private readonly sweep: Sweep;
+  private readonly store: SimulatedTickStore;
+  private readonly clock: { offsetMs: number; speed: number };
+
+  constructor(
+    readonly name: string,
+    private readonly deps: NodeDeps,
+  ) {
+    const { scheduler, database, network, auditor, act } = deps;
+    const { random } = scheduler;
+    this.clock = { offsetMs: random.between(0, 1e7), speed: random.between(0.99, 1.01) };
+    const time: Time = {
+      now: () => this.nowMs(),
+      wait: (ms) => scheduler.wait(this, ms / this.clock.speed),
+      nextTurn: () => scheduler.wait(this, random.chance(0.5) ? 0 : random.between(0, 0.2)),
+    };
+    const log = {
+      error: ({ err }: { err?: unknown }, message: string) => scheduler.note(`${name} ${message}: ${String(err)}`),
+      warn: () => undefined,
+    };
+    this.store = new SimulatedTickStore(this, database, network, deps.maxTickBytes);
+    this.gate = new Gate({
+      store: this.store,
+      time,
+      runner: {
+        run: async (target, { attempt }) => {
+          auditor.actionStarted(attempt);
+          const outcome = await act(this, target.timeoutMs);
+          auditor.actionSaid(attempt, outcome.kind);
+          return outcome;
+        },
+        close: () => Promise.resolve(),
+      },
+      pepper: PEPPER,
+      rootKeyDigest: () => Promise.resolve(null),
+      now: () => this.store.now(),
+      keptAnswer: (claim) => this.store.keptAnswer(claim),
+      httpStatusOf,
+      limits: deps.limits,
+      log,
+    });
+    this.sweep = new Sweep({ store: this.store, ticker: this.gate.ticker, time, log });
+    clearInterval(this.gate['flushing']); // the process's own timer; here simulated time does it
+    this.every(1_000, () => this.gate['flushCounts']());
+    this.every(SWEEP_INTERVAL_MS, () => this.sweep.once().catch(() => undefined));
+  }
+
+  /** A caller's request has been read. */
+  receive(call: SimulatedCall): void {
+    const { scheduler, auditor, heard } = this.deps;
+    scheduler.after(this, 0, () => {
+      auditor.arrived(call, this);
+      scheduler.note(`${call.name} arrives at ${this.name}: ${call.action} by ${call.keyId}${call.fingerprint === null ? '' : ` as ${call.requestId}/${call.fingerprint}`}`);
+      void this.gate
+        .execute({
+          secret: call.secret,
+          service: SERVICE,
+          action: call.action,
+          requestId: call.requestId,
+          fingerprint: call.fingerprint,
+          params: {},
+          debug: false,
+          ip: null,
+          userAgent: call.name,
+          arrivedAt: this.nowMs(),
+          present: (dataJson, { chargedMicroCredits }) => `${call.name} ${chargedMicroCredits} ${dataJson}`,
+        })
+        .then((result) => {
+          auditor.answered(call, result);
+          heard(call);
+        });
+    });
+  }
+
+  kill(): void {
+    this.deps.scheduler.note(`${this.name} is killed`);
+    this.dead = true;
+    this.store.abandon();
+  }
+
+  /** Nothing runs here for a while. Where its clock stands still meanwhile, it cannot tell. */
+  suspend(ms: number, clockStands: boolean): void {
+    this.deps.scheduler.note(`${this.name} is suspended for ${ms.toFixed(0)} ms${clockStands ? ', its clock too' : ''}`);
+    this.suspendedUntil = this.deps.scheduler.now + ms;
+    if (!clockStands) return;
+    this.deps.auditor.mayStartLate = true;
+    // Its own timers would wait longer then; that they are on time here takes nothing from what is checked
+    this.clock.offsetMs -= ms * this.clock.speed;
+  }
+
+  jumpClock(ms: number): void {
+    this.clock.offsetMs += ms;
+  }
+
+  cutOff(ms: number): void {
+    this.deps.scheduler.note(`${this.name} is cut off from the database for ${ms.toFixed(0)} ms`);
+    this.cutOffUntil = this.deps.scheduler.now + ms;
+  }
+
+  /** How long a sleep has to be for every hold to expire. */
+  static readonly longSleepMs = 2 * HOLD_MARGIN_MS;
+
+  private nowMs(): number {
+    return this.clock.offsetMs + this.deps.scheduler.now * this.clock.speed;
+  }
+
+  private every(ms: number, work: () => Promise<void>): void {
+    const next = (): void => {
+      void work().then(() => this.deps.scheduler.after(this, ms, next));
+    };
+    this.deps.scheduler.after(this, this.deps.scheduler.random.between(0, ms), next);
+  }
+}

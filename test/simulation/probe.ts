@@ -1,0 +1,64 @@
+import type { SimulatedCall } from './auditor';
+import type { CallerKey } from './callers';
+import type { World } from './world';
+
+/** Between two rounds: every call of the one before is answered. */
+const ROUND_MS = 30_000;
+const HOUR_MS = 60 * 60 * 1000;
+const PROBE = 'probe';
+
+/**
+ * After the rest, with nothing wrong: a new key of every project works at every node, and of a budget for N calls exactly N are
+ * spent. Whatever a fault has left behind (a place never given back, a lane that waits, a limit never reached) shows here.
+ */
+export async function closingProbe(world: World): Promise<void> {
+  const { scheduler, database, auditor, scenario } = world;
+  scheduler.note('the probe begins');
+  if (scenario.clockGoesBack) database.clock.jump(-HOUR_MS);
+  database.tables.actions.set(PROBE, { name: PROBE, priceMicroCredits: 0, timeoutMs: 1_000, enabled: true });
+  auditor.prices.set(PROBE, [0]);
+  for (let i = 1; i <= scenario.projects && scheduler.failure === undefined; i += 1) {
+    const projectId = `prj_${i}`;
+    Object.assign(database.tables.projects.get(projectId) ?? {}, { sustainedRps: 1_000, burst: 1_000, archivedAt: null });
+    for (const prohibition of auditor.prohibitions) if (prohibition.text === `archive ${projectId}`) prohibition.lifted = true;
+    await spend(world, world.administrators.mint(projectId, 'LIVE'));
+  }
+  if (scheduler.failure === undefined) auditor.atRest();
+}
+
+async function spend(world: World, key: CallerKey): Promise<void> {
+  const { scheduler, database, auditor } = world;
+  const action = database.tables.actions.get(PROBE);
+  if (!action) return;
+  if (world.scenario.clockGoesBack) {
+    // Leaves at most a full burst owed, which a pause pays
+    askAt(world, key, 0);
+    await scheduler.runUntil(scheduler.now + ROUND_MS);
+  }
+  const { balance } = database.tables.account(key.projectId);
+  if (balance === 0) return;
+  const price = Math.ceil(balance / 5);
+  action.priceMicroCredits = price;
+  auditor.prices.get(PROBE)?.push(price);
+  const calls: SimulatedCall[] = [];
+  for (let round = 0; round < 30 && scheduler.failure === undefined; round += 1) {
+    const asked = world.nodes.flatMap((_node, index) => [0, 1].map(() => askAt(world, key, index)));
+    calls.push(...asked);
+    await scheduler.runUntil(scheduler.now + ROUND_MS);
+    if (asked.every(({ result }) => result?.kind === 'error' && result.code === 'PAYMENT_REQUIRED')) break;
+  }
+  if (scheduler.failure !== undefined) return;
+  const wrong = calls.find(({ result }) => !result || (result.kind === 'error' && !EXPECTED.has(result.code)));
+  if (wrong) scheduler.fail(`${wrong.name} should have been served, and was told ${wrong.result?.kind === 'error' ? wrong.result.code : 'nothing'}`);
+  const spent = calls.filter(({ result }) => result?.kind === 'succeeded').length;
+  if (spent !== Math.floor(balance / price)) scheduler.fail(`${key.projectId} had ${balance} for calls at ${price}, and ${spent} of them succeeded`);
+}
+
+/** The action may still break, or be slow. */
+const EXPECTED = new Set(['PAYMENT_REQUIRED', 'UPSTREAM_FAILED', 'UPSTREAM_TIMEOUT', 'INTERNAL']);
+
+function askAt({ callers }: World, key: CallerKey, nodeIndex: number): SimulatedCall {
+  const call = callers.draft(key, PROBE, true);
+  callers.send(call, nodeIndex);
+  return call;
+}

@@ -1,0 +1,59 @@
+import { createHash } from 'node:crypto';
+import { closingProbe } from './probe';
+import { World } from './world';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Longer than any action, its hold's margin, a sleep, a lock and two sweeps together. */
+const REST_MS = 150_000;
+
+export interface Simulated {
+  seed: number;
+  /** What was found, or undefined. */
+  failure: string | undefined;
+  history: string[];
+  /** The same for every run of the same seed. */
+  hash: string;
+  calls: number;
+}
+
+/** One world from its seed, to its end or to the first thing that must not be. */
+export async function simulate(seed: number): Promise<Simulated> {
+  const world = new World(seed);
+  const { scheduler, auditor } = world;
+  try {
+    await busyDay(world);
+    if (scheduler.failure === undefined && world.scenario.nextDay) {
+      world.scheduler.note('a day passes');
+      world.database.clock.jump(DAY_MS);
+      await busyDay(world, () => world.callers.repeatAll());
+    }
+    if (scheduler.failure === undefined) await closingProbe(world);
+  } catch (error) {
+    scheduler.fail(`the simulation itself broke: ${String((error as Error).stack)}`);
+  }
+  const { failure, history } = scheduler;
+  const hash = createHash('sha256').update(history.join('\n')).digest('hex');
+  return { seed, failure, history, hash, calls: auditor.calls.size };
+}
+
+async function busyDay(world: World, alsoDoes: () => void = () => undefined): Promise<void> {
+  const { scheduler, scenario, network, callers, administrators, mishaps, auditor } = world;
+  world.isBusy = true;
+  network.rates = scenario.rates;
+  callers.start();
+  administrators.start();
+  mishaps.start();
+  alsoDoes();
+  await scheduler.runUntil(scheduler.now + scenario.busyMs);
+  await world.comeToRest(REST_MS);
+  if (scheduler.failure === undefined) auditor.atRest();
+}
+
+/** What to print of a failure, and how to see it again. */
+export function report({ seed, failure, history }: Simulated): string {
+  return [
+    `Seed ${seed}: ${failure ?? 'nothing was found'}.`,
+    `Again: SEED=${seed} npx jest simulation, or npm run simulate -- --seed ${seed}`,
+    ...history.slice(-40),
+  ].join('\n');
+}

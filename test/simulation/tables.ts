@@ -1,0 +1,77 @@
+import type { ClaimRow, HoldRow, LogRow } from '../../src/gate/rows';
+import type { EntryRow } from '../../src/wallet/ledger-account';
+
+// What the model of the database has committed.
+
+export interface KeyRow {
+  keyId: string;
+  projectId: string;
+  environment: 'LIVE' | 'TEST';
+  enabled: boolean;
+  revokedAt: number | null;
+}
+
+export interface SecretRow {
+  digest: string;
+  keyId: string;
+  graceUntil: number | null;
+  endedAt: number | null;
+}
+
+export interface ProjectRow {
+  projectId: string;
+  archivedAt: number | null;
+  sustainedRps: number;
+  burst: number;
+}
+
+export interface ActionRow {
+  name: string;
+  priceMicroCredits: number;
+  timeoutMs: number;
+  enabled: boolean;
+}
+
+/** A project's budget; a wallet too, of which nothing is ever held. */
+export interface AccountRow {
+  id: string;
+  balance: number;
+  held: number;
+  entrySeq: number;
+  theoreticalArrivalUs: number;
+  arrivalIntervalUs: number;
+}
+
+export class Tables {
+  readonly keys = new Map<string, KeyRow>();
+  readonly secrets = new Map<string, SecretRow>();
+  readonly projects = new Map<string, ProjectRow>();
+  readonly actions = new Map<string, ActionRow>();
+  readonly accounts = new Map<string, AccountRow>();
+  readonly holds = new Map<string, HoldRow>();
+  readonly claims = new Map<string, ClaimRow>();
+  readonly logs = new Map<string, LogRow>();
+  /** By account, in the order in which they were written. */
+  readonly entries = new Map<string, EntryRow[]>();
+  readonly refusalCounts = new Map<string, number>();
+
+  account(id: string): AccountRow {
+    const account = this.accounts.get(id);
+    if (!account) throw new Error(`There is no account ${id}.`);
+    return account;
+  }
+
+  openAccount(id: string): void {
+    this.accounts.set(id, { id, balance: 0, held: 0, entrySeq: 0, theoreticalArrivalUs: 0, arrivalIntervalUs: 0 });
+    this.entries.set(id, []);
+  }
+
+  /** An administrator's entry. */
+  enter(id: string, kind: EntryRow['kind'], delta: number, requestLogId: string | null, createdAt: number): void {
+    const account = this.account(id);
+    account.balance += delta;
+    account.entrySeq += 1;
+    const { balance: balanceAfter, entrySeq: seq } = account;
+    this.entries.get(id)?.push({ accountId: id, seq, kind, delta, balanceAfter, linkedEntryId: null, requestLogId, reference: null, reason: null, createdAt });
+  }
+}

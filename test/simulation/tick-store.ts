@@ -1,0 +1,171 @@
+import type { ActionFacts, KeyFacts } from '../../src/gate/call';
+import { claimKey, type ClaimRow, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
+import type { ClaimName, SweepStore } from '../../src/gate/sweep-store';
+import { TickFailure, actionKey, type ActionName, type LookUp, type TickNeeds, type TickStore } from '../../src/gate/tick-store';
+import { Connection, type Client } from './connection';
+import type { ModelDatabase } from './database';
+import { DatabaseError, noAnswer } from './database-errors';
+import type { Network } from './faults';
+
+export const SERVICE = 'simulated';
+export const WORKSPACE = 'ws_1';
+
+const CONNECTIONS = 10;
+const WAIT_FOR_CONNECTION_MS = 5_000;
+
+/** A node's way to the model of the database: the same packets as the store for MySQL, and the same word about each failure. */
+export class SimulatedTickStore implements TickStore, SweepStore {
+  private readonly open = new Set<Connection>();
+  private taken = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(
+    private readonly client: Client,
+    private readonly database: ModelDatabase,
+    private readonly network: Network,
+    readonly maxBytes: number,
+  ) {}
+
+  lookUp(digests: string[], actions: ActionName[]): Promise<LookUp> {
+    return this.once('look-up', () => ({
+      keys: new Map(digests.flatMap((digest) => this.factsOf(digest) ?? []).map((key) => [key.digest, key])),
+      actions: new Map(actions.flatMap((name) => this.actionOf(name) ?? []).map((action) => [actionKey({ service: action.service, action: action.name }), action])),
+    })).catch((error: unknown) => {
+      throw new TickFailure(false, error);
+    });
+  }
+
+  async transact(needs: TickNeeds, { waits }: { waits: boolean }, decide: (state: TickState) => TickWrites, onWriting: () => void): Promise<void> {
+    let committing = false;
+    try {
+      await this.connected(async (connection) => {
+        const state = await connection.exchange<TickState>('lock', (session, reply) => this.database.begin(session, needs, waits, reply));
+        await this.readMore(connection, needs, state);
+        const writes = sent(decide(state));
+        committing = true;
+        const written = connection.exchange<void>('commit', (session, reply) => this.database.commit(session, writes, reply));
+        onWriting();
+        await written;
+      });
+    } catch (error) {
+      throw new TickFailure(committing && error instanceof DatabaseError && !error.isServersAnswer, error);
+    }
+  }
+
+  private async readMore(connection: Connection, { attempts }: TickNeeds, state: TickState): Promise<void> {
+    const gone = attempts.filter((attempt) => !state.openHolds.has(attempt));
+    const isStale = (claim: ClaimRow): boolean => claim.state === 'RUNNING' && claim.expiresAt * 1000 <= state.nowUs;
+    const stale = [...state.claims.values()].filter(isStale).map((claim) => claim.attempt);
+    if (gone.length === 0 && stale.length === 0) return;
+    const more = await connection.exchange<Pick<TickState, 'ended' | 'staleHolds'>>('second read', (_session, reply) => this.database.readMore(gone, stale, reply));
+    Object.assign(state, more);
+    for (const attempt of more.staleHolds.keys()) state.openHolds.add(attempt);
+  }
+
+  now(): Promise<number> {
+    return this.once('look at the clock', () => this.database.clock.nowMs());
+  }
+
+  findExpiredHolds(now: number, limit: number): Promise<HoldRow[]> {
+    return this.once('search for holds', ({ tables }) => [...tables.holds.values()].filter((hold) => hold.expiresAt <= now).slice(0, limit));
+  }
+
+  findOldClaims(now: number, limit: number): Promise<ClaimName[]> {
+    const isOld = (claim: ClaimRow): boolean => claim.state === 'DONE' && claim.expiresAt <= now;
+    return this.once('search for claims', ({ tables }) => [...tables.claims.values()].filter(isOld).slice(0, limit));
+  }
+
+  forgetClaims(claims: ClaimName[]): Promise<void> {
+    return this.once('removal of claims', ({ tables }) => {
+      for (const claim of claims) if (tables.claims.get(claimKey(claim))?.attempt === claim.attempt) tables.claims.delete(claimKey(claim));
+    });
+  }
+
+  keptAnswer(claim: ClaimName): Promise<string | null> {
+    return this.once('look for an answer', ({ tables }) => {
+      const found = tables.claims.get(claimKey(claim));
+      return found?.attempt === claim.attempt && found.state === 'DONE' ? found.answer : null;
+    });
+  }
+
+  async close(): Promise<void> {}
+
+  /** The process is gone; its connections follow when the server sees it. */
+  abandon(): void {
+    for (const connection of this.open) connection.destroy();
+  }
+
+  private once<T>(what: string, work: (database: ModelDatabase) => T): Promise<T> {
+    return this.connected((connection) => connection.exchange<T>(what, (_session, reply) => reply({ value: work(this.database) })));
+  }
+
+  private async connected<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    await this.place();
+    try {
+      const connection = await Connection.open(this.client, this.database, this.network);
+      this.open.add(connection);
+      try {
+        const value = await work(connection);
+        connection.release();
+        return value;
+      } catch (error) {
+        connection.destroy();
+        throw error;
+      } finally {
+        this.open.delete(connection);
+      }
+    } finally {
+      this.taken -= 1;
+      this.waiting.shift()?.();
+    }
+  }
+
+  /** A place among the node's connections. */
+  private async place(): Promise<void> {
+    if (this.taken >= CONNECTIONS) {
+      await new Promise<void>((resolve, reject) => {
+        this.waiting.push(resolve);
+        this.database.scheduler.after(this.client, WAIT_FOR_CONNECTION_MS, () => {
+          const at = this.waiting.indexOf(resolve);
+          if (at < 0) return;
+          this.waiting.splice(at, 1);
+          reject(noAnswer());
+        });
+      });
+    }
+    this.taken += 1;
+  }
+
+  private factsOf(digest: string): KeyFacts | undefined {
+    const { secrets, keys, projects } = this.database.tables;
+    const secret = secrets.get(digest);
+    const key = secret && keys.get(secret.keyId);
+    const project = key && projects.get(key.projectId);
+    if (!project) return undefined;
+    return {
+      ...key,
+      digest,
+      secretGraceUntil: secret.graceUntil,
+      secretEndedAt: secret.endedAt,
+      keyName: key.keyId,
+      permissions: ['run'],
+      allowedIps: [],
+      expiresAt: null,
+      workspaceId: WORKSPACE,
+      galleryMode: 'ISOLATED',
+      archivedAt: project.archivedAt,
+    };
+  }
+
+  private actionOf({ service, action: name }: ActionName): ActionFacts | undefined {
+    const action = this.database.tables.actions.get(name);
+    if (!action?.enabled) return undefined;
+    const { priceMicroCredits, timeoutMs } = action;
+    return { service, name, priceMicroCredits, timeoutMs, permission: 'run', upstreamUrl: null };
+  }
+}
+
+/** As SQL text would keep them: what changes in memory after the packet has left does not change the packet. */
+function sent(writes: TickWrites): TickWrites {
+  return { ...writes, budgets: writes.budgets.map((budget): LockedBudget => ({ ...budget })) };
+}
