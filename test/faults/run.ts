@@ -1,0 +1,306 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { AdminClient } from './admin-client';
+import { runAdmins } from './admins';
+import { Chaos, planOf, type Counts } from './chaos';
+import type { Evidence, Pulse, Violation } from './evidence';
+import { Callers, runLoad } from './load';
+import { Random } from './random';
+import { ServerNode, copyProgram, freePort, runAudit } from './server';
+import { startSite, type Site } from './sites';
+import { readHolds, readTables } from './tables';
+import { startUpstream, type FakeUpstream } from './upstream';
+import { verify } from './verify';
+import { LONGEST_TIMEOUT_MS, World, type SecretState } from './world';
+
+/** The same as the tests' own app uses, so that one can be opened on a run's database. */
+export const RUN_ROOT_KEY = 'root-key-of-the-tests-0123456789abcdef';
+export const RUN_PEPPER = 'pepper-of-the-tests-0123456789abcdefgh';
+
+export interface RunOptions {
+  database: 'mysql' | 'sqlite';
+  seed: number;
+  counts: Counts;
+  /** Between two disturbances, on average. */
+  meanGapMs: number;
+  clients: number;
+  thinkMs: number;
+  recoveryBoundMs: number;
+  /** Ends what is still held when all servers have ended; where absent the servers themselves do it, which takes a hold's time. */
+  finalSweep?(databaseUrl: string): Promise<void>;
+  /** Takes a line on how far it is. */
+  progress?(line: string): void;
+  /** Keeps the folder with data and the servers' logs, and says where it is. */
+  keepFolder?: boolean;
+}
+
+export interface RunResult {
+  evidence: Evidence;
+  violations: Violation[];
+  done: Counts;
+  acts: Record<string, number>;
+  failedStarts: number;
+  internals: number;
+  seconds: number;
+  loadSeconds: number;
+  /** A few of what administrators were told was INTERNAL. */
+  complaints: string[];
+}
+
+const PROBE_EVERY_MS = 150;
+const MAX_PROBES_WAITING = 30;
+const SAMPLE_EVERY_MS = 1_000;
+const PROGRESS_EVERY_MS = 5_000;
+const HOLD_MARGIN_MS = 30_000;
+const SWEEP_MS = 5_000;
+/** When the last disturbance is over: so long the load goes on, to see the gate recover. */
+const CALM_MS = 3_000;
+
+/** One run: prepares it, lets callers, administrators and disturbances loose, waits until all is settled, and judges. */
+export async function runFaults(options: RunOptions): Promise<RunResult> {
+  const folder = mkdtempSync(join(tmpdir(), 'tollgate-faults-'));
+  const run = new Run(options, folder);
+  const emergency = () => run.abandon();
+  process.once('exit', emergency);
+  try {
+    return await run.execute();
+  } finally {
+    await run.close();
+    process.off('exit', emergency);
+    if (options.keepFolder) options.progress?.(`The servers' logs and the data are in ${folder}.`);
+    else rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+class Run {
+  private readonly random: Random;
+  private readonly pulses: Pulse[] = [];
+  private readonly holdExpiries = new Map<string, number>();
+  private readonly heldFaults: Violation[] = [];
+  private nodes: ServerNode[] = [];
+  private site: Site | undefined;
+  private upstream: FakeUpstream | undefined;
+  private callers: Callers | undefined;
+  private admin: AdminClient | undefined;
+  private callersStopped = false;
+  private over = false;
+
+  constructor(
+    private readonly options: RunOptions,
+    private readonly folder: string,
+  ) {
+    this.random = new Random(options.seed);
+  }
+
+  async execute(): Promise<RunResult> {
+    const beganAt = Date.now();
+    const { options, random } = this;
+    const program = copyProgram(this.folder);
+    mkdirSync(join(this.folder, 'data'));
+    this.site = await startSite(options.database, join(this.folder, 'data'), (line) => options.progress?.(line));
+    this.nodes = await this.makeNodes(program, this.site);
+    this.upstream = await startUpstream(random.fork('upstream'));
+    for (const node of this.nodes) await node.start();
+
+    const urls = this.nodes.map(({ url }) => url);
+    this.admin = new AdminClient(urls, RUN_ROOT_KEY, () => this.over);
+    const world = new World(this.admin);
+    await world.build(this.upstream);
+    this.callers = new Callers(urls, options.clients + MAX_PROBES_WAITING);
+    const { callers, admin, site } = this;
+
+    const startedAt = Date.now();
+    const chaos = new Chaos(site.victimsOf(this.nodes), () => this.over, (node, since) => this.healed(node, since));
+    const stopped = () => this.callersStopped;
+    const load = runLoad({ callers, world, random: random.fork('load'), nodes: urls.length, clients: options.clients, thinkMs: options.thinkMs, stopped });
+    const administered = runAdmins({ admin, world, random: random.fork('admins'), nodes: urls.length, calls: callers.calls, paceMs: 700, administrators: 4, stopped });
+    const watching = [this.probe(world.liveSecrets('probe')[0] as SecretState, world), this.sample(site), this.report(chaos, startedAt)];
+    let acts: Record<string, number> = {};
+    try {
+      const plan = planOf(options.counts, random.fork('chaos'), urls.length, options.meanGapMs);
+      await Promise.race([chaos.run(plan), failureOf(load), failureOf(administered)]);
+      await wait(CALM_MS);
+    } finally {
+      this.callersStopped = true;
+      await Promise.allSettled([load, administered]);
+    }
+    await load;
+    acts = await administered;
+    const loadSeconds = (Date.now() - startedAt) / 1000;
+    if (!options.finalSweep) await this.untilSwept(site);
+    await this.drain(world);
+    const endedAt = Date.now();
+    this.over = true;
+    await Promise.all(watching);
+    for (const node of this.nodes) await node.signal('SIGTERM');
+    await options.finalSweep?.(site.databaseUrl);
+
+    const evidence: Evidence = {
+      startedAt,
+      endedAt,
+      calls: callers.calls,
+      executions: this.upstream.executions,
+      refusedSpans: world.refusedSpans,
+      doubts: world.doubts,
+      limits: world.limits,
+      moves: world.moves,
+      disturbances: chaos.disturbances,
+      outages: chaos.outages,
+      pulses: this.pulses,
+      holdExpiries: this.holdExpiries,
+      prices: world.prices,
+      recoveryBoundMs: options.recoveryBoundMs,
+      tables: await readTables(site.databaseUrl),
+    };
+    options.progress?.('All is settled; judging.');
+    const violations = [...this.heldFaults, ...verify(evidence), ...this.crashes(), ...(await this.audit(program, site)), ...this.drained(evidence, world)];
+    if (options.keepFolder) this.keep(evidence);
+    return {
+      evidence,
+      violations,
+      done: chaos.done,
+      acts,
+      failedStarts: this.nodes.reduce((sum, node) => sum + node.failedStarts, 0),
+      internals: admin.internals.length,
+      seconds: (Date.now() - beganAt) / 1000,
+      loadSeconds,
+      complaints: [...new Set(admin.internals)].slice(0, 5),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.over = true;
+    this.callersStopped = true;
+    await Promise.all(this.nodes.map((node) => node.close()));
+    await this.callers?.close();
+    await this.admin?.close();
+    await this.upstream?.close();
+    await this.site?.close();
+  }
+
+  /** For a process that ends at once: servers and databases end with it by themselves, and this takes the rest away. */
+  abandon(): void {
+    this.site?.abandon();
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  private async makeNodes(program: string, site: Site): Promise<ServerNode[]> {
+    const nodes: ServerNode[] = [];
+    for (const [number, url] of site.nodeUrls.entries()) {
+      const env = { DATABASE_URL: url, ROOT_KEY: RUN_ROOT_KEY, KEY_PEPPER: RUN_PEPPER, LOG_LEVEL: 'warn', DEMO: 'false' };
+      nodes.push(new ServerNode({ program, port: await freePort(), env, logFile: join(this.folder, `server-${number}.log`) }));
+    }
+    return nodes;
+  }
+
+  /** Asks every server all the time with a key that nobody touches: its first 200 after a disturbance is its recovery. */
+  private async probe(secret: SecretState, world: World): Promise<void> {
+    const action = world.actions[0] as World['actions'][number];
+    const { callers } = this;
+    if (!callers) return;
+    await Promise.all(
+      this.nodes.map(async (_, node) => {
+        const waiting = new Set<Promise<void>>();
+        while (!this.over) {
+          if (waiting.size < MAX_PROBES_WAITING) {
+            const probe = callers.call(node, { secret, action }).then((call) => {
+              waiting.delete(probe);
+              if (call.ok) this.pulses.push({ node, at: call.endedAt });
+            });
+            waiting.add(probe);
+          }
+          await wait(PROBE_EVERY_MS);
+        }
+        await Promise.all(waiting);
+      }),
+    );
+  }
+
+  private async healed(node: number | null, since: number): Promise<void> {
+    const wanted = node === null ? this.nodes.map((_, number) => number) : [node];
+    for (const deadline = Date.now() + this.options.recoveryBoundMs; Date.now() < deadline && !this.over; await wait(25)) {
+      const recent = this.pulses.slice(-200);
+      if (wanted.every((number) => recent.some((pulse) => pulse.node === number && pulse.at >= since))) return;
+    }
+  }
+
+  /** Looks at the holds past all servers: when each will expire, and whether `held` is their sum at every moment. */
+  private async sample(site: Site): Promise<void> {
+    while (!this.over) {
+      await wait(SAMPLE_EVERY_MS);
+      try {
+        const { holds, wrong } = await readHolds(site.databaseUrl);
+        for (const { attempt, expiresAt } of holds) this.holdExpiries.set(attempt, expiresAt);
+        for (const detail of wrong) this.heldFaults.push({ check: 'held is the sum of the open holds', detail });
+      } catch {
+        // The database is away; there will be another look
+      }
+    }
+  }
+
+  private async report(chaos: Chaos, startedAt: number): Promise<void> {
+    for (let last = Date.now(); !this.over; await wait(100)) {
+      if (Date.now() - last < PROGRESS_EVERY_MS) continue;
+      last = Date.now();
+      const calls = this.callers?.calls ?? [];
+      const ok = calls.reduce((sum, call) => sum + Number(call.ok), 0);
+      const done = Object.entries(chaos.done).map(([kind, count]) => `${count} ${kind}`);
+      this.options.progress?.(`${Math.round((last - startedAt) / 1000)} s: ${calls.length} calls, ${ok} ok; ${done.join(', ')}`);
+    }
+  }
+
+  /** Until the servers have ended by themselves all that the dead left behind; what is left after that is a fault, and found as one. */
+  private async untilSwept(site: Site): Promise<void> {
+    this.options.progress?.('The load is over; waiting for the last holds to expire.');
+    for (const deadline = Date.now() + LONGEST_TIMEOUT_MS + HOLD_MARGIN_MS + 3 * SWEEP_MS; Date.now() < deadline; await wait(500)) {
+      const { holds } = await readHolds(site.databaseUrl);
+      const ofOthers = holds.filter(({ expiresAt }) => expiresAt < Date.now() + HOLD_MARGIN_MS - 1_000);
+      if (ofOthers.length === 0) return;
+    }
+  }
+
+  /** Keeps asking where the budget is small: nothing is held any more, so all that can be spent is spent. */
+  private async drain(world: World): Promise<void> {
+    const [secret] = world.liveSecrets('scarce');
+    const [action] = world.actions;
+    const { callers } = this;
+    if (!secret || !action || !callers || this.options.finalSweep) return;
+    for (let tries = 0; tries < 5_000; tries += 1) {
+      const answers = await Promise.all(this.nodes.map((_, node) => callers.call(node, { secret, action })));
+      if (answers.every(({ status }) => status === 402)) return;
+    }
+  }
+
+  private drained({ tables, prices }: Evidence, world: World): Violation[] {
+    if (this.options.finalSweep) return []; // what it swept was held to the end
+    const scarce = world.projects.find(({ role }) => role === 'scarce');
+    const balance = tables.accounts.find(({ id }) => id === scarce?.id)?.balance ?? 0;
+    const price = prices.get('demo.echo') ?? 0;
+    return balance >= price ? [{ check: 'a budget can be spent to its end', detail: `${balance} are left where ${price} would do` }] : [];
+  }
+
+  /** For whoever looks into a failure. */
+  private keep(evidence: Evidence): void {
+    for (const [name, value] of Object.entries({ ...evidence, ...evidence.tables })) {
+      const rows = value instanceof Map ? [...value] : value;
+      if (Array.isArray(rows)) writeFileSync(join(this.folder, `${name}.jsonl`), rows.map((row) => JSON.stringify(row)).join('\n'));
+    }
+  }
+
+  private crashes(): Violation[] {
+    return this.nodes.flatMap(({ crashes }) => crashes.map((detail) => ({ check: 'no server ends by itself', detail })));
+  }
+
+  private async audit(program: string, site: Site): Promise<Violation[]> {
+    const { code, output } = await runAudit(program, { DATABASE_URL: site.databaseUrl, ROOT_KEY: RUN_ROOT_KEY, KEY_PEPPER: RUN_PEPPER, LOG_LEVEL: 'warn' });
+    return code === 0 ? [] : [{ check: 'the audit agrees', detail: output }];
+  }
+}
+
+/** Rejects where `work` does; never resolves. */
+async function failureOf(work: Promise<unknown>): Promise<never> {
+  await work;
+  return new Promise<never>(() => undefined);
+}

@@ -1,0 +1,180 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { AdminClient } from './admin-client';
+import type { CallRecord } from './evidence';
+import { Callers } from './load';
+import { percentile } from './report';
+import { RUN_PEPPER, RUN_ROOT_KEY } from './run';
+import { Random } from './random';
+import { ServerNode, copyProgram, freePort, runAudit } from './server';
+import { startSite } from './sites';
+import { startUpstream } from './upstream';
+import { World } from './world';
+
+// `npm run soak -- [--seconds N] [--seed S]`: steady load, and whether the server's memory stays where it is.
+
+const { values } = parseArgs({ options: { seconds: { type: 'string', default: '300' }, seed: { type: 'string', default: '1' } } });
+
+const CONNECTIONS = [128, 256, 512] as const;
+/** Load before the first sample that counts: the heap has to meet its usual size at the most connections first. */
+const WARM_UP_SHARE = 0.3;
+const SAMPLE_EVERY_MS = 1_000;
+/**
+ * What memory may have grown from the first third of the counted time to the last: the least of each third is compared, for between
+ * two collections it rises and falls. V8 keeps garbage while there is room for it, so a leak has to be larger than that to be seen:
+ * 32 MiB are some 60 bytes a call at 2,000 calls a second for five minutes.
+ */
+const MOST_GROWTH_MIB = 32;
+const HEAP_LIMIT_MIB = 192;
+/** The upstream shares a process with 512 callers: that it is slow at times is no error of the server's. */
+const PATIENCE = 30;
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+
+interface Sample {
+  seconds: number;
+  rssMiB: number;
+  calls: number;
+}
+
+function rssMiBOf(pid: number): number {
+  const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kib) / 1024;
+}
+
+/** MiB a minute, by least squares. */
+function slopeOf(samples: Sample[]): number {
+  const meanX = samples.reduce((sum, { seconds }) => sum + seconds, 0) / samples.length;
+  const meanY = samples.reduce((sum, { rssMiB }) => sum + rssMiB, 0) / samples.length;
+  const above = samples.reduce((sum, { seconds, rssMiB }) => sum + (seconds - meanX) * (rssMiB - meanY), 0);
+  const below = samples.reduce((sum, { seconds }) => sum + (seconds - meanX) ** 2, 0);
+  return (60 * above) / below;
+}
+
+const leastOf = (samples: Sample[]): number => Math.min(...samples.map(({ rssMiB }) => rssMiB));
+
+async function soak(folder: string, durationMs: number, seed: number) {
+  const random = new Random(seed);
+  const program = copyProgram(folder);
+  mkdirSync(join(folder, 'data'));
+  const site = await startSite('mysql', join(folder, 'data'), say);
+  const upstream = await startUpstream(random.fork('upstream'));
+  let stopped = false;
+  const env = { DATABASE_URL: site.databaseUrl, ROOT_KEY: RUN_ROOT_KEY, KEY_PEPPER: RUN_PEPPER, LOG_LEVEL: 'error', DEMO: 'false' };
+  const node = new ServerNode({ program, port: await freePort(), env: { ...env, NODE_OPTIONS: `--max-old-space-size=${HEAP_LIMIT_MIB}` }, logFile: join(folder, 'server.log') });
+  const admin = new AdminClient([node.url], RUN_ROOT_KEY, () => stopped);
+  const callers = new Callers([node.url], CONNECTIONS[2]);
+  try {
+    await node.start();
+    const world = new World(admin);
+    await world.build(upstream, PATIENCE);
+    const secrets = world.liveSecrets('steady');
+    const begin = Date.now();
+    const elapsed = () => Date.now() - begin;
+    const connections = () => {
+      const share = elapsed() / durationMs;
+      return share < 0.1 || share > 0.8 ? 256 : share < WARM_UP_SHARE ? 512 : CONNECTIONS[Math.floor(share * 10) % 3] ?? 128;
+    };
+    const errors = new Map<string, number>();
+    let sent = 0;
+    let ok = 0;
+    const note = (call: CallRecord): void => {
+      sent += 1;
+      ok += Number(call.ok);
+      // What an upstream was made to answer is no error here; `faults.quick` and `demo.echo` always say ok
+      if (!call.ok) errors.set(`${call.status} ${call.code ?? ''}`, (errors.get(`${call.status} ${call.code ?? ''}`) ?? 0) + 1);
+    };
+    const actions = world.actions.filter(({ name }) => name === 'demo.echo' || name === 'faults.quick');
+    const client = async (number: number): Promise<void> => {
+      const own = random.fork(`client ${number}`);
+      while (elapsed() < durationMs) {
+        if (number >= connections()) {
+          await wait(200);
+          continue;
+        }
+        const action = own.chance(0.9) ? actions[0] : actions[1];
+        if (!action) throw new Error('There is no action.');
+        note(await callers.call(0, { secret: own.pick(secrets), action, ...(own.chance(0.2) && { requestId: own.uuid() }) }));
+        callers.calls.length = 0; // nobody verifies them one by one, and this process is not what is measured
+        upstream.executions.length = 0;
+      }
+    };
+    const samples: Sample[] = [];
+    const sampling = (async () => {
+      for (let last = 0; elapsed() < durationMs; await wait(SAMPLE_EVERY_MS)) {
+        if (node.pid === undefined) return;
+        samples.push({ seconds: elapsed() / 1000, rssMiB: rssMiBOf(node.pid), calls: sent });
+        if (elapsed() - last < 5_000) continue;
+        last = elapsed();
+        say(`${Math.round(last / 1000)} s: ${connections()} connections, ${sent} calls, ${ok} ok, ${samples.at(-1)?.rssMiB.toFixed(0)} MiB; not ok: ${JSON.stringify([...errors])}`);
+      }
+    })();
+    await Promise.all([sampling, ...Array.from({ length: CONNECTIONS[2] }, (_, number) => client(number))]);
+    const seconds = elapsed() / 1000;
+    const idle = await settledRss(node);
+    const exitCode = await node.signal('SIGTERM');
+    const audit = await runAudit(program, env);
+    return { samples, errors, sent, ok, seconds, idle, exitCode, audit, crashes: node.crashes };
+  } finally {
+    stopped = true;
+    await node.close();
+    await callers.close();
+    await admin.close();
+    await upstream.close();
+    await site.close();
+  }
+}
+
+/** What stays when nobody calls any more. */
+async function settledRss(node: ServerNode): Promise<number> {
+  await wait(5_000);
+  return node.pid === undefined ? NaN : rssMiBOf(node.pid);
+}
+
+async function main(): Promise<void> {
+  const seconds = Number(values.seconds);
+  const seed = Number(values.seed);
+  const folder = mkdtempSync(join(tmpdir(), 'tollgate-soak-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const result = await soak(folder, seconds * 1_000, seed);
+  const counted = result.samples.filter((sample) => sample.seconds > seconds * WARM_UP_SHARE);
+  const third = Math.floor(counted.length / 3);
+  const growth = leastOf(counted.slice(-third)) - leastOf(counted.slice(0, third));
+  const faults = [
+    ...(growth > MOST_GROWTH_MIB ? [`The memory grew by ${growth.toFixed(1)} MiB, where ${MOST_GROWTH_MIB} are allowed.`] : []),
+    ...(result.errors.size > 0 ? [`Not every call was ok: ${JSON.stringify([...result.errors])}`] : []),
+    ...(result.audit.code === 0 ? [] : [`The audit disagrees: ${result.audit.output}`]),
+    ...(result.exitCode === 0 ? [] : [`The server ended with ${result.exitCode}.`]),
+    ...result.crashes,
+  ];
+  const rss = counted.map(({ rssMiB }) => rssMiB);
+  const text = `# The last soak
+
+\`npm run soak -- --seconds ${seconds} --seed ${seed}\`, ${new Date().toISOString()}: ${CONNECTIONS.join(', ')} connections in turn, one server with ${HEAP_LIMIT_MIB} MiB of old space.
+
+${faults.length === 0 ? 'All is flat, no call failed, the audit agrees.' : `FAILED:\n\n${faults.join('\n')}`}
+
+| what | figure |
+|---|---|
+| calls | ${result.sent} |
+| calls a second | ${(result.sent / result.seconds).toFixed(0)} |
+| not ok | ${result.sent - result.ok} |
+| memory after the warm-up, resident: least, median, most | ${Math.min(...rss).toFixed(0)}, ${percentile(rss, 0.5).toFixed(0)}, ${Math.max(...rss).toFixed(0)} MiB |
+| slope after the warm-up | ${slopeOf(counted).toFixed(2)} MiB a minute |
+| growth from the first third to the last (least of each; at most ${MOST_GROWTH_MIB}) | ${growth.toFixed(1)} MiB |
+| five seconds after the load | ${result.idle.toFixed(0)} MiB |
+| audit | ${result.audit.output.trim()} |
+`;
+  writeFileSync(join(__dirname, 'LAST_SOAK.md'), text);
+  say(`\n${text}`);
+  process.exitCode = faults.length === 0 ? 0 : 1;
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130)); // what runs ends with `exit`
+main().catch((error: unknown) => {
+  say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  process.exit(1);
+});

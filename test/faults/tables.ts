@@ -1,0 +1,125 @@
+import Libsql from 'libsql';
+import { createConnection } from 'mysql2/promise';
+import type { AccountRow, ClaimRow, EntryRow, LogRow, Tables } from './evidence';
+import { digestOf } from './load';
+
+type Row = Record<string, unknown>;
+type Ask = (sql: string) => Promise<Row[]>;
+
+/** Rows read at a time. */
+const PAGE = 20_000;
+
+/** Runs `work` with a connection of its own: past the servers, and past every proxy. */
+export async function withTables<T>(databaseUrl: string, work: (ask: Ask) => Promise<T>): Promise<T> {
+  if (databaseUrl.startsWith('sqlite:')) {
+    const connection = new Libsql(databaseUrl.slice('sqlite:'.length), { readonly: true, timeout: 5_000 });
+    try {
+      return await work(async (sql) => connection.prepare(sql).all() as Row[]);
+    } finally {
+      connection.close();
+    }
+  }
+  const connection = await createConnection({ uri: databaseUrl, connectTimeout: 5_000, supportBigNumbers: true });
+  connection.on('error', () => undefined); // told by the query that fails
+  try {
+    return await work(async (sql) => (await connection.query(sql))[0] as Row[]);
+  } finally {
+    connection.destroy();
+  }
+}
+
+/** Everything that the checks look at, when nobody writes any more. */
+export function readTables(databaseUrl: string): Promise<Tables> {
+  return withTables(databaseUrl, async (ask) => ({
+    logs: (await allOf(ask, LOGS, 'request_logs', ['id'])).map(toLog),
+    entries: (await allOf(ask, ENTRIES, 'ledger_entries', ['account_id', 'seq'])).map(toEntry),
+    accounts: [
+      ...(await ask("SELECT id, 'wallet' AS type, balance, 0 AS held, entry_seq FROM wallets")),
+      ...(await ask("SELECT project_id AS id, 'budget' AS type, balance, held, entry_seq FROM budgets")),
+    ].map(toAccount),
+    claims: (await allOf(ask, CLAIMS, 'claims', ['credential_id', 'request_id'])).map(toClaim),
+    openHolds: (await ask('SELECT attempt FROM holds')).map((row) => String(row.attempt)),
+  }));
+}
+
+const LOGS = `id, request_id, project_id, credential_id, environment, service, action, outcome, error_code, charged_micro_credits, action_ms,
+  user_agent, created_at`;
+const ENTRIES = 'account_id, seq, kind, delta, balance_after, request_log_id, reference';
+const CLAIMS = 'credential_id, request_id, attempt, state, answer';
+
+/** A table in pages of its primary key. */
+async function allOf(ask: Ask, columns: string, table: string, key: string[]): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let after = '1 = 1'; ; ) {
+    const page = await ask(`SELECT ${columns} FROM ${table} WHERE ${after} ORDER BY ${key.join(', ')} LIMIT ${PAGE}`);
+    rows.push(...page);
+    const last = page.at(-1);
+    if (!last || page.length < PAGE) return rows;
+    const [first, second] = key as [string, string | undefined];
+    const literal = (column: string) => (typeof last[column] === 'number' ? String(last[column]) : `'${text(last[column])}'`);
+    after = `${first} > ${literal(first)}${second ? ` OR (${first} = ${literal(first)} AND ${second} > ${literal(second)})` : ''}`;
+  }
+}
+
+const text = (value: unknown): string => `${value as string | number}`;
+const textOrNull = (value: unknown): string | null => (value === null ? null : text(value));
+const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
+
+function toLog(row: Row): LogRow {
+  return {
+    id: text(row.id),
+    requestId: text(row.request_id),
+    projectId: text(row.project_id),
+    credentialId: text(row.credential_id),
+    environment: text(row.environment),
+    service: text(row.service),
+    action: text(row.action),
+    outcome: text(row.outcome),
+    errorCode: textOrNull(row.error_code),
+    charged: Number(row.charged_micro_credits),
+    actionMs: numberOrNull(row.action_ms),
+    userAgent: textOrNull(row.user_agent),
+    createdAt: Number(row.created_at),
+  };
+}
+
+function toEntry(row: Row): EntryRow {
+  return {
+    accountId: text(row.account_id),
+    seq: Number(row.seq),
+    kind: text(row.kind),
+    delta: Number(row.delta),
+    balanceAfter: Number(row.balance_after),
+    requestLogId: textOrNull(row.request_log_id),
+    reference: textOrNull(row.reference),
+  };
+}
+
+function toAccount(row: Row): AccountRow {
+  return { id: text(row.id), type: row.type === 'wallet' ? 'wallet' : 'budget', balance: Number(row.balance), held: Number(row.held), entrySeq: Number(row.entry_seq) };
+}
+
+function toClaim(row: Row): ClaimRow {
+  return {
+    credentialId: text(row.credential_id),
+    requestId: text(row.request_id),
+    attempt: text(row.attempt),
+    state: text(row.state),
+    digest: row.answer === null ? null : digestOf(text(row.answer)),
+  };
+}
+
+/** The open holds as they are now, and the projects where `held` is not their sum in this same view. */
+export function readHolds(databaseUrl: string): Promise<{ holds: { attempt: string; expiresAt: number }[]; wrong: string[] }> {
+  return withTables(databaseUrl, async (ask) => {
+    const holds = await ask('SELECT attempt, expires_at FROM holds');
+    const wrong = await ask(
+      `SELECT b.project_id AS id, b.held AS held, COALESCE(SUM(h.amount), 0) AS open FROM budgets b LEFT JOIN holds h ON h.project_id = b.project_id
+       GROUP BY b.project_id, b.held HAVING b.held <> COALESCE(SUM(h.amount), 0)`,
+    );
+    return {
+      holds: holds.map((row) => ({ attempt: text(row.attempt), expiresAt: Number(row.expires_at) })),
+      wrong: wrong.map((row) => `held of ${text(row.id)} is ${text(row.held)}, its open holds sum up to ${text(row.open)}`),
+    };
+  });
+}
