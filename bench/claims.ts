@@ -1,0 +1,75 @@
+import type { Claim, Results } from './summary';
+import { TARGETS, type TargetName } from './targets';
+
+// What we claim about speed, each with what was measured.
+
+const GATES: TargetName[] = ['mariadb', 'sqlite'];
+/** Of statements a second that are no call's: the sweep's, and the look whether there is one. */
+const STATEMENTS_BESIDE_CALLS = 20;
+
+/** The claims that what was measured can judge. */
+export function judge(results: Results): Claim[] {
+  return [
+    ...ofBare(results, 'hot', 128, 0.5),
+    ...ofBare(results, 'hot', 512, 0.6),
+    ...ofBare(results, 'garbage', 128, 0.9),
+    ...ofBare(results, 'garbage', 512, 0.9),
+    ...ofBare(results, 'refused', 128, 0.8),
+    ...ofBare(results, 'refused', 512, 0.8),
+    ...GATES.flatMap((target) => noSql(results, target)),
+    ...GATES.flatMap((target) => steady(results, target)),
+    ...GATES.flatMap((target) => alone(results, target)),
+    ...GATES.flatMap((target) => isolated(results, target)),
+    ...noErrors(results),
+  ];
+}
+
+const title = (target: TargetName): string => TARGETS[target].title;
+const atLeast = (sentence: string, value: number, bound: number): Claim => ({ sentence, measured: value.toFixed(2), ok: value >= bound });
+
+function ofBare(results: Results, scenario: 'hot' | 'garbage' | 'refused', connections: number, bound: number): Claim[] {
+  const what = { hot: 'calls of one hot project', garbage: 'garbage keys', refused: 'refusals for rate' }[scenario];
+  return GATES.flatMap((target) => {
+    const cell = results.find(scenario, target, connections);
+    if (!cell || Number.isNaN(cell.ofBare)) return [];
+    return [atLeast(`${title(target)}: ${what} at ${connections} connections reach ${bound} of a bare route`, cell.ofBare, bound)];
+  });
+}
+
+function noSql(results: Results, target: TargetName): Claim[] {
+  return results.summaries('garbage').flatMap((cell) => {
+    if (cell.target !== target || cell.sqlStatements === undefined) return [];
+    const { sqlStatements, calls, callsPerSecond, connections } = cell;
+    const ok = sqlStatements <= STATEMENTS_BESIDE_CALLS * Math.ceil(calls / callsPerSecond);
+    return [{ sentence: `${title(target)}: garbage keys at ${connections} connections cost no SQL`, measured: `${sqlStatements} statements in ${calls} calls`, ok }];
+  });
+}
+
+function steady(results: Results, target: TargetName): Claim[] {
+  const cell = results.find('hot', target, 512);
+  if (!cell) return [];
+  const ratio = cell.p99Us / cell.p50Us;
+  const measured = `${cell.errors} errors, p99 is ${ratio.toFixed(1)} times p50`;
+  return [{ sentence: `${title(target)}: 512 connections bring no error, and a p99 under 10 times the p50`, measured, ok: cell.errors === 0 && ratio < 10 }];
+}
+
+function alone(results: Results, target: TargetName): Claim[] {
+  const ratio = results.ratio('alone', target, 'a call', 'two commits', (cell) => cell.p50Us);
+  if (ratio === undefined) return [];
+  return [{ sentence: `${title(target)}: a call alone takes at most 3 times two single-row commits`, measured: ratio.toFixed(2), ok: ratio <= 3 }];
+}
+
+function isolated(results: Results, target: TargetName): Claim[] {
+  return ['beside a slow upstream', 'beside a locked budget'].flatMap((part) => {
+    const ratio = results.ratio('isolation', target, part, 'by itself', (cell) => cell.callsPerSecond);
+    return ratio === undefined ? [] : [atLeast(`${title(target)}: ${part}, another project keeps 0.9 of its calls`, ratio, 0.9)];
+  });
+}
+
+function noErrors(results: Results): Claim[] {
+  const broken = results.measurements.filter((cell) => GATES.includes(cell.target) && cell.errors > 0);
+  if (results.measurements.every((cell) => !GATES.includes(cell.target))) return [];
+  const measured = broken.map((cell) => `${cell.scenario} on ${cell.target} at ${cell.connections}: ${cell.errors}`).join(', ') || 'none';
+  return [{ sentence: 'Every call on either gate is answered as its scenario asks', measured, ok: broken.length === 0 }];
+}
+

@@ -1,0 +1,65 @@
+import { openInstallation } from '../src/access/installation';
+import { createServices } from '../src/app';
+import type { Origin } from '../src/audit/record-event';
+import { loadConfig } from '../src/config';
+import { Database } from '../src/db/database';
+import { migrations } from '../src/db/migrations';
+import { entities } from '../src/entities';
+import { Environment } from '../src/tenancy/environment';
+
+/** What a gate's database holds for the bench: secrets of keys whose projects have more credits than the bench can spend. */
+export interface Furniture {
+  hot: string;
+  /** One of each of many projects. */
+  many: string[];
+  /** Its project may make one call in 1,000 seconds. */
+  exhausted: string;
+  /** May call the slow action, `bench.slow` of the service `bench`. */
+  slow: string;
+  locked: { secret: string; projectId: string };
+}
+
+/** The action whose upstream takes its time. */
+export const SLOW_ACTION = { service: 'bench', name: 'bench.slow' };
+
+const ORIGIN: Origin = { actor: { kind: 'SYSTEM', id: 'bench' }, ip: null, userAgent: null };
+const BUDGET_MICRO_CREDITS = 1_000_000_000_000;
+const UNLIMITED = { sustainedRps: 1_000_000, burst: 1_000_000 };
+const ONCE = { sustainedRps: 0.001, burst: 1 };
+const AT_ONCE = 20;
+
+/** Brings a database up to date and fills it, through the services that administrators use. */
+export async function furnish(environment: Record<string, string>, projectCount: number, upstreamUrl: string): Promise<Furniture> {
+  const config = loadConfig(environment);
+  const database = await Database.open(config.database, { entities, migrations });
+  try {
+    const { pepper } = await openInstallation(config, database);
+    const { actions, workspaces, projects, keys, wallets } = createServices(database, pepper);
+    await actions.ensureBuiltIns();
+    const { service, name } = SLOW_ACTION;
+    await actions.create(ORIGIN, { service, name, permission: name, priceMicroCredits: 1_000, upstreamUrl, timeoutMs: 30_000 });
+    const { id: workspaceId } = await workspaces.create(ORIGIN, { name: 'Bench', slug: 'bench' });
+    await wallets.topUp(ORIGIN, { workspaceId, amount: BUDGET_MICRO_CREDITS * (projectCount + 10), reference: 'bench' });
+
+    const project = async (slug: string, rateLimit = UNLIMITED) => {
+      const { id: projectId } = await projects.create(ORIGIN, { workspaceId, name: slug, slug, rateLimit });
+      await wallets.allocate(ORIGIN, { projectId, amount: BUDGET_MICRO_CREDITS });
+      const { secret } = await keys.mint(ORIGIN, { projectId, name: slug, environment: Environment.LIVE, permissions: ['demo.*', 'bench.*'] });
+      return { projectId, secret };
+    };
+    const many: string[] = [];
+    for (let first = 0; first < projectCount; first += AT_ONCE) {
+      const slugs = Array.from({ length: Math.min(AT_ONCE, projectCount - first) }, (_, index) => `many-${first + index}`);
+      for (const { secret } of await Promise.all(slugs.map((slug) => project(slug)))) many.push(secret);
+    }
+    return {
+      many,
+      hot: (await project('hot')).secret,
+      exhausted: (await project('exhausted', ONCE)).secret,
+      slow: (await project('slow')).secret,
+      locked: await project('locked'),
+    };
+  } finally {
+    await database.close();
+  }
+}

@@ -1,0 +1,138 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as wait } from 'node:timers/promises';
+
+// The processes that the bench starts: it ends these and no others, and what they cost is read from /proc.
+
+/** A server that says on standard output where it listens. */
+export interface ServerProcess {
+  pid: number;
+  url: string;
+  /** What it printed before that, line by line. */
+  printed: string[];
+  /** SIGTERM, then SIGKILL where that takes too long. May be repeated. */
+  stop(): Promise<void>;
+}
+
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 40_000;
+const SETPRIV = '/usr/bin/setpriv';
+
+const running = new Set<ChildProcess>();
+
+/** Remembers a child, so that none outlives this process. */
+export function own(child: ChildProcess): ChildProcess {
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  return child;
+}
+
+/** Ends at once whatever the bench has started and still runs. */
+export function endAll(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+/** Where Linux offers it, the kernel ends the process with this one: no handler runs after a SIGKILL. */
+export function bound(command: string[]): string[] {
+  return process.platform === 'linux' && existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', ...command] : command;
+}
+
+/** Starts `node ARGS` with nothing of this environment but PATH and what is given, and waits until it listens. */
+export async function startServer(args: string[], environment: Record<string, string>, logFile: string): Promise<ServerProcess> {
+  const log = openSync(logFile, 'a');
+  const env = { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, NODE_ENV: 'production', ...environment };
+  const [program, ...rest] = bound([process.execPath, ...args]) as [string, ...string[]];
+  const child = own(spawn(program, rest, { env, stdio: ['ignore', 'pipe', log] }));
+  closeSync(log);
+  const gone = once(child, 'exit');
+  const printed: string[] = [];
+  const url = await Promise.race([listening(child, printed), gone.then(() => undefined), wait(START_TIMEOUT_MS, undefined, { ref: false })]);
+  if (url === undefined) {
+    child.kill('SIGKILL');
+    throw new Error(`A server did not start: node ${args.join(' ')}\n${readFileSync(logFile, 'utf8')}`);
+  }
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGTERM');
+    const ended = await Promise.race([gone.then(() => true), wait(STOP_TIMEOUT_MS, false, { ref: false })]);
+    if (!ended) child.kill('SIGKILL');
+    await gone;
+  };
+  return { pid: child.pid as number, url, printed, stop };
+}
+
+async function listening(child: ChildProcess, printed: string[]): Promise<string | undefined> {
+  if (!child.stdout) return undefined;
+  const lines = createInterface({ input: child.stdout });
+  for await (const line of lines) {
+    const [, url] = /listening on (http:\/\/\S+)/.exec(line) ?? [];
+    if (url !== undefined) {
+      child.stdout.resume(); // what it prints later is not ours to keep
+      return url;
+    }
+    printed.push(line);
+  }
+  return undefined;
+}
+
+const TICKS_PER_SECOND = 100; // USER_HZ, which Linux fixes for /proc
+
+/** Seconds of processor time that a process has used, all its threads together; NaN where there is no /proc. */
+export function cpuSeconds(pid: number): number {
+  const fields = statOf(pid);
+  return fields ? (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND : NaN;
+}
+
+/** The same for the children of this process that have ended. */
+export function childrensCpuSeconds(): number {
+  const fields = statOf('self');
+  return fields ? (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND : NaN;
+}
+
+/** The same for everything on this machine. */
+export function machinesCpuSeconds(): number {
+  const line = read('/proc/stat')?.split('\n', 1)[0]?.split(/\s+/).slice(1).map(Number);
+  if (!line) return NaN;
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line;
+  return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND;
+}
+
+/** The fields of /proc/PID/stat after the name, which may itself hold blanks. */
+function statOf(pid: number | 'self'): string[] | undefined {
+  const text = read(`/proc/${pid}/stat`);
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ');
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+const ALONE_MS = 250;
+
+/** Waits, for so many seconds at most, until the whole machine uses less than `noise` cores. */
+export async function untilAlone(seconds: number, noise: number): Promise<void> {
+  for (const end = performance.now() + seconds * 1000; performance.now() < end; ) {
+    const before = machinesCpuSeconds();
+    await wait(ALONE_MS);
+    if (machinesCpuSeconds() - before <= (noise * ALONE_MS) / 1000) return;
+  }
+}
+
+const QUIET_MS = 100;
+const QUIET_TRIES = 50;
+
+/** Waits until these processes do next to nothing, for five seconds at most. */
+export async function untilQuiet(pids: number[]): Promise<void> {
+  const used = () => pids.reduce((sum, pid) => sum + (cpuSeconds(pid) || 0), 0);
+  for (let tries = 0; tries < QUIET_TRIES; tries += 1) {
+    const before = used();
+    await wait(QUIET_MS);
+    if (used() - before <= 0.02) return;
+  }
+}

@@ -1,0 +1,149 @@
+import type { Machine } from './machine';
+import type { Claim, Results, Summary } from './summary';
+import { SCENARIOS, isCallScenario, type ScenarioName } from './scenarios';
+import { TARGETS, type TargetName } from './targets';
+
+interface Table {
+  title: string;
+  head: string[];
+  rows: string[][];
+}
+
+export interface Report {
+  machine: Machine;
+  command: string;
+  results: Results;
+  claims: Claim[];
+}
+
+/** The report as an aligned text for a terminal. */
+export function asText(report: Report): string {
+  return [...notes(report), ...tables(report).map((table) => `\n${table.title}\n${aligned(table)}`), `\nClaims\n${claimLines(report.claims)}`].join('\n');
+}
+
+/** The report as Markdown. */
+export function asMarkdown(report: Report): string {
+  const sections = tables(report).map(({ title, head, rows }) => {
+    const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
+    return `## ${title}\n\n${[line(head), line(head.map((_, at) => (at === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')}\n`;
+  });
+  const claims = report.claims.map(({ sentence, measured, ok }) => `- ${ok ? 'ok' : '**FAIL**'}: ${sentence} (${measured})`);
+  const intro = 'Made by `npm run bench`; bench/README.md says what is compared and how.';
+  return ['# Results of the bench\n', `${intro}\n`, ...notes(report).map((note) => `- ${note}`), '', ...sections, '## Claims\n', ...claims, ''].join('\n');
+}
+
+/** The claims, a line each. */
+function claimLines(claims: Claim[]): string {
+  return claims.map(({ sentence, measured, ok }) => `${ok ? 'ok  ' : 'FAIL'}  ${sentence} (${measured})`).join('\n');
+}
+
+function notes({ machine, command, results }: Report): string[] {
+  const strangers = results.measurements.map((cell) => cell.strangersCores).filter((share) => !Number.isNaN(share)).sort((a, b) => a - b);
+  const at = (share: number) => (strangers[Math.floor((strangers.length - 1) * share)] ?? NaN).toFixed(2);
+  const rounds = new Set(results.measurements.map((cell) => cell.round)).size;
+  return [
+    `${machine.date}, command: ${command}`,
+    `${machine.cores} cores (${machine.model}), shared by server, database and load generator`,
+    `Node ${machine.node}, ${machine.database}, wrk ${machine.wrk}`,
+    `commits are durable: ${machine.durability}; a write of 4 KiB with fdatasync takes ${machine.syncUs.toFixed(0)} us (median)`,
+    `medians of ${rounds} rounds; a ratio is the median of the ratios in each round`,
+    `other processes of this machine had ${at(0.5)} cores during the median cell, and ${at(1)} during the busiest`,
+  ];
+}
+
+function tables({ results }: Report): Table[] {
+  const calls = (Object.keys(SCENARIOS) as ScenarioName[]).filter(isCallScenario);
+  return [overview(results), ...calls.map((name) => detail(results, name)), alone(results), isolation(results), full(results)].filter(({ rows }) => rows.length > 0);
+}
+
+/** The table to show: ratios, and what they are ratios of. */
+function overview(results: Results): Table {
+  const cells = results.summaries('hot');
+  const connections = [...new Set(cells.map((cell) => cell.connections))].sort((a, b) => a - b);
+  const show = (cell: Summary | undefined) => (cell ? `${cell.ofBare.toFixed(2)} (${thousands(cell.callsPerSecond)}/s)` : '');
+  return {
+    title: 'Throughput as a share of a bare Fastify route, one hot project',
+    head: ['connections', ...connections.map(String)],
+    rows: targetsOf(cells).map((target) => [TARGETS[target].title, ...connections.map((count) => show(results.find('hot', target, count)))]),
+  };
+}
+
+function detail(results: Results, scenario: ScenarioName): Table {
+  return {
+    title: SCENARIOS[scenario].title,
+    head: ['connections', 'server', 'calls/s', 'of bare', 'p50 ms', 'p99 ms', 'refused', 'errors', 'server us', 'database us'],
+    rows: results
+      .summaries(scenario)
+      .sort((a, b) => a.connections - b.connections)
+      .map((cell) => [
+        String(cell.connections),
+        TARGETS[cell.target].title,
+        thousands(cell.callsPerSecond),
+        cell.ofBare.toFixed(2),
+        ms(cell.p50Us),
+        ms(cell.p99Us),
+        percent(cell.refused / cell.calls),
+        String(cell.errors),
+        cell.cpuUs.server.toFixed(0),
+        TARGETS[cell.target].onMariadb ? cell.cpuUs.database.toFixed(0) : '-',
+      ]),
+  };
+}
+
+function alone(results: Results): Table {
+  const cells = results.summaries('alone');
+  return {
+    title: 'One caller alone, and two single-row commits in a row on the same database',
+    head: ['server', 'a call, p50 ms', 'two commits, p50 ms', 'ratio'],
+    rows: targetsOf(cells).map((target) => {
+      const p50 = (part: string) => ms(results.find('alone', target, 1, part)?.p50Us ?? NaN);
+      const ratio = results.ratio('alone', target, 'a call', 'two commits', (cell) => cell.p50Us);
+      return [TARGETS[target].title, p50('a call'), p50('two commits'), (ratio ?? NaN).toFixed(2)];
+    }),
+  };
+}
+
+function isolation(results: Results): Table {
+  return {
+    title: 'One hot project beside a neighbour in trouble',
+    head: ['connections', 'server', 'hot project', 'calls/s', 'of by itself', 'p50 ms', 'p99 ms', 'errors'],
+    rows: results.summaries('isolation').map(({ target, part, connections, callsPerSecond, p50Us, p99Us, errors }) => {
+      const ratio = results.ratio('isolation', target, part, 'by itself', (cell) => cell.callsPerSecond) ?? NaN;
+      return [String(connections), TARGETS[target].title, part, thousands(callsPerSecond), ratio.toFixed(2), ms(p50Us), ms(p99Us), String(errors)];
+    }),
+  };
+}
+
+function full(results: Results): Table {
+  return {
+    title: 'Past the bound of calls in flight',
+    head: ['connections', 'server', 'answers/s', '503', 'p50 ms', 'p99 ms', 'errors'],
+    rows: results
+      .summaries('full')
+      .map(({ target, connections, callsPerSecond, refused, calls, p50Us, p99Us, errors }) => [
+        String(connections),
+        TARGETS[target].title,
+        thousands(callsPerSecond),
+        percent(refused / calls),
+        ms(p50Us),
+        ms(p99Us),
+        String(errors),
+      ]),
+  };
+}
+
+function targetsOf(cells: Summary[]): TargetName[] {
+  return [...new Set(cells.map((cell) => cell.target))];
+}
+
+const thousands = (value: number): string => Math.round(value).toLocaleString('en-US');
+const ms = (us: number): string => (us / 1000).toFixed(2);
+const percent = (share: number): string => `${(share * 100).toFixed(share > 0 && share < 0.001 ? 3 : 0)}%`;
+
+/** The first column to the left, and numbers to the right. */
+export function aligned({ head, rows }: Pick<Table, 'head' | 'rows'>): string {
+  const lines = [head, ...rows];
+  const widths = head.map((_, at) => Math.max(...lines.map((cells) => (cells[at] ?? '').length)));
+  const numeric = head.map((_, at) => at > 0 && rows.every((cells) => /^$|^[\d.,%() /s-]+$/.test(cells[at] ?? '')));
+  return lines.map((cells) => cells.map((cell, at) => (numeric[at] ? cell.padStart(widths[at] as number) : cell.padEnd(widths[at] as number))).join('  ').trimEnd()).join('\n');
+}

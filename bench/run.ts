@@ -1,0 +1,181 @@
+import { mkdtempSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createConnection } from 'mysql2/promise';
+import { startMariadb } from '../test/support/mariadb-server.js';
+import { measureAlone, measureFull, measureIsolation, startSlowUpstream } from './beside';
+import { judge } from './claims';
+import { describeMachine } from './machine';
+import { measure, probe, type Measurement } from './measure';
+import { readOptions, type Options } from './options';
+import { endAll } from './processes';
+import { profileTarget } from './profile';
+import { asMarkdown, asText, type Report } from './report';
+import { SCENARIOS, isCallScenario, type Scenario, type ScenarioName } from './scenarios';
+import { Results } from './summary';
+import { TARGETS, startTarget, type RunningTarget, type Stage, type TargetName } from './targets';
+import { runWrk, wrkVersion, writePlan } from './wrk';
+
+// `npm run bench`: starts what is compared, measures it in turns, audits the books, and says what came out.
+
+const PROJECTS = 1_000;
+const QUICK_PROJECTS = 100;
+/** Enough for what this bench writes, as on a server that is meant to work; the memory of MariaDB's own defaults is for a small one. */
+const MARIADB_SETTINGS = ['innodb_buffer_pool_size = 536870912', 'innodb_log_file_size = 536870912'];
+const PROFILE_CONNECTIONS = 128;
+const WARM_UP_CONNECTIONS = 64;
+
+interface Step {
+  scenario: ScenarioName;
+  connections: number;
+  targets: TargetName[];
+}
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv);
+  wrkVersion(); // says how to install it before anything is started
+  const folder = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
+  const clean = () => {
+    endAll();
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  process.once('exit', clean);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
+  process.exit(await onStage(options, folder, (stage) => (options.profile ? profile(options, options.profile, stage) : bench(options, stage))));
+}
+
+/** Runs `work` with a MariaDB, where the targets need one, and a slow upstream. */
+async function onStage(options: Options, folder: string, work: (stage: Stage) => Promise<number>): Promise<number> {
+  const upstream = await startSlowUpstream();
+  const targets = options.profile ? [options.profile] : options.targets;
+  const mariadb = targets.some((name) => TARGETS[name].onMariadb) ? await startDatabase() : undefined;
+  try {
+    const projectCount = options.profile || !options.scenarios.includes('projects') ? 1 : options.quick ? QUICK_PROJECTS : PROJECTS;
+    return await work({ folder, mariadb, projectCount, slowUpstreamUrl: upstream.url, nodeFlags: [] });
+  } finally {
+    close(upstream.server);
+    mariadb?.control.destroy();
+    await mariadb?.server.stop();
+  }
+}
+
+async function startDatabase(): Promise<NonNullable<Stage['mariadb']>> {
+  const server = await startMariadb();
+  const control = await createConnection({ uri: server.url() });
+  for (const setting of MARIADB_SETTINGS) {
+    await control.query(`SET GLOBAL ${setting}`).catch((error: Error) => console.error(`${setting}: ${error.message}`)); // MySQL names it otherwise
+  }
+  return { server, control };
+}
+
+function close(server: Server): void {
+  server.close();
+  server.closeAllConnections();
+}
+
+async function bench(options: Options, stage: Stage): Promise<number> {
+  const started = performance.now();
+  const machine = await describeMachine(stage.folder, stage.mariadb?.control);
+  const steps = stepsOf(options);
+  const names = options.targets.filter((name) => steps.some((step) => step.targets.includes(name)));
+  const targets: RunningTarget[] = [];
+  for (const name of names) {
+    progress(`starting ${name}`);
+    const target = await startTarget(name, stage);
+    targets.push(target);
+    await warmUp(target, stage, options.quick ? 1 : 4);
+  }
+  const measurements: Measurement[] = [];
+  let faults: string[];
+  try {
+    for (let round = 1; round <= options.rounds; round += 1) {
+      for (const step of steps) {
+        for (const target of targets) {
+          if (!step.targets.includes(target.name)) continue;
+          progress(`round ${round} of ${options.rounds}: ${step.scenario}, ${step.connections} connections, ${target.name}`);
+          measurements.push(...(await runStep(step, target, stage, round, options)));
+        }
+      }
+    }
+  } finally {
+    progress('stopping the servers, and auditing the books');
+    for (const target of targets) await target.server.stop();
+    faults = (await Promise.all(targets.map((target) => target.audit()))).flatMap((fault) => (fault === undefined ? [] : [fault]));
+    progress('');
+  }
+  const results = new Results(measurements);
+  const books = targets.filter(({ name }) => name === 'mariadb' || name === 'sqlite').length;
+  const claims = [...judge(results), ...(books > 0 ? [{ sentence: 'The books agree after the run', measured: `${books} audited`, ok: faults.length === 0 }] : [])];
+  const report: Report = { machine, command: commandLine(), results, claims };
+  console.log(`${asText(report)}\n${faults.map((fault) => `\n${fault}`).join('')}`);
+  keep(options, report);
+  console.log(`It took ${Math.round((performance.now() - started) / 1000)} s.`);
+  return faults.length > 0 || (options.strict && claims.some(({ ok }) => !ok)) ? 1 : 0;
+}
+
+/** V8 compiles what runs often; a server that has just started is another one. */
+async function warmUp({ server, furniture }: RunningTarget, { folder }: Stage, seconds: number): Promise<void> {
+  await runWrk(server.url, writePlan(folder, 'load', SCENARIOS.hot.plan(furniture)), WARM_UP_CONNECTIONS, seconds);
+}
+
+function stepsOf(options: Options): Step[] {
+  return options.scenarios.flatMap((scenario) => {
+    const { connections, targets }: Scenario = SCENARIOS[scenario];
+    const wanted = connections.filter((count) => options.connections?.includes(count) ?? true);
+    return wanted.map((count) => ({ scenario, connections: count, targets: targets.filter((name) => options.targets.includes(name)) }));
+  });
+}
+
+async function runStep({ scenario, connections }: Step, target: RunningTarget, stage: Stage, round: number, timing: Options): Promise<Measurement[]> {
+  const cell = { scenario, connections, round };
+  switch (scenario) {
+    case 'alone':
+      return measureAlone(target, stage, cell, timing);
+    case 'isolation':
+      return measureIsolation(target, stage, cell, timing);
+    case 'full':
+      return measureFull(target, stage, cell, timing);
+    default: {
+      const { plan, ...rest } = SCENARIOS[scenario];
+      const calls = plan(target.furniture);
+      await probe(target.server, { ...rest, plan }, calls);
+      return [await measure(target, stage, calls, cell, timing)];
+    }
+  }
+}
+
+function keep(options: Options, report: Report): void {
+  if (options.json !== undefined) {
+    const { machine, command, results, claims } = report;
+    mkdirSync(dirname(options.json), { recursive: true });
+    writeFileSync(options.json, `${JSON.stringify({ machine, command, claims, measurements: results.measurements }, null, 2)}\n`);
+    console.log(`Written: ${options.json}`);
+  }
+  if (options.whole) {
+    const path = join(__dirname, 'RESULTS.md');
+    writeFileSync(path, asMarkdown(report));
+    console.log('Written: bench/RESULTS.md');
+  }
+}
+
+async function profile(options: Options, name: TargetName, stage: Stage): Promise<number> {
+  console.log(await profileTarget(name, options.scenarios.find(isCallScenario) ?? 'hot', stage, PROFILE_CONNECTIONS, options));
+  return 0;
+}
+
+function commandLine(): string {
+  const given = process.argv.slice(2);
+  return given.length === 0 ? 'npm run bench' : `npm run bench -- ${given.join(' ')}`;
+}
+
+/** One line that is written over, where somebody is watching. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+  else if (text !== '') console.error(text);
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+});

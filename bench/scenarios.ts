@@ -1,0 +1,97 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { Furniture } from './furniture';
+import type { TargetName } from './targets';
+import type { PlannedCall } from './wrk';
+
+/** What callers do. */
+export interface Scenario {
+  title: string;
+  targets: TargetName[];
+  connections: number[];
+  /** The calls; absent where the scenario is more than calls, see beside.ts. */
+  plan?(furniture: Furniture): PlannedCall[];
+  /** How many of the calls are to be refused, 0 to 1. */
+  refused: number;
+  /** The status of each refusal. */
+  status?: number;
+}
+
+const GATES: TargetName[] = ['mariadb', 'sqlite'];
+const BARE_AND_GATES: TargetName[] = ['bare', ...GATES];
+const PATH = '/v1/demo/execute';
+const BODY = JSON.stringify({ action: 'demo.echo', params: { hello: 'world', numbers: [1, 2, 3] } });
+const REQUEST_IDS = 1_000;
+const GARBAGE_SECRETS = 1_000;
+
+/** Only the bare route looks at the query: it answers what the gate will answer. */
+const refusedWith = (status: number): string => `${PATH}?answer=${status}`;
+
+const call = (secret: string): PlannedCall => ({ path: PATH, secret, body: BODY });
+
+export const SCENARIOS = {
+  hot: {
+    title: 'One hot project',
+    targets: ['bare', 'mariadb', 'sqlite', 'transaction', 'better-auth'],
+    connections: [1, 16, 128, 512],
+    plan: ({ hot }) => [call(hot)],
+    refused: 0,
+  },
+  projects: {
+    title: '1,000 projects in turns',
+    targets: BARE_AND_GATES,
+    connections: [128],
+    plan: ({ many }) => many.map(call),
+    refused: 0,
+  },
+  half: {
+    title: 'Every other call refused for its rate',
+    targets: BARE_AND_GATES,
+    connections: [128],
+    plan: ({ hot, exhausted }) => [call(hot), { ...call(exhausted), path: refusedWith(429) }],
+    refused: 0.5,
+    status: 429,
+  },
+  refused: {
+    title: 'All refused for their rate',
+    targets: BARE_AND_GATES,
+    connections: [128, 512],
+    plan: ({ exhausted }) => [{ ...call(exhausted), path: refusedWith(429) }],
+    refused: 1,
+    status: 429,
+  },
+  garbage: {
+    title: 'Garbage keys',
+    targets: BARE_AND_GATES,
+    connections: [128, 512],
+    plan: ({ hot }) => Array.from({ length: GARBAGE_SECRETS }, () => ({ ...call(garbageLike(hot)), path: refusedWith(401) })),
+    refused: 1,
+    status: 401,
+  },
+  replays: {
+    title: 'Repeated requestIds',
+    targets: BARE_AND_GATES,
+    connections: [128],
+    plan: ({ hot }) => Array.from({ length: REQUEST_IDS }, () => ({ ...call(hot), body: withRequestId() })),
+    refused: 0,
+  },
+  alone: { title: 'Alone on the wire', targets: GATES, connections: [1], refused: 0 },
+  isolation: { title: 'A neighbour in trouble', targets: GATES, connections: [64], refused: 0 },
+  full: { title: 'Past the bound of calls in flight', targets: ['mariadb'], connections: [128], refused: 1 },
+} satisfies Record<string, Scenario>;
+
+export type ScenarioName = keyof typeof SCENARIOS;
+
+/** Those that are calls and nothing beside them. */
+export type CallScenario = Exclude<ScenarioName, 'alone' | 'isolation' | 'full'>;
+
+export const isCallScenario = (name: ScenarioName): name is CallScenario => 'plan' in SCENARIOS[name];
+
+/** A secret of the same form whose checksum is wrong. */
+function garbageLike(secret: string): string {
+  const form = secret.slice(0, secret.lastIndexOf('_') + 1);
+  return form + randomBytes(19).toString('hex'); // 38 characters, of which six would have to fit by chance
+}
+
+function withRequestId(): string {
+  return `${BODY.slice(0, -1)},"requestId":"${randomUUID()}"}`;
+}

@@ -1,0 +1,77 @@
+import type { Measurement } from './measure';
+import type { ScenarioName } from './scenarios';
+import type { TargetName } from './targets';
+
+/** All rounds of one cell in one. */
+export interface Summary extends Omit<Measurement, 'round'> {
+  /** Calls a second as a share of the bare route's in the same round: the median of the rounds; NaN where that was not measured. */
+  ofBare: number;
+}
+
+export interface Claim {
+  sentence: string;
+  measured: string;
+  ok: boolean;
+}
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+/** What was measured, a line a cell: medians of the rounds, and sums of what went wrong. */
+export class Results {
+  constructor(readonly measurements: readonly Measurement[]) {}
+
+  summaries(scenario: ScenarioName): Summary[] {
+    const cells = groupBy(this.measurements, cellOf);
+    return [...cells.values()].flatMap((rounds) => (rounds[0]?.scenario === scenario ? [this.summary(rounds)] : []));
+  }
+
+  find(scenario: ScenarioName, target: TargetName, connections: number, part = ''): Summary | undefined {
+    return this.summaries(scenario).find((cell) => cell.target === target && cell.connections === connections && cell.part === part);
+  }
+
+  /** The median over the rounds of one part against another of the same target and round. */
+  ratio(scenario: ScenarioName, target: TargetName, part: string, other: string, of: (cell: Measurement) => number): number | undefined {
+    const inPart = (name: string) => this.measurements.filter((cell) => cell.scenario === scenario && cell.target === target && cell.part === name);
+    const ratios = inPart(part).flatMap((cell) => inPart(other).flatMap((beside) => (beside.round === cell.round ? [of(cell) / of(beside)] : [])));
+    return ratios.length > 0 ? median(ratios) : undefined;
+  }
+
+  private summary(rounds: Measurement[]): Summary {
+    const [first] = rounds as [Measurement];
+    const middle = (of: (cell: Measurement) => number) => median(rounds.map(of));
+    const sum = (of: (cell: Measurement) => number) => rounds.reduce((total, cell) => total + of(cell), 0);
+    return {
+      ...first,
+      callsPerSecond: middle((cell) => cell.callsPerSecond),
+      p50Us: middle((cell) => cell.p50Us),
+      p99Us: middle((cell) => cell.p99Us),
+      calls: sum((cell) => cell.calls),
+      errors: sum((cell) => cell.errors),
+      refused: sum((cell) => cell.refused),
+      cpuUs: {
+        server: middle((cell) => cell.cpuUs.server),
+        database: middle((cell) => cell.cpuUs.database),
+        generator: middle((cell) => cell.cpuUs.generator),
+      },
+      strangersCores: middle((cell) => cell.strangersCores),
+      ...(first.sqlStatements === undefined ? {} : { sqlStatements: sum((cell) => cell.sqlStatements ?? 0) }),
+      ofBare: middle((cell) => cell.callsPerSecond / (this.bareBeside(cell)?.callsPerSecond ?? NaN)),
+    };
+  }
+
+  private bareBeside({ scenario, connections, round }: Measurement): Measurement | undefined {
+    return this.measurements.find((cell) => cell.target === 'bare' && cell.scenario === scenario && cell.connections === connections && cell.round === round);
+  }
+}
+
+const cellOf = ({ scenario, part, target, connections }: Measurement): string => `${scenario} ${part} ${target} ${connections}`;
+
+function groupBy<T>(values: readonly T[], keyOf: (value: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const value of values) groups.set(keyOf(value), [...(groups.get(keyOf(value)) ?? []), value]);
+  return groups;
+}

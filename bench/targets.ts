@@ -1,0 +1,151 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import libsql from 'libsql';
+import type { Connection, RowDataPacket } from 'mysql2/promise';
+import { randomBase62 } from '../src/lib/id';
+import type { MariadbServer } from '../test/support/mariadb-server';
+import { furnish, type Furniture } from './furniture';
+import { own, startServer, type ServerProcess } from './processes';
+
+// What is compared, each a process of its own.
+
+export const TARGETS = {
+  bare: { title: 'a bare Fastify route', onMariadb: false },
+  mariadb: { title: 'Tollgate on MariaDB', onMariadb: true },
+  sqlite: { title: 'Tollgate on SQLite', onMariadb: false },
+  transaction: { title: 'a transaction per call, MariaDB', onMariadb: true },
+  'better-auth': { title: 'better-auth API keys, MariaDB', onMariadb: true },
+};
+
+export type TargetName = keyof typeof TARGETS;
+
+/** A server that is ready to be measured. */
+export interface RunningTarget {
+  name: TargetName;
+  server: ServerProcess;
+  /** The process of its database, where that is another. */
+  databasePid: number | undefined;
+  furniture: Furniture;
+  /** How many calls it says are in flight. */
+  callsInFlight(): Promise<number>;
+  /** What the audit of its books found wrong; undefined where all is well, or where there are no books. */
+  audit(): Promise<string | undefined>;
+}
+
+/** What all targets are started with. */
+export interface Stage {
+  /** For databases, logs and plans; on the disk whose commits are measured. */
+  folder: string;
+  mariadb: { server: MariadbServer; control: Connection } | undefined;
+  projectCount: number;
+  /** An upstream that takes two seconds. */
+  slowUpstreamUrl: string;
+  /** Flags for Node, before the script. */
+  nodeFlags: string[];
+}
+
+const ROOT = join(__dirname, '..');
+const SWC = ['-r', '@swc-node/register'];
+
+/** Starts a target on a database of its own, filled. */
+export async function startTarget(name: TargetName, stage: Stage): Promise<RunningTarget> {
+  switch (name) {
+    case 'bare':
+      return rival(name, stage, [...SWC, join(__dirname, 'bare.ts')], {});
+    case 'transaction':
+      return rival(name, stage, [...SWC, join(__dirname, 'transaction-per-call.ts')], { DATABASE_URL: await newDatabase(stage, 'bench_transaction') });
+    case 'better-auth':
+      await installBetterAuth();
+      return rival(name, stage, [join(__dirname, 'better-auth', 'server.mjs')], {
+        DATABASE_URL: await newDatabase(stage, 'bench_better_auth'),
+        BETTER_AUTH_SECRET: randomBase62(43),
+      });
+    case 'mariadb': {
+      const database = 'bench_gate';
+      const environment = gateEnvironment(await newDatabase(stage, database));
+      return gate(name, stage, environment, async () => {
+        const [rows] = await requireMariadb(stage).control.query<RowDataPacket[]>(`SELECT COUNT(*) AS holds FROM ${database}.holds`);
+        return Number((rows[0] as { holds: number }).holds);
+      });
+    }
+    case 'sqlite': {
+      const path = join(stage.folder, 'sqlite', 'gate.db');
+      mkdirSync(join(stage.folder, 'sqlite'));
+      let reader: libsql.Database | undefined;
+      return gate(name, stage, gateEnvironment(`sqlite:${path}`), async () => {
+        reader ??= new libsql(path, { readonly: true });
+        return (reader.prepare('SELECT COUNT(*) AS holds FROM holds').get() as { holds: number }).holds;
+      });
+    }
+  }
+}
+
+/** One more process of the gate on MariaDB, beside the target's, with a setting of its own. */
+export function startAnotherGate(stage: Stage, extra: Record<string, string>): Promise<ServerProcess> {
+  const url = requireMariadb(stage).server.url('bench_gate');
+  return startGate(stage, 'another', { ...gateEnvironment(url), ...extra });
+}
+
+async function gate(name: 'mariadb' | 'sqlite', stage: Stage, environment: Record<string, string>, callsInFlight: () => Promise<number>): Promise<RunningTarget> {
+  const furniture = await furnish(environment, stage.projectCount, stage.slowUpstreamUrl);
+  const server = await startGate(stage, name, environment);
+  const databasePid = name === 'mariadb' ? stage.mariadb?.server.pid : undefined;
+  return { name, server, databasePid, furniture, callsInFlight, audit: () => auditBooks(environment) };
+}
+
+function startGate({ folder, nodeFlags }: Stage, name: string, environment: Record<string, string>): Promise<ServerProcess> {
+  return startServer([...nodeFlags, join(ROOT, 'dist/src/main.js')], environment, join(folder, `${name}.log`));
+}
+
+// The same for all processes of this run, as those that share a database need.
+const SECRETS = { KEY_PEPPER: randomBase62(43), ROOT_KEY: `root_${randomBase62(43)}` };
+
+function gateEnvironment(databaseUrl: string): Record<string, string> {
+  return { ...SECRETS, DATABASE_URL: databaseUrl, HOST: '127.0.0.1', PORT: '0', DEMO: 'false', LOG_LEVEL: 'warn' };
+}
+
+async function auditBooks(environment: Record<string, string>): Promise<string | undefined> {
+  const env = { PATH: process.env.PATH, ...environment };
+  const child = own(spawn(process.execPath, [join(ROOT, 'dist/src/cli.js'), 'audit'], { env, stdio: ['ignore', 'pipe', 'pipe'] }));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return code === 0 ? undefined : output;
+}
+
+async function rival(name: TargetName, stage: Stage, script: string[], environment: Record<string, string>): Promise<RunningTarget> {
+  const server = await startServer([...stage.nodeFlags, ...script], environment, join(stage.folder, `${name}.log`));
+  const key = server.printed.find((line) => line.startsWith('key '))?.slice('key '.length);
+  const secret = key ?? `bench_live_${randomBase62(38)}`;
+  const many = Array.from({ length: stage.projectCount }, () => secret);
+  return {
+    name,
+    server,
+    databasePid: TARGETS[name].onMariadb ? stage.mariadb?.server.pid : undefined,
+    furniture: { hot: secret, many, exhausted: secret, slow: secret, locked: { secret, projectId: '' } },
+    callsInFlight: async () => 0,
+    audit: async () => undefined,
+  };
+}
+
+async function newDatabase(stage: Stage, name: string): Promise<string> {
+  const { server, control } = requireMariadb(stage);
+  await control.query(`CREATE DATABASE ${name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`);
+  return server.url(name);
+}
+
+/** The bench's own connection to the MariaDB that it has started. */
+export function requireMariadb({ mariadb }: Stage): NonNullable<Stage['mariadb']> {
+  if (!mariadb) throw new Error('This needs a MariaDB, and none was started.');
+  return mariadb;
+}
+
+async function installBetterAuth(): Promise<void> {
+  const folder = join(__dirname, 'better-auth');
+  if (existsSync(join(folder, 'node_modules', 'better-auth'))) return;
+  console.error('Installing better-auth for the comparison (npm ci in bench/better-auth) ...');
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
+  if (status !== 0) throw new Error('better-auth could not be installed; leave it out with --targets bare,mariadb,sqlite,transaction.');
+}
