@@ -140,8 +140,10 @@ function createServer(config: Config, log: AppDeps['log']): FastifyInstance {
     requestTimeout: REQUEST_TIMEOUT_MS,
     return503OnClosing: false, // rest/server answers in the form that all errors have
     forceCloseConnections: 'idle',
-    frameworkErrors: (_error, _request, reply) => {
-      void sendError(reply, newRequestId(), { code: 'INVALID_REQUEST', details: { issues: [{ path: [], message: 'the address cannot be read' }] } });
+    frameworkErrors: ({ code }, _request, reply) => {
+      // No service has a name as long as what the router takes for none
+      if (code === 'FST_ERR_MAX_PARAM_LENGTH') void sendError(reply, newRequestId(), { code: 'NOT_FOUND', details: {} });
+      else void sendError(reply, newRequestId(), { code: 'INVALID_REQUEST', details: { issues: [{ path: [], message: 'the address cannot be read' }] } });
     },
   }) as unknown as FastifyInstance;
 }

@@ -60,8 +60,25 @@ export class Database {
     const once = () =>
       this.dialect === 'mysql'
         ? this.writer.transaction('READ COMMITTED', work)
-        : this.writes.run(() => this.writer.transaction(work));
+        : this.writes.run(() => this.immediately(work));
     return backOff(once, { ...RETRIES[this.dialect], jitter: 'full', retry: isRetryable });
+  }
+
+  /**
+   * SQLite: the write lock is taken before anything else. A statement that met another process's lock in the middle would stay
+   * unfinished in libsql, and no commit on this connection would pass until it is collected as garbage.
+   */
+  private async immediately<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
+    const connection = connectionOf(this.writer);
+    connection.exec('BEGIN IMMEDIATE');
+    try {
+      const result = await work(this.writer.createQueryRunner().manager);
+      connection.exec('COMMIT');
+      return result;
+    } catch (error) {
+      rollBack(connection);
+      throw error;
+    }
   }
 
   /** Runs `work` on one consistent view of what is committed; it locks nothing and can write nothing. */
@@ -111,6 +128,15 @@ export class Database {
 /** For `find` in a transaction: the row stays ours until the commit. SQLite's one writer needs no lock and takes none. */
 export function forUpdate(tx: EntityManager): { lock?: { mode: 'pessimistic_write' } } {
   return tx.connection.options.type === 'better-sqlite3' ? {} : { lock: { mode: 'pessimistic_write' } };
+}
+
+/** Undoes what is open on a connection, where anything is. */
+export function rollBack(connection: SqliteConnection): void {
+  try {
+    connection.exec('ROLLBACK');
+  } catch {
+    // SQLite has rolled back by itself: nothing is open any more
+  }
 }
 
 function connectionOf(source: DataSource): SqliteConnection {

@@ -143,14 +143,18 @@ export class Gate {
     try {
       return await this.decideAndRun(request, call);
     } catch (error) {
-      const code = error instanceof TollgateError ? error.code : 'INTERNAL';
-      if (code === 'INTERNAL') this.deps.log.error({ err: error, requestId: call.requestId }, 'gate: a call failed');
-      return { kind: 'error', code, details: {} };
+      return this.failure(error, call);
     } finally {
       const projectId = this.reserved.get(call);
       if (projectId !== undefined) this.load.leaveProject(projectId);
       this.load.leave();
     }
+  }
+
+  private failure(error: unknown, call: Call, rate?: RateReport): ExecuteResult {
+    const code = error instanceof TollgateError ? error.code : 'INTERNAL';
+    if (code === 'INTERNAL') this.deps.log.error({ err: error, requestId: call.requestId }, 'gate: a call failed');
+    return { kind: 'error', code, details: {}, rate };
   }
 
   /** Waits for the calls in flight, those too whose callers hung up, and writes down the last counts. */
@@ -166,7 +170,7 @@ export class Gate {
     const verdict = await this.ticker.admit(call);
     switch (verdict.kind) {
       case 'admitted':
-        return this.run(request, call, verdict);
+        return this.run(request, call, verdict).catch((error: unknown) => this.failure(error, call, verdict.rate));
       case 'refused': {
         const { refusal, key, rate } = verdict;
         if (refusal.code === 'RATE_LIMITED' && key && rate) this.refusals.remember(call, key.keyId, rate);

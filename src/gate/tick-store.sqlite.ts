@@ -1,4 +1,4 @@
-import type { Database, SqliteConnection } from '../db/database';
+import { rollBack, type Database, type SqliteConnection } from '../db/database';
 import type { TickState, TickWrites } from './rows';
 import {
   ACTION_COLUMNS,
@@ -124,13 +124,5 @@ export class SqliteTickStore implements TickStore {
     const statement = statements.get(sql) ?? connection.prepare(sql);
     statements.set(sql, statement);
     return statement;
-  }
-}
-
-function rollBack(connection: SqliteConnection): void {
-  try {
-    connection.exec('ROLLBACK');
-  } catch {
-    // SQLite has rolled back by itself: nothing is open any more
   }
 }

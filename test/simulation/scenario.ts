@@ -35,7 +35,7 @@ export function scenarioOf(random: Random): Scenario {
   const mean = (): number => (random.chance(0.3) ? random.pick([4_000, 12_000]) : Infinity);
   const busyMs = random.pick([3_000, 8_000, 20_000]);
   const callsInGroup = random.pick([1, 3, 10]);
-  const calls = random.pick([40, 120, 250]);
+  const calls = random.pick([20, 60, 150]);
   return {
     nodes: random.int(1, 3),
     projects: random.int(1, 3),
