@@ -66,6 +66,7 @@ describe('what a key may not know of', () => {
       const real = withIds(type, ids, text);
       expect(new Set(real.map(({ name }) => name)).size).toBeGreaterThanOrEqual(type === 'query' ? 5 : 12);
       const answer = await bytesOf(real);
+      expect(answer).toMatch(/^200 /);
       expect(answer).toBe(await bytesOf(withIds(type, ids.map(ghostOf), text)));
       for (const id of ids) expect(answer).not.toContain(id);
     }

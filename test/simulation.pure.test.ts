@@ -1,8 +1,7 @@
 import { report, simulate } from './simulation/simulate';
 
 // The real gate, ticker, lanes and sweep of several nodes on a model of the database, with everything that can go wrong going
-// wrong, in an order that follows from a seed. test/simulation/README.md tells what is modelled and what is checked;
-// `npm run simulate` runs many more seeds than these.
+// wrong, in an order that follows from a seed: see test/simulation/README.md.
 
 const { SEED } = process.env;
 const SEEDS = SEED === undefined ? Array.from({ length: 200 }, (_, index) => index + 1) : [Number(SEED)];
