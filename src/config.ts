@@ -68,7 +68,7 @@ const environment = z.object({
   ),
   BODY_LIMIT_BYTES: whole('BODY_LIMIT_BYTES', 1_024, 268_435_456, 10_485_760),
   MAX_CALLS_IN_FLIGHT: whole('MAX_CALLS_IN_FLIGHT', 4, 1_000_000, 8_192),
-  MAX_BYTES_IN_FLIGHT: whole('MAX_BYTES_IN_FLIGHT', 1_048_576, 1_099_511_627_776, 536_870_912),
+  MAX_BYTES_IN_FLIGHT: whole('MAX_BYTES_IN_FLIGHT', 10_485_760, 1_099_511_627_776, 536_870_912),
   DEMO: z.enum(['true', 'false'], 'DEMO must be true or false.').optional(),
   PUBLIC_URL: z.url('PUBLIC_URL must be a URL such as https://api.example.com.').optional(),
   SHUTDOWN_TIMEOUT_MS: whole('SHUTDOWN_TIMEOUT_MS', 0, 3_600_000, 35_000),

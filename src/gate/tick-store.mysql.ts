@@ -196,7 +196,7 @@ const list = (values: string[]): string => (values.length === 0 ? 'NULL' : value
 function anyOf(first: string, second: string, pairs: [string, string][]): string {
   const groups = new Map<string, string[]>();
   for (const [one, other] of pairs) groups.set(one, [...(groups.get(one) ?? []), other]);
-  return [...groups].map(([one, others]) => `(${first} = ${literal(one)} AND ${second} IN (${list(others)}))`).join(' OR ');
+  return [...groups].map(([one, others]) => `(${first} = ${literal(one)} AND ${second} IN (${list(others)}))`).join(' OR ') || 'FALSE';
 }
 
 const PLAIN = /^[\w .:/;(),+@-]*$/;
