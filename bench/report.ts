@@ -138,7 +138,7 @@ function targetsOf(cells: Summary[]): TargetName[] {
 
 const thousands = (value: number): string => Math.round(value).toLocaleString('en-US');
 const ms = (us: number): string => (us / 1000).toFixed(2);
-const percent = (share: number): string => `${(share * 100).toFixed(share > 0 && share < 0.001 ? 3 : 0)}%`;
+const percent = (share: number): string => (Number.isNaN(share) ? '-' : `${(share * 100).toFixed(0)}%`);
 
 /** The first column to the left, and numbers to the right. */
 export function aligned({ head, rows }: Pick<Table, 'head' | 'rows'>): string {
