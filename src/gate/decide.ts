@@ -225,8 +225,22 @@ class Tick {
   }
 
   private logOf(hold: HoldRow, ending: Ending, charged: number): LogRow {
-    const { attempt, claimed: _claimed, amount: _amount, startedAt: _startedAt, expiresAt: _expiresAt, process: _process, ...row } = hold;
-    const common = { id: attempt, ...row, chargedMicroCredits: charged, createdAt: this.nowMs };
+    // Property by property: a rest pattern costs more here than all else that a settlement does
+    const common = {
+      id: hold.attempt,
+      credentialKind: hold.credentialKind,
+      credentialId: hold.credentialId,
+      workspaceId: hold.workspaceId,
+      projectId: hold.projectId,
+      environment: hold.environment,
+      service: hold.service,
+      action: hold.action,
+      requestId: hold.requestId,
+      ip: hold.ip,
+      userAgent: hold.userAgent,
+      chargedMicroCredits: charged,
+      createdAt: this.nowMs,
+    };
     if (ending.kind === 'expired') {
       return { ...common, outcome: 'EXPIRED', errorCode: 'OUTCOME_UNKNOWN', httpStatus: null, actionMs: null, totalMs: null };
     }

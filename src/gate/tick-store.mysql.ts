@@ -57,6 +57,7 @@ export class MysqlTickStore implements TickStore {
     this.pool = createPool({
       ...mysqlConnectionOptions(settings),
       multipleStatements: true,
+      queryFormat: (sql: string) => sql, // the SQL is whole: there are no placeholders to look for in it
       connectionLimit: TICK_CONNECTIONS,
       maxIdle: TICK_CONNECTIONS,
       idleTimeout: IDLE_TIMEOUT_MS,
