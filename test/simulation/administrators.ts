@@ -40,7 +40,7 @@ export class Administrators {
 
   limit(): { sustainedRps: number; burst: number } {
     const { random } = this.world;
-    return { sustainedRps: random.pick([0.7, 5, 40, 1_000]), burst: random.pick([1, 4, 8, 1_000]) };
+    return { sustainedRps: random.pick([0.7, 2, 5, 40]), burst: random.pick([1, 4, 8, 1_000]) };
   }
 
   mint(projectId: string, environment: 'LIVE' | 'TEST' = this.world.random.chance(0.15) ? 'TEST' : 'LIVE'): CallerKey {
@@ -62,6 +62,7 @@ export class Administrators {
     () => this.archive(),
     () => this.disableAction(),
     () => this.changePrice(),
+    () => this.changeLimit(),
     () => this.changeLimit(),
     () => this.changeLimit(),
     () => this.allocate(),

@@ -1,3 +1,5 @@
+import { HOLD_MARGIN_MS } from '../../src/gate/decide';
+import { SWEEP_INTERVAL_MS } from '../../src/gate/sweep';
 import type { SimulatedCall } from './auditor';
 import type { SimulatedNode } from './node';
 import type { World } from './world';
@@ -102,15 +104,25 @@ export class Callers {
   }
 
   /** The same requestId again some time later, now and then with another body. */
-  repeat(original: SimulatedCall, atMostMs: number): void {
+  repeat(original: SimulatedCall, atMostMs: number, atLeastMs = 0): void {
     const { random, scheduler } = this.world;
-    scheduler.after(this.world, random.between(0, atMostMs), () => {
+    scheduler.after(this.world, random.between(atLeastMs, atMostMs), () => {
       const { name, result: _result, attempt: _attempt, ...same } = original;
       const again = this.draft({ ...original, secrets: [] }, original.action, true);
       Object.assign(again, same, { forbiddenBy: [], server: undefined, fingerprint: random.chance(0.9) ? original.fingerprint : 'another body' });
       this.world.scheduler.note(`${again.name} repeats ${name}`);
       this.send(again, this.anyNode());
     });
+  }
+
+  /** A process is gone: whoever waited for it asks again just as the hold of its call runs out, before a sweep or after. */
+  abandoned(server: { dead: boolean }): void {
+    const { auditor, database } = this.world;
+    for (const call of auditor.calls.values()) {
+      if (call.server !== server || call.result || call.fingerprint === null) continue;
+      const expiryMs = HOLD_MARGIN_MS + (database.tables.actions.get(call.action)?.timeoutMs ?? 0);
+      this.repeat(call, expiryMs + SWEEP_INTERVAL_MS, expiryMs - SWEEP_INTERVAL_MS);
+    }
   }
 
   /** The calls of an earlier day, once more. */

@@ -58,6 +58,7 @@ export class Connection {
       }
       const answer: Reply<T> = (reply) => {
         database.answered(session);
+        if ('error' in reply) network.beginSpell();
         if (fate.lostAnswer) {
           scheduler.note(`${client.name} loses the answer to a ${what}`);
           lose();

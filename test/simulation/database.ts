@@ -46,6 +46,8 @@ export class ModelDatabase implements Owner {
   readonly name = 'database';
   dead = false;
   suspendedUntil = 0;
+  /** Told of each tick that committed, before its client is. */
+  afterCommit: (client: string) => void = () => undefined;
   /** Takes no connections until then. */
   downUntil = 0;
   readonly tables = new Tables();
@@ -223,6 +225,7 @@ export class ModelDatabase implements Owner {
     this.write(writes);
     this.scheduler.note(`${session.client} commits ${summary(writes)}`);
     this.observer.tickCommitted(session, writes);
+    this.afterCommit(session.client);
     this.rollBack(session); // nothing is left to undo: this frees the locks
     reply({ value: undefined });
   }

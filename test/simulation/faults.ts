@@ -32,11 +32,17 @@ export interface Fate {
 }
 
 /** What the server may answer instead of doing it: mostly deadlocks, now and then something that no one foresaw. */
-const REFUSALS = [1213, 1213, 1213, 1205, 1020, 1290, 1105];
+const REFUSALS = [1213, 1213, 1205, 1020, 1290, 1105, 1105];
+
+/** Trouble comes in spells: for so long after it, more of it is so much likelier. */
+const SPELL_MS = 300;
+const SPELL_FACTOR = 5;
+const MOST_LIKELY = 0.4;
 
 /** The network between nodes and database, and all that goes wrong on it. */
 export class Network {
   rates: FaultRates = NO_FAULTS;
+  private badUntil = 0;
 
   constructor(private readonly scheduler: Scheduler) {}
 
@@ -58,17 +64,27 @@ export class Network {
     return this.random.chance(this.rates.lateNotice) ? this.random.between(0, 10_000) : this.random.between(0, 2);
   }
 
+  beginSpell(): void {
+    this.badUntil = this.scheduler.now + SPELL_MS;
+  }
+
   fate(cutOffUntil: number): Fate {
     const { random, rates, scheduler } = this;
     const cutOffMs = Math.max(0, cutOffUntil - scheduler.now);
+    const happens = (rate: number): boolean => {
+      const likely = scheduler.now < this.badUntil ? Math.min(rate * SPELL_FACTOR, Math.max(rate, MOST_LIKELY)) : rate;
+      if (!random.chance(likely)) return false;
+      this.beginSpell();
+      return true;
+    };
     const lateMs = random.chance(rates.late) ? random.between(3_000, 9_000) : 0;
     return {
       requestMs: this.latencyMs() + Math.max(cutOffMs, lateMs),
       answerMs: this.latencyMs(),
-      lostRequest: random.chance(cutOffMs > 0 ? 0.5 : rates.lostRequest),
-      lostAnswer: random.chance(rates.lostAnswer),
+      lostRequest: cutOffMs > 0 ? random.chance(0.5) : happens(rates.lostRequest),
+      lostAnswer: happens(rates.lostAnswer),
       told: cutOffMs === 0 && random.chance(0.8),
-      refusal: random.chance(rates.refusal) ? serverSays(random.pick(REFUSALS)) : undefined,
+      refusal: happens(rates.refusal) ? serverSays(random.pick(REFUSALS)) : undefined,
     };
   }
 }

@@ -7,6 +7,7 @@ export class Mishaps {
   constructor(private readonly world: World) {}
 
   start(): void {
+    this.world.database.afterCommit = (client) => this.strike(client);
     for (const mishap of MISHAPS) this.world.often(this.world.scenario.meanMs[mishap], () => this.happen(mishap));
   }
 
@@ -20,18 +21,35 @@ export class Mishaps {
     });
   }
 
+  /** Between a commit and its answer: the moment at which a node and the database know least of each other. */
+  private strike(client: string): void {
+    const { random, isBusy, nodes, scenario, scheduler } = this.world;
+    const index = nodes.findIndex(({ name }) => name === client);
+    if (!isBusy || index < 0 || !random.chance(scenario.strikesAtCommit)) return;
+    scheduler.after(this.world, 0, () => {
+      if (random.chance(0.5)) this.kill(index);
+      else this.world.nodes[index]?.suspend(random.between(30_000, 1.5 * SimulatedNode.longSleepMs), false);
+    });
+  }
+
+  private kill(index: number): void {
+    const { random, scheduler, nodes, callers } = this.world;
+    const node = nodes[index] as SimulatedNode;
+    if (node.dead) return;
+    node.kill();
+    callers.abandoned(node);
+    scheduler.after(this.world, random.between(0, 4_000), () => {
+      if (this.world.nodes[index] === node) this.world.startNode(index);
+    });
+  }
+
   private happen(mishap: Mishap): void {
     const { random, database, scheduler, nodes, scenario } = this.world;
     const index = random.int(0, nodes.length - 1);
     const node = nodes[index] as SimulatedNode;
     switch (mishap) {
       case 'kill':
-        if (node.dead) return;
-        node.kill();
-        scheduler.after(this.world, random.between(0, 4_000), () => {
-          if (this.world.nodes[index] === node) this.world.startNode(index);
-        });
-        return;
+        return this.kill(index);
       case 'suspend': {
         const ms = random.chance(0.4) ? random.between(0, SimulatedNode.longSleepMs) : this.aWhileMs();
         node.suspend(ms, scenario.clocksStandStill && random.chance(0.5));

@@ -18,6 +18,8 @@ export interface Scenario {
   /** Means between two of each, in milliseconds; Infinity where there is none. */
   meanMs: Record<Mishap, number>;
   meanMsBetweenAdministrators: number;
+  /** How likely a node is killed or suspended between a commit and its answer. */
+  strikesAtCommit: number;
   poison: number;
   largeAnswers: number;
   clocksStandStill: boolean;
@@ -31,7 +33,7 @@ export const MISHAPS = ['kill', 'suspend', 'cutOff', 'crash', 'freeze', 'databas
 export type Mishap = (typeof MISHAPS)[number];
 
 export function scenarioOf(random: Random): Scenario {
-  const rate = (...rates: number[]): number => (random.chance(0.4) ? random.pick(rates) : 0);
+  const rate = (...rates: number[]): number => (random.chance(0.5) ? random.pick(rates) : 0);
   const mean = (): number => (random.chance(0.3) ? random.pick([4_000, 12_000]) : Infinity);
   const busyMs = random.pick([3_000, 8_000, 20_000]);
   const callsInGroup = random.pick([1, 3, 10]);
@@ -50,16 +52,17 @@ export function scenarioOf(random: Random): Scenario {
     rates: {
       ...NO_FAULTS,
       lostRequest: rate(0.01, 0.1),
-      lostAnswer: rate(0.01, 0.03, 0.1),
+      lostAnswer: rate(0.02, 0.05, 0.15),
       late: rate(0.01, 0.1),
-      refusal: rate(0.02, 0.2),
+      refusal: rate(0.05, 0.2),
       refused: rate(0.02, 0.2),
       lateNotice: rate(0.05, 0.5),
       latencyMs: random.pick([0.3, 2, 30]),
     },
     meanMs: { kill: mean(), suspend: mean(), cutOff: mean(), crash: mean(), freeze: mean(), databaseClock: mean(), processClock: mean() },
     meanMsBetweenAdministrators: random.pick([250, 1_000, 4_000]),
-    poison: rate(0.05, 0.3),
+    strikesAtCommit: rate(0.01, 0.05),
+    poison: rate(0.1, 0.4),
     largeAnswers: random.chance(0.05) ? 0.05 : 0,
     clocksStandStill: random.chance(0.2),
     nextDay: random.chance(0.25),

@@ -4,7 +4,7 @@ import { World } from './world';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Longer than any action, its hold's margin, a sleep, a lock and two sweeps together. */
-const REST_MS = 150_000;
+const REST_MS = 180_000;
 
 export interface Simulated {
   seed: number;

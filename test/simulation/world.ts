@@ -3,7 +3,7 @@ import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { Administrators } from './administrators';
 import { Auditor } from './auditor';
 import { Callers } from './callers';
-import { ModelDatabase, POISON } from './database';
+import { ModelDatabase, NO_LIMIT, POISON } from './database';
 import { Network, NO_FAULTS } from './faults';
 import { Mishaps } from './mishaps';
 import { PEPPER, SimulatedNode } from './node';
@@ -97,7 +97,7 @@ export class World implements Owner {
     tables.enter(WORKSPACE, LedgerKind.TOPUP, 1_000_000, null, 0);
     for (let i = 1; i <= scenario.projects; i += 1) {
       const projectId = `prj_${i}`;
-      tables.projects.set(projectId, { projectId, archivedAt: null, ...this.administrators.limit() });
+      tables.projects.set(projectId, { projectId, archivedAt: null, ...(random.chance(0.5) ? NO_LIMIT : this.administrators.limit()) });
       tables.openAccount(projectId);
       tables.enter(projectId, LedgerKind.ADJUSTMENT, random.pick([5, 50, 1_000, 1_000]), null, 0);
       for (let key = 0; key < scenario.keysPerProject; key += 1) this.administrators.mint(projectId);
