@@ -1,4 +1,4 @@
-import { LessThanOrEqual } from 'typeorm';
+import { LessThanOrEqual, MoreThan } from 'typeorm';
 import type { Database } from '../db/database';
 import { Claim, Hold } from './gate.entities';
 import type { ClaimRow, HoldRow } from './rows';
@@ -9,8 +9,8 @@ export type ClaimName = Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>
 export interface SweepStore {
   /** Milliseconds since 1970 by the clock that decides. */
   now(): Promise<number>;
-  /** Holds that had expired by `now`, by a plain read. */
-  findExpiredHolds(now: number, limit: number): Promise<HoldRow[]>;
+  /** Holds that had expired by `now`, by a plain read, in the order of their attempts and beyond `after`. */
+  findExpiredHolds(now: number, after: string, limit: number): Promise<HoldRow[]>;
   /** Claims whose answers need not be kept any more at `now`, by a plain read. */
   findOldClaims(now: number, limit: number): Promise<ClaimName[]>;
   /** Removes those that still name the same attempt. */
@@ -25,8 +25,9 @@ export class DatabaseSweepStore implements SweepStore {
     return (await this.database.now()).getTime();
   }
 
-  async findExpiredHolds(now: number, limit: number): Promise<HoldRow[]> {
-    const holds = await this.database.reader.find(Hold, { where: { expiresAt: LessThanOrEqual(now) }, take: limit });
+  async findExpiredHolds(now: number, after: string, limit: number): Promise<HoldRow[]> {
+    const where = { expiresAt: LessThanOrEqual(now), attempt: MoreThan(after) };
+    const holds = await this.database.reader.find(Hold, { where, order: { attempt: 'ASC' }, take: limit });
     return holds.map((hold) => ({ ...hold }));
   }
 

@@ -66,8 +66,10 @@ export class SimulatedTickStore implements TickStore, SweepStore {
     return this.once('look at the clock', () => this.database.clock.nowMs());
   }
 
-  findExpiredHolds(now: number, limit: number): Promise<HoldRow[]> {
-    return this.once('search for holds', ({ tables }) => [...tables.holds.values()].filter((hold) => hold.expiresAt <= now).slice(0, limit));
+  findExpiredHolds(now: number, after: string, limit: number): Promise<HoldRow[]> {
+    const isDue = (hold: HoldRow): boolean => hold.expiresAt <= now && hold.attempt > after;
+    const byAttempt = (one: HoldRow, other: HoldRow): number => (one.attempt < other.attempt ? -1 : 1);
+    return this.once('search for holds', ({ tables }) => [...tables.holds.values()].filter(isDue).sort(byAttempt).slice(0, limit));
   }
 
   findOldClaims(now: number, limit: number): Promise<ClaimName[]> {

@@ -1,0 +1,31 @@
+import type { HoldRow } from '../src/gate/rows';
+import { Sweep } from '../src/gate/sweep';
+import { processTime } from '../src/lib/time';
+
+const attemptOf = (index: number): string => `log_${String(index).padStart(6, '0')}`;
+
+it('reaches every hold that expired, however many before it cannot be ended', async () => {
+  const holds = Array.from({ length: 1_750 }, (_, index) => ({ attempt: attemptOf(index) }) as HoldRow);
+  const ended: string[] = [];
+  const warnings: string[] = [];
+  const sweep = new Sweep({
+    store: {
+      now: async () => 0,
+      findExpiredHolds: async (_now, after, limit) => holds.filter(({ attempt }) => attempt > after && !ended.includes(attempt)).slice(0, limit),
+      findOldClaims: async () => [],
+      forgetClaims: async () => undefined,
+    },
+    ticker: {
+      settle: async ({ hold }) => {
+        if (hold.attempt < attemptOf(1_200)) throw new Error('The database refuses this one.');
+        ended.push(hold.attempt);
+        return { kind: 'gone' };
+      },
+    },
+    time: processTime,
+    log: { warn: (_properties, message) => void warnings.push(message), error: (_properties, message) => void warnings.push(message) },
+  });
+  await sweep.once();
+  expect(ended).toHaveLength(550);
+  expect(new Set(warnings)).toEqual(new Set(['sweep: holds were left']));
+});
