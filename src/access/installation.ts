@@ -83,7 +83,7 @@ function pepperBeside({ database }: Config): string {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  writeFileSync(draft, `${randomBase62(43)}\n`, { mode: 0o600 });
+  writeFileSync(draft, `${randomBase62(43)}\n`, { mode: 0o600, flush: true });
   try {
     linkSync(draft, path);
   } catch (error) {
