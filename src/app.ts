@@ -2,8 +2,6 @@ import 'reflect-metadata';
 import cors from '@fastify/cors';
 import Fastify, { LogController, type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
-import { GraphQLScalarType } from 'graphql';
-import { GraphQLDateTime } from 'graphql-scalars';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { ViewerResolver } from './access/viewer.resolver';
@@ -25,6 +23,7 @@ import { registerGraphQL } from './graphql/server';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { KeyService } from './keys/key.service';
 import { loggableError } from './lib/loggable';
+import { DateTime } from './lib/scalars';
 import { processTime } from './lib/time';
 import { RequestLog } from './requests/request-log.entity';
 import {
@@ -199,12 +198,6 @@ export function createSchema(resolvers: Resolvers): GraphQLSchema {
   if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.';
   return schema;
 }
-
-const DateTime = new GraphQLScalarType({
-  ...GraphQLDateTime.toConfig(),
-  specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
-  description: 'RFC 3339. Answered in UTC with milliseconds: 2026-11-21T09:30:00.000Z. Any offset is accepted.',
-});
 
 /** The admin schema without anything behind it, to be printed. */
 export function describeSchema(): GraphQLSchema {

@@ -107,7 +107,7 @@ describe('DateTime', () => {
   const from = (value: unknown) =>
     app.graphql('query ($id: ID!, $from: DateTime) { workspace(id: $id) { wallet { ledger(filter: { from: $from }) { nodes { id } } } } }', { id: workspace.id, from: value });
 
-  it.each([['2026-11-21'], ['2026-11-21T09:30:00'], ['2026-02-30T00:00:00Z'], ['2026-11-21T24:00:00Z'], ['2026-11-21T09:30:00|02:00'], ['2026-12-31T23:59:60Z'], ['tomorrow'], [''], [1_795_253_400_000], [true], [{}]])(
+  it.each([['2026-11-21'], ['2026-11-21T09:30:00'], ['2026-02-30T00:00:00Z'], ['2026-11-21T24:00:00Z'], ['2026-11-21T09:30:00|02:00'], ['2026-12-31T23:59:60Z'], ['9999-12-31T23:59:59-14:00'], ['0000-01-01T00:00:00+01:00'], ['tomorrow'], [''], [1_795_253_400_000], [true], [{}]])(
     'refuses %j as INVALID_REQUEST, and says where',
     async (value) => {
       const { status, errors } = await from(value);

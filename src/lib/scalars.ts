@@ -1,4 +1,5 @@
 import { GraphQLScalarType, Kind } from 'graphql';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { MAX_MICRO_CREDITS } from './rules';
 
 /** `MicroCredits`: a JSON integer that JavaScript keeps exactly. */
@@ -14,4 +15,20 @@ export const MicroCredits = new GraphQLScalarType<number, number>({
 function exact(value: unknown): number {
   if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= MAX_MICRO_CREDITS) return value;
   throw new TypeError('MicroCredits must be a whole number within 2^53 - 1.');
+}
+
+/** `DateTime`: an instant with its offset, as far as RFC 3339 can write it in UTC. */
+export const DateTime = new GraphQLScalarType<Date, Date>({
+  ...GraphQLDateTime.toConfig(),
+  specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
+  description: 'RFC 3339. Answered in UTC with milliseconds: 2026-11-21T09:30:00.000Z. Any offset is accepted.',
+  parseValue: (value) => writable(GraphQLDateTime.parseValue(value)),
+  parseLiteral: (node, variables) => writable(GraphQLDateTime.parseLiteral(node, variables)),
+});
+
+/** An offset can move an instant of the years 0000 or 9999 out of the four digits that a year has. */
+function writable(value: Date): Date {
+  const year = value.getUTCFullYear();
+  if (year >= 0 && year <= 9999) return value;
+  throw new TypeError('DateTime must lie in the years 0000 to 9999, in UTC.');
 }
