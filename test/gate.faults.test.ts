@@ -18,7 +18,7 @@ import { startMariadb, type MariadbServer } from './support/mariadb-server';
 import { startProcess } from './support/process';
 import { startProxy } from './support/proxy';
 import { until } from './support/until';
-import { startSlowUpstream, type SlowUpstream } from './support/upstreams';
+import { startUpstream, type Upstream } from './support/upstream';
 
 jest.setTimeout(90_000); // other test files take the processors too
 
@@ -42,7 +42,7 @@ afterAll(async () => {
 
 /** A project, its key, and an action at an upstream that answers when told so. */
 async function slowAction(node: TestApp = app, budget?: number) {
-  const upstream = await startSlowUpstream();
+  const upstream = await startUpstream();
   const action = await buildAction(node, { upstreamUrl: upstream.url });
   const { secret, project, key } = await buildKey(node, { permissions: ['face.*', 'demo.*'], ...(budget === undefined ? {} : { budget }) });
   const call = (url: string, body: Record<string, unknown> = {}) => callers.call({ url, secret, service: 'face', body: { action: action.name, ...body } });
@@ -80,9 +80,9 @@ describe('a call whose process died', () => {
     await upstream.arrived(1);
     app.travel(PAST_EXPIRY_MS);
     const again = call(app.url, { requestId });
-    const [, second] = await upstream.arrived(2);
+    const second = await upstream.arrived(2);
     expect(await outcomesOf(app, requestId)).toEqual(['EXPIRED OUTCOME_UNKNOWN']);
-    second?.answer();
+    second.succeed();
     expect((await again).status).toBe(200);
     upstream.release(); // the first one, long after
     expect(await late).toMatchObject({ status: 503, body: { error: { code: 'OUTCOME_UNKNOWN' } } });
@@ -106,12 +106,12 @@ describe('a call whose process died', () => {
 });
 
 describe('one bad item never fails its tick:', () => {
-  let upstream: SlowUpstream;
+  let upstream: Upstream;
   let name: string;
 
   /** One call each of so many projects, all in flight at once. */
   async function callsInFlight(count: number) {
-    upstream = await startSlowUpstream();
+    upstream = await startUpstream();
     ({ name } = await buildAction(app, { upstreamUrl: upstream.url }));
     const keys = await Promise.all(Array.from({ length: count }, () => buildKey(app, { permissions: ['face.*'] })));
     const running = keys.map(({ secret }) => callers.call({ url: app.url, secret, service: 'face', body: { action: name } }));
@@ -174,7 +174,7 @@ describe('one bad item never fails its tick:', () => {
 
 describe('past its bounds', () => {
   it('answers 503 at once: to a project that has a quarter of all calls in flight, and to all where there is no place left', async () => {
-    const upstream = await startSlowUpstream();
+    const upstream = await startUpstream();
     const node = await createTestApp({ config: { maxCallsInFlight: 4 } });
     try {
       const { name } = await buildAction(node, { upstreamUrl: upstream.url });
@@ -273,7 +273,7 @@ onMysql('on a server', () => {
         await until(async () => (await outcomesOf(app, requestId)).length === ended.length, 'its hold to be voided');
         expect(await outcomesOf(app, requestId)).toEqual(ended);
         expect(await accountOf(app, project.id)).toMatchObject({ balance: 1_000_000, held: 0, holds: 0, bills: 0 });
-        expect(upstream.arrivals).toEqual([]);
+        expect(upstream.calls).toEqual([]);
         expect((await call(node.url, { requestId })).status).toBe(200); // a new attempt
         expect(await accountOf(app, project.id)).toMatchObject({ balance: 999_000, held: 0, holds: 0, bills: 1 });
         expect(await faultsOf(app)).toEqual([]);

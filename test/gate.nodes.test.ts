@@ -5,7 +5,7 @@ import { startCallers, tally, type CallAnswer, type Callers } from './support/ca
 import { freshDatabaseUrl } from './support/database';
 import { buildAction, buildKey, buildProject } from './support/factories';
 import { until } from './support/until';
-import { startSlowUpstream } from './support/upstreams';
+import { startUpstream } from './support/upstream';
 
 jest.setTimeout(90_000); // other test files take the processors too
 
@@ -109,7 +109,7 @@ it('keeps to burst + sustained x time over all nodes, for as long as they are fl
 });
 
 it('runs and bills a requestId once, though it is sent to every node at once', async () => {
-  const upstream = await startSlowUpstream();
+  const upstream = await startUpstream();
   const action = await buildAction(a, { upstreamUrl: upstream.url });
   const { secret, project } = await buildKey(a, { permissions: ['face.*'] });
   const requestId = randomUUID();
@@ -126,14 +126,14 @@ it('runs and bills a requestId once, though it is sent to every node at once', a
   expect(tally(repeats)).toEqual({ 200: 20 });
   const [original] = repeats.map(({ body: { meta: _meta, ...answer } }) => answer);
   for (const { body } of repeats) expect(body).toEqual({ ...original, meta: { idempotencyReplay: true } });
-  expect(upstream.arrivals).toHaveLength(1);
+  expect(upstream.calls).toHaveLength(1);
   expect(await accountOf(a, project.id)).toMatchObject({ bills: 1, succeeded: 1, holds: 0 });
   expect(await outcomesOf(a, requestId)).toEqual(expect.arrayContaining(['SUCCEEDED']));
   expect(await faultsOf(a)).toEqual([]);
 });
 
 it('tells a requestId of another body apart on every node, while it runs and after', async () => {
-  const upstream = await startSlowUpstream();
+  const upstream = await startUpstream();
   const action = await buildAction(a, { upstreamUrl: upstream.url });
   const { secret } = await buildKey(a, { permissions: ['face.*'] });
   const body = { action: action.name, requestId: randomUUID() };
@@ -147,16 +147,16 @@ it('tells a requestId of another body apart on every node, while it runs and aft
 });
 
 it('holds the price of a call in flight against every node, and gives it back where the action says no', async () => {
-  const upstream = await startSlowUpstream();
+  const upstream = await startUpstream();
   const action = await buildAction(a, { upstreamUrl: upstream.url });
   const project = await buildProject(a, { budget: 1_000 });
   const { secret } = await buildKey(a, { project, permissions: ['face.*', 'demo.*'] });
   const running = callers.call({ url: a.url, secret, service: 'face', body: { action: action.name } });
-  const [arrival] = await upstream.arrived(1);
+  const call = await upstream.arrived(1);
   expect(await accountOf(b, project.id)).toMatchObject({ balance: 1_000, held: 1_000, holds: 1, bills: 0 });
   expect(await callers.call({ url: b.url, secret })).toMatchObject({ status: 402, body: { error: { details: { available_micro_credits: 0 } } } });
   await expect(b.services.wallets.allocate(ORIGIN, { projectId: project.id, amount: -1 })).rejects.toMatchObject({ code: 'PAYMENT_REQUIRED' });
-  arrival?.answer({ ok: false, errors: [{ code: 'NO_FACE', message: 'None.' }] });
+  call.sayNo('NO_FACE', 'None.');
   expect(await running).toMatchObject({ status: 200, body: { ok: false, billing: { chargedMicroCredits: 0, budgetAvailableMicroCredits: 1_000 } } });
   expect((await callers.call({ url: b.url, secret })).status).toBe(200);
   expect(await faultsOf(a)).toEqual([]);

@@ -1,7 +1,7 @@
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
 import { mutations } from './support/mutate';
-import { startSlowUpstream } from './support/upstreams';
+import { startUpstream } from './support/upstream';
 
 let app: TestApp;
 let mutate: ReturnType<typeof mutations>['mutate'];
@@ -12,7 +12,7 @@ let upstreamUrl: string;
 beforeAll(async () => {
   app = await createTestApp();
   ({ mutate, refusal, issuePaths } = mutations(app));
-  const upstream = await startSlowUpstream();
+  const upstream = await startUpstream();
   upstream.release();
   upstreamUrl = upstream.url;
 });

@@ -3,7 +3,7 @@ import { createTestApp, type TestApp } from './support/app';
 import { faultsOf } from './support/books';
 import { buildAction, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
-import { startSlowUpstream } from './support/upstreams';
+import { startUpstream } from './support/upstream';
 
 let app: TestApp;
 let mutate: ReturnType<typeof mutations>['mutate'];
@@ -122,7 +122,7 @@ describe('allocateBudget', () => {
   });
 
   it('takes back no more than what is not promised to calls in flight', async () => {
-    const upstream = await startSlowUpstream();
+    const upstream = await startUpstream();
     const action = await buildAction(app, { upstreamUrl: upstream.url, priceMicroCredits: 700 });
     const { secret, project } = await buildKey(app, { budget: 1_000, permissions: [action.permission] });
     const budget = async () => (await app.graphql('query ($id: ID!) { project(id: $id) { budget { balance held available } } }', { id: project.id })).data.project.budget;

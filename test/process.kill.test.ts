@@ -7,7 +7,7 @@ import { startCallers, tally, type Callers } from './support/callers';
 import { buildAction, buildKey } from './support/factories';
 import { startProcess } from './support/process';
 import { until } from './support/until';
-import { startSlowUpstream } from './support/upstreams';
+import { startUpstream } from './support/upstream';
 
 const CALLERS = 20;
 const KILLS = 5;
@@ -40,7 +40,7 @@ it('killed five times under load, it has billed every answered success exactly o
   const seed = Number(process.env.KILL_SEED ?? randomInt(2 ** 31));
   const next = random(seed);
   const told = `KILL_SEED=${seed}`;
-  const upstream = await startSlowUpstream();
+  const upstream = await startUpstream();
   upstream.release();
   const { name } = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 1_000 });
   const { secret, project } = await buildKey(app, { permissions: ['face.*', 'demo.*'], budget: BUDGET });

@@ -13,7 +13,7 @@ import { freshDatabaseUrl } from './support/database';
 import { buildAction, buildKey } from './support/factories';
 import { runCli, startProcess, temporaryFolder, type Ending } from './support/process';
 import { until } from './support/until';
-import { startSlowUpstream } from './support/upstreams';
+import { startUpstream } from './support/upstream';
 
 jest.setTimeout(90_000); // other test files take the processors too
 
@@ -102,7 +102,7 @@ describe('a stop', () => {
   afterAll(() => app.close());
 
   async function inFlight(env: Record<string, string> = {}) {
-    const upstream = await startSlowUpstream();
+    const upstream = await startUpstream();
     const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
     const { secret, project } = await buildKey(app, { permissions: ['face.*', 'demo.*'] });
     const server = await startProcess({ env: { DATABASE_URL: app.databaseUrl, ...SECRETS, ...env } });
@@ -132,7 +132,7 @@ describe('a stop', () => {
   });
 
   it('finishes and bills a call whose caller hung up', async () => {
-    const upstream = await startSlowUpstream();
+    const upstream = await startUpstream();
     const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
     const { secret, project } = await buildKey(app, { permissions: ['face.*'] });
     const server = await startProcess({ env: { DATABASE_URL: app.databaseUrl, ...SECRETS } });

@@ -1,8 +1,7 @@
-import { Hold } from '../../src/gate/gate.entities';
 import { RequestLog } from '../../src/requests/request-log.entity';
-import { LedgerEntry, LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { Budget } from '../../src/wallet/wallet.entity';
 import type { TestApp } from './app';
+import { accountOf } from './books';
 
 /** A limit that refills too slowly for a test to see: a call every quarter of an hour and more. */
 export const SLOW_LIMIT = { sustainedRps: 0.001, burst: 50 };
@@ -23,15 +22,15 @@ export interface Traces {
 
 /** What the calls of a project have left behind: in its budget, its limit and its log. */
 export async function tracesOf({ database }: Pick<TestApp, 'database'>, projectId: string): Promise<Traces> {
-  const { reader } = database;
-  const { balance, held, theoreticalArrivalUs } = await reader.findOneByOrFail(Budget, { projectId });
+  const { balance, held, holds, bills } = await accountOf({ database }, projectId);
+  const { theoreticalArrivalUs } = await database.reader.findOneByOrFail(Budget, { projectId });
   const debtMs = theoreticalArrivalUs / 1000 - (await database.now()).getTime();
   return {
     balance,
     held,
-    holds: await reader.countBy(Hold, { projectId }),
-    bills: await reader.countBy(LedgerEntry, { accountId: projectId, kind: LedgerKind.USAGE }),
+    holds,
+    bills,
     rateUsed: Math.max(0, Math.ceil(debtMs / SLOW_INTERVAL_MS)),
-    logs: await reader.find(RequestLog, { where: { projectId }, order: { id: 'ASC' } }),
+    logs: await database.reader.find(RequestLog, { where: { projectId }, order: { id: 'ASC' } }),
   };
 }

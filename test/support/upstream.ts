@@ -23,6 +23,8 @@ export interface Upstream {
   answer: (call: UpstreamCall) => void;
   /** The newest call, once as many have come. */
   arrived(count: number): Promise<UpstreamCall>;
+  /** Lets all that wait succeed, and from now on all that come. */
+  release(): void;
 }
 
 /** An upstream over real HTTP, on a free port. It is closed when the test file has ended. */
@@ -34,6 +36,10 @@ export async function startUpstream(): Promise<Upstream> {
     arrived: async (count) => {
       await until(() => upstream.calls.length >= count, `${count} calls at the upstream`);
       return upstream.calls.at(-1) as UpstreamCall;
+    },
+    release: () => {
+      upstream.answer = (call) => call.succeed();
+      for (const call of upstream.calls) call.succeed();
     },
   };
   const server = createServer((request, response) => {
@@ -55,7 +61,7 @@ async function toCall(request: IncomingMessage, response: ServerResponse): Promi
   let text = '';
   for await (const chunk of request.setEncoding('utf8')) text += String(chunk);
   const reply: UpstreamCall['reply'] = (status, body, headers = { 'content-type': 'application/json' }) => {
-    response.writeHead(status, headers).end(body);
+    if (!response.headersSent) response.writeHead(status, headers).end(body); // what was answered before stays so
   };
   return {
     headers: request.headers,
