@@ -6,6 +6,7 @@ import type { Page, Response as BrowserResponse } from 'playwright-core';
 import { DEFAULT_OPERATION } from '../src/graphql/graphiql';
 import { createTestApp } from './support/app';
 import { withBrowserPage } from './support/browser';
+import { until } from './support/until';
 
 type TestApp = Awaited<ReturnType<typeof createTestApp>>;
 
@@ -221,7 +222,7 @@ describe('GraphiQL in a browser', () => {
       }
       await page.getByRole('button', { name: 'Add tab' }).click();
       await page.locator('.graphiql-tab').nth(1).waitFor();
-      expect(await headerEditor(page).innerText()).toContain(app.rootKey);
+      await until(async () => (await headerEditor(page).innerText()).includes(app.rootKey), 'the headers in the new tab');
     });
   });
 

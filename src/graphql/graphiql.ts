@@ -121,19 +121,21 @@ const START_SCRIPT = `'use strict';
 
   // GraphiQL finds the tab that was open by comparing these three items with its tabs, and adds one more where none
   // fits. It writes an item before the tab, only while someone types, and drops the headers at start: so each is made
-  // the same in both places, the item's text first because it is the newer.
+  // the same in both places, the item's text first because it is the newer. Gives the headers of that tab.
   function restoreOpenTab() {
     const saved = JSON.parse(localStorage.getItem('graphiql:tabState') || 'null');
     const tab = saved && saved.tabs[saved.activeTabIndex];
-    if (!tab) return;
+    if (!tab) return null;
     for (const name of ['query', 'variables', 'headers']) {
       tab[name] = localStorage.getItem('graphiql:' + name) || tab[name];
       if (tab[name]) localStorage.setItem('graphiql:' + name, tab[name]);
     }
     localStorage.setItem('graphiql:tabState', JSON.stringify(saved));
+    return tab.headers;
   }
+  let newTabHeaders = blankHeaders;
   try {
-    restoreOpenTab();
+    newTabHeaders = restoreOpenTab() || blankHeaders;
   } catch (error) {
     console.warn('The saved tabs cannot be read and are left to GraphiQL.', error);
   }
@@ -142,7 +144,6 @@ const START_SCRIPT = `'use strict';
   const fetcher = GraphiQL.createFetcher({ url: location.pathname, enableIncrementalDelivery: false });
   const root = ReactDOM.createRoot(document.getElementById('graphiql'));
   const keepsHeadersAtStart = keepsHeaders();
-  let newTabHeaders = blankHeaders;
 
   function show() {
     root.render(
