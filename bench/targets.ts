@@ -66,8 +66,8 @@ export async function startTarget(name: TargetName, stage: Stage): Promise<Runni
       const database = 'bench_gate';
       const environment = gateEnvironment(await newDatabase(stage, database));
       return gate(name, stage, environment, async () => {
-        const [rows] = await requireMariadb(stage).control.query<RowDataPacket[]>(`SELECT COUNT(*) AS holds FROM ${database}.holds`);
-        return Number((rows[0] as { holds: number }).holds);
+        const [rows] = await requireMariadb(stage).control.query<RowDataPacket[]>(`SELECT COUNT(*) AS ticks FROM ${database}.tick_holds`);
+        return Number((rows[0] as { ticks: number }).ticks);
       });
     }
     case 'sqlite': {
@@ -76,7 +76,7 @@ export async function startTarget(name: TargetName, stage: Stage): Promise<Runni
       let reader: libsql.Database | undefined;
       return gate(name, stage, gateEnvironment(`sqlite:${path}`), async () => {
         reader ??= new libsql(path, { readonly: true });
-        return (reader.prepare('SELECT COUNT(*) AS holds FROM holds').get() as { holds: number }).holds;
+        return (reader.prepare('SELECT COUNT(*) AS ticks FROM tick_holds').get() as { ticks: number }).ticks;
       });
     }
   }
@@ -95,8 +95,11 @@ async function gate(name: 'mariadb' | 'sqlite', stage: Stage, environment: Recor
   return { name, server, databasePid, furniture, callsInFlight, audit: () => auditBooks(environment) };
 }
 
+/** Every server runs with the flags that `npm start` gives Node. */
+const START_FLAGS = (require('../package.json') as { scripts: { start: string } }).scripts.start.split(' ').filter((word) => word.startsWith('--'));
+
 function startGate({ folder, nodeFlags }: Stage, name: string, environment: Record<string, string>): Promise<ServerProcess> {
-  return startServer([...nodeFlags, join(ROOT, 'dist/src/main.js')], environment, join(folder, `${name}.log`));
+  return startServer([...START_FLAGS, ...nodeFlags, join(ROOT, 'dist/src/main.js')], environment, join(folder, `${name}.log`));
 }
 
 // The same for all processes of this run, as those that share a database need.
@@ -116,7 +119,7 @@ async function auditBooks(environment: Record<string, string>): Promise<string |
 }
 
 async function rival(name: TargetName, stage: Stage, script: string[], environment: Record<string, string>): Promise<RunningTarget> {
-  const server = await startServer([...stage.nodeFlags, ...script], environment, join(stage.folder, `${name}.log`));
+  const server = await startServer([...START_FLAGS, ...stage.nodeFlags, ...script], environment, join(stage.folder, `${name}.log`));
   const key = server.printed.find((line) => line.startsWith('key '))?.slice('key '.length);
   const secret = key ?? `bench_live_${randomBase62(38)}`;
   const many = Array.from({ length: stage.projectCount }, () => secret);

@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import cors from '@fastify/cors';
-import Fastify, { LogController, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
+import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { ViewerResolver } from './access/viewer.resolver';
@@ -85,13 +86,14 @@ export function createServices(database: Database, pepper: string): Services {
 }
 
 /** The whole application on an open database, without a port. */
-export async function createApp({ config, database, installation, log }: AppDeps): Promise<App> {
+export async function createApp({ config, database, installation, log: destination }: AppDeps): Promise<App> {
+  const log = pino({ level: config.logLevel, serializers: { err: loggableError } }, destination);
   const services = createServices(database, installation.pepper);
   await services.actions.ensureBuiltIns();
 
-  const server = createServer(config, log);
+  const server = createServer(config);
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
-  const store = await openTickStore(database, server);
+  const store = await openTickStore(database, log);
   const gate = new Gate({
     store,
     time: processTime,
@@ -103,9 +105,9 @@ export async function createApp({ config, database, installation, log }: AppDeps
       (await database.reader.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
     httpStatusOf,
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
-    log: server.log,
+    log,
   });
-  const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log: server.log });
+  const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   server.addHook('onClose', async () => {
     await sweep.stop();
     await gate.close();
@@ -113,7 +115,7 @@ export async function createApp({ config, database, installation, log }: AppDeps
     await store.close();
   });
 
-  prepareAnswers(server, config.bodyLimitBytes);
+  prepareAnswers(server, { bodyLimitBytes: config.bodyLimitBytes, log });
   if (config.corsOrigins.length > 0) {
     await server.register(cors, {
       origin: [...config.corsOrigins],
@@ -122,7 +124,7 @@ export async function createApp({ config, database, installation, log }: AppDeps
   }
   registerRest(server, { gate, ping: () => database.ping(), openApi: openApiDocument() });
   const schema = createSchema(createResolvers(services, database));
-  await server.register((graphql) => registerGraphQL(graphql, { schema, contextOf: (request) => contextOf(request, { gate, database }) }));
+  await server.register((graphql) => registerGraphQL(graphql, { schema, log, contextOf: (request) => contextOf(request, { gate, database }) }));
   await server.ready();
   return { server, services, gate, sweep };
 }
@@ -130,10 +132,9 @@ export async function createApp({ config, database, installation, log }: AppDeps
 /** How long a request may take to arrive, its body included. */
 const REQUEST_TIMEOUT_MS = 120_000;
 
-function createServer(config: Config, log: AppDeps['log']): FastifyInstance {
+/** Without a logger of its own, which would be made anew for each request: what there is to log, those log who know of it. */
+function createServer(config: Config): FastifyInstance {
   return Fastify({
-    logger: config.logLevel === 'silent' ? false : { level: config.logLevel, stream: log, serializers: { err: loggableError } },
-    logController: new LogController({ disableRequestLogging: true }),
     trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     bodyLimit: config.bodyLimitBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
@@ -147,7 +148,7 @@ function createServer(config: Config, log: AppDeps['log']): FastifyInstance {
   }) as unknown as FastifyInstance;
 }
 
-async function openTickStore(database: Database, { log }: FastifyInstance): Promise<TickStore> {
+async function openTickStore(database: Database, log: Logger): Promise<TickStore> {
   const { settings } = database;
   if (settings.type === 'sqlite') return new SqliteTickStore(database);
   const [row] = await database.reader.query<{ packet: unknown; flush: unknown }[]>(

@@ -1,7 +1,7 @@
 import { Setting } from './access/installation.entity';
 import { Action } from './actions/action.entity';
 import { AuditEvent } from './audit/event.entity';
-import { Claim, Hold, RefusalCount } from './gate/gate.entities';
+import { Claim, TickHolds, RefusalCount } from './gate/gate.entities';
 import { ApiKey, KeySecret } from './keys/key.entity';
 import { RequestLog } from './requests/request-log.entity';
 import { Project } from './tenancy/project.entity';
@@ -20,7 +20,7 @@ export const entities = [
   LedgerEntry,
   LedgerReference,
   Action,
-  Hold,
+  TickHolds,
   Claim,
   RefusalCount,
   RequestLog,

@@ -63,7 +63,10 @@ export class TollgateError extends Error {
     readonly details: Record<string, unknown> = {},
     options?: { cause?: unknown },
   ) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0; // it is expected: where it comes from is no news, and finding out is slow
     super(message ?? ERRORS[code].message, options);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'TollgateError';
     this.kind = ERRORS[code].kind;
   }

@@ -11,7 +11,10 @@ it('reaches every hold that expired, however many before it cannot be ended', as
   const sweep = new Sweep({
     store: {
       now: async () => 0,
-      findExpiredHolds: async (_now, after, limit) => holds.filter(({ attempt }) => attempt > after && !ended.includes(attempt)).slice(0, limit),
+      findExpiredHolds: async (_now, after) => {
+        const next = holds.filter(({ attempt }) => attempt > after && !ended.includes(attempt)).slice(0, 500);
+        return { holds: next, last: next.at(-1)?.attempt };
+      },
       findOldClaims: async () => [],
       forgetClaims: async () => undefined,
     },

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
-import type { Call, Facts } from '../src/gate/call';
+import type { ActionFacts, Call, KeyFacts } from '../src/gate/call';
 import { decide, type DecideOptions, type Ending, type TickItem, type Verdict } from '../src/gate/decide';
 import type { RateLimit } from '../src/gate/rate-limit';
+import type { TickState } from '../src/gate/rows';
+import { actionKey } from '../src/gate/tick-store';
 import { LedgerKind } from '../src/wallet/ledger-entry.entity';
 import { post, refusalOf, type LedgerAccount } from '../src/wallet/ledger-account';
 import { TickMemory } from './support/tick-memory';
@@ -15,6 +17,9 @@ const LARGE = 1024 * 1024;
 const PRICES = [0, 1, 3, 1000];
 const TIMEOUTS = [100, 5_000];
 const PROJECTS = ['prj_a', 'prj_b'];
+const ACTIONS: ActionFacts[] = PRICES.flatMap((priceMicroCredits) =>
+  TIMEOUTS.map((timeoutMs) => ({ service: 'demo', name: `demo.${priceMicroCredits}.${timeoutMs}`, priceMicroCredits, permission: 'demo.echo', upstreamUrl: null, timeoutMs })),
+);
 /** Two keys of the first project, one of them TEST, one of the second; and one that is revoked. */
 const KEYS = [
   { id: 'key_a1', projectId: 'prj_a', environment: 'LIVE', revoked: false },
@@ -128,7 +133,8 @@ class World {
   readonly memory = new TickMemory();
   model = new Model();
   now = START_MS;
-  private attempts = 0;
+  private made = 0;
+  private ticks = 0;
   private rows = new Map<string, number>();
   readonly seen: Record<string, number> = {};
 
@@ -174,7 +180,7 @@ class World {
   private decide(items: TickItem[], locked: string[]) {
     const model = this.model.copy();
     const attempts = items.flatMap((one) => (one.kind === 'settlement' ? [one.hold.attempt] : []));
-    const { writes, verdicts } = decide(items, this.memory.read(this.now * 1000, attempts, locked), this.options());
+    const { writes, verdicts } = decide(items, this.read(attempts, locked), this.options());
     expect(verdicts).toHaveLength(items.length);
     items.forEach((one, at) => {
       const verdict = verdicts[at] as Verdict;
@@ -185,8 +191,9 @@ class World {
     return { writes, model };
   }
 
-  private checkAdmission({ call, facts }: Extract<TickItem, { kind: 'admission' }>, verdict: Verdict, model: Model, locked: string[]): void {
-    const key = KEYS.find(({ id }) => id === facts.key?.keyId) as (typeof KEYS)[number];
+  private checkAdmission({ call, keyId }: Extract<TickItem, { kind: 'admission' }>, verdict: Verdict, model: Model, locked: string[]): void {
+    const key = KEYS.find(({ id }) => id === keyId) as (typeof KEYS)[number];
+    const { priceMicroCredits, timeoutMs } = ACTIONS.find(({ name }) => name === call.action) as ActionFacts;
     if (key.revoked) {
       expect(labelOf(verdict)).toBe('REVOKED_API_KEY');
       model.refusals += 1;
@@ -199,13 +206,13 @@ class World {
     }
     model.passed.get(key.projectId)?.push(this.now);
     const claim = call.fingerprint === null ? undefined : `${key.id} ${call.requestId}`;
-    const amount = key.environment === 'TEST' ? 0 : (facts.action?.priceMicroCredits as number);
+    const amount = key.environment === 'TEST' ? 0 : priceMicroCredits;
     const body = Number(call.fingerprint);
     const expected = model.expects({ key, claim, body, amount }, this.now);
     expect(labelOf(verdict)).toBe(expected);
-    if (expected === 'admitted') {
-      const expiresAt = this.now + (facts.action?.timeoutMs as number) + MARGIN_MS;
-      model.admit(call.attempt, { projectId: key.projectId, claim, amount, expiresAt, state: 'OPEN' }, body);
+    if (verdict.kind === 'admitted') {
+      const expiresAt = this.now + timeoutMs + MARGIN_MS;
+      model.admit(verdict.hold.attempt, { projectId: key.projectId, claim, amount, expiresAt, state: 'OPEN' }, body);
     } else if (expected !== 'replay') {
       model.refusals += 1;
     }
@@ -231,7 +238,7 @@ class World {
       const log = pick([...this.memory.logs.values()], one.attempt);
       if (!log || !this.model.attempts.has(log.id)) return [];
       const { id, ...row } = log;
-      const hold = { ...row, attempt: id, claimed: true, amount: log.chargedMicroCredits, startedAt: 0, expiresAt: 0, process: 'p' };
+      const hold = { ...row, attempt: id, claimed: true, amount: log.chargedMicroCredits, startedAt: 0, expiresAt: 0 };
       return [{ kind: 'settlement', hold, ending: endingOf('post') }];
     }
     const hold = pick([...this.memory.holds.values()], one.hold);
@@ -240,38 +247,46 @@ class World {
 
   private admission({ key: at, price, timeout, requestId, body }: Extract<Item, { do: 'call' }>): TickItem {
     const key = pick(KEYS, at);
+    this.made += 1;
     const call: Call = {
-      attempt: `log_${(this.attempts += 1)}`,
       digest: key.id,
       service: 'demo',
-      action: 'demo.echo',
-      requestId: requestId === null ? `made-${this.attempts}` : `chosen-${requestId}`,
+      action: `demo.${pick(PRICES, price)}.${pick(TIMEOUTS, timeout)}`,
+      requestId: requestId === null ? `made-${this.made}` : `chosen-${requestId}`,
       fingerprint: requestId === null ? null : String(body),
       ip: '127.0.0.1',
       userAgent: null,
       arrivedAt: 0,
+      placeOf: null,
     };
-    const facts: Facts = {
-      key: {
-        digest: key.id,
-        secretGraceUntil: null,
-        secretEndedAt: null,
-        keyId: key.id,
-        keyName: 'Key',
-        environment: key.environment,
-        permissions: ['demo.*'],
-        allowedIps: [],
-        enabled: true,
-        expiresAt: null,
-        revokedAt: key.revoked ? START_MS : null,
-        projectId: key.projectId,
-        workspaceId: 'ws_a',
-        galleryMode: 'ISOLATED',
-        archivedAt: null,
-      },
-      action: { service: 'demo', name: 'demo.echo', priceMicroCredits: pick(PRICES, price), permission: 'demo.echo', upstreamUrl: null, timeoutMs: pick(TIMEOUTS, timeout) },
+    return { kind: 'admission', call, keyId: key.id, projectId: key.projectId };
+  }
+
+  /** What a tick reads: the tables, and the keys and actions as they stand. */
+  private read(attempts: string[], locked: string[]): TickState {
+    const keys = KEYS.map((key): KeyFacts => ({
+      digest: key.id,
+      secretGraceUntil: null,
+      secretEndedAt: null,
+      keyId: key.id,
+      keyName: 'Key',
+      environment: key.environment,
+      permissions: ['demo.*'],
+      allowedIps: [],
+      enabled: true,
+      expiresAt: null,
+      revokedAt: key.revoked ? START_MS : null,
+      projectId: key.projectId,
+      workspaceId: 'ws_a',
+      galleryMode: 'ISOLATED',
+      archivedAt: null,
+      limit: this.memory.limits.get(key.projectId) as RateLimit,
+    }));
+    return {
+      ...this.memory.read(this.now * 1000, attempts, locked),
+      keys: new Map(keys.map((key) => [key.digest, key])),
+      actions: new Map(ACTIONS.map((action) => [actionKey({ service: action.service, action: action.name }), action])),
     };
-    return { kind: 'admission', call, facts };
   }
 
   private allocate(projectId: string, amount: number): void {
@@ -294,7 +309,9 @@ class World {
   }
 
   private options(): DecideOptions {
+    this.ticks += 1;
     return {
+      tick: `log_tick${this.ticks}`,
       process: 'p',
       httpStatusOf: () => 400,
       logsRefusal: (credentialId) => {
@@ -392,18 +409,20 @@ it('keeps the books and the promises through any sequence of calls, endings, all
 it('a hold that was never committed is gone, and its settlement bills nothing', () => {
   const world = new World();
   const hold = {
-    ...{ attempt: 'log_never', claimed: true, amount: 1000, startedAt: 0, expiresAt: 0, process: 'p' },
+    ...{ attempt: 'log_never', claimed: true, amount: 1000, startedAt: 0, expiresAt: 0 },
     ...{ credentialKind: 'API_KEY', credentialId: 'key_a1', workspaceId: 'ws_a', projectId: 'prj_a', environment: 'LIVE' },
     ...{ service: 'demo', action: 'demo.echo', requestId: 'r', ip: null, userAgent: null },
   };
-  const { writes, verdicts } = decide([{ kind: 'settlement', hold, ending: endingOf('post') }], world.memory.read(START_MS * 1000, ['log_never']), {
+  const state = { ...world.memory.read(START_MS * 1000, ['log_never']), keys: new Map(), actions: new Map() };
+  const { writes, verdicts } = decide([{ kind: 'settlement', hold, ending: endingOf('post') }], state, {
+    tick: 'log_tick',
     process: 'p',
     httpStatusOf: () => 400,
     logsRefusal: () => true,
     monotonicMs: 0,
   });
   expect(verdicts).toEqual([{ kind: 'gone' }]);
-  expect(Object.values(writes).flat()).toEqual([]);
+  expect(Object.values(writes).filter(Array.isArray).flat()).toEqual([]);
 });
 
 it('posts entries that sum up to the balance, and refuses what is not there, in any order and of any size', () => {

@@ -125,9 +125,9 @@ describe('where there are as many calls as may be', () => {
   });
 
   it('in bytes, a body that has no room is not read, and has it again when the others are gone', async () => {
-    const { app, name } = await busyApp({ maxBytesInFlight: 10_000 });
+    const { app, name } = await busyApp({ maxBytesInFlight: 30_000 });
     const { secret } = await buildKey(app, { permissions: ['face.*', 'demo.*'] });
-    const params = { text: 'x'.repeat(6_000) };
+    const params = { text: 'x'.repeat(20_000) };
     const running = app.rest({ secret, service: 'face', body: { action: name, params } });
     const call = await upstream.arrived(upstream.calls.length + 1);
     expect(errorOf(await app.rest({ secret, body: { params } }))).toEqual(UNAVAILABLE);

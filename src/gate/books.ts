@@ -1,9 +1,11 @@
-import { In, MoreThan, type EntityManager } from 'typeorm';
+import { In, Like, MoreThan, type EntityManager } from 'typeorm';
 import { RequestLog } from '../requests/request-log.entity';
 import { LedgerEntry, LedgerKind, entryPlace } from '../wallet/ledger-entry.entity';
 import { Budget, Wallet } from '../wallet/wallet.entity';
 import type { Database } from '../db/database';
-import { Hold } from './gate.entities';
+import { TickHolds } from './gate.entities';
+import type { HoldRow } from './rows';
+import { openHoldsOf } from './tick-reads';
 
 /** Entries read at a time, so that an account of any length is checked in little memory. */
 const PAGE = 5_000;
@@ -109,8 +111,14 @@ async function auditBills(snapshot: EntityManager, usages: LedgerEntry[], faults
 }
 
 async function auditHolds(snapshot: EntityManager, budget: Budget, faults: string[]): Promise<void> {
-  const held = (await snapshot.sum(Hold, 'amount', { projectId: budget.projectId })) ?? 0;
-  if (Number(held) !== budget.held) faults.push(`held is ${budget.held}, its open holds sum up to ${Number(held)}`);
+  const held = (await openHolds(snapshot, budget.projectId)).reduce((sum, { amount }) => sum + amount, 0);
+  if (held !== budget.held) faults.push(`held is ${budget.held}, its open holds sum up to ${held}`);
+}
+
+/** The calls in flight, in all or of one project. */
+export async function openHolds(reader: EntityManager, projectId?: string): Promise<HoldRow[]> {
+  const ticks = await reader.find(TickHolds, projectId === undefined ? {} : { where: { holds: Like(`%"${projectId}"%`) } });
+  return ticks.flatMap(openHoldsOf).filter((hold) => projectId === undefined || hold.projectId === projectId);
 }
 
 /** Every charge in the log has its entry: with each entry's own log compared, equal counts and sums leave no room for a difference. */
@@ -141,8 +149,11 @@ async function* accountIds(reader: EntityManager, type: Account['type']): AsyncG
 async function* strayAccountIds(reader: EntityManager): AsyncGenerator<string> {
   const rows = await reader.query<{ id: string }[]>(
     `SELECT account_id AS id FROM ledger_entries e GROUP BY account_id
-     HAVING NOT EXISTS (SELECT 1 FROM wallets w WHERE w.id = e.account_id) AND NOT EXISTS (SELECT 1 FROM budgets b WHERE b.project_id = e.account_id)
-     UNION SELECT project_id AS id FROM holds h WHERE NOT EXISTS (SELECT 1 FROM budgets b WHERE b.project_id = h.project_id)`,
+     HAVING NOT EXISTS (SELECT 1 FROM wallets w WHERE w.id = e.account_id) AND NOT EXISTS (SELECT 1 FROM budgets b WHERE b.project_id = e.account_id)`,
   );
-  yield* rows.map(({ id }) => id);
+  const strays = new Set(rows.map(({ id }) => id));
+  for (const { projectId } of await openHolds(reader)) {
+    if (!strays.has(projectId) && !(await reader.existsBy(Budget, { projectId }))) strays.add(projectId);
+  }
+  yield* strays;
 }

@@ -1,7 +1,7 @@
+import type { RateLimit } from './rate-limit';
+
 /** A call that passed parsing; what the gate needs to decide about it. */
 export interface Call {
-  /** Its id, made by this server: the id of its hold and of its log row. */
-  attempt: string;
   /** Of the secret that it brought. */
   digest: string;
   service: string;
@@ -15,9 +15,11 @@ export interface Call {
   userAgent: string | null;
   /** By `performance.now()`. */
   arrivedAt: number;
+  /** The project among whose calls in flight it has a place; null where it has none yet. */
+  placeOf: string | null;
 }
 
-/** A credential as a plain read on the primary found it, with its project. */
+/** A credential as it was found on the primary, with its project and the project's limit. */
 export interface KeyFacts {
   digest: string;
   secretGraceUntil: number | null;
@@ -34,6 +36,7 @@ export interface KeyFacts {
   workspaceId: string;
   galleryMode: string;
   archivedAt: number | null;
+  limit: RateLimit;
 }
 
 /** An enabled action, as the same read found it. */

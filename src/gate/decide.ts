@@ -1,10 +1,11 @@
 import type { ErrorCode } from '../errors';
 import { post } from '../wallet/ledger-account';
 import { LedgerKind } from '../wallet/ledger-entry.entity';
-import type { ActionFacts, Call, Facts, KeyFacts } from './call';
+import type { ActionFacts, Call, KeyFacts } from './call';
 import { firstRefusal, type Refusal } from './checks';
 import { standingOf, takeCall, type RateLimit, type RateStanding } from './rate-limit';
-import { claimKey, type CallRow, type ClaimRow, type HoldRow, type LockedBudget, type LogRow, type TickState, type TickWrites } from './rows';
+import { attemptId, claimKey, type ClaimRow, type HoldRow, type LockedBudget, type LogRow, type TickState, type TickWrites } from './rows';
+import { actionKey } from './tick-store';
 
 // What a tick decides, in memory and in order of arrival: no I/O, no await, no clock of its own.
 
@@ -15,11 +16,13 @@ export const MAX_KEPT_ANSWER_BYTES = 1024 * 1024;
 /** How long a hold outlives its action's time. */
 export const HOLD_MARGIN_MS = 30_000;
 
-/** A call that asks to be admitted, with what was read of it. */
+/** A call that asks to be admitted. */
 export interface Admission {
   kind: 'admission';
   call: Call;
-  facts: Facts;
+  /** Whose its secret is, for good. */
+  keyId: string;
+  projectId: string;
 }
 
 /** How a call in flight ended, for the one who holds it to write down. */
@@ -66,6 +69,8 @@ export type Verdict =
 export type TickItem = Admission | Settlement | Count;
 
 export interface DecideOptions {
+  /** The id of this tick, its own alone. */
+  tick: string;
   /** This start of this process. */
   process: string;
   httpStatusOf(code: ErrorCode): number;
@@ -85,8 +90,7 @@ export function decide(items: readonly TickItem[], state: TickState, options: De
 /** The project whose budget an item needs locked, or undefined where none. */
 export function projectOf(item: TickItem): string | undefined {
   if (item.kind === 'settlement') return item.hold.projectId;
-  if (item.kind === 'count' || firstRefusal(item.call, item.facts, 0)) return undefined;
-  return item.facts.key?.projectId;
+  return item.kind === 'admission' ? item.projectId : undefined;
 }
 
 class Tick {
@@ -99,6 +103,7 @@ class Tick {
   /** Claims that this tick touched: as they are now, or the attempt whose claim goes. */
   private readonly touched = new Map<string, { now: ClaimRow | undefined; attempt: string }>();
   private readonly counts = new Map<string, TickWrites['refusalCounts'][number]>();
+  private attempts = 0;
 
   constructor(
     private readonly state: TickState,
@@ -122,6 +127,8 @@ class Tick {
   writes(): TickWrites {
     const touched = [...this.touched];
     return {
+      tick: this.options.tick,
+      process: this.options.process,
       budgets: [...this.changed],
       holds: this.holds,
       endedHolds: this.endedHolds,
@@ -136,18 +143,21 @@ class Tick {
     };
   }
 
-  private admit({ call, facts }: Admission): Verdict {
-    const { key, action } = facts;
-    const refusal = firstRefusal(call, facts, this.nowMs);
+  private admit({ call, keyId, projectId }: Admission): Verdict {
+    const key = this.state.keys.get(call.digest);
+    if (key && (key.keyId !== keyId || key.projectId !== projectId)) throw new Error(`A secret of ${keyId} has become one of ${key.keyId}.`);
+    const action = this.state.actions.get(actionKey(call));
+    const refusal = firstRefusal(call, { key, action }, this.nowMs);
     if (refusal || !key || !action) return this.refuse(call, key, refusal ?? { code: 'INVALID_API_KEY', details: {} });
     const budget = this.state.budgets.get(key.projectId);
     if (!budget) return { kind: 'locked', projectId: key.projectId };
 
+    const { limit } = key;
     const { theoreticalArrivalUs, arrivalIntervalUs } = budget;
-    const fits = takeCall(budget, budget.limit, this.state.nowUs);
+    const fits = takeCall(budget, limit, this.state.nowUs);
     if (budget.theoreticalArrivalUs !== theoreticalArrivalUs || budget.arrivalIntervalUs !== arrivalIntervalUs) this.changed.add(budget);
-    const standing = standingOf(budget, budget.limit, this.state.nowUs);
-    const rate = { limit: budget.limit, ...standing, asOfMs: this.options.monotonicMs };
+    const { remaining, untilNextUs } = standingOf(budget, limit, this.state.nowUs);
+    const rate: RateReport = { limit, remaining, untilNextUs, asOfMs: this.options.monotonicMs };
     if (!fits) {
       return this.refuse(call, key, rateRefusal(rate), rate);
     }
@@ -164,13 +174,21 @@ class Tick {
     }
 
     const hold: HoldRow = {
-      attempt: call.attempt,
-      ...callRow(call, key),
+      attempt: this.nextAttempt(),
+      credentialKind: 'API_KEY',
+      credentialId: key.keyId,
+      workspaceId: key.workspaceId,
+      projectId: key.projectId,
+      environment: key.environment,
+      service: call.service,
+      action: call.action,
+      requestId: call.requestId,
+      ip: call.ip,
+      userAgent: call.userAgent,
       claimed: call.fingerprint !== null,
       amount,
       startedAt: this.nowMs,
       expiresAt: this.nowMs + action.timeoutMs + HOLD_MARGIN_MS,
-      process: this.options.process,
     };
     budget.held += amount;
     this.changed.add(budget);
@@ -225,8 +243,10 @@ class Tick {
   }
 
   private logOf(hold: HoldRow, ending: Ending, charged: number): LogRow {
-    // Property by property: a rest pattern costs more here than all else that a settlement does
-    const common = {
+    const ran = ending.kind === 'expired' ? undefined : ending;
+    const voided = ending.kind === 'voided' ? ending : undefined;
+    // Property by property: a rest pattern or a spread costs more here than all else that a settlement does
+    return {
       id: hold.attempt,
       credentialKind: hold.credentialKind,
       credentialId: hold.credentialId,
@@ -238,23 +258,30 @@ class Tick {
       requestId: hold.requestId,
       ip: hold.ip,
       userAgent: hold.userAgent,
+      outcome: voided?.outcome ?? (ran ? 'SUCCEEDED' : 'EXPIRED'),
+      errorCode: ran ? (voided?.errorCode ?? null) : 'OUTCOME_UNKNOWN',
+      httpStatus: ran ? (voided?.httpStatus ?? 200) : null,
       chargedMicroCredits: charged,
+      actionMs: ran && ran.actionMs !== null ? toMicros(ran.actionMs) : null,
+      totalMs: ran ? this.since(ran.arrivedAt) : null,
       createdAt: this.nowMs,
     };
-    if (ending.kind === 'expired') {
-      return { ...common, outcome: 'EXPIRED', errorCode: 'OUTCOME_UNKNOWN', httpStatus: null, actionMs: null, totalMs: null };
-    }
-    const times = { actionMs: ending.actionMs === null ? null : toMicros(ending.actionMs), totalMs: this.since(ending.arrivedAt) };
-    return ending.kind === 'posted'
-      ? { ...common, ...times, outcome: 'SUCCEEDED', errorCode: null, httpStatus: 200 }
-      : { ...common, ...times, outcome: ending.outcome, errorCode: ending.errorCode, httpStatus: ending.httpStatus };
   }
 
   private refuse(call: Call, key: KeyFacts | undefined, refusal: Refusal, rate?: RateReport): Verdict {
     if (key && this.options.logsRefusal(key.keyId, this.nowMs)) {
       this.logs.push({
-        id: call.attempt,
-        ...callRow(call, key),
+        id: this.nextAttempt(),
+        credentialKind: 'API_KEY',
+        credentialId: key.keyId,
+        workspaceId: key.workspaceId,
+        projectId: key.projectId,
+        environment: key.environment,
+        service: call.service,
+        action: call.action,
+        requestId: call.requestId,
+        ip: call.ip,
+        userAgent: call.userAgent,
         outcome: 'REFUSED',
         errorCode: refusal.code,
         httpStatus: this.options.httpStatusOf(refusal.code),
@@ -302,6 +329,11 @@ class Tick {
     this.touched.set(id, { now, attempt: hold.attempt });
   }
 
+  private nextAttempt(): string {
+    this.attempts += 1;
+    return attemptId(this.options.tick, this.attempts - 1);
+  }
+
   private since(arrivedAt: number): number {
     return toMicros(this.options.monotonicMs - arrivedAt);
   }
@@ -310,21 +342,6 @@ class Tick {
 /** What a caller is told that calls too fast. */
 export function rateRefusal(rate: RateReport): Refusal {
   return { code: 'RATE_LIMITED', details: { retry_after_ms: Math.ceil(rate.untilNextUs / 1000), violated_policies: ['project'] } };
-}
-
-function callRow(call: Call, key: KeyFacts): CallRow {
-  return {
-    credentialKind: 'API_KEY',
-    credentialId: key.keyId,
-    workspaceId: key.workspaceId,
-    projectId: key.projectId,
-    environment: key.environment,
-    service: call.service,
-    action: call.action,
-    requestId: call.requestId,
-    ip: call.ip,
-    userAgent: call.userAgent,
-  };
 }
 
 const toMicros = (ms: number): number => Math.round(ms * 1000) / 1000;

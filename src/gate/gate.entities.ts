@@ -1,60 +1,27 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn, idColumn, textColumn } from '../db/columns';
 
-/** One call in flight. Whoever takes the row away decides what became of it: posted, voided or expired, once. */
-@Entity('holds')
-export class Hold {
-  /** The attempt: the id of its log row to be. */
+/** The calls in flight that one tick admitted. Whoever takes a call's mark away decides what became of it: posted, voided or expired, once. */
+@Entity('tick_holds')
+export class TickHolds {
   @PrimaryColumn(idColumn)
-  attempt: string;
+  id: string;
 
+  /** Which start of which process admitted them. */
   @Column(textColumn(16))
-  credentialKind: string;
+  process: string;
 
-  @Column(idColumn)
-  credentialId: string;
-
-  @Column(idColumn)
-  workspaceId: string;
-
-  @Column(idColumn)
-  projectId: string;
-
-  @Column(textColumn(8))
-  environment: string;
-
-  @Column(textColumn(63))
-  service: string;
-
-  @Column(textColumn(128))
-  action: string;
-
-  @Column(textColumn(36))
-  requestId: string;
-
-  /** Whether the caller chose the requestId, so that a claim names this attempt. */
-  @Column('boolean')
-  claimed: boolean;
-
-  /** The most that it can cost. */
-  @Column(bigintColumn)
-  amount: number;
-
-  @Column({ ...textColumn(45), nullable: true })
-  ip: string | null;
-
-  @Column({ ...textColumn(255), nullable: true })
-  userAgent: string | null;
-
-  @Column(bigintColumn)
-  startedAt: number;
-
+  /** When the first of them expires. */
   @Column(bigintColumn)
   expiresAt: number;
 
-  /** Which start of which process admitted it. */
-  @Column(textColumn(16))
-  process: string;
+  /** A mark for each place of the tick: 1 where its hold is open. */
+  @Column(textColumn(500))
+  marks: string;
+
+  /** HoldRow[], as JSON; those that have ended stay in it until the last one has. */
+  @Column('mediumtext')
+  holds: string;
 }
 
 /** What became of a requestId that a caller chose, for as long as its answer is kept. */

@@ -1,7 +1,7 @@
 import { OPERATOR, type Principal } from '../access/principal';
-import type { ActionError, Runner } from '../actions/runner';
+import type { ActionCall, ActionError, ActionOutcome, Runner } from '../actions/runner';
 import { TollgateError, type ErrorCode } from '../errors';
-import { newId, randomBase62 } from '../lib/id';
+import { randomBase62 } from '../lib/id';
 import type { Time } from '../lib/time';
 import { digestSecret, isSecret } from '../keys/key.token';
 import { galleryId } from '../tenancy/project.entity';
@@ -74,7 +74,6 @@ export class Gate {
   readonly ticker: Ticker;
   private readonly load: Load;
   private readonly refusals = new RefusalMemory();
-  private readonly reserved = new WeakMap<Call, string>();
   private readonly flushing: NodeJS.Timeout;
 
   constructor(private readonly deps: GateDeps) {
@@ -89,7 +88,7 @@ export class Gate {
       },
       reserve: (call, projectId) => {
         if (!this.load.enterProject(projectId)) return false;
-        this.reserved.set(call, projectId);
+        call.placeOf = projectId;
         return true;
       },
       onFailure: (error, what) => deps.log.warn({ err: error }, `gate: ${what} failed`),
@@ -115,8 +114,7 @@ export class Gate {
     const digest = digestSecret(secret, this.deps.pepper);
     if (digest === (await this.deps.rootKeyDigest())) return { kind: 'principal', principal: OPERATOR };
     if (!isSecret(secret)) return { kind: 'refused', code: 'INVALID_API_KEY' };
-    const { keys } = await this.deps.store.lookUp([digest], []);
-    const key = keys.get(digest);
+    const key = (await this.deps.store.findKeys([digest])).get(digest);
     const refusal = credentialRefusal(ip, key, await this.deps.now());
     if (refusal || !key) return { kind: 'refused', code: refusal?.code ?? 'INVALID_API_KEY' };
     const { keyId: id, keyName: name, workspaceId, projectId, permissions } = key;
@@ -130,7 +128,6 @@ export class Gate {
   async execute(request: ExecuteRequest): Promise<ExecuteResult> {
     if (!this.load.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     const call: Call = {
-      attempt: newId('log'),
       digest: digestSecret(request.secret, this.deps.pepper),
       service: request.service,
       action: request.action,
@@ -139,15 +136,36 @@ export class Gate {
       ip: request.ip,
       userAgent: request.userAgent,
       arrivedAt: request.arrivedAt,
+      placeOf: null,
     };
     try {
-      return await this.decideAndRun(request, call);
+      const limited = this.refusals.recall(call, this.deps.time.now());
+      if (limited) return { kind: 'error', ...rateRefusal(limited), rate: limited };
+      const verdict = await this.ticker.admit(call);
+      if (verdict.kind === 'admitted') return await this.run(request, call, verdict);
+      return await this.answerWithoutRunning(call, verdict);
     } catch (error) {
       return this.failure(error, call);
     } finally {
-      const projectId = this.reserved.get(call);
-      if (projectId !== undefined) this.load.leaveProject(projectId);
+      if (call.placeOf !== null) this.load.leaveProject(call.placeOf);
       this.load.leave();
+    }
+  }
+
+  private async answerWithoutRunning(call: Call, verdict: Verdict): Promise<ExecuteResult> {
+    switch (verdict.kind) {
+      case 'refused': {
+        const { refusal, key, rate } = verdict;
+        if (refusal.code === 'RATE_LIMITED' && key && rate) this.refusals.remember(call, key.keyId, rate);
+        return { kind: 'error', ...refusal, rate };
+      }
+      case 'replay': {
+        const body = await this.keptAnswer(verdict.claim);
+        // Gone in this very moment, as its 24 hours are over: the next try is a new call
+        return body === null ? { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} } : { kind: 'replayed', body, rate: verdict.rate };
+      }
+      default:
+        throw new Error(`A call was judged ${verdict.kind}.`);
     }
   }
 
@@ -164,28 +182,6 @@ export class Gate {
     await this.flushCounts();
   }
 
-  private async decideAndRun(request: ExecuteRequest, call: Call): Promise<ExecuteResult> {
-    const limited = this.refusals.recall(call, this.deps.time.now());
-    if (limited) return { kind: 'error', ...rateRefusal(limited), rate: limited };
-    const verdict = await this.ticker.admit(call);
-    switch (verdict.kind) {
-      case 'admitted':
-        return this.run(request, call, verdict).catch((error: unknown) => this.failure(error, call, verdict.rate));
-      case 'refused': {
-        const { refusal, key, rate } = verdict;
-        if (refusal.code === 'RATE_LIMITED' && key && rate) this.refusals.remember(call, key.keyId, rate);
-        return { kind: 'error', ...refusal, rate };
-      }
-      case 'replay': {
-        const body = await this.keptAnswer(verdict.claim);
-        // Gone in this very moment, as its 24 hours are over: the next try is a new call
-        return body === null ? { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} } : { kind: 'replayed', body, rate: verdict.rate };
-      }
-      default:
-        throw new Error(`A call was judged ${verdict.kind}.`);
-    }
-  }
-
   /** The database may go away between the tick that found it and this read: that is no bug. */
   private async keptAnswer(claim: Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>): Promise<string | null> {
     try {
@@ -196,47 +192,43 @@ export class Gate {
     }
   }
 
-  private async run(request: ExecuteRequest, call: Call, { hold, key, action, rate }: Admitted): Promise<ExecuteResult> {
-    const { arrivedAt } = call;
-    const deadline = rate.asOfMs + action.timeoutMs + HOLD_MARGIN_MS;
-    const startedAt = this.deps.time.now();
+  /** Runs the action, settles the hold, and gives what the caller is to read. */
+  private async run(request: ExecuteRequest, call: Call, admitted: Admitted): Promise<ExecuteResult> {
+    const { hold, action, rate } = admitted;
+    const { time, runner } = this.deps;
+    const startedAt = time.now();
     if (startedAt > rate.asOfMs + HOLD_MARGIN_MS) {
-      this.ticker.cancel(hold, arrivedAt);
+      this.ticker.cancel(hold, call.arrivedAt);
       return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     }
-    const outcome = await this.deps.runner.run(action, {
-      attempt: hold.attempt,
-      action: hold.action,
-      requestId: hold.requestId,
-      params: request.params,
-      debug: request.debug,
-      context: {
-        workspaceId: key.workspaceId,
-        projectId: key.projectId,
-        keyId: key.keyId,
-        environment: key.environment,
-        galleryId: galleryId({ id: key.projectId, workspaceId: key.workspaceId, galleryMode: key.galleryMode }),
-      },
-    });
-    const actionMs = this.deps.time.now() - startedAt;
+    try {
+      const outcome = await runner.run(action, toActionCall(request, admitted));
+      const ending = this.endingOf(outcome, request, call, time.now() - startedAt);
+      const keptBytes = hold.claimed && outcome.kind === 'ok' ? outcome.dataJson.length : 0;
+      const settled = await this.ticker.settle({ kind: 'settlement', hold, ending }, rate.asOfMs + action.timeoutMs + HOLD_MARGIN_MS, keptBytes);
+      // Expired: the sweep was faster, for this process was away too long; then nothing was billed, and the log says EXPIRED
+      if (settled.kind !== 'settled' || settled.outcome === 'EXPIRED') throw new TollgateError('OUTCOME_UNKNOWN');
+      const { billing, answer } = settled;
+      if (outcome.kind === 'no') return { kind: 'saidNo', errors: outcome.errors, billing, rate };
+      if (outcome.kind === 'broke') return { kind: 'error', code: outcome.code, details: {}, rate };
+      return { kind: 'succeeded', body: answer ?? (await this.earlierAnswer(hold)) ?? request.present(outcome.dataJson, billing), rate };
+    } catch (error) {
+      return this.failure(error, call, rate);
+    }
+  }
+
+  private endingOf(outcome: ActionOutcome, request: ExecuteRequest, { arrivedAt }: Call, actionMs: number): Ending {
     switch (outcome.kind) {
-      case 'ok': {
-        const answer = (billing: Billing) => request.present(outcome.dataJson, billing);
-        const settled = await this.settle(hold, { kind: 'posted', answer, actionMs, arrivedAt }, deadline, outcome.dataJson.length);
-        return { kind: 'succeeded', body: settled.answer ?? (await this.earlierAnswer(hold)) ?? answer(settled.billing), rate };
-      }
+      case 'ok':
+        return { kind: 'posted', answer: (billing) => request.present(outcome.dataJson, billing), actionMs, arrivedAt };
       case 'no': {
         const errorCode = outcome.errors[0]?.code ?? 'ACTION_FAILED';
-        const ending: Ending = { kind: 'voided', outcome: 'FAILED', errorCode, httpStatus: 200, actionMs, arrivedAt };
-        const { billing } = await this.settle(hold, ending, deadline);
-        return { kind: 'saidNo', errors: outcome.errors, billing, rate };
+        return { kind: 'voided', outcome: 'FAILED', errorCode, httpStatus: 200, actionMs, arrivedAt };
       }
       case 'broke': {
-        const { code, cause } = outcome;
-        this.deps.log.warn({ requestId: hold.requestId, service: hold.service, action: hold.action, cause }, `gate: ${code}`);
-        const httpStatus = this.deps.httpStatusOf(code);
-        await this.settle(hold, { kind: 'voided', outcome: 'FAILED', errorCode: code, httpStatus, actionMs, arrivedAt }, deadline);
-        return { kind: 'error', code, details: {}, rate };
+        const { code: errorCode, cause } = outcome;
+        this.deps.log.warn({ requestId: request.requestId, service: request.service, action: request.action, cause }, `gate: ${errorCode}`);
+        return { kind: 'voided', outcome: 'FAILED', errorCode, httpStatus: this.deps.httpStatusOf(errorCode), actionMs, arrivedAt };
       }
     }
   }
@@ -246,17 +238,23 @@ export class Gate {
     return hold.claimed ? this.keptAnswer(hold).catch(() => null) : null; // billed it is: its caller is to hear so in any case
   }
 
-  private async settle(hold: HoldRow, ending: Ending, deadline: number, answerBytes = 0): Promise<Extract<Verdict, { kind: 'settled' }>> {
-    const verdict = await this.ticker.settle({ kind: 'settlement', hold, ending }, deadline, hold.claimed ? answerBytes : 0);
-    // Expired: the sweep was faster, for this process was away too long; then nothing was billed, and the log says EXPIRED
-    if (verdict.kind !== 'settled' || verdict.outcome === 'EXPIRED') throw new TollgateError('OUTCOME_UNKNOWN');
-    return verdict;
-  }
-
   private async flushCounts(): Promise<void> {
     const counts = this.refusals.takeCounts().map(([credentialId, calls]) => this.ticker.count({ kind: 'count', credentialId, code: 'RATE_LIMITED', calls }));
     for (const result of await Promise.allSettled(counts)) {
       if (result.status === 'rejected') this.deps.log.warn({ err: result.reason as unknown }, 'gate: refusals were not counted');
     }
   }
+}
+
+/** What a runner is told of a call. */
+function toActionCall({ params, debug }: ExecuteRequest, { hold, key }: Admitted): ActionCall {
+  const { keyId, projectId, workspaceId, environment, galleryMode } = key;
+  return {
+    attempt: hold.attempt,
+    action: hold.action,
+    requestId: hold.requestId,
+    params,
+    debug,
+    context: { workspaceId, projectId, keyId, environment, galleryId: galleryId({ id: projectId, workspaceId, galleryMode }) },
+  };
 }

@@ -1,30 +1,32 @@
 import type { Time } from '../lib/time';
 
-export interface LaneBounds<T> {
+export interface LaneOptions<T> {
   maxItems: number;
   maxBytes: number;
   bytesOf(item: T): number;
+  /** Whether work keeps the event loop to itself: then answers go out before the next batch begins, and not while it is under way. */
+  blocks: boolean;
+  onIdle?(): void;
 }
+
+/** Between so many answers whatever has arrived is seen, so that the batches on their way do not wait for all of those before them. */
+const ANSWERS_A_TURN = 16;
 
 /**
  * Group commit: while one batch is being worked on, whatever is pushed collects for the next. Alone, an item waits for nobody.
- * `prepare` may run for the next batch while `commit` still runs for this one, once that calls `onWriting`.
+ * `work` gives functions that answer those who wait for the batch; they are called while the next batch is already on its way.
  */
-export class Lane<T, P> {
+export class Lane<T> {
   private queue: T[] = [];
   private running = false;
+  private answers: (() => void)[] = [];
+  private answering = false;
 
   constructor(
     private readonly time: Time,
-    private readonly bounds: LaneBounds<T>,
-    private readonly prepare: (batch: T[]) => Promise<P>,
-    private readonly commit: (prepared: P, onWriting: () => void) => Promise<void>,
-    private readonly onIdle: () => void = () => undefined,
+    private readonly options: LaneOptions<T>,
+    private readonly work: (batch: T[]) => Promise<(() => void)[]>,
   ) {}
-
-  get length(): number {
-    return this.queue.length;
-  }
 
   push(...items: T[]): void {
     this.queue.push(...items);
@@ -33,25 +35,38 @@ export class Lane<T, P> {
 
   private async run(): Promise<void> {
     this.running = true;
+    const { blocks, onIdle } = this.options;
     await this.time.nextTurn(); // what arrived in the same turn of the event loop goes along
-    let next: Promise<P> | undefined;
-    while (next !== undefined || this.queue.length > 0) {
-      const prepared: P = await (next ?? this.prepare(this.take()));
-      next = undefined;
-      await this.commit(prepared, () => {
-        if (next === undefined && this.queue.length > 0) next = this.prepare(this.take());
-      });
+    while (this.queue.length > 0) {
+      this.answers.push(...(await this.work(this.take())));
+      if (blocks) {
+        for (const answer of this.answers.splice(0)) answer();
+        await this.time.nextTurn();
+      } else {
+        if (!this.answering) void this.answer();
+        await this.time.afterPromises();
+      }
     }
     this.running = false;
-    this.onIdle();
+    onIdle?.();
+  }
+
+  private async answer(): Promise<void> {
+    this.answering = true;
+    while (this.answers.length > 0) {
+      await this.time.nextTurn();
+      for (const answer of this.answers.splice(0, ANSWERS_A_TURN)) answer();
+    }
+    this.answering = false;
   }
 
   private take(): T[] {
+    const { maxItems, maxBytes, bytesOf } = this.options;
     let bytes = 0;
     let count = 0;
-    while (count < this.queue.length && count < this.bounds.maxItems) {
-      bytes += this.bounds.bytesOf(this.queue[count] as T);
-      if (count > 0 && bytes > this.bounds.maxBytes) break;
+    while (count < this.queue.length && count < maxItems) {
+      bytes += bytesOf(this.queue[count] as T);
+      if (count > 0 && bytes > maxBytes) break;
       count += 1;
     }
     return this.queue.splice(0, count);

@@ -40,6 +40,7 @@ export class RefusalMemory {
    * asked. The theoretical arrival time only grows between changes of the limit, so what did not fit then does not fit before its time.
    */
   recall(call: Call, now: number): RateReport | undefined {
+    if (this.limited.size === 0) return undefined;
     const known = this.limited.get(keyOf(call));
     if (!known) return undefined;
     const elapsedMs = now - known.rate.asOfMs;

@@ -1,5 +1,7 @@
 import type { LedgerAccount, EntryRow } from '../wallet/ledger-account';
-import type { RateLimit, RateMemory } from './rate-limit';
+import { fromBase62, toBase62 } from '../lib/id';
+import type { ActionFacts, KeyFacts } from './call';
+import type { RateMemory } from './rate-limit';
 
 // The rows that a tick reads and writes, as plain values: times in milliseconds, names as in SQL but in camelCase.
 
@@ -23,7 +25,18 @@ export interface HoldRow extends CallRow {
   amount: number;
   startedAt: number;
   expiresAt: number;
+}
+
+/** The holds that one tick opened, in one row: a call in flight costs a database hardly more than the text of its hold. */
+export interface TickHoldsRow {
+  id: string;
   process: string;
+  /** When the first of them expires. */
+  expiresAt: number;
+  /** A mark for each place of the tick: 1 where its hold is open. Whoever takes the mark away decides what became of the call. */
+  marks: string;
+  /** HoldRow[], as JSON. */
+  holds: string;
 }
 
 export interface LogRow extends CallRow {
@@ -55,10 +68,8 @@ export interface RefusalCountRow {
   calls: number;
 }
 
-/** A project's budget while this tick holds its lock, with the limit as it stands now. */
-export interface LockedBudget extends LedgerAccount, RateMemory {
-  limit: RateLimit;
-}
+/** A project's budget while this tick holds its lock. */
+export interface LockedBudget extends LedgerAccount, RateMemory {}
 
 /** How an attempt whose hold is gone ended. */
 export interface EndedAttempt {
@@ -70,6 +81,10 @@ export interface EndedAttempt {
 export interface TickState {
   /** Microseconds since 1970, by the clock that decides. */
   nowUs: number;
+  /** By digest. */
+  keys: Map<string, KeyFacts>;
+  /** Those that are enabled, by `actionKey`. */
+  actions: Map<string, ActionFacts>;
   /** Those that could be locked; a project that is missing is locked elsewhere. */
   budgets: Map<string, LockedBudget>;
   /** By `claimKey`; answers are not read. */
@@ -84,6 +99,10 @@ export interface TickState {
 
 /** All that one tick writes, in one transaction. */
 export interface TickWrites {
+  /** The tick's own id. */
+  tick: string;
+  /** This start of this process. */
+  process: string;
   budgets: LockedBudget[];
   holds: HoldRow[];
   endedHolds: string[];
@@ -95,3 +114,12 @@ export interface TickWrites {
 }
 
 export const claimKey = (claim: { credentialId: string; requestId: string }): string => `${claim.credentialId} ${claim.requestId}`;
+
+// An attempt's id is that of the tick which judged it and its place there, so that the holds of one tick can be one row, found by the
+// ids of any of them.
+
+const PLACE_LENGTH = 2;
+
+export const attemptId = (tick: string, place: number): string => tick + toBase62(place, PLACE_LENGTH);
+export const tickOf = (attempt: string): string => attempt.slice(0, -PLACE_LENGTH);
+export const placeOf = (attempt: string): number => fromBase62(attempt.slice(-PLACE_LENGTH));

@@ -1,7 +1,11 @@
 import { LessThanOrEqual, MoreThan } from 'typeorm';
 import type { Database } from '../db/database';
-import { Claim, Hold } from './gate.entities';
+import { Claim, TickHolds } from './gate.entities';
 import type { ClaimRow, HoldRow } from './rows';
+import { openHoldsOf } from './tick-reads';
+
+/** Ticks whose holds are looked at together; one has at most a few hundred. */
+const TICKS_AT_A_TIME = 20;
 
 export type ClaimName = Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>;
 
@@ -9,8 +13,8 @@ export type ClaimName = Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>
 export interface SweepStore {
   /** Milliseconds since 1970 by the clock that decides. */
   now(): Promise<number>;
-  /** Holds that had expired by `now`, by a plain read, in the order of their attempts and beyond `after`. */
-  findExpiredHolds(now: number, after: string, limit: number): Promise<HoldRow[]>;
+  /** Open holds that had expired by `now`, by a plain read: those of the next ticks after `after`, and the last of these; none where there are no more. */
+  findExpiredHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }>;
   /** Claims whose answers need not be kept any more at `now`, by a plain read. */
   findOldClaims(now: number, limit: number): Promise<ClaimName[]>;
   /** Removes those that still name the same attempt. */
@@ -25,10 +29,10 @@ export class DatabaseSweepStore implements SweepStore {
     return (await this.database.now()).getTime();
   }
 
-  async findExpiredHolds(now: number, after: string, limit: number): Promise<HoldRow[]> {
-    const where = { expiresAt: LessThanOrEqual(now), attempt: MoreThan(after) };
-    const holds = await this.database.reader.find(Hold, { where, order: { attempt: 'ASC' }, take: limit });
-    return holds.map((hold) => ({ ...hold }));
+  async findExpiredHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }> {
+    const where = { expiresAt: LessThanOrEqual(now), id: MoreThan(after) };
+    const ticks = await this.database.reader.find(TickHolds, { where, order: { id: 'ASC' }, take: TICKS_AT_A_TIME });
+    return { holds: ticks.flatMap(openHoldsOf).filter((hold) => hold.expiresAt <= now), last: ticks.at(-1)?.id };
   }
 
   findOldClaims(now: number, limit: number): Promise<ClaimName[]> {

@@ -48,15 +48,15 @@ export class Sweep {
   /** A hold that cannot be ended now waits for the next sweep, and keeps nothing beside it from being swept. */
   private async expireHolds(now: number): Promise<void> {
     for (let after = ''; ; ) {
-      const holds = await this.deps.store.findExpiredHolds(now, after, BATCH);
+      const { holds, last } = await this.deps.store.findExpiredHolds(now, after);
+      if (last === undefined) return;
       const deadline = this.deps.time.now() + SWEEP_INTERVAL_MS;
       const ends = await Promise.allSettled(
         holds.map((hold) => this.deps.ticker.settle({ kind: 'settlement', hold, ending: { kind: 'expired' } }, deadline)),
       );
       const failed = ends.filter((end) => end.status === 'rejected');
       if (failed[0]) this.deps.log.warn({ err: failed[0].reason as unknown, holds: failed.length }, 'sweep: holds were left');
-      if (holds.length < BATCH) return;
-      after = holds.at(-1)?.attempt ?? after;
+      after = last;
     }
   }
 

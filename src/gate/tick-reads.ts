@@ -1,6 +1,6 @@
 import type { ActionFacts, KeyFacts } from './call';
-import { intervalUs } from './rate-limit';
-import { claimKey, type ClaimRow, type EndedAttempt, type HoldRow, type LockedBudget, type LogRow } from './rows';
+import { claimKey, placeOf, tickOf, type ClaimRow, type EndedAttempt, type HoldRow, type LockedBudget, type LogRow, type TickHoldsRow, type TickWrites } from './rows';
+import { actionKey } from './tick-store';
 
 // What a tick reads, the same on both databases: the columns, and the values that rows become. Portable SQL only.
 
@@ -9,7 +9,8 @@ export type SqlRow = Record<string, unknown>;
 export const KEY_COLUMNS = `s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
   k.id AS keyId, k.name AS keyName, k.environment AS environment, k.permissions AS permissions, k.allowed_ips AS allowedIps,
   k.enabled AS enabled, k.expires_at AS expiresAt, k.revoked_at AS revokedAt,
-  p.id AS projectId, p.workspace_id AS workspaceId, p.gallery_mode AS galleryMode, p.archived_at AS archivedAt
+  p.id AS projectId, p.workspace_id AS workspaceId, p.gallery_mode AS galleryMode, p.archived_at AS archivedAt,
+  p.sustained_rps AS sustainedRps, p.burst AS burst
   FROM key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN projects p ON p.id = k.project_id`;
 
 export const ACTION_COLUMNS = `service, name, price_micro_credits AS priceMicroCredits, permission, upstream_url AS upstreamUrl, timeout_ms AS timeoutMs
@@ -18,54 +19,62 @@ export const ACTION_COLUMNS = `service, name, price_micro_credits AS priceMicroC
 export const BUDGET_COLUMNS = `project_id AS projectId, balance, held, entry_seq AS entrySeq,
   theoretical_arrival_us AS theoreticalArrivalUs, arrival_interval_us AS arrivalIntervalUs FROM budgets`;
 
-export const LIMIT_COLUMNS = 'id AS projectId, sustained_rps AS sustainedRps, burst FROM projects';
-
 export const CLAIM_COLUMNS = `credential_id AS credentialId, request_id AS requestId, attempt, fingerprint, state, expires_at AS expiresAt,
   charged_micro_credits AS chargedMicroCredits, answer IS NOT NULL AS kept FROM claims`;
 
-export const HOLD_COLUMNS = `attempt, credential_kind AS credentialKind, credential_id AS credentialId, workspace_id AS workspaceId,
-  project_id AS projectId, environment, service, action, request_id AS requestId, claimed, amount, ip, user_agent AS userAgent,
-  started_at AS startedAt, expires_at AS expiresAt, process FROM holds`;
+export const HOLD_COLUMNS = 'id, marks FROM tick_holds';
+export const STALE_HOLD_COLUMNS = 'id, marks, holds FROM tick_holds';
 
 export const ENDED_COLUMNS = 'id, outcome, charged_micro_credits AS chargedMicroCredits FROM request_logs';
 
 const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
 
-export function toKeyFacts(row: SqlRow): KeyFacts {
+export function toKeys(rows: SqlRow[]): Map<string, KeyFacts> {
+  return new Map(rows.map(toKeyFacts).map((key) => [key.digest, key]));
+}
+
+function toKeyFacts(row: SqlRow): KeyFacts {
   return {
-    ...(row as unknown as KeyFacts),
+    digest: row.digest as string,
     secretGraceUntil: numberOrNull(row.secretGraceUntil),
     secretEndedAt: numberOrNull(row.secretEndedAt),
+    keyId: row.keyId as string,
+    keyName: row.keyName as string,
+    environment: row.environment as KeyFacts['environment'],
     permissions: JSON.parse(row.permissions as string) as string[],
     allowedIps: JSON.parse(row.allowedIps as string) as string[],
     enabled: Boolean(row.enabled),
     expiresAt: numberOrNull(row.expiresAt),
     revokedAt: numberOrNull(row.revokedAt),
+    projectId: row.projectId as string,
+    workspaceId: row.workspaceId as string,
+    galleryMode: row.galleryMode as string,
     archivedAt: numberOrNull(row.archivedAt),
+    limit: { sustainedRps: Number(row.sustainedRps), burst: Number(row.burst) },
   };
 }
 
-export function toActionFacts(row: SqlRow): ActionFacts {
-  return { ...(row as unknown as ActionFacts), priceMicroCredits: Number(row.priceMicroCredits) };
+export function toActions(rows: SqlRow[]): Map<string, ActionFacts> {
+  return new Map(
+    rows.map((row) => {
+      const action = { ...(row as unknown as ActionFacts), priceMicroCredits: Number(row.priceMicroCredits) };
+      return [actionKey({ service: action.service, action: action.name }), action];
+    }),
+  );
 }
 
-export function toBudgets(budgets: SqlRow[], limits: SqlRow[]): Map<string, LockedBudget> {
-  const limitOf = new Map(limits.map((row) => [row.projectId, { sustainedRps: Number(row.sustainedRps), burst: Number(row.burst) }]));
+export function toBudgets(rows: SqlRow[]): Map<string, LockedBudget> {
   return new Map(
-    budgets.map((row) => {
-      const limit = limitOf.get(row.projectId);
-      if (!limit) throw new Error(`Budget of ${String(row.projectId)} has no project.`);
-      const id = row.projectId as string;
+    rows.map((row) => {
       const budget: LockedBudget = {
-        id,
+        id: row.projectId as string,
         balance: Number(row.balance),
         held: Number(row.held),
         entrySeq: Number(row.entrySeq),
         theoreticalArrivalUs: Number(row.theoreticalArrivalUs),
-        arrivalIntervalUs: Number(row.arrivalIntervalUs) || intervalUs(limit),
-        limit,
+        arrivalIntervalUs: Number(row.arrivalIntervalUs),
       };
-      return [id, budget];
+      return [budget.id, budget];
     }),
   );
 }
@@ -85,14 +94,49 @@ export function toClaims(rows: SqlRow[]): Map<string, ClaimRow> {
   );
 }
 
-export function toHold(row: SqlRow): HoldRow {
-  return {
-    ...(row as unknown as HoldRow),
-    claimed: Boolean(row.claimed),
-    amount: Number(row.amount),
-    startedAt: Number(row.startedAt),
-    expiresAt: Number(row.expiresAt),
-  };
+/** Which holds of some ticks are open: a mark for each place, by tick. */
+export type OpenMarks = Map<string, string>;
+
+const OPEN = '1';
+const ENDED = '0';
+
+export function toMarks(rows: SqlRow[]): OpenMarks {
+  return new Map(rows.map((row) => [row.id as string, row.marks as string]));
+}
+
+export const isOpen = (marks: OpenMarks, attempt: string): boolean => marks.get(tickOf(attempt))?.[placeOf(attempt)] === OPEN;
+
+/** The marks of the ticks that these attempts are of, once those have ended; empty text where all of a tick's have. */
+export function marksAfter(marks: OpenMarks, ended: string[]): [tick: string, marks: string][] {
+  const places = new Map<string, Set<number>>();
+  for (const attempt of ended) {
+    const tick = tickOf(attempt);
+    const known = places.get(tick);
+    if (known) known.add(placeOf(attempt));
+    else places.set(tick, new Set([placeOf(attempt)]));
+  }
+  return [...places].map(([tick, gone]) => {
+    const left = [...(marks.get(tick) as string)].map((mark, place) => (gone.has(place) ? ENDED : mark)).join('');
+    return [tick, left.includes(OPEN) ? left : ''];
+  });
+}
+
+/** The row that keeps the holds which one tick opened. */
+export function toTickHolds({ tick, process, holds }: Pick<TickWrites, 'tick' | 'process' | 'holds'>): TickHoldsRow {
+  const marks: string[] = [];
+  let expiresAt = Infinity;
+  for (const hold of holds) {
+    const place = placeOf(hold.attempt);
+    while (marks.length < place) marks.push(ENDED);
+    marks.push(OPEN);
+    expiresAt = Math.min(expiresAt, hold.expiresAt);
+  }
+  return { id: tick, process, expiresAt, marks: marks.join(''), holds: JSON.stringify(holds) };
+}
+
+/** Those of a tick's holds that are open. */
+export function openHoldsOf({ id, marks, holds }: Pick<TickHoldsRow, 'id' | 'marks' | 'holds'>): HoldRow[] {
+  return (JSON.parse(holds) as HoldRow[]).filter(({ attempt }) => isOpen(new Map([[id, marks]]), attempt));
 }
 
 export function toEnded(rows: SqlRow[]): Map<string, EndedAttempt> {

@@ -1,9 +1,13 @@
-import type { ActionFacts, KeyFacts } from './call';
+import type { KeyFacts } from './call';
 import type { TickState, TickWrites } from './rows';
 
-/** What one tick has to read after the lock. */
+/** What one tick has to read. */
 export interface TickNeeds {
+  /** Budgets to lock. */
   projectIds: string[];
+  /** Secrets of the calls to judge, and the actions that they ask for. */
+  digests: string[];
+  actions: ActionName[];
   claims: { credentialId: string; requestId: string }[];
   /** Attempts to settle. */
   attempts: string[];
@@ -14,27 +18,23 @@ export interface ActionName {
   action: string;
 }
 
-export interface LookUp {
-  keys: Map<string, KeyFacts>;
-  /** By `actionKey`. */
-  actions: Map<string, ActionFacts>;
-}
-
 export const actionKey = ({ service, action }: ActionName): string => `${service} ${action}`;
 
 /** How ticks meet a database: one store for MySQL and MariaDB, one for SQLite. */
 export interface TickStore {
   /** The most bytes of SQL that one tick may make. */
   readonly maxBytes: number;
+  /** Whether a tick keeps the event loop to itself. */
+  readonly blocks: boolean;
 
-  /** Plain reads of what is committed, on the primary. */
-  lookUp(digests: string[], actions: ActionName[]): Promise<LookUp>;
+  /** Keys by the digests of their secrets, by a plain read of what is committed, on the primary. */
+  findKeys(digests: string[]): Promise<Map<string, KeyFacts>>;
 
   /**
    * One transaction: locks the budgets (waiting for them, or passing over those that are locked elsewhere), reads, has `decide` say
-   * what to write, writes, commits. `onWriting` is called once the writes are under way. Rejects with a TickFailure.
+   * what to write, writes, commits. Rejects with a TickFailure.
    */
-  transact(needs: TickNeeds, options: { waits: boolean }, decide: (state: TickState) => TickWrites, onWriting: () => void): Promise<void>;
+  transact(needs: TickNeeds, options: { waits: boolean }, decide: (state: TickState) => TickWrites): Promise<void>;
 
   close(): Promise<void>;
 }

@@ -1,11 +1,12 @@
 import { isRetryable, isUnavailable } from '../db/failures';
 import { TollgateError } from '../errors';
+import { newId } from '../lib/id';
 import type { Time } from '../lib/time';
-import type { Call, Facts } from './call';
+import type { Call, KeyFacts } from './call';
 import { decide, projectOf, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
 import { Lane } from './lane';
 import type { HoldRow } from './rows';
-import { TickFailure, actionKey, type TickNeeds, type TickStore } from './tick-store';
+import { TickFailure, actionKey, type ActionName, type TickNeeds, type TickStore } from './tick-store';
 
 /** Calls, settlements and counts in one tick. */
 const MAX_TICK_ITEMS = 500;
@@ -17,6 +18,8 @@ const TICK_TRIES = 6;
 const SKIPS_BEFORE_WAITING = 2;
 /** Projects that wait for their locks at once; the main lane keeps the other connections. */
 const MAX_WAITING_TICKS = 6;
+/** Secrets whose owners a process remembers; forgotten all at once where there are more, so that memory stays bounded. */
+const MAX_KNOWN_SECRETS = 50_000;
 /** Between two tries of a settlement whose outcome is not known. */
 const SETTLE_RETRY_MS = { first: 25, most: 1_000 };
 
@@ -26,7 +29,7 @@ const ITEM_BYTES = 4_096;
 export interface TickerDeps {
   store: TickStore;
   time: Time;
-  decide: Omit<DecideOptions, 'monotonicMs'>;
+  decide: Omit<DecideOptions, 'tick' | 'monotonicMs'>;
   /** Takes a place among a project's calls in flight; false where it has as many as it may. */
   reserve(call: Call, projectId: string): boolean;
   /** Told of failures, for the log. */
@@ -34,34 +37,72 @@ export interface TickerDeps {
 }
 
 interface Job {
-  /** A call to be judged; its facts are read with its tick. */
-  call?: Call;
-  item?: TickItem;
+  item: TickItem;
   bytes: number;
   skips: number;
   resolve(verdict: Verdict): void;
   reject(error: unknown): void;
 }
 
-interface Prepared {
-  jobs: Job[];
-  items: TickItem[];
+/** Whose a secret is. */
+type Owner = Pick<KeyFacts, 'keyId' | 'projectId'>;
+
+/** A call whose secret this process does not know yet. */
+interface Newcomer {
+  call: Call;
+  resolve(verdict: Verdict): void;
+  reject(error: unknown): void;
 }
 
 /** Collects what the gate has to decide and runs it through the database in ticks. */
 export class Ticker {
-  private readonly main: Lane<Job, Prepared>;
-  private readonly waiting = new Map<string, Lane<Job, Prepared>>();
+  private readonly main: Lane<Job>;
+  private readonly newcomers: Lane<Newcomer>;
+  private readonly waiting = new Map<string, Lane<Job>>();
   private waitingTicks = 0;
   private readonly waitingTurns: (() => void)[] = [];
+  /**
+   * Whose a secret is, by its digest: that never changes, and tells what to lock and to read. What a key may do, and whether it still
+   * may do anything, is read in each tick.
+   */
+  private readonly owners = new Map<string, Owner>();
 
   constructor(private readonly deps: TickerDeps) {
     this.main = this.lane(false);
+    const options = { maxItems: MAX_TICK_ITEMS, maxBytes: Infinity, bytesOf: () => 0, blocks: false };
+    this.newcomers = new Lane(deps.time, options, (batch) => this.findOwners(batch));
   }
 
   /** Judges a call. Rejects with SERVICE_UNAVAILABLE where the database cannot say; then nothing was admitted. */
   admit(call: Call): Promise<Verdict> {
-    return new Promise((resolve, reject) => this.main.push({ call, bytes: ITEM_BYTES, skips: 0, resolve, reject }));
+    return new Promise((resolve, reject) => {
+      const owner = this.owners.get(call.digest);
+      if (owner) this.enter(call, owner, resolve, reject);
+      else this.newcomers.push({ call, resolve, reject });
+    });
+  }
+
+  private enter(call: Call, { keyId, projectId }: Owner, resolve: Job['resolve'], reject: Job['reject']): void {
+    if (!this.deps.reserve(call, projectId)) return reject(new TollgateError('SERVICE_UNAVAILABLE'));
+    this.laneOf(projectId).push({ item: { kind: 'admission', call, keyId, projectId }, bytes: ITEM_BYTES, skips: 0, resolve, reject });
+  }
+
+  /** Asked after they arrived: a secret that is unknown then is refused, and one that is known is judged in a tick. */
+  private async findOwners(batch: Newcomer[]): Promise<(() => void)[]> {
+    try {
+      const keys = await this.deps.store.findKeys([...new Set(batch.map(({ call }) => call.digest))]);
+      if (this.owners.size >= MAX_KNOWN_SECRETS) this.owners.clear();
+      for (const { digest, keyId, projectId } of keys.values()) this.owners.set(digest, { keyId, projectId });
+      return batch.map(({ call, resolve, reject }) => () => {
+        const key = keys.get(call.digest);
+        if (key) this.enter(call, key, resolve, reject);
+        else resolve({ kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, key, rate: undefined });
+      });
+    } catch (error) {
+      this.deps.onFailure(error, 'look-up');
+      const unavailable = new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
+      return batch.map(({ reject }) => () => reject(unavailable));
+    }
   }
 
   /**
@@ -96,66 +137,43 @@ export class Ticker {
     });
   }
 
-  private laneOf(projectId: string | undefined): Lane<Job, Prepared> {
+  private laneOf(projectId: string | undefined): Lane<Job> {
     return (projectId !== undefined && this.waiting.get(projectId)) || this.main;
   }
 
-  private lane(waits: boolean, onIdle?: () => void): Lane<Job, Prepared> {
-    const bounds = { maxItems: MAX_TICK_ITEMS, maxBytes: this.deps.store.maxBytes, bytesOf: (job: Job) => job.bytes };
-    return new Lane<Job, Prepared>(
-      this.deps.time,
-      bounds,
-      (jobs) => this.prepare(jobs, waits),
-      (prepared, onWriting) => (waits ? this.inTurn(() => this.run(prepared, waits, onWriting)) : this.run(prepared, waits, onWriting)),
-      onIdle,
-    );
+  private lane(waits: boolean, onIdle?: () => void): Lane<Job> {
+    const { maxBytes, blocks } = this.deps.store;
+    const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, blocks, ...(onIdle ? { onIdle } : {}) };
+    return new Lane(this.deps.time, options, (batch) => {
+      const jobs = this.inTime(batch);
+      return waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits);
+    });
   }
 
-  /** Reads what there is to know of the calls, after the batch was sealed: whoever arrives later is not judged by this read. */
-  private async prepare(jobs: Job[], waits: boolean): Promise<Prepared> {
-    const asking = jobs.filter((job) => job.call && !job.item);
+  /** Those that have waited too long are told so, and not judged. */
+  private inTime(jobs: Job[]): Job[] {
     const late = this.deps.time.now() - ADMISSION_WAIT_MS;
-    const calls = asking.flatMap(({ call }) => (call && call.arrivedAt > late ? [call] : []));
-    try {
-      const digests = [...new Set(calls.map((call) => call.digest))];
-      const actions = [...new Map(calls.map((call) => [actionKey(call), call])).values()];
-      const found = calls.length > 0 ? await this.deps.store.lookUp(digests, actions) : undefined;
-      for (const job of asking) {
-        if (!job.call || !found || job.call.arrivedAt <= late) job.reject(new TollgateError('SERVICE_UNAVAILABLE'));
-        else this.learn(job, job.call, { key: found.keys.get(job.call.digest), action: found.actions.get(actionKey(job.call)) });
-      }
-    } catch (error) {
-      this.deps.onFailure(error, 'look-up');
-      for (const job of asking) job.reject(new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error }));
-    }
-    const known = jobs.filter((job) => job.item !== undefined);
-    return waits ? toPrepared(known) : toPrepared(this.withoutWaiting(known));
-  }
-
-  private learn(job: Job, call: Call, facts: Facts): void {
-    const item: TickItem = { kind: 'admission', call, facts };
-    const projectId = projectOf(item);
-    if (!facts.key) {
-      job.resolve({ kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, key: undefined, rate: undefined });
-    } else if (projectId !== undefined && !this.deps.reserve(call, projectId)) {
-      job.reject(new TollgateError('SERVICE_UNAVAILABLE'));
-    } else {
-      job.item = item;
-    }
+    return jobs.filter(({ item, reject }) => {
+      const isLate = item.kind === 'admission' && item.call.arrivedAt <= late;
+      if (isLate) reject(new TollgateError('SERVICE_UNAVAILABLE'));
+      return !isLate;
+    });
   }
 
   /** Hands the jobs of projects that wait for their lock to their lanes, and keeps the others. */
   private withoutWaiting(jobs: Job[]): Job[] {
+    if (this.waiting.size === 0) return jobs;
     return jobs.filter((job) => {
-      const projectId = projectOf(job.item as TickItem);
-      const lane = projectId === undefined ? undefined : this.waiting.get(projectId);
-      lane?.push(job);
-      return !lane;
+      const lane = this.laneOf(projectOf(job.item));
+      if (lane !== this.main) lane.push(job);
+      return lane === this.main;
     });
   }
 
-  private async run({ jobs, items }: Prepared, waits: boolean, onWriting: () => void): Promise<void> {
-    if (jobs.length === 0) return;
+  /** Runs a tick, and gives what answers those of its jobs that have not been answered yet. */
+  private async run(jobs: Job[], waits: boolean): Promise<(() => void)[]> {
+    if (jobs.length === 0) return [];
+    const items = jobs.map(({ item }) => item);
     for (let tries = 1; ; tries += 1) {
       let verdicts: Verdict[] = [];
       try {
@@ -163,20 +181,18 @@ export class Ticker {
           needsOf(items),
           { waits },
           (state) => {
-            const decided = decide(items, state, { ...this.deps.decide, monotonicMs: this.deps.time.now() });
+            const decided = decide(items, state, { ...this.deps.decide, tick: newId('log'), monotonicMs: this.deps.time.now() });
             verdicts = decided.verdicts;
             return decided.writes;
           },
-          onWriting,
         );
-        this.answer(jobs, verdicts);
-        return;
+        return jobs.flatMap((job, index) => this.answer(job, verdicts[index] as Verdict));
       } catch (error) {
         const failure = error instanceof TickFailure ? error : new TickFailure(false, error);
         if (failure.mayHaveCommitted) {
           this.deps.onFailure(failure, 'commit without an answer');
           this.giveUp(jobs, verdicts, failure);
-          return;
+          return [];
         }
         if (isRetryable(failure.cause) && tries < TICK_TRIES) {
           await this.deps.time.wait(5 * 2 ** tries * this.jitter());
@@ -185,25 +201,28 @@ export class Ticker {
         this.deps.onFailure(failure, 'tick');
         if (isRetryable(failure.cause) || isUnavailable(failure.cause)) {
           this.giveUp(jobs, [], failure);
-          return;
+          return [];
         }
         await this.halve(jobs, waits, failure);
-        return;
+        return [];
       }
     }
   }
 
-  private answer(jobs: Job[], verdicts: Verdict[]): void {
-    jobs.forEach((job, index) => {
-      const verdict = verdicts[index] as Verdict;
-      if (verdict.kind !== 'locked') return job.resolve(verdict);
-      job.skips += 1;
-      if (job.skips >= SKIPS_BEFORE_WAITING) this.waitingLane(verdict.projectId).push(job);
-      else this.main.push(job);
-    });
+  /** Actions start at once, and what was locked is queued again at once; gives what answers a caller, for that takes longer. */
+  private answer(job: Job, verdict: Verdict): (() => void)[] {
+    if (verdict.kind === 'admitted') {
+      job.resolve(verdict);
+      return [];
+    }
+    if (verdict.kind !== 'locked') return [() => job.resolve(verdict)];
+    job.skips += 1;
+    if (job.skips >= SKIPS_BEFORE_WAITING) this.waitingLane(verdict.projectId).push(job);
+    else this.main.push(job);
+    return [];
   }
 
-  private waitingLane(projectId: string): Lane<Job, Prepared> {
+  private waitingLane(projectId: string): Lane<Job> {
     const lane = this.waiting.get(projectId) ?? this.lane(true, () => this.waiting.delete(projectId));
     this.waiting.set(projectId, lane);
     return lane;
@@ -223,7 +242,7 @@ export class Ticker {
   /** No call of this tick starts; holds that may be there all the same are taken away again. Settlements are for their callers to repeat. */
   private giveUp(jobs: Job[], verdicts: Verdict[], failure: TickFailure): void {
     jobs.forEach((job, index) => {
-      if (job.item?.kind !== 'admission') return job.reject(failure);
+      if (job.item.kind !== 'admission') return job.reject(failure);
       job.reject(new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: failure }));
       const verdict = verdicts[index];
       if (verdict?.kind === 'admitted') this.cancel(verdict.hold, job.item.call.arrivedAt);
@@ -247,13 +266,12 @@ export class Ticker {
     const [only] = jobs;
     if (jobs.length > 1 || !only) {
       const middle = Math.ceil(jobs.length / 2);
-      await this.run(toPrepared(jobs.slice(0, middle)), waits, () => undefined);
-      await this.run(toPrepared(jobs.slice(middle)), waits, () => undefined);
+      for (const half of [jobs.slice(0, middle), jobs.slice(middle)]) for (const answer of await this.run(half, waits)) answer();
       return;
     }
     const internal = new TollgateError('INTERNAL', undefined, {}, { cause: failure });
     const { item } = only;
-    if (item?.kind === 'settlement' && item.ending.kind === 'posted') {
+    if (item.kind === 'settlement' && item.ending.kind === 'posted') {
       const { actionMs, arrivedAt } = item.ending;
       only.item = { ...item, ending: { kind: 'voided', outcome: 'FAILED', errorCode: 'INTERNAL', httpStatus: 500, actionMs, arrivedAt } };
       const { resolve } = only;
@@ -262,29 +280,31 @@ export class Ticker {
       this.laneOf(item.hold.projectId).push(only);
     } else {
       // What became of a hold is not known while its end could not be written: whoever settles it asks again
-      only.reject(item?.kind === 'settlement' ? failure : internal);
+      only.reject(item.kind === 'settlement' ? failure : internal);
     }
   }
-}
-
-function toPrepared(jobs: Job[]): Prepared {
-  return { jobs, items: jobs.map((job) => job.item as TickItem) };
 }
 
 function needsOf(items: TickItem[]): TickNeeds {
   const projectIds = new Set<string>();
+  const digests = new Set<string>();
+  const actions = new Map<string, ActionName>();
   const claims: TickNeeds['claims'] = [];
   const attempts: string[] = [];
   for (const item of items) {
-    const projectId = projectOf(item);
-    if (projectId === undefined) continue;
-    projectIds.add(projectId);
+    if (item.kind === 'count') continue;
     if (item.kind === 'settlement') {
-      attempts.push(item.hold.attempt);
-      if (item.hold.claimed) claims.push(item.hold);
-    } else if (item.kind === 'admission' && item.call.fingerprint !== null && item.facts.key) {
-      claims.push({ credentialId: item.facts.key.keyId, requestId: item.call.requestId });
+      const { hold } = item;
+      projectIds.add(hold.projectId);
+      attempts.push(hold.attempt);
+      if (hold.claimed) claims.push(hold);
+    } else {
+      const { call, keyId, projectId } = item;
+      projectIds.add(projectId);
+      digests.add(call.digest);
+      actions.set(actionKey(call), call);
+      if (call.fingerprint !== null) claims.push({ credentialId: keyId, requestId: call.requestId });
     }
   }
-  return { projectIds: [...projectIds], claims, attempts };
+  return { projectIds: [...projectIds], digests: [...digests], actions: [...actions.values()], claims, attempts };
 }

@@ -1,8 +1,9 @@
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
+import type { Logger } from 'pino';
 import { TollgateError, invalid, type Issue } from '../errors';
 import type { GraphQLContext } from './context';
 import { formatError, toGraphQLError } from './errors';
@@ -16,12 +17,13 @@ const BODY_LIMIT_BYTES = 1_048_576;
 
 export interface GraphQLDeps {
   schema: GraphQLSchema;
+  log: Logger;
   /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
   contextOf(request: FastifyRequest): Promise<GraphQLContext>;
 }
 
 /** `/graphql`: queries and mutations for admin frontends, GraphiQL for browsers. */
-export async function registerGraphQL(app: FastifyInstance, { schema, contextOf }: GraphQLDeps): Promise<void> {
+export async function registerGraphQL(app: FastifyInstance, { schema, log, contextOf }: GraphQLDeps): Promise<void> {
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // the docs load without a credential, in production too
@@ -29,9 +31,9 @@ export async function registerGraphQL(app: FastifyInstance, { schema, contextOf 
     stopOnTerminationSignals: false, // the process stops itself, once calls in flight are done
     parseOptions: { maxTokens: MAX_TOKENS },
     csrfPrevention: { requestHeaders: ['x-apollo-operation-name', 'apollo-require-preflight', 'authorization', 'x-api-key'] },
-    formatError: (formatted, error) => formatError(formatted, error, (cause) => app.log.warn({ err: cause }, 'graphql: an operation failed')),
+    formatError: (formatted, error) => formatError(formatted, error, (cause) => log.warn({ err: cause }, 'graphql: an operation failed')),
     plugins: [beforeExecution(), ApolloServerPluginLandingPageDisabled()],
-    logger: toApolloLogger(app.log),
+    logger: toApolloLogger(log),
   });
   await apollo.start();
   app.addHook('onClose', () => apollo.stop());
@@ -41,7 +43,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, contextOf 
   app.removeContentTypeParser('text/plain'); // a form of another site could send it
   app.setErrorHandler((error, request, reply) => {
     const failure = failureOf(error as FastifyError);
-    if (failure.code === 'INTERNAL') request.log.error({ err: error }, 'graphql: request failed');
+    if (failure.code === 'INTERNAL') log.error({ err: error, requestId: request.requestId }, 'graphql: request failed');
     const { message, extensions } = toGraphQLError(failure);
     const { http, ...told } = extensions;
     return reply
@@ -120,7 +122,7 @@ function failureOf(error: FastifyError): TollgateError {
 
 const invalidRequest = (message: string): TollgateError => new TollgateError('INVALID_REQUEST', message, { issues: [{ path: [], message }] });
 
-function toApolloLogger(log: FastifyBaseLogger) {
+function toApolloLogger(log: Logger) {
   return {
     debug: (message: unknown) => log.debug(String(message)),
     info: (message: unknown) => log.debug(String(message)),

@@ -34,6 +34,13 @@ export function toBase62(value: number, length: number): string {
   return text.padStart(length, '0');
 }
 
+/** The number that `toBase62` wrote. */
+export function fromBase62(text: string): number {
+  let value = 0;
+  for (const digit of text) value = value * 62 + BASE62.indexOf(digit);
+  return value;
+}
+
 export type IdPrefix = 'ws' | 'prj' | 'key' | 'wal' | 'log' | 'act' | 'evt';
 
 /** A new id such as `key_0VKq3Zb1M8fD2sYt6Hc0Qw`: its type, the millisecond, 77 random bits. Ids of one type sort by time. */

@@ -7,10 +7,13 @@ export interface Time {
   wait(ms: number): Promise<void>;
   /** Resolves when what has arrived by now has been seen. */
   nextTurn(): Promise<void>;
+  /** Resolves when whoever had a promise kept by now has gone on as far as it can without waiting. */
+  afterPromises(): Promise<void>;
 }
 
 export const processTime: Time = {
   now: () => performance.now(),
   wait: (ms) => setTimeout(ms),
   nextTurn: () => setImmediate(),
+  afterPromises: () => new Promise((resolve) => process.nextTick(resolve)),
 };

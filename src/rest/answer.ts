@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode } from '../errors';
 import type { RateReport } from '../gate/decide';
+import type { RateLimit } from '../gate/rate-limit';
 import { httpStatusOf } from './status';
 
 /** How long to wait where nothing more exact is known, and the least that is ever asked for. */
@@ -16,7 +17,7 @@ export interface ErrorAnswer {
 /** Answers with an error in the form that every REST route has. A request whose address cannot be read passes no hook, so all headers are set here. */
 export function sendError(reply: FastifyReply, requestId: string, { code, message, details, rate }: ErrorAnswer): FastifyReply {
   const { kind, message: usual } = ERRORS[code];
-  void reply.code(httpStatusOf(code)).headers({ 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store', 'x-request-id': requestId });
+  void reply.code(httpStatusOf(code)).header('content-type', 'application/json; charset=utf-8').header('cache-control', 'no-store').header('x-request-id', requestId);
   if (kind === 'UNAUTHORIZED' || code === 'FORBIDDEN') void reply.header('www-authenticate', challenge(code, details));
   if (rate) setRateHeaders(reply, rate);
   if (kind === 'RATE_LIMITED' || kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS') {
@@ -37,11 +38,20 @@ function challenge(code: ErrorCode, details: Record<string, unknown>): string {
 
 /** `RateLimit-Policy` and `RateLimit`, as draft-ietf-httpapi-ratelimit-headers-10 writes them. */
 export function setRateHeaders(reply: FastifyReply, rate: RateReport): void {
-  const { sustainedRps, burst } = rate.limit;
-  const windowSeconds = Math.max(1, Math.ceil(decimal(burst / sustainedRps)));
-  const quota = Math.floor(decimal(sustainedRps * windowSeconds));
-  void reply.header('ratelimit-policy', `"project";q=${quota};w=${windowSeconds}`);
+  void reply.header('ratelimit-policy', policyOf(rate.limit));
   void reply.header('ratelimit', `"project";r=${rate.remaining};t=${secondsUntilNext(rate)}`);
+}
+
+/** The last policy that was written: most calls in a row have the same one, and decimals are slow to make. */
+let lastPolicy = { sustainedRps: 0, burst: 0, text: '' };
+
+function policyOf({ sustainedRps, burst }: RateLimit): string {
+  if (sustainedRps !== lastPolicy.sustainedRps || burst !== lastPolicy.burst) {
+    const windowSeconds = Math.max(1, Math.ceil(decimal(burst / sustainedRps)));
+    const quota = Math.floor(decimal(sustainedRps * windowSeconds));
+    lastPolicy = { sustainedRps, burst, text: `"project";q=${quota};w=${windowSeconds}` };
+  }
+  return lastPolicy.text;
 }
 
 /** What people would reckon: 0.29 x 100 is 29, and not the 28.999999999999996 that binary fractions make of it. */

@@ -3,11 +3,11 @@ import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { secretFrom } from '../access/credential';
 import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
-import { TollgateError, invalid, validate } from '../errors';
+import { invalid, validate } from '../errors';
 import type { Gate, ExecuteResult } from '../gate/gate';
 import { isSecret } from '../keys/key.token';
 import { plainAddress } from '../lib/cidr';
-import { sendError, setRateHeaders } from './answer';
+import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
 import { executeBody, type ExecuteBody } from './execute.schema';
 import { chosenRequestId } from './request-id';
 
@@ -23,9 +23,10 @@ interface ExecuteRoute {
 export function registerExecute(rest: FastifyInstance, gate: Gate): void {
   rest.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  const onRequest = async (request: FastifyRequest, reply: FastifyReply) => {
-    checkHeaders(request);
-    reserveBody(request, reply, gate);
+  const onRequest = (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    const refusal = headersRefusal(request) ?? bodyRefusal(request, reply, gate);
+    if (refusal) void sendError(reply, request.requestId, refusal);
+    else done();
   };
 
   rest.post<ExecuteRoute>('/v1/:service/execute', { onRequest }, async (request, reply) => {
@@ -41,7 +42,7 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
       fingerprint: requestId === undefined ? null : fingerprintOf(service, request.body),
       params: body.params,
       debug: body.debug ?? false,
-      ip: plainAddress(request.ip),
+      ip: addressOf(request.ip),
       userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
       arrivedAt: request.arrivedAt,
       present: (dataJson, billing) =>
@@ -57,28 +58,42 @@ export function isService(segment: string): boolean {
 }
 
 /** What fails before the body is read: service, header, format, version, media type. */
-function checkHeaders(request: FastifyRequest): void {
+function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
   const { service } = request.params as { service: string };
-  if (!isService(service)) throw new TollgateError('NOT_FOUND');
+  if (!isService(service)) return { code: 'NOT_FOUND', details: {} };
   const secret = secretFrom(request.headers);
-  if (secret === undefined) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
-  if (!isSecret(secret)) throw new TollgateError('INVALID_API_KEY');
+  if (secret === undefined) return { code: 'MISSING_API_KEY', details: { header: 'Authorization' } };
+  if (!isSecret(secret)) return { code: 'INVALID_API_KEY', details: {} };
   request.secret = secret;
   const version = headerOf(request, 'x-api-version');
-  if (version !== undefined && version !== API_VERSION) throw invalid({ path: ['X-Api-Version'], message: `must be ${API_VERSION}` });
+  if (version !== undefined && version !== API_VERSION) return invalid({ path: ['X-Api-Version'], message: `must be ${API_VERSION}` });
   // Fastify would let a body that is empty pass without a type
-  if (!/^application\/json\s*(;|$)/i.test(headerOf(request, 'content-type') ?? '')) throw new TollgateError('UNSUPPORTED_MEDIA_TYPE');
+  if (!/^application\/json\s*(;|$)/i.test(headerOf(request, 'content-type') ?? '')) return { code: 'UNSUPPORTED_MEDIA_TYPE', details: {} };
+  return undefined;
 }
+
+/** Bodies up to this are not counted: the connection that brings one has buffers as large. */
+const UNCOUNTED_BODY_BYTES = 16_384;
 
 /**
  * Keeps memory for the body before it is read: a secret that is well-formed costs nothing to make up. It is given back when the answer
  * is out or the caller gone; a call that runs on without its caller is bounded by the number of calls.
  */
-function reserveBody(request: FastifyRequest, reply: FastifyReply, gate: Gate): void {
+function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: Gate): ErrorAnswer | undefined {
   const declared = Number(headerOf(request, 'content-length'));
+  if (declared <= UNCOUNTED_BODY_BYTES) return undefined;
   const release = gate.reserveBody(Number.isSafeInteger(declared) ? Math.min(declared, request.routeOptions.bodyLimit) : request.routeOptions.bodyLimit);
-  if (!release) throw new TollgateError('SERVICE_UNAVAILABLE');
+  if (!release) return { code: 'SERVICE_UNAVAILABLE', details: {} };
   reply.raw.once('close', release);
+  return undefined;
+}
+
+/** The last address that was asked for, as it is written here: calls come in streams, and reading an address is slow. */
+let lastAddress: { text: string; plain: string | null } = { text: '', plain: null };
+
+function addressOf(text: string): string | null {
+  if (text !== lastAddress.text) lastAddress = { text, plain: plainAddress(text) };
+  return lastAddress.plain;
 }
 
 function parseBody(raw: Buffer = Buffer.alloc(0)): ExecuteBody {

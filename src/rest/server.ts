@@ -1,6 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TollgateError, type ErrorCode } from '../errors';
-import type { Gate } from '../gate/gate';
+import type { Gate, GateLog } from '../gate/gate';
 import { sendError } from './answer';
 import { isService, registerExecute } from './execute.route';
 import { newRequestId } from './request-id';
@@ -25,8 +25,13 @@ export interface RestDeps {
 
 const READY_TIMEOUT_MS = 2_000;
 
+export interface AnswerDeps {
+  bodyLimitBytes: number;
+  log: GateLog;
+}
+
 /** What every answer of this process has in common, and how all but GraphQL's say that something is wrong. Call it on the root. */
-export function prepareAnswers(app: FastifyInstance, bodyLimitBytes: number): void {
+export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.decorateRequest('requestId', '');
   app.decorateRequest('secret', '');
   app.decorateRequest('arrivedAt', 0);
@@ -34,18 +39,21 @@ export function prepareAnswers(app: FastifyInstance, bodyLimitBytes: number): vo
   app.addHook('preClose', async () => {
     closing = true;
   });
-  app.addHook('onRequest', async (request, reply) => {
+  // With callbacks: a promise for each hook of each call would be the larger part of what they cost
+  app.addHook('onRequest', (request, reply, done) => {
     request.arrivedAt = performance.now();
     request.requestId = newRequestId();
     void reply.header('cache-control', 'no-store');
-    if (closing) throw new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.');
-    if (request.method === 'OPTIONS' && !isPreflight(request)) return answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
+    if (closing) void sendError(reply, request.requestId, { code: 'SERVICE_UNAVAILABLE', message: 'This process is stopping; ask another one.', details: {} });
+    else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
+    else done();
   });
-  app.addHook('onSend', async (request, reply) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     if (!request.url.startsWith('/graphql')) void reply.header('x-request-id', request.requestId);
     if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
+    done(null, payload);
   });
-  app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, bodyLimitBytes));
+  app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, deps));
   app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
   // Node would answer 417, and without a body; whoever expects what nobody knows gets what all others get
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
@@ -73,18 +81,19 @@ const FRAMEWORK_CODES: Record<string, ErrorCode> = {
   FST_ERR_NOT_FOUND: 'NOT_FOUND',
 };
 
-function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply, bodyLimitBytes: number): FastifyReply {
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply, { bodyLimitBytes, log }: AnswerDeps): FastifyReply {
+  const { requestId } = request;
   if (error instanceof TollgateError) {
     const { code, message, details, cause } = error;
-    if (cause) request.log.warn({ err: cause, code }, 'request failed');
-    return sendError(reply, request.requestId, { code, message, details });
+    if (cause) log.warn({ err: cause, code, requestId }, 'request failed');
+    return sendError(reply, requestId, { code, message, details });
   }
   const status = error.statusCode ?? 500;
   const code = FRAMEWORK_CODES[error.code] ?? (status >= 400 && status < 500 ? 'INVALID_REQUEST' : 'INTERNAL');
-  if (code === 'INTERNAL') request.log.error({ err: error }, 'request failed');
+  if (code === 'INTERNAL') log.error({ err: error, requestId }, 'request failed');
   const details: Record<string, unknown> =
     code === 'PAYLOAD_TOO_LARGE' ? { limit_bytes: bodyLimitBytes } : code === 'INVALID_REQUEST' ? { issues: [{ path: [], message: 'cannot be read' }] } : {};
-  return sendError(reply, request.requestId, { code, details });
+  return sendError(reply, requestId, { code, details });
 }
 
 function isPreflight({ headers }: FastifyRequest): boolean {

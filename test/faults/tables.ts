@@ -38,7 +38,7 @@ export function readTables(databaseUrl: string): Promise<Tables> {
       ...(await ask("SELECT project_id AS id, 'budget' AS type, balance, held, entry_seq FROM budgets")),
     ].map(toAccount),
     claims: (await allOf(ask, CLAIMS, 'claims', ['credential_id', 'request_id'])).map(toClaim),
-    openHolds: (await ask('SELECT attempt FROM holds')).map((row) => String(row.attempt)),
+    openHolds: (await openHolds(ask)).map(({ attempt }) => attempt),
   }));
 }
 
@@ -112,14 +112,35 @@ function toClaim(row: Row): ClaimRow {
 /** The open holds as they are now, and the projects where `held` is not their sum in this same view. */
 export function readHolds(databaseUrl: string): Promise<{ holds: { attempt: string; expiresAt: number }[]; wrong: string[] }> {
   return withTables(databaseUrl, async (ask) => {
-    const holds = await ask('SELECT attempt, expires_at FROM holds');
-    const wrong = await ask(
-      `SELECT b.project_id AS id, b.held AS held, COALESCE(SUM(h.amount), 0) AS open FROM budgets b LEFT JOIN holds h ON h.project_id = b.project_id
-       GROUP BY b.project_id, b.held HAVING b.held <> COALESCE(SUM(h.amount), 0)`,
-    );
-    return {
-      holds: holds.map((row) => ({ attempt: text(row.attempt), expiresAt: Number(row.expires_at) })),
-      wrong: wrong.map((row) => `held of ${text(row.id)} is ${text(row.held)}, its open holds sum up to ${text(row.open)}`),
-    };
+    await ask(databaseUrl.startsWith('sqlite:') ? 'BEGIN' : 'START TRANSACTION WITH CONSISTENT SNAPSHOT');
+    const holds = await openHolds(ask);
+    const budgets = await ask('SELECT project_id AS id, held FROM budgets');
+    await ask('COMMIT');
+    const sums = new Map<string, number>();
+    for (const { projectId, amount } of holds) sums.set(projectId, (sums.get(projectId) ?? 0) + amount);
+    const wrong = budgets.flatMap((row) => {
+      const [id, held, open] = [text(row.id), Number(row.held), sums.get(text(row.id)) ?? 0];
+      return held === open ? [] : [`held of ${id} is ${held}, its open holds sum up to ${open}`];
+    });
+    return { holds, wrong };
   });
+}
+
+interface OpenHold {
+  attempt: string;
+  projectId: string;
+  amount: number;
+  expiresAt: number;
+}
+
+/** The marks say which of a tick's holds are open: the last two digits of an attempt, in base 62, are its place. */
+async function openHolds(ask: Ask): Promise<OpenHold[]> {
+  const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+  const rows = await ask('SELECT marks, holds FROM tick_holds');
+  return rows.flatMap((row) =>
+    (JSON.parse(text(row.holds)) as OpenHold[]).filter(({ attempt }) => {
+      const [tens, ones] = attempt.slice(-2);
+      return text(row.marks)[digits.indexOf(tens as string) * 62 + digits.indexOf(ones as string)] === '1';
+    }),
+  );
 }

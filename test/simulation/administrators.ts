@@ -1,7 +1,7 @@
 import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import type { SimulatedCall } from './auditor';
 import type { CallerKey } from './callers';
-import { WORKSPACE } from './tick-store';
+import { WORKSPACE } from './database';
 import type { World } from './world';
 
 interface Change {

@@ -1,4 +1,5 @@
-import type { TickNeeds } from '../../src/gate/tick-store';
+import type { ActionFacts, KeyFacts } from '../../src/gate/call';
+import { actionKey, type TickNeeds } from '../../src/gate/tick-store';
 import { claimKey, type EndedAttempt, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
 import { DatabaseClock } from './database-clock';
 import { serverSays, type DatabaseError } from './database-errors';
@@ -9,6 +10,8 @@ const LOCK_WAIT_MS = 2_000;
 /** A transaction whose client says nothing for this long is undone. */
 const WAIT_TIMEOUT_MS = 10_000;
 export const NO_LIMIT = { sustainedRps: 1e6, burst: 1e6 };
+export const SERVICE = 'simulated';
+export const WORKSPACE = 'ws_1';
 
 /** A connection as the server sees it, and its transaction. */
 export class Session {
@@ -177,27 +180,61 @@ export class ModelDatabase implements Owner {
     next();
   }
 
-  private read(session: Session, { projectIds, claims, attempts }: TickNeeds): TickState {
+  private read(session: Session, { projectIds, digests, actions, claims, attempts }: TickNeeds): TickState {
     const { tables } = this;
     session.readAtUs = this.clock.forwardUs();
     const budgets = new Map<string, LockedBudget>();
     for (const id of projectIds) {
       if (!session.locks.has(id)) continue;
       const { sustainedRps, burst } = tables.projects.get(id) ?? NO_LIMIT;
-      const limit = { sustainedRps, burst };
-      session.limits.set(id, limit);
-      const account = tables.account(id);
-      budgets.set(id, { ...account, arrivalIntervalUs: account.arrivalIntervalUs || Math.ceil(1e6 / sustainedRps), limit });
+      session.limits.set(id, { sustainedRps, burst });
+      budgets.set(id, { ...tables.account(id) });
     }
     const found = claims.flatMap((name) => tables.claims.get(claimKey(name)) ?? []);
     return {
       nowUs: this.clock.nowUs(),
+      keys: this.findKeys(digests),
+      actions: new Map(actions.flatMap(({ action }) => this.actionOf(action) ?? []).map((action) => [actionKey({ service: SERVICE, action: action.name }), action])),
       budgets,
       claims: new Map(found.map((claim) => [claimKey(claim), { ...claim, answer: claim.answer === null ? null : '' }])),
       openHolds: new Set(attempts.filter((attempt) => tables.holds.has(attempt))),
       staleHolds: new Map(),
       ended: new Map(),
     };
+  }
+
+  /** Keys by the digests of their secrets, as they are now. */
+  findKeys(digests: string[]): Map<string, KeyFacts> {
+    return new Map(digests.flatMap((digest) => this.factsOf(digest) ?? []).map((key) => [key.digest, key]));
+  }
+
+  private factsOf(digest: string): KeyFacts | undefined {
+    const { secrets, keys, projects } = this.tables;
+    const secret = secrets.get(digest);
+    const key = secret && keys.get(secret.keyId);
+    const project = key && projects.get(key.projectId);
+    if (!project) return undefined;
+    return {
+      ...key,
+      digest,
+      secretGraceUntil: secret.graceUntil,
+      secretEndedAt: secret.endedAt,
+      keyName: key.keyId,
+      permissions: ['run'],
+      allowedIps: [],
+      expiresAt: null,
+      workspaceId: WORKSPACE,
+      galleryMode: 'ISOLATED',
+      archivedAt: project.archivedAt,
+      limit: { sustainedRps: project.sustainedRps, burst: project.burst },
+    };
+  }
+
+  private actionOf(name: string): ActionFacts | undefined {
+    const action = this.tables.actions.get(name);
+    if (!action?.enabled) return undefined;
+    const { priceMicroCredits, timeoutMs } = action;
+    return { service: SERVICE, name, priceMicroCredits, timeoutMs, permission: 'run', upstreamUrl: null };
   }
 
   /** What a tick reads in a second packet: how attempts ended, and holds that ran out. */
@@ -242,7 +279,7 @@ export class ModelDatabase implements Owner {
 
   private write(writes: TickWrites): void {
     const { accounts, holds, claims, logs, entries, refusalCounts } = this.tables;
-    for (const { limit: _limit, ...budget } of writes.budgets) accounts.set(budget.id, { ...budget });
+    for (const budget of writes.budgets) accounts.set(budget.id, { ...budget });
     for (const attempt of writes.endedHolds) holds.delete(attempt);
     for (const ended of writes.endedClaims) if (claims.get(claimKey(ended))?.attempt === ended.attempt) claims.delete(claimKey(ended));
     for (const hold of writes.holds) holds.set(hold.attempt, { ...hold });

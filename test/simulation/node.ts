@@ -5,10 +5,10 @@ import type { Time } from '../../src/lib/time';
 import { httpStatusOf } from '../../src/rest/status';
 import type { Auditor, SimulatedCall } from './auditor';
 import type { Client } from './connection';
-import type { ModelDatabase } from './database';
+import { SERVICE, type ModelDatabase } from './database';
 import type { Network } from './faults';
 import type { Scheduler } from './scheduler';
-import { SERVICE, SimulatedTickStore } from './tick-store';
+import { SimulatedTickStore } from './tick-store';
 
 export const PEPPER = 'pepper-of-the-simulation';
 
@@ -48,6 +48,7 @@ export class SimulatedNode implements Client {
       now: () => this.nowMs(),
       wait: (ms) => scheduler.wait(this, ms / this.clock.speed),
       nextTurn: () => scheduler.wait(this, random.chance(0.5) ? 0 : random.between(0, 0.2)),
+      afterPromises: () => scheduler.wait(this, 0),
     };
     const log = {
       error: ({ err }: { err?: unknown }, message: string) => scheduler.note(`${name} ${message}: ${String(err)}`),

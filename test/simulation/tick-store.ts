@@ -1,20 +1,20 @@
-import type { ActionFacts, KeyFacts } from '../../src/gate/call';
+import type { KeyFacts } from '../../src/gate/call';
 import { claimKey, type ClaimRow, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
 import type { ClaimName, SweepStore } from '../../src/gate/sweep-store';
-import { TickFailure, actionKey, type ActionName, type LookUp, type TickNeeds, type TickStore } from '../../src/gate/tick-store';
+import { TickFailure, type TickNeeds, type TickStore } from '../../src/gate/tick-store';
 import { Connection, type Client } from './connection';
 import type { ModelDatabase } from './database';
 import { DatabaseError, noAnswer } from './database-errors';
 import type { Network } from './faults';
 
-export const SERVICE = 'simulated';
-export const WORKSPACE = 'ws_1';
-
 const CONNECTIONS = 10;
 const WAIT_FOR_CONNECTION_MS = 5_000;
+/** Ticks that a sweep looks at together; few, so that it needs several looks. */
+const HOLDS_AT_A_TIME = 20;
 
 /** A node's way to the model of the database: the same packets as the store for MySQL, and the same word about each failure. */
 export class SimulatedTickStore implements TickStore, SweepStore {
+  readonly blocks = false;
   private readonly open = new Set<Connection>();
   private taken = 0;
   private readonly waiting: (() => void)[] = [];
@@ -26,16 +26,13 @@ export class SimulatedTickStore implements TickStore, SweepStore {
     readonly maxBytes: number,
   ) {}
 
-  lookUp(digests: string[], actions: ActionName[]): Promise<LookUp> {
-    return this.once('look-up', () => ({
-      keys: new Map(digests.flatMap((digest) => this.factsOf(digest) ?? []).map((key) => [key.digest, key])),
-      actions: new Map(actions.flatMap((name) => this.actionOf(name) ?? []).map((action) => [actionKey({ service: action.service, action: action.name }), action])),
-    })).catch((error: unknown) => {
+  findKeys(digests: string[]): Promise<Map<string, KeyFacts>> {
+    return this.once('look-up', (database) => database.findKeys(digests)).catch((error: unknown) => {
       throw new TickFailure(false, error);
     });
   }
 
-  async transact(needs: TickNeeds, { waits }: { waits: boolean }, decide: (state: TickState) => TickWrites, onWriting: () => void): Promise<void> {
+  async transact(needs: TickNeeds, { waits }: { waits: boolean }, decide: (state: TickState) => TickWrites): Promise<void> {
     let committing = false;
     try {
       await this.connected(async (connection) => {
@@ -43,9 +40,7 @@ export class SimulatedTickStore implements TickStore, SweepStore {
         await this.readMore(connection, needs, state);
         const writes = sent(decide(state));
         committing = true;
-        const written = connection.exchange<void>('commit', (session, reply) => this.database.commit(session, writes, reply));
-        onWriting();
-        await written;
+        await connection.exchange<void>('commit', (session, reply) => this.database.commit(session, writes, reply));
       });
     } catch (error) {
       throw new TickFailure(committing && error instanceof DatabaseError && !error.isServersAnswer, error);
@@ -66,10 +61,13 @@ export class SimulatedTickStore implements TickStore, SweepStore {
     return this.once('look at the clock', () => this.database.clock.nowMs());
   }
 
-  findExpiredHolds(now: number, after: string, limit: number): Promise<HoldRow[]> {
+  findExpiredHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }> {
     const isDue = (hold: HoldRow): boolean => hold.expiresAt <= now && hold.attempt > after;
     const byAttempt = (one: HoldRow, other: HoldRow): number => (one.attempt < other.attempt ? -1 : 1);
-    return this.once('search for holds', ({ tables }) => [...tables.holds.values()].filter(isDue).sort(byAttempt).slice(0, limit));
+    return this.once('search for holds', ({ tables }) => {
+      const holds = [...tables.holds.values()].filter(isDue).sort(byAttempt).slice(0, HOLDS_AT_A_TIME);
+      return { holds, last: holds.at(-1)?.attempt };
+    });
   }
 
   findOldClaims(now: number, limit: number): Promise<ClaimName[]> {
@@ -136,34 +134,6 @@ export class SimulatedTickStore implements TickStore, SweepStore {
       });
     }
     this.taken += 1;
-  }
-
-  private factsOf(digest: string): KeyFacts | undefined {
-    const { secrets, keys, projects } = this.database.tables;
-    const secret = secrets.get(digest);
-    const key = secret && keys.get(secret.keyId);
-    const project = key && projects.get(key.projectId);
-    if (!project) return undefined;
-    return {
-      ...key,
-      digest,
-      secretGraceUntil: secret.graceUntil,
-      secretEndedAt: secret.endedAt,
-      keyName: key.keyId,
-      permissions: ['run'],
-      allowedIps: [],
-      expiresAt: null,
-      workspaceId: WORKSPACE,
-      galleryMode: 'ISOLATED',
-      archivedAt: project.archivedAt,
-    };
-  }
-
-  private actionOf({ service, action: name }: ActionName): ActionFacts | undefined {
-    const action = this.database.tables.actions.get(name);
-    if (!action?.enabled) return undefined;
-    const { priceMicroCredits, timeoutMs } = action;
-    return { service, name, priceMicroCredits, timeoutMs, permission: 'run', upstreamUrl: null };
   }
 }
 

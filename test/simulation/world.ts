@@ -3,14 +3,13 @@ import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { Administrators } from './administrators';
 import { Auditor } from './auditor';
 import { Callers } from './callers';
-import { ModelDatabase, NO_LIMIT, POISON } from './database';
+import { ModelDatabase, NO_LIMIT, POISON, WORKSPACE } from './database';
 import { Network, NO_FAULTS } from './faults';
 import { Mishaps } from './mishaps';
 import { PEPPER, SimulatedNode } from './node';
 import { Random } from './random';
 import { scenarioOf, type Scenario } from './scenario';
 import { Scheduler, type Owner } from './scheduler';
-import { WORKSPACE } from './tick-store';
 
 /** All that one seed simulates. */
 export class World implements Owner {

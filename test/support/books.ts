@@ -1,6 +1,5 @@
 import type { Database } from '../../src/db/database';
-import { auditBooks } from '../../src/gate/books';
-import { Hold } from '../../src/gate/gate.entities';
+import { auditBooks, openHolds } from '../../src/gate/books';
 import { RequestLog, RequestOutcome } from '../../src/requests/request-log.entity';
 import { LedgerEntry, LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { Budget } from '../../src/wallet/wallet.entity';
@@ -19,7 +18,7 @@ export async function accountOf({ database }: Books, projectId: string) {
   const { balance, held } = await database.reader.findOneByOrFail(Budget, { projectId });
   const entries = await database.reader.findBy(LedgerEntry, { accountId: projectId, kind: LedgerKind.USAGE });
   const succeeded = await database.reader.countBy(RequestLog, { projectId, outcome: RequestOutcome.SUCCEEDED });
-  const holds = await database.reader.countBy(Hold, { projectId });
+  const holds = (await openHolds(database.reader, projectId)).length;
   return { balance, held, holds, bills: entries.length, billed: -entries.reduce((sum, { delta }) => sum + delta, 0), succeeded };
 }
 

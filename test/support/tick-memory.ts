@@ -2,11 +2,9 @@ import type { EntryRow, LedgerAccount } from '../../src/wallet/ledger-account';
 import type { ClaimRow, HoldRow, LockedBudget, LogRow, TickState, TickWrites } from '../../src/gate/rows';
 import type { RateLimit } from '../../src/gate/rate-limit';
 
-type StoredBudget = Omit<LockedBudget, 'limit'>;
-
 /** The tables that ticks read and write, as plain values: nothing that is handed out is shared with what is kept. */
 export class TickMemory {
-  readonly budgets = new Map<string, StoredBudget>();
+  readonly budgets = new Map<string, LockedBudget>();
   readonly limits = new Map<string, RateLimit>();
   readonly holds = new Map<string, HoldRow>();
   readonly logs = new Map<string, LogRow>();
@@ -20,14 +18,14 @@ export class TickMemory {
   }
 
   /** What a tick reads after its lock, where `locked` are projects that somebody else holds. */
-  read(nowUs: number, attempts: string[], locked: string[] = []): TickState {
+  read(nowUs: number, attempts: string[], locked: string[] = []): Omit<TickState, 'keys' | 'actions'> {
     const nowMs = nowUs / 1000;
     const open = [...this.budgets.keys()].filter((id) => !locked.includes(id));
     const stale = [...this.claims.values()].filter((claim) => claim.state === 'RUNNING' && claim.expiresAt <= nowMs && this.holds.has(claim.attempt));
     const staleHolds = new Map(stale.map(({ attempt }) => [attempt, { ...this.require(this.holds, attempt) }]));
     return {
       nowUs,
-      budgets: new Map(open.map((id) => [id, { ...this.require(this.budgets, id), limit: this.require(this.limits, id) }])),
+      budgets: new Map(open.map((id) => [id, { ...this.require(this.budgets, id) }])),
       claims: new Map([...this.claims].map(([key, claim]) => [key, { ...claim, answer: claim.answer === null ? null : '' }])),
       openHolds: new Set([...attempts.filter((attempt) => this.holds.has(attempt)), ...staleHolds.keys()]),
       staleHolds,
@@ -42,7 +40,7 @@ export class TickMemory {
 
   /** Commits a tick. Throws where a database would: for a primary key that is taken, or a balance that its CHECK refuses. */
   apply(writes: TickWrites): void {
-    for (const { limit: _limit, ...budget } of writes.budgets) this.saveBudget(budget);
+    for (const budget of writes.budgets) this.saveBudget({ ...budget });
     for (const attempt of writes.endedHolds) if (!this.holds.delete(attempt)) throw new Error(`Hold ${attempt} was ended twice.`);
     for (const { credentialId, requestId, attempt } of writes.endedClaims) {
       const key = `${credentialId} ${requestId}`;
@@ -67,7 +65,7 @@ export class TickMemory {
     this.addEntry(entry);
   }
 
-  private saveBudget(budget: StoredBudget): void {
+  private saveBudget(budget: LockedBudget): void {
     if (budget.held < 0 || budget.balance < budget.held) throw new Error(`The budget ${budget.id} breaks its CHECK.`);
     this.budgets.set(budget.id, budget);
   }

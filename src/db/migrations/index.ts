@@ -1,8 +1,10 @@
 import { Foundation1763700000000 as mysqlFoundation } from './mysql/1763700000000-foundation';
 import { Foundation1763700000000 as sqliteFoundation } from './sqlite/1763700000000-foundation';
+import { TickHolds1764000000000 as mysqlTickHolds } from './mysql/1764000000000-tick-holds';
+import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/1764000000000-tick-holds';
 
 /** In the order in which they are applied. A migration that has landed is never edited; the next one mends it. */
 export const migrations = {
-  mysql: [mysqlFoundation],
-  sqlite: [sqliteFoundation],
+  mysql: [mysqlFoundation, mysqlTickHolds],
+  sqlite: [sqliteFoundation, sqliteTickHolds],
 };
