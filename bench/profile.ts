@@ -26,7 +26,7 @@ interface CpuProfile {
 
 /** A frame belongs to the first category whose pattern its file matches; a frame without one, or of Node's streams, to its caller's. */
 const CATEGORIES: [name: string, pattern: RegExp][] = [
-  ['SQL text and rows (tick store)', /\/src\/gate\/(tick-store|tick-reads|tick-tables|rows)/],
+  ['SQL text and rows', /\/src\/gate\/(tick-|rows)/],
   ['gate: decide, ticks, calls', /\/src\/(gate|wallet|lib\/time|actions)\//],
   ['ids and secrets (HMAC, UUID, base 62)', /\/src\/lib\/id|\/src\/keys\/|node_modules\/uuid\/|node:internal\/crypto/],
   ['REST route: parse, check, present', /\/src\/(rest|access|lib|errors)|node_modules\/(zod|ipaddr\.js)\//],

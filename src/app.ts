@@ -16,8 +16,9 @@ import { Gate } from './gate/gate';
 import { Sweep } from './gate/sweep';
 import { DatabaseSweepStore } from './gate/sweep-store';
 import type { TickStore } from './gate/tick-store';
-import { MysqlTickStore } from './gate/tick-store.mysql';
-import { SqliteTickStore } from './gate/tick-store.sqlite';
+import { MysqlTickConnections } from './gate/tick-connection.mysql';
+import { SqliteTickConnections } from './gate/tick-connection.sqlite';
+import { SqlTickStore } from './gate/tick-store.sql';
 import { contextOf } from './graphql/context';
 import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
@@ -150,14 +151,14 @@ function createServer(config: Config): FastifyInstance {
 
 async function openTickStore(database: Database, log: Logger): Promise<TickStore> {
   const { settings } = database;
-  if (settings.type === 'sqlite') return new SqliteTickStore(database);
+  if (settings.type === 'sqlite') return new SqlTickStore(new SqliteTickConnections(database, settings.path), database.clock);
   const [row] = await database.reader.query<{ packet: unknown; flush: unknown }[]>(
     'SELECT @@max_allowed_packet AS packet, @@innodb_flush_log_at_trx_commit AS flush',
   );
   if (Number(row?.flush) !== 1) {
     log.warn('innodb_flush_log_at_trx_commit is not 1: a crash of the database server can lose calls that were answered and billed');
   }
-  return new MysqlTickStore(settings, database.clock, Number(row?.packet));
+  return new SqlTickStore(new MysqlTickConnections(settings, Number(row?.packet)), database.clock);
 }
 
 type Resolvers = Map<unknown, object>;

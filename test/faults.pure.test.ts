@@ -1,6 +1,6 @@
 import type { CallRecord, Evidence, LogRow } from './faults/evidence';
 import { verify } from './faults/verify';
-import { arrivalOf, overrunOf } from './faults/verify-rates';
+import { tickBegan, overrunOf } from './faults/verify-rates';
 import { newId } from '../src/lib/id';
 
 // Proves that the fault runs' checks can fail: each is fed what a broken gate would have left behind.
@@ -252,6 +252,6 @@ describe('a window of admissions', () => {
   });
 
   it('begins when the id of an attempt says', () => {
-    expect(arrivalOf(newId('log', 1_795_306_821_540))).toBe(1_795_306_821_540);
+    expect(tickBegan(newId('log', 1_795_306_821_540))).toBe(1_795_306_821_540);
   });
 });

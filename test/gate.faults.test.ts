@@ -5,8 +5,7 @@ import { createConnection } from 'mysql2/promise';
 import { openHolds } from '../src/gate/books';
 import { Claim, RefusalCount } from '../src/gate/gate.entities';
 import { REFUSALS_LOGGED_PER_SECOND } from '../src/gate/refusals';
-import { MysqlTickStore } from '../src/gate/tick-store.mysql';
-import { SqliteTickStore } from '../src/gate/tick-store.sqlite';
+import { SqlTickStore } from '../src/gate/tick-store.sql';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import { LedgerEntry, LedgerKind } from '../src/wallet/ledger-entry.entity';
@@ -201,7 +200,7 @@ describe('past its bounds', () => {
 
   it('a flood of calls over the rate makes few transactions and few rows, and each of them is counted', async () => {
     const { secret, key, project } = await buildKey(app, { rateLimit: { sustainedRps: 0.001, burst: 1 } });
-    const ticks = jest.spyOn((TEST_DATABASE === 'mysql' ? MysqlTickStore : SqliteTickStore).prototype, 'transact');
+    const ticks = jest.spyOn(SqlTickStore.prototype, 'transact');
     const started = performance.now();
     const answers = await callers.calls(1_500, () => ({ url: app.url, secret }));
     const seconds = Math.ceil((performance.now() - started) / 1000);

@@ -56,6 +56,17 @@ describe('after a success', () => {
     expect(await traces()).toEqual({ ...before, rateUsed: before.rateUsed + 1 });
   });
 
+  it('keeps every character of an answer and of a user agent, whatever it means to SQL', async () => {
+    const { echo, secret, traces } = await caller();
+    const params = { text: `it's "quoted" back\\slash \0 \x1a \x7f \u2028 %_ -- /* ; '' \\' 😀`, "k'ey\\": "'); DROP TABLE claims; --" };
+    const first = await echo(params);
+    expect(first.body.data).toEqual(params);
+    expect((await echo(params)).body).toEqual({ ...first.body, meta: { idempotencyReplay: true } });
+    const userAgent = `O'Brien "x" \\ '); DROP TABLE tick_holds; --`;
+    expect(outcomeOf(await app.rest({ secret, headers: { 'user-agent': userAgent } }))).toBe('200 ok');
+    expect((await traces()).logs.at(-1)?.userAgent).toBe(userAgent);
+  });
+
   it('for 24 hours; then the call is a new one', async () => {
     const { echo, traces } = await caller();
     await echo();

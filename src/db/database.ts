@@ -97,9 +97,9 @@ export class Database {
     }
   }
 
-  /** SQLite only: `work` has the write connection for itself, between other transactions. */
-  exclusively<T>(work: (connection: SqliteConnection) => T): Promise<T> {
-    return this.writes.run(() => work(connectionOf(this.writer)));
+  /** SQLite only: keeps every other transaction of this process out, until the function that it gives is called. */
+  writeTurn(): Promise<() => void> {
+    return new Promise((resolve) => void this.writes.run(() => new Promise<void>((done) => resolve(done))));
   }
 
   /** SQLite only: a connection that reads what is committed and can write nothing. */

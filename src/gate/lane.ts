@@ -4,8 +4,6 @@ export interface LaneOptions<T> {
   maxItems: number;
   maxBytes: number;
   bytesOf(item: T): number;
-  /** Whether work keeps the event loop to itself: then answers go out before the next batch begins, and not while it is under way. */
-  blocks: boolean;
   onIdle?(): void;
 }
 
@@ -35,20 +33,14 @@ export class Lane<T> {
 
   private async run(): Promise<void> {
     this.running = true;
-    const { blocks, onIdle } = this.options;
     await this.time.nextTurn(); // what arrived in the same turn of the event loop goes along
     while (this.queue.length > 0) {
       this.answers.push(...(await this.work(this.take())));
-      if (blocks) {
-        for (const answer of this.answers.splice(0)) answer();
-        await this.time.nextTurn();
-      } else {
-        if (!this.answering) void this.answer();
-        await this.time.afterPromises();
-      }
+      if (!this.answering) void this.answer();
+      await this.time.afterPromises(); // whoever goes on at once may have something for the next one
     }
     this.running = false;
-    onIdle?.();
+    this.options.onIdle?.();
   }
 
   private async answer(): Promise<void> {

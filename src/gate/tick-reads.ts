@@ -22,8 +22,9 @@ export const BUDGET_COLUMNS = `project_id AS projectId, balance, held, entry_seq
 export const CLAIM_COLUMNS = `credential_id AS credentialId, request_id AS requestId, attempt, fingerprint, state, expires_at AS expiresAt,
   charged_micro_credits AS chargedMicroCredits, answer IS NOT NULL AS kept FROM claims`;
 
-export const HOLD_COLUMNS = 'id, marks FROM tick_holds';
-export const STALE_HOLD_COLUMNS = 'id, marks, holds FROM tick_holds';
+export const MARK_COLUMNS = 'id, marks FROM tick_holds';
+
+export const HOLD_COLUMNS = 'id, marks, holds FROM tick_holds';
 
 export const ENDED_COLUMNS = 'id, outcome, charged_micro_credits AS chargedMicroCredits FROM request_logs';
 

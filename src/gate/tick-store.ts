@@ -20,12 +20,10 @@ export interface ActionName {
 
 export const actionKey = ({ service, action }: ActionName): string => `${service} ${action}`;
 
-/** How ticks meet a database: one store for MySQL and MariaDB, one for SQLite. */
+/** How ticks meet a database. */
 export interface TickStore {
   /** The most bytes of SQL that one tick may make. */
   readonly maxBytes: number;
-  /** Whether a tick keeps the event loop to itself. */
-  readonly blocks: boolean;
 
   /** Keys by the digests of their secrets, by a plain read of what is committed, on the primary. */
   findKeys(digests: string[]): Promise<Map<string, KeyFacts>>;

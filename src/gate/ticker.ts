@@ -69,7 +69,7 @@ export class Ticker {
 
   constructor(private readonly deps: TickerDeps) {
     this.main = this.lane(false);
-    const options = { maxItems: MAX_TICK_ITEMS, maxBytes: Infinity, bytesOf: () => 0, blocks: false };
+    const options = { maxItems: MAX_TICK_ITEMS, maxBytes: Infinity, bytesOf: () => 0 };
     this.newcomers = new Lane(deps.time, options, (batch) => this.findOwners(batch));
   }
 
@@ -142,8 +142,8 @@ export class Ticker {
   }
 
   private lane(waits: boolean, onIdle?: () => void): Lane<Job> {
-    const { maxBytes, blocks } = this.deps.store;
-    const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, blocks, ...(onIdle ? { onIdle } : {}) };
+    const { maxBytes } = this.deps.store;
+    const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, ...(onIdle ? { onIdle } : {}) };
     return new Lane(this.deps.time, options, (batch) => {
       const jobs = this.inTime(batch);
       return waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits);
@@ -175,13 +175,14 @@ export class Ticker {
     if (jobs.length === 0) return [];
     const items = jobs.map(({ item }) => item);
     for (let tries = 1; ; tries += 1) {
+      const tick = newId('log'); // made before the database tells its time, which is then no earlier
       let verdicts: Verdict[] = [];
       try {
         await this.deps.store.transact(
           needsOf(items),
           { waits },
           (state) => {
-            const decided = decide(items, state, { ...this.deps.decide, tick: newId('log'), monotonicMs: this.deps.time.now() });
+            const decided = decide(items, state, { ...this.deps.decide, tick, monotonicMs: this.deps.time.now() });
             verdicts = decided.verdicts;
             return decided.writes;
           },

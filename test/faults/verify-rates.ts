@@ -3,8 +3,8 @@ import type { Evidence, LimitSpan, LogRow, Violation } from './evidence';
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const TIME_DIGITS = 9;
 
-/** When an attempt arrived, which its id tells: milliseconds since 1970, rounded down. */
-export function arrivalOf(attempt: string): number {
+/** When the tick began that admitted an attempt, which its id tells: milliseconds since 1970, rounded down. */
+export function tickBegan(attempt: string): number {
   let ms = 0;
   for (const digit of attempt.slice(attempt.indexOf('_') + 1).slice(0, TIME_DIGITS)) ms = ms * BASE62.length + BASE62.indexOf(digit);
   return ms;
@@ -18,7 +18,7 @@ export interface Admission {
 
 /**
  * No window of any length holds more admissions than burst + rate x time. When exactly one was admitted nobody wrote down: it lies
- * between its arrival and the begin of its action, and counts only for windows that hold all of that.
+ * between the begin of its tick and the begin of its action, and counts only for windows that hold all of that.
  */
 export function* verifyRates({ tables, limits }: Evidence): Generator<Violation> {
   const admissions = new Map<string, Admission[]>();
@@ -39,7 +39,7 @@ export function* verifyRates({ tables, limits }: Evidence): Generator<Violation>
 }
 
 function admissionOf(log: LogRow): Admission {
-  const from = arrivalOf(log.id);
+  const from = tickBegan(log.id);
   // Written in whole milliseconds, rounded down; an expired one tells only when it was over
   return { from, to: Math.max(from, log.createdAt + 1 - Math.floor(log.actionMs ?? 0)) };
 }

@@ -14,7 +14,6 @@ const HOLDS_AT_A_TIME = 20;
 
 /** A node's way to the model of the database: the same packets as the store for MySQL, and the same word about each failure. */
 export class SimulatedTickStore implements TickStore, SweepStore {
-  readonly blocks = false;
   private readonly open = new Set<Connection>();
   private taken = 0;
   private readonly waiting: (() => void)[] = [];

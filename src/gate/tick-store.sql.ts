@@ -1,0 +1,87 @@
+import type { Clock } from '../db/clock';
+import type { KeyFacts } from './call';
+import type { TickHoldsRow, TickState, TickWrites } from './rows';
+import type { TickConnection, TickConnections } from './tick-connection';
+import { isOpen, openHoldsOf, staleAttempts, toActions, toBudgets, toClaims, toEnded, toKeys, toMarks, type OpenMarks, type SqlRow } from './tick-reads';
+import { TickSql, type TickRead } from './tick-sql';
+import { TickFailure, type TickNeeds, type TickStore } from './tick-store';
+
+/** Ticks in SQL, on whatever database the connections lead to: one exchange to lock and read, one to write and commit. */
+export class SqlTickStore implements TickStore {
+  readonly maxBytes: number;
+  private readonly sql: TickSql;
+
+  constructor(
+    private readonly connections: TickConnections,
+    private readonly clock: Clock,
+  ) {
+    this.maxBytes = connections.maxBytes;
+    this.sql = new TickSql(connections.dialect);
+  }
+
+  async findKeys(digests: string[]): Promise<Map<string, KeyFacts>> {
+    try {
+      return toKeys(await this.connections.read(this.sql.keys(digests)));
+    } catch (error) {
+      throw new TickFailure(false, error);
+    }
+  }
+
+  async transact(needs: TickNeeds, { waits }: { waits: boolean }, decide: (state: TickState) => TickWrites): Promise<void> {
+    const connection = await this.connections.open().catch((error: unknown) => {
+      throw new TickFailure(false, error);
+    });
+    let committing = false;
+    try {
+      const { state, marks } = await this.read(connection, needs, waits);
+      const writes = this.sql.writes(decide(state), marks);
+      committing = true;
+      await connection.commit(writes);
+      connection.release();
+    } catch (error) {
+      connection.destroy();
+      throw new TickFailure(committing && !this.connections.isAnswer(error), error);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.connections.close();
+  }
+
+  private async read(connection: TickConnection, needs: TickNeeds, waits: boolean): Promise<{ state: TickState; marks: OpenMarks }> {
+    const reads = this.sql.reads(needs, waits);
+    const results = await connection.begin([...reads.values()]);
+    const rowsOf = new Map([...reads.keys()].map((name, place) => [name, results[place] as SqlRow[]]));
+    const rows = (name: TickRead): SqlRow[] => rowsOf.get(name) ?? [];
+
+    const [time] = rows('now');
+    const marks = toMarks(rows('marks'));
+    const state: TickState = {
+      nowUs: time ? this.clock.fromDatabase(Number(time.now)) : this.clock.fromProcess(),
+      keys: toKeys(rows('keys')),
+      actions: toActions(rows('actions')),
+      budgets: toBudgets(rows('budgets')),
+      claims: toClaims(rows('claims')),
+      openHolds: new Set(needs.attempts.filter((attempt) => isOpen(marks, attempt))),
+      staleHolds: new Map(),
+      ended: new Map(),
+    };
+    await this.readMore(connection, needs, state, marks);
+    return { state, marks };
+  }
+
+  /** What is seldom wanted: how attempts ended whose holds are gone, and the holds of claims that ran out. */
+  private async readMore(connection: TickConnection, { attempts }: TickNeeds, state: TickState, marks: OpenMarks): Promise<void> {
+    const gone = attempts.filter((attempt) => !state.openHolds.has(attempt));
+    const stale = staleAttempts(state.claims, state.nowUs);
+    if (gone.length === 0 && stale.length === 0) return;
+    const [ended, ticks] = (await connection.ask(this.sql.moreReads(gone, stale))) as [SqlRow[], SqlRow[]];
+    state.ended = toEnded(ended);
+    for (const [tick, text] of toMarks(ticks)) marks.set(tick, text);
+    for (const hold of (ticks as unknown as TickHoldsRow[]).flatMap(openHoldsOf)) {
+      if (!stale.includes(hold.attempt)) continue;
+      state.staleHolds.set(hold.attempt, hold);
+      state.openHolds.add(hold.attempt);
+    }
+  }
+}
