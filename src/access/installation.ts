@@ -1,8 +1,9 @@
-import { createHmac, hkdfSync } from 'node:crypto';
+import { hkdfSync } from 'node:crypto';
 import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { ConfigError, type Config } from '../config';
 import type { Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
+import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
 import { Setting } from './installation.entity';
 
@@ -24,12 +25,12 @@ export interface Installation {
  */
 export async function openInstallation(config: Config, database: Database): Promise<Installation> {
   const pepper = config.keyPepper ?? pepperBeside(config);
-  const fingerprint = digest(pepper, 'tollgate pepper fingerprint');
+  const fingerprint = hmacSha256(pepper)('tollgate pepper fingerprint');
   if ((await settle(database, PEPPER_SETTING, fingerprint)) !== fingerprint) {
     throw new ConfigError('KEY_PEPPER is not the one that this database was started with; every key would be refused, so set that one again.');
   }
   const rootKey = config.rootKey ?? `root_${randomBase62(43)}`;
-  const rootKeyDigest = digest(pepper, rootKey);
+  const rootKeyDigest = hmacSha256(pepper)(rootKey);
   const known = await settle(database, ROOT_KEY_SETTING, rootKeyDigest);
   if (config.rootKey && known !== rootKeyDigest) {
     throw new ConfigError('ROOT_KEY is not the one that this database knows; set that one, or make this one count with the command `root-key`.');
@@ -48,16 +49,12 @@ export async function rootKeyDigest(database: Database): Promise<string | null> 
 
 /** Makes `rootKey` the root key from now on, on every node; the one before ends. */
 export async function replaceRootKey(database: Database, pepper: string, rootKey: string): Promise<void> {
-  await database.transaction((tx) => tx.update(Setting, { name: ROOT_KEY_SETTING }, { value: digest(pepper, rootKey) }));
+  await database.transaction((tx) => tx.update(Setting, { name: ROOT_KEY_SETTING }, { value: hmacSha256(pepper)(rootKey) }));
 }
 
 /** The secret for upstreams that follows from the pepper (HKDF-SHA256, RFC 5869). */
 export function signingSecretFrom(pepper: string): string {
   return `whsec_${Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate upstream signing secret', 32)).toString('base64')}`;
-}
-
-function digest(pepper: string, text: string): string {
-  return createHmac('sha256', pepper).update(text).digest('base64url');
 }
 
 /** What stands under `name`, after putting `value` there where nothing stood. Of processes that start together one wins. */

@@ -7,8 +7,10 @@ export interface LaneOptions<T> {
   onIdle?(): void;
 }
 
-/** Between so many answers whatever has arrived is seen, so that the batches on their way do not wait for all of those before them. */
-const ANSWERS_A_TURN = 16;
+/** In so many parts answers go out, and in between whatever has arrived is seen: a batch on its way does not wait for all of those before. */
+const PARTS = 8;
+/** Fewer than this are not worth a turn of the event loop. */
+const LEAST_IN_PART = 16;
 
 /**
  * Group commit: while one batch is being worked on, whatever is pushed collects for the next. Alone, an item waits for nobody.
@@ -46,8 +48,12 @@ export class Lane<T> {
   private async answer(): Promise<void> {
     this.answering = true;
     while (this.answers.length > 0) {
-      await this.time.nextTurn();
-      for (const answer of this.answers.splice(0, ANSWERS_A_TURN)) answer();
+      const answers = this.answers.splice(0);
+      const size = Math.max(LEAST_IN_PART, Math.ceil(answers.length / PARTS));
+      for (let at = 0; at < answers.length; at += size) {
+        await this.time.nextTurn();
+        for (const answer of answers.slice(at, at + size)) answer();
+      }
     }
     this.answering = false;
   }

@@ -1,5 +1,5 @@
-import { createHmac } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { hmacSha256 } from '../lib/hmac';
 import { randomBase62, toBase62 } from '../lib/id';
 
 const RANDOM_LENGTH = 32; // 190 bits
@@ -22,7 +22,7 @@ export function isSecret(text: string): boolean {
 
 /** What is stored of a secret: HMAC-SHA256 with the pepper, base64url, 43 characters. Looked up, so never compared byte by byte. */
 export function digestSecret(secret: string, pepper: string): string {
-  return createHmac('sha256', pepper).update(secret).digest('base64url');
+  return hmacSha256(pepper)(secret);
 }
 
 /** Enough to recognise a secret by: `acme_live_...x7Qp`. */

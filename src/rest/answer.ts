@@ -16,16 +16,23 @@ export interface ErrorAnswer {
 
 /** Answers with an error in the form that every REST route has. A request whose address cannot be read passes no hook, so all headers are set here. */
 export function sendError(reply: FastifyReply, requestId: string, { code, message, details, rate }: ErrorAnswer): FastifyReply {
-  const { kind, message: usual } = ERRORS[code];
+  const { kind } = ERRORS[code];
   void reply.code(httpStatusOf(code)).header('content-type', 'application/json; charset=utf-8').header('cache-control', 'no-store').header('x-request-id', requestId);
   if (kind === 'UNAUTHORIZED' || code === 'FORBIDDEN') void reply.header('www-authenticate', challenge(code, details));
   if (rate) setRateHeaders(reply, rate);
   if (kind === 'RATE_LIMITED' || kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS') {
     void reply.header('retry-after', Math.max(RETRY_AFTER_SECONDS, rate ? secondsUntilNext(rate) : 0));
   }
-  const error = { status: kind, code, message: message ?? usual, details };
-  return reply.send(JSON.stringify({ ok: false, success: false, requestId, error }));
+  const what = message === undefined ? USUAL[code] : told(code, message);
+  return reply.send(`{"ok":false,"success":false,"requestId":"${requestId}","error":{${what},"details":${JSON.stringify(details)}}}`);
 }
+
+/** What an answer tells of an error, but for its details, as JSON. */
+function told(code: ErrorCode, message: string): string {
+  return `"status":"${ERRORS[code].kind}","code":"${code}","message":${JSON.stringify(message)}`;
+}
+
+const USUAL = Object.fromEntries(Object.entries(ERRORS).map(([code, { message }]) => [code, told(code as ErrorCode, message)])) as Record<ErrorCode, string>;
 
 /** RFC 6750's challenge: what kind of credential is wanted, and what was wrong with the one that came. */
 function challenge(code: ErrorCode, details: Record<string, unknown>): string {
