@@ -53,7 +53,7 @@ function notes({ machine, command, results }: Report): string[] {
 
 function tables({ results }: Report): Table[] {
   const calls = (Object.keys(SCENARIOS) as ScenarioName[]).filter(isCallScenario);
-  return [overview(results), ...calls.map((name) => detail(results, name)), alone(results), isolation(results), full(results)].filter(({ rows }) => rows.length > 0);
+  return [overview(results), multiples(results), ...calls.map((name) => detail(results, name)), alone(results), isolation(results), full(results)].filter(({ rows }) => rows.length > 0);
 }
 
 /** The table to show: ratios, and what they are ratios of. */
@@ -65,6 +65,19 @@ function overview(results: Results): Table {
     title: 'Throughput as a share of a bare Fastify route, one hot project',
     head: ['connections', ...connections.map(String)],
     rows: targetsOf(cells).map((target) => [TARGETS[target].title, ...connections.map((count) => show(results.find('hot', target, count)))]),
+  };
+}
+
+/** What the gate makes of what others make, on the same MariaDB. */
+function multiples(results: Results): Table {
+  const cells = results.summaries('hot');
+  const connections = [...new Set(cells.map((cell) => cell.connections))].sort((a, b) => a - b);
+  const rivals = targetsOf(cells).filter((name) => name === 'transaction' || name === 'better-auth');
+  const times = (rival: TargetName, count: number) => results.times('hot', 'mariadb', rival, count);
+  return {
+    title: 'Tollgate on MariaDB, in times of what others do, one hot project',
+    head: ['connections', ...connections.map(String)],
+    rows: rivals.map((rival) => [TARGETS[rival].title, ...connections.map((count) => times(rival, count)?.toFixed(1) ?? '-')]),
   };
 }
 

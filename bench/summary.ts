@@ -40,6 +40,13 @@ export class Results {
     return ratios.length > 0 ? median(ratios) : undefined;
   }
 
+  /** How many times the calls of `rival` a target makes: the median over the rounds; undefined where one of them was not measured, or made none. */
+  times(scenario: ScenarioName, target: TargetName, rival: TargetName, connections: number): number | undefined {
+    const of = (name: TargetName) => this.measurements.filter((cell) => cell.scenario === scenario && cell.target === name && cell.connections === connections);
+    const ratios = of(target).flatMap((cell) => of(rival).flatMap((beside) => (beside.round === cell.round ? [cell.callsPerSecond / beside.callsPerSecond] : [])));
+    return ratios.length > 0 && Number.isFinite(median(ratios)) ? median(ratios) : undefined;
+  }
+
   private summary(rounds: Measurement[]): Summary {
     const [first] = rounds as [Measurement];
     const middle = (of: (cell: Measurement) => number) => median(rounds.map(of));

@@ -38,9 +38,12 @@ async function main(): Promise<void> {
   if (demoSecret) console.log(`A demo project is ready. Try its key:\n${curlLine(url, demoSecret)}`);
 }
 
+/** Connections that wait to be accepted; the usual 511 make some of a thousand callers that come at once wait a second for TCP to try again. */
+const BACKLOG = 4_096;
+
 async function listen(server: FastifyInstance, { host, port }: Config): Promise<void> {
   try {
-    await server.listen({ host, port });
+    await server.listen({ host, port, backlog: BACKLOG });
   } catch (error) {
     throw new ConfigError(`HOST=${host} with PORT=${port} cannot be listened on: ${(error as Error).message}`);
   }
