@@ -64,7 +64,7 @@ export class TollgateError extends Error {
     options?: { cause?: unknown },
   ) {
     const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0; // it is expected: where it comes from is no news, and finding out is slow
+    if (code !== 'INTERNAL') Error.stackTraceLimit = 0; // where an expected error comes from is no news, and finding out is slow
     super(message ?? ERRORS[code].message, options);
     Error.stackTraceLimit = stackTraceLimit;
     this.name = 'TollgateError';

@@ -220,6 +220,35 @@ describe('past its bounds', () => {
 onMysql('on a server', () => {
   const serverUrl = () => new URL(app.databaseUrl);
 
+  it('holds that somebody else has locked keep their own call waiting, and no other project', async () => {
+    const { upstream, project, call } = await slowAction();
+    const held = call(app.url);
+    await upstream.arrived(1);
+    const { secret } = await buildKey(app);
+    let unlock = (): void => undefined;
+    const locked = new Promise<void>((resolve) => (unlock = resolve));
+    let isLocked = false;
+    const stranger = app.database.transaction(async (tx) => {
+      await tx.query('SELECT id FROM tick_holds FOR UPDATE');
+      isLocked = true;
+      await locked;
+    });
+    await until(() => isLocked, 'the holds to be locked');
+    upstream.release();
+    try {
+      const started = performance.now();
+      for (let i = 0; i < 20; i += 1) expect((await callers.call({ url: app.url, secret })).status).toBe(200);
+      expect(performance.now() - started).toBeLessThan(1_500); // a wait for a lock takes two seconds
+      expect(await accountOf(app, project.id)).toMatchObject({ holds: 1, bills: 0 });
+    } finally {
+      unlock();
+      await stranger;
+    }
+    expect((await held).status).toBe(200);
+    expect(await accountOf(app, project.id)).toMatchObject({ held: 0, holds: 0, bills: 1 });
+    expect(await faultsOf(app)).toEqual([]);
+  });
+
   /** A node that reaches the database through a proxy. */
   async function proxiedNode() {
     const proxy = await startProxy(serverUrl());

@@ -257,9 +257,9 @@ class World {
       ip: '127.0.0.1',
       userAgent: null,
       arrivedAt: 0,
-      placeOf: null,
+      placeInProject: null,
     };
-    return { kind: 'admission', call, keyId: key.id, projectId: key.projectId };
+    return { kind: 'admission', call, keyId: key.id, projectId: key.projectId, unlocked: false };
   }
 
   /** What a tick reads: the tables, and the keys and actions as they stand. */

@@ -3,7 +3,7 @@ import { Claim } from '../src/gate/gate.entities';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { freshDatabaseUrl } from './support/database';
-import { buildAction, buildKey } from './support/factories';
+import { ORIGIN, buildAction, buildKey, buildProject } from './support/factories';
 import { send } from './support/http';
 import { prepareOutage, type Outage } from './support/outage';
 import { tracesOf } from './support/traces';
@@ -122,6 +122,24 @@ describe('where there are as many calls as may be', () => {
     expect((await Promise.all(running)).map(outcomeOf)).toEqual(['200 ok', '200 ok']);
     expect(outcomeOf(await app.rest({ secret: busy.secret }))).toBe('200 ok');
     expect(await tracesOf(app, busy.project.id)).toMatchObject({ balance: 997_000, held: 0, bills: 3 });
+  });
+
+  it('a flood of calls with a dead key costs the good keys of its project nothing, and the key works again as soon as it is brought to life', async () => {
+    const { app } = await busyApp({ maxCallsInFlight: 8 });
+    const project = await buildProject(app);
+    const [dead, good] = [await buildKey(app, { project }), await buildKey(app, { project })];
+    await app.services.keys.update(ORIGIN, { id: dead.key.id, enabled: false });
+    expect(errorOf(await app.rest({ secret: dead.secret }))).toMatchObject({ http: 401, code: 'DISABLED_API_KEY' });
+    const flood = { on: true };
+    const flooding = Array.from({ length: 5 }, async () => {
+      while (flood.on) expect(errorOf(await app.rest({ secret: dead.secret }))).toMatchObject({ http: 401, code: 'DISABLED_API_KEY' });
+    });
+    for (let call = 0; call < 40; call += 1) expect(outcomeOf(await app.rest({ secret: good.secret }))).toBe('200 ok');
+    flood.on = false;
+    await Promise.all(flooding);
+    await app.services.keys.update(ORIGIN, { id: dead.key.id, enabled: true });
+    expect(outcomeOf(await app.rest({ secret: dead.secret }))).toBe('200 ok');
+    expect(outcomeOf(await app.rest({ secret: dead.secret }))).toBe('200 ok');
   });
 
   it('in bytes, a body that has no room is not read, and has it again when the others are gone', async () => {

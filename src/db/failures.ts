@@ -1,3 +1,5 @@
+import { TollgateError } from '../errors';
+
 // What a database's failure means, for both drivers, in one place.
 
 interface DriverError {
@@ -80,6 +82,7 @@ const UNUSABLE_CODES = new Set([
 
 /** Why a database could not be opened, in a sentence for an operator; undefined where that is a bug, and its stack is wanted. */
 export function whyNotOpened(error: unknown): string | undefined {
+  if (error instanceof TollgateError) return error.message; // of a migration that cannot be applied yet
   const { code } = root(error);
   const reason = (error as Error).message || code; // an AggregateError has no message of its own
   const cannotOpen = code === '' && reason?.startsWith('ConnectionFailed'); // libsql's only word for SQLITE_CANTOPEN as it connects

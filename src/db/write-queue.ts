@@ -1,4 +1,4 @@
-/** One writer at a time, in the order of asking. SQLite has one write connection, and a transaction on it must not meet another's. */
+/** One writer at a time, in the order of asking: on SQLite, administrators' transactions and the gate's ticks must not meet. */
 export class WriteQueue {
   private tail: Promise<unknown> = Promise.resolve();
 

@@ -16,7 +16,7 @@ export interface Call {
   /** By `performance.now()`. */
   arrivedAt: number;
   /** The project among whose calls in flight it has a place; null where it has none yet. */
-  placeOf: string | null;
+  placeInProject: string | null;
 }
 
 /** A credential as it was found on the primary, with its project and the project's limit. */

@@ -42,7 +42,7 @@ const CREDENTIAL_CHECKS: Check[] = [revoked, expired, disabled, address];
 /** All that is checked before rate, repeats and budget, which need the budget's lock. Order is part of the contract. */
 const CALL_CHECKS: Check[] = [...CREDENTIAL_CHECKS, action, permission];
 
-/** The first check that a call fails, or undefined. `nowMs` of 0 asks only what no clock decides. */
+/** The first check that a call fails, or undefined. */
 export function firstRefusal(call: Pick<Call, 'ip' | 'action'>, facts: Facts, nowMs: number): Refusal | undefined {
   return firstOf(CALL_CHECKS, call, facts, nowMs);
 }

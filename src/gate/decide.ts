@@ -23,6 +23,8 @@ export interface Admission {
   /** Whose its secret is, for good. */
   keyId: string;
   projectId: string;
+  /** Its key was dead a moment ago: it is judged without the project's lock, and comes again with it where the key has come to life. */
+  unlocked: boolean;
 }
 
 /** How a call in flight ended, for the one who holds it to write down. */
@@ -90,7 +92,7 @@ export function decide(items: readonly TickItem[], state: TickState, options: De
 /** The project whose budget an item needs locked, or undefined where none. */
 export function projectOf(item: TickItem): string | undefined {
   if (item.kind === 'settlement') return item.hold.projectId;
-  return item.kind === 'admission' ? item.projectId : undefined;
+  return item.kind === 'admission' && !item.unlocked ? item.projectId : undefined;
 }
 
 class Tick {
@@ -216,6 +218,7 @@ class Tick {
   private settle({ hold, ending }: Settlement): Verdict {
     const budget = this.state.budgets.get(hold.projectId);
     if (!budget) return { kind: 'locked', projectId: hold.projectId };
+    if (this.state.lockedHolds.has(hold.attempt)) return { kind: 'locked', projectId: hold.projectId };
     if (!this.state.openHolds.delete(hold.attempt)) return this.settledBefore(hold, budget);
 
     this.endedHolds.push(hold.attempt);

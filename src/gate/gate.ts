@@ -92,7 +92,7 @@ export class Gate {
       },
       reserve: (call, projectId) => {
         if (!this.load.enterProject(projectId)) return false;
-        call.placeOf = projectId;
+        call.placeInProject = projectId;
         return true;
       },
       onFailure: (error, what) => deps.log.warn({ err: error }, `gate: ${what} failed`),
@@ -140,7 +140,7 @@ export class Gate {
       ip: request.ip,
       userAgent: request.userAgent,
       arrivedAt: request.arrivedAt,
-      placeOf: null,
+      placeInProject: null,
     };
     try {
       const limited = this.refusals.recall(call, this.deps.time.now());
@@ -151,7 +151,7 @@ export class Gate {
     } catch (error) {
       return this.failure(error, call);
     } finally {
-      if (call.placeOf !== null) this.load.leaveProject(call.placeOf);
+      if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject);
       this.load.leave();
     }
   }

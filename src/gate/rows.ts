@@ -91,6 +91,8 @@ export interface TickState {
   claims: Map<string, ClaimRow>;
   /** Attempts whose holds are still there. */
   openHolds: Set<string>;
+  /** Attempts whose holds' row is locked elsewhere. */
+  lockedHolds: Set<string>;
   /** The holds of claims that ran out. */
   staleHolds: Map<string, HoldRow>;
   /** Attempts whose holds are gone and that have a log row. */

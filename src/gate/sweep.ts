@@ -5,7 +5,7 @@ import type { Ticker } from './ticker';
 
 /** How often a process looks for what has expired. Any process may; they meet under the budgets' locks. */
 export const SWEEP_INTERVAL_MS = 5_000;
-const BATCH = 500;
+const CLAIMS_AT_A_TIME = 500;
 
 export interface SweepDeps {
   store: SweepStore;
@@ -63,9 +63,9 @@ export class Sweep {
   /** Read by the index first, then removed where nothing has replaced them. */
   private async forgetClaims(now: number): Promise<void> {
     for (;;) {
-      const claims = await this.deps.store.findOldClaims(now, BATCH);
+      const claims = await this.deps.store.findOldClaims(now, CLAIMS_AT_A_TIME);
       if (claims.length > 0) await this.deps.store.forgetClaims(claims);
-      if (claims.length < BATCH) return;
+      if (claims.length < CLAIMS_AT_A_TIME) return;
     }
   }
 }

@@ -4,10 +4,10 @@ import type { TickConnection, TickConnections } from './tick-connection';
 import type { SqlRow } from './tick-reads';
 import { MYSQL } from './tick-sql';
 
-/** Connections of the gate's own pool: the main lane's two, and those of projects that wait for a lock. */
+/** Connections of the gate's own pool: for the main lane, look-ups, and projects that wait for a lock. */
 export const TICK_CONNECTIONS = 10;
 
-/** How long a tick may take from its first packet to the answer to its COMMIT. */
+/** How long each exchange of a tick may take: a connection, its reads, its writes with the COMMIT. */
 export const TICK_DEADLINE_MS = 5_000;
 
 // Idle connections are closed here before the server does it: its wait_timeout is short, so that a node which is cut off in the

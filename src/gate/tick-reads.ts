@@ -136,8 +136,8 @@ export function toTickHolds({ tick, process, holds }: Pick<TickWrites, 'tick' | 
 }
 
 /** Those of a tick's holds that are open. */
-export function openHoldsOf({ id, marks, holds }: Pick<TickHoldsRow, 'id' | 'marks' | 'holds'>): HoldRow[] {
-  return (JSON.parse(holds) as HoldRow[]).filter(({ attempt }) => isOpen(new Map([[id, marks]]), attempt));
+export function openHoldsOf({ marks, holds }: Pick<TickHoldsRow, 'marks' | 'holds'>): HoldRow[] {
+  return (JSON.parse(holds) as HoldRow[]).filter(({ attempt }) => marks[placeOf(attempt)] === OPEN);
 }
 
 export function toEnded(rows: SqlRow[]): Map<string, EndedAttempt> {

@@ -71,7 +71,7 @@ export class TickSql {
       const ids = this.list([...projectIds].sort());
       reads.set('budgets', `SELECT ${BUDGET_COLUMNS}${byPrimaryKey} WHERE project_id IN (${ids}) ORDER BY project_id${waits ? lock.waiting : lock.skipping}`);
     }
-    if (attempts.length > 0) reads.set('marks', this.ticksOf(MARK_COLUMNS, attempts));
+    if (attempts.length > 0) reads.set('marks', this.ticksOf(MARK_COLUMNS, attempts) + (waits ? lock.waiting : lock.skipping));
     if (digests.length > 0) reads.set('keys', this.keys(digests));
     if (actions.length > 0) {
       const named = this.anyOf('service', 'name', actions.map(({ service, action }) => [service, action]));
@@ -85,9 +85,16 @@ export class TickSql {
     return reads;
   }
 
-  /** What is seldom wanted: how attempts ended whose holds are gone, and the ticks of holds that ran out. */
-  moreReads(gone: string[], stale: string[]): string[] {
-    return [`SELECT ${ENDED_COLUMNS} WHERE id IN (${this.list(gone)})`, this.ticksOf(HOLD_COLUMNS, stale)];
+  /**
+   * What is seldom wanted of attempts whose marks were not read: which of their ticks are there all the same, locked elsewhere; then how
+   * they ended; and, with a lock, the ticks of holds that ran out.
+   */
+  moreReads(unread: string[], stale: string[]): string[] {
+    return [
+      `SELECT id FROM tick_holds WHERE id IN (${this.list(unread.map(tickOf))})`,
+      `SELECT ${ENDED_COLUMNS} WHERE id IN (${this.list(unread)})`,
+      this.ticksOf(HOLD_COLUMNS, stale) + this.dialect.lock.waiting,
+    ];
   }
 
   /** All that a tick writes. `marks` are those of the ticks whose holds it ends, as it has read them. */
@@ -105,17 +112,20 @@ export class TickSql {
     return sql + this.insert(REFUSAL_COUNTS, counts, ` ${this.dialect.onConflict} calls = refusal_counts.calls + ${this.dialect.inserted('calls')}`);
   }
 
-  /** Budgets are locked before holds, everywhere, and each of them by id. */
+  /** Budgets are locked before ticks' holds, and each of them by id. */
   private ticksOf(columns: string, attempts: string[]): string {
-    const { byPrimaryKey, lock } = this.dialect;
     const ticks = [...new Set(attempts.map(tickOf))].sort();
-    return `SELECT ${columns}${byPrimaryKey} WHERE id IN (${this.list(ticks)}) ORDER BY id${lock.waiting}`;
+    return `SELECT ${columns}${this.dialect.byPrimaryKey} WHERE id IN (${this.list(ticks)}) ORDER BY id`;
   }
 
   private endHolds(after: [tick: string, marks: string][]): string {
     const ended = after.flatMap(([tick, marks]) => (marks === '' ? [tick] : []));
-    const left = after.flatMap(([id, marks]) => (marks === '' ? [] : [{ id, process: '', expiresAt: 0, marks, holds: '' }]));
-    return (ended.length > 0 ? `DELETE FROM tick_holds WHERE id IN (${this.list(ended)});` : '') + this.insert(TICK_HOLDS, left, this.overwrite(['marks']));
+    const left = after.filter(([, marks]) => marks !== '');
+    const cases = left.map(([tick, marks]) => `WHEN ${this.literal(tick)} THEN ${this.literal(marks)}`).join(' ');
+    return (
+      (ended.length > 0 ? `DELETE FROM tick_holds WHERE id IN (${this.list(ended)});` : '') +
+      (left.length > 0 ? `UPDATE tick_holds SET marks = CASE id ${cases} END WHERE id IN (${this.list(left.map(([tick]) => tick))});` : '')
+    );
   }
 
   private insert<T>({ name, columns, valuesOf }: TickTable<T>, rows: T[], conflict = ''): string {

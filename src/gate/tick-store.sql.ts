@@ -1,6 +1,6 @@
 import type { Clock } from '../db/clock';
 import type { KeyFacts } from './call';
-import type { TickHoldsRow, TickState, TickWrites } from './rows';
+import { tickOf, type TickHoldsRow, type TickState, type TickWrites } from './rows';
 import type { TickConnection, TickConnections } from './tick-connection';
 import { isOpen, openHoldsOf, staleAttempts, toActions, toBudgets, toClaims, toEnded, toKeys, toMarks, type OpenMarks, type SqlRow } from './tick-reads';
 import { TickSql, type TickRead } from './tick-sql';
@@ -62,6 +62,7 @@ export class SqlTickStore implements TickStore {
       actions: toActions(rows('actions')),
       budgets: toBudgets(rows('budgets')),
       claims: toClaims(rows('claims')),
+      lockedHolds: new Set(),
       openHolds: new Set(needs.attempts.filter((attempt) => isOpen(marks, attempt))),
       staleHolds: new Map(),
       ended: new Map(),
@@ -75,7 +76,9 @@ export class SqlTickStore implements TickStore {
     const gone = attempts.filter((attempt) => !state.openHolds.has(attempt));
     const stale = staleAttempts(state.claims, state.nowUs);
     if (gone.length === 0 && stale.length === 0) return;
-    const [ended, ticks] = (await connection.ask(this.sql.moreReads(gone, stale))) as [SqlRow[], SqlRow[]];
+    const [locked, ended, ticks] = (await connection.ask(this.sql.moreReads(gone, stale))) as [SqlRow[], SqlRow[], SqlRow[]];
+    const lockedTicks = new Set(locked.map((row) => row.id).filter((tick) => !marks.has(tick as string)));
+    state.lockedHolds = new Set(gone.filter((attempt) => lockedTicks.has(tickOf(attempt))));
     state.ended = toEnded(ended);
     for (const [tick, text] of toMarks(ticks)) marks.set(tick, text);
     for (const hold of (ticks as unknown as TickHoldsRow[]).flatMap(openHoldsOf)) {

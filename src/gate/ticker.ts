@@ -1,14 +1,14 @@
 import { isRetryable, isUnavailable } from '../db/failures';
-import { TollgateError } from '../errors';
+import { ERRORS, TollgateError } from '../errors';
 import { newId } from '../lib/id';
 import type { Time } from '../lib/time';
 import type { Call, KeyFacts } from './call';
-import { decide, projectOf, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
+import { decide, projectOf, type Admission, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
 import { Lane } from './lane';
 import type { HoldRow } from './rows';
 import { TickFailure, actionKey, type ActionName, type TickNeeds, type TickStore } from './tick-store';
 
-/** Calls, settlements and counts in one tick. */
+/** Calls, settlements and counts in one tick. `tick_holds.marks` has a place for each. */
 const MAX_TICK_ITEMS = 500;
 /** How long a call waits to be judged before it is told 503. */
 const ADMISSION_WAIT_MS = 5_000;
@@ -44,8 +44,10 @@ interface Job {
   reject(error: unknown): void;
 }
 
-/** Whose a secret is. */
-type Owner = Pick<KeyFacts, 'keyId' | 'projectId'>;
+/** Whose a secret is, and whether its key was dead when it was last seen. */
+interface Owner extends Pick<KeyFacts, 'keyId' | 'projectId'> {
+  isDead: boolean;
+}
 
 /** A call whose secret this process does not know yet. */
 interface Newcomer {
@@ -63,7 +65,7 @@ export class Ticker {
   private readonly waitingTurns: (() => void)[] = [];
   /**
    * Whose a secret is, by its digest: that never changes, and tells what to lock and to read. What a key may do, and whether it still
-   * may do anything, is read in each tick.
+   * may do anything, is read in each tick: that a key was dead tells only that its calls need neither lock nor place.
    */
   private readonly owners = new Map<string, Owner>();
 
@@ -82,20 +84,23 @@ export class Ticker {
     });
   }
 
-  private enter(call: Call, { keyId, projectId }: Owner, resolve: Job['resolve'], reject: Job['reject']): void {
-    if (!this.deps.reserve(call, projectId)) return reject(new TollgateError('SERVICE_UNAVAILABLE'));
-    this.laneOf(projectId).push({ item: { kind: 'admission', call, keyId, projectId }, bytes: ITEM_BYTES, skips: 0, resolve, reject });
+  private enter(call: Call, { keyId, projectId, isDead }: Owner, resolve: Job['resolve'], reject: Job['reject']): void {
+    if (!isDead && !this.deps.reserve(call, projectId)) return reject(new TollgateError('SERVICE_UNAVAILABLE'));
+    const item: TickItem = { kind: 'admission', call, keyId, projectId, unlocked: isDead };
+    this.laneOf(projectOf(item)).push({ item, bytes: ITEM_BYTES, skips: 0, resolve, reject });
   }
 
   /** Asked after they arrived: a secret that is unknown then is refused, and one that is known is judged in a tick. */
-  private async findOwners(batch: Newcomer[]): Promise<(() => void)[]> {
+  private async findOwners(waiting: Newcomer[]): Promise<(() => void)[]> {
+    const batch = this.inTime(waiting, ({ call }) => call);
+    if (batch.length === 0) return [];
     try {
       const keys = await this.deps.store.findKeys([...new Set(batch.map(({ call }) => call.digest))]);
       if (this.owners.size >= MAX_KNOWN_SECRETS) this.owners.clear();
-      for (const { digest, keyId, projectId } of keys.values()) this.owners.set(digest, { keyId, projectId });
+      for (const { digest, keyId, projectId } of keys.values()) this.owners.set(digest, { keyId, projectId, isDead: false });
       return batch.map(({ call, resolve, reject }) => () => {
         const key = keys.get(call.digest);
-        if (key) this.enter(call, key, resolve, reject);
+        if (key) this.enter(call, { ...key, isDead: false }, resolve, reject);
         else resolve({ kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, key, rate: undefined });
       });
     } catch (error) {
@@ -114,7 +119,7 @@ export class Ticker {
       try {
         const verdict = await this.submit(settlement, answerBytes);
         // An earlier try was refused for good, and its void committed although its answer was lost
-        if (settlement.ending.kind === 'posted' && verdict.kind === 'settled' && verdict.outcome === 'FAILED') throw new TollgateError('INTERNAL');
+        if (settlement.ending.kind === 'posted' && verdict.kind === 'settled' && verdict.outcome === 'FAILED') throw new TollgateError('INTERNAL', undefined, {}, { cause: new Error('An earlier try was refused for good, and its void has committed.') });
         if (verdict.kind !== 'gone' || settlement.ending.kind !== 'posted') return verdict;
         // Its hold is gone and its log row is not there: only a read that came too early can see that
       } catch (error) {
@@ -145,17 +150,17 @@ export class Ticker {
     const { maxBytes } = this.deps.store;
     const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, ...(onIdle ? { onIdle } : {}) };
     return new Lane(this.deps.time, options, (batch) => {
-      const jobs = this.inTime(batch);
+      const jobs = this.inTime(batch, ({ item }) => (item.kind === 'admission' ? item.call : undefined));
       return waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits);
     });
   }
 
   /** Those that have waited too long are told so, and not judged. */
-  private inTime(jobs: Job[]): Job[] {
+  private inTime<T extends Pick<Job, 'reject'>>(waiting: T[], callOf: (one: T) => Call | undefined): T[] {
     const late = this.deps.time.now() - ADMISSION_WAIT_MS;
-    return jobs.filter(({ item, reject }) => {
-      const isLate = item.kind === 'admission' && item.call.arrivedAt <= late;
-      if (isLate) reject(new TollgateError('SERVICE_UNAVAILABLE'));
+    return waiting.filter((one) => {
+      const isLate = (callOf(one)?.arrivedAt ?? Infinity) <= late;
+      if (isLate) one.reject(new TollgateError('SERVICE_UNAVAILABLE'));
       return !isLate;
     });
   }
@@ -212,15 +217,26 @@ export class Ticker {
 
   /** Actions start at once, and what was locked is queued again at once; gives what answers a caller, for that takes longer. */
   private answer(job: Job, verdict: Verdict): (() => void)[] {
+    if (job.item.kind === 'admission') this.learn(job.item, verdict);
     if (verdict.kind === 'admitted') {
       job.resolve(verdict);
       return [];
     }
     if (verdict.kind !== 'locked') return [() => job.resolve(verdict)];
+    if (job.item.kind === 'admission' && job.item.unlocked) {
+      this.enter(job.item.call, { ...job.item, isDead: false }, job.resolve, job.reject);
+      return [];
+    }
     job.skips += 1;
     if (job.skips >= SKIPS_BEFORE_WAITING) this.waitingLane(verdict.projectId).push(job);
     else this.main.push(job);
     return [];
+  }
+
+  /** A flood of calls with a key that is revoked, expired or disabled is to cost the good keys of its project nothing. */
+  private learn({ call, keyId, projectId, unlocked }: Admission, verdict: Verdict): void {
+    const isDead = verdict.kind === 'refused' && ERRORS[verdict.refusal.code].kind === 'UNAUTHORIZED';
+    if (isDead !== unlocked) this.owners.set(call.digest, { keyId, projectId, isDead });
   }
 
   private waitingLane(projectId: string): Lane<Job> {
@@ -300,8 +316,8 @@ function needsOf(items: TickItem[]): TickNeeds {
       attempts.push(hold.attempt);
       if (hold.claimed) claims.push(hold);
     } else {
-      const { call, keyId, projectId } = item;
-      projectIds.add(projectId);
+      const { call, keyId, projectId, unlocked } = item;
+      if (!unlocked) projectIds.add(projectId);
       digests.add(call.digest);
       actions.set(actionKey(call), call);
       if (call.fingerprint !== null) claims.push({ credentialId: keyId, requestId: call.requestId });

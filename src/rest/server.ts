@@ -44,7 +44,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
     request.arrivedAt = performance.now();
     request.requestId = newRequestId();
     void reply.header('cache-control', 'no-store');
-    if (closing) void sendError(reply, request.requestId, { code: 'SERVICE_UNAVAILABLE', message: 'This process is stopping; ask another one.', details: {} });
+    if (closing) done(new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.')); // GraphQL has a form of its own
     else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
     else done();
   });

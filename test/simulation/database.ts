@@ -198,6 +198,7 @@ export class ModelDatabase implements Owner {
       budgets,
       claims: new Map(found.map((claim) => [claimKey(claim), { ...claim, answer: claim.answer === null ? null : '' }])),
       openHolds: new Set(attempts.filter((attempt) => tables.holds.has(attempt))),
+      lockedHolds: new Set(),
       staleHolds: new Map(),
       ended: new Map(),
     };

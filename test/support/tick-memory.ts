@@ -28,6 +28,7 @@ export class TickMemory {
       budgets: new Map(open.map((id) => [id, { ...this.require(this.budgets, id) }])),
       claims: new Map([...this.claims].map(([key, claim]) => [key, { ...claim, answer: claim.answer === null ? null : '' }])),
       openHolds: new Set([...attempts.filter((attempt) => this.holds.has(attempt)), ...staleHolds.keys()]),
+      lockedHolds: new Set(),
       staleHolds,
       ended: new Map(
         attempts.flatMap((attempt) => {

@@ -1,4 +1,5 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { conflict } from '../../../errors';
 
 // Calls in flight: few rows, each with all that one tick admitted, so the sweep reads them all rather than keep an index.
 const TICK_HOLDS = `CREATE TABLE IF NOT EXISTS tick_holds (
@@ -10,16 +11,22 @@ const TICK_HOLDS = `CREATE TABLE IF NOT EXISTS tick_holds (
   PRIMARY KEY (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`;
 
-/** Holds in one row a tick instead of one row a call. */
+const STILL_IN_FLIGHT =
+  'Calls of the version before are in flight, or were when it died. Start it again for a minute, so that it ends them; then stop all of its processes and start this one.';
+
+/** Holds in one row a tick instead of one row a call. The two cannot run beside each other: the processes of the version before are to be stopped. */
 export class TickHolds1764000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(TICK_HOLDS);
     if (!(await runner.hasTable('holds'))) return;
-    const [row] = (await runner.query('SELECT COUNT(*) AS calls FROM holds')) as { calls: unknown }[];
-    if (Number(row?.calls) > 0) {
-      throw new Error(`${String(row?.calls)} calls are still in flight at the version before; let it end them, or sweep them, and start again.`);
+    await runner.query('LOCK TABLES holds WRITE'); // or a call could be admitted between the look and the end of the table
+    try {
+      const [row] = (await runner.query('SELECT COUNT(*) AS calls FROM holds')) as { calls: unknown }[];
+      if (Number(row?.calls) > 0) throw conflict(STILL_IN_FLIGHT);
+      await runner.query('DROP TABLE holds');
+    } finally {
+      await runner.query('UNLOCK TABLES');
     }
-    await runner.query('DROP TABLE holds');
   }
 
   down(): Promise<void> {
