@@ -88,6 +88,12 @@ describe('the configuration in README.md', () => {
   });
 });
 
+it('the figures of speed in README.md are the output of the bench', () => {
+  const tables = sectionOf(README, 'Speed').match(/(?:^\|.*\n)+/gm) ?? [];
+  expect(tables).toHaveLength(2);
+  for (const table of tables) expect(read('bench/RESULTS.md')).toContain(table);
+});
+
 describe('the limits in README.md', () => {
   const rows = rowsOf(sectionOf(README, 'Limits')).map(([, value = '', constant]) => ({ constant: coded(constant)[0] as string, value }));
 
