@@ -131,7 +131,7 @@ export function forUpdate(tx: EntityManager): { lock?: { mode: 'pessimistic_writ
 }
 
 /** Undoes what is open on a connection, where anything is. */
-export function rollBack(connection: SqliteConnection): void {
+function rollBack(connection: SqliteConnection): void {
   try {
     connection.exec('ROLLBACK');
   } catch {

@@ -175,23 +175,7 @@ class Tick {
       return this.refuse(call, key, { code: 'PAYMENT_REQUIRED', details }, rate);
     }
 
-    const hold: HoldRow = {
-      attempt: this.nextAttempt(),
-      credentialKind: 'API_KEY',
-      credentialId: key.keyId,
-      workspaceId: key.workspaceId,
-      projectId: key.projectId,
-      environment: key.environment,
-      service: call.service,
-      action: call.action,
-      requestId: call.requestId,
-      ip: call.ip,
-      userAgent: call.userAgent,
-      claimed: call.fingerprint !== null,
-      amount,
-      startedAt: this.nowMs,
-      expiresAt: this.nowMs + action.timeoutMs + HOLD_MARGIN_MS,
-    };
+    const hold = this.holdOf(call, key, amount, action.timeoutMs);
     budget.held += amount;
     this.changed.add(budget);
     this.holds.push(hold);
@@ -245,6 +229,26 @@ class Tick {
     return { kind: 'settled', outcome: ended.outcome, billing, answer: undefined };
   }
 
+  private holdOf(call: Call, key: KeyFacts, amount: number, timeoutMs: number): HoldRow {
+    return {
+      attempt: this.nextAttempt(),
+      credentialKind: 'API_KEY',
+      credentialId: key.keyId,
+      workspaceId: key.workspaceId,
+      projectId: key.projectId,
+      environment: key.environment,
+      service: call.service,
+      action: call.action,
+      requestId: call.requestId,
+      ip: call.ip,
+      userAgent: call.userAgent,
+      claimed: call.fingerprint !== null,
+      amount,
+      startedAt: this.nowMs,
+      expiresAt: this.nowMs + timeoutMs + HOLD_MARGIN_MS,
+    };
+  }
+
   private logOf(hold: HoldRow, ending: Ending, charged: number): LogRow {
     const ran = ending.kind === 'expired' ? undefined : ending;
     const voided = ending.kind === 'voided' ? ending : undefined;
@@ -273,26 +277,9 @@ class Tick {
 
   private refuse(call: Call, key: KeyFacts | undefined, refusal: Refusal, rate?: RateReport): Verdict {
     if (key && this.options.logsRefusal(key.keyId, this.nowMs)) {
-      this.logs.push({
-        id: this.nextAttempt(),
-        credentialKind: 'API_KEY',
-        credentialId: key.keyId,
-        workspaceId: key.workspaceId,
-        projectId: key.projectId,
-        environment: key.environment,
-        service: call.service,
-        action: call.action,
-        requestId: call.requestId,
-        ip: call.ip,
-        userAgent: call.userAgent,
-        outcome: 'REFUSED',
-        errorCode: refusal.code,
-        httpStatus: this.options.httpStatusOf(refusal.code),
-        chargedMicroCredits: 0,
-        actionMs: null,
-        totalMs: this.since(call.arrivedAt),
-        createdAt: this.nowMs,
-      });
+      const httpStatus = this.options.httpStatusOf(refusal.code);
+      const ending: Ending = { kind: 'voided', outcome: 'REFUSED', errorCode: refusal.code, httpStatus, actionMs: null, arrivedAt: call.arrivedAt };
+      this.logs.push(this.logOf(this.holdOf(call, key, 0, 0), ending, 0)); // as if it had been held and let go in the same moment
     } else if (key) {
       this.count(key.keyId, refusal.code, 1);
     }
