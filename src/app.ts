@@ -23,6 +23,7 @@ import { contextOf } from './graphql/context';
 import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
+import { permissionsOfKeysRole } from './keys/key.queries';
 import { KeyService } from './keys/key.service';
 import { loggableError } from './lib/loggable';
 import { DateTime } from './lib/scalars';
@@ -101,6 +102,7 @@ export async function createApp({ config, database, installation, log: destinati
     runner,
     pepper: installation.pepper,
     rootKeyDigest: () => rootKeyDigest(database),
+    permissionsOfRole: (keyId) => permissionsOfKeysRole(database.reader, keyId),
     now: async () => (await database.now()).getTime(),
     keptAnswer: async ({ credentialId, requestId, attempt }) =>
       (await database.reader.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,

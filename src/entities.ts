@@ -1,4 +1,6 @@
 import { Setting } from './access/installation.entity';
+import { Membership } from './access/people/membership.entity';
+import { Role } from './access/roles/role.entity';
 import { Action } from './actions/action.entity';
 import { AuditEvent } from './audit/event.entity';
 import { Claim, TickHolds, RefusalCount } from './gate/gate.entities';
@@ -12,6 +14,8 @@ import { Budget, Wallet } from './wallet/wallet.entity';
 /** Every table, for the process and for TypeORM's command line. */
 export const entities = [
   Workspace,
+  Role,
+  Membership,
   Project,
   ApiKey,
   KeySecret,

@@ -10,26 +10,58 @@ export class Permission {
 }
 
 /**
- * The bundles of administrative permissions. These are a namespace of their own: no action may claim one, and none of them runs an
- * action. They begin to act when keys may administer.
+ * The administrative permissions. These are a namespace of their own: no action may claim one, and none of them runs an action. Whoever
+ * holds any of them in a workspace knows that workspace and its projects; the rest is as they say.
  */
-export const BUNDLES: readonly Permission[] = [
-  { name: 'read', description: 'Administration: see the workspace, its projects, keys, budgets and logs. Runs no action. Not in force yet.' },
-  { name: 'write', description: 'Administration: all of read, and change projects, keys and budgets. Runs no action. Not in force yet.' },
-  { name: 'admin', description: 'Administration: all of write, and manage people and roles. Runs no action. Not in force yet.' },
-  { name: 'webhook', description: 'Administration: manage where the workspace’s events are sent. Runs no action. Not in force yet.' },
-];
+export const ADMINISTRATIVE_PERMISSIONS = [
+  { name: 'read', description: 'Administration: all that begins with `read.`. Runs no action.' },
+  { name: 'read.keys', description: 'Administration: see the keys of the workspace, their permissions and status.' },
+  { name: 'read.logs', description: 'Administration: see the logs of its calls.' },
+  { name: 'read.wallet', description: 'Administration: see its wallet, budgets and ledgers.' },
+  { name: 'read.members', description: 'Administration: see its people, invitations and roles.' },
+  { name: 'read.audit', description: 'Administration: see and export its audit trail.' },
+  { name: 'write', description: 'Administration: all of `read`, and all that begins with `write.`. Runs no action.' },
+  { name: 'write.workspace', description: 'Administration: change its name and key prefix.' },
+  { name: 'write.projects', description: 'Administration: create, change and archive projects.' },
+  { name: 'write.keys', description: 'Administration: mint, change, rotate and revoke keys.' },
+  { name: 'write.budgets', description: 'Administration: move credits between the wallet and budgets.' },
+  { name: 'webhook', description: 'Administration: manage where the workspace’s events are sent. Runs no action.' },
+  { name: 'admin', description: 'Administration: all of `write` and `webhook`, and all that begins with `admin.`. Runs no action.' },
+  { name: 'admin.members', description: 'Administration: invite and remove people, and set their roles.' },
+  { name: 'admin.roles', description: 'Administration: make and change roles of the workspace’s own.' },
+  { name: 'admin.security', description: 'Administration: require a second factor of everybody. What makes an owner.' },
+] as const satisfies readonly Permission[];
+
+export type AdministrativePermission = (typeof ADMINISTRATIVE_PERMISSIONS)[number]['name'];
+
+/** Each bundle, and the first parts of all names that it holds. */
+const BUNDLES: Record<string, readonly string[]> = {
+  read: ['read'],
+  write: ['write', 'read'],
+  webhook: ['webhook'],
+  admin: ['admin', 'write', 'read', 'webhook'],
+};
 
 const NAME = /^[a-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;
 
+const firstPart = (name: string): string => name.split('.', 1)[0] as string;
+
+/** Whether a permission, or a wildcard, is one of administration rather than of an action. */
+export const isAdministrative = (name: string): boolean => Object.hasOwn(BUNDLES, firstPart(name));
+
 /** Whether an action may be guarded by a permission of this name. */
 export function isActionPermission(name: string): boolean {
-  return name.length <= 128 && NAME.test(name) && !BUNDLES.some((bundle) => name === bundle.name || name.startsWith(`${bundle.name}.`));
+  return name.length <= 128 && NAME.test(name) && !isAdministrative(name);
 }
 
 /** Whether one of the `granted` names, or a wildcard among them, covers `required`. */
 export function covers(granted: readonly string[], required: string): boolean {
   return granted.some((name) => name === required || (name.endsWith('.*') && required.startsWith(name.slice(0, -1))));
+}
+
+/** The same, where a bundle among the `granted` covers all that it holds. */
+export function allows(granted: readonly string[], required: string): boolean {
+  return covers(granted, required) || granted.some((name) => Object.hasOwn(BUNDLES, name) && BUNDLES[name]?.includes(firstPart(required)));
 }
 
 /** Whether `name` is one of the `known` permissions, or `PART.*` where PART begins at least one of them. */

@@ -1,23 +1,67 @@
 import { TollgateError, notFound } from '../errors';
-import type { Principal } from './principal';
+import { allows, covers, isAdministrative, type AdministrativePermission } from './permissions';
+import type { Actor } from './principal';
 
-// Who may do what, as sentences. Pure: of a principal and a target, nothing else.
+// Who may do what, as sentences. Pure: of an actor and a target, nothing else.
 
 /** The operator may do everything, and what is marked "operator only" nobody else. */
-export const mayOperate = (principal: Principal): boolean => principal.kind === 'OPERATOR';
+export const mayOperate = (actor: Actor): boolean => actor.kind === 'OPERATOR' || actor.kind === 'SYSTEM';
 
-/** Whether a workspace, and all that is in it, exists for this principal. */
-export const mayKnowWorkspace = (principal: Principal, _workspaceId: string): boolean => mayOperate(principal);
+/** What an actor other than the operator was granted in a workspace; undefined where that workspace does not exist for it. */
+function grantsIn(actor: Actor, workspaceId: string): readonly string[] | undefined {
+  if (actor.kind === 'USER') return actor.permissionsByWorkspace.get(workspaceId);
+  if (actor.kind === 'API_KEY') return actor.workspaceId === workspaceId && actor.permissions.some(isAdministrative) ? actor.permissions : undefined;
+  return undefined;
+}
 
-/** Whether it may change what is in a workspace that it knows of. */
-export const mayAdministerWorkspace = (principal: Principal, workspaceId: string): boolean => mayKnowWorkspace(principal, workspaceId);
+/** A workspace and its projects exist for the operator, for its members, and for its keys that administer anything. */
+export const mayKnowWorkspace = (actor: Actor, workspaceId: string): boolean => mayOperate(actor) || grantsIn(actor, workspaceId) !== undefined;
+
+/** The workspaces that exist for an actor; undefined where all of them do. */
+export function knownWorkspaces(actor: Actor): string[] | undefined {
+  if (mayOperate(actor)) return undefined;
+  if (actor.kind === 'USER') return [...actor.permissionsByWorkspace.keys()];
+  return actor.kind === 'API_KEY' && mayKnowWorkspace(actor, actor.workspaceId) ? [actor.workspaceId] : [];
+}
+
+/** Whether an actor holds a permission in a workspace. */
+export function may(actor: Actor, permission: AdministrativePermission, workspaceId: string): boolean {
+  return mayOperate(actor) || allows(grantsIn(actor, workspaceId) ?? [], permission);
+}
+
+/**
+ * Nobody grants what they lack. A permission of an action is held by keys alone: a person who may write keys may grant it, a key that
+ * may write keys only where it holds it itself.
+ */
+export function mayGrant(actor: Actor, permission: string, workspaceId: string): boolean {
+  if (mayOperate(actor)) return true;
+  const held = grantsIn(actor, workspaceId) ?? [];
+  if (isAdministrative(permission)) return allows(held, permission);
+  return actor.kind === 'USER' ? allows(held, 'write.keys') : covers(held, permission);
+}
 
 /** FORBIDDEN for anyone but the operator. */
-export function requireOperator(principal: Principal): void {
-  if (!mayOperate(principal)) throw new TollgateError('FORBIDDEN');
+export function requireOperator(actor: Actor): void {
+  if (!mayOperate(actor)) throw new TollgateError('FORBIDDEN');
 }
 
-/** `target`, where it exists and the principal may know of it and change it; else NOT_FOUND, the same for all three. */
-export function requireAdministered<T extends { workspaceId: string }>(principal: Principal, target: T | null): T {
-  return target && mayAdministerWorkspace(principal, target.workspaceId) ? target : notFound();
+/** FORBIDDEN where an actor lacks a permission in a workspace that it knows of. */
+export function requirePermission(actor: Actor, permission: AdministrativePermission, workspaceId: string): void {
+  if (!may(actor, permission, workspaceId)) throw lacking(permission);
 }
+
+/** FORBIDDEN where an actor would grant what it lacks. */
+export function requireGrants(actor: Actor, permissions: readonly string[], workspaceId: string): void {
+  const missing = permissions.find((permission) => !mayGrant(actor, permission, workspaceId));
+  if (missing !== undefined) throw lacking(missing);
+}
+
+/** `target`, where it exists and the actor may know of it; else NOT_FOUND, the same for both. FORBIDDEN where it lacks the permission to change it. */
+export function requireAdministered<T extends { workspaceId: string }>(actor: Actor, target: T | null, permission: AdministrativePermission): T {
+  if (!target || !mayKnowWorkspace(actor, target.workspaceId)) return notFound();
+  requirePermission(actor, permission, target.workspaceId);
+  return target;
+}
+
+const lacking = (permission: string): TollgateError =>
+  new TollgateError('FORBIDDEN', `This needs the permission ${permission}.`, { required_permission: permission });

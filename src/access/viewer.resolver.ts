@@ -1,4 +1,6 @@
 import { Ctx, Field, ID, ObjectType, Query, Resolver, registerEnumType } from 'type-graphql';
+import { ADMINISTRATIVE_PERMISSIONS, allows } from './permissions';
+import type { Principal } from './principal';
 import { GraphQLContext } from '../graphql/context';
 
 enum ActorKind {
@@ -37,11 +39,18 @@ class Viewer {
   permissions: string[];
 }
 
+/** What a caller may do in every workspace that it knows of. */
+function permissionsEverywhere(caller: Principal): string[] {
+  if (caller.kind === 'OPERATOR') return ['*'];
+  if (caller.kind === 'API_KEY') return [...caller.permissions];
+  const held = [...caller.permissionsByWorkspace.values()];
+  return ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => held.length > 0 && held.every((permissions) => allows(permissions, name)));
+}
+
 @Resolver()
 export class ViewerResolver {
   @Query(() => Viewer, { description: 'The caller: what it is and what it may do.' })
   viewer(@Ctx() { caller }: GraphQLContext): Viewer {
-    const permissions = caller.kind === 'OPERATOR' ? ['*'] : [...caller.permissions];
-    return { kind: ActorKind[caller.kind], id: caller.id, name: caller.name, permissions };
+    return { kind: ActorKind[caller.kind], id: caller.id, name: caller.name, permissions: permissionsEverywhere(caller) };
   }
 }

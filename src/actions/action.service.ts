@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import { BUNDLES, isActionPermission, type Permission } from '../access/permissions';
+import { ADMINISTRATIVE_PERMISSIONS, isActionPermission, type Permission } from '../access/permissions';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
@@ -119,6 +119,6 @@ export class ActionService {
     const guarded = new Map<string, string[]>();
     for (const { permission, service, name } of actions) guarded.set(permission, [...(guarded.get(permission) ?? []), `${service}/${name}`]);
     const ofActions = [...guarded].map(([name, names]) => ({ name, description: `Run ${names.join(', ')}.` }));
-    return [...ofActions, ...BUNDLES];
+    return [...ofActions, ...ADMINISTRATIVE_PERMISSIONS];
   }
 }

@@ -59,6 +59,8 @@ export interface GateDeps {
   pepper: string;
   /** The digest of the root key, as it stands now. */
   rootKeyDigest(): Promise<string | null>;
+  /** What the role of a key grants it, as it stands now; nothing where it has none. Roles administer, so ticks never ask. */
+  permissionsOfRole(keyId: string): Promise<readonly string[]>;
   /** Milliseconds since 1970 by the clock that decides. */
   now(): Promise<number>;
   /** The answer that a success's claim keeps, or null where it is gone. */
@@ -121,7 +123,8 @@ export class Gate {
     const key = (await this.deps.store.findKeys([digest])).get(digest);
     const refusal = credentialRefusal(ip, key, await this.deps.now());
     if (refusal || !key) return { kind: 'refused', code: refusal?.code ?? 'INVALID_API_KEY' };
-    const { keyId: id, keyName: name, workspaceId, projectId, permissions } = key;
+    const { keyId: id, keyName: name, workspaceId, projectId } = key;
+    const permissions = [...key.permissions, ...(await this.deps.permissionsOfRole(id))];
     return { kind: 'principal', principal: { kind: 'API_KEY', id, name, workspaceId, projectId, permissions } };
   }
 

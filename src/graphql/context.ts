@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { mayKnowWorkspace, mayOperate, requireAdministered, requireOperator } from '../access/policies';
 import { secretFrom } from '../access/credential';
-import type { Principal } from '../access/principal';
-import type { Origin } from '../audit/record-event';
+import type { AdministrativePermission } from '../access/permissions';
+import { knownWorkspaces, mayKnowWorkspace, requireAdministered, requireOperator, requirePermission } from '../access/policies';
+import type { Authority, Principal } from '../access/principal';
 import type { Database } from '../db/database';
 import { TollgateError } from '../errors';
 import type { Gate } from '../gate/gate';
@@ -31,14 +31,13 @@ export class GraphQLContext {
     return this.principal;
   }
 
-  /** What an event remembers of whoever asks. */
-  get origin(): Origin {
-    const { kind, id } = this.caller;
-    return { actor: { kind, id }, ...this.from };
+  /** Who acts and from where, for what anybody may do who has come so far. */
+  get origin(): Authority {
+    return { actor: this.caller, ...this.from };
   }
 
   /** The same for what only the operator may do; FORBIDDEN for others. */
-  get operatorOrigin(): Origin {
+  get operatorOrigin(): Authority {
     requireOperator(this.caller);
     return this.origin;
   }
@@ -64,30 +63,36 @@ export class GraphQLContext {
     return mayKnowWorkspace(this.caller, workspaceId);
   }
 
-  /** Whether that holds of every workspace. */
-  get knowsEveryWorkspace(): boolean {
-    return mayOperate(this.caller);
+  /** The workspaces that exist for whoever asks; undefined where all do. */
+  get knownWorkspaces(): string[] | undefined {
+    return knownWorkspaces(this.caller);
   }
 
-  /** An object of a workspace, or null where whoever asks may not know of it. */
-  async seen<V extends { workspaceId: string }>(batch: Batch<V>, id: string): Promise<V | null> {
+  /** FORBIDDEN where whoever asks lacks a permission in a workspace that it knows of: for a field of what it was shown. */
+  require(permission: AdministrativePermission, { workspaceId }: { workspaceId: string }): void {
+    requirePermission(this.caller, permission, workspaceId);
+  }
+
+  /** An object of a workspace, or null where whoever asks may not know of it; FORBIDDEN where it knows the workspace and lacks the permission. */
+  async seen<V extends { workspaceId: string }>(batch: Batch<V>, id: string, permission?: AdministrativePermission): Promise<V | null> {
     const found = await this.load(batch, id);
-    return found && this.knows(found.workspaceId) ? found : null;
+    if (!found || !this.knows(found.workspaceId)) return null;
+    if (permission) this.require(permission, found);
+    return found;
   }
 
-  /** What an event remembers, for a change of a workspace; NOT_FOUND where whoever asks may not change it. */
-  originIn(workspaceId: string): Origin {
-    requireAdministered(this.caller, { workspaceId });
+  /** Who acts, for a change of a workspace; NOT_FOUND where it may not know of it, FORBIDDEN where it lacks the permission. */
+  originIn(workspaceId: string, permission: AdministrativePermission): Authority {
+    requireAdministered(this.caller, { workspaceId }, permission);
     return this.origin;
   }
 
-  /** What an event remembers, for a change of an object of a workspace; NOT_FOUND where whoever asks may not change it. */
-  async originFor<V extends { workspaceId: string }>(batch: Batch<V>, id: string): Promise<Origin> {
-    requireAdministered(this.caller, await this.load(batch, id));
+  /** The same, for a change of an object of a workspace. */
+  async originFor<V extends { workspaceId: string }>(batch: Batch<V>, id: string, permission: AdministrativePermission): Promise<Authority> {
+    requireAdministered(this.caller, await this.load(batch, id), permission);
     return this.origin;
   }
 }
-
 
 const MAX_USER_AGENT_LENGTH = 255;
 

@@ -14,14 +14,16 @@ type Find = (id: string, ctx: GraphQLContext) => Promise<Node | null>;
 const FIND: Record<string, Find> = {
   ws: (id, ctx) => (ctx.knows(id) ? ctx.load(by(Workspace), id) : Promise.resolve(null)),
   prj: (id, ctx) => ctx.seen(by(Project), id),
-  key: (id, ctx) => ctx.seen(by(ApiKey), id),
-  wal: (id, ctx) => ctx.seen(by(Wallet), id),
-  log: (id, ctx) => ctx.seen(by(RequestLog), id),
+  key: (id, ctx) => ctx.seen(by(ApiKey), id, 'read.keys'),
+  wal: (id, ctx) => ctx.seen(by(Wallet), id, 'read.wallet'),
+  log: (id, ctx) => ctx.seen(by(RequestLog), id, 'read.logs'),
   act: (id, ctx) => ctx.load(by(Action), id),
   led: async (id, ctx) => {
     const entry = await ctx.load(entriesById, id);
     const workspace = entry && (await ctx.load(workspacesOf, entry.accountId));
-    return workspace && ctx.knows(workspace.id) ? entry : null;
+    if (!workspace || !ctx.knows(workspace.id)) return null;
+    ctx.require('read.wallet', { workspaceId: workspace.id });
+    return entry;
   },
 };
 

@@ -52,6 +52,10 @@ export class ApiKey implements Node {
   @Column('simple-json')
   permissions: string[];
 
+  /** The role whose permissions it has besides; null where it has none. */
+  @Column({ ...idColumn, nullable: true })
+  roleId: string | null;
+
   @Field(() => [String], { description: 'CIDR blocks that may use the key; empty allows all.' })
   @Column('simple-json')
   allowedIps: string[];

@@ -1,4 +1,5 @@
 import { Brackets, In, type EntityManager } from 'typeorm';
+import { permissionsOfRoles } from '../access/roles/grants';
 import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import type { Connection } from '../lib/graphql-types';
 import { storable } from '../lib/rules';
@@ -63,4 +64,10 @@ export async function gracesOf(keyIds: readonly string[], reader: EntityManager)
     .andWhere('row.endedAt IS NULL AND row.graceUntil IS NOT NULL')
     .getMany();
   return new Map(secrets.map((secret) => [secret.keyId, new Date(secret.graceUntil as number)]));
+}
+
+/** What the role of a key grants; nothing where it has none. */
+export async function permissionsOfKeysRole(reader: EntityManager, keyId: string): Promise<readonly string[]> {
+  const roleId = (await reader.findOne(ApiKey, { select: { roleId: true, id: true }, where: { id: keyId } }))?.roleId;
+  return roleId ? ((await permissionsOfRoles(reader, [roleId])).get(roleId) ?? []) : [];
 }

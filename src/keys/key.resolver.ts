@@ -122,7 +122,7 @@ export class KeyResolver {
 
   @Query(() => ApiKey, { nullable: true, description: 'A key by its id; null where the caller may not know of it.' })
   key(@Arg('id', () => ID, { description: 'Begins with `key_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
-    return ctx.seen(by(ApiKey), id);
+    return ctx.seen(by(ApiKey), id, 'read.keys');
   }
 
   @FieldResolver(() => Project, { description: 'The project that it is bound to.' })
@@ -146,12 +146,12 @@ export class KeyResolver {
 
   @Mutation(() => MintKeyPayload, { nullable: true, description: 'Create a key. The secret is in this answer and nowhere else, ever.' })
   async mintKey(@Arg('input', { description: 'The new key.' }) input: MintKeyInput, @Ctx() ctx: GraphQLContext): Promise<MintKeyPayload> {
-    return this.service.mint(await ctx.originFor(by(Project), input.projectId), input);
+    return this.service.mint(await ctx.originFor(by(Project), input.projectId, 'write.keys'), input);
   }
 
   @Mutation(() => UpdateKeyPayload, { nullable: true, description: 'CONFLICT for a revoked key. An expiresAt in the past ends the key now.' })
   async updateKey(@Arg('input', { description: 'What is to change.' }) input: UpdateKeyInput, @Ctx() ctx: GraphQLContext): Promise<UpdateKeyPayload> {
-    return { key: await this.service.update(await ctx.originFor(by(ApiKey), input.id), input) };
+    return { key: await this.service.update(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };
   }
 
   @Mutation(() => RotateKeyPayload, {
@@ -160,7 +160,7 @@ export class KeyResolver {
       'Give the same key a new secret; the previous one lives on for graceSeconds, and one older than that ends now. CONFLICT for a revoked or expired key.',
   })
   async rotateKey(@Arg('input', { description: 'Which key.' }) input: RotateKeyInput, @Ctx() ctx: GraphQLContext): Promise<RotateKeyPayload> {
-    return this.service.rotate(await ctx.originFor(by(ApiKey), input.id), input);
+    return this.service.rotate(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input);
   }
 
   @Mutation(() => RevokeKeyPayload, {
@@ -168,7 +168,7 @@ export class KeyResolver {
     description: 'End a key at once, both its secrets, for good. Repeated, it answers the same and changes nothing.',
   })
   async revokeKey(@Arg('input', { description: 'Which key.' }) input: RevokeKeyInput, @Ctx() ctx: GraphQLContext): Promise<RevokeKeyPayload> {
-    return { key: await this.service.revoke(await ctx.originFor(by(ApiKey), input.id), input) };
+    return { key: await this.service.revoke(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };
   }
 }
 
@@ -178,6 +178,7 @@ export class WorkspaceKeysResolver {
 
   @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'The keys of all its projects, newest first.' })
   async keys(@Root() workspace: Workspace, @Args() page: PageArgs, @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
+    ctx.require('read.keys', { workspaceId: workspace.id });
     return this.service.list({ workspaceId: workspace.id }, filter ?? {}, page, await ctx.now());
   }
 }
@@ -188,6 +189,7 @@ export class ProjectKeysResolver {
 
   @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first.' })
   async keys(@Root() project: Project, @Args() page: PageArgs, @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
+    ctx.require('read.keys', project);
     return this.service.list({ projectId: project.id }, filter ?? {}, page, await ctx.now());
   }
 }

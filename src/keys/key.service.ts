@@ -95,6 +95,7 @@ export class KeyService {
       const key = Object.assign(new ApiKey(), values, {
         id: newId('key', at.getTime()),
         workspaceId: project.workspaceId,
+        roleId: null,
         revokedAt: null,
         revokedReason: null,
         rotatedAt: null,

@@ -49,12 +49,12 @@ class RequestLogFilter implements Filter {
 export class RequestLogResolver {
   @Query(() => RequestLog, { nullable: true, description: 'A call by its log’s id; null where the caller may not know of it.' })
   requestLog(@Arg('id', () => ID, { description: 'Begins with `log_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
-    return ctx.seen(by(RequestLog), id);
+    return ctx.seen(by(RequestLog), id, 'read.logs');
   }
 
   @FieldResolver(() => ApiKey, { nullable: true, description: 'Null where another kind of credential made the call.' })
-  key(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
-    return log.credentialKind === 'API_KEY' ? ctx.load(by(ApiKey), log.credentialId) : Promise.resolve(null);
+  async key(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
+    return log.credentialKind === 'API_KEY' ? ctx.seen(by(ApiKey), log.credentialId, 'read.keys') : null;
   }
 
   @FieldResolver(() => Project, { description: 'The project that it was made in.' })
@@ -69,8 +69,8 @@ export class LedgerEntryLogResolver {
     nullable: true,
     description: 'The call that this entry bills or refunds; null again when that log has passed its retention.',
   })
-  requestLog(@Root() entry: LedgerEntry, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
-    return entry.requestLogId ? ctx.load(by(RequestLog), entry.requestLogId) : Promise.resolve(null);
+  async requestLog(@Root() entry: LedgerEntry, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
+    return entry.requestLogId ? ctx.seen(by(RequestLog), entry.requestLogId, 'read.logs') : null;
   }
 }
 
@@ -78,7 +78,8 @@ export class LedgerEntryLogResolver {
 class RequestLogList {
   constructor(private readonly reader: EntityManager) {}
 
-  protected list(scope: RequestLogScope, page: PageArgs, filter: RequestLogFilter | null): Promise<Connection<RequestLog>> {
+  protected async list(owner: { workspaceId: string }, scope: RequestLogScope, page: PageArgs, filter: RequestLogFilter | null, ctx: GraphQLContext): Promise<Connection<RequestLog>> {
+    ctx.require('read.logs', owner);
     return listRequestLogs(this.reader, scope, filter ?? {}, page);
   }
 }
@@ -90,8 +91,9 @@ export class WorkspaceLogsResolver extends RequestLogList {
     @Root() { id }: Workspace,
     @Args() page: PageArgs,
     @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+    @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<RequestLog>> {
-    return this.list({ workspaceId: id }, page, filter);
+    return this.list({ workspaceId: id }, { workspaceId: id }, page, filter, ctx);
   }
 }
 
@@ -99,11 +101,12 @@ export class WorkspaceLogsResolver extends RequestLogList {
 export class ProjectLogsResolver extends RequestLogList {
   @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first.' })
   requestLogs(
-    @Root() { id }: Project,
+    @Root() project: Project,
     @Args() page: PageArgs,
     @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+    @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<RequestLog>> {
-    return this.list({ projectId: id }, page, filter);
+    return this.list(project, { projectId: project.id }, page, filter, ctx);
   }
 }
 
@@ -111,11 +114,12 @@ export class ProjectLogsResolver extends RequestLogList {
 export class KeyLogsResolver extends RequestLogList {
   @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first.' })
   requestLogs(
-    @Root() { id }: ApiKey,
+    @Root() key: ApiKey,
     @Args() page: PageArgs,
     @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+    @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<RequestLog>> {
-    return this.list({ credentialId: id }, page, filter);
+    return this.list(key, { credentialId: key.id }, page, filter, ctx);
   }
 
   @FieldResolver(() => Date, { nullable: true, description: 'When its newest call was logged; null where there is none.' })

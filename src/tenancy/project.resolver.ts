@@ -93,7 +93,7 @@ export class ProjectResolver {
     @Arg('input', { description: 'The new project.' }) input: CreateProjectInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<CreateProjectPayload> {
-    return { project: await this.service.create(ctx.originIn(input.workspaceId), input) };
+    return { project: await this.service.create(ctx.originIn(input.workspaceId, 'write.projects'), input) };
   }
 
   @Mutation(() => UpdateProjectPayload, { nullable: true, description: "Change a project's name, gallery mode or rate limit." })
@@ -101,7 +101,7 @@ export class ProjectResolver {
     @Arg('input', { description: 'What is to change.' }) input: UpdateProjectInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<UpdateProjectPayload> {
-    return { project: await this.service.update(await ctx.originFor(by(Project), input.id), input) };
+    return { project: await this.service.update(await ctx.originFor(by(Project), input.id, 'write.projects'), input) };
   }
 
   @Mutation(() => ArchiveProjectPayload, {
@@ -113,7 +113,7 @@ export class ProjectResolver {
     @Arg('input', { description: 'Which project.' }) input: ArchiveProjectInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<ArchiveProjectPayload> {
-    return { project: await this.service.archive(await ctx.originFor(by(Project), input.id), input) };
+    return { project: await this.service.archive(await ctx.originFor(by(Project), input.id, 'write.projects'), input) };
   }
 }
 

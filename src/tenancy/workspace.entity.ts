@@ -24,6 +24,10 @@ export class Workspace implements Node {
   @Column(textColumn(12))
   keyPrefix: string;
 
+  @Field({ description: 'Whether its people are shut out until they have a second factor.' })
+  @Column('boolean', { default: false })
+  requiresSecondFactor: boolean;
+
   @Field({ description: 'When it was created.' })
   @Column(instantColumn)
   createdAt: Date;

@@ -55,7 +55,7 @@ export class WorkspaceResolver {
 
   @Query(() => WorkspaceConnection, { description: 'Those that the viewer may see, newest first; the operator sees all.' })
   async workspaces(@Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Workspace>> {
-    return this.service.list(page, ctx.knowsEveryWorkspace);
+    return this.service.list(page, ctx.knownWorkspaces);
   }
 
   @Mutation(() => CreateWorkspacePayload, { nullable: true, description: 'Operator only. Create a workspace, with an empty wallet.' })
@@ -71,6 +71,6 @@ export class WorkspaceResolver {
     @Arg('input', { description: 'What is to change.' }) input: UpdateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<UpdateWorkspacePayload> {
-    return { workspace: await this.service.update(ctx.originIn(input.id), input) };
+    return { workspace: await this.service.update(ctx.originIn(input.id, 'write.workspace'), input) };
   }
 }

@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm';
+import { In, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
@@ -23,9 +23,9 @@ export interface WorkspaceServiceDeps {
 export class WorkspaceService {
   constructor(private readonly deps: WorkspaceServiceDeps) {}
 
-  /** All workspaces, newest first, or none for whoever may not know of them. */
-  async list(page: PageRequest, all: boolean): Promise<Connection<Workspace>> {
-    const query = this.deps.database.reader.createQueryBuilder(Workspace, 'row').where(all ? '1 = 1' : '1 = 0');
+  /** These workspaces, or all where no ids are given, newest first. */
+  async list(page: PageRequest, ids?: string[]): Promise<Connection<Workspace>> {
+    const query = this.deps.database.reader.createQueryBuilder(Workspace, 'row').where(ids ? { id: In(ids) } : '1 = 1');
     return keysetPage(query, NEWEST_FIRST, page);
   }
 
@@ -40,6 +40,7 @@ export class WorkspaceService {
           name: input.name,
           slug: input.slug,
           keyPrefix: input.keyPrefix ?? keyPrefixFrom(input.slug),
+          requiresSecondFactor: false,
           createdAt: at,
         });
         await tx.insert(Workspace, workspace);

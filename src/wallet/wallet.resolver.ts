@@ -134,11 +134,13 @@ export class WalletResolver {
   }
 
   @FieldResolver(() => LedgerEntryConnection, { nullable: true, description: 'What moved it, newest first.' })
-  ledger(
+  async ledger(
     @Root() wallet: Wallet,
     @Args() page: PageArgs,
     @Arg('filter', () => LedgerFilter, { nullable: true, description: 'Which of them.' }) filter: LedgerFilter | null,
+    @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<LedgerEntry>> {
+    ctx.require('read.wallet', wallet);
     return this.service.list(wallet.id, filter ?? {}, page);
   }
 
@@ -161,7 +163,7 @@ export class WalletResolver {
     @Arg('input', { description: 'How much, and where.' }) input: AllocateBudgetInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<AllocateBudgetPayload> {
-    const entry = await this.service.allocate(await ctx.originFor(by(Project), input.projectId), input);
+    const entry = await this.service.allocate(await ctx.originFor(by(Project), input.projectId, 'write.budgets'), input);
     const project = await ctx.need(by(Project), input.projectId);
     return { wallet: await ctx.need(by(Wallet, 'workspaceId'), project.workspaceId), project, entry };
   }
@@ -185,7 +187,8 @@ export class WalletResolver {
 @Resolver(() => Workspace)
 export class WorkspaceWalletResolver {
   @FieldResolver(() => Wallet, { nullable: true, description: 'Its credits.' })
-  wallet(@Root() workspace: Workspace, @Ctx() ctx: GraphQLContext): Promise<Wallet | null> {
+  async wallet(@Root() workspace: Workspace, @Ctx() ctx: GraphQLContext): Promise<Wallet | null> {
+    ctx.require('read.wallet', { workspaceId: workspace.id });
     return ctx.load(by(Wallet, 'workspaceId'), workspace.id);
   }
 }
@@ -195,16 +198,19 @@ export class ProjectBudgetResolver {
   constructor(private readonly service: WalletService) {}
 
   @FieldResolver(() => Budget, { nullable: true, description: 'What it may spend.' })
-  budget(@Root() project: Project, @Ctx() ctx: GraphQLContext): Promise<Budget | null> {
+  async budget(@Root() project: Project, @Ctx() ctx: GraphQLContext): Promise<Budget | null> {
+    ctx.require('read.wallet', project);
     return ctx.load(by(Budget, 'projectId'), project.id);
   }
 
   @FieldResolver(() => LedgerEntryConnection, { nullable: true, description: 'What moved its budget, newest first.' })
-  ledger(
+  async ledger(
     @Root() project: Project,
     @Args() page: PageArgs,
     @Arg('filter', () => LedgerFilter, { nullable: true, description: 'Which of them.' }) filter: LedgerFilter | null,
+    @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<LedgerEntry>> {
+    ctx.require('read.wallet', project);
     return this.service.list(project.id, filter ?? {}, page);
   }
 }

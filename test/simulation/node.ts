@@ -69,6 +69,7 @@ export class SimulatedNode implements Client {
       },
       pepper: PEPPER,
       rootKeyDigest: () => Promise.resolve(null),
+      permissionsOfRole: () => Promise.resolve([]),
       now: () => this.store.now(),
       keptAnswer: (claim) => this.store.keptAnswer(claim),
       httpStatusOf,

@@ -1,0 +1,46 @@
+import { Field, ID, ObjectType } from 'type-graphql';
+import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { idColumn, instantColumn, textColumn } from '../../db/columns';
+import { Node } from '../../lib/graphql-types';
+
+@ObjectType({ implements: Node, description: 'A set of administrative permissions by a name, granted to people and to keys. Five are built in; a workspace may have its own.' })
+@Entity('roles')
+@Index('roles_by_name', ['workspaceId', 'name'], { unique: true })
+export class Role implements Node {
+  @Field(() => ID, { description: 'Begins with `rol_`; `rol_owner` and the like where it is built in.' })
+  @PrimaryColumn(idColumn)
+  id: string;
+
+  /** Null for those that are built in, which are in no table. */
+  @Column(idColumn)
+  workspaceId: string | null;
+
+  @Field({ description: 'What people call it: 1 to 100 characters, unique in its workspace.' })
+  @Column(textColumn(100))
+  name: string;
+
+  @Field(() => [String], { description: 'What it grants.' })
+  @Column('simple-json')
+  permissions: string[];
+
+  @Field(() => Date, { nullable: true, description: 'When it was made; null where it is built in.' })
+  @Column(instantColumn)
+  createdAt: Date | null;
+}
+
+const builtIn = (name: string, permissions: string[]): Role =>
+  Object.freeze(Object.assign(new Role(), { id: `rol_${name.toLowerCase()}`, workspaceId: null, name, permissions, createdAt: null }));
+
+/** The roles that every workspace has, from the most to the least that one may do. */
+export const BUILT_IN_ROLES: readonly Role[] = [
+  builtIn('OWNER', ['admin']),
+  builtIn('ADMIN', ['write', 'webhook', 'admin.members', 'admin.roles']),
+  builtIn('DEVELOPER', ['read.keys', 'read.logs', 'read.wallet', 'read.members', 'write.projects', 'write.keys']),
+  builtIn('BILLING', ['read.logs', 'read.wallet', 'write.budgets']),
+  builtIn('VIEWER', ['read.keys', 'read.logs', 'read.wallet', 'read.members']),
+];
+
+/** The role whose last holder in a workspace can neither go nor be given another. */
+export const OWNER_ROLE_ID = 'rol_owner';
+
+export const builtInRole = (id: string): Role | undefined => BUILT_IN_ROLES.find((role) => role.id === id);
