@@ -4,7 +4,12 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
+import { IsNull } from 'typeorm';
 import { rootKeyDigest, type Installation } from './access/installation';
+import { MemberResolver } from './access/people/member.resolver';
+import { MemberService } from './access/people/member.service';
+import { RoleResolver, WorkspaceRolesResolver } from './access/roles/role.resolver';
+import { RoleService } from './access/roles/role.service';
 import { ViewerResolver } from './access/viewer.resolver';
 import { ActionResolver } from './actions/action.resolver';
 import { ActionService } from './actions/action.service';
@@ -22,6 +27,7 @@ import { SqlTickStore } from './gate/tick-store.sql';
 import { contextOf } from './graphql/context';
 import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
+import { ApiKey } from './keys/key.entity';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { permissionsOfKeysRole } from './keys/key.queries';
 import { KeyService } from './keys/key.service';
@@ -64,6 +70,8 @@ export interface Services {
   workspaces: WorkspaceService;
   projects: ProjectService;
   keys: KeyService;
+  roles: RoleService;
+  members: MemberService;
   wallets: WalletService;
   actions: ActionService;
 }
@@ -83,6 +91,8 @@ export function createServices(database: Database, pepper: string): Services {
     workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
     projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
     keys: new KeyService({ database, pepper, knownPermissions: async (tx) => (await actions.permissions(tx)).map(({ name }) => name) }),
+    roles: new RoleService({ database, holderOf: async (tx, roleId) => ((await tx.existsBy(ApiKey, { roleId, revokedAt: IsNull() })) ? 'a key' : undefined) }),
+    members: new MemberService({ database }),
     wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
   };
 }
@@ -165,7 +175,7 @@ async function openTickStore(database: Database, log: Logger): Promise<TickStore
 
 type Resolvers = Map<unknown, object>;
 
-function createResolvers({ workspaces, projects, keys, wallets, actions }: Services, database: Database): Resolvers {
+function createResolvers({ workspaces, projects, keys, roles, members, wallets, actions }: Services, database: Database): Resolvers {
   const instances = [
     new ViewerResolver(),
     new NodeResolver(),
@@ -175,6 +185,9 @@ function createResolvers({ workspaces, projects, keys, wallets, actions }: Servi
     new KeyResolver(keys),
     new WorkspaceKeysResolver(keys),
     new ProjectKeysResolver(keys),
+    new RoleResolver(roles),
+    new WorkspaceRolesResolver(roles),
+    new MemberResolver(members),
     new WalletResolver(wallets),
     new WorkspaceWalletResolver(),
     new ProjectBudgetResolver(wallets),

@@ -1,4 +1,4 @@
-import type { Origin } from './audit/record-event';
+import type { Authority } from './access/principal';
 import type { Services } from './app';
 import type { Database } from './db/database';
 import { TollgateError } from './errors';
@@ -11,7 +11,7 @@ const BUDGET_MICRO_CREDITS = 1_000_000;
 /** On a database without a workspace: one with a project, a budget and a key. Answers the key's secret, or undefined where there was one. */
 export async function seedDemo(database: Database, { workspaces, projects, keys, wallets }: Services): Promise<string | undefined> {
   if (await database.reader.existsBy(Workspace, {})) return undefined;
-  const origin: Origin = { actor: { kind: 'SYSTEM', id: 'demo' }, ip: null, userAgent: null };
+  const origin: Authority = { actor: { kind: 'SYSTEM', id: 'demo' }, ip: null, userAgent: null };
   const workspaceId = await createWorkspace(workspaces, origin);
   if (workspaceId === undefined) return undefined;
   const { id: projectId } = await projects.create(origin, { workspaceId, name: 'First project', slug: 'first' });
@@ -22,7 +22,7 @@ export async function seedDemo(database: Database, { workspaces, projects, keys,
 }
 
 /** Of processes that start together one makes it; undefined for the others. */
-async function createWorkspace(workspaces: Services['workspaces'], origin: Origin): Promise<string | undefined> {
+async function createWorkspace(workspaces: Services['workspaces'], origin: Authority): Promise<string | undefined> {
   try {
     return (await workspaces.create(origin, { name: 'Demo', slug: 'demo' })).id;
   } catch (error) {

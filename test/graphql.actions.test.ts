@@ -161,7 +161,7 @@ describe('the permissions of a key', () => {
 
   it('are refused by their places where they are anything else', async () => {
     const { project, key } = await buildKey(app);
-    const permissions = ['demo.echo', '*', 'demo.echo', '.*', 'demo', 'demo.ech.*', 'demo.echo.*', 'Demo.*', 'demo.* ', 'nothing', 'read.*', '**', ''];
+    const permissions = ['demo.echo', '*', 'demo.echo', '.*', 'demo', 'demo.ech.*', 'demo.echo.*', 'Demo.*', 'demo.* ', 'nothing', 'read.nothing', '**', ''];
     const wrong = permissions.flatMap((name, index) => (name === 'demo.echo' ? [] : [`input.permissions.${index}`])).sort();
     expect(await issuePaths('mintKey', { projectId: project.id, name: 'K', permissions })).toEqual(wrong);
     expect(await issuePaths('updateKey', { id: key.id, permissions })).toEqual(wrong);

@@ -1,4 +1,5 @@
 import { buildClientSchema, getIntrospectionQuery } from 'graphql';
+import { Membership } from '../src/access/people/membership.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { KeySecret } from '../src/keys/key.entity';
 import type { Project } from '../src/tenancy/project.entity';
@@ -39,9 +40,9 @@ interface Deed {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
   subject(payload: any): [string, string | null];
   before: Record<string, unknown> | null;
-  after: Record<string, unknown>;
+  after: Record<string, unknown> | null;
   /** What a repeat of the very same input comes to, where it is refused. */
-  repeat?: 'CONFLICT';
+  repeat?: 'CONFLICT' | 'NOT_FOUND';
   /** A repeat is a deed of its own. */
   repeatable?: true;
   refused: Record<string, unknown>;
@@ -62,6 +63,11 @@ async function deeds(): Promise<Deed[]> {
   const inWorkspace = (id: string) => (): [string, string] => [id, workspace.id];
   const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
   await mutate('topUpWallet', { workspaceId: workspace.id, amount: 1_000, reference: 'for allocations' }, '__typename');
+
+  const roleOf = async (name: string) => (await mutate('createRole', { workspaceId: workspace.id, name, permissions: ['read.logs'] }, 'role { id }')).role.id as string;
+  const [changedRole, goneRole] = [await roleOf('Reader'), await roleOf('Nobody')];
+  const members = ['usr_promoted', 'usr_removed'].map((userId) => ({ userId, workspaceId: workspace.id, roleId: 'rol_viewer', createdAt: new Date(0) }));
+  await app.database.transaction((tx) => tx.insert(Membership, members));
 
   return [
     {
@@ -104,7 +110,7 @@ async function deeds(): Promise<Deed[]> {
       action: 'key.minted',
       subject: (payload) => [payload.key.id, workspace.id],
       before: null,
-      after: { projectId: project.id, name: 'Minted', environment: 'LIVE', permissions: ['demo.*'], allowedIps: ['10.0.0.1/32'], expiresAt: '2098-12-31T23:00:00.000Z', hint: expect.stringMatching(/^acme_live_\.\.\..{4}$/), enabled: true },
+      after: { projectId: project.id, name: 'Minted', environment: 'LIVE', permissions: ['demo.*'], roleId: null, allowedIps: ['10.0.0.1/32'], expiresAt: '2098-12-31T23:00:00.000Z', hint: expect.stringMatching(/^acme_live_\.\.\..{4}$/), enabled: true },
       repeatable: true,
       refused: { projectId: archived, name: 'Minted', permissions: [] },
     },
@@ -176,6 +182,46 @@ async function deeds(): Promise<Deed[]> {
       after: { service: 'face', name: 'face.find', priceMicroCredits: 5, permission: 'face.find', upstreamUrl: 'https://face.example/', timeoutMs: 30_000 },
       repeat: 'CONFLICT',
       refused: { service: 'face', name: 'face.find', priceMicroCredits: -5, permission: 'face.find', upstreamUrl: 'https://face.example/' },
+    },
+    {
+      mutation: 'createRole',
+      input: { workspaceId: workspace.id, name: 'Support', permissions: ['read.keys', 'read.logs', 'read.keys'] },
+      selection: 'role { id }',
+      action: 'role.created',
+      subject: (payload) => [payload.role.id, workspace.id],
+      before: null,
+      after: { name: 'Support', permissions: ['read.keys', 'read.logs'] },
+      repeat: 'CONFLICT',
+      refused: { workspaceId: workspace.id, name: 'Other', permissions: ['demo.echo'] },
+    },
+    {
+      mutation: 'updateRole',
+      input: { id: changedRole, name: 'Reader', permissions: ['read'] },
+      action: 'role.updated',
+      subject: inWorkspace(changedRole),
+      before: { permissions: ['read.logs'] },
+      after: { permissions: ['read'] },
+      refused: { id: changedRole, name: 'Owner' },
+    },
+    { mutation: 'deleteRole', input: { id: goneRole }, action: 'role.deleted', subject: inWorkspace(goneRole), before: { name: 'Nobody', permissions: ['read.logs'] }, after: null, repeat: 'NOT_FOUND', refused: { id: 'rol_owner' } },
+    {
+      mutation: 'setMemberRole',
+      input: { workspaceId: workspace.id, userId: 'usr_promoted', roleId: 'rol_admin' },
+      action: 'member.role-changed',
+      subject: inWorkspace('usr_promoted'),
+      before: { roleId: 'rol_viewer' },
+      after: { roleId: 'rol_admin' },
+      refused: { workspaceId: workspace.id, userId: 'usr_promoted', roleId: 'rol_none' },
+    },
+    {
+      mutation: 'removeMember',
+      input: { workspaceId: workspace.id, userId: 'usr_removed' },
+      action: 'member.removed',
+      subject: inWorkspace('usr_removed'),
+      before: { roleId: 'rol_viewer' },
+      after: null,
+      repeat: 'NOT_FOUND',
+      refused: { workspaceId: workspace.id, userId: 'usr_nobody' },
     },
     { mutation: 'updateAction', input: { id: action.id, priceMicroCredits: 7, enabled: true }, action: 'action.updated', subject: () => [action.id, null], before: { priceMicroCredits: 1_000 }, after: { priceMicroCredits: 7 }, refused: { id: action.id, permission: 'admin' } },
   ];

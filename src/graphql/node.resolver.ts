@@ -1,4 +1,5 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
+import { Role, builtInRole } from '../access/roles/role.entity';
 import { Action } from '../actions/action.entity';
 import { ApiKey } from '../keys/key.entity';
 import { Node } from '../lib/graphql-types';
@@ -17,6 +18,10 @@ const FIND: Record<string, Find> = {
   key: (id, ctx) => ctx.seen(by(ApiKey), id, 'read.keys'),
   wal: (id, ctx) => ctx.seen(by(Wallet), id, 'read.wallet'),
   log: (id, ctx) => ctx.seen(by(RequestLog), id, 'read.logs'),
+  rol: async (id, ctx) => {
+    const role = builtInRole(id) ?? (await ctx.load(by(Role), id));
+    return role && (role.workspaceId === null || ctx.knows(role.workspaceId)) ? role : null;
+  },
   act: (id, ctx) => ctx.load(by(Action), id),
   led: async (id, ctx) => {
     const entry = await ctx.load(entriesById, id);

@@ -1,4 +1,5 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
+import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
@@ -40,6 +41,9 @@ class MintKeyInput {
   @Field(() => [String], { description: 'What it may do, such as `face.detect` or `face.*`; at most 200.' })
   permissions: string[];
 
+  @Field(() => ID, { nullable: true, description: 'A role of `Workspace.roles`, whose permissions it has besides.' })
+  roleId?: string | null;
+
   @Field(() => [String], { defaultValue: [], description: 'Addresses and CIDR blocks that may use it; empty allows all. At most 200.' })
   allowedIps: string[];
 
@@ -57,6 +61,9 @@ class UpdateKeyInput {
 
   @Field(() => [String], { nullable: true, description: 'All that it may do from now on.' })
   permissions?: string[];
+
+  @Field(() => ID, { nullable: true, description: 'The role that it has from now on; null takes it away.' })
+  roleId?: string | null;
 
   @Field(() => [String], { nullable: true, description: 'All addresses and blocks that may use it from now on.' })
   allowedIps?: string[];
@@ -130,6 +137,11 @@ export class KeyResolver {
     return ctx.need(by(Project), key.projectId);
   }
 
+  @FieldResolver(() => Role, { nullable: true, description: 'The role whose permissions it has besides its own; null where it has none.' })
+  async role(@Root() { roleId }: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Role | null> {
+    return roleId === null ? null : (builtInRole(roleId) ?? ctx.load(by(Role), roleId));
+  }
+
   @FieldResolver(() => KeyStatus, { description: 'Whether it works now, and if not, why.' })
   async status(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<KeyStatus> {
     return statusOf(key, await ctx.need(by(Project), key.projectId), await ctx.now());
@@ -149,7 +161,7 @@ export class KeyResolver {
     return this.service.mint(await ctx.originFor(by(Project), input.projectId, 'write.keys'), input);
   }
 
-  @Mutation(() => UpdateKeyPayload, { nullable: true, description: 'CONFLICT for a revoked key. An expiresAt in the past ends the key now.' })
+  @Mutation(() => UpdateKeyPayload, { nullable: true, description: 'CONFLICT for a revoked key. An expiresAt in the past ends the key now. But for `enabled: false` it takes holding all that the key may do.' })
   async updateKey(@Arg('input', { description: 'What is to change.' }) input: UpdateKeyInput, @Ctx() ctx: GraphQLContext): Promise<UpdateKeyPayload> {
     return { key: await this.service.update(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };
   }
@@ -157,7 +169,7 @@ export class KeyResolver {
   @Mutation(() => RotateKeyPayload, {
     nullable: true,
     description:
-      'Give the same key a new secret; the previous one lives on for graceSeconds, and one older than that ends now. CONFLICT for a revoked or expired key.',
+      'Give the same key a new secret; the previous one lives on for graceSeconds, and one older than that ends now. CONFLICT for a revoked or expired key. It takes holding all that the key may do.',
   })
   async rotateKey(@Arg('input', { description: 'Which key.' }) input: RotateKeyInput, @Ctx() ctx: GraphQLContext): Promise<RotateKeyPayload> {
     return this.service.rotate(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input);

@@ -2,7 +2,11 @@ import type { EntityManager } from 'typeorm';
 import { IsNull, Not } from 'typeorm';
 import { z } from 'zod';
 import { isGrantable } from '../access/permissions';
-import { difference, recordEvent, type Origin } from '../audit/record-event';
+import { requireGrants } from '../access/policies';
+import type { Authority } from '../access/principal';
+import { permissionsOfRoles } from '../access/roles/grants';
+import { roleToGrant } from '../access/roles/role.service';
+import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import type { PageRequest } from '../db/keyset';
 import { conflict, invalid, notFound, validate } from '../errors';
@@ -40,6 +44,7 @@ const mintRule = z.object({
   name: nameRule,
   environment: z.enum(Environment, 'must be LIVE or TEST').default(Environment.LIVE),
   permissions: permissionsRule,
+  roleId: idRule.nullish(),
   allowedIps: allowedIpsRule.default([]),
   expiresAt: z.date().nullish(),
 });
@@ -48,6 +53,7 @@ const updateRule = z.object({
   id: idRule,
   name: nameRule.optional(),
   permissions: permissionsRule.optional(),
+  roleId: idRule.nullable().optional(),
   allowedIps: allowedIpsRule.optional(),
   enabled: z.boolean().optional(),
   expiresAt: z.date().nullable().optional(),
@@ -63,6 +69,10 @@ const rotateRule = z.object({
 });
 
 const revokeRule = z.object({ id: idRule, reason: reasonRule.nullish() });
+
+/** Whether a change does no more than switch a key off. */
+const switchesOff = ({ enabled, ...rest }: { enabled?: boolean | undefined }): boolean =>
+  enabled === false && Object.values(rest).every((value) => value === undefined);
 
 export interface KeyServiceDeps {
   database: Database;
@@ -81,7 +91,7 @@ export class KeyService {
   }
 
   /** A new key and its secret, which is stored nowhere. CONFLICT in an archived project. */
-  async mint(origin: Origin, raw: z.input<typeof mintRule>): Promise<{ key: ApiKey; secret: string }> {
+  async mint(origin: Authority, raw: z.input<typeof mintRule>): Promise<{ key: ApiKey; secret: string }> {
     const input = validate(mintRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const project = (await tx.findOne(Project, { where: { id: input.projectId }, ...forUpdate(tx) })) ?? notFound();
@@ -89,13 +99,14 @@ export class KeyService {
       const at = await this.deps.database.now(tx);
       if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must lie in the future' });
       await this.requireGrantable(tx, input.permissions);
+      requireGrants(origin.actor, input.permissions, project.workspaceId);
+      await this.requireRole(tx, origin, input.roleId, project.workspaceId);
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: project.workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, input.environment);
-      const values = { ...input, permissions: unique(input.permissions), expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
+      const values = { ...input, permissions: unique(input.permissions), roleId: input.roleId ?? null, expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
       const key = Object.assign(new ApiKey(), values, {
         id: newId('key', at.getTime()),
         workspaceId: project.workspaceId,
-        roleId: null,
         revokedAt: null,
         revokedReason: null,
         rotatedAt: null,
@@ -108,13 +119,19 @@ export class KeyService {
     });
   }
 
-  /** Changes the given properties. CONFLICT for a revoked key. */
-  async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<ApiKey> {
+  /**
+   * Changes the given properties. CONFLICT for a revoked key. But for switching it off, it takes an actor who may grant all that the key
+   * may do, before and after: or who has less could give such a key to itself.
+   */
+  async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ApiKey> {
     const { id, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
       if (key.revokedAt) throw conflict('This key is revoked.');
+      if (!switchesOff(changes)) await this.requireGrantsOf(tx, origin, key);
       if (changes.permissions) await this.requireGrantable(tx, changes.permissions, key.permissions);
+      requireGrants(origin.actor, changes.permissions ?? [], key.workspaceId);
+      await this.requireRole(tx, origin, changes.roleId, key.workspaceId);
       const permissions = changes.permissions && { permissions: unique(changes.permissions) };
       const { before, after } = difference<Partial<ApiKey>>(key, { ...changes, ...permissions });
       if (Object.keys(after).length === 0) return key;
@@ -125,11 +142,15 @@ export class KeyService {
     });
   }
 
-  /** A new secret for the same key; the one before works until its grace is over, an older one no longer. CONFLICT for a revoked or expired key. */
-  async rotate(origin: Origin, raw: z.input<typeof rotateRule>): Promise<{ key: ApiKey; secret: string }> {
+  /**
+   * A new secret for the same key; the one before works until its grace is over, an older one no longer. CONFLICT for a revoked or expired
+   * key. Takes an actor who may grant all that the key may do, for it is handed the key.
+   */
+  async rotate(origin: Authority, raw: z.input<typeof rotateRule>): Promise<{ key: ApiKey; secret: string }> {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
+      await this.requireGrantsOf(tx, origin, key);
       const at = await this.deps.database.now(tx);
       if (key.revokedAt) throw conflict('This key is revoked.');
       if (key.expiresAt && key.expiresAt <= at) throw conflict('This key has expired.');
@@ -148,7 +169,7 @@ export class KeyService {
   }
 
   /** Ends a key and its secrets for good, from this commit on and on every node. Repeated, it changes nothing. */
-  async revoke(origin: Origin, raw: z.input<typeof revokeRule>): Promise<ApiKey> {
+  async revoke(origin: Authority, raw: z.input<typeof revokeRule>): Promise<ApiKey> {
     const { id, reason } = validate(revokeRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
@@ -169,6 +190,15 @@ export class KeyService {
   private async insertSecret(tx: EntityManager, keyId: string, secret: string, at: Date): Promise<void> {
     const digest = digestSecret(secret, this.deps.pepper);
     await tx.insert(KeySecret, { digest, pepperVersion: PEPPER_VERSION, keyId, graceUntil: null, endedAt: null, createdAt: at });
+  }
+
+  private async requireGrantsOf(tx: EntityManager, { actor }: Authority, { permissions, roleId, workspaceId }: ApiKey): Promise<void> {
+    const ofRole = roleId === null ? [] : ((await permissionsOfRoles(tx, [roleId])).get(roleId) ?? []);
+    requireGrants(actor, [...permissions, ...ofRole], workspaceId);
+  }
+
+  private async requireRole(tx: EntityManager, { actor }: Authority, roleId: string | null | undefined, workspaceId: string): Promise<void> {
+    if (roleId) requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
   }
 
   /** What a key was granted before stays grantable, so that it can be edited after an action has gone. */

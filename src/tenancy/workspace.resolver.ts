@@ -30,6 +30,9 @@ class UpdateWorkspaceInput {
 
   @Field(() => String, { nullable: true, description: '2 to 12 of a-z and 0-9, a letter first. Counts for secrets minted from now on.' })
   keyPrefix?: string;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether its people are shut out until they have a second factor. Takes the permission admin.security.' })
+  requiresSecondFactor?: boolean;
 }
 
 @ObjectType({ description: 'What `createWorkspace` made.' })
@@ -66,11 +69,14 @@ export class WorkspaceResolver {
     return { workspace: await this.service.create(ctx.operatorOrigin, input) };
   }
 
-  @Mutation(() => UpdateWorkspacePayload, { nullable: true, description: "Change a workspace's name or key prefix." })
+  @Mutation(() => UpdateWorkspacePayload, { nullable: true, description: "Change a workspace's name or key prefix, and whether it requires a second factor." })
   async updateWorkspace(
     @Arg('input', { description: 'What is to change.' }) input: UpdateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<UpdateWorkspacePayload> {
-    return { workspace: await this.service.update(ctx.originIn(input.id, 'write.workspace'), input) };
+    const { id, name, keyPrefix, requiresSecondFactor } = input;
+    if (requiresSecondFactor !== undefined) ctx.originIn(id, 'admin.security');
+    const onlySecurity = requiresSecondFactor !== undefined && name === undefined && keyPrefix === undefined;
+    return { workspace: await this.service.update(ctx.originIn(id, onlySecurity ? 'admin.security' : 'write.workspace'), input) };
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Origin } from '../../src/audit/record-event';
+import type { Authority } from '../../src/access/principal';
 import type { Action } from '../../src/actions/action.entity';
 import type { ApiKey } from '../../src/keys/key.entity';
 import { Environment } from '../../src/tenancy/environment';
@@ -10,7 +10,7 @@ import type { TestApp } from './app';
 // Each factory makes the parents that it is not given.
 
 /** Who does what the tests prepare. */
-export const ORIGIN: Origin = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null };
+export const ORIGIN: Authority = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null };
 
 const unique = (): string => randomBytes(6).toString('hex');
 
@@ -45,6 +45,7 @@ export interface KeyValues extends ProjectValues {
   project?: Project;
   environment?: Environment;
   permissions?: string[];
+  roleId?: string;
   allowedIps?: string[];
   expiresAt?: Date;
 }
@@ -52,8 +53,8 @@ export interface KeyValues extends ProjectValues {
 /** A key that may run the demo actions, with its secret. */
 export async function buildKey(app: Services, values: KeyValues = {}): Promise<{ key: ApiKey; secret: string; project: Project }> {
   const project = values.project ?? (await buildProject(app, values));
-  const { environment = Environment.LIVE, permissions = ['demo.*'], allowedIps = [], expiresAt } = values;
-  const minted = await app.services.keys.mint(ORIGIN, { projectId: project.id, name: 'Key', environment, permissions, allowedIps, expiresAt });
+  const { environment = Environment.LIVE, permissions = ['demo.*'], roleId, allowedIps = [], expiresAt } = values;
+  const minted = await app.services.keys.mint(ORIGIN, { projectId: project.id, name: 'Key', environment, permissions, roleId, allowedIps, expiresAt });
   return { ...minted, project };
 }
 

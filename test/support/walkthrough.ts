@@ -19,7 +19,7 @@ const LASTING = /^(npm start|node upstream\.mjs)$/;
 const NAME_IN_DOCUMENT = /\btollgate\b/g;
 
 /** The newest of each kind that an answer showed: what `key_...` and `acme_live_...` in the document stand for. */
-const SHOWN = /(?<!\w)((?:ws|prj|key|act|log|root)_|[a-z][a-z0-9]*_(?:live|test)_)[0-9A-Za-z]{9,}(?!\w)/g;
+const SHOWN = /(?<!\w)((?:ws|prj|key|act|rol|usr|inv|ses|log|root)_|[a-z][a-z0-9]*_(?:live|test)_)[0-9A-Za-z]{9,}(?!\w)/g;
 
 interface Server {
   url: URL;

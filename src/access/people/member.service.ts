@@ -1,0 +1,66 @@
+import { Not, type EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { recordEvent } from '../../audit/record-event';
+import { forUpdate, type Database } from '../../db/database';
+import { conflict, notFound, validate } from '../../errors';
+import { idRule } from '../../lib/rules';
+import { requireGrants } from '../policies';
+import type { Authority } from '../principal';
+import { permissionsOfRoles } from '../roles/grants';
+import { OWNER_ROLE_ID } from '../roles/role.entity';
+import { lockWorkspace, roleToGrant } from '../roles/role.service';
+import { Membership } from './membership.entity';
+
+const removeRule = z.object({ workspaceId: idRule, userId: idRule });
+const setRoleRule = removeRule.extend({ roleId: idRule });
+
+/** Who is in a workspace, and as what. What changes it takes the workspace's row, so that two cannot each remove the other owner. */
+export class MemberService {
+  constructor(private readonly deps: { database: Database }) {}
+
+  /**
+   * Ends a membership, at once and on every node. Anybody may leave; to remove another takes holding all that their role grants.
+   * CONFLICT for the last owner.
+   */
+  async remove(origin: Authority, raw: z.input<typeof removeRule>): Promise<void> {
+    const { workspaceId, userId } = validate(removeRule, raw, 'input');
+    await this.deps.database.transaction(async (tx) => {
+      const { roleId } = await this.lock(tx, workspaceId, userId);
+      if (origin.actor.id !== userId) await this.requireRank(tx, origin, roleId, workspaceId);
+      await this.requireOtherOwner(tx, { workspaceId, userId, roleId });
+      await tx.delete(Membership, { workspaceId, userId });
+      const at = await this.deps.database.now(tx);
+      await recordEvent(tx, { ...origin, action: 'member.removed', subject: { id: userId, workspaceId }, before: { roleId }, after: null, at });
+    });
+  }
+
+  /** Gives a member another role. Takes holding all that the old and the new one grant. CONFLICT where the last owner would be one no longer. */
+  async setRole(origin: Authority, raw: z.input<typeof setRoleRule>): Promise<void> {
+    const { workspaceId, userId, roleId } = validate(setRoleRule, raw, 'input');
+    await this.deps.database.transaction(async (tx) => {
+      const member = await this.lock(tx, workspaceId, userId);
+      const role = await roleToGrant(tx, roleId, workspaceId);
+      await this.requireRank(tx, origin, member.roleId, workspaceId);
+      requireGrants(origin.actor, role.permissions, workspaceId);
+      if (roleId === member.roleId) return;
+      await this.requireOtherOwner(tx, member);
+      await tx.update(Membership, { workspaceId, userId }, { roleId });
+      const at = await this.deps.database.now(tx);
+      await recordEvent(tx, { ...origin, action: 'member.role-changed', subject: { id: userId, workspaceId }, before: { roleId: member.roleId }, after: { roleId }, at });
+    });
+  }
+
+  private async lock(tx: EntityManager, workspaceId: string, userId: string): Promise<Membership> {
+    await lockWorkspace(tx, workspaceId);
+    return (await tx.findOne(Membership, { where: { workspaceId, userId }, ...forUpdate(tx) })) ?? notFound();
+  }
+
+  private async requireRank(tx: EntityManager, { actor }: Authority, roleId: string, workspaceId: string): Promise<void> {
+    requireGrants(actor, (await permissionsOfRoles(tx, [roleId])).get(roleId) ?? [], workspaceId);
+  }
+
+  private async requireOtherOwner(tx: EntityManager, { workspaceId, userId, roleId }: Pick<Membership, 'workspaceId' | 'userId' | 'roleId'>): Promise<void> {
+    if (roleId !== OWNER_ROLE_ID) return;
+    if (!(await tx.existsBy(Membership, { workspaceId, roleId, userId: Not(userId) }))) throw conflict('The last owner stays; make somebody else an owner first.');
+  }
+}

@@ -1,0 +1,123 @@
+import type { EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { difference, recordEvent } from '../../audit/record-event';
+import { forUpdate, type Database } from '../../db/database';
+import { isDuplicate } from '../../db/failures';
+import { conflict, invalid, notFound, validate } from '../../errors';
+import { newId } from '../../lib/id';
+import { idRule, nameRule } from '../../lib/rules';
+import { Workspace } from '../../tenancy/workspace.entity';
+import { Membership } from '../people/membership.entity';
+import { ADMINISTRATIVE_PERMISSIONS, isGrantable } from '../permissions';
+import { requireGrants } from '../policies';
+import type { Authority } from '../principal';
+import { BUILT_IN_ROLES, Role, builtInRole } from './role.entity';
+
+/** The most roles of its own that a workspace has. */
+const MAX_ROLES = 100;
+
+const GRANTABLE = ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name);
+
+const permissionsRule = z
+  .array(z.string().refine((name) => isGrantable(name, GRANTABLE), 'is not an administrative permission'))
+  .max(GRANTABLE.length, `must be at most ${GRANTABLE.length} permissions`)
+  .transform((names) => [...new Set(names)]);
+
+const createRule = z.object({ workspaceId: idRule, name: nameRule, permissions: permissionsRule });
+const updateRule = z.object({ id: idRule, name: nameRule.optional(), permissions: permissionsRule.optional() });
+const deleteRule = z.object({ id: idRule });
+
+export interface RoleServiceDeps {
+  database: Database;
+  /** What still has a role, in a word such as "a key"; undefined where nothing has. */
+  holderOf(tx: EntityManager, roleId: string): Promise<string | undefined>;
+}
+
+/** The roles of a workspace: the five that are built in, and its own. Whoever makes or widens one holds all that it grants. */
+export class RoleService {
+  constructor(private readonly deps: RoleServiceDeps) {}
+
+  /** From the most to the least that the built-in ones may do, then the workspace's own by name. */
+  async list(workspaceId: string): Promise<Role[]> {
+    const own = await this.deps.database.reader.find(Role, { where: { workspaceId }, order: { name: 'ASC' } });
+    return [...BUILT_IN_ROLES, ...own];
+  }
+
+  /** A new role. CONFLICT where its workspace has one of this name. */
+  async create(origin: Authority, raw: z.input<typeof createRule>): Promise<Role> {
+    const { workspaceId, name, permissions } = validate(createRule, raw, 'input');
+    requireGrants(origin.actor, permissions, workspaceId);
+    requireFreeName(name);
+    return this.namingOnce(() =>
+      this.deps.database.transaction(async (tx) => {
+        await lockWorkspace(tx, workspaceId);
+        if ((await tx.countBy(Role, { workspaceId })) >= MAX_ROLES) throw conflict(`A workspace has at most ${MAX_ROLES} roles of its own.`);
+        const at = await this.deps.database.now(tx);
+        const role = Object.assign(new Role(), { id: newId('rol', at.getTime()), workspaceId, name, permissions, createdAt: at });
+        await tx.insert(Role, role);
+        await recordEvent(tx, { ...origin, action: 'role.created', subject: { id: role.id, workspaceId }, after: { name, permissions }, at });
+        return role;
+      }),
+    );
+  }
+
+  /** Changes the given properties; they count at once for all who have the role. */
+  async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<Role> {
+    const { id, ...changes } = validate(updateRule, raw, 'input');
+    if (changes.name !== undefined) requireFreeName(changes.name);
+    return this.namingOnce(() =>
+      this.deps.database.transaction(async (tx) => {
+        const role = await lockRole(tx, id);
+        const added = (changes.permissions ?? []).filter((permission) => !role.permissions.includes(permission));
+        requireGrants(origin.actor, added, role.workspaceId);
+        const { before, after } = difference<Partial<Role>>(role, changes);
+        if (Object.keys(after).length === 0) return role;
+        await tx.update(Role, { id }, after);
+        const at = await this.deps.database.now(tx);
+        await recordEvent(tx, { ...origin, action: 'role.updated', subject: role, before, after, at });
+        return Object.assign(role, after);
+      }),
+    );
+  }
+
+  /** Removes a role that nobody has. CONFLICT where a person, an invitation or a key has it. */
+  async delete(origin: Authority, raw: z.input<typeof deleteRule>): Promise<{ workspaceId: string }> {
+    const { id } = validate(deleteRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const role = await lockRole(tx, id);
+      const holder = (await tx.existsBy(Membership, { workspaceId: role.workspaceId, roleId: id })) ? 'a person' : await this.deps.holderOf(tx, id);
+      if (holder) throw conflict(`This role cannot go while ${holder} has it.`);
+      await tx.delete(Role, { id });
+      const at = await this.deps.database.now(tx);
+      const { name, permissions } = role;
+      await recordEvent(tx, { ...origin, action: 'role.deleted', subject: role, before: { name, permissions }, after: null, at });
+      return role;
+    });
+  }
+
+  private async namingOnce<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw isDuplicate(error) ? conflict('Another role of this workspace has this name.') : error;
+    }
+  }
+}
+
+/** One that is built in, or of this workspace, kept from being changed or removed until the transaction ends; else NOT_FOUND, the same for all. */
+export async function roleToGrant(tx: EntityManager, id: string, workspaceId: string): Promise<Role> {
+  return builtInRole(id) ?? (await tx.findOne(Role, { where: { id, workspaceId }, ...forUpdate(tx) })) ?? notFound();
+}
+
+/** Whoever changes who owns a workspace does it one after another. */
+export async function lockWorkspace(tx: EntityManager, id: string): Promise<Workspace> {
+  return (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+}
+
+async function lockRole(tx: EntityManager, id: string): Promise<Role & { workspaceId: string }> {
+  return ((await tx.findOne(Role, { where: { id }, ...forUpdate(tx) })) as (Role & { workspaceId: string }) | null) ?? notFound();
+}
+
+function requireFreeName(name: string): void {
+  if (BUILT_IN_ROLES.some((role) => role.name === name.toUpperCase())) throw invalid({ path: ['input', 'name'], message: 'is the name of a role that is built in' });
+}

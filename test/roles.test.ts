@@ -1,0 +1,206 @@
+import { readFileSync } from 'node:fs';
+import { Membership } from '../src/access/people/membership.entity';
+import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
+import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
+import type { Workspace } from '../src/tenancy/workspace.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { rowsOf, sectionOf } from './support/markdown';
+import { mutations } from './support/mutate';
+
+let app: TestApp;
+let other: TestApp;
+let workspace: Workspace;
+let mutate: ReturnType<typeof mutations>['mutate'];
+let refusal: ReturnType<typeof mutations>['refusal'];
+
+beforeAll(async () => {
+  app = await createTestApp();
+  other = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl: app.databaseUrl }) : app; // SQLite has one node
+  ({ mutate, refusal } = mutations(app));
+  workspace = await buildWorkspace(app);
+});
+
+afterAll(async () => {
+  if (other !== app) await other.close();
+  await app.close();
+});
+
+const keyWith = (permissions: string[], roleId?: string) => buildKey(app, { workspace, permissions, ...(roleId && { roleId }) });
+
+const roleWith = async (permissions: string[], secret?: string): Promise<string> =>
+  (await mutate('createRole', { workspaceId: workspace.id, name: `Role ${Math.random()}`, permissions }, 'role { id }', secret)).role.id;
+
+async function join(roleId: string, workspaceId = workspace.id): Promise<string> {
+  const userId = `usr_${Math.random().toString(36).slice(2)}`;
+  await app.database.transaction((tx) => tx.insert(Membership, { userId, workspaceId, roleId, createdAt: new Date() }));
+  return userId;
+}
+
+describe('the table of roles in the README', () => {
+  it('is what the built-in roles grant', () => {
+    const section = sectionOf(readFileSync('README.md', 'utf8'), 'Roles');
+    expect(section).toContain(`| permission | ${BUILT_IN_ROLES.map(({ name }) => name).join(' | ')} |`);
+    const single = ADMINISTRATIVE_PERMISSIONS.filter(({ name }) => name.includes('.') || name === 'webhook');
+    expect(rowsOf(section)).toEqual(single.map(({ name }) => [`\`${name}\``, ...BUILT_IN_ROLES.map(({ permissions }) => (allows(permissions, name) ? 'yes' : ''))]));
+  });
+});
+
+describe('a key that administers', () => {
+  it('does in its workspace what it was granted, and is refused the rest by the name of what it lacks', async () => {
+    const { secret, key } = await keyWith(['read.keys', 'demo.*']);
+    const { data, errors } = await app.graphql('query ($id: ID!) { workspace(id: $id) { name keys { nodes { id } } wallet { balance } requestLogs { nodes { id } } } }', { id: workspace.id }, secret);
+    expect(data.workspace).toEqual({ name: 'Workspace', keys: { nodes: expect.arrayContaining([{ id: key.id }]) }, wallet: null, requestLogs: null });
+    expect(errors?.map(({ message, path, extensions }) => [path?.join('.'), extensions.code, message])).toEqual([
+      ['workspace.wallet', 'FORBIDDEN', 'This needs the permission read.wallet.'],
+      ['workspace.requestLogs', 'FORBIDDEN', 'This needs the permission read.logs.'],
+    ]);
+    expect(await refusal('revokeKey', { id: key.id }, secret)).toMatchObject({ code: 'FORBIDDEN', message: 'This needs the permission write.keys.' });
+  });
+
+  it('is nobody’s operator, whatever it holds', async () => {
+    const { secret } = await keyWith(['admin', 'demo.*']);
+    expect(await refusal('createWorkspace', { name: 'Mine', slug: 'mine-all-mine' }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await refusal('topUpWallet', { workspaceId: workspace.id, amount: 5, reference: 'free' }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect((await app.graphql('{ viewer { kind } workspaces { nodes { id } } }', {}, secret)).data).toEqual({ viewer: { kind: 'API_KEY' }, workspaces: { nodes: [{ id: workspace.id }] } });
+  });
+
+  it('knows of no other tenant', async () => {
+    const { secret } = await keyWith(['admin', 'demo.*']);
+    const { key: foreign, project } = await buildKey(app);
+    for (const [mutation, input] of [
+      ['rotateKey', { id: foreign.id }],
+      ['updateKey', { id: foreign.id, name: 'Mine' }],
+      ['mintKey', { projectId: project.id, name: 'Mine', permissions: [] }],
+      ['createRole', { workspaceId: project.workspaceId, name: 'Mine', permissions: [] }],
+      ['setMemberRole', { workspaceId: project.workspaceId, userId: await join('rol_viewer', project.workspaceId), roleId: 'rol_owner' }],
+    ] as const) {
+      expect([mutation, await refusal(mutation, input, secret)]).toMatchObject([mutation, { code: 'NOT_FOUND' }]);
+    }
+  });
+
+  it('has what its role grants besides, from one call to the next and on every node', async () => {
+    const roleId = await roleWith(['read.wallet']);
+    const { secret } = await keyWith(['demo.*'], roleId);
+    const balance = async () => (await other.graphql('query ($id: ID!) { workspace(id: $id) { wallet { balance } } }', { id: workspace.id }, secret)).data.workspace;
+    expect(await balance()).toEqual({ wallet: { balance: expect.any(Number) } });
+    await mutate('updateRole', { id: roleId, permissions: ['read.keys'] }, '__typename');
+    expect(await balance()).toEqual({ wallet: null });
+    await mutate('updateRole', { id: roleId, permissions: [] }, '__typename');
+    expect(await balance()).toBeNull();
+  });
+});
+
+describe('nobody grants what they lack', () => {
+  it('to a new key, by name, by wildcard or by role', async () => {
+    const { secret, project } = await keyWith(['write.keys', 'read.keys', 'demo.echo']);
+    const mint = (input: object) => refusal('mintKey', { projectId: project.id, name: 'More', permissions: [], ...input }, secret);
+    for (const name of ['write.projects', 'write', 'read', 'read.*', 'admin', 'demo.*', 'demo.fail']) {
+      expect([name, await mint({ permissions: [name] })]).toMatchObject([name, { code: 'FORBIDDEN', message: `This needs the permission ${name}.` }]);
+    }
+    for (const roleId of ['rol_owner', 'rol_admin', 'rol_developer', 'rol_viewer', await roleWith(['read.audit'])]) {
+      expect([roleId, await mint({ roleId })]).toMatchObject([roleId, { code: 'FORBIDDEN' }]);
+    }
+    const { key } = await mutate('mintKey', { projectId: project.id, name: 'Less', permissions: ['demo.echo', 'read.keys'] }, 'key { permissions }', secret);
+    expect(key.permissions).toEqual(['demo.echo', 'read.keys']);
+  });
+
+  it('to themselves or another key that is there, nor takes over one that may do more', async () => {
+    const { secret, key, project } = await keyWith(['write.keys', 'demo.echo']);
+    const { key: stronger } = await keyWith(['demo.echo', 'admin']);
+    const { key: byRole } = await keyWith(['demo.echo'], 'rol_owner');
+    expect(await refusal('updateKey', { id: key.id, permissions: ['write.keys', 'demo.echo', 'admin'] }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await refusal('updateKey', { id: key.id, roleId: 'rol_owner' }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    for (const { id } of [stronger, byRole]) {
+      expect(await refusal('rotateKey', { id }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+      expect(await refusal('updateKey', { id, allowedIps: [] }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+      expect(await refusal('updateKey', { id, enabled: true }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+      expect((await mutate('updateKey', { id, enabled: false }, 'key { status }', secret)).key.status).toBe('DISABLED');
+      expect((await mutate('revokeKey', { id }, 'key { status }', secret)).key.status).toBe('REVOKED');
+    }
+    expect(project.workspaceId).toBe(workspace.id);
+  });
+
+  it('by a role, new or changed', async () => {
+    const { secret } = await keyWith(['admin.roles', 'read.keys', 'demo.*']);
+    expect(await refusal('createRole', { workspaceId: workspace.id, name: 'Mine', permissions: ['read.logs'] }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    const id = await roleWith(['read.keys'], secret);
+    expect(await refusal('updateRole', { id, permissions: ['read.keys', 'write.keys'] }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+  });
+
+  it('to a member, nor removes or lowers one who may do more', async () => {
+    const { secret } = await keyWith(['admin.members', 'read', 'demo.*']);
+    const [viewer, owner, spare] = [await join('rol_viewer'), await join(OWNER_ROLE_ID), await join(OWNER_ROLE_ID)];
+    const set = (userId: string, roleId: string) => ({ workspaceId: workspace.id, userId, roleId });
+    for (const roleId of ['rol_owner', 'rol_admin', 'rol_developer', 'rol_billing']) expect(await refusal('setMemberRole', set(viewer, roleId), secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await refusal('setMemberRole', set(owner, 'rol_viewer'), secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await refusal('removeMember', { workspaceId: workspace.id, userId: owner }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    await mutate('removeMember', { workspaceId: workspace.id, userId: viewer }, '__typename', secret);
+    await mutate('removeMember', { workspaceId: workspace.id, userId: spare }, '__typename');
+  });
+});
+
+describe('a role of another tenant', () => {
+  it('is, to a key, a member and a change, as one that never was', async () => {
+    const { project } = await buildKey(app);
+    const foreign = (await mutate('createRole', { workspaceId: project.workspaceId, name: 'Theirs', permissions: [] }, 'role { id }')).role.id;
+    const { secret, key, project: own } = await keyWith(['admin', 'demo.*']);
+    const userId = await join('rol_viewer');
+    for (const roleId of [foreign, 'rol_000000000neverWasHere00']) {
+      for (const credential of [secret, app.rootKey]) {
+        expect(await refusal('mintKey', { projectId: own.id, name: 'K', permissions: [], roleId }, credential)).toMatchObject({ code: 'NOT_FOUND' });
+        expect(await refusal('updateKey', { id: key.id, roleId }, credential)).toMatchObject({ code: 'NOT_FOUND' });
+        expect(await refusal('setMemberRole', { workspaceId: workspace.id, userId, roleId }, credential)).toMatchObject({ code: 'NOT_FOUND' });
+      }
+      expect(await refusal('updateRole', { id: roleId, name: 'Mine' }, secret)).toMatchObject({ code: 'NOT_FOUND' });
+      expect(await refusal('deleteRole', { id: roleId }, secret)).toMatchObject({ code: 'NOT_FOUND' });
+    }
+  });
+});
+
+describe('a role that somebody has', () => {
+  it('cannot go', async () => {
+    const byKey = await roleWith(['read.keys']);
+    const { key } = await keyWith([], byKey);
+    expect(await refusal('deleteRole', { id: byKey })).toMatchObject({ code: 'CONFLICT', message: 'This role cannot go while a key has it.' });
+    await mutate('revokeKey', { id: key.id }, '__typename');
+    await mutate('deleteRole', { id: byKey }, '__typename');
+    const byMember = await roleWith(['read.keys']);
+    await join(byMember);
+    expect(await refusal('deleteRole', { id: byMember })).toMatchObject({ code: 'CONFLICT', message: 'This role cannot go while a person has it.' });
+  });
+});
+
+describe('the last owner', () => {
+  it('can be neither removed nor lowered, however many try at once', async () => {
+    for (let round = 0; round < 5; round += 1) {
+      const { id: workspaceId } = await buildWorkspace(app);
+      const owners = await Promise.all([1, 2, 3, 4].map(() => join(OWNER_ROLE_ID, workspaceId)));
+      const tries = owners.flatMap((userId, index) => [
+        (index % 2 === 0 ? app : other).graphql('mutation ($input: RemoveMemberInput!) { removeMember(input: $input) { __typename } }', { input: { workspaceId, userId } }),
+        (index % 2 === 0 ? other : app).graphql('mutation ($input: SetMemberRoleInput!) { setMemberRole(input: $input) { __typename } }', { input: { workspaceId, userId, roleId: 'rol_viewer' } }),
+      ]);
+      const codes = (await Promise.all(tries)).map(({ errors }) => errors?.[0]?.extensions.code);
+      expect(codes.filter((code) => code !== undefined && code !== 'CONFLICT' && code !== 'NOT_FOUND')).toEqual([]);
+      expect(await app.database.reader.countBy(Membership, { workspaceId, roleId: OWNER_ROLE_ID })).toBe(1);
+    }
+  });
+
+  it('may go once there is another', async () => {
+    const { id: workspaceId } = await buildWorkspace(app);
+    const [first, second] = [await join(OWNER_ROLE_ID, workspaceId), await join('rol_viewer', workspaceId)];
+    expect(await refusal('removeMember', { workspaceId, userId: first })).toMatchObject({ code: 'CONFLICT' });
+    await mutate('setMemberRole', { workspaceId, userId: second, roleId: OWNER_ROLE_ID }, '__typename');
+    await mutate('removeMember', { workspaceId, userId: first }, '__typename');
+  });
+});
+
+describe('a project that is made for a key', () => {
+  it('is in the workspace of whoever may make projects there', async () => {
+    const { secret } = await keyWith(['write.projects', 'demo.*']);
+    const { project } = await mutate('createProject', { workspaceId: workspace.id, name: 'Made', slug: 'made-by-key' }, 'project { workspace { id } }', secret);
+    expect(project.workspace.id).toBe(workspace.id);
+    const foreign = await buildProject(app);
+    expect(await refusal('createProject', { workspaceId: foreign.workspaceId, name: 'Made', slug: 'made-by-key' }, secret)).toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
