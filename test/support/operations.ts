@@ -28,10 +28,10 @@ export interface Operation {
 const TEXTS: Record<string, string> = { slug: 'a-slug', keyPrefix: 'acme', service: 'face', permission: 'face.never', upstreamUrl: 'https://upstream.invalid/' };
 
 /**
- * Every operation that a schema has, so that a test of all of them misses none that comes later. Each id that one asks for is `id`;
- * where ids are optional there is one operation for each. `text`, where it is given, stands for every other text.
+ * Every operation that a schema has, so that a test of all of them misses none that comes later. Each id that one asks for is `id`, or
+ * what `id` makes of the argument's name and the field's; where ids are optional there is one operation for each. `text`, where it is given, stands for every other text.
  */
-export function operationsOf(schema: GraphQLSchema, id: string, text?: string): Operation[] {
+export function operationsOf(schema: GraphQLSchema, id: string | ((argument: string, field: string) => string), text?: string): Operation[] {
   const operations: Operation[] = [];
   for (const type of ['query', 'mutation'] as const) {
     const root = type === 'query' ? schema.getQueryType() : schema.getMutationType();
@@ -39,7 +39,7 @@ export function operationsOf(schema: GraphQLSchema, id: string, text?: string): 
       const required = field.args.filter(isRequiredArgument);
       const optionalIds = required.flatMap((arg) => optionalIdsOf(arg.type));
       for (const optionalId of optionalIds.length > 0 ? optionalIds : [undefined]) {
-        const filler = new Filler(id, text, optionalId);
+        const filler = new Filler((argument) => (typeof id === 'string' ? id : id(argument, `${root?.name}.${field.name}`)), text, optionalId);
         const args = required.map((arg) => ({ name: arg.name, type: arg.type.toString(), value: filler.valueOf(arg.type, arg.name) }));
         const name = `${root?.name}.${field.name}${optionalId ? `(${optionalId})` : ''}`;
         const { takesId } = filler;
@@ -74,7 +74,7 @@ class Filler {
   takesId = false;
 
   constructor(
-    private readonly id: string,
+    private readonly idOf: (argument: string) => string,
     private readonly text: string | undefined,
     private readonly optionalId: string | undefined,
   ) {}
@@ -90,7 +90,7 @@ class Filler {
     switch (type.name) {
       case 'ID':
         this.takesId = true;
-        return this.id;
+        return this.idOf(name);
       case 'String':
         return this.text ?? TEXTS[name] ?? 'Text';
       case 'Boolean':

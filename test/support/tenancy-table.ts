@@ -1,0 +1,104 @@
+import type { AdministrativePermission } from '../../src/access/permissions';
+
+/**
+ * What something takes: a permission in the workspace that it belongs to, or
+ * - `nothing`: no credential at all;
+ * - `credential`: any that is valid, whatever it may do;
+ * - `knowledge`: a workspace that exists for whoever asks;
+ * - `operator`: the root key;
+ * - `person`: having signed in, for it is about oneself.
+ */
+export type Needs = AdministrativePermission | 'nothing' | 'credential' | 'knowledge' | 'operator' | 'person';
+
+/** What kind of object an id of an argument names, where the argument's own name does not say. */
+export type IdKind = 'ws' | 'prj' | 'key' | 'log' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt';
+
+export interface Row {
+  needs: Needs;
+  /** What the argument `id` names. */
+  id?: IdKind;
+}
+
+/** Everything that can be asked of GraphQL: fields of Query and Mutation. What is new here is new in this table, or its test fails. */
+export const ROOT_FIELDS: Record<string, Row> = {
+  'Query.viewer': { needs: 'credential' },
+  'Query.node': { needs: 'knowledge', id: 'prj' },
+  'Query.workspace': { needs: 'knowledge', id: 'ws' },
+  'Query.workspaces': { needs: 'credential' },
+  'Query.project': { needs: 'knowledge', id: 'prj' },
+  'Query.key': { needs: 'read.keys', id: 'key' },
+  'Query.requestLog': { needs: 'read.logs', id: 'log' },
+  'Query.actions': { needs: 'credential' },
+  'Query.permissions': { needs: 'credential' },
+
+  'Mutation.createWorkspace': { needs: 'operator' },
+  'Mutation.updateWorkspace': { needs: 'write.workspace', id: 'ws' },
+  'Mutation.createProject': { needs: 'write.projects' },
+  'Mutation.updateProject': { needs: 'write.projects', id: 'prj' },
+  'Mutation.mintKey': { needs: 'write.keys' },
+  'Mutation.updateKey': { needs: 'write.keys', id: 'key' },
+  'Mutation.rotateKey': { needs: 'write.keys', id: 'key' },
+  'Mutation.topUpWallet': { needs: 'operator' },
+  'Mutation.allocateBudget': { needs: 'write.budgets' },
+  'Mutation.refundRequest': { needs: 'operator' },
+  'Mutation.adjustBalance': { needs: 'operator' },
+  'Mutation.createAction': { needs: 'operator' },
+  'Mutation.updateAction': { needs: 'operator', id: 'act' },
+  'Mutation.createRole': { needs: 'admin.roles' },
+  'Mutation.updateRole': { needs: 'admin.roles', id: 'rol' },
+  'Mutation.setMemberRole': { needs: 'admin.members' },
+  // What ends something is asked last
+  'Mutation.revokeKey': { needs: 'write.keys', id: 'key' },
+  'Mutation.archiveProject': { needs: 'write.projects', id: 'prj' },
+  'Mutation.deleteRole': { needs: 'admin.roles', id: 'rol' },
+  'Mutation.removeMember': { needs: 'admin.members' },
+};
+
+/** How an object of each type is reached, and so what it takes to come so far. */
+export const ENTRANCES: Record<string, { field: string; id: IdKind }> = {
+  Workspace: { field: 'Query.workspace', id: 'ws' },
+  Project: { field: 'Query.project', id: 'prj' },
+  ApiKey: { field: 'Query.key', id: 'key' },
+  RequestLog: { field: 'Query.requestLog', id: 'log' },
+};
+
+/** Every field of those that takes an argument or leads to another object, and what it takes besides. */
+export const FIELDS: Record<string, Needs> = {
+  'Workspace.wallet': 'read.wallet',
+  'Workspace.projects': 'knowledge',
+  'Workspace.keys': 'read.keys',
+  'Workspace.requestLogs': 'read.logs',
+  'Workspace.roles': 'read.members',
+  'Project.workspace': 'knowledge',
+  'Project.budget': 'read.wallet',
+  'Project.rateLimit': 'knowledge',
+  'Project.keys': 'read.keys',
+  'Project.ledger': 'read.wallet',
+  'Project.requestLogs': 'read.logs',
+  'ApiKey.project': 'read.keys',
+  'ApiKey.role': 'read.keys',
+  'ApiKey.requestLogs': 'read.logs',
+  'RequestLog.key': 'read.keys',
+  'RequestLog.project': 'read.logs',
+};
+
+/** What is reached through a field of the above that guards it, field by field, so that a new one is decided on. */
+export const BEHIND_A_GUARD: Record<string, string> = {
+  'Wallet.workspace': 'Workspace.wallet',
+  'Wallet.ledger': 'Workspace.wallet',
+  'LedgerEntry.workspace': 'Project.ledger',
+  'LedgerEntry.project': 'Project.ledger',
+  'LedgerEntry.linkedEntry': 'Project.ledger',
+  'LedgerEntry.requestLog': 'Query.requestLog',
+};
+
+/** Every REST route. */
+export const ROUTES: Record<string, 'anybody' | 'a key that may call' | AdministrativePermission> = {
+  'GET /healthz': 'anybody',
+  'GET /readyz': 'anybody',
+  'GET /openapi.json': 'anybody',
+  'GET /graphql': 'anybody',
+  'POST /graphql': 'anybody',
+  'GET /assets/:name': 'anybody',
+  'POST /v1/:service/execute': 'a key that may call',
+};

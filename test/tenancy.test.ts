@@ -1,0 +1,297 @@
+import { readFileSync } from 'node:fs';
+import {
+  buildClientSchema,
+  getIntrospectionQuery,
+  getNamedType,
+  getNullableType,
+  isCompositeType,
+  isListType,
+  isObjectType,
+  type GraphQLInputObjectType,
+  type GraphQLObjectType,
+  type GraphQLOutputType,
+  type GraphQLSchema,
+} from 'graphql';
+import { Membership } from '../src/access/people/membership.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { rowsOf, sectionOf } from './support/markdown';
+import { mutations } from './support/mutate';
+import { operationsOf, requestOf, type Operation } from './support/operations';
+import { BEHIND_A_GUARD, ENTRANCES, FIELDS, ROOT_FIELDS, ROUTES, type IdKind, type Needs } from './support/tenancy-table';
+
+// Everything that can be asked, by every kind of principal, against the table of what should come of it.
+
+let app: TestApp;
+let schema: GraphQLSchema;
+
+/** A workspace with one object of every kind in it. */
+interface Tenant {
+  /** A project that no test archives, for the keys that ask. */
+  home: string;
+  ids: Record<IdKind, string>;
+}
+
+/** Somebody who asks, about a tenant of its own. */
+interface Principal {
+  headers: Record<string, string>;
+  /** Its own tenant, or the one that it asks about. */
+  tenant: Tenant;
+  standing: 'unauthenticated' | 'operator' | 'outsider' | 'insider';
+  /** What an insider holds. */
+  permissions: string[];
+  isPerson: boolean;
+}
+
+type Outcome = 'unauthenticated' | 'forbidden' | 'absent' | 'done';
+
+const ROLES = rolesInReadme();
+const principals = new Map<string, Principal>();
+
+beforeAll(async () => {
+  app = await createTestApp();
+  schema = buildClientSchema((await app.graphql(getIntrospectionQuery(), {}, null)).data);
+  await buildPrincipals();
+}, 60_000);
+
+afterAll(() => app.close());
+
+/** Role by permission, as the README shows it. */
+function rolesInReadme(): Map<string, string[]> {
+  const section = sectionOf(readFileSync('README.md', 'utf8'), 'Roles');
+  const names = (/^\| permission \| (.*) \|$/m.exec(section)?.[1] ?? '').split(' | ');
+  const rows = rowsOf(section);
+  return new Map(names.map((name, index) => [name, rows.filter((row) => row[index + 1] === 'yes').map(([permission = '']) => permission.replaceAll('`', ''))]));
+}
+
+const SINGLE_PERMISSIONS: string[] = ROLES.get('OWNER') ?? [];
+
+async function buildTenant(name: string): Promise<Tenant> {
+  const { mutate } = mutations(app);
+  const workspace = await buildWorkspace(app, { name: `Secret of ${name}` });
+  const project = await buildProject(app, { workspace });
+  const { key, secret } = await buildKey(app, { project });
+  await app.rest({ secret });
+  const { role } = await mutate('createRole', { workspaceId: workspace.id, name: 'Own', permissions: [] }, 'role { id }');
+  const usr = `usr_of${workspace.id.slice(3)}`;
+  await app.database.transaction((tx) => tx.insert(Membership, { userId: usr, workspaceId: workspace.id, roleId: role.id, createdAt: new Date() }));
+  const { data } = await app.graphql(
+    'query ($id: ID!) { key(id: $id) { requestLogs { nodes { id } } project { ledger { nodes { id } } workspace { wallet { id } } } } actions { nodes { id } } }',
+    { id: key.id },
+  );
+  const { requestLogs, project: asked } = data.key;
+  const ids = { ws: workspace.id, prj: project.id, key: key.id, log: requestLogs.nodes[0].id, led: asked.ledger.nodes[0].id, wal: asked.workspace.wallet.id, act: data.actions.nodes[0].id, rol: role.id, usr, inv: 'inv_none', ses: 'ses_none', evt: 'evt_none' };
+  return { home: (await buildProject(app, { workspace })).id, ids };
+}
+
+async function buildPrincipals(): Promise<void> {
+  const { mutate } = mutations(app);
+  const add = (name: string, principal: Omit<Principal, 'isPerson'> & { isPerson?: boolean }) => principals.set(name, { isPerson: false, ...principal });
+  const keyIn = async (tenant: Tenant, input: { permissions?: string[]; roleId?: string }): Promise<{ id: string; secret: string }> => {
+    const { key, secret } = await mutate('mintKey', { projectId: tenant.home, name: 'Asks', ...input, permissions: ['demo.*', ...(input.permissions ?? [])] }, 'secret key { id }');
+    return { id: key.id, secret };
+  };
+  const header = (secret: string) => ({ 'x-api-key': secret });
+
+  add('nobody', { headers: {}, tenant: await buildTenant('nobody'), standing: 'unauthenticated', permissions: [] });
+  add('the operator', { headers: header(app.rootKey), tenant: await buildTenant('operator'), standing: 'operator', permissions: SINGLE_PERMISSIONS });
+  for (const [role, permissions] of ROLES) {
+    const tenant = await buildTenant(`a key as ${role}`);
+    const { secret } = await keyIn(tenant, { roleId: `rol_${role.toLowerCase()}` });
+    add(`a key as ${role}`, { headers: header(secret), tenant, standing: 'insider', permissions });
+  }
+  for (const permission of SINGLE_PERMISSIONS) {
+    const tenant = await buildTenant(permission);
+    const { secret } = await keyIn(tenant, { permissions: [permission] });
+    add(`a key with ${permission}`, { headers: header(secret), tenant, standing: 'insider', permissions: [permission] });
+  }
+  const ordinary = await buildTenant('an ordinary key');
+  add('an ordinary key of the tenant', { headers: header((await keyIn(ordinary, { permissions: ['demo.*'] })).secret), tenant: ordinary, standing: 'outsider', permissions: [] });
+  const foreign = await buildTenant('a foreign tenant');
+  add('an owner key of another tenant', { headers: header((await keyIn(foreign, { permissions: ['admin'] })).secret), tenant: await buildTenant('the visited'), standing: 'outsider', permissions: [] });
+  const revoked = await buildTenant('a revoked key');
+  const { id, secret } = await keyIn(revoked, { permissions: ['admin'] });
+  await mutate('revokeKey', { id }, '__typename');
+  add('a revoked owner key', { headers: header(secret), tenant: revoked, standing: 'unauthenticated', permissions: [] });
+}
+
+interface Ask {
+  query: string;
+  variables: Record<string, unknown>;
+}
+
+async function answerTo(principal: Principal, { query, variables }: Ask) {
+  const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', ...principal.headers }, body: JSON.stringify({ query, variables }) });
+  const text = await response.text();
+  return { status: response.status, text, ...(JSON.parse(text) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>) };
+}
+
+async function outcomeOf(principal: Principal, ask: Ask, path: string[]): Promise<Outcome> {
+  const { status, data, errors, text } = await answerTo(principal, ask);
+  if (status === 401) return 'unauthenticated';
+  for (const [name, { tenant }] of principals) {
+    if (tenant !== principal.tenant && principal.standing !== 'operator' && text.includes(tenant.ids.ws)) throw new Error(`An answer tells of another tenant, ${name}: ${text}`);
+  }
+  if (principal.standing === 'outsider' && text.includes('Secret of the visited')) throw new Error(`An answer tells what is not the asker's: ${text}`);
+  const codes = errors?.map(({ extensions }) => extensions.code) ?? [];
+  if (codes.some((code) => /INTERNAL|VALIDATION|PARSE/.test(code))) throw new Error(`${ask.query} was answered ${text}`);
+  if (codes.includes('FORBIDDEN')) return 'forbidden';
+  if (codes.includes('NOT_FOUND')) return 'absent';
+  return codes.length === 0 && data[path[0] as string] === null ? 'absent' : 'done';
+}
+
+function expected(principal: Principal, needs: Needs[], isMutationOfOperator = false): Outcome {
+  if (needs.includes('nothing')) return 'done';
+  if (principal.standing === 'unauthenticated') return 'unauthenticated';
+  if (needs.includes('person')) return principal.isPerson ? 'done' : 'forbidden';
+  if (principal.standing === 'operator' || needs.every((need) => need === 'credential')) return 'done';
+  if (isMutationOfOperator) return 'forbidden';
+  if (principal.standing === 'outsider') return 'absent';
+  return needs.every((need) => need === 'knowledge' || principal.permissions.includes(need)) ? 'done' : 'forbidden';
+}
+
+/** The kinds of ids that arguments ask for by their names. */
+const KIND_OF_ARGUMENT: Record<string, IdKind> = { workspaceId: 'ws', projectId: 'prj', requestLogId: 'log', roleId: 'rol', userId: 'usr', keyId: 'key', actorId: 'usr', subjectId: 'key' };
+
+function operationsFor({ ids }: Tenant): Operation[] {
+  return operationsOf(schema, (argument, field) => {
+    const kind = argument === 'id' ? ROOT_FIELDS[field]?.id : KIND_OF_ARGUMENT[argument];
+    if (!kind) throw new Error(`What does the argument ${argument} of ${field} name? The table does not say.`);
+    return ids[kind];
+  });
+}
+
+const rootName = ({ name }: Operation): string => name.replace(/\(.*$/, '');
+
+describe('the table', () => {
+  it('knows every query and mutation, and no other', () => {
+    const roots = [schema.getQueryType(), schema.getMutationType()];
+    const names = roots.flatMap((type) => Object.keys(type?.getFields() ?? {}).map((field) => `${type?.name}.${field}`));
+    expect(Object.keys(ROOT_FIELDS).sort()).toEqual(names.sort());
+  });
+
+  it('knows every field that takes an argument or leads to another object', () => {
+    const plumbing = /^(Query|Mutation|__.*|.*(Connection|Edge|Payload))$/;
+    const types = Object.values(schema.getTypeMap()).filter(isObjectType).filter(({ name }) => !plumbing.test(name));
+    const fields = types.flatMap((type) => Object.values(type.getFields()).flatMap((field) => (field.args.length > 0 || isCompositeType(getNamedType(field.type)) ? [`${type.name}.${field.name}`] : [])));
+    expect([...Object.keys(FIELDS), ...Object.keys(BEHIND_A_GUARD)].sort()).toEqual(fields.sort());
+  });
+
+  it('knows every route', () => {
+    const routes = app.server.printRoutes({ commonPrefix: false }).split('\n').flatMap((line) => {
+      const found = /(\/\S*) \(([A-Z, ]+)\)/.exec(line);
+      return found ? (found[2] as string).split(', ').filter((method) => method !== 'HEAD' && method !== 'OPTIONS').map((method) => `${method} ${found[1]}`) : [];
+    });
+    expect(routes.sort()).toEqual(Object.keys(ROUTES).sort());
+  });
+});
+
+describe('every field of an object', () => {
+  it('comes, for every kind of principal, to what the table says', async () => {
+    for (const [who, principal] of principals) {
+      for (const [name, needs] of Object.entries(FIELDS)) {
+        const [type = '', field = ''] = name.split('.');
+        const entrance = ENTRANCES[type];
+        if (!entrance) throw new Error(`The table does not say how a ${type} is reached.`);
+        const leads = isCompositeType(getNamedType((schema.getType(type) as GraphQLObjectType).getFields()[field]?.type as GraphQLOutputType));
+        const root = entrance.field.split('.')[1] as string;
+        const ask = { query: `query ($id: ID!) { ${root}(id: $id) { ${field}${leads ? ' { __typename }' : ''} } }`, variables: { id: principal.tenant.ids[entrance.id] } };
+        const outcome = await outcomeOf(principal, ask, [root]);
+        expect([who, name, outcome]).toEqual([who, name, expected(principal, [ROOT_FIELDS[entrance.field]?.needs as Needs, needs])]);
+      }
+    }
+  }, 120_000);
+});
+
+describe('what is another tenant’s', () => {
+  const ghostOf = (id: string): string => `${id.split('_', 1)[0]}_000000000neverWasHere00`;
+  const as = (name: string): Principal => principals.get(name) as Principal;
+
+  /** The same operations, each with one of its ids replaced by `foreign` of its kind, and all others the asker's own. */
+  function withOneForeign(own: Tenant, foreign: (kind: IdKind) => string): Operation[] {
+    const seen = new Set<string>();
+    operationsOf(schema, (argument, field) => {
+      seen.add(`${field} ${argument}`);
+      return 'x';
+    });
+    return [...seen].flatMap((place) => {
+      const [field, replaced] = place.split(' ');
+      const operations = operationsOf(schema, (argument, of) => {
+        const kind = (argument === 'id' ? ROOT_FIELDS[of]?.id : KIND_OF_ARGUMENT[argument]) as IdKind;
+        return of === field && argument === replaced ? foreign(kind) : own.ids[kind];
+      });
+      return operations.filter((operation) => rootName(operation) === field && JSON.stringify(operation.args).includes(replaced as string));
+    });
+  }
+
+  it('is, byte for byte, as if it did not exist, in each id that each operation takes, with all others one’s own', async () => {
+    const owner = as('a key as OWNER');
+    const { tenant: others } = as('a key as ADMIN');
+    const foreign = withOneForeign(owner.tenant, (kind) => others.ids[kind]).filter((operation) => !rootName(operation).endsWith('Action'));
+    const ghosts = withOneForeign(owner.tenant, (kind) => ghostOf(others.ids[kind])).filter((operation) => !rootName(operation).endsWith('Action'));
+    expect(foreign.length).toBeGreaterThan(25);
+    for (const [index, operation] of foreign.entries()) {
+      const answer = await answerTo(owner, requestOf([operation]));
+      const ghost = await answerTo(owner, requestOf([ghosts[index] as Operation]));
+      expect([operation.name, answer.status, answer.text]).toEqual([operation.name, ghost.status, ghost.text]);
+      expect(answer.text).toMatch(/NOT_FOUND|FORBIDDEN|:null\}/);
+    }
+  });
+
+  it('is in no list, by whatever id it is filtered', async () => {
+    const owner = as('a key as OWNER');
+    const { tenant: others } = as('a key as ADMIN');
+    let tried = 0;
+    for (const [type, { field: entrance, id }] of Object.entries(ENTRANCES)) {
+      for (const field of Object.values((schema.getType(type) as GraphQLObjectType).getFields())) {
+        const filter = field.args.find(({ name }) => name === 'filter');
+        if (!filter) continue;
+        for (const { name, type: inputType } of Object.values((getNamedType(filter.type) as GraphQLInputObjectType).getFields())) {
+          if (getNamedType(inputType).name !== 'ID') continue;
+          const root = entrance.split('.')[1] as string;
+          const query = `query ($id: ID!, $filter: ${filter.type.toString()}) { ${root}(id: $id) { ${field.name}(filter: $filter) { nodes { __typename } pageInfo { hasNextPage } } } }`;
+          const kinds = ['prj', 'key', 'ws', 'log', 'usr'] as const;
+          const values = kinds.map((kind) => others.ids[kind]);
+          const value = isListType(getNullableType(inputType)) ? values : values[0];
+          const { data, errors } = await answerTo(owner, { query, variables: { id: owner.tenant.ids[id], filter: { [name]: value } } });
+          expect([type, field.name, name, errors, data?.[root]]).toEqual([type, field.name, name, undefined, { [field.name]: { nodes: [], pageInfo: { hasNextPage: false } } }]);
+          tried += 1;
+        }
+      }
+    }
+    expect(tried).toBeGreaterThan(8);
+  });
+
+  it('takes as long to be told as what never was', async () => {
+    const owner = as('a key as OWNER');
+    const { tenant: others } = as('a key as ADMIN');
+    const [rotate] = operationsOf(schema, () => others.ids.key).filter(({ name }) => name === 'Mutation.rotateKey');
+    const [ghost] = operationsOf(schema, () => ghostOf(others.ids.key)).filter(({ name }) => name === 'Mutation.rotateKey');
+    const times: [number[], number[]] = [[], []];
+    for (let round = 0; round < 60; round += 1) {
+      for (const [index, operation] of [rotate, ghost].entries()) {
+        const started = performance.now();
+        await answerTo(owner, requestOf([operation as Operation]));
+        times[index]?.push(performance.now() - started);
+      }
+    }
+    const [real, never] = times.map((list) => list.sort((x, y) => x - y)[list.length / 2] as number) as [number, number];
+    expect(real / never).toBeGreaterThan(0.4);
+    expect(real / never).toBeLessThan(2.5);
+  });
+});
+
+// Last, for it leaves no key unrevoked
+describe('every query and mutation', () => {
+  it('comes, for every kind of principal, to what the table says', async () => {
+    const order = Object.keys(ROOT_FIELDS);
+    for (const [who, principal] of principals) {
+      const operations = operationsFor(principal.tenant).sort((a, b) => order.indexOf(rootName(a)) - order.indexOf(rootName(b)));
+      for (const operation of operations) {
+        const { needs } = ROOT_FIELDS[rootName(operation)] as { needs: Needs };
+        const outcome = await outcomeOf(principal, requestOf([operation]), ['o0']);
+        expect([who, operation.name, outcome]).toEqual([who, operation.name, expected(principal, [needs], needs === 'operator')]);
+      }
+    }
+  }, 120_000);
+});
