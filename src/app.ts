@@ -1,12 +1,22 @@
 import 'reflect-metadata';
+import type { AddressInfo } from 'node:net';
+import cookie from '@fastify/cookie';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
-import { IsNull } from 'typeorm';
+import { IsNull, type EntityManager } from 'typeorm';
 import { rootKeyDigest, type Installation } from './access/installation';
-import { MemberResolver } from './access/people/member.resolver';
+import { createPeopleServices, type PeopleServices } from './access/people-services';
+import { Invitation } from './access/people/invitation.entity';
+import { InvitationResolver, WorkspaceInvitationsResolver } from './access/people/invitation.resolver';
+import { MembershipResolver, WorkspaceMembersResolver } from './access/people/member.resolver';
+import { sessionCookie, trustedOrigins } from './access/sessions/cookie';
+import { PasswordResolver } from './access/sessions/password.resolver';
+import { SecondFactorResolver } from './access/sessions/second-factor.resolver';
+import { SignInResolver } from './access/sessions/sign-in.resolver';
+import { SessionResolver, ViewerPersonResolver } from './access/sessions/viewer-person.resolver';
 import { MemberService } from './access/people/member.service';
 import { RoleResolver, WorkspaceRolesResolver } from './access/roles/role.resolver';
 import { RoleService } from './access/roles/role.service';
@@ -28,6 +38,7 @@ import { contextOf } from './graphql/context';
 import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
+import { sourceOf } from './graphql/session-cookie';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { permissionsOfKeysRole } from './keys/key.queries';
 import { KeyService } from './keys/key.service';
@@ -80,6 +91,7 @@ export interface App {
   /** Not listening yet; `inject` works. Closing it finishes the calls in flight. */
   server: FastifyInstance;
   services: Services;
+  people: PeopleServices;
   gate: Gate;
   sweep: Sweep;
 }
@@ -91,10 +103,16 @@ export function createServices(database: Database, pepper: string): Services {
     workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
     projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
     keys: new KeyService({ database, pepper, knownPermissions: async (tx) => (await actions.permissions(tx)).map(({ name }) => name) }),
-    roles: new RoleService({ database, holderOf: async (tx, roleId) => ((await tx.existsBy(ApiKey, { roleId, revokedAt: IsNull() })) ? 'a key' : undefined) }),
+    roles: new RoleService({ database, holderOf: roleHolder }),
     members: new MemberService({ database }),
     wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
   };
+}
+
+/** What has a role, but for members. */
+async function roleHolder(tx: EntityManager, roleId: string): Promise<string | undefined> {
+  if (await tx.existsBy(ApiKey, { roleId, revokedAt: IsNull() })) return 'a key';
+  return (await tx.existsBy(Invitation, { roleId, acceptedAt: IsNull(), withdrawnAt: IsNull() })) ? 'an invitation' : undefined;
 }
 
 /** The whole application on an open database, without a port. */
@@ -104,6 +122,7 @@ export async function createApp({ config, database, installation, log: destinati
   await services.actions.ensureBuiltIns();
 
   const server = createServer(config);
+  const people = createPeopleServices({ database, pepper: installation.pepper, mail: config.mail, baseUrl: () => config.publicUrl ?? addressOf(server), log });
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
   const store = await openTickStore(database, log);
   const gate = new Gate({
@@ -113,6 +132,7 @@ export async function createApp({ config, database, installation, log: destinati
     pepper: installation.pepper,
     rootKeyDigest: () => rootKeyDigest(database),
     permissionsOfRole: (keyId) => permissionsOfKeysRole(database.reader, keyId),
+    principalOfSession: (token) => people.sessions.principalOf(token),
     now: async () => (await database.now()).getTime(),
     keptAnswer: async ({ credentialId, requestId, attempt }) =>
       (await database.reader.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
@@ -126,20 +146,33 @@ export async function createApp({ config, database, installation, log: destinati
     await gate.close();
     await runner.close();
     await store.close();
+    await people.background.idle();
   });
 
   prepareAnswers(server, { bodyLimitBytes: config.bodyLimitBytes, log });
   if (config.corsOrigins.length > 0) {
     await server.register(cors, {
       origin: [...config.corsOrigins],
+      credentials: true,
       exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate'],
     });
   }
   registerRest(server, { gate, ping: () => database.ping(), openApi: openApiDocument() });
-  const schema = createSchema(createResolvers(services, database));
-  await server.register((graphql) => registerGraphQL(graphql, { schema, log, contextOf: (request) => contextOf(request, { gate, database }) }));
+  const schema = createSchema(createResolvers(services, people, database));
+  const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config) };
+  const kept = sessionCookie(config.publicUrl);
+  await server.register(async (browsers) => {
+    await browsers.register(cookie);
+    await registerGraphQL(browsers, { schema, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+  });
   await server.ready();
-  return { server, services, gate, sweep };
+  return { server, services, people, gate, sweep };
+}
+
+/** Where a server listens, as far as it knows. */
+function addressOf({ server }: FastifyInstance): string {
+  const { address, port, family } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
 /** How long a request may take to arrive, its body included. */
@@ -175,9 +208,18 @@ async function openTickStore(database: Database, log: Logger): Promise<TickStore
 
 type Resolvers = Map<unknown, object>;
 
-function createResolvers({ workspaces, projects, keys, roles, members, wallets, actions }: Services, database: Database): Resolvers {
+function createResolvers({ workspaces, projects, keys, roles, members, wallets, actions }: Services, people: PeopleServices, database: Database): Resolvers {
   const instances = [
     new ViewerResolver(),
+    new ViewerPersonResolver(database.reader, people.sessions),
+    new SessionResolver(),
+    new SignInResolver(people.signIns, people.sessions),
+    new PasswordResolver(people.passwords),
+    new SecondFactorResolver(people.secondFactors),
+    new InvitationResolver(people.invitations),
+    new WorkspaceInvitationsResolver(people.invitations),
+    new MembershipResolver(members),
+    new WorkspaceMembersResolver(database.reader),
     new NodeResolver(),
     new WorkspaceResolver(workspaces),
     new ProjectResolver(projects),
@@ -187,7 +229,6 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new ProjectKeysResolver(keys),
     new RoleResolver(roles),
     new WorkspaceRolesResolver(roles),
-    new MemberResolver(members),
     new WalletResolver(wallets),
     new WorkspaceWalletResolver(),
     new ProjectBudgetResolver(wallets),
@@ -219,5 +260,5 @@ export function createSchema(resolvers: Resolvers): GraphQLSchema {
 /** The admin schema without anything behind it, to be printed. */
 export function describeSchema(): GraphQLSchema {
   const nothing = {} as Services;
-  return createSchema(createResolvers(nothing, {} as Database));
+  return createSchema(createResolvers(nothing, {} as PeopleServices, {} as Database));
 }

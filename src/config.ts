@@ -21,6 +21,8 @@ export interface Config {
   readonly maxBytesInFlight: number;
   readonly demo: boolean;
   readonly publicUrl: string | undefined;
+  /** Undefined where this server sends no mail. */
+  readonly mail: { smtpUrl: string; from: string } | undefined;
   readonly shutdownTimeoutMs: number;
   readonly logLevel: string;
 }
@@ -71,6 +73,8 @@ const environment = z.object({
   MAX_BYTES_IN_FLIGHT: whole('MAX_BYTES_IN_FLIGHT', 10_485_760, 1_099_511_627_776, 536_870_912),
   DEMO: z.enum(['true', 'false'], 'DEMO must be true or false.').optional(),
   PUBLIC_URL: z.url('PUBLIC_URL must be a URL such as https://api.example.com.').optional(),
+  SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'SMTP_URL must be smtp://user:password@host:port, or smtps: for TLS from the start.' }).optional(),
+  MAIL_FROM: z.string().regex(/^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/, 'MAIL_FROM must be an address such as Tollgate <tollgate@example.com>.').optional(),
   SHUTDOWN_TIMEOUT_MS: whole('SHUTDOWN_TIMEOUT_MS', 0, 3_600_000, 35_000),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'LOG_LEVEL must be one of pino’s levels.').default('info'),
 });
@@ -88,6 +92,8 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   if (database.type === 'mysql' && !values.KEY_PEPPER) {
     throw new ConfigError('On MySQL or MariaDB KEY_PEPPER must be set, to the same 32 or more random characters for every process.');
   }
+  const { SMTP_URL: smtpUrl, MAIL_FROM: from } = values;
+  if (smtpUrl !== undefined && from === undefined) throw new ConfigError('With SMTP_URL, MAIL_FROM must be set: whom mails come from.');
   if (values.MAX_BYTES_IN_FLIGHT < values.BODY_LIMIT_BYTES) {
     throw new ConfigError('MAX_BYTES_IN_FLIGHT must be at least BODY_LIMIT_BYTES, or the largest bodies could never be taken.');
   }
@@ -105,6 +111,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     maxBytesInFlight: values.MAX_BYTES_IN_FLIGHT,
     demo: values.DEMO === undefined ? values.DATABASE_URL === DEFAULT_DATABASE_URL : values.DEMO === 'true',
     publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ''),
+    mail: smtpUrl !== undefined && from !== undefined ? { smtpUrl, from } : undefined,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,
   });

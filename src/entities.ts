@@ -1,6 +1,12 @@
 import { Setting } from './access/installation.entity';
+import { Invitation } from './access/people/invitation.entity';
 import { Membership } from './access/people/membership.entity';
+import { Person } from './access/people/person.entity';
 import { Role } from './access/roles/role.entity';
+import { PasswordReset } from './access/sessions/password-reset.entity';
+import { RecoveryCode } from './access/sessions/recovery-code.entity';
+import { Session } from './access/sessions/session.entity';
+import { Throttle } from './access/sessions/throttle.entity';
 import { Action } from './actions/action.entity';
 import { AuditEvent } from './audit/event.entity';
 import { Claim, TickHolds, RefusalCount } from './gate/gate.entities';
@@ -16,6 +22,12 @@ export const entities = [
   Workspace,
   Role,
   Membership,
+  Person,
+  Invitation,
+  Session,
+  PasswordReset,
+  RecoveryCode,
+  Throttle,
   Project,
   ApiKey,
   KeySecret,

@@ -24,6 +24,7 @@ export const ERRORS = {
   REVOKED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key was revoked, or replaced by a new secret.' },
   EXPIRED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key has expired.' },
   DISABLED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key is disabled.' },
+  SIGN_IN_FAILED: { kind: 'UNAUTHORIZED', message: 'The e-mail, the password or the code is not right.' },
   PAYMENT_REQUIRED: { kind: 'PAYMENT_REQUIRED', message: 'There is not enough credit for this.' },
   FORBIDDEN: { kind: 'FORBIDDEN', message: 'This credential is not allowed to do that.' },
   IP_NOT_ALLOWED: { kind: 'FORBIDDEN', message: 'This API key may not be used from this address.' },

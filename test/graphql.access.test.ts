@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
+import { PUBLIC_MUTATIONS } from '../src/graphql/public-mutations';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey, buildWorkspace } from './support/factories';
@@ -34,8 +35,19 @@ const get = (query: string, headers: Headers = {}, rest: Headers = {}) => send('
 const asOperator = (): Headers => ({ 'x-api-key': app.rootKey });
 
 describe('without a credential', () => {
-  it('every query and mutation is 401 UNAUTHENTICATED, with a challenge', async () => {
-    const operations = operationsOf(schema, 'ws_1');
+  it('the public mutations are carried out, and refuse what is nobody’s', async () => {
+    const operations = operationsOf(schema, 'ws_1').filter(({ field }) => PUBLIC_MUTATIONS.has(field));
+    expect(operations.map(({ field }) => field)).toEqual([...PUBLIC_MUTATIONS]);
+    const codes: Record<string, string> = { acceptInvitation: 'NOT_FOUND', requestPasswordReset: 'CONFLICT', resetPassword: 'NOT_FOUND', signIn: 'UNAUTHENTICATED' };
+    for (const operation of operations) {
+      const { query, variables } = requestOf([operation]);
+      expect(await post(query, {}, { variables })).toMatchObject({ status: 200, data: { o0: null }, codes: [codes[operation.field]] });
+      expect(await post(query.replace('{ o0:', '{ o0: signOut { __typename } o1:'), {}, { variables })).toMatchObject({ status: 401, codes: ['UNAUTHENTICATED'] });
+    }
+  });
+
+  it('every query and other mutation is 401 UNAUTHENTICATED, with a challenge', async () => {
+    const operations = operationsOf(schema, 'ws_1').filter(({ field }) => !PUBLIC_MUTATIONS.has(field));
     expect(operations.length).toBeGreaterThan(20);
     for (const operation of operations) {
       const { query, variables } = requestOf([operation]);

@@ -1,4 +1,5 @@
 import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
+import { PUBLIC_MUTATIONS } from '../src/graphql/public-mutations';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
 import { operationsOf, requestOf, type Operation } from './support/operations';
@@ -91,10 +92,11 @@ describe('what a key may not know of', () => {
     }
   });
 
-  it('can be made by no mutation either: those that ask for no id are for the operator alone', async () => {
+  it('can be made by no mutation either: those that ask for no id are public, for people who have signed in, or for the operator alone', async () => {
+    const people = ['beginSecondFactor', 'changePassword', 'confirmSecondFactor', 'removeSecondFactor', 'signOut', 'signOutEverywhere'];
     for (const text of [undefined, ' ']) {
-      const operations = operationsOf(schema, '', text).filter(({ takesId, type }) => !takesId && type === 'mutation');
-      expect(operations.map(({ field }) => field).sort()).toEqual(['createAction', 'createWorkspace']);
+      const operations = operationsOf(schema, '', text).filter(({ takesId, type, field }) => !takesId && type === 'mutation' && !PUBLIC_MUTATIONS.has(field));
+      expect(operations.map(({ field }) => field).sort()).toEqual(['createAction', 'createWorkspace', ...people].sort());
       for (const { name, data, error } of await ask(operations, secret)) expect({ name, data, error }).toEqual({ name, data: null, error: { code: 'FORBIDDEN' } });
     }
   });

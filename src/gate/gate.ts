@@ -1,4 +1,4 @@
-import { OPERATOR, type Principal } from '../access/principal';
+import { OPERATOR, type Principal, type UserPrincipal } from '../access/principal';
 import type { ActionCall, ActionError, ActionOutcome, Runner } from '../actions/runner';
 import { TollgateError, type ErrorCode } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
@@ -61,6 +61,8 @@ export interface GateDeps {
   rootKeyDigest(): Promise<string | null>;
   /** What the role of a key grants it, as it stands now; nothing where it has none. Roles administer, so ticks never ask. */
   permissionsOfRole(keyId: string): Promise<readonly string[]>;
+  /** Whose session a token is of, as it stands now; null where it has ended or never was. */
+  principalOfSession(token: string): Promise<UserPrincipal | null>;
   /** Milliseconds since 1970 by the clock that decides. */
   now(): Promise<number>;
   /** The answer that a success's claim keeps, or null where it is gone. */
@@ -111,6 +113,15 @@ export class Gate {
   async identify(secret: string, ip: string | null): Promise<Identity> {
     try {
       return await this.recognise(secret, ip);
+    } catch (error) {
+      throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
+    }
+  }
+
+  /** Whose session a token is of, with what they may do now; null where it has ended or never was. SERVICE_UNAVAILABLE where the database cannot say. */
+  async identifySession(token: string): Promise<UserPrincipal | null> {
+    try {
+      return await this.deps.principalOfSession(token);
     } catch (error) {
       throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
     }

@@ -2,7 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { secretFrom } from '../access/credential';
 import type { AdministrativePermission } from '../access/permissions';
 import { knownWorkspaces, mayKnowWorkspace, requireAdministered, requireOperator, requirePermission } from '../access/policies';
-import type { Authority, Principal } from '../access/principal';
+import type { Whence } from '../access/people/person.events';
+import type { Authority, Principal, UserPrincipal } from '../access/principal';
+import { isFromHere } from '../access/sessions/cookie';
 import type { Database } from '../db/database';
 import { TollgateError } from '../errors';
 import type { Gate } from '../gate/gate';
@@ -19,10 +21,22 @@ export class GraphQLContext {
 
   constructor(
     private readonly database: Database,
-    readonly principal: Principal | null,
-    private readonly from: { ip: string | null; userAgent: string | null },
+    private identity: Principal | null,
+    /** Where the request came from, whoever sent it. */
+    readonly whence: Whence,
+    private readonly browser: Browser,
   ) {
     this.loaders = new Loaders(database.reader);
+  }
+
+  /** Whoever asks; null where no credential came, or a cookie whose session has ended. */
+  get principal(): Principal | null {
+    return this.identity;
+  }
+
+  /** Whether no page of another site can have made a browser send this. */
+  get isFromHere(): boolean {
+    return this.browser.isFromHere;
   }
 
   /** Whoever asks. UNAUTHENTICATED where no credential came. */
@@ -33,7 +47,32 @@ export class GraphQLContext {
 
   /** Who acts and from where, for what anybody may do who has come so far. */
   get origin(): Authority {
-    return { actor: this.caller, ...this.from };
+    return { actor: this.caller, ...this.whence };
+  }
+
+  /** A person who asks; FORBIDDEN for other principals. */
+  get person(): UserPrincipal {
+    if (this.caller.kind !== 'USER') throw new TollgateError('FORBIDDEN', 'This is for people who have signed in.');
+    return this.caller;
+  }
+
+  /** The same as an origin. */
+  get personOrigin(): Authority {
+    return { actor: this.person, ...this.whence };
+  }
+
+  /** Whoever has just signed in, or whose session it is already, asks from now on with what they may do now; the browser keeps the token. */
+  async signedIn(token = this.browser.session): Promise<UserPrincipal> {
+    const principal = token === undefined ? null : await this.browser.identify(token);
+    if (!token || !principal) throw new TollgateError('SIGN_IN_FAILED'); // ended by somebody else in this moment
+    this.browser.keep(token);
+    this.identity = principal;
+    return principal;
+  }
+
+  /** The browser forgets the session that it has. */
+  signedOut(): void {
+    this.browser.keep(null);
   }
 
   /** The same for what only the operator may do; FORBIDDEN for others. */
@@ -96,22 +135,59 @@ export class GraphQLContext {
 
 const MAX_USER_AGENT_LENGTH = 255;
 
+/** What a request is told that a page of another site made a browser send. */
+export const FROM_ELSEWHERE = 'This came from a page of another site.';
+
 /** What a request tells of whoever sent it. */
 export interface ContextSource {
   headers: IncomingHttpHeaders;
   ip: string;
+  /** The token in the session's cookie. */
+  session: string | undefined;
+  /** Puts a token into the session's cookie, or removes that. */
+  keep(token: string | null): void;
 }
 
-/** The context of a request: anonymous where it brings no credential, UNAUTHENTICATED for a wrong one, whatever is asked. */
-export async function contextOf({ headers, ip: peer }: ContextSource, { gate, database }: { gate: Gate; database: Database }): Promise<GraphQLContext> {
+/** The browser that a request came from, where one did. */
+interface Browser {
+  session: ContextSource['session'];
+  isFromHere: boolean;
+  keep: ContextSource['keep'];
+  identify(token: string): Promise<UserPrincipal | null>;
+}
+
+export interface ContextDeps {
+  gate: Gate;
+  database: Database;
+  trustedOrigins: ReadonlySet<string>;
+}
+
+/**
+ * The context of a request: anonymous where it brings no credential, or a session that has ended; UNAUTHENTICATED for a wrong one, whatever
+ * is asked. A credential in a header wins over a cookie, and a cookie that a page of another site made a browser send is FORBIDDEN.
+ */
+export async function contextOf({ headers, ip: peer, session, keep }: ContextSource, { gate, database, trustedOrigins }: ContextDeps): Promise<GraphQLContext> {
   try {
     const ip = plainAddress(peer);
     const secret = secretFrom(headers);
-    const identity = secret === undefined ? undefined : await gate.identify(secret, ip);
-    if (identity?.kind === 'refused') throw new TollgateError(identity.code);
+    const fromHere = secret !== undefined || isFromHere(headers, trustedOrigins);
+    const principal = secret !== undefined ? await principalOf(gate, secret, ip) : session === undefined ? null : await personOf(gate, session, fromHere, keep);
     const userAgent = headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
-    return new GraphQLContext(database, identity?.principal ?? null, { ip, userAgent });
+    return new GraphQLContext(database, principal, { ip, userAgent }, { session, isFromHere: fromHere, keep, identify: (token) => gate.identifySession(token) });
   } catch (error) {
     throw error instanceof TollgateError ? toGraphQLError(error) : error;
   }
+}
+
+async function principalOf(gate: Gate, secret: string, ip: string | null): Promise<Principal> {
+  const identity = await gate.identify(secret, ip);
+  if (identity.kind === 'refused') throw new TollgateError(identity.code);
+  return identity.principal;
+}
+
+async function personOf(gate: Gate, token: string, fromHere: boolean, keep: ContextSource['keep']): Promise<UserPrincipal | null> {
+  if (!fromHere) throw new TollgateError('FORBIDDEN', FROM_ELSEWHERE);
+  const person = await gate.identifySession(token);
+  if (!person) keep(null);
+  return person;
 }

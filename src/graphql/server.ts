@@ -5,9 +5,10 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
 import type { Logger } from 'pino';
 import { TollgateError, invalid, type Issue } from '../errors';
-import type { GraphQLContext } from './context';
+import { FROM_ELSEWHERE, type GraphQLContext } from './context';
 import { formatError, toGraphQLError } from './errors';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
+import { PUBLIC_MUTATIONS } from './public-mutations';
 import { variableIssues } from './variables';
 
 /** The longest document that is parsed, in tokens. */
@@ -19,7 +20,7 @@ export interface GraphQLDeps {
   schema: GraphQLSchema;
   log: Logger;
   /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
-  contextOf(request: FastifyRequest): Promise<GraphQLContext>;
+  contextOf(request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext>;
 }
 
 /** `/graphql`: queries and mutations for admin frontends, GraphiQL for browsers. */
@@ -73,16 +74,17 @@ async function forbidStore(_request: FastifyRequest, reply: FastifyReply): Promi
 }
 
 /**
- * Without a credential only the schema can be asked for, and variables have to be of their types. Decided before anything runs, so that
- * the answer is a plain 401 or 400.
+ * Without a credential only the schema and the public mutations can be asked for, these by no page of another site, and variables have to be
+ * of their types. Decided before anything runs, so that the answer is a plain 401, 403 or 400.
  */
 function beforeExecution(): ApolloServerPlugin<GraphQLContext> {
   return {
     requestDidStart: async () => ({
       didResolveOperation: async ({ contextValue, operation, document, schema, request }) => {
-        if (contextValue.principal === null && asksForMoreThanSchema(operation, document)) {
-          throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
-        }
+        const asked = operation ? topFieldsOf(operation, document) : [];
+        const isPublic = (field: string) => operation?.operation === 'mutation' && PUBLIC_MUTATIONS.has(field);
+        if (contextValue.principal === null && asked.some((field) => !isPublic(field))) throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
+        if (!contextValue.isFromHere && asked.some(isPublic)) throw toGraphQLError(new TollgateError('FORBIDDEN', FROM_ELSEWHERE));
         const issues = operationIssues(schema, operation, request.variables ?? {});
         if (issues.length > 0) throw toGraphQLError(invalid(...issues));
       },
@@ -96,18 +98,19 @@ function operationIssues(schema: GraphQLSchema, operation: OperationDefinitionNo
   return variableIssues(schema, operation, variables);
 }
 
-function asksForMoreThanSchema(operation: OperationDefinitionNode | undefined, document: DocumentNode): boolean {
+/** The fields that an operation asks for at its top, those of the schema itself left out. */
+function topFieldsOf(operation: OperationDefinitionNode, document: DocumentNode): string[] {
   const fragments = new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node.selectionSet]] : [])));
   const seen = new Set<string>();
-  const asks = (selections: SelectionSetNode | undefined): boolean =>
-    selections?.selections.some((node) => {
-      if (node.kind === Kind.FIELD) return !node.name.value.startsWith('__');
-      if (node.kind === Kind.INLINE_FRAGMENT) return asks(node.selectionSet);
-      if (seen.has(node.name.value)) return false; // or fragments that spread each other twice would double the work with each
+  const fieldsOf = (selections: SelectionSetNode | undefined): string[] =>
+    selections?.selections.flatMap((node) => {
+      if (node.kind === Kind.FIELD) return node.name.value.startsWith('__') ? [] : [node.name.value];
+      if (node.kind === Kind.INLINE_FRAGMENT) return fieldsOf(node.selectionSet);
+      if (seen.has(node.name.value)) return []; // or fragments that spread each other twice would double the work with each
       seen.add(node.name.value);
-      return asks(fragments.get(node.name.value));
-    }) ?? false;
-  return asks(operation?.selectionSet);
+      return fieldsOf(fragments.get(node.name.value));
+    }) ?? [];
+  return fieldsOf(operation.selectionSet);
 }
 
 /** What went wrong before Apollo was asked, in our words rather than the framework's. */

@@ -47,8 +47,11 @@ const failure = z
   })
   .meta({ id: 'Failure' });
 
-/** All that a caller of the execute route can meet, the wrong method included. CONFLICT is GraphQL's. */
-const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => code !== 'CONFLICT');
+/** Codes that only GraphQL answers. */
+const GRAPHQL_CODES: readonly ErrorCode[] = ['CONFLICT', 'SIGN_IN_FAILED'];
+
+/** All that a caller of the execute route can meet, the wrong method included. */
+const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !GRAPHQL_CODES.includes(code));
 
 /** The OpenAPI 3.1 document of the REST routes, made of the schemas that validate. */
 export function openApiDocument(): object {

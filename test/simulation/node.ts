@@ -70,6 +70,7 @@ export class SimulatedNode implements Client {
       pepper: PEPPER,
       rootKeyDigest: () => Promise.resolve(null),
       permissionsOfRole: () => Promise.resolve([]),
+      principalOfSession: () => Promise.resolve(null),
       now: () => this.store.now(),
       keptAnswer: (claim) => this.store.keptAnswer(claim),
       httpStatusOf,

@@ -7,21 +7,34 @@ export interface GraphQLAnswer {
   errors: { message: string; path?: (string | number)[]; extensions: { code: string; issues?: { path: (string | number)[]; message: string }[] } }[] | undefined;
 }
 
+/** What an operation is sent with: a secret, a person's cookie, or null for nothing. */
+export type Credential = string | { cookie: string } | null;
+
 export interface GraphQLClient {
-  (query: string, variables?: Record<string, unknown>, secret?: string | null): Promise<GraphQLAnswer>;
+  (query: string, variables?: Record<string, unknown>, credential?: Credential): Promise<GraphQLAnswer>;
 }
 
-/** Sends operations with `defaultSecret`, unless another one, or null for none, is given. */
+/** Sends operations with `defaultSecret`, unless another credential, or null for none, is given. */
 export function graphqlClient(url: string, defaultSecret: string): GraphQLClient {
-  return async (query, variables = {}, secret = defaultSecret) => {
+  return async (query, variables = {}, credential = defaultSecret) => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...(secret === null ? {} : { 'x-api-key': secret }) },
+      headers: { 'content-type': 'application/json', ...headersOf(credential) },
       body: JSON.stringify({ query, variables }),
     });
     const { data, errors } = (await response.json()) as Pick<GraphQLAnswer, 'data' | 'errors'>;
     return { status: response.status, headers: response.headers, data, errors };
   };
+}
+
+function headersOf(credential: Credential): Record<string, string> {
+  if (credential === null) return {};
+  return typeof credential === 'string' ? { 'x-api-key': credential } : { cookie: credential.cookie };
+}
+
+/** The cookie that an answer sets, as a browser sends it back. */
+export function cookieOf({ headers }: { headers: Headers }): { cookie: string } {
+  return { cookie: (headers.getSetCookie()[0] ?? '').split(';', 1)[0] as string };
 }
 
 /** What a call came back with. */

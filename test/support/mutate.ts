@@ -1,8 +1,8 @@
-import type { GraphQLAnswer } from './clients';
+import type { Credential, GraphQLAnswer } from './clients';
 import type { TestApp } from './app';
 
 type Client = Pick<TestApp, 'graphql'>;
-export type Mutation = (name: string, input: Record<string, unknown>, selection: string, secret?: string | null) => Promise<GraphQLAnswer>;
+export type Mutation = (name: string, input: Record<string, unknown>, selection: string, secret?: Credential) => Promise<GraphQLAnswer>;
 
 /** Runs mutations by their names, as the operator unless another secret is given. */
 export function mutations({ graphql }: Client) {
@@ -13,14 +13,14 @@ export function mutations({ graphql }: Client) {
 
   /** The payload of one that succeeds; throws what it was refused with. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
-  const mutate = async (name: string, input: Record<string, unknown>, selection: string, secret?: string): Promise<any> => {
+  const mutate = async (name: string, input: Record<string, unknown>, selection: string, secret?: Credential): Promise<any> => {
     const { data, errors } = await send(name, input, selection, secret);
     if (errors) throw new Error(`${name} was refused: ${JSON.stringify(errors)}`);
     return data[name];
   };
 
   /** Why one is refused: its only error's code, message and issues. Throws where it is not refused. */
-  const refusal = async (name: string, input: Record<string, unknown>, secret?: string | null) => {
+  const refusal = async (name: string, input: Record<string, unknown>, secret?: Credential) => {
     const { data, errors } = await send(name, input, '__typename', secret);
     const [error, ...others] = errors ?? [];
     if (!error || others.length > 0 || data?.[name]) throw new Error(`${name} was answered ${JSON.stringify({ data, errors })}.`);

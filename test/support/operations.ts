@@ -25,7 +25,7 @@ export interface Operation {
 }
 
 /** Texts that pass where the schema says no more than String. */
-const TEXTS: Record<string, string> = { slug: 'a-slug', keyPrefix: 'acme', service: 'face', permission: 'face.never', upstreamUrl: 'https://upstream.invalid/' };
+const TEXTS: Record<string, string> = { email: 'somebody@example.com', slug: 'a-slug', keyPrefix: 'acme', service: 'face', permission: 'face.never', upstreamUrl: 'https://upstream.invalid/' };
 
 /**
  * Every operation that a schema has, so that a test of all of them misses none that comes later. Each id that one asks for is `id`, or

@@ -4,7 +4,8 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
-import { graphqlClient } from './clients';
+import { Authenticator } from './authenticator';
+import { cookieOf, graphqlClient, type Credential } from './clients';
 import type { Step } from './markdown';
 import { temporaryFolder } from './process';
 import { until } from './until';
@@ -19,7 +20,7 @@ const LASTING = /^(npm start|node upstream\.mjs)$/;
 const NAME_IN_DOCUMENT = /\btollgate\b/g;
 
 /** The newest of each kind that an answer showed: what `key_...` and `acme_live_...` in the document stand for. */
-const SHOWN = /(?<!\w)((?:ws|prj|key|act|rol|usr|inv|ses|log|root)_|[a-z][a-z0-9]*_(?:live|test)_)[0-9A-Za-z]{9,}(?!\w)/g;
+const SHOWN = /(?<!\w)((?:ws|prj|key|act|rol|usr|inv|invite|ses|log|root)_|[a-z][a-z0-9]*_(?:live|test)_)[0-9A-Za-z]{9,}(?!\w)/g;
 
 interface Server {
   url: URL;
@@ -29,6 +30,9 @@ interface Server {
 /** A reader who does what a document says, step by step, in a folder that looks like a clone of this repository. */
 export class Walkthrough {
   private readonly shown = new Map<string, string>();
+  private readonly authenticator = new Authenticator();
+  /** What the browser of a person has been given. */
+  private cookie: { cookie: string } | undefined;
   private env: Record<string, string>;
   private url = '';
 
@@ -71,7 +75,7 @@ export class Walkthrough {
 
   /** The document's text with this reader's secrets, ids and addresses. */
   private fill(text: string): string {
-    return this.relocate(text).replace(/(?<!\w)([a-z][a-z0-9]*_(?:live_|test_)?)\.\.\./g, (whole, kind: string) => {
+    return this.authenticator.fill(this.relocate(text)).replace(/(?<!\w)([a-z][a-z0-9]*_(?:live_|test_)?)\.\.\./g, (whole, kind: string) => {
       const value = this.shown.get(kind);
       if (value === undefined) throw new Error(`${whole} stands for something that no answer has shown yet.`);
       return value;
@@ -89,6 +93,7 @@ export class Walkthrough {
     const first = new Map<string, string>();
     for (const [value, kind] of answer.matchAll(SHOWN)) if (!first.has(kind as string)) first.set(kind as string, value);
     for (const [kind, value] of first) this.shown.set(kind, value);
+    this.authenticator.learn(answer);
   }
 
   private async query(sql: string): Promise<void> {
@@ -103,8 +108,14 @@ export class Walkthrough {
 
   private async operate(query: string, variables: Record<string, unknown>): Promise<void> {
     const rootKey = this.shown.get('root_') ?? '';
-    const { status, data, errors } = await graphqlClient(this.url, rootKey)(query, variables);
+    const credential: Credential = /^# (Ada's|Wants)/.test(query) ? (this.cookie ?? null) : rootKey;
+    const { status, data, errors, headers } = await graphqlClient(this.url, rootKey)(query, variables, credential);
+    if (query.startsWith('# Wants SMTP_URL')) {
+      expect(errors).toEqual([expect.objectContaining({ extensions: { code: expect.stringMatching(/^(CONFLICT|NOT_FOUND)$/) } })]);
+      return; // this reader has no mail server
+    }
     expect({ status, errors }).toEqual({ status: 200, errors: undefined });
+    if (headers.has('set-cookie')) this.cookie = cookieOf({ headers });
     for (const value of Object.values(data as object)) expect(value).not.toBeNull();
     this.learn(JSON.stringify(data));
   }

@@ -1,7 +1,16 @@
-import { Arg, Ctx, Field, ID, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
+import type { EntityManager } from 'typeorm';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
+import { connectionOf, type Connection } from '../../lib/graphql-types';
+import { PageArgs } from '../../lib/page-args';
 import { Workspace } from '../../tenancy/workspace.entity';
+import { Role } from '../roles/role.entity';
+import { listMembers, rolesById } from './member.queries';
 import { MemberService } from './member.service';
+import { Membership } from './membership.entity';
+import { Person } from './person.entity';
+
+const MembershipConnection = connectionOf(Membership, 'Membership');
 
 @InputType({ description: 'Who leaves which workspace.' })
 class RemoveMemberInput {
@@ -32,13 +41,34 @@ class RemoveMemberPayload {
 
 @ObjectType({ description: 'What `setMemberRole` changed.' })
 class SetMemberRolePayload {
-  @Field({ description: 'The workspace.' })
-  workspace: Workspace;
+  @Field({ description: 'The membership as it is now.' })
+  membership: Membership;
 }
 
-@Resolver()
-export class MemberResolver {
+@Resolver(() => Membership)
+export class MembershipResolver {
   constructor(private readonly service: MemberService) {}
+
+  @FieldResolver(() => Person, { description: 'Who it is.' })
+  user(@Root() { userId }: Membership, @Ctx() ctx: GraphQLContext): Promise<Person> {
+    return ctx.need(by(Person), userId);
+  }
+
+  @FieldResolver(() => Workspace, { description: 'Where.' })
+  workspace(@Root() { workspaceId }: Membership, @Ctx() ctx: GraphQLContext): Promise<Workspace> {
+    return ctx.need(by(Workspace), workspaceId);
+  }
+
+  @FieldResolver(() => Role, { nullable: true, description: 'As what; null where the role is gone, which grants nothing.' })
+  role(@Root() { roleId }: Membership, @Ctx() ctx: GraphQLContext): Promise<Role | null> {
+    return ctx.load(rolesById, roleId);
+  }
+
+  @FieldResolver(() => Boolean, { description: 'Whether they may do nothing there until they have a second factor.' })
+  async secondFactorMissing(@Root() { userId, workspaceId }: Membership, @Ctx() ctx: GraphQLContext): Promise<boolean> {
+    const [workspace, person] = await Promise.all([ctx.need(by(Workspace), workspaceId), ctx.need(by(Person), userId)]);
+    return workspace.requiresSecondFactor && !person.secondFactorEnabled;
+  }
 
   @Mutation(() => RemoveMemberPayload, {
     nullable: true,
@@ -55,7 +85,17 @@ export class MemberResolver {
     description: 'Give a member another role, at once, on every node. Whoever does it holds all that the old and the new role grant. CONFLICT where it would leave no owner.',
   })
   async setMemberRole(@Arg('input', { description: 'Who gets which role.' }) input: SetMemberRoleInput, @Ctx() ctx: GraphQLContext): Promise<SetMemberRolePayload> {
-    await this.service.setRole(ctx.originIn(input.workspaceId, 'admin.members'), input);
-    return { workspace: await ctx.need(by(Workspace), input.workspaceId) };
+    return { membership: await this.service.setRole(ctx.originIn(input.workspaceId, 'admin.members'), input) };
+  }
+}
+
+@Resolver(() => Workspace)
+export class WorkspaceMembersResolver {
+  constructor(private readonly reader: EntityManager) {}
+
+  @FieldResolver(() => MembershipConnection, { nullable: true, description: 'Its people, those who joined last first.' })
+  async members(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Membership>> {
+    ctx.require('read.members', { workspaceId: id });
+    return listMembers(this.reader, id, page);
   }
 }

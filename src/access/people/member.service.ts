@@ -35,18 +35,19 @@ export class MemberService {
   }
 
   /** Gives a member another role. Takes holding all that the old and the new one grant. CONFLICT where the last owner would be one no longer. */
-  async setRole(origin: Authority, raw: z.input<typeof setRoleRule>): Promise<void> {
+  async setRole(origin: Authority, raw: z.input<typeof setRoleRule>): Promise<Membership> {
     const { workspaceId, userId, roleId } = validate(setRoleRule, raw, 'input');
-    await this.deps.database.transaction(async (tx) => {
+    return this.deps.database.transaction(async (tx) => {
       const member = await this.lock(tx, workspaceId, userId);
       const role = await roleToGrant(tx, roleId, workspaceId);
       await this.requireRank(tx, origin, member.roleId, workspaceId);
       requireGrants(origin.actor, role.permissions, workspaceId);
-      if (roleId === member.roleId) return;
+      if (roleId === member.roleId) return member;
       await this.requireOtherOwner(tx, member);
       await tx.update(Membership, { workspaceId, userId }, { roleId });
       const at = await this.deps.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'member.role-changed', subject: { id: userId, workspaceId }, before: { roleId: member.roleId }, after: { roleId }, at });
+      return Object.assign(member, { roleId });
     });
   }
 

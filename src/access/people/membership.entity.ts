@@ -1,7 +1,8 @@
+import { Field, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn } from '../../db/columns';
 
-/** A person in a workspace, with the role that they have there. */
+@ObjectType({ description: 'A person in a workspace, with the role that they have there.' })
 @Entity('memberships')
 @Index('memberships_by_age', ['workspaceId', 'createdAt', 'userId'])
 export class Membership {
@@ -14,6 +15,7 @@ export class Membership {
   @Column(idColumn)
   roleId: string;
 
+  @Field({ name: 'joinedAt', description: 'When they became a member.' })
   @Column(instantColumn)
   createdAt: Date;
 }

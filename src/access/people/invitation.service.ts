@@ -1,0 +1,183 @@
+import { IsNull, type EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { recordEvent, type Origin } from '../../audit/record-event';
+import { forUpdate, type Database } from '../../db/database';
+import { isDuplicate } from '../../db/failures';
+import { NEWEST_FIRST, keysetPage, type PageRequest } from '../../db/keyset';
+import { TollgateError, conflict, notFound, validate } from '../../errors';
+import type { Connection } from '../../lib/graphql-types';
+import { hmacSha256 } from '../../lib/hmac';
+import { newId, randomBase62 } from '../../lib/id';
+import { idRule, nameRule } from '../../lib/rules';
+import { Workspace } from '../../tenancy/workspace.entity';
+import { requireGrants } from '../policies';
+import type { Authority } from '../principal';
+import { lockWorkspace, roleToGrant } from '../roles/role.service';
+import { requireGoodPassword, type Passwords } from '../sessions/passwords';
+import type { ProofService } from '../sessions/proof.service';
+import type { OpenedSession, SessionService } from '../sessions/session.service';
+import { emailRule } from './email';
+import { Invitation } from './invitation.entity';
+import type { Mailer } from './mail';
+import { invitationMail } from './mails';
+import { Membership } from './membership.entity';
+import { Person } from './person.entity';
+import { actorOf, type Whence } from './person.events';
+import { lockPerson } from './person.queries';
+
+const INVITATION_DAYS = 7;
+const INVITATION_MS = INVITATION_DAYS * 86_400_000;
+
+const inviteRule = z.object({ workspaceId: idRule, email: emailRule, roleId: idRule });
+
+export interface InvitationServiceDeps {
+  database: Database;
+  pepper: string;
+  passwords: Passwords;
+  proofs: ProofService;
+  sessions: SessionService;
+  mailer: Mailer | undefined;
+  /** How the world reaches this server, without a slash at the end. */
+  baseUrl(): string;
+}
+
+/** How somebody accepts: as whom they have signed in, or by a password, which is the new one where they have no account yet. */
+export interface Acceptance {
+  token: string;
+  name?: string | null | undefined;
+  password?: string | null | undefined;
+}
+
+export interface Accepted {
+  personId: string;
+  /** A new one; null where they have signed in already, or where their account wants a second factor, with which they sign in. */
+  session: OpenedSession | null;
+}
+
+/** Who is let into a workspace, and how they come in. */
+export class InvitationService {
+  private readonly digest: (token: string) => string;
+
+  constructor(private readonly deps: InvitationServiceDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  /** Those of a workspace that may still be accepted, newest first. */
+  async list(workspaceId: string, page: PageRequest): Promise<Connection<Invitation>> {
+    const { database } = this.deps;
+    const query = database.reader.createQueryBuilder(Invitation, 'row').where({ workspaceId, acceptedAt: IsNull(), withdrawnAt: IsNull() });
+    return keysetPage(query.andWhere('row.expiresAt > :now', { now: (await database.now()).getTime() }), NEWEST_FIRST, page);
+  }
+
+  /**
+   * A new invitation, which takes the place of an earlier one of the same address, and its link: null where it was sent by mail, else here
+   * and nowhere else. FORBIDDEN where the role grants what whoever invites lacks, CONFLICT for a member.
+   */
+  async invite(authority: Authority, raw: z.input<typeof inviteRule>): Promise<{ invitation: Invitation; link: string | null }> {
+    const { workspaceId, email, roleId } = validate(inviteRule, raw, 'input');
+    const { actor, ...whence } = authority;
+    const { database, mailer, baseUrl } = this.deps;
+    const token = `invite_${randomBase62(43)}`;
+    const { invitation, workspace } = await database.transaction(async (tx) => {
+      const workspace = await lockWorkspace(tx, workspaceId);
+      requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
+      const person = await tx.findOneBy(Person, { email });
+      if (person && (await tx.existsBy(Membership, { userId: person.id, workspaceId }))) throw conflict('This person is a member already.');
+      const at = await database.now(tx);
+      for (const earlier of await tx.findBy(Invitation, { workspaceId, email, acceptedAt: IsNull(), withdrawnAt: IsNull() })) await this.end(tx, authority, earlier, at);
+      const expiresAt = new Date(at.getTime() + INVITATION_MS);
+      const values = { id: newId('inv', at.getTime()), workspaceId, email, roleId, digest: this.digest(token), invitedBy: actor.id, expiresAt };
+      const invitation = Object.assign(new Invitation(), values, { acceptedAt: null, withdrawnAt: null, createdAt: at });
+      await tx.insert(Invitation, invitation);
+      await recordEvent(tx, { actor, ...whence, action: 'member.invited', subject: invitation, after: { email, roleId, expiresAt }, at });
+      return { invitation, workspace };
+    });
+    const link = `${baseUrl()}/invitation?token=${token}`;
+    mailer?.send(invitationMail(email, workspace.name, link, INVITATION_DAYS));
+    return { invitation, link: mailer ? null : link };
+  }
+
+  /** Ends an invitation that was not accepted. Repeated, it changes nothing; CONFLICT for one that was accepted. */
+  withdraw(origin: Origin, id: string): Promise<Invitation> {
+    return this.deps.database.transaction(async (tx) => {
+      const invitation = (await tx.findOne(Invitation, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      if (invitation.acceptedAt) throw conflict('This invitation was accepted; remove the member instead.');
+      if (invitation.withdrawnAt) return invitation;
+      return this.end(tx, origin, invitation, await this.deps.database.now(tx));
+    });
+  }
+
+  /** What a link invites to, without using it up. NOT_FOUND for any link that does not work. */
+  async describe(token: string): Promise<{ workspaceName: string; email: string; hasAccount: boolean }> {
+    const { reader } = this.deps.database;
+    const { workspaceId, email } = await this.find(reader, token);
+    const { name } = (await reader.findOneBy(Workspace, { id: workspaceId })) ?? notFound();
+    return { workspaceName: name, email, hasAccount: await reader.existsBy(Person, { email }) };
+  }
+
+  /**
+   * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already. NOT_FOUND for any link that
+   * does not work, SIGN_IN_FAILED for a wrong password of an account that there is.
+   */
+  async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence): Promise<Accepted> {
+    const { database, proofs } = this.deps;
+    const { email } = await this.find(database.reader, acceptance.token);
+    const known = await database.reader.findOneBy(Person, { email });
+    if (!known) return this.acceptAsNew(email, acceptance, whence);
+    const proved = known.id === signedInId ? undefined : await proofs.prove(email, acceptance.password ?? '', whence);
+    if (proved) await proofs.succeeded(email);
+    return database.transaction(async (tx) => {
+      const invitation = await this.find(tx, acceptance.token, true);
+      const person = (await lockPerson(tx, known.id)) ?? notFound();
+      if (proved && proved.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
+      const at = await this.join(tx, invitation, person.id, whence);
+      const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, whence, at) : null;
+      return { personId: person.id, session };
+    });
+  }
+
+  private async acceptAsNew(email: string, { token, ...given }: Acceptance, whence: Whence): Promise<Accepted> {
+    const { database, passwords, sessions } = this.deps;
+    const { name } = validate(z.object({ name: nameRule }), { name: given.name ?? '' }, 'input');
+    const password = given.password ?? '';
+    requireGoodPassword(password, email, 'password');
+    const passwordHash = await passwords.hash(password);
+    try {
+      return await database.transaction(async (tx) => {
+        const invitation = await this.find(tx, token, true);
+        const at = await database.now(tx);
+        const id = newId('usr', at.getTime());
+        await tx.insert(Person, { id, email, name, passwordHash, passwordChangedAt: at, totpSecret: null, totpEnabledAt: null, totpLastStep: null, createdAt: at });
+        await this.join(tx, invitation, id, whence);
+        return { personId: id, session: await sessions.open(tx, id, whence, at) };
+      });
+    } catch (error) {
+      throw isDuplicate(error) ? conflict('This address has an account since a moment ago; accept once more, with its password.') : error;
+    }
+  }
+
+  private async join(tx: EntityManager, invitation: Invitation, userId: string, whence: Whence): Promise<Date> {
+    const { id, workspaceId, roleId } = invitation;
+    const at = await this.deps.database.now(tx);
+    if (await tx.existsBy(Membership, { userId, workspaceId })) throw conflict('You are a member already.');
+    await tx.update(Invitation, { id, acceptedAt: IsNull(), withdrawnAt: IsNull() }, { acceptedAt: at });
+    await tx.insert(Membership, { userId, workspaceId, roleId, createdAt: at });
+    const after = { email: invitation.email, roleId, invitationId: id };
+    await recordEvent(tx, { actor: actorOf(userId), ...whence, action: 'member.joined', subject: { id: userId, workspaceId }, after, at });
+    return at;
+  }
+
+  private async end(tx: EntityManager, origin: Origin, invitation: Invitation, at: Date): Promise<Invitation> {
+    const { actor, ip, userAgent } = origin;
+    await tx.update(Invitation, { id: invitation.id, acceptedAt: IsNull(), withdrawnAt: IsNull() }, { withdrawnAt: at });
+    await recordEvent(tx, { actor, ip, userAgent, action: 'invitation.withdrawn', subject: invitation, before: { withdrawnAt: null }, after: { withdrawnAt: at }, at });
+    return Object.assign(invitation, { withdrawnAt: at });
+  }
+
+  private async find(manager: EntityManager, token: string, lock = false): Promise<Invitation> {
+    const where = { digest: this.digest(token), acceptedAt: IsNull(), withdrawnAt: IsNull() };
+    const invitation = await manager.findOne(Invitation, { where, ...(lock && forUpdate(manager)) });
+    if (invitation && invitation.expiresAt > (await this.deps.database.now(manager))) return invitation;
+    throw new TollgateError('NOT_FOUND', 'This link is not valid, or not any more.');
+  }
+}

@@ -1,0 +1,25 @@
+import type { EntityManager } from 'typeorm';
+import { recordEvent, type Origin } from '../../audit/record-event';
+import { Membership } from './membership.entity';
+
+/** Where a request came from, whoever sent it. */
+export type Whence = Pick<Origin, 'ip' | 'userAgent'>;
+
+/** Who acts where nobody has proved yet who they are. */
+export const NOBODY_YET = { kind: 'SYSTEM', id: 'sign-in' };
+
+export const actorOf = (personId: string): Origin['actor'] => ({ kind: 'USER', id: personId });
+
+interface PersonEvent extends Origin {
+  action: string;
+  subjectId: string;
+  after?: Record<string, unknown>;
+  at: Date;
+}
+
+/** Records what concerns a person in each workspace that they are a member of; with no workspace where there is none. */
+export async function recordOfPerson(tx: EntityManager, personId: string, { subjectId, ...event }: PersonEvent): Promise<void> {
+  const memberships = await tx.find(Membership, { where: { userId: personId }, order: { workspaceId: 'ASC' } });
+  const workspaceIds = memberships.length > 0 ? memberships.map(({ workspaceId }) => workspaceId) : [null];
+  for (const workspaceId of workspaceIds) await recordEvent(tx, { ...event, subject: { id: subjectId, workspaceId } });
+}

@@ -1,0 +1,124 @@
+import { IsNull, type EntityManager } from 'typeorm';
+import { forUpdate, type Database } from '../../db/database';
+import { TollgateError, conflict, notFound } from '../../errors';
+import type { Background } from '../../lib/background';
+import { hmacSha256 } from '../../lib/hmac';
+import { randomBase62 } from '../../lib/id';
+import { normaliseEmail } from '../people/email';
+import type { Log, Mailer } from '../people/mail';
+import { passwordResetMail } from '../people/mails';
+import { Person } from '../people/person.entity';
+import { NOBODY_YET, actorOf, recordOfPerson, type Whence } from '../people/person.events';
+import { lockPerson } from '../people/person.queries';
+import { PasswordReset } from './password-reset.entity';
+import { requireGoodPassword, type Passwords } from './passwords';
+import type { ProofService } from './proof.service';
+import type { SessionService } from './session.service';
+import { triesFrom, type Throttles } from './throttle';
+
+const PASSWORD_RESET_MS = 3_600_000; // an hour
+/** Mails that may be asked for at once for one address, and how often one more after that. */
+const RESET_MAILS = 3;
+const RESET_MAIL_EVERY_MS = 600_000;
+
+export interface PasswordServiceDeps {
+  database: Database;
+  pepper: string;
+  passwords: Passwords;
+  proofs: ProofService;
+  sessions: SessionService;
+  throttles: Throttles;
+  mailer: Mailer | undefined;
+  background: Background;
+  /** How the world reaches this server, without a slash at the end. */
+  baseUrl(): string;
+  log: Log;
+}
+
+/** How a password is changed: by whoever knows it, or by whoever reads the mail of its owner. */
+export class PasswordService {
+  private readonly digest: (text: string) => string;
+
+  constructor(private readonly deps: PasswordServiceDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  /** Sets a new password, and ends every other session. SIGN_IN_FAILED where the current one is wrong. */
+  async change(personId: string, sessionId: string, { currentPassword, newPassword }: { currentPassword: string; newPassword: string }, whence: Whence): Promise<Person> {
+    const { database, passwords, proofs } = this.deps;
+    const { email } = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
+    requireGoodPassword(newPassword, email, 'newPassword');
+    const proved = await proofs.prove(email, currentPassword, whence);
+    await proofs.succeeded(email);
+    const passwordHash = await passwords.hash(newPassword);
+    return database.transaction(async (tx) => {
+      const person = (await lockPerson(tx, personId)) ?? notFound();
+      if (person.passwordHash !== proved.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
+      const at = await this.set(tx, personId, passwordHash, sessionId);
+      await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'password.changed', subjectId: personId, at });
+      return person;
+    });
+  }
+
+  /** Sends a link by mail where the account is known; says the same, as fast, where it is not. CONFLICT where this server sends no mail. */
+  async requestReset(email: string, whence: Whence): Promise<void> {
+    const { background, log, mailer, throttles } = this.deps;
+    if (!mailer) throw conflict('This server sends no mail: ask whoever runs it.');
+    const name = `reset:${this.digest(`reset ${normaliseEmail(email)}`)}`;
+    await throttles.take({ name, burst: RESET_MAILS, intervalMs: RESET_MAIL_EVERY_MS }, triesFrom(whence.ip));
+    background.run(
+      () => this.sendReset(mailer, email, whence),
+      (error) => log.warn({ err: error }, 'sign-in: a password reset was not made'),
+    );
+  }
+
+  /** Sets a new password by the link, once, and ends every session. NOT_FOUND for any link that does not work. */
+  async reset({ token, newPassword }: { token: string; newPassword: string }, whence: Whence): Promise<void> {
+    const { database, passwords } = this.deps;
+    const digest = this.digest(token);
+    const known = await this.findReset(database.reader, digest);
+    const { email } = (await database.reader.findOneBy(Person, { id: known.userId })) ?? notFound();
+    requireGoodPassword(newPassword, email, 'newPassword');
+    const passwordHash = await passwords.hash(newPassword);
+    await database.transaction(async (tx) => {
+      const { userId } = await this.findReset(tx, digest, true);
+      await lockPerson(tx, userId);
+      const at = await this.set(tx, userId, passwordHash);
+      await recordOfPerson(tx, userId, { actor: actorOf(userId), ...whence, action: 'password.reset', subjectId: userId, at });
+    });
+  }
+
+  /** Throws NOT_FOUND where a link would not work. */
+  async requireReset(token: string): Promise<void> {
+    await this.findReset(this.deps.database.reader, this.digest(token));
+  }
+
+  private async findReset(manager: EntityManager, digest: string, lock = false): Promise<PasswordReset> {
+    const reset = await manager.findOne(PasswordReset, { where: { digest, usedAt: IsNull() }, ...(lock && forUpdate(manager)) });
+    if (reset && reset.expiresAt > (await this.deps.database.now(manager))) return reset;
+    throw new TollgateError('NOT_FOUND', 'This link is not valid, or not any more.');
+  }
+
+  /** The password of a person whose row is locked; whatever else could sign in or set another ends. */
+  private async set(tx: EntityManager, userId: string, passwordHash: string, keptSessionId?: string): Promise<Date> {
+    const at = await this.deps.database.now(tx);
+    await tx.update(Person, { id: userId }, { passwordHash, passwordChangedAt: at });
+    await tx.update(PasswordReset, { userId, usedAt: IsNull() }, { usedAt: at });
+    await this.deps.sessions.endQuietly(tx, userId, at, keptSessionId);
+    return at;
+  }
+
+  private async sendReset(mailer: Mailer, email: string, whence: Whence): Promise<void> {
+    const { database, baseUrl } = this.deps;
+    const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
+    if (!person) return;
+    const token = `reset_${randomBase62(43)}`;
+    await database.transaction(async (tx) => {
+      const at = await database.now(tx);
+      const expiresAt = new Date(at.getTime() + PASSWORD_RESET_MS);
+      await tx.insert(PasswordReset, { digest: this.digest(token), userId: person.id, expiresAt, usedAt: null, createdAt: at });
+      await recordOfPerson(tx, person.id, { actor: NOBODY_YET, ...whence, action: 'password.reset-requested', subjectId: person.id, after: { expiresAt }, at });
+    });
+    mailer.send(passwordResetMail(person.email, `${baseUrl()}/reset-password?token=${token}`));
+  }
+}

@@ -1,0 +1,67 @@
+import { hash, verify } from '@node-rs/argon2';
+import { TollgateError, invalid } from '../../errors';
+
+// Argon2id, as OWASP's Password Storage Cheat Sheet asks for it.
+const ARGON2ID = 2;
+const HASH_MEMORY_KIB = 19_456;
+const HASH_PASSES = 2;
+const HASH_LANES = 1;
+
+/** Hashes that a process works at: each takes a thread of Node's few, and 19 MiB. */
+const MAX_HASHES_AT_ONCE = 2;
+/** Hashes that wait for their turn; what comes after is told to come later. */
+const MAX_HASHES_WAITING = 64;
+
+const MIN_PASSWORD_LENGTH = 12;
+const MAX_PASSWORD_LENGTH = 256;
+
+/** No password has this hash; to find that out takes as long as with any other. */
+const HASH_OF_NOBODY = `$argon2id$v=19$m=${HASH_MEMORY_KIB},t=${HASH_PASSES},p=${HASH_LANES}$bm9ib2R5J3Mgc2FsdCAxMg$${'A'.repeat(43)}`;
+
+/** Two keyboards may write one letter in two ways. */
+const normalise = (password: string): string => password.normalize('NFKC');
+
+/** INVALID_REQUEST for a password that nobody may choose: too short, too long, or the e-mail address itself. */
+export function requireGoodPassword(password: string, email: string, field: string): void {
+  const { length } = [...normalise(password)];
+  const refuse = (message: string): never => {
+    throw invalid({ path: ['input', field], message });
+  };
+  if (length < MIN_PASSWORD_LENGTH) refuse(`must be at least ${MIN_PASSWORD_LENGTH} characters`);
+  if (length > MAX_PASSWORD_LENGTH) refuse(`must be at most ${MAX_PASSWORD_LENGTH} characters`);
+  if (normalise(password).toLowerCase() === email) refuse('must not be the e-mail address');
+}
+
+/** Makes and checks the hashes of passwords, a few at a time. */
+export class Passwords {
+  private atOnce = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  /** What is stored of a password. SERVICE_UNAVAILABLE where too many wait. */
+  hash(password: string): Promise<string> {
+    return this.inTurn(() =>
+      hash(normalise(password), { algorithm: ARGON2ID, memoryCost: HASH_MEMORY_KIB, timeCost: HASH_PASSES, parallelism: HASH_LANES }),
+    );
+  }
+
+  /** Whether a hash is that of a password. False after the same time where there is no hash. SERVICE_UNAVAILABLE where too many wait. */
+  verify(hashed: string | undefined, password: string): Promise<boolean> {
+    return this.inTurn(() => verify(hashed ?? HASH_OF_NOBODY, normalise(password)));
+  }
+
+  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.atOnce === MAX_HASHES_AT_ONCE) {
+      if (this.waiting.length === MAX_HASHES_WAITING) throw new TollgateError('SERVICE_UNAVAILABLE');
+      await new Promise<void>((resolve) => this.waiting.push(resolve)); // whoever is done hands its place over
+    } else {
+      this.atOnce += 1;
+    }
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.atOnce -= 1;
+    }
+  }
+}

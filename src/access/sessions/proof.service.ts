@@ -1,0 +1,83 @@
+import type { Database } from '../../db/database';
+import { TollgateError } from '../../errors';
+import type { Background } from '../../lib/background';
+import { hmacSha256 } from '../../lib/hmac';
+import { normaliseEmail } from '../people/email';
+import type { Log } from '../people/mail';
+import { Person } from '../people/person.entity';
+import { NOBODY_YET, recordOfPerson, type Whence } from '../people/person.events';
+import type { Passwords } from './passwords';
+import { triesFrom, type Allowance, type Throttles } from './throttle';
+
+/** Passwords that may be tried of one account at once, and how often one more after that. */
+const ACCOUNT_TRIES = 10;
+const ACCOUNT_TRY_EVERY_MS = 60_000;
+/** How often the trail tells that an account's tries are used up. */
+const TOLD_EVERY_MS = 60_000;
+
+export type RefusalReason = 'PASSWORD' | 'CODE' | 'THROTTLED';
+
+export interface ProofServiceDeps {
+  database: Database;
+  pepper: string;
+  passwords: Passwords;
+  throttles: Throttles;
+  background: Background;
+  log: Log;
+}
+
+/** Proves by a password who somebody is, as slowly for accounts that there are not, and only so often. */
+export class ProofService {
+  private readonly digest: (text: string) => string;
+
+  constructor(private readonly deps: ProofServiceDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  /** Whose e-mail and password these are. SIGN_IN_FAILED where they are nobody's, RATE_LIMITED before that where too many were tried. */
+  async prove(email: string, password: string, whence: Whence): Promise<Person> {
+    const { database, passwords, throttles } = this.deps;
+    try {
+      await throttles.take(this.account(email), triesFrom(whence.ip));
+    } catch (error) {
+      if (error instanceof TollgateError && error.code === 'RATE_LIMITED') this.tell(email, 'THROTTLED', whence);
+      throw error;
+    }
+    const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
+    if ((await passwords.verify(person?.passwordHash, password)) && person) return person;
+    return this.refuse(email, 'PASSWORD', whence);
+  }
+
+  /** Gives back the try of an account whose owner has proved who they are. */
+  async succeeded(email: string): Promise<void> {
+    await this.deps.throttles.giveBack(this.account(email));
+  }
+
+  /** Throws SIGN_IN_FAILED, and has the trail tell why where the account is known. */
+  refuse(email: string, reason: RefusalReason, whence: Whence): never {
+    this.tell(email, reason, whence);
+    throw new TollgateError('SIGN_IN_FAILED');
+  }
+
+  /** After the answer, or it would come later where there is an account. */
+  private tell(email: string, reason: RefusalReason, whence: Whence): void {
+    const { background, database, log, throttles } = this.deps;
+    const record = async () => {
+      const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
+      if (!person) return;
+      if (reason === 'THROTTLED') await throttles.take({ name: `told:${person.id}`, burst: 1, intervalMs: TOLD_EVERY_MS });
+      await database.transaction(async (tx) => {
+        const at = await database.now(tx);
+        await recordOfPerson(tx, person.id, { actor: NOBODY_YET, ...whence, action: 'session.refused', subjectId: person.id, after: { reason }, at });
+      });
+    };
+    background.run(record, (error) => {
+      if (!(error instanceof TollgateError)) log.warn({ err: error }, 'sign-in: a refusal was not recorded'); // else it was told a moment ago
+    });
+  }
+
+  /** By a digest, as an address that somebody tries is nothing to keep. */
+  private account(email: string): Allowance {
+    return { name: `account:${this.digest(`account ${normaliseEmail(email)}`)}`, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS };
+  }
+}

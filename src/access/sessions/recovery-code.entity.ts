@@ -1,0 +1,16 @@
+import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { idColumn, instantColumn, textColumn } from '../../db/columns';
+
+/** A code that works once in place of one from the authenticator. */
+@Entity('recovery_codes')
+export class RecoveryCode {
+  @PrimaryColumn(idColumn)
+  userId: string;
+
+  /** HMAC-SHA256 of the code with the pepper, base64url. */
+  @PrimaryColumn(textColumn(43))
+  digest: string;
+
+  @Column({ ...instantColumn, nullable: true })
+  usedAt: Date | null;
+}

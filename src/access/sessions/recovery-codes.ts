@@ -1,0 +1,43 @@
+import { randomInt } from 'node:crypto';
+import { IsNull, type EntityManager } from 'typeorm';
+import { hmacSha256 } from '../../lib/hmac';
+import { RecoveryCode } from './recovery-code.entity';
+
+const RECOVERY_CODES = 10;
+/** Without letters and digits that look alike. */
+const ALPHABET = 'abcdefghjkmnpqrstuvwxyz23456789';
+const HALF_LENGTH = 5; // 49 bits in both
+
+const half = (): string => Array.from({ length: HALF_LENGTH }, () => ALPHABET[randomInt(ALPHABET.length)]).join('');
+
+/** The codes that work once each in place of an authenticator's. */
+export class RecoveryCodes {
+  private readonly hmac: (text: string) => string;
+
+  constructor(pepper: string) {
+    this.hmac = hmacSha256(pepper);
+  }
+
+  /** New codes such as `k7wqm-x2hfd`; those before work no longer. Stored are their digests. */
+  async replace(tx: EntityManager, userId: string): Promise<string[]> {
+    await this.forget(tx, userId);
+    const codes = Array.from({ length: RECOVERY_CODES }, () => `${half()}-${half()}`);
+    for (const code of codes) await tx.insert(RecoveryCode, { userId, digest: this.digest(userId, code), usedAt: null });
+    return codes;
+  }
+
+  /** Uses a code up; false where it is none, or was used before. */
+  async use(tx: EntityManager, userId: string, code: string, at: Date): Promise<boolean> {
+    const { affected } = await tx.update(RecoveryCode, { userId, digest: this.digest(userId, code), usedAt: IsNull() }, { usedAt: at });
+    return affected === 1;
+  }
+
+  async forget(tx: EntityManager, userId: string): Promise<void> {
+    await tx.delete(RecoveryCode, { userId });
+  }
+
+  /** However people write it down. */
+  private digest(userId: string, code: string): string {
+    return this.hmac(`recovery code of ${userId}: ${code.toLowerCase().replace(/[\s-]/g, '')}`);
+  }
+}

@@ -1,0 +1,70 @@
+import { Arg, Ctx, Field, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
+import { GraphQLContext } from '../../graphql/context';
+import { Person } from '../people/person.entity';
+import { SecondFactorService } from './second-factor.service';
+
+@InputType({ description: 'Who wants a second factor.' })
+class BeginSecondFactorInput {
+  @Field({ description: 'The password of whoever asks.' })
+  password: string;
+}
+
+@InputType({ description: 'Proves that an authenticator has the secret.' })
+class ConfirmSecondFactorInput {
+  @Field({ description: 'What the authenticator shows.' })
+  code: string;
+}
+
+@InputType({ description: 'Who no longer wants a second factor.' })
+class RemoveSecondFactorInput {
+  @Field({ description: 'The password of whoever asks.' })
+  password: string;
+
+  @Field({ description: 'What the authenticator shows, or a recovery code.' })
+  code: string;
+}
+
+@ObjectType({ description: 'What `beginSecondFactor` made: in force once `confirmSecondFactor` has been given a code.' })
+class BeginSecondFactorPayload {
+  @Field({ description: 'The secret in base 32, to be typed into an authenticator; here and nowhere else, ever.' })
+  secret: string;
+
+  @Field({ description: 'The same as an `otpauth://` address, to be shown as a QR code.' })
+  uri: string;
+}
+
+@ObjectType({ description: 'What `confirmSecondFactor` put in force.' })
+class ConfirmSecondFactorPayload {
+  @Field({ description: 'Whose it is.' })
+  user: Person;
+
+  @Field(() => [String], { description: 'Codes that work once each where the authenticator is lost; here and nowhere else, ever.' })
+  recoveryCodes: string[];
+}
+
+@ObjectType({ description: 'What `removeSecondFactor` took away.' })
+class RemoveSecondFactorPayload {
+  @Field({ description: 'Whose it was.' })
+  user: Person;
+}
+
+@Resolver()
+export class SecondFactorResolver {
+  constructor(private readonly service: SecondFactorService) {}
+
+  @Mutation(() => BeginSecondFactorPayload, { nullable: true, description: 'Get a secret for an authenticator. CONFLICT where a second factor is in force.' })
+  async beginSecondFactor(@Arg('input', { description: 'A proof of who asks.' }) { password }: BeginSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<BeginSecondFactorPayload> {
+    return this.service.begin(ctx.person.id, password, ctx.whence);
+  }
+
+  @Mutation(() => ConfirmSecondFactorPayload, { nullable: true, description: 'Put the second factor in force: every sign-in wants a code from now on.' })
+  async confirmSecondFactor(@Arg('input', { description: 'A code.' }) { code }: ConfirmSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<ConfirmSecondFactorPayload> {
+    const { person: user, recoveryCodes } = await this.service.confirm(ctx.person.id, code, ctx.whence);
+    return { user, recoveryCodes };
+  }
+
+  @Mutation(() => RemoveSecondFactorPayload, { nullable: true, description: 'Take the second factor away. CONFLICT where there is none, or a workspace of theirs requires one.' })
+  async removeSecondFactor(@Arg('input', { description: 'Both proofs of who asks.' }) input: RemoveSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<RemoveSecondFactorPayload> {
+    return { user: await this.service.remove(ctx.person.id, input, ctx.whence) };
+  }
+}

@@ -1,0 +1,95 @@
+import { type EntityManager } from 'typeorm';
+import type { Database } from '../../db/database';
+import { conflict, invalid, notFound } from '../../errors';
+import { Membership } from '../people/membership.entity';
+import { Person } from '../people/person.entity';
+import { actorOf, recordOfPerson, type Whence } from '../people/person.events';
+import { lockPerson, requiringSecondFactor } from '../people/person.queries';
+import type { ProofService } from './proof.service';
+import type { RecoveryCodes } from './recovery-codes';
+import type { Sealed } from './sealed';
+import { newTotpSecret, stepOfCode, totpUri } from './totp';
+
+export interface SecondFactorServiceDeps {
+  database: Database;
+  sealed: Sealed;
+  recoveryCodes: RecoveryCodes;
+  proofs: ProofService;
+}
+
+/** A code besides the password: from an authenticator, or one of those kept for when it is lost. */
+export class SecondFactorService {
+  constructor(private readonly deps: SecondFactorServiceDeps) {}
+
+  /** A secret for an authenticator, in force only once it is confirmed. CONFLICT where a second factor is in force. */
+  async begin(personId: string, password: string, whence: Whence): Promise<{ secret: string; uri: string }> {
+    await this.prove(personId, password, whence);
+    const secret = newTotpSecret();
+    return this.deps.database.transaction(async (tx) => {
+      const person = await this.lock(tx, personId);
+      if (person.totpEnabledAt) throw conflict('A second factor is in force; remove it first.');
+      await tx.update(Person, { id: personId }, { totpSecret: this.deps.sealed.seal(secret, personId), totpLastStep: null });
+      return { secret, uri: totpUri(secret, person.email) };
+    });
+  }
+
+  /** Puts the secret in force, proved by a code of it, and answers the recovery codes. CONFLICT where none was begun. */
+  async confirm(personId: string, code: string, whence: Whence): Promise<{ person: Person; recoveryCodes: string[] }> {
+    const { database, recoveryCodes } = this.deps;
+    return database.transaction(async (tx) => {
+      const person = await this.lock(tx, personId);
+      if (person.totpEnabledAt) throw conflict('A second factor is in force already.');
+      if (person.totpSecret === null) throw conflict('Begin with beginSecondFactor.');
+      const at = await database.now(tx);
+      if (!(await this.useStep(tx, person, code, at))) throw invalid({ path: ['code'], message: 'is not the code that the authenticator shows' });
+      await tx.update(Person, { id: personId }, { totpEnabledAt: at });
+      const codes = await recoveryCodes.replace(tx, personId);
+      await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'second-factor.enabled', subjectId: personId, at });
+      return { person: Object.assign(person, { totpEnabledAt: at }), recoveryCodes: codes };
+    });
+  }
+
+  /** Takes it away. CONFLICT where there is none, or where a workspace of theirs wants one. */
+  async remove(personId: string, { password, code }: { password: string; code: string }, whence: Whence): Promise<Person> {
+    const { database, proofs, recoveryCodes } = this.deps;
+    const { email, passwordHash } = await this.prove(personId, password, whence);
+    const removed = await database.transaction(async (tx) => {
+      const person = await this.lock(tx, personId);
+      if (!person.totpEnabledAt) throw conflict('There is no second factor.');
+      const memberships = await tx.findBy(Membership, { userId: personId });
+      if ((await requiringSecondFactor(tx, memberships.map(({ workspaceId }) => workspaceId))).length > 0) throw conflict('A workspace of yours requires a second factor.');
+      const at = await database.now(tx);
+      if (person.passwordHash !== passwordHash || !(await this.use(tx, person, code, at))) return null;
+      const cleared = { totpSecret: null, totpEnabledAt: null, totpLastStep: null };
+      await tx.update(Person, { id: personId }, cleared);
+      await recoveryCodes.forget(tx, personId);
+      await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'second-factor.removed', subjectId: personId, at });
+      return Object.assign(person, cleared);
+    });
+    return removed ?? proofs.refuse(email, 'CODE', whence);
+  }
+
+  /** Uses up a code of a person whose row is locked; false where it is none, or was used before. */
+  async use(tx: EntityManager, person: Person, code: string, at: Date): Promise<boolean> {
+    return (await this.useStep(tx, person, code, at)) || this.deps.recoveryCodes.use(tx, person.id, code, at);
+  }
+
+  private async useStep(tx: EntityManager, { id, totpSecret, totpLastStep }: Person, code: string, at: Date): Promise<boolean> {
+    const step = totpSecret === null ? null : stepOfCode(this.deps.sealed.open(totpSecret, id), code, at);
+    if (step === null || (totpLastStep !== null && step <= totpLastStep)) return false;
+    await tx.update(Person, { id }, { totpLastStep: step });
+    return true;
+  }
+
+  private async prove(personId: string, password: string, whence: Whence): Promise<Person> {
+    const { database, proofs } = this.deps;
+    const { email } = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
+    const person = await proofs.prove(email, password, whence);
+    await proofs.succeeded(email);
+    return person;
+  }
+
+  private async lock(tx: EntityManager, personId: string): Promise<Person> {
+    return (await lockPerson(tx, personId)) ?? notFound();
+  }
+}

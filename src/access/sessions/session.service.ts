@@ -1,0 +1,108 @@
+import { IsNull, MoreThan, Not, type EntityManager } from 'typeorm';
+import type { Origin } from '../../audit/record-event';
+import type { Database } from '../../db/database';
+import { notFound } from '../../errors';
+import { hmacSha256 } from '../../lib/hmac';
+import { newId, randomBase62 } from '../../lib/id';
+import { Person } from '../people/person.entity';
+import { actorOf, recordOfPerson, type Whence } from '../people/person.events';
+import { permissionsOf } from '../people/person.queries';
+import type { UserPrincipal } from '../principal';
+import { Session } from './session.entity';
+
+/** A session that is not used for so long ends. */
+const SESSION_IDLE_MS = 43_200_000; // 12 hours
+/** Used or not, it ends after this. */
+const SESSION_MAX_MS = 2_592_000_000; // 30 days
+/** How exact `last_seen_at` is: not every request is to write. */
+const SEEN_EVERY_MS = 300_000;
+
+const later = (at: Date, ms: number): Date => new Date(at.getTime() + ms);
+
+/** A session that has just begun, and what its cookie is to hold. */
+export interface OpenedSession {
+  id: string;
+  token: string;
+}
+
+export interface SessionServiceDeps {
+  database: Database;
+  pepper: string;
+}
+
+/** Who has signed in, and where. Read from the database with every request, so that an end counts at once on every node. */
+export class SessionService {
+  private readonly digest: (token: string) => string;
+
+  constructor(private readonly deps: SessionServiceDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  /** Begins a session of a person, in the transaction that has proved who they are. The token is stored nowhere. */
+  async open(tx: EntityManager, personId: string, whence: Whence, at: Date): Promise<OpenedSession> {
+    const id = newId('ses', at.getTime());
+    const token = `session_${randomBase62(43)}`;
+    const expiresAt = later(at, SESSION_MAX_MS);
+    await tx.insert(Session, { id, digest: this.digest(token), userId: personId, createdAt: at, lastSeenAt: at, expiresAt, endedAt: null, ...whence });
+    await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'session.started', subjectId: id, after: { expiresAt }, at });
+    return { id, token };
+  }
+
+  /** Whose session a token is of, with what they may do as it stands now; null where it has ended or never was. */
+  async principalOf(token: string): Promise<UserPrincipal | null> {
+    const { database } = this.deps;
+    const session = await database.reader.findOneBy(Session, { digest: this.digest(token) });
+    const now = await database.now();
+    if (!session || !isAlive(session, now)) return null;
+    const person = await database.reader.findOneBy(Person, { id: session.userId });
+    if (!person) return null;
+    if (later(session.lastSeenAt, SEEN_EVERY_MS) <= now) {
+      await database.transaction((tx) => tx.update(Session, { id: session.id, endedAt: IsNull() }, { lastSeenAt: now }));
+    }
+    const permissionsByWorkspace = await permissionsOf(database.reader, person);
+    return { kind: 'USER', id: person.id, name: person.name, sessionId: session.id, permissionsByWorkspace };
+  }
+
+  /** The sessions of a person that go on, newest first. */
+  async list(personId: string): Promise<Session[]> {
+    const { database } = this.deps;
+    const now = await database.now();
+    const where = { userId: personId, endedAt: IsNull(), expiresAt: MoreThan(now) };
+    const sessions = await database.reader.find(Session, { where, order: { createdAt: 'DESC', id: 'DESC' } });
+    return sessions.filter((session) => isAlive(session, now));
+  }
+
+  /** Ends one session of whoever acts, at once and on every node. NOT_FOUND where it is not theirs, or has ended. */
+  async end(origin: Origin, id: string): Promise<Session> {
+    const [ended] = await this.endThose(origin, { id, userId: origin.actor.id });
+    return ended ?? notFound();
+  }
+
+  /** Ends every session of whoever acts. */
+  endAll(origin: Origin): Promise<Session[]> {
+    return this.endThose(origin, { userId: origin.actor.id });
+  }
+
+  /** Ends the sessions of a person in a transaction that tells of it by itself, all but the one of `exceptId`. */
+  async endQuietly(tx: EntityManager, personId: string, at: Date, exceptId?: string): Promise<void> {
+    await tx.update(Session, { userId: personId, endedAt: IsNull(), ...(exceptId && { id: Not(exceptId) }) }, { endedAt: at });
+  }
+
+  private endThose(origin: Origin, which: { id?: string; userId: string }): Promise<Session[]> {
+    return this.deps.database.transaction(async (tx) => {
+      const at = await this.deps.database.now(tx);
+      const ended: Session[] = [];
+      for (const session of await tx.findBy(Session, { ...which, endedAt: IsNull() })) {
+        const { affected } = await tx.update(Session, { id: session.id, endedAt: IsNull() }, { endedAt: at });
+        if (affected === 0) continue; // by somebody else, in this moment
+        await recordOfPerson(tx, session.userId, { ...origin, action: 'session.ended', subjectId: session.id, after: { endedAt: at }, at });
+        ended.push(Object.assign(session, { endedAt: at }));
+      }
+      return ended;
+    });
+  }
+}
+
+function isAlive({ endedAt, expiresAt, lastSeenAt }: Session, now: Date): boolean {
+  return endedAt === null && expiresAt > now && later(lastSeenAt, SESSION_IDLE_MS) > now;
+}

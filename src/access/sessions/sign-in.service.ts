@@ -1,0 +1,38 @@
+import type { Database } from '../../db/database';
+import type { Whence } from '../people/person.events';
+import { lockPerson } from '../people/person.queries';
+import type { ProofService } from './proof.service';
+import type { SecondFactorService } from './second-factor.service';
+import type { OpenedSession, SessionService } from './session.service';
+
+export interface SignInServiceDeps {
+  database: Database;
+  proofs: ProofService;
+  secondFactors: SecondFactorService;
+  sessions: SessionService;
+}
+
+/** From a password, and a code where one is wanted, to a session. */
+export class SignInService {
+  constructor(private readonly deps: SignInServiceDeps) {}
+
+  /** A new session; null where the password is right, a code is wanted and none came. One SIGN_IN_FAILED for all that is wrong. */
+  async signIn({ email, password, code }: { email: string; password: string; code?: string | null | undefined }, whence: Whence): Promise<OpenedSession | null> {
+    const { database, proofs, secondFactors, sessions } = this.deps;
+    const proved = await proofs.prove(email, password, whence);
+    if (proved.totpEnabledAt && !code) {
+      await proofs.succeeded(email);
+      return null;
+    }
+    const session = await database.transaction(async (tx) => {
+      const person = await lockPerson(tx, proved.id);
+      if (person?.passwordHash !== proved.passwordHash) return null; // it was changed in this moment
+      const at = await database.now(tx);
+      if (person.totpEnabledAt && !(await secondFactors.use(tx, person, code ?? '', at))) return null;
+      return sessions.open(tx, person.id, whence, at);
+    });
+    if (!session) return proofs.refuse(email, 'CODE', whence);
+    await proofs.succeeded(email);
+    return session;
+  }
+}

@@ -1,0 +1,80 @@
+import { In, LessThan } from 'typeorm';
+import { forUpdate, type Database } from '../../db/database';
+import { isDuplicate } from '../../db/failures';
+import { TollgateError } from '../../errors';
+import { Throttle } from './throttle.entity';
+
+/** How often something may be done: so many times at once, and then once in each interval. */
+export interface Allowance {
+  name: string;
+  burst: number;
+  intervalMs: number;
+}
+
+/** Passwords and links that may be tried from one address at once, whatever accounts they are of, and how often one more after that. */
+const ADDRESS_TRIES = 50;
+const ADDRESS_TRY_EVERY_MS = 10_000;
+
+export const triesFrom = (ip: string | null): Allowance => ({ name: `address:${ip ?? 'unknown'}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS });
+
+/** Rows that say nothing any more are forgotten after so many turns of a process. */
+const TURNS_BETWEEN_CLEANINGS = 256;
+
+/**
+ * Counts what anybody may do only so often, by GCRA (see gate/rate-limit.ts, which has it for calls). In the database, so that it is exact
+ * over all nodes and outlives them.
+ */
+export class Throttles {
+  private turns = 0;
+
+  constructor(private readonly database: Database) {}
+
+  /** Takes one turn of each allowance, or of none where one is used up: then RATE_LIMITED, which says for how long. */
+  async take(...allowances: Allowance[]): Promise<void> {
+    const waitMs = await this.tryTaking(allowances);
+    this.turns += 1;
+    if (this.turns % TURNS_BETWEEN_CLEANINGS === 0) await this.forget();
+    if (waitMs === 0) return;
+    const seconds = Math.ceil(waitMs / 1000);
+    throw new TollgateError('RATE_LIMITED', `Too many tries; wait ${seconds} second${seconds === 1 ? '' : 's'}.`);
+  }
+
+  /** Gives back one turn that was taken. */
+  async giveBack({ name, intervalMs }: Allowance): Promise<void> {
+    await this.database.transaction(async (tx) => {
+      const row = await tx.findOne(Throttle, { where: { name }, ...forUpdate(tx) });
+      if (row) await tx.update(Throttle, { name }, { theoreticalArrivalAt: new Date(row.theoreticalArrivalAt.getTime() - intervalMs) });
+    });
+  }
+
+  /** Milliseconds to wait; 0 where all were taken. */
+  private async tryTaking(allowances: Allowance[]): Promise<number> {
+    try {
+      return await this.database.transaction(async (tx) => {
+        const names = allowances.map(({ name }) => name);
+        const rows = await tx.find(Throttle, { where: { name: In(names) }, order: { name: 'ASC' }, ...forUpdate(tx) });
+        const nowMs = (await this.database.now(tx)).getTime();
+        const next = allowances.map(({ name, intervalMs }) => {
+          const known = rows.find((row) => row.name === name)?.theoreticalArrivalAt.getTime() ?? 0;
+          return Math.max(known, nowMs) + intervalMs;
+        });
+        const waits = allowances.map(({ burst, intervalMs }, index) => (next[index] as number) - nowMs - burst * intervalMs);
+        const waitMs = Math.max(0, ...waits);
+        if (waitMs > 0) return waitMs;
+        for (const [index, { name }] of allowances.entries()) {
+          const theoreticalArrivalAt = new Date(next[index] as number);
+          if (rows.some((row) => row.name === name)) await tx.update(Throttle, { name }, { theoreticalArrivalAt });
+          else await tx.insert(Throttle, { name, theoreticalArrivalAt });
+        }
+        return 0;
+      });
+    } catch (error) {
+      if (!isDuplicate(error)) throw error;
+      return this.tryTaking(allowances); // another one made the row meanwhile
+    }
+  }
+
+  private async forget(): Promise<void> {
+    await this.database.transaction(async (tx) => tx.delete(Throttle, { theoreticalArrivalAt: LessThan(await this.database.now(tx)) }));
+  }
+}

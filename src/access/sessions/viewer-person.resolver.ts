@@ -1,0 +1,46 @@
+import type { EntityManager } from 'typeorm';
+import { Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
+import { GraphQLContext, by } from '../../graphql/context';
+import { membershipsOf } from '../people/member.queries';
+import { Membership } from '../people/membership.entity';
+import { Person } from '../people/person.entity';
+import { Viewer } from '../viewer';
+import { Session } from './session.entity';
+import { SessionService } from './session.service';
+
+/** What a caller that is a person may see of itself; nothing for others. */
+@Resolver(() => Viewer)
+export class ViewerPersonResolver {
+  constructor(
+    private readonly reader: EntityManager,
+    private readonly service: SessionService,
+  ) {}
+
+  @FieldResolver(() => String, { nullable: true, description: 'The e-mail address of a person; null for others.' })
+  async email(@Root() { id }: Viewer, @Ctx() ctx: GraphQLContext): Promise<string | null> {
+    return (await ctx.load(by(Person), id))?.email ?? null;
+  }
+
+  @FieldResolver(() => Boolean, { description: 'Whether a sign-in of this person wants a code besides the password.' })
+  async secondFactorEnabled(@Root() { id }: Viewer, @Ctx() ctx: GraphQLContext): Promise<boolean> {
+    return (await ctx.load(by(Person), id))?.secondFactorEnabled ?? false;
+  }
+
+  @FieldResolver(() => [Membership], { description: 'The workspaces of a person, the oldest membership first.' })
+  memberships(@Root() { id }: Viewer): Promise<Membership[]> {
+    return membershipsOf(this.reader, id);
+  }
+
+  @FieldResolver(() => [Session], { description: 'The sessions of a person that go on, newest first.' })
+  sessions(@Root() { id }: Viewer): Promise<Session[]> {
+    return this.service.list(id);
+  }
+}
+
+@Resolver(() => Session)
+export class SessionResolver {
+  @FieldResolver(() => Boolean, { description: 'Whether it is the one that asks.' })
+  current(@Root() { id }: Session, @Ctx() { principal }: GraphQLContext): boolean {
+    return principal?.kind === 'USER' && principal.sessionId === id;
+  }
+}
