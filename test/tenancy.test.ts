@@ -12,11 +12,13 @@ import {
   type GraphQLOutputType,
   type GraphQLSchema,
 } from 'graphql';
-import { Membership } from '../src/access/people/membership.entity';
+import { Session } from '../src/access/sessions/session.entity';
+import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
+import { buildPerson } from './support/people';
 import { operationsOf, requestOf, type Operation } from './support/operations';
 import { BEHIND_A_GUARD, ENTRANCES, FIELDS, ROOT_FIELDS, ROUTES, type IdKind, type Needs } from './support/tenancy-table';
 
@@ -27,6 +29,7 @@ let schema: GraphQLSchema;
 
 /** A workspace with one object of every kind in it. */
 interface Tenant {
+  workspace: Workspace;
   /** A project that no test archives, for the keys that ask. */
   home: string;
   ids: Record<IdKind, string>;
@@ -40,7 +43,10 @@ interface Principal {
   standing: 'unauthenticated' | 'operator' | 'outsider' | 'insider';
   /** What an insider holds. */
   permissions: string[];
-  isPerson: boolean;
+  /** Who it is, where it is a person. */
+  userId?: string;
+  /** Whether the session among its tenant's ids is one of its own. */
+  hasOtherSession?: true;
 }
 
 type Outcome = 'unauthenticated' | 'forbidden' | 'absent' | 'done';
@@ -73,25 +79,37 @@ async function buildTenant(name: string): Promise<Tenant> {
   const { key, secret } = await buildKey(app, { project });
   await app.rest({ secret });
   const { role } = await mutate('createRole', { workspaceId: workspace.id, name: 'Own', permissions: [] }, 'role { id }');
-  const usr = `usr_of${workspace.id.slice(3)}`;
-  await app.database.transaction((tx) => tx.insert(Membership, { userId: usr, workspaceId: workspace.id, roleId: role.id, createdAt: new Date() }));
+  const { person } = await buildPerson(app, { workspace, roleId: role.id });
+  const { id: ses } = await app.database.reader.findOneByOrFail(Session, { userId: person.id });
+  const { invitation } = await mutate('inviteMember', { workspaceId: workspace.id, email: 'invited@example.com', roleId: 'rol_viewer' }, 'invitation { id }');
   const { data } = await app.graphql(
     'query ($id: ID!) { key(id: $id) { requestLogs { nodes { id } } project { ledger { nodes { id } } workspace { wallet { id } } } } actions { nodes { id } } }',
     { id: key.id },
   );
   const { requestLogs, project: asked } = data.key;
-  const ids = { ws: workspace.id, prj: project.id, key: key.id, log: requestLogs.nodes[0].id, led: asked.ledger.nodes[0].id, wal: asked.workspace.wallet.id, act: data.actions.nodes[0].id, rol: role.id, usr, inv: 'inv_none', ses: 'ses_none', evt: 'evt_none' };
-  return { home: (await buildProject(app, { workspace })).id, ids };
+  const ids = { ws: workspace.id, prj: project.id, key: key.id, log: requestLogs.nodes[0].id, led: asked.ledger.nodes[0].id, wal: asked.workspace.wallet.id, act: data.actions.nodes[0].id, rol: role.id, usr: person.id, inv: invitation.id, ses, evt: 'evt_none' };
+  return { workspace, home: (await buildProject(app, { workspace })).id, ids };
+}
+
+/** One more session of a person. */
+async function openSession(userId: string): Promise<{ id: string; headers: Record<string, string> }> {
+  const { id, token } = await app.database.transaction(async (tx) => app.people.sessions.open(tx, userId, { ip: null, userAgent: null }, await app.database.now(tx)));
+  return { id, headers: { cookie: `tollgate_session=${token}` } };
 }
 
 async function buildPrincipals(): Promise<void> {
   const { mutate } = mutations(app);
-  const add = (name: string, principal: Omit<Principal, 'isPerson'> & { isPerson?: boolean }) => principals.set(name, { isPerson: false, ...principal });
+  const add = (name: string, principal: Principal) => principals.set(name, principal);
   const keyIn = async (tenant: Tenant, input: { permissions?: string[]; roleId?: string }): Promise<{ id: string; secret: string }> => {
     const { key, secret } = await mutate('mintKey', { projectId: tenant.home, name: 'Asks', ...input, permissions: ['demo.*', ...(input.permissions ?? [])] }, 'secret key { id }');
     return { id: key.id, secret };
   };
   const header = (secret: string) => ({ 'x-api-key': secret });
+
+  const personIn = async (tenant: Tenant, roleId: string): Promise<{ id: string; headers: Record<string, string> }> => {
+    const { person, cookie } = await buildPerson(app, { workspace: tenant.workspace, roleId });
+    return { id: person.id, headers: cookie };
+  };
 
   add('nobody', { headers: {}, tenant: await buildTenant('nobody'), standing: 'unauthenticated', permissions: [] });
   add('the operator', { headers: header(app.rootKey), tenant: await buildTenant('operator'), standing: 'operator', permissions: SINGLE_PERMISSIONS });
@@ -105,6 +123,32 @@ async function buildPrincipals(): Promise<void> {
     const { secret } = await keyIn(tenant, { permissions: [permission] });
     add(`a key with ${permission}`, { headers: header(secret), tenant, standing: 'insider', permissions: [permission] });
   }
+  for (const [role, permissions] of ROLES) {
+    const tenant = await buildTenant(`a person as ${role}`);
+    const { id, headers } = await personIn(tenant, `rol_${role.toLowerCase()}`);
+    const { id: ses } = await openSession(id);
+    add(`a person as ${role}`, { headers, tenant: { ...tenant, ids: { ...tenant.ids, ses } }, standing: 'insider', permissions, userId: id, hasOtherSession: true });
+  }
+  const ofRole = await buildTenant('a person with a role of the workspace’s own');
+  const { role: logReader } = await mutate('createRole', { workspaceId: ofRole.ids.ws, name: 'Log reader', permissions: ['read.logs'] }, 'role { id }');
+  const reader = await personIn(ofRole, logReader.id);
+  add('a person with a role of the workspace’s own', { headers: reader.headers, tenant: ofRole, standing: 'insider', permissions: ['read.logs'], userId: reader.id });
+  const strict = await buildTenant('a workspace that requires a second factor');
+  const unproved = await personIn(strict, 'rol_owner');
+  await mutate('updateWorkspace', { id: strict.ids.ws, requiresSecondFactor: true }, '__typename');
+  add('an owner without the second factor that is required', { headers: unproved.headers, tenant: strict, standing: 'insider', permissions: [], userId: unproved.id });
+  const theirs = await buildTenant('another tenant’s people');
+  const stranger = await personIn(theirs, 'rol_owner');
+  add('an owner of another tenant', { headers: stranger.headers, tenant: await buildTenant('the visited'), standing: 'outsider', permissions: [], userId: stranger.id });
+  const left = await buildTenant('the visited');
+  const former = await personIn(left, 'rol_owner');
+  await personIn(left, 'rol_owner');
+  await mutate('removeMember', { workspaceId: left.ids.ws, userId: former.id }, '__typename');
+  add('an owner who was removed', { headers: former.headers, tenant: left, standing: 'outsider', permissions: [], userId: former.id });
+  const over = await buildTenant('a session that has ended');
+  const { headers: ended } = await personIn(over, 'rol_owner');
+  await app.graphql('mutation { signOut { session { id } } }', {}, ended);
+  add('an owner who has signed out', { headers: ended, tenant: over, standing: 'unauthenticated', permissions: [] });
   const ordinary = await buildTenant('an ordinary key');
   add('an ordinary key of the tenant', { headers: header((await keyIn(ordinary, { permissions: ['demo.*'] })).secret), tenant: ordinary, standing: 'outsider', permissions: [] });
   const foreign = await buildTenant('a foreign tenant');
@@ -126,7 +170,7 @@ async function answerTo(principal: Principal, { query, variables }: Ask) {
   return { status: response.status, text, ...(JSON.parse(text) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>) };
 }
 
-async function outcomeOf(principal: Principal, ask: Ask, path: string[]): Promise<Outcome> {
+async function outcomeOf(principal: Principal, ask: Ask, root: string, isPublic = false): Promise<Outcome> {
   const { status, data, errors, text } = await answerTo(principal, ask);
   if (status === 401) return 'unauthenticated';
   for (const [name, { tenant }] of principals) {
@@ -136,14 +180,16 @@ async function outcomeOf(principal: Principal, ask: Ask, path: string[]): Promis
   const codes = errors?.map(({ extensions }) => extensions.code) ?? [];
   if (codes.some((code) => /INTERNAL|VALIDATION|PARSE/.test(code))) throw new Error(`${ask.query} was answered ${text}`);
   if (codes.includes('FORBIDDEN')) return 'forbidden';
-  if (codes.includes('NOT_FOUND')) return 'absent';
-  return codes.length === 0 && data[path[0] as string] === null ? 'absent' : 'done';
+  if (codes.includes('NOT_FOUND')) return isPublic ? 'done' : 'absent'; // a link that was made up
+  return codes.length === 0 && data[root] === null ? 'absent' : 'done';
 }
 
 function expected(principal: Principal, needs: Needs[], isMutationOfOperator = false): Outcome {
-  if (needs.includes('nothing')) return 'done';
+  const bringsSecret = 'x-api-key' in principal.headers; // a wrong one is refused for everything, a session that has ended counts as none
+  if (needs.includes('nothing')) return bringsSecret && principal.standing === 'unauthenticated' ? 'unauthenticated' : 'done';
   if (principal.standing === 'unauthenticated') return 'unauthenticated';
-  if (needs.includes('person')) return principal.isPerson ? 'done' : 'forbidden';
+  if (needs.includes('own')) return principal.hasOtherSession ? 'done' : 'absent';
+  if (needs.includes('person')) return principal.userId ? 'done' : 'forbidden';
   if (principal.standing === 'operator' || needs.every((need) => need === 'credential')) return 'done';
   if (isMutationOfOperator) return 'forbidden';
   if (principal.standing === 'outsider') return 'absent';
@@ -196,7 +242,7 @@ describe('every field of an object', () => {
         const leads = isCompositeType(getNamedType((schema.getType(type) as GraphQLObjectType).getFields()[field]?.type as GraphQLOutputType));
         const root = entrance.field.split('.')[1] as string;
         const ask = { query: `query ($id: ID!) { ${root}(id: $id) { ${field}${leads ? ' { __typename }' : ''} } }`, variables: { id: principal.tenant.ids[entrance.id] } };
-        const outcome = await outcomeOf(principal, ask, [root]);
+        const outcome = await outcomeOf(principal, ask, root);
         expect([who, name, outcome]).toEqual([who, name, expected(principal, [ROOT_FIELDS[entrance.field]?.needs as Needs, needs])]);
       }
     }
@@ -289,7 +335,8 @@ describe('every query and mutation', () => {
       const operations = operationsFor(principal.tenant).sort((a, b) => order.indexOf(rootName(a)) - order.indexOf(rootName(b)));
       for (const operation of operations) {
         const { needs } = ROOT_FIELDS[rootName(operation)] as { needs: Needs };
-        const outcome = await outcomeOf(principal, requestOf([operation]), ['o0']);
+        if (principal.userId && operation.field === 'signOutEverywhere') principal.headers = (await openSession(principal.userId)).headers; // it has just signed out
+        const outcome = await outcomeOf(principal, requestOf([operation]), 'o0', needs === 'nothing');
         expect([who, operation.name, outcome]).toEqual([who, operation.name, expected(principal, [needs], needs === 'operator')]);
       }
     }

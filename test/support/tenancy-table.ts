@@ -6,9 +6,10 @@ import type { AdministrativePermission } from '../../src/access/permissions';
  * - `credential`: any that is valid, whatever it may do;
  * - `knowledge`: a workspace that exists for whoever asks;
  * - `operator`: the root key;
- * - `person`: having signed in, for it is about oneself.
+ * - `person`: having signed in, for it is about oneself;
+ * - `own`: that it is one's own, for it exists for nobody else.
  */
-export type Needs = AdministrativePermission | 'nothing' | 'credential' | 'knowledge' | 'operator' | 'person';
+export type Needs = AdministrativePermission | 'nothing' | 'credential' | 'knowledge' | 'operator' | 'person' | 'own';
 
 /** What kind of object an id of an argument names, where the argument's own name does not say. */
 export type IdKind = 'ws' | 'prj' | 'key' | 'log' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt';
@@ -47,11 +48,24 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Mutation.createRole': { needs: 'admin.roles' },
   'Mutation.updateRole': { needs: 'admin.roles', id: 'rol' },
   'Mutation.setMemberRole': { needs: 'admin.members' },
+  'Mutation.inviteMember': { needs: 'admin.members' },
+  'Mutation.acceptInvitation': { needs: 'nothing' },
+  'Mutation.signIn': { needs: 'nothing' },
+  'Mutation.requestPasswordReset': { needs: 'nothing' },
+  'Mutation.resetPassword': { needs: 'nothing' },
+  'Mutation.changePassword': { needs: 'person' },
+  'Mutation.beginSecondFactor': { needs: 'person' },
+  'Mutation.confirmSecondFactor': { needs: 'person' },
+  'Mutation.removeSecondFactor': { needs: 'person' },
   // What ends something is asked last
   'Mutation.revokeKey': { needs: 'write.keys', id: 'key' },
   'Mutation.archiveProject': { needs: 'write.projects', id: 'prj' },
   'Mutation.deleteRole': { needs: 'admin.roles', id: 'rol' },
+  'Mutation.withdrawInvitation': { needs: 'admin.members', id: 'inv' },
   'Mutation.removeMember': { needs: 'admin.members' },
+  'Mutation.endSession': { needs: 'own', id: 'ses' },
+  'Mutation.signOut': { needs: 'person' },
+  'Mutation.signOutEverywhere': { needs: 'person' },
 };
 
 /** How an object of each type is reached, and so what it takes to come so far. */
@@ -69,6 +83,8 @@ export const FIELDS: Record<string, Needs> = {
   'Workspace.keys': 'read.keys',
   'Workspace.requestLogs': 'read.logs',
   'Workspace.roles': 'read.members',
+  'Workspace.members': 'read.members',
+  'Workspace.invitations': 'read.members',
   'Project.workspace': 'knowledge',
   'Project.budget': 'read.wallet',
   'Project.rateLimit': 'knowledge',
@@ -90,6 +106,12 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'LedgerEntry.project': 'Project.ledger',
   'LedgerEntry.linkedEntry': 'Project.ledger',
   'LedgerEntry.requestLog': 'Query.requestLog',
+  'Membership.user': 'Workspace.members',
+  'Membership.workspace': 'Workspace.members',
+  'Membership.role': 'Workspace.members',
+  'Invitation.role': 'Workspace.invitations',
+  'Viewer.memberships': 'Query.viewer',
+  'Viewer.sessions': 'Query.viewer',
 };
 
 /** Every REST route. */
