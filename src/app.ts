@@ -9,6 +9,9 @@ import { ViewerResolver } from './access/viewer.resolver';
 import { ActionResolver } from './actions/action.resolver';
 import { ActionService } from './actions/action.service';
 import { ActionRunner } from './actions/runner';
+import { AuditChainResolver } from './audit/chain.resolver';
+import { AuditEventResolver, KeyEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
+import { Sealer } from './audit/sealer';
 import type { Config } from './config';
 import type { Database } from './db/database';
 import { Claim } from './gate/gate.entities';
@@ -74,6 +77,7 @@ export interface App {
   services: Services;
   gate: Gate;
   sweep: Sweep;
+  sealer: Sealer;
 }
 
 export function createServices(database: Database, pepper: string): Services {
@@ -111,7 +115,9 @@ export async function createApp({ config, database, installation, log: destinati
     log,
   });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
+  const sealer = new Sealer({ database, log });
   server.addHook('onClose', async () => {
+    await sealer.stop();
     await sweep.stop();
     await gate.close();
     await runner.close();
@@ -129,7 +135,7 @@ export async function createApp({ config, database, installation, log: destinati
   const schema = createSchema(createResolvers(services, database));
   await server.register((graphql) => registerGraphQL(graphql, { schema, log, contextOf: (request) => contextOf(request, { gate, database }) }));
   await server.ready();
-  return { server, services, gate, sweep };
+  return { server, services, gate, sweep, sealer };
 }
 
 /** How long a request may take to arrive, its body included. */
@@ -185,6 +191,10 @@ function createResolvers({ workspaces, projects, keys, wallets, actions }: Servi
     new WorkspaceLogsResolver(database.reader),
     new ProjectLogsResolver(database.reader),
     new KeyLogsResolver(database.reader),
+    new AuditEventResolver(database.reader),
+    new WorkspaceEventsResolver(database.reader),
+    new KeyEventsResolver(database.reader),
+    new AuditChainResolver(database.reader),
   ];
   return new Map(instances.map((instance) => [instance.constructor, instance]));
 }

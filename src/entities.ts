@@ -3,6 +3,7 @@ import { Membership } from './access/people/membership.entity';
 import { Role } from './access/roles/role.entity';
 import { Action } from './actions/action.entity';
 import { AuditEvent } from './audit/event.entity';
+import { AuditChain, AuditSeal, UnsealedEvent } from './audit/seal.entities';
 import { Claim, TickHolds, RefusalCount } from './gate/gate.entities';
 import { ApiKey, KeySecret } from './keys/key.entity';
 import { RequestLog } from './requests/request-log.entity';
@@ -29,5 +30,8 @@ export const entities = [
   RefusalCount,
   RequestLog,
   AuditEvent,
+  UnsealedEvent,
+  AuditSeal,
+  AuditChain,
   Setting,
 ];

@@ -1,5 +1,6 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { Action } from '../actions/action.entity';
+import { AuditEvent } from '../audit/event.entity';
 import { ApiKey } from '../keys/key.entity';
 import { Node } from '../lib/graphql-types';
 import { RequestLog } from '../requests/request-log.entity';
@@ -18,6 +19,15 @@ const FIND: Record<string, Find> = {
   wal: (id, ctx) => ctx.seen(by(Wallet), id, 'read.wallet'),
   log: (id, ctx) => ctx.seen(by(RequestLog), id, 'read.logs'),
   act: (id, ctx) => ctx.load(by(Action), id),
+  evt: async (id, ctx) => {
+    const event = await ctx.load(by(AuditEvent), id);
+    if (!event) return null;
+    const { workspaceId } = event;
+    if (workspaceId === null) return ctx.knowsInstallation ? event : null;
+    if (!ctx.knows(workspaceId)) return null;
+    ctx.require('read.audit', { workspaceId });
+    return event;
+  },
   led: async (id, ctx) => {
     const entry = await ctx.load(entriesById, id);
     const workspace = entry && (await ctx.load(workspacesOf, entry.accountId));
