@@ -67,7 +67,7 @@ module.exports = {
       from: { path: '^src/', pathNot: ['^src/db/migrations/', '^src/(app|main|cli)\\.ts$'] },
       to: { path: '^src/db/migrations/' },
     },
-    only('audit-imports', { path: '^src/audit/' }, ['^src/audit/', '^src/db/', '^src/lib/', '^src/errors\\.ts$'], 'audit/ imports lib, errors and db (for its columns) only: whoever records an event hands in all that it tells.'),
+    only('audit-imports', { path: '^src/audit/', pathNot: RESOLVERS }, ['^src/audit/', '^src/db/', '^src/lib/', '^src/errors\\.ts$'], 'audit/ imports lib, errors and db (for its columns) only: whoever records an event hands in all that it tells.'),
     ...features,
     only(
       'resolver-imports',

@@ -24,6 +24,9 @@ import { ViewerResolver } from './access/viewer.resolver';
 import { ActionResolver } from './actions/action.resolver';
 import { ActionService } from './actions/action.service';
 import { ActionRunner } from './actions/runner';
+import { AuditChainResolver } from './audit/chain.resolver';
+import { AuditEventResolver, KeyEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
+import { Sealer } from './audit/sealer';
 import type { Config } from './config';
 import type { Database } from './db/database';
 import { Claim } from './gate/gate.entities';
@@ -94,6 +97,7 @@ export interface App {
   people: PeopleServices;
   gate: Gate;
   sweep: Sweep;
+  sealer: Sealer;
 }
 
 export function createServices(database: Database, pepper: string): Services {
@@ -141,7 +145,9 @@ export async function createApp({ config, database, installation, log: destinati
     log,
   });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
+  const sealer = new Sealer({ database, log });
   server.addHook('onClose', async () => {
+    await sealer.stop();
     await sweep.stop();
     await gate.close();
     await runner.close();
@@ -166,7 +172,7 @@ export async function createApp({ config, database, installation, log: destinati
     await registerGraphQL(browsers, { schema, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
   });
   await server.ready();
-  return { server, services, people, gate, sweep };
+  return { server, services, people, gate, sweep, sealer };
 }
 
 /** Where a server listens, as far as it knows. */
@@ -239,6 +245,10 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new WorkspaceLogsResolver(database.reader),
     new ProjectLogsResolver(database.reader),
     new KeyLogsResolver(database.reader),
+    new AuditEventResolver(database.reader),
+    new WorkspaceEventsResolver(database.reader),
+    new KeyEventsResolver(database.reader),
+    new AuditChainResolver(database.reader),
   ];
   return new Map(instances.map((instance) => [instance.constructor, instance]));
 }

@@ -3,6 +3,7 @@ import { lexicographicSortSchema, printSchema } from 'graphql';
 import { Command } from 'commander';
 import { openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
 import { createServices, describeSchema } from './app';
+import { auditChains } from './audit/chains';
 import { ConfigError, loadConfig } from './config';
 import { Database } from './db/database';
 import { whyNotOpened } from './db/failures';
@@ -85,18 +86,28 @@ async function withDatabase(work: (database: Database) => Promise<void>, { make 
   }
 }
 
+interface Report {
+  faults: string[];
+}
+
 async function audit(database: Database, json: boolean): Promise<void> {
-  let accounts = 0;
-  let wrong = 0;
-  for await (const report of auditBooks(database)) {
-    accounts += 1;
+  const accounts = await printReports(auditBooks(database), json, ({ type, account }) => `${type} ${account}`);
+  if (!json) console.log(accounts.wrong === 0 ? `All ${accounts.all} accounts agree.` : `${accounts.wrong} of ${accounts.all} accounts disagree.`);
+  const chains = await printReports(auditChains(database.reader), json, ({ chain }) => `chain ${chain}`);
+  if (!json) console.log(chains.wrong === 0 ? `All ${chains.all} chains of the audit trail hold.` : `${chains.wrong} of ${chains.all} chains of the audit trail are broken.`);
+  if (accounts.wrong + chains.wrong > 0) process.exitCode = 1;
+}
+
+/** Prints each report as JSON, or a line for each of its faults; answers how many there were, and how many with faults. */
+async function printReports<T extends Report>(reports: AsyncIterable<T>, json: boolean, nameOf: (report: T) => string): Promise<{ all: number; wrong: number }> {
+  const counted = { all: 0, wrong: 0 };
+  for await (const report of reports) {
+    counted.all += 1;
+    if (report.faults.length > 0) counted.wrong += 1;
     if (json) console.log(JSON.stringify(report));
-    if (report.faults.length === 0) continue;
-    wrong += 1;
-    if (!json) for (const fault of report.faults) console.log(`${report.type} ${report.account}: ${fault}`);
+    else for (const fault of report.faults) console.log(`${nameOf(report)}: ${fault}`);
   }
-  if (!json) console.log(wrong === 0 ? `All ${accounts} accounts agree.` : `${wrong} of ${accounts} accounts disagree.`);
-  if (wrong > 0) process.exitCode = 1;
+  return counted;
 }
 
 cli.parseAsync().catch((error: unknown) => {

@@ -9,6 +9,7 @@ import { Session } from './access/sessions/session.entity';
 import { Throttle } from './access/sessions/throttle.entity';
 import { Action } from './actions/action.entity';
 import { AuditEvent } from './audit/event.entity';
+import { AuditChain, AuditSeal, UnsealedEvent } from './audit/seal.entities';
 import { Claim, TickHolds, RefusalCount } from './gate/gate.entities';
 import { ApiKey, KeySecret } from './keys/key.entity';
 import { RequestLog } from './requests/request-log.entity';
@@ -41,5 +42,8 @@ export const entities = [
   RefusalCount,
   RequestLog,
   AuditEvent,
+  UnsealedEvent,
+  AuditSeal,
+  AuditChain,
   Setting,
 ];

@@ -301,20 +301,23 @@ describe('the command', () => {
   it('audit ends with 0 where all agree; a changed balance is a line for its account, and 1', async () => {
     const { secret, project } = await buildKey(app);
     expect(tally(await callers.calls(5, () => ({ url: app.url, secret })))).toEqual({ 200: 5 });
-    expect(await run('audit')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^All \d+ accounts agree\.\n$/), stderr: '' });
+    expect(await run('audit')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^All \d+ accounts agree\.\nAll \d+ chains of the audit trail hold\.\n$/), stderr: '' });
     const tamper = (sql: string) => app.database.transaction((tx) => tx.query(sql));
     const other = await buildKey(app);
     await tamper(`UPDATE budgets SET balance = balance + 1 WHERE project_id = '${project.id}'`);
     await tamper(`DELETE FROM ledger_entries WHERE account_id = '${other.project.id}' AND seq = 1`);
+    await tamper(`DELETE FROM unsealed_events WHERE event_id IN (SELECT id FROM audit_events WHERE subject_id = '${other.key.id}')`);
     const { code, stdout } = await run('audit');
     expect(code).toBe(1);
+    expect(stdout).toMatch(new RegExp(`^chain ${other.key.workspaceId}: link 1, event evt_[0-9A-Za-z]+: the event is neither sealed nor waiting to be$`, 'm'));
+    expect(stdout).toMatch(/^1 of \d+ chains of the audit trail are broken\.$/m);
     expect(stdout).toMatch(new RegExp(`^budget ${project.id}: balance is 995001, its entries sum up to 995000$`, 'm'));
     expect(stdout).toMatch(new RegExp(`^budget ${other.project.id}: `, 'm'));
     const json = await run('audit', '--json');
     expect(json.code).toBe(1);
-    const reports = json.stdout.trim().split('\n').map((line) => JSON.parse(line) as { account: string; faults: string[] });
-    const wrong = reports.filter(({ faults }) => faults.length > 0).map(({ account }) => account);
-    expect(wrong).toEqual(expect.arrayContaining([project.id, other.project.id]));
+    const reports = json.stdout.trim().split('\n').map((line) => JSON.parse(line) as { account?: string; chain?: string; faults: string[] });
+    const wrong = reports.filter(({ faults }) => faults.length > 0).map(({ account, chain }) => account ?? chain);
+    expect(wrong).toEqual(expect.arrayContaining([project.id, other.project.id, other.key.workspaceId]));
   });
 
   it.each([

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { secretFrom } from '../access/credential';
 import type { AdministrativePermission } from '../access/permissions';
-import { knownWorkspaces, mayKnowWorkspace, requireAdministered, requireOperator, requirePermission } from '../access/policies';
+import { knownWorkspaces, mayKnowWorkspace, mayOperate, requireAdministered, requireOperator, requirePermission } from '../access/policies';
 import type { Whence } from '../access/people/person.events';
 import type { Authority, Principal, UserPrincipal } from '../access/principal';
 import { isFromHere } from '../access/sessions/cookie';
@@ -79,6 +79,16 @@ export class GraphQLContext {
   get operatorOrigin(): Authority {
     requireOperator(this.caller);
     return this.origin;
+  }
+
+  /** FORBIDDEN for anyone but the operator: for what is shown to nobody else. */
+  requireOperator(): void {
+    requireOperator(this.caller);
+  }
+
+  /** Whether what concerns the whole installation exists for whoever asks. */
+  get knowsInstallation(): boolean {
+    return mayOperate(this.caller);
   }
 
   /** One time for all that this request says of things that end by the clock. */

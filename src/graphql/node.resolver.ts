@@ -1,6 +1,7 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { Role, builtInRole } from '../access/roles/role.entity';
 import { Action } from '../actions/action.entity';
+import { AuditEvent } from '../audit/event.entity';
 import { ApiKey } from '../keys/key.entity';
 import { Node } from '../lib/graphql-types';
 import { RequestLog } from '../requests/request-log.entity';
@@ -23,6 +24,15 @@ const FIND: Record<string, Find> = {
     return role && (role.workspaceId === null || ctx.knows(role.workspaceId)) ? role : null;
   },
   act: (id, ctx) => ctx.load(by(Action), id),
+  evt: async (id, ctx) => {
+    const event = await ctx.load(by(AuditEvent), id);
+    if (!event) return null;
+    const { workspaceId } = event;
+    if (workspaceId === null) return ctx.knowsInstallation ? event : null;
+    if (!ctx.knows(workspaceId)) return null;
+    ctx.require('read.audit', { workspaceId });
+    return event;
+  },
   led: async (id, ctx) => {
     const entry = await ctx.load(entriesById, id);
     const workspace = entry && (await ctx.load(workspacesOf, entry.accountId));

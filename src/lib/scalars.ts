@@ -1,5 +1,5 @@
 import { GraphQLScalarType, Kind } from 'graphql';
-import { GraphQLDateTime } from 'graphql-scalars';
+import { GraphQLDateTime, GraphQLJSONObject } from 'graphql-scalars';
 import { MAX_MICRO_CREDITS } from './rules';
 
 /** `MicroCredits`: a JSON integer that JavaScript keeps exactly. */
@@ -32,3 +32,9 @@ function writable(value: Date): Date {
   if (year >= 0 && year <= 9999) return value;
   throw new TypeError('DateTime must lie in the years 0000 to 9999, in UTC.');
 }
+
+/** `JSONObject`: properties whose names no schema knows. Answered only, never taken. */
+export const JsonObject = new GraphQLScalarType<object, object>({
+  ...GraphQLJSONObject.toConfig(),
+  description: 'A JSON object, whatever its properties are.',
+});

@@ -37,10 +37,13 @@ export function operationsOf(schema: GraphQLSchema, id: string | ((argument: str
     const root = type === 'query' ? schema.getQueryType() : schema.getMutationType();
     for (const field of Object.values(root?.getFields() ?? {})) {
       const required = field.args.filter(isRequiredArgument);
+      const optional = field.args.filter((arg) => !isRequiredArgument(arg) && getNamedType(arg.type).name === 'ID');
       const optionalIds = required.flatMap((arg) => optionalIdsOf(arg.type));
-      for (const optionalId of optionalIds.length > 0 ? optionalIds : [undefined]) {
+      const variants = optionalIds.length > 0 ? optionalIds : [undefined, ...optional.map(({ name }) => name)];
+      for (const optionalId of variants) {
+        const given = [...required, ...optional.filter(({ name }) => name === optionalId)];
         const filler = new Filler((argument) => (typeof id === 'string' ? id : id(argument, `${root?.name}.${field.name}`)), text, optionalId);
-        const args = required.map((arg) => ({ name: arg.name, type: arg.type.toString(), value: filler.valueOf(arg.type, arg.name) }));
+        const args = given.map((arg) => ({ name: arg.name, type: arg.type.toString(), value: filler.valueOf(arg.type, arg.name) }));
         const name = `${root?.name}.${field.name}${optionalId ? `(${optionalId})` : ''}`;
         const { takesId } = filler;
         operations.push({ name, type, field: field.name, args, selection: takesId ? '{ __typename }' : selectionOf(field.type), takesId });

@@ -31,6 +31,9 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Query.requestLog': { needs: 'read.logs', id: 'log' },
   'Query.actions': { needs: 'credential' },
   'Query.permissions': { needs: 'credential' },
+  'Query.auditEvents': { needs: 'operator' },
+  'Query.auditChain': { needs: 'operator' },
+  'Query.auditChain(workspaceId)': { needs: 'read.audit' },
 
   'Mutation.createWorkspace': { needs: 'operator' },
   'Mutation.updateWorkspace': { needs: 'write.workspace', id: 'ws' },
@@ -85,6 +88,7 @@ export const FIELDS: Record<string, Needs> = {
   'Workspace.roles': 'read.members',
   'Workspace.members': 'read.members',
   'Workspace.invitations': 'read.members',
+  'Workspace.auditEvents': 'read.audit',
   'Project.workspace': 'knowledge',
   'Project.budget': 'read.wallet',
   'Project.rateLimit': 'knowledge',
@@ -94,6 +98,7 @@ export const FIELDS: Record<string, Needs> = {
   'ApiKey.project': 'read.keys',
   'ApiKey.role': 'read.keys',
   'ApiKey.requestLogs': 'read.logs',
+  'ApiKey.auditEvents': 'read.audit',
   'RequestLog.key': 'read.keys',
   'RequestLog.project': 'read.logs',
 };
@@ -110,6 +115,7 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'Membership.workspace': 'Workspace.members',
   'Membership.role': 'Workspace.members',
   'Invitation.role': 'Workspace.invitations',
+  'AuditChain.verify': 'Query.auditChain(workspaceId)',
   'Viewer.memberships': 'Query.viewer',
   'Viewer.sessions': 'Query.viewer',
 };

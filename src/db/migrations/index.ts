@@ -1,7 +1,9 @@
+import { AuditTrail1764100000000 as mysqlAuditTrail } from './mysql/1764100000000-audit-trail';
 import { Foundation1763700000000 as mysqlFoundation } from './mysql/1763700000000-foundation';
 import { People1764200000000 as mysqlPeople } from './mysql/1764200000000-people';
 import { Roles1764150000000 as mysqlRoles } from './mysql/1764150000000-roles';
 import { TickHolds1764000000000 as mysqlTickHolds } from './mysql/1764000000000-tick-holds';
+import { AuditTrail1764100000000 as sqliteAuditTrail } from './sqlite/1764100000000-audit-trail';
 import { Foundation1763700000000 as sqliteFoundation } from './sqlite/1763700000000-foundation';
 import { People1764200000000 as sqlitePeople } from './sqlite/1764200000000-people';
 import { Roles1764150000000 as sqliteRoles } from './sqlite/1764150000000-roles';
@@ -9,6 +11,6 @@ import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/176400000000
 
 /** In the order in which they are applied. A migration that has landed is never edited; the next one mends it. */
 export const migrations = {
-  mysql: [mysqlFoundation, mysqlTickHolds, mysqlRoles, mysqlPeople],
-  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteRoles, sqlitePeople],
+  mysql: [mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople],
+  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople],
 };

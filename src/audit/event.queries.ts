@@ -1,0 +1,26 @@
+import { In, type EntityManager } from 'typeorm';
+import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
+import type { Connection } from '../lib/graphql-types';
+import { storable } from '../lib/rules';
+import { AuditEvent } from './event.entity';
+
+export interface EventFilter {
+  action?: string[] | null;
+  actorId?: string[] | null;
+  subjectId?: string[] | null;
+  from?: Date | null;
+  to?: Date | null;
+}
+
+export type EventScope = { workspaceId: string } | { subjectId: string } | Record<string, never>;
+
+/** The events of a workspace, of one subject, or all of them, newest first. */
+export async function listEvents(reader: EntityManager, scope: EventScope, filter: EventFilter, page: PageRequest): Promise<Connection<AuditEvent>> {
+  const query = reader.createQueryBuilder(AuditEvent, 'row').where(scope);
+  if (filter.action) query.andWhere({ action: In(storable(filter.action)) });
+  if (filter.actorId) query.andWhere({ actorId: In(storable(filter.actorId)) });
+  if (filter.subjectId) query.andWhere({ subjectId: In(storable(filter.subjectId)) });
+  if (filter.from) query.andWhere('row.createdAt >= :from', { from: filter.from.getTime() });
+  if (filter.to) query.andWhere('row.createdAt < :to', { to: filter.to.getTime() });
+  return keysetPage(query, NEWEST_FIRST, page);
+}

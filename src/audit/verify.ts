@@ -1,0 +1,112 @@
+import { Between, type EntityManager } from 'typeorm';
+import { BEFORE_THE_FIRST, INSTALLATION, hashOf, type EventRow, type Link } from './chain';
+import { AuditSeal } from './seal.entities';
+import { eventsById } from './trail';
+
+/** Seals read at a time, so that a chain of any length is verified in little memory. */
+const PAGE = 1_000;
+
+/** Events that one question may have verified; whoever wants more asks again. */
+export const MAX_VERIFIED_AT_ONCE = 10_000;
+
+/** Where a chain breaks first, and how. */
+export interface BrokenLink {
+  /** Its place in the chain. */
+  sequence: number;
+  /** The event there, as far as it can be told. */
+  eventId: string | null;
+  reason: string;
+}
+
+export interface Verification {
+  checked: number;
+  /** All up to this sequence hold. */
+  verifiedTo: number;
+  /** Whether the end of the chain was reached, or a broken link. */
+  complete: boolean;
+  firstBroken: BrokenLink | null;
+}
+
+/**
+ * Recomputes the hashes of a chain after a sequence that is taken as it stands, at most `first` of them, and at its end looks for what
+ * is missing there. Locks nothing, and is not misled by what is sealed meanwhile: seals do not change, and each statement sees one state.
+ */
+export async function verifyChain(reader: EntityManager, chainId: string, { after = 0, first = Infinity } = {}): Promise<Verification> {
+  const end = await endOf(reader, chainId);
+  let last: Link = BEFORE_THE_FIRST;
+  let position = 0;
+  let checked = 0;
+  const broken = (firstBroken: BrokenLink): Verification => ({ checked, verifiedTo: last.sequence, complete: true, firstBroken });
+  if (after > 0) {
+    const seal = await reader.findOneBy(AuditSeal, { chainId, sequence: after });
+    if (!seal) return broken({ sequence: after, eventId: null, reason: 'the seal is gone' });
+    [last, position] = [seal, seal.position];
+  }
+  while (last.sequence < end.newest && checked < first) {
+    const where = { chainId, sequence: Between(last.sequence + 1, end.newest) };
+    const seals = await reader.find(AuditSeal, { where, order: { sequence: 'ASC' }, take: Math.min(PAGE, first - checked) });
+    const events = new Map((await eventsById(reader, seals.map(({ eventId }) => eventId))).map((event) => [event.id, event]));
+    for (const seal of seals) {
+      if (seal.sequence !== last.sequence + 1) return broken({ sequence: last.sequence + 1, eventId: null, reason: 'the seal is gone' });
+      const reason = faultOf(seal, events.get(seal.eventId), last, position);
+      if (reason !== undefined) return broken({ sequence: seal.sequence, eventId: seal.eventId, reason });
+      [last, position] = [seal, seal.position];
+      checked += 1;
+    }
+    if (seals.length === 0) return broken({ sequence: last.sequence + 1, eventId: null, reason: 'the seal is gone' });
+  }
+  if (last.sequence < end.newest) return { checked, verifiedTo: last.sequence, complete: false, firstBroken: null };
+  const missing = await missingAfter(reader, chainId, last, end);
+  return missing ? broken(missing) : { checked, verifiedTo: last.sequence, complete: true, firstBroken: null };
+}
+
+function faultOf(seal: AuditSeal, event: EventRow | undefined, previous: Link, position: number): string | undefined {
+  if (seal.position <= position) return 'the seal is out of order';
+  if (!event) return 'the event is gone';
+  if (seal.hash !== hashOf(seal.chainId, previous, event)) return 'the event and its seal do not match: one of the two was changed';
+  return undefined;
+}
+
+interface ChainEnd {
+  /** The sequence of the newest seal that there is. */
+  newest: number;
+  /** What the chain itself says of it; null where it has nothing to say. */
+  head: Link | null;
+}
+
+/** In one statement, so that both are of one moment. */
+async function endOf(reader: EntityManager, chainId: string): Promise<ChainEnd> {
+  const [row] = await reader.query<{ newest: unknown; sequence: unknown; hash: string | null }[]>(
+    `SELECT (SELECT MAX(sequence) FROM audit_seals WHERE chain_id = ?) AS newest,
+      (SELECT sequence FROM audit_chains WHERE id = ?) AS sequence, (SELECT hash FROM audit_chains WHERE id = ?) AS hash`,
+    [chainId, chainId, chainId],
+  );
+  const hash = row?.hash ?? null;
+  return { newest: Number(row?.newest ?? 0), head: hash === null ? null : { sequence: Number(row?.sequence), hash } };
+}
+
+/** What should be at the end of a chain whose every seal holds, and is not. */
+async function missingAfter(reader: EntityManager, chainId: string, last: Link, { head }: ChainEnd): Promise<BrokenLink | undefined> {
+  const sequence = last.sequence + 1;
+  if (!head && (last.sequence > 0 || chainId === INSTALLATION)) return { sequence, eventId: null, reason: 'the head of the chain is gone' };
+  if (head && head.sequence > last.sequence) return { sequence, eventId: null, reason: 'the seal is gone, and all after it' };
+  if (head && (head.sequence < last.sequence || head.hash !== last.hash)) return { sequence, eventId: null, reason: 'the head of the chain was changed' };
+  const lost = await lostEvent(reader, chainId);
+  return lost && { sequence, ...lost };
+}
+
+async function lostEvent(reader: EntityManager, chainId: string): Promise<Omit<BrokenLink, 'sequence'> | undefined> {
+  const [unsealed] = await reader.query<{ id: string }[]>(
+    `SELECT id FROM audit_events e WHERE ${chainId === INSTALLATION ? 'workspace_id IS NULL' : 'workspace_id = ?'}
+     AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id)
+     ORDER BY id LIMIT 1`,
+    chainId === INSTALLATION ? [] : [chainId],
+  );
+  if (unsealed) return { eventId: unsealed.id, reason: 'the event is neither sealed nor waiting to be' };
+  if (chainId !== INSTALLATION) return undefined;
+  // Whose chain it was to join only the event could tell
+  const [gone] = await reader.query<{ id: string }[]>(
+    'SELECT event_id AS id FROM unsealed_events u WHERE NOT EXISTS (SELECT 1 FROM audit_events e WHERE e.id = u.event_id) ORDER BY position LIMIT 1',
+  );
+  return gone && { eventId: gone.id, reason: 'the event waits to be sealed and is gone' };
+}

@@ -1,0 +1,302 @@
+import { createHash } from 'node:crypto';
+import { EVENT_COLUMNS } from '../src/audit/chain';
+import { AuditEvent } from '../src/audit/event.entity';
+import { recordEvent } from '../src/audit/record-event';
+import { AuditSeal, UnsealedEvent } from '../src/audit/seal.entities';
+import { readTrail } from '../src/audit/trail';
+import { verifyChain } from '../src/audit/verify';
+import { AuditTrail1764100000000 as MysqlAuditTrail } from '../src/db/migrations/mysql/1764100000000-audit-trail';
+import { AuditTrail1764100000000 as SqliteAuditTrail } from '../src/db/migrations/sqlite/1764100000000-audit-trail';
+import { createTestApp, type TestApp } from './support/app';
+import { freshDatabaseUrl } from './support/database';
+import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
+import { brokenChains, sealedEvents } from './support/trail';
+
+jest.setTimeout(90_000); // other test files take the processors too
+
+let app: TestApp;
+/** Another server of the same installation, which on SQLite is the same one: it has one server. */
+let other: TestApp;
+
+beforeAll(async () => {
+  const databaseUrl = await freshDatabaseUrl();
+  app = await createTestApp({ databaseUrl });
+  other = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : app;
+});
+
+afterAll(async () => {
+  if (other !== app) await other.close();
+  await app.close();
+});
+
+const sql = (text: string, values: unknown[] = []) => app.database.transaction((tx) => tx.query(text, values));
+const sealsOf = (chainId: string) => app.database.reader.find(AuditSeal, { where: { chainId }, order: { sequence: 'ASC' } });
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
+
+/** A workspace with a chain of `length` events, all sealed. */
+async function buildChain(length: number): Promise<{ id: string; seals: AuditSeal[] }> {
+  const { id } = await buildWorkspace(app);
+  for (let name = 2; name <= length; name += 1) await app.services.workspaces.update(ORIGIN, { id, name: `Name ${name}` });
+  await app.sealer.once();
+  return { id, seals: await sealsOf(id) };
+}
+
+describe('sealing', () => {
+  it('a revocation makes exactly one event, and repeating it none', async () => {
+    const { key } = await buildKey(app);
+    for (let times = 0; times < 2; times += 1) await app.services.keys.revoke(ORIGIN, { id: key.id });
+    await app.sealer.once();
+    const events = (await sealedEvents(app, key.workspaceId)).filter(({ subjectId }) => subjectId === key.id);
+    expect(events.map(({ action }) => action)).toEqual(['key.minted', 'key.revoked']);
+  });
+
+  it('gives each event one place in its chain and one in the whole trail, without a gap, though two nodes seal while others write', async () => {
+    const workspaces = await Promise.all([buildWorkspace(app), buildWorkspace(other), buildWorkspace(app)]);
+    let writing = true;
+    const sealers = [app, other].map(async ({ sealer }) => {
+      while (writing) await sealer.once();
+    });
+    const writers = workspaces.flatMap(({ id }, place) =>
+      [app, other].map(async ({ services }, node) => {
+        for (let turn = 0; turn < 20; turn += 1) await services.workspaces.update(ORIGIN, { id, name: `${place} ${node} ${turn}` });
+      }),
+    );
+    await Promise.all(writers);
+    writing = false;
+    await Promise.all(sealers);
+    await app.sealer.once();
+
+    for (const { id } of workspaces) {
+      const seals = await sealsOf(id);
+      expect(seals.map(({ sequence }) => sequence)).toEqual(upTo(41));
+      expect(new Set(seals.map(({ eventId }) => eventId)).size).toBe(41);
+    }
+    const all = await app.database.reader.find(AuditSeal, { order: { position: 'ASC' } });
+    expect(all.map(({ position }) => position)).toEqual(upTo(await app.database.reader.count(AuditEvent)));
+    expect(await app.database.reader.count(UnsealedEvent)).toBe(0);
+    expect(await brokenChains(app)).toEqual({});
+  });
+
+  it('keeps causes before effects: what began after another was committed comes after it, on whichever node', async () => {
+    const { id } = await buildWorkspace(app);
+    const names = upTo(30).map((turn) => `Step ${turn}`);
+    let writing = true;
+    const sealing = (async () => {
+      while (writing) await other.sealer.once();
+    })();
+    for (const [turn, name] of names.entries()) await (turn % 2 === 0 ? app : other).services.workspaces.update(ORIGIN, { id, name });
+    writing = false;
+    await sealing;
+    await app.sealer.once();
+    const sealed = (await sealedEvents(app, id)).slice(1).map(({ after }) => (JSON.parse(after ?? '') as { name: string }).name);
+    expect(sealed).toEqual(names);
+  });
+
+  it('lets whoever reads by position while others write and seal miss nothing and meet nothing twice', async () => {
+    const { id } = await buildWorkspace(app);
+    let writing = true;
+    const read: string[] = [];
+    const reading = (async () => {
+      for (let after = 0, last = false; !last; ) {
+        last = !writing;
+        if (last) await app.sealer.once();
+        for (;;) {
+          const page = await readTrail(other.database.reader, { chainId: id, after, limit: 5 });
+          read.push(...page.map((event) => event.id));
+          if (page.length === 0) break;
+          after = page.at(-1)?.position ?? after;
+        }
+      }
+    })();
+    const sealing = [app, other].map(async ({ sealer }) => {
+      while (writing) await sealer.once();
+    });
+    await Promise.all(
+      upTo(6).map(async (writer) => {
+        for (let turn = 0; turn < 15; turn += 1) await (writer % 2 ? app : other).services.workspaces.update(ORIGIN, { id, name: `${writer} ${turn}` });
+      }),
+    );
+    writing = false;
+    await Promise.all([...sealing, reading]);
+    const written = await app.database.reader.find(AuditEvent, { select: { id: true }, where: { workspaceId: id } });
+    expect(read).toHaveLength(91);
+    expect([...read].sort()).toEqual(written.map((event) => event.id).sort());
+  });
+
+  it('seals nothing of what was undone, and nothing that is not committed yet', async () => {
+    const { id } = await buildWorkspace(app);
+    const draft = { ...ORIGIN, action: 'workspace.tested', subject: { id, workspaceId: id }, at: new Date() };
+    const undone = app.database.transaction(async (tx) => {
+      await recordEvent(tx, draft);
+      if (other !== app) await other.sealer.once();
+      throw new Error('undone');
+    });
+    await expect(undone).rejects.toThrow('undone');
+    await app.sealer.once();
+    expect((await sealedEvents(app, id)).map(({ action }) => action)).toEqual(['workspace.created']);
+  });
+
+  it('the hash is what README.md says, over every column that an event has', async () => {
+    const { id } = await buildChain(2);
+    const [first, second] = await sealedEvents(app, id);
+    if (!first || !second) throw new Error('They are not sealed.');
+    const expected = (sequence: number, previous: string, event: typeof first) => {
+      const { workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt } = event;
+      const text = JSON.stringify([id, sequence, previous, event.id, workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt]);
+      return createHash('sha256').update(text).digest('hex');
+    };
+    expect([first.hash, second.hash]).toEqual([expected(1, '', first), expected(2, first.hash, second)]);
+    const columns = app.database.reader.connection.getMetadata(AuditEvent).columns.map(({ propertyName }) => propertyName);
+    expect([...columns].sort()).toEqual([...EVENT_COLUMNS].sort());
+  });
+
+  it('takes up the events from before there was a trail, in the order of their time, and repeating the migration adds none', async () => {
+    const { id } = await buildWorkspace(app);
+    await app.sealer.once();
+    const old = ['b', 'a', 'c'].map((name, index) => ({ id: `evt_old_${name}_${id}`, createdAt: new Date(1_000 + (index > 0 ? 5 : 0)) }));
+    const rest = { workspaceId: id, actorKind: 'OPERATOR', actorId: 'operator', action: 'workspace.updated', subjectId: id, ip: null, userAgent: null, before: null, after: null };
+    await app.database.transaction(async (tx) => {
+      await tx.insert(AuditEvent, old.map((event) => ({ ...event, ...rest })));
+      const migration = TEST_DATABASE === 'mysql' ? new MysqlAuditTrail() : new SqliteAuditTrail();
+      for (let times = 0; times < 2; times += 1) await migration.up(tx.queryRunner ?? tx.connection.createQueryRunner());
+    });
+    await app.sealer.once();
+    expect((await sealedEvents(app, id)).slice(1).map((event) => event.id)).toEqual(['b', 'a', 'c'].map((name) => `evt_old_${name}_${id}`));
+    expect(await brokenChains(app)).toEqual({});
+  });
+});
+
+describe('tampering is found and named:', () => {
+  /** What the verification says of a chain of five after `tamper`. Each chain stays broken, and the others do not mind. */
+  async function found(tamper: (seals: AuditSeal[], chain: string) => Promise<unknown>): Promise<string[]> {
+    const { id, seals } = await buildChain(5);
+    const before = await brokenChains(app);
+    await tamper(seals, id);
+    const { [id]: faults = [], ...others } = await brokenChains(app);
+    expect(others).toEqual(before);
+    return faults;
+  }
+  const eventOf = (seals: AuditSeal[], sequence: number): string => seals[sequence - 1]?.eventId ?? '';
+
+  it.each([
+    ['workspace_id', "'ws_other'", 'workspaceId'],
+    ['actor_kind', "'SYSTEM2'", 'actorKind'],
+    ['actor_id', "'somebody'", 'actorId'],
+    ['action', "'workspace.deleted'", 'action'],
+    ['subject_id', "'ws_other'", 'subjectId'],
+    ['ip', "'10.0.0.1'", 'ip'],
+    ['user_agent', "'curl'", 'userAgent'],
+    ['before', 'NULL', 'before'],
+    ['after', "'{\"name\":\"Other\"}'", 'after'],
+    ['after', "'no JSON'", 'after, so that it cannot be read'],
+    ['created_at', 'created_at + 1', 'createdAt'],
+  ])('a changed %s = %s', async (column, value) => {
+    let changed = '';
+    const faults = await found(async (seals) => {
+      changed = eventOf(seals, 3);
+      await sql(`UPDATE audit_events SET \`${column}\` = ${value} WHERE id = ?`, [changed]);
+    });
+    expect(faults).toEqual([`link 3, event ${changed}: the event and its seal do not match: one of the two was changed`]);
+    if (value === "'no JSON'") await sql('UPDATE audit_events SET `after` = NULL WHERE id = ?', [changed]); // else nobody can list it
+  });
+
+  it('a changed hash, and two that changed places', async () => {
+    let event = '';
+    const changed = await found(async (seals) => {
+      event = eventOf(seals, 5);
+      await sql('UPDATE audit_seals SET hash = ? WHERE event_id = ?', ['0'.repeat(64), event]);
+    });
+    expect(changed).toEqual([`link 5, event ${event}: the event and its seal do not match: one of the two was changed`]);
+    const swapped = await found(async (seals) => {
+      event = eventOf(seals, 2);
+      await sql('UPDATE audit_seals SET hash = ? WHERE event_id = ?', [seals[2]?.hash, event]);
+      await sql('UPDATE audit_seals SET hash = ? WHERE event_id = ?', [seals[1]?.hash, eventOf(seals, 3)]);
+    });
+    expect(swapped).toEqual([`link 2, event ${event}: the event and its seal do not match: one of the two was changed`]);
+  });
+
+  it('an event that is gone', async () => {
+    let event = '';
+    const faults = await found(async (seals) => {
+      event = eventOf(seals, 4);
+      await sql('DELETE FROM audit_events WHERE id = ?', [event]);
+    });
+    expect(faults).toEqual([`link 4, event ${event}: the event is gone`]);
+  });
+
+  it.each([
+    [1, 'link 1: the seal is gone'],
+    [3, 'link 3: the seal is gone'],
+    [5, 'link 5: the seal is gone, and all after it'],
+  ])('seal %i that is gone, with its event', async (sequence, fault) => {
+    const faults = await found(async (seals) => {
+      await sql('DELETE FROM audit_events WHERE id = ?', [eventOf(seals, sequence)]);
+      await sql('DELETE FROM audit_seals WHERE event_id = ?', [eventOf(seals, sequence)]);
+    });
+    expect(faults).toEqual([fault]);
+  });
+
+  it('a seal that is out of order', async () => {
+    let event = '';
+    const faults = await found(async (seals) => {
+      event = eventOf(seals, 3);
+      await sql('UPDATE audit_seals SET position = -position WHERE event_id = ?', [event]);
+    });
+    expect(faults).toEqual([`link 3, event ${event}: the seal is out of order`]);
+  });
+
+  it('an event that is neither sealed nor waiting', async () => {
+    let event = '';
+    const faults = await found(async (_seals, id) => {
+      await app.services.workspaces.update(ORIGIN, { id, name: 'Unseen' });
+      event = (await app.database.reader.findOneOrFail(AuditEvent, { where: { workspaceId: id }, order: { id: 'DESC' } })).id;
+      await sql('DELETE FROM unsealed_events WHERE event_id = ?', [event]);
+    });
+    expect(faults).toEqual([`link 6, event ${event}: the event is neither sealed nor waiting to be`]);
+  });
+
+  it('a head that was set back, or is gone', async () => {
+    const back = await found((seals, id) => sql('UPDATE audit_chains SET sequence = 4, hash = ? WHERE id = ?', [seals[3]?.hash, id]));
+    expect(back).toEqual(['link 6: the head of the chain was changed']);
+    const gone = await found((_seals, id) => sql('DELETE FROM audit_chains WHERE id = ?', [id]));
+    expect(gone).toEqual(['link 6: the head of the chain is gone']);
+  });
+
+  it('an event that was taken away before it was sealed', async () => {
+    const { id } = await buildChain(1);
+    await app.services.workspaces.update(ORIGIN, { id, name: 'Taken' });
+    const event = (await app.database.reader.findOneOrFail(AuditEvent, { where: { workspaceId: id }, order: { id: 'DESC' } })).id;
+    await sql('DELETE FROM audit_events WHERE id = ?', [event]);
+    await app.sealer.once();
+    expect((await brokenChains(app)).installation).toEqual([expect.stringContaining(`event ${event}: the event waits to be sealed and is gone`)]);
+    await sql('DELETE FROM unsealed_events WHERE event_id = ?', [event]);
+  });
+
+  it('nobody is accused while events are written and sealed', async () => {
+    const { id } = await buildWorkspace(app);
+    let writing = true;
+    const sealing = (async () => {
+      while (writing) await app.sealer.once();
+    })();
+    const verifying = (async () => {
+      while (writing) expect((await verifyChain(other.database.reader, id)).firstBroken).toBeNull();
+    })();
+    for (let turn = 0; turn < 60; turn += 1) await app.services.workspaces.update(ORIGIN, { id, name: `Turn ${turn}` });
+    writing = false;
+    await Promise.all([sealing, verifying]);
+  });
+});
+
+describe('a chain is verified in parts:', () => {
+  it('each begins where the one before ended, and the last one says so', async () => {
+    const { id, seals } = await buildChain(5);
+    const part = (after: number) => verifyChain(app.database.reader, id, { after, first: 2 });
+    expect([await part(0), await part(2), await part(4)]).toEqual([
+      { checked: 2, verifiedTo: 2, complete: false, firstBroken: null },
+      { checked: 2, verifiedTo: 4, complete: false, firstBroken: null },
+      { checked: 1, verifiedTo: 5, complete: true, firstBroken: null },
+    ]);
+    await sql('UPDATE audit_events SET action = ? WHERE id = ?', ['no.such', seals[3]?.eventId]);
+    expect(await part(2)).toMatchObject({ checked: 1, verifiedTo: 3, complete: true, firstBroken: { sequence: 4, eventId: seals[3]?.eventId } });
+  });
+});

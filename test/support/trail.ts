@@ -1,0 +1,22 @@
+import { auditChains } from '../../src/audit/chains';
+import { readTrail, type SealedEvent } from '../../src/audit/trail';
+import type { TestApp } from './app';
+
+type Trail = Pick<TestApp, 'database'>;
+
+/** What the verification of all chains finds, by chain; empty where all hold. */
+export async function brokenChains({ database }: Trail): Promise<Record<string, string[]>> {
+  const broken: Record<string, string[]> = {};
+  for await (const { chain, faults } of auditChains(database.reader)) if (faults.length > 0) broken[chain] = faults;
+  return broken;
+}
+
+/** All that is sealed after a position, read page by page as an export does. */
+export async function sealedEvents({ database }: Trail, chainId?: string, after = 0): Promise<SealedEvent[]> {
+  const events: SealedEvent[] = [];
+  for (;;) {
+    const page = await readTrail(database.reader, { chainId, after: events.at(-1)?.position ?? after, limit: 7 });
+    if (page.length === 0) return events;
+    events.push(...page);
+  }
+}
