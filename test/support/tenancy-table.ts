@@ -115,6 +115,7 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'Membership.workspace': 'Workspace.members',
   'Membership.role': 'Workspace.members',
   'Invitation.role': 'Workspace.invitations',
+  'AuditVerification.firstBroken': 'Query.auditChain(workspaceId)',
   'AuditChain.verify': 'Query.auditChain(workspaceId)',
   'Viewer.memberships': 'Query.viewer',
   'Viewer.sessions': 'Query.viewer',
