@@ -48,6 +48,7 @@ import { KeyService } from './keys/key.service';
 import { loggableError } from './lib/loggable';
 import { DateTime } from './lib/scalars';
 import { processTime } from './lib/time';
+import { registerPages } from './pages/server';
 import { RequestLog } from './requests/request-log.entity';
 import {
   KeyLogsResolver,
@@ -170,6 +171,12 @@ export async function createApp({ config, database, installation, log: destinati
   await server.register(async (browsers) => {
     await browsers.register(cookie);
     await registerGraphQL(browsers, { schema, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+  });
+  await server.register(async (pages) => {
+    await pages.register(cookie);
+    const { invitations, passwords } = people;
+    const { trustedOrigins: trusted } = contextDeps;
+    await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession: (token) => gate.identifySession(token), httpStatusOf, log });
   });
   await server.ready();
   return { server, services, people, gate, sweep, sealer };

@@ -2,9 +2,18 @@ import { randomBytes } from 'node:crypto';
 import { Person } from '../../src/access/people/person.entity';
 import type { Workspace } from '../../src/tenancy/workspace.entity';
 import type { TestApp } from './app';
+import { codeAt } from './authenticator';
+import { cookieOf } from './clients';
 import { ORIGIN, buildWorkspace } from './factories';
+import { mutations } from './mutate';
 
 export const PASSWORD = 'correct horse battery staple';
+
+/** The mutations whose events test/people.events.test.ts is about. */
+export const MUTATIONS_OF_PEOPLE = [
+  ...['inviteMember', 'withdrawInvitation', 'acceptInvitation', 'signIn', 'signOut', 'signOutEverywhere', 'endSession', 'changePassword'],
+  ...['requestPasswordReset', 'resetPassword', 'beginSecondFactor', 'confirmSecondFactor', 'removeSecondFactor'],
+];
 
 export interface PersonValues {
   /** That they are a member of. */
@@ -36,3 +45,29 @@ export async function buildPerson(app: Pick<TestApp, 'services' | 'people' | 'da
 
 /** The token that a link holds. */
 export const tokenOf = (link: string): string => new URL(link).searchParams.get('token') ?? '';
+
+type Client = Pick<TestApp, 'graphql'>;
+
+const SIGN_IN = 'mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } secondFactorRequired } }';
+
+/** What `signIn` came back with: a code of its error, or ok, or that a code is wanted; and the cookie that it set. */
+export async function signIn({ graphql }: Client, input: { email: string; password: string; code?: string }): Promise<{ outcome: string; message: string; cookie: { cookie: string } }> {
+  const answer = await graphql(SIGN_IN, { input }, null);
+  const error = answer.errors?.[0];
+  const outcome = error?.extensions.code ?? (answer.data.signIn.secondFactorRequired ? 'SECOND_FACTOR_REQUIRED' : 'ok');
+  return { outcome, message: error?.message ?? '', cookie: cookieOf(answer) };
+}
+
+/** Whether a cookie is that of somebody who has signed in, as a node sees it: the status of its answer. */
+export async function statusOf({ graphql }: Client, cookie: { cookie: string }): Promise<number> {
+  return (await graphql('{ viewer { id } }', {}, cookie)).status;
+}
+
+/** Puts a second factor in force, and gives its secret and the recovery codes. `timeMs` is the time of the database. */
+export async function enableSecondFactor(app: Client, { cookie, password }: BuiltPerson, timeMs: number): Promise<{ secret: string; recoveryCodes: string[] }> {
+  const { mutate } = mutations(app);
+  const { secret, uri } = await mutate('beginSecondFactor', { password }, 'secret uri', cookie);
+  expect(uri).toContain(`secret=${secret}`);
+  const { recoveryCodes } = await mutate('confirmSecondFactor', { code: codeAt(secret, timeMs) }, 'recoveryCodes', cookie);
+  return { secret, recoveryCodes };
+}

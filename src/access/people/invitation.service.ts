@@ -48,6 +48,14 @@ export interface Acceptance {
   password?: string | null | undefined;
 }
 
+/** What whoever follows a link is told. */
+export interface Invited {
+  workspaceName: string;
+  email: string;
+  /** Null where this address has no account yet. */
+  accountId: string | null;
+}
+
 export interface Accepted {
   personId: string;
   /** A new one; null where they have signed in already, or where their account wants a second factor, with which they sign in. */
@@ -108,11 +116,11 @@ export class InvitationService {
   }
 
   /** What a link invites to, without using it up. NOT_FOUND for any link that does not work. */
-  async describe(token: string): Promise<{ workspaceName: string; email: string; hasAccount: boolean }> {
+  async describe(token: string): Promise<Invited> {
     const { reader } = this.deps.database;
     const { workspaceId, email } = await this.find(reader, token);
     const { name } = (await reader.findOneBy(Workspace, { id: workspaceId })) ?? notFound();
-    return { workspaceName: name, email, hasAccount: await reader.existsBy(Person, { email }) };
+    return { workspaceName: name, email, accountId: (await reader.findOneBy(Person, { email }))?.id ?? null };
   }
 
   /**

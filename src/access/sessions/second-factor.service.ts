@@ -41,7 +41,7 @@ export class SecondFactorService {
       if (person.totpEnabledAt) throw conflict('A second factor is in force already.');
       if (person.totpSecret === null) throw conflict('Begin with beginSecondFactor.');
       const at = await database.now(tx);
-      if (!(await this.useStep(tx, person, code, at))) throw invalid({ path: ['code'], message: 'is not the code that the authenticator shows' });
+      if (!(await this.useStep(tx, person, code, at))) throw invalid({ path: ['input', 'code'], message: 'is not the code that the authenticator shows' });
       await tx.update(Person, { id: personId }, { totpEnabledAt: at });
       const codes = await recoveryCodes.replace(tx, personId);
       await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'second-factor.enabled', subjectId: personId, at });

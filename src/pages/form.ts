@@ -1,0 +1,35 @@
+import { html, type Html } from './html';
+
+/** A field of a form. Passwords never come back with what was typed. */
+export interface Field {
+  name: string;
+  label: string;
+  type: 'text' | 'password';
+  autocomplete: 'name' | 'new-password' | 'current-password';
+  hint: string;
+  value?: string;
+}
+
+/** What a visitor did wrong, in words, and with which field where that is known. */
+export interface Problem {
+  message: string;
+  field?: string | undefined;
+}
+
+/** A form that posts to `action` with a link's token. */
+export function form({ action, token, fields, button, problem }: { action: string; token: string; fields: Field[]; button: string; problem: Problem | undefined }): Html {
+  return html`${problem ? [alert(problem.message)] : []}<form method="post" action="${action}">
+<input type="hidden" name="token" value="${token}">
+${fields.map((field) => input(field, problem?.field === field.name))}<button type="submit">${button}</button>
+</form>`;
+}
+
+export const alert = (message: string): Html => html`<p class="alert" role="alert">${message}</p>
+`;
+
+function input({ name, label, type, autocomplete, hint, value = '' }: Field, wrong: boolean): Html {
+  return html`<label for="${name}">${label}</label>
+<input id="${name}" name="${name}" type="${type}" autocomplete="${autocomplete}" aria-describedby="${name}-hint" aria-invalid="${String(wrong)}" value="${type === 'password' ? '' : value}" required>
+<small id="${name}-hint">${hint}</small>
+`;
+}

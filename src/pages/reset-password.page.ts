@@ -1,0 +1,18 @@
+import { form, type Problem } from './form';
+import { html, page } from './html';
+
+/** Asks whoever follows a reset's link for a new password. */
+export function resetPasswordPage(token: string, problem?: Problem): string {
+  return page(
+    'Set a new password',
+    form({
+      action: '/reset-password',
+      token,
+      fields: [{ name: 'newPassword', label: 'Your new password', type: 'password', autocomplete: 'new-password', hint: '12 characters or more. It ends all your sessions.' }],
+      button: 'Set the password',
+      problem,
+    }),
+  );
+}
+
+export const passwordWasSetPage = (): string => page('The password is set', html`<p role="status">It counts from now on, and all your sessions have ended. Sign in with it.</p>`);

@@ -1,0 +1,107 @@
+import formbody from '@fastify/formbody';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { InvitationService } from '../access/people/invitation.service';
+import type { Whence } from '../access/people/person.events';
+import type { UserPrincipal } from '../access/principal';
+import { isFromHere, type SessionCookie } from '../access/sessions/cookie';
+import type { PasswordService } from '../access/sessions/password.service';
+import { TollgateError, type ErrorCode, type Issue } from '../errors';
+import { plainAddress } from '../lib/cidr';
+import { alert, type Problem } from './form';
+import { PAGE_HEADERS, page } from './html';
+import { acceptedPage, invitationPage } from './invitation.page';
+import { passwordWasSetPage, resetPasswordPage } from './reset-password.page';
+
+export interface PagesDeps {
+  invitations: InvitationService;
+  passwords: PasswordService;
+  cookie: SessionCookie;
+  trustedOrigins: ReadonlySet<string>;
+  /** Whose session a token is of; null where it has ended or never was. */
+  identifySession(token: string): Promise<UserPrincipal | null>;
+  httpStatusOf(code: ErrorCode): number;
+  log: { error(properties: object, message: string): void };
+}
+
+/** The largest form, in bytes. */
+const FORM_LIMIT_BYTES = 16_384;
+const MAX_USER_AGENT_LENGTH = 255;
+
+/** The pages that links in mails lead to: forms without scripts. Reading one uses nothing up. Needs @fastify/cookie where it is used. */
+export async function registerPages(app: FastifyInstance, deps: PagesDeps): Promise<void> {
+  const { invitations, passwords, cookie, trustedOrigins, httpStatusOf, log } = deps;
+  app.removeAllContentTypeParsers();
+  await app.register(formbody, { bodyLimit: FORM_LIMIT_BYTES });
+  app.setErrorHandler((error, request, reply) => {
+    const failure = failureOf(error);
+    if (failure.code === 'INTERNAL') log.error({ err: error, requestId: request.requestId }, 'pages: request failed');
+    return send(reply, page('That did not work', alert(failure.message)), httpStatusOf(failure.code));
+  });
+  app.addHook('preHandler', async ({ method, headers }) => {
+    if (method === 'POST' && !isFromHere(headers, trustedOrigins)) throw new TollgateError('FORBIDDEN', 'This form came from a page of another site.');
+  });
+  const signedInId = async ({ cookies }: FastifyRequest): Promise<string | undefined> => {
+    const token = cookies[cookie.name];
+    return token ? (await deps.identifySession(token))?.id : undefined;
+  };
+
+  app.get('/invitation', async (request, reply) => {
+    const token = textOf(request.query, 'token');
+    const invited = await invitations.describe(token);
+    return send(reply, invitationPage(invited, { token, signedInId: await signedInId(request), name: '' }));
+  });
+  app.post('/invitation', async (request, reply) => {
+    const visitor = { token: textOf(request.body, 'token'), signedInId: await signedInId(request), name: textOf(request.body, 'name') };
+    const invited = await invitations.describe(visitor.token);
+    try {
+      const { personId, session } = await invitations.accept(visitor.signedInId, { ...visitor, password: textOf(request.body, 'password') }, whenceOf(request));
+      if (session) void reply.setCookie(cookie.name, session.token, cookie.options);
+      return await send(reply, acceptedPage(invited, session !== null || personId === visitor.signedInId));
+    } catch (error) {
+      const { code, problem } = problemOf(error);
+      return send(reply, invitationPage(invited, visitor, problem), httpStatusOf(code));
+    }
+  });
+
+  app.get('/reset-password', async (request, reply) => {
+    const token = textOf(request.query, 'token');
+    await passwords.requireReset(token);
+    return send(reply, resetPasswordPage(token));
+  });
+  app.post('/reset-password', async (request, reply) => {
+    const token = textOf(request.body, 'token');
+    await passwords.requireReset(token);
+    try {
+      await passwords.reset({ token, newPassword: textOf(request.body, 'newPassword') }, whenceOf(request));
+      return await send(reply, passwordWasSetPage());
+    } catch (error) {
+      const { code, problem } = problemOf(error);
+      return send(reply, resetPasswordPage(token, problem), httpStatusOf(code));
+    }
+  });
+}
+
+const send = (reply: FastifyReply, text: string, status = 200): FastifyReply => reply.code(status).headers(PAGE_HEADERS).send(text);
+
+/** One value of a form or of an address; nothing where it was left out or given twice. */
+function textOf(values: unknown, name: string): string {
+  const value = (values as Record<string, unknown> | undefined)?.[name];
+  return typeof value === 'string' ? value : '';
+}
+
+const whenceOf = ({ ip, headers }: FastifyRequest): Whence => ({ ip: plainAddress(ip), userAgent: headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null });
+
+/** What the form is to say of a failure that its visitor can mend; throws any other. */
+function problemOf(error: unknown): { code: ErrorCode; problem: Problem } {
+  if (!(error instanceof TollgateError) || error.code === 'NOT_FOUND') throw error;
+  const [issue] = (error.details.issues ?? []) as Issue[];
+  const field = issue?.path.at(-1);
+  if (!issue || typeof field !== 'string') return { code: error.code, problem: { message: error.message } };
+  return { code: error.code, problem: { message: `${field === 'name' ? 'The name' : 'The password'} ${issue.message}.`, field } };
+}
+
+function failureOf(error: unknown): TollgateError {
+  if (error instanceof TollgateError) return error;
+  const { statusCode = 500 } = error as { statusCode?: number };
+  return statusCode < 500 ? new TollgateError('INVALID_REQUEST', 'This form cannot be read.') : new TollgateError('INTERNAL');
+}

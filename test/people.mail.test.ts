@@ -1,0 +1,113 @@
+import { createTestApp, type TestApp } from './support/app';
+import { buildWorkspace } from './support/factories';
+import { mutations } from './support/mutate';
+import { PASSWORD, buildPerson, enableSecondFactor, signIn, statusOf, tokenOf } from './support/people';
+import { startSmtp, type Smtp } from './support/smtp';
+import { until } from './support/until';
+
+const NEW_PASSWORD = 'another horse, another battery';
+const HOUR_MS = 3_600_000;
+
+let smtp: Smtp;
+/** Sends no mail, so that links are in its answers. */
+let silent: TestApp;
+let app: TestApp;
+
+beforeAll(async () => {
+  smtp = await startSmtp();
+  silent = await createTestApp();
+  app = await createTestApp({ databaseUrl: silent.databaseUrl, config: { mail: smtp.mail, publicUrl: 'http://tollgate.example.com' } });
+});
+
+afterAll(async () => {
+  await app.close();
+  await silent.close();
+});
+
+const requestReset = (email: string, node = app) => node.graphql('mutation ($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { accepted } }', { input: { email } }, null);
+const reset = async (token: string, newPassword = NEW_PASSWORD, node = app) => {
+  const answer = await node.graphql('mutation ($input: ResetPasswordInput!) { resetPassword(input: $input) { changed } }', { input: { token, newPassword } }, null);
+  return { code: answer.errors?.[0]?.extensions.code ?? 'ok', cookies: answer.headers.getSetCookie(), answer: JSON.stringify(answer.errors) };
+};
+const tokenFor = async (email: string): Promise<string> => {
+  await requestReset(email);
+  return tokenOf(await smtp.linkTo(email));
+};
+
+describe('an invitation', () => {
+  it('is sent by mail where there is a mail server, and its link is in no answer then', async () => {
+    const { id: workspaceId } = await buildWorkspace(app, { name: 'Acme & Söhne' });
+    const { link } = await mutations(app).mutate('inviteMember', { workspaceId, email: 'ada@example.com', roleId: 'rol_owner' }, 'link');
+    expect(link).toBeNull();
+    const sent = await smtp.linkTo('ada@example.com');
+    expect(sent).toMatch(/^http:\/\/tollgate\.example\.com\/invitation\?token=invite_[0-9A-Za-z]{43}$/);
+    const { data } = await app.graphql('mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { email } } }', { input: { token: tokenOf(sent), name: 'Ada', password: PASSWORD } }, null);
+    expect(data.acceptInvitation.viewer.email).toBe('ada@example.com');
+  });
+
+  it('is sent again where the mail server was busy', async () => {
+    smtp.refusals = 2;
+    const { id: workspaceId } = await buildWorkspace(app);
+    await mutations(app).mutate('inviteMember', { workspaceId, email: 'busy@example.com', roleId: 'rol_owner' }, 'link');
+    expect(await smtp.linkTo('busy@example.com')).toContain('/invitation?token=');
+  });
+
+  it('that could not be sent is a line of the log, which names nobody and holds no link', async () => {
+    smtp.refusals = 4;
+    const { id: workspaceId } = await buildWorkspace(app);
+    const { errors } = await app.graphql('mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { link } }', { input: { workspaceId, email: 'lost@example.com', roleId: 'rol_owner' } });
+    expect(errors).toBeUndefined();
+    await until(() => app.logLines.some((line) => line.includes('mail: one was not sent')), 'the line of the log');
+    expect(app.logLines.join('\n')).not.toMatch(/lost@example\.com|invite_/);
+  });
+});
+
+describe('a forgotten password', () => {
+  it('is told about in the same words whether or not there is an account, and only an account gets a mail', async () => {
+    const { person } = await buildPerson(silent);
+    const answers = await Promise.all(['nobody@example.com', 'no address at all', person.email].map((email) => requestReset(email)));
+    for (const { data, errors } of answers) expect({ data, errors }).toEqual({ data: { requestPasswordReset: { accepted: true } }, errors: undefined });
+    expect(await smtp.linkTo(person.email)).toMatch(/^http:\/\/tollgate\.example\.com\/reset-password\?token=reset_[0-9A-Za-z]{43}$/);
+    expect(smtp.mails.filter(({ to }) => to.startsWith('no'))).toEqual([]);
+  });
+
+  it('is CONFLICT on a server that sends no mail, and limited for each address', async () => {
+    const { person } = await buildPerson(silent);
+    expect((await requestReset(person.email, silent)).errors?.[0]?.extensions.code).toBe('CONFLICT');
+    const codes = await Promise.all(Array.from({ length: 5 }, async () => (await requestReset('often@example.com')).errors?.[0]?.extensions.code ?? 'ok'));
+    expect(codes.sort()).toEqual(['RATE_LIMITED', 'RATE_LIMITED', 'ok', 'ok', 'ok']);
+  });
+
+  it('is set anew once, also where two follow the link at once, and ends every session on every node', async () => {
+    const { person, cookie } = await buildPerson(silent);
+    const token = await tokenFor(person.email);
+    expect((await reset(token, 'too short')).code).toBe('INVALID_REQUEST');
+    expect((await reset(token, person.email)).code).toBe('INVALID_REQUEST');
+    expect(await statusOf(silent, cookie)).toBe(200);
+    const outcomes = await Promise.all([app, silent, app, silent].map((node) => reset(token, NEW_PASSWORD, node)));
+    expect(outcomes.map(({ code }) => code).sort()).toEqual(['NOT_FOUND', 'NOT_FOUND', 'NOT_FOUND', 'ok']);
+    expect(outcomes.flatMap(({ cookies }) => cookies)).toEqual([]);
+    expect(await statusOf(silent, cookie)).toBe(401);
+    const outcome = async (password: string) => (await signIn(silent, { email: person.email, password })).outcome;
+    expect([await outcome(PASSWORD), await outcome(NEW_PASSWORD)]).toEqual(['UNAUTHENTICATED', 'ok']);
+  });
+
+  it('is not set by a link that is an hour old, was overtaken by another change, or was never made: in the same words', async () => {
+    const { person, cookie, password } = await buildPerson(silent);
+    const old = await tokenFor(person.email);
+    app.travel(HOUR_MS);
+    const expired = await reset(old);
+    app.travel(-HOUR_MS);
+    await mutations(app).mutate('changePassword', { currentPassword: password, newPassword: NEW_PASSWORD }, 'user { id }', cookie);
+    const answers = [expired, await reset(old), await reset('reset_nonsense')];
+    expect(answers.map(({ code }) => code)).toEqual(['NOT_FOUND', 'NOT_FOUND', 'NOT_FOUND']);
+    expect(new Set(answers.map(({ answer }) => answer)).size).toBe(1);
+  });
+
+  it('does not skip the second factor', async () => {
+    const ada = await buildPerson(silent);
+    await enableSecondFactor(silent, ada, (await silent.database.now()).getTime());
+    expect((await reset(await tokenFor(ada.person.email))).code).toBe('ok');
+    expect((await signIn(app, { email: ada.person.email, password: NEW_PASSWORD })).outcome).toBe('SECOND_FACTOR_REQUIRED');
+  });
+});

@@ -1,0 +1,82 @@
+import { Workspace } from '../src/tenancy/workspace.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { codeAt } from './support/authenticator';
+import { mutations } from './support/mutate';
+import { buildPerson, enableSecondFactor, signIn, type BuiltPerson } from './support/people';
+
+const STEP_MS = 30_000;
+
+let app: TestApp;
+let other: TestApp;
+let ada: BuiltPerson;
+let secret: string;
+let recoveryCodes: string[];
+
+beforeAll(async () => {
+  app = await createTestApp();
+  other = await createTestApp({ databaseUrl: app.databaseUrl });
+});
+
+beforeEach(async () => {
+  ada = await buildPerson(app);
+  ({ secret, recoveryCodes } = await enableSecondFactor(app, ada, await now()));
+});
+
+afterAll(async () => {
+  await other.close();
+  await app.close();
+});
+
+const now = async (): Promise<number> => (await app.database.now()).getTime();
+const tryCode = async (code?: string, node = app) => (await signIn(node, { email: ada.person.email, password: ada.password, ...(code !== undefined && { code }) })).outcome;
+
+it('a sign-in without a code is told that one is wanted, and gets no session', async () => {
+  const { outcome, cookie } = await signIn(app, { email: ada.person.email, password: ada.password });
+  expect([outcome, cookie.cookie]).toEqual(['SECOND_FACTOR_REQUIRED', '']);
+  expect((await signIn(app, { email: ada.person.email, password: 'not this one' })).outcome).toBe('UNAUTHENTICATED');
+});
+
+it('a code works once, also where it is used twice at once on two nodes, and no earlier one after it', async () => {
+  const time = await now();
+  expect(await tryCode(codeAt(secret, time))).toBe('UNAUTHENTICATED'); // it confirmed the second factor
+  const next = codeAt(secret, time + STEP_MS); // one step ahead is as far as clocks may differ
+  const outcomes = await Promise.all([app, other, app, other].map((node) => tryCode(next, node)));
+  expect(outcomes.sort()).toEqual(['UNAUTHENTICATED', 'UNAUTHENTICATED', 'UNAUTHENTICATED', 'ok']);
+  expect(await tryCode(codeAt(secret, time))).toBe('UNAUTHENTICATED');
+});
+
+it('a code of two steps ahead or behind is wrong', async () => {
+  const time = await now();
+  for (const steps of [2, -2]) expect(await tryCode(codeAt(secret, time + steps * STEP_MS))).toBe('UNAUTHENTICATED');
+});
+
+it('a recovery code works once, also where it is used twice at once on two nodes, however it is written', async () => {
+  expect(recoveryCodes).toHaveLength(10);
+  const outcomes = await Promise.all([app, other].map((node) => tryCode(recoveryCodes[0], node)));
+  expect(outcomes.sort()).toEqual(['UNAUTHENTICATED', 'ok']);
+  expect(await tryCode(recoveryCodes[1]?.toUpperCase().replace('-', ' '))).toBe('ok');
+});
+
+it('it is not in force before it is confirmed by a code of it', async () => {
+  const bob = await buildPerson(app);
+  const { mutate, refusal } = mutations(app);
+  expect((await refusal('confirmSecondFactor', { code: '123456' }, bob.cookie)).code).toBe('CONFLICT');
+  expect((await refusal('beginSecondFactor', { password: 'not this one' }, bob.cookie)).code).toBe('UNAUTHENTICATED');
+  await mutate('beginSecondFactor', { password: bob.password }, 'secret', bob.cookie);
+  expect((await refusal('confirmSecondFactor', { code: 'abcdef' }, bob.cookie)).issues?.[0]?.path).toEqual(['input', 'code']);
+  expect((await signIn(app, { email: bob.person.email, password: bob.password })).outcome).toBe('ok');
+  expect((await refusal('beginSecondFactor', { password: ada.password }, ada.cookie)).code).toBe('CONFLICT');
+});
+
+it('it is taken away by password and code together, and not where a workspace requires one', async () => {
+  const { mutate, refusal } = mutations(app);
+  const remove = { password: ada.password, code: recoveryCodes[0] };
+  const require = (requiresSecondFactor: boolean) => app.database.transaction((tx) => tx.update(Workspace, { id: ada.workspace.id }, { requiresSecondFactor }));
+  await require(true);
+  expect((await refusal('removeSecondFactor', remove, ada.cookie)).code).toBe('CONFLICT');
+  await require(false);
+  expect((await refusal('removeSecondFactor', { ...remove, code: '000000' }, ada.cookie)).code).toBe('UNAUTHENTICATED');
+  expect((await refusal('removeSecondFactor', { ...remove, password: 'not this one' }, ada.cookie)).code).toBe('UNAUTHENTICATED');
+  expect((await mutate('removeSecondFactor', remove, 'user { secondFactorEnabled }', ada.cookie)).user.secondFactorEnabled).toBe(false);
+  expect(await tryCode()).toBe('ok');
+});

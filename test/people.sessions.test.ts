@@ -1,0 +1,193 @@
+import { Session } from '../src/access/sessions/session.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { buildKey } from './support/factories';
+import { mutations } from './support/mutate';
+import { PASSWORD, buildPerson, signIn, statusOf } from './support/people';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+let app: TestApp;
+let other: TestApp;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  other = await createTestApp({ databaseUrl: app.databaseUrl });
+});
+
+afterAll(async () => {
+  await other.close();
+  await app.close();
+});
+
+const post = (node: TestApp, query: string, headers: Record<string, string>, variables = {}) =>
+  node.server.inject({ method: 'POST', url: '/graphql', headers: { 'content-type': 'application/json', ...headers }, payload: { query, variables } });
+const SIGN_IN = 'mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } } }';
+
+describe('the cookie', () => {
+  it('is read by no script and sent by no form of another site, and over TLS alone where the server is reached so', async () => {
+    const secure = await createTestApp({ databaseUrl: app.databaseUrl, config: { publicUrl: 'https://tollgate.example.com' } });
+    try {
+      const { person, password } = await buildPerson(app);
+      const variables = { input: { email: person.email, password } };
+      const plain = await post(app, SIGN_IN, {}, variables);
+      expect(plain.headers['set-cookie']).toMatch(/^tollgate_session=session_[0-9A-Za-z]{43}; Max-Age=2592000; Path=\/; HttpOnly; SameSite=Lax$/);
+      const safe = await post(secure, SIGN_IN, { origin: 'https://tollgate.example.com' }, variables);
+      expect(safe.headers['set-cookie']).toMatch(/^__Host-tollgate_session=session_[0-9A-Za-z]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
+    } finally {
+      await secure.close();
+    }
+  });
+
+  it('of a session that has ended counts as none for what is public, is UNAUTHENTICATED for all else, and is cleared', async () => {
+    const { person, password, cookie } = await buildPerson(app);
+    await app.graphql('mutation { signOut { session { id } } }', {}, cookie);
+    const refused = await post(app, '{ viewer { id } }', cookie);
+    expect(refused.statusCode).toBe(401);
+    expect(refused.headers['set-cookie']).toMatch(/^tollgate_session=; .*Expires=Thu, 01 Jan 1970/);
+    const again = await post(app, SIGN_IN, cookie, { input: { email: person.email, password } });
+    expect(again.json()).toEqual({ data: { signIn: { viewer: { id: person.id } } } });
+    expect((await post(app, '{ __typename }', { cookie: 'tollgate_session=nonsense' })).statusCode).toBe(200);
+  });
+
+  it('loses against a credential in a header, right or wrong', async () => {
+    const { cookie } = await buildPerson(app);
+    expect((await post(app, '{ viewer { id } }', { ...cookie, 'x-api-key': app.rootKey })).json().data.viewer.id).toBe('operator');
+    expect((await post(app, '{ viewer { id } }', { ...cookie, 'x-api-key': 'nonsense' })).statusCode).toBe(401);
+  });
+
+  it('opens nothing but /graphql', async () => {
+    const { cookie } = await buildPerson(app);
+    await buildKey(app);
+    expect((await app.rest({ headers: cookie })).body.error.code).toBe('MISSING_API_KEY');
+  });
+});
+
+describe('a page of another site', () => {
+  const FORGED: [string, Record<string, string>][] = [
+    ['its origin', { origin: 'https://evil.example' }],
+    ['no origin that it tells', { origin: 'null' }],
+    ['this host’s name in front of another', { origin: 'http://localhost:80.evil.example' }],
+    ['what the browser says', { 'sec-fetch-site': 'cross-site' }],
+    ['another host of the same site', { 'sec-fetch-site': 'same-site' }],
+  ];
+
+  it.each(FORGED)('is refused by %s: with a cookie for everything, and with none for what signs in', async (_what, headers) => {
+    const { cookie, person, password } = await buildPerson(app);
+    for (const query of ['{ viewer { id } }', '{ __typename }', 'mutation { signOut { session { id } } }']) {
+      const { statusCode, body } = await post(app, query, { ...headers, ...cookie });
+      expect({ statusCode, code: JSON.parse(body).errors[0].extensions.code }).toEqual({ statusCode: 403, code: 'FORBIDDEN' });
+    }
+    const forced = await post(app, SIGN_IN, headers, { input: { email: person.email, password } });
+    expect([forced.statusCode, forced.headers['set-cookie']]).toEqual([403, undefined]);
+    expect(await statusOf(app, cookie)).toBe(200);
+  });
+
+  it('cannot send a query by its address, nor a form, with the cookie', async () => {
+    const { cookie } = await buildPerson(app);
+    const get = await app.server.inject({ method: 'GET', url: `/graphql?query=${encodeURIComponent('{ viewer { id } }')}`, headers: cookie });
+    expect(get.statusCode).toBe(400);
+    const form = await app.server.inject({ method: 'POST', url: '/graphql', headers: { ...cookie, 'content-type': 'application/x-www-form-urlencoded' }, payload: 'query={viewer{id}}' });
+    expect(form.statusCode).toBe(415);
+  });
+
+  it('of an origin in CORS_ORIGINS may use the cookie, like this server’s own pages and PUBLIC_URL’s', async () => {
+    const open = await createTestApp({ databaseUrl: app.databaseUrl, config: { corsOrigins: ['https://admin.example.com'], publicUrl: 'http://tollgate.example.com' } });
+    try {
+      const { cookie } = await buildPerson(app);
+      const ask = (headers: Record<string, string>) => post(open, '{ viewer { id } }', { ...cookie, ...headers });
+      const cors = await ask({ origin: 'https://admin.example.com', 'sec-fetch-site': 'cross-site' });
+      expect([cors.statusCode, cors.headers['access-control-allow-credentials'], cors.headers['access-control-allow-origin']]).toEqual([200, 'true', 'https://admin.example.com']);
+      for (const headers of [{ origin: 'http://tollgate.example.com' }, { host: 'here:1', origin: 'http://here:1' }, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }] as Record<string, string>[]) {
+        expect((await ask(headers)).statusCode).toBe(200);
+      }
+      expect((await ask({ host: 'here:1', origin: 'http://there:1' })).statusCode).toBe(403);
+    } finally {
+      await open.close();
+    }
+  });
+});
+
+describe('a session', () => {
+  it('that is ended, one or all, is over at once on every node', async () => {
+    const ada = await buildPerson(app);
+    const { email } = ada.person;
+    const [second, third] = [(await signIn(other, { email, password: PASSWORD })).cookie, (await signIn(app, { email, password: PASSWORD })).cookie];
+    const { data } = await app.graphql('{ viewer { sessions { id current endedAt } } }', {}, second);
+    expect(data.viewer.sessions.map(({ current }: { current: boolean }) => current)).toEqual([false, true, false]);
+    const { mutate, refusal } = mutations(app);
+    await mutate('endSession', { id: data.viewer.sessions[0].id }, 'session { endedAt }', ada.cookie);
+    expect([await statusOf(other, third), await statusOf(other, second), await statusOf(other, ada.cookie)]).toEqual([401, 200, 200]);
+    expect((await refusal('endSession', { id: data.viewer.sessions[0].id }, ada.cookie)).code).toBe('NOT_FOUND');
+    const eve = await buildPerson(app);
+    expect((await refusal('endSession', { id: data.viewer.sessions[1].id }, eve.cookie)).code).toBe('NOT_FOUND');
+    const everywhere = await app.graphql('mutation { signOutEverywhere { sessions { id } } }', {}, second);
+    expect(everywhere.data.signOutEverywhere.sessions).toHaveLength(2);
+    expect([await statusOf(other, second), await statusOf(other, ada.cookie), await statusOf(other, eve.cookie)]).toEqual([401, 401, 200]);
+  });
+
+  it('ends on every node when the password is changed in another one, which goes on', async () => {
+    const { person, cookie, password } = await buildPerson(app);
+    const elsewhere = (await signIn(other, { email: person.email, password })).cookie;
+    const { mutate, refusal } = mutations(app);
+    const newPassword = 'another horse, another battery';
+    expect((await refusal('changePassword', { currentPassword: 'not this one', newPassword }, cookie)).code).toBe('UNAUTHENTICATED');
+    expect((await refusal('changePassword', { currentPassword: password, newPassword: 'too short' }, cookie)).issues).toEqual([{ path: ['input', 'newPassword'], message: 'must be at least 12 characters' }]);
+    await mutate('changePassword', { currentPassword: password, newPassword }, 'user { id }', cookie);
+    expect([await statusOf(other, elsewhere), await statusOf(other, cookie)]).toEqual([401, 200]);
+    expect([(await signIn(other, { email: person.email, password })).outcome, (await signIn(other, { email: person.email, password: newPassword })).outcome]).toEqual(['UNAUTHENTICATED', 'ok']);
+  });
+
+  it('ends when it is not used for 12 hours, and after 30 days however much it is', async () => {
+    const { cookie } = await buildPerson(app);
+    let travelled = 0;
+    const travel = (ms: number) => {
+      travelled += ms;
+      app.travel(ms);
+    };
+    try {
+      travel(12 * HOUR_MS - 60_000);
+      expect(await statusOf(app, cookie)).toBe(200);
+      travel(12 * HOUR_MS - 60_000);
+      expect(await statusOf(app, cookie)).toBe(200);
+      const idle = (await buildPerson(app)).cookie;
+      travel(12 * HOUR_MS);
+      expect(await statusOf(app, idle)).toBe(401);
+      const used = (await buildPerson(app)).cookie;
+      for (let day = 0; day < 59; day++) {
+        travel(DAY_MS / 2 - 1_000);
+        expect(await statusOf(app, used)).toBe(200);
+      }
+      travel(DAY_MS / 2 + 59_000);
+      expect(await statusOf(app, used)).toBe(401);
+    } finally {
+      app.travel(-travelled);
+    }
+  });
+
+  it('writes when it was used once in five minutes at most', async () => {
+    const { person, cookie } = await buildPerson(app);
+    const seen = async () => (await app.database.reader.findOneByOrFail(Session, { userId: person.id })).lastSeenAt.getTime();
+    const first = await seen();
+    await statusOf(app, cookie);
+    expect(await seen()).toBe(first);
+    app.travel(300_000);
+    await statusOf(app, cookie);
+    app.travel(-300_000);
+    expect(await seen()).toBeGreaterThanOrEqual(first + 300_000);
+  });
+});
+
+describe('while the database cannot be asked', () => {
+  it('nobody is let in: a cookie is SERVICE_UNAVAILABLE, and so is a sign-in', async () => {
+    const { cookie, person, password } = await buildPerson(app);
+    const cut = await createTestApp({ databaseUrl: app.databaseUrl });
+    expect(await statusOf(cut, cookie)).toBe(200);
+    await cut.database.close();
+    const refused = await cut.graphql('{ viewer { id } }', {}, cookie);
+    expect([refused.status, refused.data, refused.errors?.[0]?.extensions.code]).toEqual([503, undefined, 'SERVICE_UNAVAILABLE']);
+    const { outcome, cookie: none } = await signIn(cut, { email: person.email, password });
+    expect([outcome, none.cookie]).toEqual([expect.not.stringMatching(/^ok$/), '']);
+    await cut.server.close();
+  });
+});

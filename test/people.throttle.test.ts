@@ -1,0 +1,70 @@
+import { createTestApp, type TestApp } from './support/app';
+import { PASSWORD, buildPerson, signIn } from './support/people';
+
+const closings: (() => Promise<void>)[] = [];
+
+afterAll(async () => {
+  for (const close of closings) await close();
+});
+
+async function node(databaseUrl?: string): Promise<TestApp> {
+  const app = await createTestApp({ ...(databaseUrl && { databaseUrl }) });
+  let closed: Promise<void> | undefined;
+  const close = () => (closed ??= app.close());
+  closings.push(close);
+  return { ...app, close };
+}
+
+const countOf = (outcomes: { outcome: string }[], wanted: string): number => outcomes.filter(({ outcome }) => outcome === wanted).length;
+
+it('of 50 wrong passwords tried at once on two nodes, ten are looked at; a restart forgets none of them, and a minute gives one more', async () => {
+  const a = await node();
+  const other = await node(a.databaseUrl);
+  const { person } = await buildPerson(a);
+  const tries = await Promise.all(Array.from({ length: 50 }, (_, index) => signIn(index % 2 ? a : other, { email: person.email, password: 'not this one' })));
+  expect([countOf(tries, 'UNAUTHENTICATED'), countOf(tries, 'RATE_LIMITED')]).toEqual([10, 40]);
+  expect(tries.find(({ outcome }) => outcome === 'RATE_LIMITED')?.message).toMatch(/^Too many tries; wait (\d+) seconds?\.$/);
+  await a.close();
+  await other.close();
+  const restarted = await node(a.databaseUrl);
+  expect((await signIn(restarted, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
+  restarted.travel(60_000);
+  expect((await signIn(restarted, { email: person.email, password: 'not this one' })).outcome).toBe('UNAUTHENTICATED');
+  expect((await signIn(restarted, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
+});
+
+it('a right password gives its try back', async () => {
+  const app = await node();
+  const { person } = await buildPerson(app);
+  for (let time = 0; time < 12; time++) expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('ok');
+});
+
+it('an address gets 50 tries at once, whatever accounts it tries', async () => {
+  const app = await node();
+  const tries = await Promise.all(Array.from({ length: 70 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: PASSWORD })));
+  expect([countOf(tries, 'UNAUTHENTICATED'), countOf(tries, 'RATE_LIMITED')]).toEqual([50, 20]);
+});
+
+it('an account that there is not answers the same, in like time, and is limited the same', async () => {
+  const app = await node();
+  const { person } = await buildPerson(app);
+  const known: number[] = [];
+  const unknown: number[] = [];
+  const messages = new Set<string>();
+  const timed = async (email: string, times: number[]) => {
+    const start = performance.now();
+    const { outcome, message } = await signIn(app, { email, password: 'not this one' });
+    times.push(performance.now() - start);
+    messages.add(`${outcome} ${message}`);
+  };
+  for (let time = 0; time < 10; time++) {
+    await timed(person.email, known);
+    await timed('nobody@example.com', unknown);
+  }
+  expect(messages.size).toBe(1);
+  const median = (times: number[]): number => times.sort((one, two) => one - two)[5] as number;
+  expect(median(known) / median(unknown)).toBeGreaterThan(0.4);
+  expect(median(known) / median(unknown)).toBeLessThan(2.5);
+  const refused = await Promise.all([person.email, 'nobody@example.com'].map((email) => signIn(app, { email, password: 'not this one' })));
+  expect(refused.map(({ outcome }) => outcome)).toEqual(['RATE_LIMITED', 'RATE_LIMITED']);
+});
