@@ -329,6 +329,33 @@ describe('what is another tenant’s', () => {
   });
 });
 
+describe('every route', () => {
+  const ASK: Record<string, { path?: string; headers?: Record<string, string>; body?: string }> = {
+    'GET /graphql': { headers: { accept: 'text/html' } },
+    'POST /graphql': { headers: { 'content-type': 'application/json', 'x-apollo-operation-name': 'a' }, body: '{"query":"{ __typename }"}' },
+    'GET /assets/:name': { path: '/assets/none.js' },
+    'POST /invitation': { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'token=none' },
+    'POST /reset-password': { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'token=none' },
+    'POST /v1/:service/execute': { path: '/v1/demo/execute', headers: { 'content-type': 'application/json' }, body: '{"action":"demo.echo","params":{}}' },
+  };
+
+  it('comes, for every kind of principal, to what the table says', async () => {
+    for (const [who, principal] of principals) {
+      for (const [route, needs] of Object.entries(ROUTES)) {
+        const [method = '', pattern = ''] = route.split(' ');
+        const { path = pattern, headers = {}, body } = ASK[route] ?? {};
+        const response = await fetch(`${app.url}${path}`, { method, headers: { ...headers, ...principal.headers }, ...(body !== undefined && { body }) });
+        const text = await response.text();
+        expect([who, route, text.includes('Secret of')]).toEqual([who, route, false]);
+        const mayCall = 'x-api-key' in principal.headers && !['operator', 'unauthenticated'].includes(principal.standing);
+        const wrongSecret = 'x-api-key' in principal.headers && principal.standing === 'unauthenticated' && route === 'POST /graphql';
+        const isRefused = needs === 'anybody' ? wrongSecret : !mayCall;
+        expect([who, route, response.status === 401 || response.status === 403]).toEqual([who, route, isRefused]);
+      }
+    }
+  });
+});
+
 // Last, for it leaves no key unrevoked
 describe('every query and mutation', () => {
   it('comes, for every kind of principal, to what the table says', async () => {

@@ -129,5 +129,9 @@ export const ROUTES: Record<string, 'anybody' | 'a key that may call' | Administ
   'GET /graphql': 'anybody',
   'POST /graphql': 'anybody',
   'GET /assets/:name': 'anybody',
+  'GET /invitation': 'anybody',
+  'POST /invitation': 'anybody',
+  'GET /reset-password': 'anybody',
+  'POST /reset-password': 'anybody',
   'POST /v1/:service/execute': 'a key that may call',
 };
