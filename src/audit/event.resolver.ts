@@ -33,7 +33,7 @@ class AuditEventFilter implements EventFilter {
 export class AuditEventResolver {
   constructor(private readonly reader: EntityManager) {}
 
-  @Query(() => AuditEventConnection, { description: 'Operator only. All events, those of the installation too, newest first.' })
+  @Query(() => AuditEventConnection, { nullable: true, description: 'Operator only. All events, those of the installation too, newest first.' })
   auditEvents(
     @Args() page: PageArgs,
     @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Which of them.' }) filter: AuditEventFilter | null,
