@@ -54,7 +54,12 @@ const moneySql = (node, property) => ({
   message: "SQL that writes budgets or wallets is not allowed here, use the ledger (src/wallet/ledger.ts), or the gate's tick for calls.",
 });
 
-const restricted = (...rules) => ['error', TYPE_IMPORT, PROCESS_IMPORT, ...rules];
+const trailSql = (node, property) => ({
+  selector: `${node}[${property}=/\\b(UPDATE|REPLACE INTO|DELETE FROM)\\s+[\`"]?(audit_events|audit_seals)\\b/i]`,
+  message: 'SQL that changes or deletes events or their seals is not allowed: the audit trail is only ever added to.',
+});
+
+const restricted = (...rules) => ['error', TYPE_IMPORT, PROCESS_IMPORT, trailSql('Literal', 'value'), trailSql('TemplateElement', 'value.cooked'), ...rules];
 
 export default defineConfig(
   { ignores: ['dist/', 'coverage/', 'data/'] },

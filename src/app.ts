@@ -27,6 +27,7 @@ import { ActionRunner } from './actions/runner';
 import { AuditChainResolver } from './audit/chain.resolver';
 import { AuditEventResolver, KeyEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
 import { Sealer } from './audit/sealer';
+import { readTrail } from './audit/trail';
 import type { Config } from './config';
 import type { Database } from './db/database';
 import { Claim } from './gate/gate.entities';
@@ -64,6 +65,7 @@ import { httpStatusOf } from './rest/status';
 import { openApiDocument } from './rest/openapi';
 import { ProjectResolver, WorkspaceProjectsResolver } from './tenancy/project.resolver';
 import { ProjectService } from './tenancy/project.service';
+import { Workspace } from './tenancy/workspace.entity';
 import { WorkspaceResolver } from './tenancy/workspace.resolver';
 import { WorkspaceService } from './tenancy/workspace.service';
 import { openBudget, openWallet } from './wallet/ledger';
@@ -164,7 +166,13 @@ export async function createApp({ config, database, installation, log: destinati
       exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate'],
     });
   }
-  registerRest(server, { gate, ping: () => database.ping(), openApi: openApiDocument() });
+  registerRest(server, {
+    gate,
+    readTrail: (request) => readTrail(database.reader, request),
+    hasWorkspace: (id) => database.reader.existsBy(Workspace, { id }),
+    ping: () => database.ping(),
+    openApi: openApiDocument(),
+  });
   const schema = createSchema(createResolvers(services, people, database));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config) };
   const kept = sessionCookie(config.publicUrl);

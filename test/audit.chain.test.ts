@@ -52,9 +52,9 @@ describe('sealing', () => {
 
   it('gives each event one place in its chain and one in the whole trail, without a gap, though two nodes seal while others write', async () => {
     const workspaces = await Promise.all([buildWorkspace(app), buildWorkspace(other), buildWorkspace(app)]);
-    let writing = true;
+    const busy = { on: true };
     const sealers = [app, other].map(async ({ sealer }) => {
-      while (writing) await sealer.once();
+      while (busy.on) await sealer.once();
     });
     const writers = workspaces.flatMap(({ id }, place) =>
       [app, other].map(async ({ services }, node) => {
@@ -62,7 +62,7 @@ describe('sealing', () => {
       }),
     );
     await Promise.all(writers);
-    writing = false;
+    busy.on = false;
     await Promise.all(sealers);
     await app.sealer.once();
 
@@ -80,12 +80,12 @@ describe('sealing', () => {
   it('keeps causes before effects: what began after another was committed comes after it, on whichever node', async () => {
     const { id } = await buildWorkspace(app);
     const names = upTo(30).map((turn) => `Step ${turn}`);
-    let writing = true;
+    const busy = { on: true };
     const sealing = (async () => {
-      while (writing) await other.sealer.once();
+      while (busy.on) await other.sealer.once();
     })();
     for (const [turn, name] of names.entries()) await (turn % 2 === 0 ? app : other).services.workspaces.update(ORIGIN, { id, name });
-    writing = false;
+    busy.on = false;
     await sealing;
     await app.sealer.once();
     const sealed = (await sealedEvents(app, id)).slice(1).map(({ after }) => (JSON.parse(after ?? '') as { name: string }).name);
@@ -94,11 +94,11 @@ describe('sealing', () => {
 
   it('lets whoever reads by position while others write and seal miss nothing and meet nothing twice', async () => {
     const { id } = await buildWorkspace(app);
-    let writing = true;
+    const busy = { on: true };
     const read: string[] = [];
     const reading = (async () => {
       for (let after = 0, last = false; !last; ) {
-        last = !writing;
+        last = !busy.on;
         if (last) await app.sealer.once();
         for (;;) {
           const page = await readTrail(other.database.reader, { chainId: id, after, limit: 5 });
@@ -109,14 +109,14 @@ describe('sealing', () => {
       }
     })();
     const sealing = [app, other].map(async ({ sealer }) => {
-      while (writing) await sealer.once();
+      while (busy.on) await sealer.once();
     });
     await Promise.all(
       upTo(6).map(async (writer) => {
         for (let turn = 0; turn < 15; turn += 1) await (writer % 2 ? app : other).services.workspaces.update(ORIGIN, { id, name: `${writer} ${turn}` });
       }),
     );
-    writing = false;
+    busy.on = false;
     await Promise.all([...sealing, reading]);
     const written = await app.database.reader.find(AuditEvent, { select: { id: true }, where: { workspaceId: id } });
     expect(read).toHaveLength(91);
@@ -274,15 +274,15 @@ describe('tampering is found and named:', () => {
 
   it('nobody is accused while events are written and sealed', async () => {
     const { id } = await buildWorkspace(app);
-    let writing = true;
+    const busy = { on: true };
     const sealing = (async () => {
-      while (writing) await app.sealer.once();
+      while (busy.on) await app.sealer.once();
     })();
     const verifying = (async () => {
-      while (writing) expect((await verifyChain(other.database.reader, id)).firstBroken).toBeNull();
+      while (busy.on) expect((await verifyChain(other.database.reader, id)).firstBroken).toBeNull();
     })();
     for (let turn = 0; turn < 60; turn += 1) await app.services.workspaces.update(ORIGIN, { id, name: `Turn ${turn}` });
-    writing = false;
+    busy.on = false;
     await Promise.all([sealing, verifying]);
   });
 });

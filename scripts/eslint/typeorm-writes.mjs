@@ -1,9 +1,12 @@
-// An ESLint rule with two house rules on how TypeORM writes. It asks the types, so that a `save` or `update` of anything else is free.
+// An ESLint rule with three house rules on how TypeORM writes. It asks the types, so that a `save` or `update` of anything else is free.
 
 const STALE = new Set(['save', 'upsert', 'remove', 'softRemove', 'recover']);
 const WRITES = new Set(['insert', 'update', 'updateAll', 'delete', 'deleteAll', 'softDelete', 'restore', 'increment', 'decrement', 'clear', 'into', 'from']);
 const READING_BUILDER = 'SelectQueryBuilder'; // its `from` reads; DeleteQueryBuilder's names what goes
+const CHANGES = new Set([...WRITES].filter((method) => method !== 'insert' && method !== 'into'));
 const BALANCES = /^(wallets?|budgets?)$/i;
+
+const TRAIL = /^(audit_?events?|audit_?seals?)$/i;
 
 /** @type {import('eslint').Rule.RuleModule} */
 export default {
@@ -14,6 +17,7 @@ export default {
       stale:
         '{{method}}() is not allowed here, use update() with named columns and the state in its where: {{method}}() writes every column of a stale entity back, and so brings a revoked key to life.',
       balances: '{{method}}() on a wallet or a budget is not allowed here, use the functions of src/wallet/ledger.ts, the only writer of balances.',
+      trail: '{{method}}() on the audit trail is not allowed here: an event and its seal are written once, never changed and never deleted.',
     },
   },
   create(context) {
@@ -28,9 +32,10 @@ export default {
         if (!owner) return;
         if (STALE.has(method)) {
           context.report({ node, messageId: 'stale', data: { method } });
-        } else if (!mayWriteBalances && !(method === 'from' && owner.symbol.name === READING_BUILDER)) {
+        } else if (!(method === 'from' && owner.symbol.name === READING_BUILDER)) {
           const targets = [...typeArguments(owner), ...node.arguments.slice(0, 1).flatMap((argument) => variants(typeAt(argument)))];
-          if (targets.some(isBalance)) context.report({ node, messageId: 'balances', data: { method } });
+          if (!mayWriteBalances && targets.some(named(BALANCES))) context.report({ node, messageId: 'balances', data: { method } });
+          if (CHANGES.has(method) && targets.some(named(TRAIL))) context.report({ node, messageId: 'trail', data: { method } });
         }
       },
     };
@@ -49,4 +54,4 @@ function isTypeorm(type) {
 /** `Wallet` of `Repository<Wallet>`. */
 const typeArguments = (type) => (type.aliasTypeArguments ?? type.resolvedTypeArguments ?? type.typeArguments ?? []).filter((argument) => argument.symbol);
 
-const isBalance = (type) => BALANCES.test(type.isStringLiteral() ? type.value : (type.symbol?.name ?? ''));
+const named = (pattern) => (type) => pattern.test(type.isStringLiteral() ? type.value : (type.symbol?.name ?? ''));

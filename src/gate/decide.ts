@@ -39,7 +39,7 @@ export interface Settlement {
   ending: Ending;
 }
 
-/** Refusals that were answered from memory, to be counted. */
+/** Refusals that were answered without a row, to be counted. */
 export interface Count {
   kind: 'count';
   credentialId: string;

@@ -109,10 +109,17 @@ export class Gate {
     return this.load.reserve(bytes);
   }
 
+  /** Counts one more refusal of a secret that belongs to nobody, and writes nothing now: whoever makes secrets up costs no transaction each. */
+  countUnknown(): void {
+    this.refusals.countUnknown();
+  }
+
   /** Who a secret belongs to: the operator's root key, or a key that works now from this address. SERVICE_UNAVAILABLE where the database cannot say. */
   async identify(secret: string, ip: string | null): Promise<Identity> {
     try {
-      return await this.recognise(secret, ip);
+      const identity = await this.recognise(secret, ip);
+      if (identity.kind === 'refused' && identity.code === 'INVALID_API_KEY') this.countUnknown();
+      return identity;
     } catch (error) {
       throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
     }
@@ -174,6 +181,7 @@ export class Gate {
     switch (verdict.kind) {
       case 'refused': {
         const { refusal, key, rate } = verdict;
+        if (!key) this.countUnknown();
         if (refusal.code === 'RATE_LIMITED' && key && rate) this.refusals.remember(call, key.keyId, rate);
         return { kind: 'error', ...refusal, rate };
       }
@@ -257,7 +265,7 @@ export class Gate {
   }
 
   private async flushCounts(): Promise<void> {
-    const counts = this.refusals.takeCounts().map(([credentialId, calls]) => this.ticker.count({ kind: 'count', credentialId, code: 'RATE_LIMITED', calls }));
+    const counts = this.refusals.takeCounts().map((counted) => this.ticker.count(counted));
     for (const result of await Promise.allSettled(counts)) {
       if (result.status === 'rejected') this.deps.log.warn({ err: result.reason as unknown }, 'gate: refusals were not counted');
     }

@@ -1,5 +1,5 @@
 import type { Call } from './call';
-import type { RateReport } from './decide';
+import type { Count, RateReport } from './decide';
 
 /** Refusals of one credential that one node writes as rows in a second; the rest it counts. */
 export const REFUSALS_LOGGED_PER_SECOND = 20;
@@ -7,6 +7,9 @@ export const REFUSALS_LOGGED_PER_SECOND = 20;
 const REMEMBERED_MS = 250;
 /** Forgotten all at once where more calls than this are remembered, so that memory stays bounded. */
 const MAX_REMEMBERED = 10_000;
+
+/** The credential in whose name those are counted that nobody knows. */
+const UNKNOWN_CREDENTIAL = 'unknown';
 
 interface Remembered {
   credentialId: string;
@@ -18,6 +21,7 @@ export class RefusalMemory {
   private readonly limited = new Map<string, Remembered>();
   private readonly logged = new Map<string, { second: number; rows: number }>();
   private readonly counted = new Map<string, number>();
+  private unknown = 0;
 
   /** Whether one more refusal of this credential is still written as a row. */
   logsRefusal(credentialId: string, nowMs: number): boolean {
@@ -53,10 +57,17 @@ export class RefusalMemory {
     return { ...known.rate, untilNextUs, asOfMs: now };
   }
 
-  /** The refusals answered from memory since the last time, by credential. */
-  takeCounts(): [credentialId: string, calls: number][] {
-    const counts = [...this.counted];
+  /** One more secret that belongs to nobody. */
+  countUnknown(): void {
+    this.unknown += 1;
+  }
+
+  /** The refusals answered without a row since the last time: those from memory, and those of unknown secrets. */
+  takeCounts(): Count[] {
+    const counts = [...this.counted].map(([credentialId, calls]): Count => ({ kind: 'count', credentialId, code: 'RATE_LIMITED', calls }));
+    if (this.unknown > 0) counts.push({ kind: 'count', credentialId: UNKNOWN_CREDENTIAL, code: 'INVALID_API_KEY', calls: this.unknown });
     this.counted.clear();
+    this.unknown = 0;
     return counts;
   }
 }

@@ -25,6 +25,7 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
 
   const onRequest = (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const refusal = headersRefusal(request) ?? bodyRefusal(request, reply, gate);
+    if (refusal?.code === 'INVALID_API_KEY') gate.countUnknown();
     if (refusal) void sendError(reply, request.requestId, refusal);
     else done();
   };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../errors';
 import { executeBody } from './execute.schema';
+import { exportQuery } from './export.schema';
 import { httpStatusOf } from './status';
 
 const billing = z.object({
@@ -53,6 +54,22 @@ const GRAPHQL_CODES: readonly ErrorCode[] = ['CONFLICT', 'SIGN_IN_FAILED'];
 /** All that a caller of the execute route can meet, the wrong method included. */
 const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !GRAPHQL_CODES.includes(code));
 
+/** The same of the export. */
+const EXPORT_CODES = [
+  'INVALID_REQUEST',
+  'METHOD_NOT_ALLOWED',
+  'MISSING_API_KEY',
+  'INVALID_API_KEY',
+  'REVOKED_API_KEY',
+  'EXPIRED_API_KEY',
+  'DISABLED_API_KEY',
+  'FORBIDDEN',
+  'IP_NOT_ALLOWED',
+  'NOT_FOUND',
+  'SERVICE_UNAVAILABLE',
+  'INTERNAL',
+] as const satisfies ErrorCode[];
+
 /** The OpenAPI 3.1 document of the REST routes, made of the schemas that validate. */
 export function openApiDocument(): object {
   const schemas = { ...components(executeBody, success, saidNo, failure) };
@@ -73,7 +90,19 @@ export function openApiDocument(): object {
           requestBody: { required: true, content: json(ref('ExecuteRequest')) },
           responses: {
             200: { description: 'The action ran: it succeeded and is billed, or said no and is not.', headers: rateHeaders, content: json({ oneOf: [ref('Succeeded'), ref('SaidNo')] }) },
-            ...failures(),
+            ...failures(EXECUTE_CODES),
+          },
+        },
+      },
+      '/v1/audit/export': {
+        get: {
+          operationId: 'exportAuditTrail',
+          summary: 'The audit trail, an event a line, in the order in which events were sealed',
+          security: [{ apiKey: [] }, { bearer: [] }],
+          parameters: queryParameters(exportQuery),
+          responses: {
+            200: { description: 'Lines of JSON, each with the cursor to go on after it. A line may be empty.', content: { 'application/x-ndjson': { schema: { type: 'string' } } } },
+            ...failures(EXPORT_CODES),
           },
         },
       },
@@ -106,9 +135,17 @@ const rateHeaders = {
 const ref = (id: string) => ({ $ref: `#/components/schemas/${id}` });
 const json = (schema: object) => ({ 'application/json': { schema } });
 
-function failures(): Record<number, object> {
+function queryParameters(query: z.ZodObject): object[] {
+  const { properties = {} } = z.toJSONSchema(query, { io: 'input' });
+  return Object.entries(properties).map(([name, property]) => {
+    const { description, ...schema } = property as { description?: string };
+    return { name, in: 'query', schema, description };
+  });
+}
+
+function failures(codes: readonly ErrorCode[]): Record<number, object> {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of EXECUTE_CODES) byStatus.set(httpStatusOf(code), [...(byStatus.get(httpStatusOf(code)) ?? []), code]);
+  for (const code of codes) byStatus.set(httpStatusOf(code), [...(byStatus.get(httpStatusOf(code)) ?? []), code]);
   return Object.fromEntries(
     [...byStatus].map(([status, codes]) => [
       status,

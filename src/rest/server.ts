@@ -1,8 +1,9 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TollgateError, type ErrorCode } from '../errors';
-import type { Gate, GateLog } from '../gate/gate';
+import type { GateLog } from '../gate/gate';
 import { sendError } from './answer';
 import { isService, registerExecute } from './execute.route';
+import { registerExport, type ExportDeps } from './export.route';
 import { newRequestId } from './request-id';
 
 declare module 'fastify' {
@@ -16,8 +17,7 @@ declare module 'fastify' {
   }
 }
 
-export interface RestDeps {
-  gate: Gate;
+export interface RestDeps extends ExportDeps {
   /** Rejects where the database cannot be reached. */
   ping(): Promise<void>;
   openApi: object;
@@ -60,7 +60,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
 }
 
 /** The REST routes. */
-export function registerRest(app: FastifyInstance, { gate, ping, openApi }: RestDeps): void {
+export function registerRest(app: FastifyInstance, { ping, openApi, ...deps }: RestDeps): void {
   app.get('/healthz', async () => ({ ok: true }));
   app.get('/readyz', async (request, reply) => {
     try {
@@ -71,7 +71,8 @@ export function registerRest(app: FastifyInstance, { gate, ping, openApi }: Rest
     }
   });
   app.get('/openapi.json', async () => openApi);
-  void app.register(async (rest) => registerExecute(rest, gate));
+  void app.register(async (rest) => registerExecute(rest, deps.gate));
+  void app.register(async (rest) => registerExport(rest, deps));
 }
 
 /** The codes of Fastify's own errors. */

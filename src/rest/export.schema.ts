@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { decodeCursor, encodeCursor } from '../lib/page';
+import { idRule } from '../lib/rules';
+
+const TRAIL = 'trail';
+
+/** The cursor of a sealed event: whoever reads on after it misses nothing. */
+export const trailCursor = (position: number): string => encodeCursor([TRAIL, position]);
+
+/** The position that a cursor stands for; undefined where it is none of ours. */
+export function trailPosition(cursor: string): number | undefined {
+  const [list, position] = decodeCursor(cursor, ['string', 'number']) ?? [];
+  return list === TRAIL && (position as number) >= 0 ? (position as number) : undefined;
+}
+
+/** The query of an export. The OpenAPI document is made of this very schema. */
+export const exportQuery = z.strictObject({
+  format: z.enum(['ndjson', 'ocsf'], 'must be ndjson or ocsf').default('ndjson').meta({ description: 'Events as they are here, or as OCSF has them.' }),
+  after: z
+    .string('must be one cursor')
+    .refine((cursor) => trailPosition(cursor) !== undefined, 'is not a cursor of this list')
+    .meta({ description: 'The cursor of the last line that was read: goes on after it.' })
+    .optional(),
+  follow: z.enum(['true', 'false'], 'must be true or false').default('false').meta({ description: 'Whether to stay and send what is sealed from then on.' }),
+  workspaceId: idRule
+    .meta({ description: 'The events of this workspace alone. Where it is absent: all that there are for the operator, those of its workspace for a key.' })
+    .optional(),
+});
+
+export type ExportQuery = z.output<typeof exportQuery>;

@@ -1,0 +1,256 @@
+import { createHash } from 'node:crypto';
+import { MAX_EXPORTS } from '../src/rest/export.route';
+import { Role } from '../src/access/roles/role.entity';
+import { ApiKey } from '../src/keys/key.entity';
+import { errorOf, outcomeOf } from './support/answers';
+import { createTestApp, type TestApp } from './support/app';
+import { freshDatabaseUrl } from './support/database';
+import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
+import { send } from './support/http';
+import { openLines, type Lines } from './support/lines';
+import { until } from './support/until';
+
+jest.setTimeout(90_000); // other test files take the processors too
+
+const PATH = '/v1/audit/export';
+/** Longer than a reader's right may go unasked for. */
+const A_WHILE_MS = 10_000;
+
+let databaseUrl: string;
+let app: TestApp;
+
+beforeAll(async () => {
+  databaseUrl = await freshDatabaseUrl();
+  app = await createTestApp({ databaseUrl });
+});
+
+afterAll(() => app.close());
+
+const rename = (id: string, name: string) => app.services.workspaces.update(ORIGIN, { id, name });
+
+/** A workspace whose trail has some events, and a key that may read it. */
+async function buildReader(renames = 0) {
+  const workspace = await buildWorkspace(app);
+  const { key, secret } = await buildKey(app, { workspace, permissions: ['read.audit'] });
+  for (let turn = 1; turn <= renames; turn += 1) await rename(workspace.id, `Name ${turn}`);
+  await app.sealer.once();
+  return { id: workspace.id, key, secret };
+}
+
+/** All lines of an export that does not follow. */
+async function linesOf(query: string, secret: string, node = app): Promise<Record<string, unknown>[]> {
+  const stream = await openLines(node.url, `${PATH}${query}`, secret);
+  expect(await stream.ended).toBe(true);
+  return stream.lines;
+}
+const idsOf = (lines: Record<string, unknown>[]) => lines.map((line) => line.id);
+const cursorOf = (lines: Record<string, unknown>[]) => encodeURIComponent(String(lines.at(-1)?.cursor));
+const ask = (query: string, secret?: string, method = 'GET') => send(app.url, { method, path: `${PATH}${query}`, headers: secret === undefined ? {} : { 'x-api-key': secret } });
+
+describe('an export', () => {
+  it('tells the events of the key’s workspace, oldest first, each with its place, so that its reader can verify the chain', async () => {
+    const { id, secret } = await buildReader(3);
+    const stream = await openLines(app.url, PATH, secret);
+    expect(await stream.ended).toBe(true);
+    expect([stream.status, stream.headers['content-type'], stream.headers['cache-control']]).toEqual([200, 'application/x-ndjson; charset=utf-8', 'no-store']);
+    expect(stream.lines.map(({ sequence }) => sequence)).toEqual(stream.lines.map((_line, index) => index + 1));
+    expect(stream.lines.at(-1)).toEqual({
+      cursor: expect.any(String),
+      chain: id,
+      sequence: stream.lines.length,
+      hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+      id: expect.stringMatching(/^evt_/),
+      workspaceId: id,
+      actorKind: 'SYSTEM',
+      actorId: 'tests',
+      action: 'workspace.updated',
+      subjectId: id,
+      ip: null,
+      userAgent: null,
+      before: { name: 'Name 2' },
+      after: { name: 'Name 3' },
+      createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
+    });
+    let previous = '';
+    for (const line of stream.lines) {
+      const { actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt } = line;
+      const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
+      const text = [line.chain, line.sequence, previous, line.id, line.workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, json(before), json(after), Date.parse(String(createdAt))];
+      expect(line.hash).toBe(createHash('sha256').update(JSON.stringify(text)).digest('hex'));
+      previous = String(line.hash);
+    }
+  });
+
+  it('tells the operator everything in one order, the installation’s own events too, or one workspace', async () => {
+    const { id, secret } = await buildReader(2);
+    await app.services.actions.create(ORIGIN, { service: 'face', name: `face.x${id.slice(-6).toLowerCase()}`, permission: 'face.x', priceMicroCredits: 1, upstreamUrl: 'https://face.example/' });
+    await app.sealer.once();
+    const all = await linesOf('', app.rootKey);
+    expect(all.at(-1)).toMatchObject({ chain: 'installation', workspaceId: null, action: 'action.created' });
+    expect(new Set(idsOf(all)).size).toBe(all.length);
+    const own = all.filter(({ workspaceId }) => workspaceId === id);
+    expect(await linesOf(`?workspaceId=${id}`, app.rootKey)).toEqual(own);
+    expect(await linesOf(`?workspaceId=${id}&format=ndjson&follow=false`, secret)).toEqual(own);
+  });
+
+  it('goes on after any line, on a process that was started since, and tells each event once', async () => {
+    const { id, secret } = await buildReader(4);
+    const all = await linesOf('', secret);
+    const first = all.slice(0, 3);
+    await app.close();
+    app = await createTestApp({ databaseUrl });
+    await rename(id, 'Afterwards');
+    await app.sealer.once();
+    const rest = await linesOf(`?after=${cursorOf(first)}`, secret);
+    expect(rest.slice(0, -1)).toEqual(all.slice(3));
+    expect(rest.at(-1)).toMatchObject({ after: { name: 'Afterwards' } });
+    expect(await linesOf(`?after=${cursorOf(rest)}`, secret)).toEqual([]);
+  });
+
+  it('reads on page by page: more events than are read at a time come whole', async () => {
+    const { secret } = await buildReader(600);
+    const lines = await linesOf('', secret);
+    expect(lines.map(({ sequence }) => sequence)).toEqual(lines.map((_line, index) => index + 1));
+    expect(lines.length).toBeGreaterThan(600);
+  });
+
+  it('HEAD is answered without a body, and starts nothing', async () => {
+    const { secret } = await buildReader();
+    for (let times = 0; times <= MAX_EXPORTS; times += 1) {
+      const { status, headers, body } = await ask('?follow=true', secret, 'HEAD');
+      expect([status, headers.get('content-type'), body]).toEqual([200, 'application/x-ndjson; charset=utf-8', undefined]);
+    }
+  });
+
+  it('as OCSF: the fields that the schema requires, with the numbers of its classes', async () => {
+    const { id, key, secret } = await buildReader();
+    await app.graphql('mutation ($id: ID!) { revokeKey(input: { id: $id }) { key { id } } }', { id: (await buildKey(app, { workspace: { id } as never })).key.id });
+    await app.sealer.once();
+    const lines = await linesOf('?format=ocsf', secret);
+    const revoked = lines.at(-1) as Record<string, { sequence?: number }>;
+    expect(revoked).toEqual({
+      cursor: expect.any(String),
+      metadata: { version: '1.3.0', product: { name: 'Tollgate', vendor_name: 'Tollgate' }, uid: expect.stringMatching(/^evt_/), sequence: lines.length, tenant_uid: id },
+      time: expect.any(Number),
+      category_uid: 6,
+      class_uid: 6003,
+      activity_id: 4,
+      type_uid: 600304,
+      severity_id: 1,
+      status_id: 1,
+      actor: { user: { uid: 'operator', type: 'OPERATOR', type_id: 2 } },
+      api: { operation: 'key.revoked' },
+      resources: [{ uid: expect.stringMatching(/^key_/), type: 'key' }],
+      src_endpoint: { ip: '127.0.0.1' },
+      http_request: { user_agent: expect.any(String) },
+      unmapped: { action: 'key.revoked', hash: expect.stringMatching(/^[0-9a-f]{64}$/), before: expect.any(Object), after: expect.any(Object) },
+    });
+    expect(lines.find((line) => (line.resources as { uid: string }[])[0]?.uid === key.id)).toMatchObject({ activity_id: 1, type_uid: 600301, src_endpoint: { name: 'unknown' } });
+  });
+});
+
+describe('an export that follows', () => {
+  const follow = async (secret: string, query = ''): Promise<Lines> => openLines(app.url, `${PATH}?follow=true${query}`, secret);
+
+  it('answers at once though there is nothing to tell, and tells what is sealed from then on', async () => {
+    const { id, secret } = await buildReader();
+    const before = await linesOf('', secret);
+    const stream = await follow(secret, `&after=${cursorOf(before)}`);
+    expect(stream.lines).toEqual([]);
+    for (const name of ['One', 'Two']) {
+      await rename(id, name);
+      await app.sealer.once();
+      await until(() => stream.lines.length > 0 && JSON.stringify(stream.lines.at(-1)?.after) === JSON.stringify({ name }), name);
+    }
+    expect(stream.lines).toHaveLength(2);
+    stream.hangUp();
+  });
+
+  it.each([
+    ['its key is revoked', (key: ApiKey) => app.services.keys.revoke(ORIGIN, { id: key.id })],
+    ['its key loses the permission', (key: ApiKey) => app.services.keys.update(ORIGIN, { id: key.id, permissions: ['read.keys'] })],
+    ['its key is disabled', (key: ApiKey) => app.services.keys.update(ORIGIN, { id: key.id, enabled: false })],
+  ])('ends when %s', async (_what, end) => {
+    const { id, key, secret } = await buildReader();
+    const stream = await follow(secret);
+    await until(() => stream.lines.length > 0, 'the events so far');
+    await end(key);
+    await app.sealer.once();
+    expect(await stream.ended).toBe(true);
+    const told = stream.lines.length;
+    await rename(id, 'Unseen');
+    await app.sealer.once();
+    expect(stream.lines).toHaveLength(told);
+  });
+
+  it('ends when the role that allowed it does', async () => {
+    const { id, key, secret } = await buildReader();
+    const role = { id: `rol_${id.slice(3)}`, workspaceId: id, name: 'Auditor', permissions: ['read.audit'], createdAt: new Date() };
+    await app.database.transaction((tx) => tx.insert(Role, role));
+    await app.database.transaction((tx) => tx.update(ApiKey, { id: key.id }, { roleId: role.id, permissions: [] }));
+    const stream = await follow(secret);
+    await until(() => stream.lines.length > 0, 'the events so far');
+    await app.database.transaction((tx) => tx.update(ApiKey, { id: key.id }, { roleId: null }));
+    expect(await stream.ended).toBe(true);
+  });
+
+  it('ends when the process stops, and keeps no stop waiting: neither an idle one nor one whose reader takes nothing', async () => {
+    const { secret } = await buildReader(300);
+    const node = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : app;
+    const idle = await openLines(node.url, `${PATH}?follow=true`, secret);
+    const slow = await openLines(node.url, `${PATH}?follow=true`, node.rootKey);
+    slow.pause();
+    await until(() => idle.lines.length > 300, 'the events so far');
+    const started = performance.now();
+    await node.close();
+    expect(performance.now() - started).toBeLessThan(A_WHILE_MS);
+    expect(await idle.ended).toBe(true);
+    slow.hangUp();
+    if (node === app) app = await createTestApp({ databaseUrl });
+  });
+
+  it('takes one of few places, which hanging up gives back; past them it is 503', async () => {
+    const { secret } = await buildReader();
+    const streams = await Promise.all(Array.from({ length: MAX_EXPORTS }, () => follow(secret)));
+    expect(outcomeOf(await ask('', secret))).toBe('503 SERVICE_UNAVAILABLE');
+    for (const stream of streams) stream.hangUp();
+    await until(async () => (await ask('', secret)).status === 200, 'a place');
+  });
+});
+
+describe('is refused', () => {
+  it('without a credential, with a wrong one, and with one that lacks the permission', async () => {
+    const { secret } = await buildKey(app, { permissions: ['read.keys'] });
+    const plain = await buildKey(app);
+    expect(errorOf(await ask(''))).toMatchObject({ http: 401, code: 'MISSING_API_KEY', challenge: 'Bearer realm="tollgate"' });
+    expect(errorOf(await ask('', 'nonsense'))).toMatchObject({ http: 401, code: 'INVALID_API_KEY' });
+    for (const one of [secret, plain.secret]) expect(errorOf(await ask('', one))).toMatchObject({ http: 403, code: 'FORBIDDEN', details: { required_permission: 'read.audit' } });
+  });
+
+  it('for a foreign workspace as for one that never was', async () => {
+    const { secret } = await buildReader();
+    const foreign = await buildReader();
+    const answers = await Promise.all([foreign.id, 'ws_000000000neverWasHere00'].map(async (id) => errorOf(await ask(`?workspaceId=${id}`, secret))));
+    expect(answers[0]).toEqual(answers[1]);
+    expect(answers[0]).toMatchObject({ http: 404, code: 'NOT_FOUND', details: {} });
+    expect(errorOf(await ask('?workspaceId=ws_000000000neverWasHere00', app.rootKey))).toEqual(answers[1]);
+  });
+
+  it.each([
+    ['?after=nonsense', 'after'],
+    [`?after=${Buffer.from('["trail",-1]').toString('base64url')}`, 'after'],
+    [`?after=${Buffer.from('["api_keys",1]').toString('base64url')}`, 'after'],
+    ['?after=', 'after'],
+    ['?format=xml', 'format'],
+    ['?format=ndjson&format=ocsf', 'format'],
+    ['?follow=yes', 'follow'],
+    ['?workspaceId=a%20b', 'workspaceId'],
+    ['?page=2', 'page'],
+  ])('for %s, saying where', async (query, path) => {
+    expect(errorOf(await ask(query, app.rootKey))).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: [path], message: expect.any(String) }] } });
+  });
+
+  it('by another method: 405, and Allow says which', async () => {
+    expect(errorOf(await ask('', app.rootKey, 'POST'))).toMatchObject({ http: 405, code: 'METHOD_NOT_ALLOWED', allow: 'GET, HEAD' });
+  });
+});
