@@ -1,3 +1,4 @@
+import { ConfigError, loadConfig } from '../src/config';
 import { createTestApp, type TestApp } from './support/app';
 import { buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
@@ -60,6 +61,14 @@ describe('an invitation', () => {
     await until(() => app.logLines.some((line) => line.includes('mail: one was not sent')), 'the line of the log');
     expect(app.logLines.join('\n')).not.toMatch(/lost@example\.com|invite_/);
   });
+});
+
+it('a mail server without an address that mails come from is refused at the start', () => {
+  const SMTP_URL = 'smtp://user:password@mail.example.com:587';
+  expect(() => loadConfig({ SMTP_URL })).toThrow(new ConfigError('With SMTP_URL, MAIL_FROM must be set: whom mails come from.'));
+  for (const MAIL_FROM of ['nobody', 'Tollgate <a@example.com>\r\nBcc: b@example.com']) expect(() => loadConfig({ SMTP_URL, MAIL_FROM })).toThrow('MAIL_FROM');
+  expect(() => loadConfig({ SMTP_URL: 'http://mail.example.com', MAIL_FROM: 'a@example.com' })).toThrow('SMTP_URL');
+  expect(loadConfig({ SMTP_URL, MAIL_FROM: 'Tollgate <a@example.com>' }).mail).toEqual({ smtpUrl: SMTP_URL, from: 'Tollgate <a@example.com>' });
 });
 
 describe('a forgotten password', () => {

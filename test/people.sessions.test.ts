@@ -2,6 +2,7 @@ import { Session } from '../src/access/sessions/session.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
 import { mutations } from './support/mutate';
+import { prepareOutage } from './support/outage';
 import { PASSWORD, buildPerson, signIn, statusOf } from './support/people';
 
 const HOUR_MS = 3_600_000;
@@ -189,5 +190,21 @@ describe('while the database cannot be asked', () => {
     const { outcome, cookie: none } = await signIn(cut, { email: person.email, password });
     expect([outcome, none.cookie]).toEqual([expect.not.stringMatching(/^ok$/), '']);
     await cut.server.close();
+  });
+
+  it('a sign-in is refused, and works again when the database is back', async () => {
+    const { person, password } = await buildPerson(app);
+    const outage = await prepareOutage(app.databaseUrl);
+    const cut = await createTestApp({ databaseUrl: outage.url });
+    const ask = () => signIn(cut, { email: person.email, password });
+    try {
+      await outage.begin();
+      // In jest's realm an error of a new connection is no Error, and graphql-js hides what it does not know
+      expect(await ask()).toMatchObject({ outcome: TEST_DATABASE === 'mysql' ? expect.stringMatching(/^(SERVICE_UNAVAILABLE|INTERNAL)$/) : 'SERVICE_UNAVAILABLE', cookie: { cookie: '' } });
+      await outage.end();
+      expect((await ask()).outcome).toBe('ok');
+    } finally {
+      await cut.close();
+    }
   });
 });

@@ -1,7 +1,7 @@
 import type { Database } from '../db/database';
 import { Background } from '../lib/background';
 import { InvitationService } from './people/invitation.service';
-import { Mailer, type Log } from './people/mail';
+import { Mailer, type Log } from './people/mailer';
 import { PasswordService } from './sessions/password.service';
 import { Passwords } from './sessions/passwords';
 import { ProofService } from './sessions/proof.service';

@@ -1,6 +1,6 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLFormattedError } from 'graphql';
-import { isUnavailable } from '../db/failures';
+import { isRetryable, isUnavailable } from '../db/failures';
 import { ERRORS, TollgateError, type ErrorKind, type Issue } from '../errors';
 
 type Code =
@@ -81,7 +81,7 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, re
     if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', [{ path: [], message: cause.message }]);
   }
   report(cause);
-  const known = isUnavailable(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
+  const known = isUnavailable(cause) || isRetryable(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
   return tell(ERRORS[known].message, known);
 }
 

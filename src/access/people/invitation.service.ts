@@ -18,7 +18,7 @@ import type { ProofService } from '../sessions/proof.service';
 import type { OpenedSession, SessionService } from '../sessions/session.service';
 import { emailRule } from './email';
 import { Invitation } from './invitation.entity';
-import type { Mailer } from './mail';
+import type { Mailer } from './mailer';
 import { invitationMail } from './mails';
 import { Membership } from './membership.entity';
 import { Person } from './person.entity';

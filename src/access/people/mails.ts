@@ -1,4 +1,4 @@
-import type { Mail } from './mail';
+import type { Mail } from './mailer';
 
 // What is written to people, as plain text.
 

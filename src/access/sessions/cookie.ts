@@ -26,6 +26,6 @@ export const trustedOrigins = ({ publicUrl, corsOrigins }: { publicUrl: string |
  * and nobody can make them send a cookie of somebody else.
  */
 export function isFromHere({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders, trusted: ReadonlySet<string>): boolean {
-  if (origin !== undefined) return trusted.has(origin) || origin.replace(/^https?:\/\//, '') === host;
+  if (origin !== undefined) return trusted.has(origin) || origin === `http://${host}` || origin === `https://${host}`;
   return site === undefined || site === 'same-origin' || site === 'none';
 }

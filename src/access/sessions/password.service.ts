@@ -5,7 +5,7 @@ import type { Background } from '../../lib/background';
 import { hmacSha256 } from '../../lib/hmac';
 import { randomBase62 } from '../../lib/id';
 import { normaliseEmail } from '../people/email';
-import type { Log, Mailer } from '../people/mail';
+import type { Log, Mailer } from '../people/mailer';
 import { passwordResetMail } from '../people/mails';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, actorOf, recordOfPerson, type Whence } from '../people/person.events';

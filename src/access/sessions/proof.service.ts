@@ -3,7 +3,7 @@ import { TollgateError } from '../../errors';
 import type { Background } from '../../lib/background';
 import { hmacSha256 } from '../../lib/hmac';
 import { normaliseEmail } from '../people/email';
-import type { Log } from '../people/mail';
+import type { Log } from '../people/mailer';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, recordOfPerson, type Whence } from '../people/person.events';
 import type { Passwords } from './passwords';

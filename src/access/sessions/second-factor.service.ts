@@ -1,4 +1,4 @@
-import { type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import type { Database } from '../../db/database';
 import { conflict, invalid, notFound } from '../../errors';
 import { Membership } from '../people/membership.entity';

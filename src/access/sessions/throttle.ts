@@ -2,6 +2,7 @@ import { In, LessThan } from 'typeorm';
 import { forUpdate, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
 import { TollgateError } from '../../errors';
+import { parseBlock } from '../../lib/cidr';
 import { Throttle } from './throttle.entity';
 
 /** How often something may be done: so many times at once, and then once in each interval. */
@@ -11,11 +12,15 @@ export interface Allowance {
   intervalMs: number;
 }
 
-/** Passwords and links that may be tried from one address at once, whatever accounts they are of, and how often one more after that. */
+/** Passwords that may be tried, and mails asked for, from one address at once, whatever the account; and how often one more after that. */
 const ADDRESS_TRIES = 50;
 const ADDRESS_TRY_EVERY_MS = 10_000;
 
-export const triesFrom = (ip: string | null): Allowance => ({ name: `address:${ip ?? 'unknown'}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS });
+/** The tries of an address. One customer has 2^64 of IPv6, which count as one. */
+export function triesFrom(ip: string | null): Allowance {
+  const name = ip?.includes(':') ? parseBlock(`${ip}/64`) : ip;
+  return { name: `address:${name ?? 'unknown'}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS };
+}
 
 /** Rows that say nothing any more are forgotten after so many turns of a process. */
 const TURNS_BETWEEN_CLEANINGS = 256;

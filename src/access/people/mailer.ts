@@ -28,9 +28,7 @@ export class Mailer {
   private readonly transport: Transporter;
 
   constructor(private readonly deps: MailerDeps) {
-    const url = new URL(deps.smtpUrl);
-    for (const timeout of ['connectionTimeout', 'greetingTimeout', 'socketTimeout']) url.searchParams.set(timeout, String(SMTP_TIMEOUT_MS));
-    this.transport = createTransport(url.href);
+    this.transport = createTransport({ url: deps.smtpUrl, connectionTimeout: SMTP_TIMEOUT_MS, greetingTimeout: SMTP_TIMEOUT_MS, socketTimeout: SMTP_TIMEOUT_MS });
   }
 
   /** Sends a mail after this, trying a few times. A failure is logged, without what the mail says and whom it is for. */

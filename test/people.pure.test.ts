@@ -1,0 +1,63 @@
+import { isFromHere } from '../src/access/sessions/cookie';
+import { Passwords } from '../src/access/sessions/passwords';
+import { Sealed } from '../src/access/sessions/sealed';
+import { triesFrom } from '../src/access/sessions/throttle';
+
+describe('hashes of passwords', () => {
+  it('are made a few at a time, and what comes past the queue is told to come later', async () => {
+    const passwords = new Passwords();
+    const made = await Promise.allSettled(Array.from({ length: 70 }, () => passwords.hash('correct horse battery staple')));
+    expect(made.slice(0, 66).every(({ status }) => status === 'fulfilled')).toBe(true);
+    expect(made.slice(66).map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'made'))).toEqual(Array(4).fill('SERVICE_UNAVAILABLE'));
+    expect(await passwords.verify(await passwords.hash('correct horse battery staple'), 'correct horse battery staple')).toBe(true);
+  });
+
+  it('are Argon2id with the parameters of OWASP, and differ for the same password', async () => {
+    const passwords = new Passwords();
+    const [one, other] = [await passwords.hash('correct horse battery staple'), await passwords.hash('correct horse battery staple')];
+    expect(one).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+    expect(one).not.toBe(other);
+  });
+
+  it('are of one password, however its letters are composed; nobody has the one that there is not', async () => {
+    const passwords = new Passwords();
+    const hash = await passwords.hash('caf\u00e9 caf\u00e9 caf\u00e9');
+    expect(await passwords.verify(hash, 'cafe\u0301 cafe\u0301 cafe\u0301')).toBe(true);
+    expect(await passwords.verify(undefined, '')).toBe(false);
+  });
+});
+
+describe('a sealed text', () => {
+  const sealed = new Sealed('pepper-of-the-tests-0123456789abcdefgh');
+
+  it('is read by its owner under its pepper alone, and never twice the same', () => {
+    const text = sealed.seal('a secret', 'usr_1');
+    expect(sealed.open(text, 'usr_1')).toBe('a secret');
+    expect(sealed.seal('a secret', 'usr_1')).not.toBe(text);
+    expect(() => sealed.open(text, 'usr_2')).toThrow();
+    expect(() => new Sealed('another-pepper-0123456789abcdefghijkl').open(text, 'usr_1')).toThrow();
+    expect(() => sealed.open(`${text.startsWith('A') ? 'B' : 'A'}${text.slice(1)}`, 'usr_1')).toThrow();
+  });
+});
+
+it.each([
+  ['1.2.3.4', 'address:1.2.3.4'],
+  ['2001:db8:1:2:3:4:5:6', 'address:2001:db8:1:2::/64'],
+  [null, 'address:unknown'],
+])('the tries of %s are counted as %s', (ip, name) => {
+  expect(triesFrom(ip).name).toBe(name);
+});
+
+it.each([
+  [{}, true],
+  [{ origin: 'https://here.example:8443', host: 'here.example:8443' }, true],
+  [{ origin: 'https://here.example', host: 'here.example', 'sec-fetch-site': 'same-origin' }, true],
+  [{ origin: 'https://trusted.example', host: 'here.example', 'sec-fetch-site': 'cross-site' }, true],
+  [{ origin: 'https://here.example:1', host: 'here.example' }, false],
+  [{ origin: 'https://not-here.example', host: 'here.example' }, false],
+  [{ origin: 'null', host: 'here.example', 'sec-fetch-site': 'same-origin' }, false],
+  [{ origin: '', host: '' }, false],
+  [{ 'sec-fetch-site': 'same-site' }, false],
+])('a request that says %j is from here: %s', (headers, fromHere) => {
+  expect(isFromHere(headers, new Set(['https://trusted.example']))).toBe(fromHere);
+});
