@@ -1,4 +1,4 @@
-import { OPERATOR, type Principal, type UserPrincipal } from '../access/principal';
+import { OPERATOR, type KeyPrincipal, type OperatorPrincipal, type UserPrincipal } from '../access/principal';
 import type { ActionCall, ActionError, ActionOutcome, Runner } from '../actions/runner';
 import { TollgateError, type ErrorCode } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
@@ -44,7 +44,7 @@ export type ExecuteResult =
   | { kind: 'saidNo'; errors: ActionError[]; billing: Billing; rate: RateReport }
   | { kind: 'error'; code: ErrorCode; details: Record<string, unknown>; rate?: RateReport | undefined };
 
-export type Identity = { kind: 'principal'; principal: Principal } | { kind: 'refused'; code: ErrorCode };
+export type Identity = { kind: 'principal'; principal: OperatorPrincipal | KeyPrincipal } | { kind: 'refused'; code: ErrorCode };
 
 /** Where the gate tells what went wrong; pino's interface. */
 export interface GateLog {

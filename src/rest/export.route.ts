@@ -2,10 +2,10 @@ import { setMaxListeners } from 'node:events';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { secretFrom } from '../access/credential';
-import { knownWorkspaces, may, requireAdministered, requirePermission } from '../access/policies';
-import type { Principal } from '../access/principal';
+import { may, requireAdministered, requirePermission } from '../access/policies';
+import type { KeyPrincipal, OperatorPrincipal } from '../access/principal';
 import type { SealedEvent, TrailRequest } from '../audit/trail';
-import { TollgateError, invalid, validate } from '../errors';
+import { TollgateError, validate } from '../errors';
 import type { Gate } from '../gate/gate';
 import { plainAddress } from '../lib/cidr';
 import { lineOf } from './export.lines';
@@ -37,7 +37,7 @@ export function registerExport(rest: FastifyInstance, { gate, readTrail, hasWork
   rest.get('/v1/audit/export', async (request, reply) => {
     const principal = await principalOf(request, gate);
     const query = validate(exportQuery, request.query);
-    const workspaceId = query.workspaceId ?? usualWorkspace(principal);
+    const workspaceId = query.workspaceId ?? (principal.kind === 'OPERATOR' ? undefined : principal.workspaceId);
     if (query.workspaceId !== undefined) {
       const workspace = (await hasWorkspace(query.workspaceId)) ? { workspaceId: query.workspaceId } : null;
       requireAdministered(principal, workspace, 'read.audit');
@@ -64,22 +64,13 @@ export function registerExport(rest: FastifyInstance, { gate, readTrail, hasWork
   });
 }
 
-/** Whoever asks; UNAUTHORIZED where nobody does, or with a credential that does not work now. */
-async function principalOf(request: FastifyRequest, gate: Gate): Promise<Principal> {
+/** Whoever asks, by the secret that they bring: a cookie counts at `/graphql` alone. UNAUTHORIZED where nobody does, or with a credential that does not work now. */
+async function principalOf(request: FastifyRequest, gate: Gate): Promise<OperatorPrincipal | KeyPrincipal> {
   const secret = secretFrom(request.headers);
   if (secret === undefined) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
   const identity = await gate.identify(secret, plainAddress(request.ip));
   if (identity.kind === 'refused') throw new TollgateError(identity.code);
   return identity.principal;
-}
-
-/** Whose events are meant where none is named; undefined for all that there are. INVALID_REQUEST where that is not clear. */
-function usualWorkspace(principal: Principal): string | undefined {
-  if (principal.kind === 'OPERATOR') return undefined;
-  if (principal.kind === 'API_KEY') return principal.workspaceId;
-  const [only, ...others] = knownWorkspaces(principal) ?? [];
-  if (only === undefined || others.length > 0) throw invalid({ path: ['workspaceId'], message: 'says which of your workspaces is meant' });
-  return only;
 }
 
 async function mayStillRead(request: FastifyRequest, gate: Gate, workspaceId: string | undefined): Promise<boolean> {

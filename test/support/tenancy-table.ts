@@ -133,5 +133,6 @@ export const ROUTES: Record<string, 'anybody' | 'a key that may call' | Administ
   'POST /invitation': 'anybody',
   'GET /reset-password': 'anybody',
   'POST /reset-password': 'anybody',
+  'GET /v1/audit/export': 'read.audit',
   'POST /v1/:service/execute': 'a key that may call',
 };
