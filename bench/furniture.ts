@@ -1,6 +1,6 @@
 import { openInstallation } from '../src/access/installation';
 import { createServices } from '../src/app';
-import type { Authority } from '../src/access/principal';
+import { systemAuthority } from '../src/access/principal';
 import { loadConfig } from '../src/config';
 import { Database } from '../src/db/database';
 import { migrations } from '../src/db/migrations';
@@ -22,7 +22,7 @@ export interface Furniture {
 /** The action whose upstream takes its time. */
 export const SLOW_ACTION = { service: 'bench', name: 'bench.slow' };
 
-const ORIGIN: Authority = { actor: { kind: 'SYSTEM', id: 'bench' }, ip: null, userAgent: null };
+const ORIGIN = systemAuthority('bench');
 const BUDGET_MICRO_CREDITS = 1_000_000_000_000;
 const UNLIMITED = { sustainedRps: 1_000_000, burst: 1_000_000 };
 const ONCE = { sustainedRps: 0.001, burst: 1 };

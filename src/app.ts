@@ -6,7 +6,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
-import { IsNull, type EntityManager } from 'typeorm';
+import { IsNull, MoreThan, type EntityManager } from 'typeorm';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Invitation } from './access/people/invitation.entity';
@@ -32,6 +32,7 @@ import type { Config } from './config';
 import type { Database } from './db/database';
 import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
+import { Principals } from './gate/principals';
 import { Sweep } from './gate/sweep';
 import { DatabaseSweepStore } from './gate/sweep-store';
 import type { TickStore } from './gate/tick-store';
@@ -110,16 +111,17 @@ export function createServices(database: Database, pepper: string): Services {
     workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
     projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
     keys: new KeyService({ database, pepper, knownPermissions: async (tx) => (await actions.permissions(tx)).map(({ name }) => name) }),
-    roles: new RoleService({ database, holderOf: roleHolder }),
+    roles: new RoleService({ database, holderOf: (tx, roleId) => roleHolder(database, tx, roleId) }),
     members: new MemberService({ database }),
     wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
   };
 }
 
 /** What has a role, but for members. */
-async function roleHolder(tx: EntityManager, roleId: string): Promise<string | undefined> {
+async function roleHolder(database: Database, tx: EntityManager, roleId: string): Promise<string | undefined> {
   if (await tx.existsBy(ApiKey, { roleId, revokedAt: IsNull() })) return 'a key';
-  return (await tx.existsBy(Invitation, { roleId, acceptedAt: IsNull(), withdrawnAt: IsNull() })) ? 'an invitation' : undefined;
+  const isOpen = { acceptedAt: IsNull(), withdrawnAt: IsNull(), expiresAt: MoreThan(await database.now(tx)) };
+  return (await tx.existsBy(Invitation, { roleId, ...isOpen })) ? 'an invitation' : undefined;
 }
 
 /** The whole application on an open database, without a port. */
@@ -129,7 +131,15 @@ export async function createApp({ config, database, installation, log: destinati
   await services.actions.ensureBuiltIns();
 
   const server = createServer(config);
-  const people = createPeopleServices({ database, pepper: installation.pepper, mail: config.mail, baseUrl: () => config.publicUrl ?? addressOf(server), log });
+  const people: PeopleServices = createPeopleServices({
+    database,
+    pepper: installation.pepper,
+    mail: config.mail,
+    baseUrl: () => config.publicUrl ?? addressOf(server),
+    actorById: (tx, id) => principals.byId(tx, id),
+    log,
+  });
+  const principals = new Principals({ database, sessions: people.sessions });
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
   const store = await openTickStore(database, log);
   const gate = new Gate({
@@ -174,7 +184,7 @@ export async function createApp({ config, database, installation, log: destinati
     openApi: openApiDocument(),
   });
   const schema = createSchema(createResolvers(services, people, database));
-  const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config) };
+  const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);

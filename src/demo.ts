@@ -1,4 +1,4 @@
-import type { Authority } from './access/principal';
+import { systemAuthority, type Authority } from './access/principal';
 import type { Services } from './app';
 import type { Database } from './db/database';
 import { TollgateError } from './errors';
@@ -11,7 +11,7 @@ const BUDGET_MICRO_CREDITS = 1_000_000;
 /** On a database without a workspace: one with a project, a budget and a key. Answers the key's secret, or undefined where there was one. */
 export async function seedDemo(database: Database, { workspaces, projects, keys, wallets }: Services): Promise<string | undefined> {
   if (await database.reader.existsBy(Workspace, {})) return undefined;
-  const origin: Authority = { actor: { kind: 'SYSTEM', id: 'demo' }, ip: null, userAgent: null };
+  const origin = systemAuthority('demo');
   const workspaceId = await createWorkspace(workspaces, origin);
   if (workspaceId === undefined) return undefined;
   const { id: projectId } = await projects.create(origin, { workspaceId, name: 'First project', slug: 'first' });

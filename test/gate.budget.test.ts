@@ -1,3 +1,4 @@
+import { systemAuthority } from '../src/access/principal';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Environment } from '../src/tenancy/environment';
 import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';
@@ -54,7 +55,7 @@ it('and through real processes too', async () => {
 
 it('neither loses nor invents a credit while budgets are filled and emptied beside the calls', async () => {
   const [app, other = app] = nodes;
-  const origin = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null } as const;
+  const origin = systemAuthority('tests');
   const workspace = await buildWorkspace(app);
   const project = await buildProject(app, { workspace, budget: 50 * PRICE });
   const { secret } = await buildKey(app, { project });

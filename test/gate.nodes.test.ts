@@ -1,3 +1,4 @@
+import { systemAuthority } from '../src/access/principal';
 import { randomUUID } from 'node:crypto';
 import { createTestApp, type TestApp } from './support/app';
 import { accountOf, faultsOf, outcomesOf } from './support/books';
@@ -11,7 +12,7 @@ jest.setTimeout(90_000); // other test files take the processors too
 
 // What holds between the servers of one installation. SQLite has one server, which then plays both parts.
 
-const ORIGIN = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null } as const;
+const ORIGIN = systemAuthority('tests');
 
 let a: TestApp;
 let b: TestApp;

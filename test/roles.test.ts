@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { Membership } from '../src/access/people/membership.entity';
+import type { Authority } from '../src/access/principal';
 import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
 import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
-import type { Workspace } from '../src/tenancy/workspace.entity';
+import { Principals } from '../src/gate/principals';
+import { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
+import { PASSWORD, buildPerson, tokenOf, type BuiltPerson } from './support/people';
 
 let app: TestApp;
 let other: TestApp;
@@ -35,6 +38,12 @@ async function join(roleId: string, workspaceId = workspace.id): Promise<string>
   const userId = `usr_${Math.random().toString(36).slice(2)}`;
   await app.database.transaction((tx) => tx.insert(Membership, { userId, workspaceId, roleId, createdAt: new Date() }));
   return userId;
+}
+
+/** Somebody who was let in with what they may do now, and is only then served. */
+async function letIn({ person }: BuiltPerson): Promise<Authority> {
+  const principals = new Principals({ database: app.database, sessions: app.people.sessions });
+  return { ...ORIGIN, actor: await principals.byId(app.database.reader, person.id), current: (tx) => principals.byId(tx, person.id) };
 }
 
 describe('the table of roles in the README', () => {
@@ -128,6 +137,13 @@ describe('nobody grants what they lack', () => {
     expect(await refusal('updateRole', { id, permissions: ['read.keys', 'write.keys'] }, secret)).toMatchObject({ code: 'FORBIDDEN' });
   });
 
+  it('nor takes from a role what they lack, which would lower all who have it', async () => {
+    const { secret } = await keyWith(['admin.roles', 'read.keys', 'demo.*']);
+    const id = await roleWith(['admin', 'read.keys']);
+    for (const permissions of [[], ['read.keys']]) expect(await refusal('updateRole', { id, permissions }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect((await mutate('updateRole', { id, name: `Renamed ${id}` }, 'role { permissions }', secret)).role.permissions).toEqual(['admin', 'read.keys']);
+  });
+
   it('to a member, nor removes or lowers one who may do more', async () => {
     const { secret } = await keyWith(['admin.members', 'read', 'demo.*']);
     const [viewer, owner, spare] = [await join('rol_viewer'), await join(OWNER_ROLE_ID), await join(OWNER_ROLE_ID)];
@@ -137,6 +153,57 @@ describe('nobody grants what they lack', () => {
     expect(await refusal('removeMember', { workspaceId: workspace.id, userId: owner }, secret)).toMatchObject({ code: 'FORBIDDEN' });
     await mutate('removeMember', { workspaceId: workspace.id, userId: viewer }, '__typename', secret);
     await mutate('removeMember', { workspaceId: workspace.id, userId: spare }, '__typename');
+  });
+});
+
+describe('a right that has ended', () => {
+  it('is not used by a request that was let in before: of two owners who remove each other, one comes too late', async () => {
+    const { id } = await buildWorkspace(app);
+    const own = await app.database.reader.findOneByOrFail(Workspace, { id });
+    const project = await buildProject(app, { workspace: own });
+    const [ada, bob] = [await buildPerson(app, { workspace: own }), await buildPerson(app, { workspace: own })];
+    const [asAda, asBob] = [await letIn(ada), await letIn(bob)];
+    const { members, roles, keys } = app.services;
+    await members.remove(asAda, { workspaceId: id, userId: bob.person.id });
+    for (const late of [
+      () => members.remove(asBob, { workspaceId: id, userId: ada.person.id }),
+      () => members.setRole(asBob, { workspaceId: id, userId: ada.person.id, roleId: 'rol_viewer' }),
+      () => roles.create(asBob, { workspaceId: id, name: 'Late', permissions: [] }),
+      () => keys.mint(asBob, { projectId: project.id, name: 'Late', permissions: [] }),
+      () => app.people.invitations.invite(asBob, { workspaceId: id, email: 'late@example.com', roleId: 'rol_owner' }),
+    ]) {
+      await expect(late()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
+  });
+
+  it('is not used by the rest of a document, once a mutation in it has ended it', async () => {
+    const { id } = await buildWorkspace(app);
+    const own = await app.database.reader.findOneByOrFail(Workspace, { id });
+    const { person, cookie } = await buildPerson(app, { workspace: own });
+    await buildPerson(app, { workspace: own });
+    const document = `mutation {
+      leave: removeMember(input: { workspaceId: "${id}", userId: "${person.id}" }) { __typename }
+      invite: inviteMember(input: { workspaceId: "${id}", email: "again@example.com", roleId: "rol_owner" }) { link }
+      make: createProject(input: { workspaceId: "${id}", name: "Late", slug: "late" }) { __typename }
+    }`;
+    const { data, errors } = await app.graphql(document, {}, cookie);
+    expect(data).toEqual({ leave: { __typename: 'RemoveMemberPayload' }, invite: null, make: null });
+    expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['NOT_FOUND', 'NOT_FOUND']);
+  });
+
+  it('leaves no invitation behind that brings it back', async () => {
+    const { id } = await buildWorkspace(app);
+    const own = await app.database.reader.findOneByOrFail(Workspace, { id });
+    const inviter = await buildPerson(app, { workspace: own, roleId: 'rol_admin' });
+    const { person } = inviter;
+    const authority = await letIn(inviter);
+    const invited = async (email: string) => tokenOf((await app.people.invitations.invite(authority, { workspaceId: id, email, roleId: 'rol_admin' })).link ?? '');
+    const [beforeLowering, beforeRemoval] = [await invited(`a${person.id}@example.com`), await invited(`b${person.id}@example.com`)];
+    const accept = (token: string) => app.people.invitations.accept(undefined, { token, name: 'Back', password: PASSWORD }, { ip: null, userAgent: null });
+    await mutate('setMemberRole', { workspaceId: id, userId: person.id, roleId: 'rol_developer' }, '__typename');
+    await expect(accept(beforeLowering)).rejects.toThrow('This link is not valid, or not any more.');
+    await mutate('removeMember', { workspaceId: id, userId: person.id }, '__typename');
+    await expect(accept(beforeRemoval)).rejects.toThrow('This link is not valid, or not any more.');
   });
 });
 
@@ -154,7 +221,11 @@ describe('a role of another tenant', () => {
       }
       expect(await refusal('updateRole', { id: roleId, name: 'Mine' }, secret)).toMatchObject({ code: 'NOT_FOUND' });
       expect(await refusal('deleteRole', { id: roleId }, secret)).toMatchObject({ code: 'NOT_FOUND' });
+      expect((await app.graphql('query ($id: ID!) { node(id: $id) { id } }', { id: roleId }, secret)).data).toEqual({ node: null });
     }
+    const { secret: reader } = await keyWith(['read.logs', 'demo.*']);
+    const { errors } = await app.graphql('query ($id: ID!) { node(id: $id) { id } }', { id: await roleWith([]) }, reader);
+    expect(errors?.[0]?.message).toBe('This needs the permission read.members.');
   });
 });
 

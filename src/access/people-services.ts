@@ -1,5 +1,7 @@
+import type { EntityManager } from 'typeorm';
 import type { Database } from '../db/database';
 import { Background } from '../lib/background';
+import type { Actor } from './principal';
 import { InvitationService } from './people/invitation.service';
 import { Mailer, type Log } from './people/mailer';
 import { PasswordService } from './sessions/password.service';
@@ -19,6 +21,8 @@ export interface PeopleDeps {
   mail: { smtpUrl: string; from: string } | undefined;
   /** How the world reaches this server, without a slash at the end. */
   baseUrl(): string;
+  /** Who once acted by an id, with what they may do now. */
+  actorById(tx: EntityManager, id: string): Promise<Actor>;
   log: Log;
 }
 

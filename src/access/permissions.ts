@@ -10,8 +10,8 @@ export class Permission {
 }
 
 /**
- * The administrative permissions. These are a namespace of their own: no action may claim one, and none of them runs an action. Whoever
- * holds any of them in a workspace knows that workspace and its projects; the rest is as they say.
+ * The administrative permissions. These are a namespace of their own: no action may claim one, and none of them runs an action. Every member
+ * of a workspace, and every key that holds any of them, knows that workspace and its projects; the rest is as they say.
  */
 export const ADMINISTRATIVE_PERMISSIONS = [
   { name: 'read', description: 'Administration: all that begins with `read.`. Runs no action.' },

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { EntityManager } from 'typeorm';
 import { secretFrom } from '../access/credential';
 import type { AdministrativePermission } from '../access/permissions';
 import { knownWorkspaces, mayKnowWorkspace, mayOperate, requireAdministered, requireOperator, requirePermission } from '../access/policies';
@@ -18,6 +19,8 @@ export { by, type Batch };
 export class GraphQLContext {
   private readonly loaders: Loaders;
   private time: Promise<Date> | undefined;
+  /** Whether this request may have changed what whoever asks may do. */
+  private mayHaveChanged = false;
 
   constructor(
     private readonly database: Database,
@@ -47,7 +50,8 @@ export class GraphQLContext {
 
   /** Who acts and from where, for what anybody may do who has come so far. */
   get origin(): Authority {
-    return { actor: this.caller, ...this.whence };
+    const actor = this.caller;
+    return { actor, ...this.whence, current: (tx) => this.browser.current(tx, actor) };
   }
 
   /** A person who asks; FORBIDDEN for other principals. */
@@ -58,7 +62,7 @@ export class GraphQLContext {
 
   /** The same as an origin. */
   get personOrigin(): Authority {
-    return { actor: this.person, ...this.whence };
+    return { ...this.origin, actor: this.person };
   }
 
   /** Whoever has just signed in, or whose session it is already, asks from now on with what they may do now; the browser keeps the token. */
@@ -131,15 +135,22 @@ export class GraphQLContext {
   }
 
   /** Who acts, for a change of a workspace; NOT_FOUND where it may not know of it, FORBIDDEN where it lacks the permission. */
-  originIn(workspaceId: string, permission: AdministrativePermission): Authority {
-    requireAdministered(this.caller, { workspaceId }, permission);
+  async originIn(workspaceId: string, permission: AdministrativePermission): Promise<Authority> {
+    requireAdministered(await this.callerNow(), { workspaceId }, permission);
     return this.origin;
   }
 
   /** The same, for a change of an object of a workspace. */
   async originFor<V extends { workspaceId: string }>(batch: Batch<V>, id: string, permission: AdministrativePermission): Promise<Authority> {
-    requireAdministered(this.caller, await this.load(batch, id), permission);
+    requireAdministered(await this.callerNow(), await this.load(batch, id), permission);
     return this.origin;
+  }
+
+  /** Whoever asks, with what they may do now: a document may have many mutations, and one of them may have ended the right to the next. */
+  async callerNow(): Promise<Principal> {
+    if (this.mayHaveChanged && this.identity) this.identity = await this.browser.current(this.database.reader, this.identity);
+    this.mayHaveChanged = true;
+    return this.caller;
   }
 }
 
@@ -164,26 +175,29 @@ interface Browser {
   isFromHere: boolean;
   keep: ContextSource['keep'];
   identify(token: string): Promise<UserPrincipal | null>;
+  current(manager: EntityManager, principal: Principal): Promise<Principal>;
 }
 
 export interface ContextDeps {
   gate: Gate;
   database: Database;
   trustedOrigins: ReadonlySet<string>;
+  /** A principal with what it may do as `manager` sees it: nothing where it has ended. */
+  current(manager: EntityManager, principal: Principal): Promise<Principal>;
 }
 
 /**
  * The context of a request: anonymous where it brings no credential, or a session that has ended; UNAUTHENTICATED for a wrong one, whatever
  * is asked. A credential in a header wins over a cookie, and a cookie that a page of another site made a browser send is FORBIDDEN.
  */
-export async function contextOf({ headers, ip: peer, session, keep }: ContextSource, { gate, database, trustedOrigins }: ContextDeps): Promise<GraphQLContext> {
+export async function contextOf({ headers, ip: peer, session, keep }: ContextSource, { gate, database, trustedOrigins, current }: ContextDeps): Promise<GraphQLContext> {
   try {
     const ip = plainAddress(peer);
     const secret = secretFrom(headers);
     const fromHere = secret !== undefined || isFromHere(headers, trustedOrigins);
     const principal = secret !== undefined ? await principalOf(gate, secret, ip) : session === undefined ? null : await personOf(gate, session, fromHere, keep);
     const userAgent = headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
-    return new GraphQLContext(database, principal, { ip, userAgent }, { session, isFromHere: fromHere, keep, identify: (token) => gate.identifySession(token) });
+    return new GraphQLContext(database, principal, { ip, userAgent }, { session, isFromHere: fromHere, keep, identify: (token) => gate.identifySession(token), current });
   } catch (error) {
     throw error instanceof TollgateError ? toGraphQLError(error) : error;
   }

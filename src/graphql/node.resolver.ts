@@ -21,7 +21,11 @@ const FIND: Record<string, Find> = {
   log: (id, ctx) => ctx.seen(by(RequestLog), id, 'read.logs'),
   rol: async (id, ctx) => {
     const role = builtInRole(id) ?? (await ctx.load(by(Role), id));
-    return role && (role.workspaceId === null || ctx.knows(role.workspaceId)) ? role : null;
+    if (!role || role.workspaceId === null) return role;
+    const { workspaceId } = role;
+    if (!ctx.knows(workspaceId)) return null;
+    ctx.require('read.members', { workspaceId });
+    return role;
   },
   act: (id, ctx) => ctx.load(by(Action), id),
   evt: async (id, ctx) => {

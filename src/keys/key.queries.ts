@@ -68,6 +68,18 @@ export async function gracesOf(keyIds: readonly string[], reader: EntityManager)
 
 /** What the role of a key grants; nothing where it has none. */
 export async function permissionsOfKeysRole(reader: EntityManager, keyId: string): Promise<readonly string[]> {
-  const roleId = (await reader.findOne(ApiKey, { select: { roleId: true, id: true }, where: { id: keyId } }))?.roleId;
-  return roleId ? ((await permissionsOfRoles(reader, [roleId])).get(roleId) ?? []) : [];
+  const key = await reader.findOne(ApiKey, { select: { roleId: true, id: true }, where: { id: keyId } });
+  return key ? permissionsOfRoleOf(reader, key) : [];
+}
+
+/** All that a key may do at a time, its role included; nothing where it does not work. */
+export async function permissionsOfKey(reader: EntityManager, keyId: string, now: Date): Promise<readonly string[]> {
+  const key = await reader.findOneBy(ApiKey, { id: keyId });
+  const project = key && (await reader.findOneBy(Project, { id: key.projectId }));
+  if (!project || statusOf(key, project, now) !== KeyStatus.ACTIVE) return [];
+  return [...key.permissions, ...(await permissionsOfRoleOf(reader, key))];
+}
+
+async function permissionsOfRoleOf(reader: EntityManager, { roleId }: Pick<ApiKey, 'roleId'>): Promise<readonly string[]> {
+  return roleId === null ? [] : ((await permissionsOfRoles(reader, [roleId])).get(roleId) ?? []);
 }

@@ -2,8 +2,8 @@ import type { EntityManager } from 'typeorm';
 import { IsNull, Not } from 'typeorm';
 import { z } from 'zod';
 import { isGrantable } from '../access/permissions';
-import { requireGrants } from '../access/policies';
-import type { Authority } from '../access/principal';
+import { requireAdministered, requireGrants } from '../access/policies';
+import type { Actor, Authority } from '../access/principal';
 import { permissionsOfRoles } from '../access/roles/grants';
 import { roleToGrant } from '../access/roles/role.service';
 import { difference, recordEvent } from '../audit/record-event';
@@ -81,6 +81,13 @@ export interface KeyServiceDeps {
   knownPermissions(tx: EntityManager): Promise<string[]>;
 }
 
+/** Who acts, as they stand in this transaction. */
+async function keeper(tx: EntityManager, origin: Authority, target: { workspaceId: string }): Promise<Actor> {
+  const actor = await origin.current(tx);
+  requireAdministered(actor, target, 'write.keys');
+  return actor;
+}
+
 /** Keys and their secrets. State is changed by UPDATE of named columns under the key's row lock; nothing ended comes back. */
 export class KeyService {
   constructor(private readonly deps: KeyServiceDeps) {}
@@ -99,8 +106,9 @@ export class KeyService {
       const at = await this.deps.database.now(tx);
       if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must lie in the future' });
       await this.requireGrantable(tx, input.permissions);
-      requireGrants(origin.actor, input.permissions, project.workspaceId);
-      await this.requireRole(tx, origin, input.roleId, project.workspaceId);
+      const actor = await keeper(tx, origin, project);
+      requireGrants(actor, input.permissions, project.workspaceId);
+      await this.requireRole(tx, actor, input.roleId, project.workspaceId);
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: project.workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, input.environment);
       const values = { ...input, permissions: unique(input.permissions), roleId: input.roleId ?? null, expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
@@ -128,10 +136,11 @@ export class KeyService {
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
       if (key.revokedAt) throw conflict('This key is revoked.');
-      if (!switchesOff(changes)) await this.requireGrantsOf(tx, origin, key);
+      const actor = await keeper(tx, origin, key);
+      if (!switchesOff(changes)) await this.requireGrantsOf(tx, actor, key);
       if (changes.permissions) await this.requireGrantable(tx, changes.permissions, key.permissions);
-      requireGrants(origin.actor, changes.permissions ?? [], key.workspaceId);
-      await this.requireRole(tx, origin, changes.roleId, key.workspaceId);
+      requireGrants(actor, changes.permissions ?? [], key.workspaceId);
+      await this.requireRole(tx, actor, changes.roleId, key.workspaceId);
       const permissions = changes.permissions && { permissions: unique(changes.permissions) };
       const { before, after } = difference<Partial<ApiKey>>(key, { ...changes, ...permissions });
       if (Object.keys(after).length === 0) return key;
@@ -150,7 +159,7 @@ export class KeyService {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
-      await this.requireGrantsOf(tx, origin, key);
+      await this.requireGrantsOf(tx, await keeper(tx, origin, key), key);
       const at = await this.deps.database.now(tx);
       if (key.revokedAt) throw conflict('This key is revoked.');
       if (key.expiresAt && key.expiresAt <= at) throw conflict('This key has expired.');
@@ -192,12 +201,12 @@ export class KeyService {
     await tx.insert(KeySecret, { digest, pepperVersion: PEPPER_VERSION, keyId, graceUntil: null, endedAt: null, createdAt: at });
   }
 
-  private async requireGrantsOf(tx: EntityManager, { actor }: Authority, { permissions, roleId, workspaceId }: ApiKey): Promise<void> {
+  private async requireGrantsOf(tx: EntityManager, actor: Actor, { permissions, roleId, workspaceId }: ApiKey): Promise<void> {
     const ofRole = roleId === null ? [] : ((await permissionsOfRoles(tx, [roleId])).get(roleId) ?? []);
     requireGrants(actor, [...permissions, ...ofRole], workspaceId);
   }
 
-  private async requireRole(tx: EntityManager, { actor }: Authority, roleId: string | null | undefined, workspaceId: string): Promise<void> {
+  private async requireRole(tx: EntityManager, actor: Actor, roleId: string | null | undefined, workspaceId: string): Promise<void> {
     if (roleId) requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
   }
 

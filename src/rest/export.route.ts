@@ -48,6 +48,8 @@ export function registerExport(rest: FastifyInstance, { gate, readTrail, hasWork
     if (request.method === 'HEAD') return reply.send('');
     if (running.size >= MAX_EXPORTS) throw new TollgateError('SERVICE_UNAVAILABLE', 'Too many exports are running; try again later.');
 
+    const hungUp = new AbortController();
+    reply.raw.once('close', () => hungUp.abort());
     const lines = exportLines({
       read: readTrail,
       mayRead: () => mayStillRead(request, gate, workspaceId),
@@ -55,7 +57,7 @@ export function registerExport(rest: FastifyInstance, { gate, readTrail, hasWork
       chainId: workspaceId,
       after: query.after === undefined ? 0 : (trailPosition(query.after) as number),
       follow: query.follow === 'true',
-      stop: stop.signal,
+      stop: AbortSignal.any([stop.signal, hungUp.signal]),
     });
     const stream = Readable.from(lines);
     running.add(stream);

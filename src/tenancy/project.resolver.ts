@@ -93,7 +93,7 @@ export class ProjectResolver {
     @Arg('input', { description: 'The new project.' }) input: CreateProjectInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<CreateProjectPayload> {
-    return { project: await this.service.create(ctx.originIn(input.workspaceId, 'write.projects'), input) };
+    return { project: await this.service.create(await ctx.originIn(input.workspaceId, 'write.projects'), input) };
   }
 
   @Mutation(() => UpdateProjectPayload, { nullable: true, description: "Change a project's name, gallery mode or rate limit." })

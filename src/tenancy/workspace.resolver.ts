@@ -75,8 +75,8 @@ export class WorkspaceResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<UpdateWorkspacePayload> {
     const { id, name, keyPrefix, requiresSecondFactor } = input;
-    if (requiresSecondFactor !== undefined) ctx.originIn(id, 'admin.security');
+    if (requiresSecondFactor !== undefined) await ctx.originIn(id, 'admin.security');
     const onlySecurity = requiresSecondFactor !== undefined && name === undefined && keyPrefix === undefined;
-    return { workspace: await this.service.update(ctx.originIn(id, onlySecurity ? 'admin.security' : 'write.workspace'), input) };
+    return { workspace: await this.service.update(await ctx.originIn(id, onlySecurity ? 'admin.security' : 'write.workspace'), input) };
   }
 }

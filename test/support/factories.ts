@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Authority } from '../../src/access/principal';
+import { systemAuthority } from '../../src/access/principal';
 import type { Action } from '../../src/actions/action.entity';
 import type { ApiKey } from '../../src/keys/key.entity';
 import { Environment } from '../../src/tenancy/environment';
@@ -10,7 +10,7 @@ import type { TestApp } from './app';
 // Each factory makes the parents that it is not given.
 
 /** Who does what the tests prepare. */
-export const ORIGIN: Authority = { actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null };
+export const ORIGIN = systemAuthority('tests');
 
 const unique = (): string => randomBytes(6).toString('hex');
 

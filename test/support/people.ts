@@ -36,7 +36,7 @@ export interface BuiltPerson {
 export async function buildPerson(app: Pick<TestApp, 'services' | 'people' | 'database'>, values: PersonValues = {}): Promise<BuiltPerson> {
   const workspace = values.workspace ?? (await buildWorkspace(app));
   const { email = `${randomBytes(6).toString('hex')}@example.com`, password = PASSWORD, roleId = 'rol_owner' } = values;
-  const { link } = await app.people.invitations.invite({ ...ORIGIN, actor: { kind: 'SYSTEM', id: 'tests' } }, { workspaceId: workspace.id, email, roleId });
+  const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email, roleId });
   const token = tokenOf(link ?? '');
   const { personId, session } = await app.people.invitations.accept(undefined, { token, name: 'Ada', password }, { ip: null, userAgent: null });
   const person = await app.database.reader.findOneByOrFail(Person, { id: personId });

@@ -76,7 +76,7 @@ export class InvitationResolver {
     description: 'Invite a person. Nobody grants what they lack. Takes the place of an earlier invitation of the same address; CONFLICT for a member.',
   })
   async inviteMember(@Arg('input', { description: 'Whom, and as what.' }) input: InviteMemberInput, @Ctx() ctx: GraphQLContext): Promise<InviteMemberPayload> {
-    return this.service.invite(ctx.originIn(input.workspaceId, 'admin.members'), input);
+    return this.service.invite(await ctx.originIn(input.workspaceId, 'admin.members'), input);
   }
 
   @Mutation(() => WithdrawInvitationPayload, { nullable: true, description: 'End an invitation. Repeated, it changes nothing; CONFLICT for one that was accepted.' })

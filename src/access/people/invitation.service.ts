@@ -10,8 +10,8 @@ import { hmacSha256 } from '../../lib/hmac';
 import { newId, randomBase62 } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
 import { Workspace } from '../../tenancy/workspace.entity';
-import { requireGrants } from '../policies';
-import type { Authority } from '../principal';
+import { may, mayGrant, requireAdministered, requireGrants } from '../policies';
+import type { Actor, Authority } from '../principal';
 import { lockWorkspace, roleToGrant } from '../roles/role.service';
 import { requireGoodPassword, type Passwords } from '../sessions/passwords';
 import type { ProofService } from '../sessions/proof.service';
@@ -39,6 +39,8 @@ export interface InvitationServiceDeps {
   mailer: Mailer | undefined;
   /** How the world reaches this server, without a slash at the end. */
   baseUrl(): string;
+  /** Who once acted by an id, with what they may do now. */
+  actorById(tx: EntityManager, id: string): Promise<Actor>;
 }
 
 /** How somebody accepts: as whom they have signed in, or by a password, which is the new one where they have no account yet. */
@@ -88,7 +90,9 @@ export class InvitationService {
     const token = `invite_${randomBase62(43)}`;
     const { invitation, workspace } = await database.transaction(async (tx) => {
       const workspace = await lockWorkspace(tx, workspaceId);
-      requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
+      const inviter = await authority.current(tx);
+      requireAdministered(inviter, { workspaceId }, 'admin.members');
+      requireGrants(inviter, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
       const person = await tx.findOneBy(Person, { email });
       if (person && (await tx.existsBy(Membership, { userId: person.id, workspaceId }))) throw conflict('This person is a member already.');
       const at = await database.now(tx);
@@ -166,6 +170,7 @@ export class InvitationService {
 
   private async join(tx: EntityManager, invitation: Invitation, userId: string, whence: Whence): Promise<Date> {
     const { id, workspaceId, roleId } = invitation;
+    await this.requireLivingRight(tx, invitation);
     const at = await this.deps.database.now(tx);
     if (await tx.existsBy(Membership, { userId, workspaceId })) throw conflict('You are a member already.');
     await tx.update(Invitation, { id, acceptedAt: IsNull(), withdrawnAt: IsNull() }, { acceptedAt: at });
@@ -173,6 +178,13 @@ export class InvitationService {
     const after = { email: invitation.email, roleId, invitationId: id };
     await recordEvent(tx, { actor: actorOf(userId), ...whence, action: 'member.joined', subject: { id: userId, workspaceId }, after, at });
     return at;
+  }
+
+  /** An invitation is as good as the right of whoever made it: it ends with that. */
+  private async requireLivingRight(tx: EntityManager, { invitedBy, workspaceId, roleId }: Invitation): Promise<void> {
+    const inviter = await this.deps.actorById(tx, invitedBy);
+    const { permissions } = await roleToGrant(tx, roleId, workspaceId);
+    if (!may(inviter, 'admin.members', workspaceId) || !permissions.every((permission) => mayGrant(inviter, permission, workspaceId))) throw deadLink();
   }
 
   private async end(tx: EntityManager, origin: Origin, invitation: Invitation, at: Date): Promise<Invitation> {
@@ -186,6 +198,8 @@ export class InvitationService {
     const where = { digest: this.digest(token), acceptedAt: IsNull(), withdrawnAt: IsNull() };
     const invitation = await manager.findOne(Invitation, { where, ...(lock && forUpdate(manager)) });
     if (invitation && invitation.expiresAt > (await this.deps.database.now(manager))) return invitation;
-    throw new TollgateError('NOT_FOUND', 'This link is not valid, or not any more.');
+    throw deadLink();
   }
 }
+
+const deadLink = (): TollgateError => new TollgateError('NOT_FOUND', 'This link is not valid, or not any more.');

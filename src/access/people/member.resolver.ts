@@ -76,7 +76,7 @@ export class MembershipResolver {
   })
   async removeMember(@Arg('input', { description: 'Who leaves which workspace.' }) input: RemoveMemberInput, @Ctx() ctx: GraphQLContext): Promise<RemoveMemberPayload> {
     const leaves = input.userId === ctx.caller.id;
-    await this.service.remove(leaves && ctx.knows(input.workspaceId) ? ctx.origin : ctx.originIn(input.workspaceId, 'admin.members'), input);
+    await this.service.remove(leaves && ctx.knows(input.workspaceId) ? ctx.origin : await ctx.originIn(input.workspaceId, 'admin.members'), input);
     return { workspace: leaves ? null : await ctx.need(by(Workspace), input.workspaceId) };
   }
 
@@ -85,7 +85,7 @@ export class MembershipResolver {
     description: 'Give a member another role, at once, on every node. Whoever does it holds all that the old and the new role grant. CONFLICT where it would leave no owner.',
   })
   async setMemberRole(@Arg('input', { description: 'Who gets which role.' }) input: SetMemberRoleInput, @Ctx() ctx: GraphQLContext): Promise<SetMemberRolePayload> {
-    return { membership: await this.service.setRole(ctx.originIn(input.workspaceId, 'admin.members'), input) };
+    return { membership: await this.service.setRole(await ctx.originIn(input.workspaceId, 'admin.members'), input) };
   }
 }
 

@@ -4,8 +4,8 @@ import { recordEvent } from '../../audit/record-event';
 import { forUpdate, type Database } from '../../db/database';
 import { conflict, notFound, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
-import { requireGrants } from '../policies';
-import type { Authority } from '../principal';
+import { requireAdministered, requireGrants } from '../policies';
+import type { Actor, Authority } from '../principal';
 import { permissionsOfRoles } from '../roles/grants';
 import { OWNER_ROLE_ID } from '../roles/role.entity';
 import { lockWorkspace, roleToGrant } from '../roles/role.service';
@@ -26,7 +26,7 @@ export class MemberService {
     const { workspaceId, userId } = validate(removeRule, raw, 'input');
     await this.deps.database.transaction(async (tx) => {
       const { roleId } = await this.lock(tx, workspaceId, userId);
-      if (origin.actor.id !== userId) await this.requireRank(tx, origin, roleId, workspaceId);
+      if (origin.actor.id !== userId) await this.requireRank(tx, await this.administrator(tx, origin, workspaceId), roleId, workspaceId);
       await this.requireOtherOwner(tx, { workspaceId, userId, roleId });
       await tx.delete(Membership, { workspaceId, userId });
       const at = await this.deps.database.now(tx);
@@ -40,8 +40,9 @@ export class MemberService {
     return this.deps.database.transaction(async (tx) => {
       const member = await this.lock(tx, workspaceId, userId);
       const role = await roleToGrant(tx, roleId, workspaceId);
-      await this.requireRank(tx, origin, member.roleId, workspaceId);
-      requireGrants(origin.actor, role.permissions, workspaceId);
+      const actor = await this.administrator(tx, origin, workspaceId);
+      await this.requireRank(tx, actor, member.roleId, workspaceId);
+      requireGrants(actor, role.permissions, workspaceId);
       if (roleId === member.roleId) return member;
       await this.requireOtherOwner(tx, member);
       await tx.update(Membership, { workspaceId, userId }, { roleId });
@@ -56,7 +57,14 @@ export class MemberService {
     return (await tx.findOne(Membership, { where: { workspaceId, userId }, ...forUpdate(tx) })) ?? notFound();
   }
 
-  private async requireRank(tx: EntityManager, { actor }: Authority, roleId: string, workspaceId: string): Promise<void> {
+  /** Who acts, as they stand now that the workspace is locked: of two owners who remove each other, one comes too late. */
+  private async administrator(tx: EntityManager, origin: Authority, workspaceId: string): Promise<Actor> {
+    const actor = await origin.current(tx);
+    requireAdministered(actor, { workspaceId }, 'admin.members');
+    return actor;
+  }
+
+  private async requireRank(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {
     requireGrants(actor, (await permissionsOfRoles(tx, [roleId])).get(roleId) ?? [], workspaceId);
   }
 

@@ -67,7 +67,7 @@ export class RoleResolver {
 
   @Mutation(() => CreateRolePayload, { nullable: true, description: 'Make a role of administrative permissions. Nobody grants what they lack: FORBIDDEN.' })
   async createRole(@Arg('input', { description: 'The new role.' }) input: CreateRoleInput, @Ctx() ctx: GraphQLContext): Promise<CreateRolePayload> {
-    return { role: await this.service.create(ctx.originIn(input.workspaceId, 'admin.roles'), input) };
+    return { role: await this.service.create(await ctx.originIn(input.workspaceId, 'admin.roles'), input) };
   }
 
   @Mutation(() => UpdateRolePayload, { nullable: true, description: 'Change a role; it counts at once for all who have it. A built-in one is NOT_FOUND.' })

@@ -9,8 +9,8 @@ import { idRule, nameRule } from '../../lib/rules';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Membership } from '../people/membership.entity';
 import { ADMINISTRATIVE_PERMISSIONS, isGrantable } from '../permissions';
-import { requireGrants } from '../policies';
-import type { Authority } from '../principal';
+import { requireAdministered, requireGrants } from '../policies';
+import type { Actor, Authority } from '../principal';
 import { BUILT_IN_ROLES, Role, builtInRole } from './role.entity';
 
 /** The most roles of its own that a workspace has. */
@@ -46,11 +46,11 @@ export class RoleService {
   /** A new role. CONFLICT where its workspace has one of this name. */
   async create(origin: Authority, raw: z.input<typeof createRule>): Promise<Role> {
     const { workspaceId, name, permissions } = validate(createRule, raw, 'input');
-    requireGrants(origin.actor, permissions, workspaceId);
     requireFreeName(name);
     return this.namingOnce(() =>
       this.deps.database.transaction(async (tx) => {
         await lockWorkspace(tx, workspaceId);
+        requireGrants(await administrator(tx, origin, workspaceId), permissions, workspaceId);
         if ((await tx.countBy(Role, { workspaceId })) >= MAX_ROLES) throw conflict(`A workspace has at most ${MAX_ROLES} roles of its own.`);
         const at = await this.deps.database.now(tx);
         const role = Object.assign(new Role(), { id: newId('rol', at.getTime()), workspaceId, name, permissions, createdAt: at });
@@ -61,15 +61,18 @@ export class RoleService {
     );
   }
 
-  /** Changes the given properties; they count at once for all who have the role. */
+  /**
+   * Changes the given properties; they count at once for all who have the role. Other permissions take an actor who holds the old and the new
+   * ones, for it raises or lowers all of them.
+   */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<Role> {
     const { id, ...changes } = validate(updateRule, raw, 'input');
     if (changes.name !== undefined) requireFreeName(changes.name);
     return this.namingOnce(() =>
       this.deps.database.transaction(async (tx) => {
         const role = await lockRole(tx, id);
-        const added = (changes.permissions ?? []).filter((permission) => !role.permissions.includes(permission));
-        requireGrants(origin.actor, added, role.workspaceId);
+        const actor = await administrator(tx, origin, role.workspaceId);
+        if (changes.permissions) requireGrants(actor, [...role.permissions, ...changes.permissions], role.workspaceId);
         const { before, after } = difference<Partial<Role>>(role, changes);
         if (Object.keys(after).length === 0) return role;
         await tx.update(Role, { id }, after);
@@ -85,7 +88,9 @@ export class RoleService {
     const { id } = validate(deleteRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const role = await lockRole(tx, id);
-      const holder = (await tx.existsBy(Membership, { workspaceId: role.workspaceId, roleId: id })) ? 'a person' : await this.deps.holderOf(tx, id);
+      await administrator(tx, origin, role.workspaceId);
+      // Memberships last: an invitation that is accepted in this moment turns into one
+      const holder = (await this.deps.holderOf(tx, id)) ?? ((await tx.existsBy(Membership, { workspaceId: role.workspaceId, roleId: id })) ? 'a person' : undefined);
       if (holder) throw conflict(`This role cannot go while ${holder} has it.`);
       await tx.delete(Role, { id });
       const at = await this.deps.database.now(tx);
@@ -112,6 +117,13 @@ export async function roleToGrant(tx: EntityManager, id: string, workspaceId: st
 /** Whoever changes who owns a workspace does it one after another. */
 export async function lockWorkspace(tx: EntityManager, id: string): Promise<Workspace> {
   return (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+}
+
+/** Who acts, as they stand in this transaction. */
+async function administrator(tx: EntityManager, origin: Authority, workspaceId: string): Promise<Actor> {
+  const actor = await origin.current(tx);
+  requireAdministered(actor, { workspaceId }, 'admin.roles');
+  return actor;
 }
 
 async function lockRole(tx: EntityManager, id: string): Promise<Role & { workspaceId: string }> {

@@ -53,14 +53,16 @@ export class SessionService {
     const { database } = this.deps;
     const session = await database.reader.findOneBy(Session, { digest: this.digest(token) });
     const now = await database.now();
-    if (!session || !isAlive(session, now)) return null;
-    const person = await database.reader.findOneBy(Person, { id: session.userId });
-    if (!person) return null;
-    if (later(session.lastSeenAt, SEEN_EVERY_MS) <= now) {
+    const principal = await principalOf(database.reader, session, now);
+    if (session && principal && later(session.lastSeenAt, SEEN_EVERY_MS) <= now) {
       await database.transaction((tx) => tx.update(Session, { id: session.id, endedAt: IsNull() }, { lastSeenAt: now }));
     }
-    const permissionsByWorkspace = await permissionsOf(database.reader, person);
-    return { kind: 'USER', id: person.id, name: person.name, sessionId: session.id, permissionsByWorkspace };
+    return principal;
+  }
+
+  /** The same of a session by its id, as `manager` sees it. */
+  async principalById(manager: EntityManager, id: string): Promise<UserPrincipal | null> {
+    return principalOf(manager, await manager.findOneBy(Session, { id }), await this.deps.database.now(manager));
   }
 
   /** The sessions of a person that go on, newest first. */
@@ -101,6 +103,13 @@ export class SessionService {
       return ended;
     });
   }
+}
+
+async function principalOf(manager: EntityManager, session: Session | null, now: Date): Promise<UserPrincipal | null> {
+  if (!session || !isAlive(session, now)) return null;
+  const person = await manager.findOneBy(Person, { id: session.userId });
+  if (!person) return null;
+  return { kind: 'USER', id: person.id, name: person.name, sessionId: session.id, permissionsByWorkspace: await permissionsOf(manager, person) };
 }
 
 function isAlive({ endedAt, expiresAt, lastSeenAt }: Session, now: Date): boolean {

@@ -1,0 +1,35 @@
+import type { EntityManager } from 'typeorm';
+import { Person } from '../access/people/person.entity';
+import { permissionsOf } from '../access/people/person.queries';
+import { OPERATOR, type Actor, type Principal } from '../access/principal';
+import type { SessionService } from '../access/sessions/session.service';
+import type { Database } from '../db/database';
+import { ApiKey } from '../keys/key.entity';
+import { permissionsOfKey } from '../keys/key.queries';
+
+/** What those may do who were recognised before: read again, as a transaction sees it. */
+export class Principals {
+  constructor(private readonly deps: { database: Database; sessions: Pick<SessionService, 'principalById'> }) {}
+
+  /** A principal with what it may do now: nothing where its session or its key has ended. */
+  async current(manager: EntityManager, principal: Principal): Promise<Principal> {
+    if (principal.kind === 'API_KEY') return { ...principal, permissions: await this.ofKey(manager, principal.id) };
+    if (principal.kind !== 'USER') return principal;
+    return (await this.deps.sessions.principalById(manager, principal.sessionId)) ?? { ...principal, permissionsByWorkspace: new Map() };
+  }
+
+  /** Who once acted by this id, with what they may do now, signed in or not. */
+  async byId(manager: EntityManager, id: string): Promise<Actor> {
+    if (id.startsWith('usr_')) {
+      const person = await manager.findOneByOrFail(Person, { id }); // nor are people
+      return { kind: 'USER', id, name: person.name, sessionId: '', permissionsByWorkspace: await permissionsOf(manager, person) };
+    }
+    if (!id.startsWith('key_')) return OPERATOR;
+    const { name, workspaceId, projectId } = await manager.findOneByOrFail(ApiKey, { id }); // keys are never deleted
+    return { kind: 'API_KEY', id, name, workspaceId, projectId, permissions: await this.ofKey(manager, id) };
+  }
+
+  private async ofKey(manager: EntityManager, id: string): Promise<readonly string[]> {
+    return permissionsOfKey(manager, id, await this.deps.database.now(manager));
+  }
+}
