@@ -1,5 +1,6 @@
 import { In, type EntityManager } from 'typeorm';
 import { forUpdate, type Database } from '../db/database';
+import { Repeated } from '../lib/repeated';
 import { BEFORE_THE_FIRST, INSTALLATION, chainOf, hashOf, type Link } from './chain';
 import { AuditChain, AuditSeal, UnsealedEvent } from './seal.entities';
 import { waitingEvents } from './trail';
@@ -16,31 +17,9 @@ export interface SealerDeps {
 }
 
 /** Gives committed events their places: over all nodes, each event once, and after every event that had been committed before it began. */
-export class Sealer {
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
-
-  constructor(private readonly deps: SealerDeps) {}
-
-  /** Seals now, and from now on. */
-  start(): void {
-    const next = () => {
-      let wait = SEAL_INTERVAL_MS;
-      this.running = this.once().catch((error: unknown) => {
-        wait = FAILED_INTERVAL_MS;
-        this.deps.log.warn({ err: error }, 'sealing the audit trail failed');
-      });
-      void this.running.then(() => {
-        if (this.timer) this.timer = setTimeout(next, wait).unref();
-      });
-    };
-    this.timer = setTimeout(next, 0).unref();
-  }
-
-  async stop(): Promise<void> {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    await this.running;
+export class Sealer extends Repeated {
+  constructor(private readonly deps: SealerDeps) {
+    super({ intervalMs: SEAL_INTERVAL_MS, failedIntervalMs: FAILED_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'sealing the audit trail failed') });
   }
 
   /** Seals until nothing waits. Where nothing does it only reads. */

@@ -1,3 +1,4 @@
+import { Repeated } from '../lib/repeated';
 import type { Time } from '../lib/time';
 import type { GateLog } from './gate';
 import type { SweepStore } from './sweep-store';
@@ -15,27 +16,9 @@ export interface SweepDeps {
 }
 
 /** Ends the holds of calls whose process died, and forgets answers that are no longer kept. */
-export class Sweep {
-  private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> = Promise.resolve();
-
-  constructor(private readonly deps: SweepDeps) {}
-
-  /** Sweeps now, and from now on. */
-  start(): void {
-    const next = () => {
-      this.running = this.once().catch((error: unknown) => this.deps.log.warn({ err: error }, 'sweep failed'));
-      void this.running.then(() => {
-        if (this.timer) this.timer = setTimeout(next, SWEEP_INTERVAL_MS).unref();
-      });
-    };
-    this.timer = setTimeout(next, 0).unref();
-  }
-
-  async stop(): Promise<void> {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    await this.running;
+export class Sweep extends Repeated {
+  constructor(private readonly deps: SweepDeps) {
+    super({ intervalMs: SWEEP_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'sweep failed') });
   }
 
   /** One sweep: everything that had expired when it began. */
