@@ -1,6 +1,6 @@
 import { openInstallation } from '../src/access/installation';
 import { createServices } from '../src/app';
-import { systemAuthority } from '../src/access/principal';
+import { systemAuthority } from '../src/access/authority';
 import { loadConfig } from '../src/config';
 import { Database } from '../src/db/database';
 import { migrations } from '../src/db/migrations';

@@ -1,4 +1,4 @@
-import { systemAuthority, type Authority } from './access/principal';
+import { systemAuthority, type Authority } from './access/authority';
 import type { Services } from './app';
 import type { Database } from './db/database';
 import { TollgateError } from './errors';

@@ -1,4 +1,4 @@
-import { systemAuthority } from '../src/access/principal';
+import { systemAuthority } from '../src/access/authority';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Environment } from '../src/tenancy/environment';
 import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';

@@ -1,4 +1,4 @@
-import { systemAuthority } from '../src/access/principal';
+import { systemAuthority } from '../src/access/authority';
 import { randomUUID } from 'node:crypto';
 import { createTestApp, type TestApp } from './support/app';
 import { accountOf, faultsOf, outcomesOf } from './support/books';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Membership } from '../src/access/people/membership.entity';
-import type { Authority } from '../src/access/principal';
+import type { Authority } from '../src/access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
 import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
 import { Principals } from '../src/gate/principals';

@@ -1,6 +1,3 @@
-import type { EntityManager } from 'typeorm';
-import type { Origin } from '../audit/record-event';
-
 /** Whoever calls, on either server. */
 export type Principal = OperatorPrincipal | KeyPrincipal | UserPrincipal;
 
@@ -40,19 +37,3 @@ export interface SystemActor {
 }
 
 export type Actor = Principal | SystemActor;
-
-/** Who acts, and from where, for a service that has to know what its actor may grant. */
-export interface Authority extends Origin {
-  actor: Actor;
-  /**
-   * The actor with what it may do as a transaction sees it. A service asks once it has its locks: what the actor was when the request
-   * began may have ended while it waited.
-   */
-  current(tx: EntityManager): Promise<Actor>;
-}
-
-/** The authority of Tollgate itself. */
-export function systemAuthority(id: string): Authority {
-  const actor: SystemActor = { kind: 'SYSTEM', id };
-  return { actor, ip: null, userAgent: null, current: () => Promise.resolve(actor) };
-}

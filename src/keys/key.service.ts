@@ -2,8 +2,9 @@ import type { EntityManager } from 'typeorm';
 import { IsNull, Not } from 'typeorm';
 import { z } from 'zod';
 import { isGrantable } from '../access/permissions';
-import { requireAdministered, requireGrants } from '../access/policies';
-import type { Actor, Authority } from '../access/principal';
+import { currentActor, type Authority } from '../access/authority';
+import { requireGrants } from '../access/policies';
+import type { Actor } from '../access/principal';
 import { permissionsOfRoles } from '../access/roles/grants';
 import { roleToGrant } from '../access/roles/role.service';
 import { difference, recordEvent } from '../audit/record-event';
@@ -81,13 +82,6 @@ export interface KeyServiceDeps {
   knownPermissions(tx: EntityManager): Promise<string[]>;
 }
 
-/** Who acts, as they stand in this transaction. */
-async function keeper(tx: EntityManager, origin: Authority, target: { workspaceId: string }): Promise<Actor> {
-  const actor = await origin.current(tx);
-  requireAdministered(actor, target, 'write.keys');
-  return actor;
-}
-
 /** Keys and their secrets. State is changed by UPDATE of named columns under the key's row lock; nothing ended comes back. */
 export class KeyService {
   constructor(private readonly deps: KeyServiceDeps) {}
@@ -106,7 +100,7 @@ export class KeyService {
       const at = await this.deps.database.now(tx);
       if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must lie in the future' });
       await this.requireGrantable(tx, input.permissions);
-      const actor = await keeper(tx, origin, project);
+      const actor = await currentActor(tx, origin, 'write.keys', project);
       requireGrants(actor, input.permissions, project.workspaceId);
       await this.requireRole(tx, actor, input.roleId, project.workspaceId);
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: project.workspaceId })) ?? notFound();
@@ -136,7 +130,7 @@ export class KeyService {
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
       if (key.revokedAt) throw conflict('This key is revoked.');
-      const actor = await keeper(tx, origin, key);
+      const actor = await currentActor(tx, origin, 'write.keys', key);
       if (!switchesOff(changes)) await this.requireGrantsOf(tx, actor, key);
       if (changes.permissions) await this.requireGrantable(tx, changes.permissions, key.permissions);
       requireGrants(actor, changes.permissions ?? [], key.workspaceId);
@@ -159,7 +153,7 @@ export class KeyService {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
-      await this.requireGrantsOf(tx, await keeper(tx, origin, key), key);
+      await this.requireGrantsOf(tx, await currentActor(tx, origin, 'write.keys', key), key);
       const at = await this.deps.database.now(tx);
       if (key.revokedAt) throw conflict('This key is revoked.');
       if (key.expiresAt && key.expiresAt <= at) throw conflict('This key has expired.');

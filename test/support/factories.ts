@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { systemAuthority } from '../../src/access/principal';
+import { systemAuthority } from '../../src/access/authority';
 import type { Action } from '../../src/actions/action.entity';
 import type { ApiKey } from '../../src/keys/key.entity';
 import { Environment } from '../../src/tenancy/environment';

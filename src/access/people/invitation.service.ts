@@ -10,8 +10,9 @@ import { hmacSha256 } from '../../lib/hmac';
 import { newId, randomBase62 } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
 import { Workspace } from '../../tenancy/workspace.entity';
-import { may, mayGrant, requireAdministered, requireGrants } from '../policies';
-import type { Actor, Authority } from '../principal';
+import { currentActor, type Authority } from '../authority';
+import { may, mayGrant, requireGrants } from '../policies';
+import type { Actor } from '../principal';
 import { lockWorkspace, roleToGrant } from '../roles/role.service';
 import { requireGoodPassword, type Passwords } from '../sessions/passwords';
 import type { ProofService } from '../sessions/proof.service';
@@ -90,8 +91,7 @@ export class InvitationService {
     const token = `invite_${randomBase62(43)}`;
     const { invitation, workspace } = await database.transaction(async (tx) => {
       const workspace = await lockWorkspace(tx, workspaceId);
-      const inviter = await authority.current(tx);
-      requireAdministered(inviter, { workspaceId }, 'admin.members');
+      const inviter = await currentActor(tx, authority, 'admin.members', { workspaceId });
       requireGrants(inviter, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
       const person = await tx.findOneBy(Person, { email });
       if (person && (await tx.existsBy(Membership, { userId: person.id, workspaceId }))) throw conflict('This person is a member already.');

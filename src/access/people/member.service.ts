@@ -4,8 +4,9 @@ import { recordEvent } from '../../audit/record-event';
 import { forUpdate, type Database } from '../../db/database';
 import { conflict, notFound, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
-import { requireAdministered, requireGrants } from '../policies';
-import type { Actor, Authority } from '../principal';
+import { currentActor, type Authority } from '../authority';
+import { requireGrants } from '../policies';
+import type { Actor } from '../principal';
 import { permissionsOfRoles } from '../roles/grants';
 import { OWNER_ROLE_ID } from '../roles/role.entity';
 import { lockWorkspace, roleToGrant } from '../roles/role.service';
@@ -26,7 +27,7 @@ export class MemberService {
     const { workspaceId, userId } = validate(removeRule, raw, 'input');
     await this.deps.database.transaction(async (tx) => {
       const { roleId } = await this.lock(tx, workspaceId, userId);
-      if (origin.actor.id !== userId) await this.requireRank(tx, await this.administrator(tx, origin, workspaceId), roleId, workspaceId);
+      if (origin.actor.id !== userId) await this.requireRank(tx, await currentActor(tx, origin, 'admin.members', { workspaceId }), roleId, workspaceId);
       await this.requireOtherOwner(tx, { workspaceId, userId, roleId });
       await tx.delete(Membership, { workspaceId, userId });
       const at = await this.deps.database.now(tx);
@@ -40,7 +41,7 @@ export class MemberService {
     return this.deps.database.transaction(async (tx) => {
       const member = await this.lock(tx, workspaceId, userId);
       const role = await roleToGrant(tx, roleId, workspaceId);
-      const actor = await this.administrator(tx, origin, workspaceId);
+      const actor = await currentActor(tx, origin, 'admin.members', { workspaceId });
       await this.requireRank(tx, actor, member.roleId, workspaceId);
       requireGrants(actor, role.permissions, workspaceId);
       if (roleId === member.roleId) return member;
@@ -55,13 +56,6 @@ export class MemberService {
   private async lock(tx: EntityManager, workspaceId: string, userId: string): Promise<Membership> {
     await lockWorkspace(tx, workspaceId);
     return (await tx.findOne(Membership, { where: { workspaceId, userId }, ...forUpdate(tx) })) ?? notFound();
-  }
-
-  /** Who acts, as they stand now that the workspace is locked: of two owners who remove each other, one comes too late. */
-  private async administrator(tx: EntityManager, origin: Authority, workspaceId: string): Promise<Actor> {
-    const actor = await origin.current(tx);
-    requireAdministered(actor, { workspaceId }, 'admin.members');
-    return actor;
   }
 
   private async requireRank(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {

@@ -9,8 +9,8 @@ import { idRule, nameRule } from '../../lib/rules';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Membership } from '../people/membership.entity';
 import { ADMINISTRATIVE_PERMISSIONS, isGrantable } from '../permissions';
-import { requireAdministered, requireGrants } from '../policies';
-import type { Actor, Authority } from '../principal';
+import { currentActor, type Authority } from '../authority';
+import { requireGrants } from '../policies';
 import { BUILT_IN_ROLES, Role, builtInRole } from './role.entity';
 
 /** The most roles of its own that a workspace has. */
@@ -50,7 +50,7 @@ export class RoleService {
     return this.namingOnce(() =>
       this.deps.database.transaction(async (tx) => {
         await lockWorkspace(tx, workspaceId);
-        requireGrants(await administrator(tx, origin, workspaceId), permissions, workspaceId);
+        requireGrants(await currentActor(tx, origin, 'admin.roles', { workspaceId }), permissions, workspaceId);
         if ((await tx.countBy(Role, { workspaceId })) >= MAX_ROLES) throw conflict(`A workspace has at most ${MAX_ROLES} roles of its own.`);
         const at = await this.deps.database.now(tx);
         const role = Object.assign(new Role(), { id: newId('rol', at.getTime()), workspaceId, name, permissions, createdAt: at });
@@ -71,7 +71,7 @@ export class RoleService {
     return this.namingOnce(() =>
       this.deps.database.transaction(async (tx) => {
         const role = await lockRole(tx, id);
-        const actor = await administrator(tx, origin, role.workspaceId);
+        const actor = await currentActor(tx, origin, 'admin.roles', role);
         if (changes.permissions) requireGrants(actor, [...role.permissions, ...changes.permissions], role.workspaceId);
         const { before, after } = difference<Partial<Role>>(role, changes);
         if (Object.keys(after).length === 0) return role;
@@ -88,7 +88,7 @@ export class RoleService {
     const { id } = validate(deleteRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const role = await lockRole(tx, id);
-      await administrator(tx, origin, role.workspaceId);
+      await currentActor(tx, origin, 'admin.roles', role);
       // Memberships last: an invitation that is accepted in this moment turns into one
       const holder = (await this.deps.holderOf(tx, id)) ?? ((await tx.existsBy(Membership, { workspaceId: role.workspaceId, roleId: id })) ? 'a person' : undefined);
       if (holder) throw conflict(`This role cannot go while ${holder} has it.`);
@@ -117,13 +117,6 @@ export async function roleToGrant(tx: EntityManager, id: string, workspaceId: st
 /** Whoever changes who owns a workspace does it one after another. */
 export async function lockWorkspace(tx: EntityManager, id: string): Promise<Workspace> {
   return (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
-}
-
-/** Who acts, as they stand in this transaction. */
-async function administrator(tx: EntityManager, origin: Authority, workspaceId: string): Promise<Actor> {
-  const actor = await origin.current(tx);
-  requireAdministered(actor, { workspaceId }, 'admin.roles');
-  return actor;
 }
 
 async function lockRole(tx: EntityManager, id: string): Promise<Role & { workspaceId: string }> {
