@@ -3,7 +3,7 @@ import { lexicographicSortSchema, printSchema } from 'graphql';
 import { Command } from 'commander';
 import { openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
 import { createServices, describeSchema } from './app';
-import { auditChains } from './audit/chains';
+import { auditChains, eventsThatWaitTooLong } from './audit/chains';
 import { ConfigError, loadConfig } from './config';
 import { Database } from './db/database';
 import { whyNotOpened } from './db/failures';
@@ -36,7 +36,7 @@ cli
 
 cli
   .command('audit')
-  .description('recompute every balance from the ledger, the holds and the logs; exit code 1 where something disagrees')
+  .description('recompute every balance from the ledger, the holds and the logs, and verify the audit trail; exit code 1 where something disagrees')
   .option('--json', 'a line of JSON an account')
   .action(({ json }: { json?: true }) => withDatabase((database) => audit(database, json === true)));
 
@@ -95,6 +95,8 @@ async function audit(database: Database, json: boolean): Promise<void> {
   if (!json) console.log(accounts.wrong === 0 ? `All ${accounts.all} accounts agree.` : `${accounts.wrong} of ${accounts.all} accounts disagree.`);
   const chains = await printReports(auditChains(database.reader), json, ({ chain }) => `chain ${chain}`);
   if (!json) console.log(chains.wrong === 0 ? `All ${chains.all} chains of the audit trail hold.` : `${chains.wrong} of ${chains.all} chains of the audit trail are broken.`);
+  const waiting = await eventsThatWaitTooLong(database);
+  if (waiting > 0 && !json) console.log(`${waiting} events have waited over a minute to be sealed: start a server, or see what its log says of sealing.`);
   if (accounts.wrong + chains.wrong > 0) process.exitCode = 1;
 }
 

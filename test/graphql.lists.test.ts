@@ -258,3 +258,15 @@ describe('filters', () => {
     expect(await left({ from: at(1), to: at(3), kind: ['BONUS', 'ADJUSTMENT'] })).toBe('b');
   });
 });
+
+describe('a filter', () => {
+  it('of more values than a database takes is INVALID_REQUEST, and says which', async () => {
+    const values = Array.from({ length: 1_001 }, (_, index) => `a${index}`);
+    const ask = (filter: object) => app.graphql('query ($id: ID!, $filter: RequestLogFilter) { workspace(id: $id) { requestLogs(filter: $filter) { nodes { id } } } }', { id: workspace.id, filter });
+    for (const argument of ['action', 'keyId', 'projectId', 'errorCode']) {
+      const { errors } = await ask({ [argument]: values });
+      expect(errors?.[0]?.extensions).toEqual({ code: 'INVALID_REQUEST', issues: [{ path: ['filter', argument], message: 'must be at most 1000 values' }] });
+      expect((await ask({ [argument]: values.slice(1) })).errors).toBeUndefined();
+    }
+  });
+});

@@ -1,8 +1,10 @@
 import type { EntityManager } from 'typeorm';
+import type { Database } from '../db/database';
 import { INSTALLATION } from './chain';
-import { verifyChain } from './verify';
+import { lostEvent, verifyChain } from './verify';
 
 const PAGE = 5_000;
+const LONG_WAIT_MS = 60_000;
 
 export interface ChainReport {
   /** A workspace's id, or INSTALLATION. */
@@ -13,22 +15,42 @@ export interface ChainReport {
   faults: string[];
 }
 
-/** Verifies every chain of the audit trail, while events are written and sealed. Gives a report a chain. */
+/** Verifies every chain of the audit trail, while events are written and sealed. Gives a report a chain, and one of the whole where that has a fault. */
 export async function* auditChains(reader: EntityManager): AsyncGenerator<ChainReport> {
   for await (const chain of chainIds(reader)) {
     const { verifiedTo, firstBroken } = await verifyChain(reader, chain);
-    yield { chain, verifiedTo, faults: firstBroken ? [sentence(firstBroken)] : [] };
+    const lost = firstBroken ? undefined : await lostEvent(reader, chain);
+    const broken = firstBroken ?? (lost && { sequence: verifiedTo + 1, ...lost });
+    const isGone = !broken && verifiedTo === 0 && chain !== INSTALLATION && !(await hasEvents(reader, chain));
+    yield { chain, verifiedTo, faults: broken ? [sentence(broken)] : isGone ? ['the chain is gone, and all its events'] : [] };
   }
+  const [row] = await reader.query<{ seals: unknown; newest: unknown }[]>('SELECT COUNT(*) AS seals, MAX(position) AS newest FROM audit_seals');
+  const [seals, newest] = [Number(row?.seals), Number(row?.newest ?? 0)];
+  if (seals !== newest) yield { chain: 'all', verifiedTo: 0, faults: [`${newest - seals} of ${newest} seals are gone`] };
+}
+
+/** Events that were committed over a minute ago and still wait to be sealed: no server runs, or it cannot. */
+export async function eventsThatWaitTooLong(database: Database): Promise<number> {
+  const before = (await database.now()).getTime() - LONG_WAIT_MS;
+  const [row] = await database.reader.query<{ events: unknown }[]>(
+    'SELECT COUNT(*) AS events FROM unsealed_events u JOIN audit_events e ON e.id = u.event_id WHERE e.created_at < ?',
+    [before],
+  );
+  return Number(row?.events);
+}
+
+async function hasEvents(reader: EntityManager, workspaceId: string): Promise<boolean> {
+  return (await reader.query('SELECT 1 FROM audit_events WHERE workspace_id = ? LIMIT 1', [workspaceId])).length > 0;
 }
 
 const sentence = ({ sequence, eventId, reason }: { sequence: number; eventId: string | null; reason: string }): string =>
   `link ${sequence}${eventId === null ? '' : `, event ${eventId}`}: ${reason}`;
 
-/** Also those that only an event, or only a seal, still tells of. */
+/** Also those that only an event, only a seal, or only their workspace still tells of. */
 async function* chainIds(reader: EntityManager): AsyncGenerator<string> {
   for (let last = ''; ; ) {
     const rows = await reader.query<{ id: string }[]>(
-      `SELECT id FROM (SELECT '${INSTALLATION}' AS id UNION SELECT id FROM audit_chains UNION SELECT chain_id FROM audit_seals
+      `SELECT id FROM (SELECT '${INSTALLATION}' AS id UNION SELECT id FROM audit_chains UNION SELECT chain_id FROM audit_seals UNION SELECT id FROM workspaces
         UNION SELECT workspace_id FROM audit_events WHERE workspace_id IS NOT NULL) c WHERE id > ? ORDER BY id LIMIT ${PAGE}`,
       [last],
     );

@@ -1,7 +1,7 @@
-import { In, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
+import { anyOf } from '../db/filters';
 import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import type { Connection } from '../lib/graphql-types';
-import { storable } from '../lib/rules';
 import { AuditEvent } from './event.entity';
 
 export interface EventFilter {
@@ -17,9 +17,9 @@ export type EventScope = { workspaceId: string } | { subjectId: string } | Recor
 /** The events of a workspace, of one subject, or all of them, newest first. */
 export async function listEvents(reader: EntityManager, scope: EventScope, filter: EventFilter, page: PageRequest): Promise<Connection<AuditEvent>> {
   const query = reader.createQueryBuilder(AuditEvent, 'row').where(scope);
-  if (filter.action) query.andWhere({ action: In(storable(filter.action)) });
-  if (filter.actorId) query.andWhere({ actorId: In(storable(filter.actorId)) });
-  if (filter.subjectId) query.andWhere({ subjectId: In(storable(filter.subjectId)) });
+  if (filter.action) query.andWhere(anyOf('action', filter.action));
+  if (filter.actorId) query.andWhere(anyOf('actorId', filter.actorId));
+  if (filter.subjectId) query.andWhere(anyOf('subjectId', filter.subjectId));
   if (filter.from) query.andWhere('row.createdAt >= :from', { from: filter.from.getTime() });
   if (filter.to) query.andWhere('row.createdAt < :to', { to: filter.to.getTime() });
   return keysetPage(query, NEWEST_FIRST, page);

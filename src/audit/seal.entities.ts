@@ -40,7 +40,7 @@ export class AuditSeal {
   hash: string;
 }
 
-@ObjectType({ description: "The sealed events of a workspace, or of the installation, each of whose hashes carries the one before: none can be changed or taken away unseen." })
+@ObjectType({ description: "The sealed events of a workspace, or of the installation, each of whose hashes carries the one before: none can be changed or taken out of it unseen." })
 @Entity('audit_chains')
 export class AuditChain {
   /** A workspace's id, or INSTALLATION. */

@@ -10,6 +10,7 @@ export const SEAL_INTERVAL_MS = 500;
 /** How long it waits after it failed. */
 const FAILED_INTERVAL_MS = 5_000;
 const SEALED_AT_A_TIME = 500;
+const ADOPTED_FOR_MS = 86_400_000;
 
 export interface SealerDeps {
   database: Database;
@@ -22,6 +23,24 @@ export class Sealer extends Repeated {
     super({ intervalMs: SEAL_INTERVAL_MS, failedIntervalMs: FAILED_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'sealing the audit trail failed') });
   }
 
+  override start(): void {
+    void this.adopt().catch((error: unknown) => this.deps.log.warn({ err: error }, 'looking for events outside the queue failed'));
+    super.start();
+  }
+
+  /** Takes up the last day's events that a process of the version before wrote beside this one: it knew of no queue. */
+  async adopt(): Promise<void> {
+    const since = (await this.deps.database.now()).getTime() - ADOPTED_FOR_MS;
+    await this.deps.database.transaction((tx) =>
+      tx.query(
+        `INSERT INTO unsealed_events (event_id) SELECT id FROM audit_events e WHERE created_at >= ?
+         AND NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id)
+         ORDER BY created_at, id`,
+        [since],
+      ),
+    );
+  }
+
   /** Seals until nothing waits. Where nothing does it only reads. */
   async once(): Promise<void> {
     while ((await waitingEvents(this.deps.database.reader, 1)).length > 0) await this.deps.database.transaction(sealNext);
@@ -31,8 +50,10 @@ export class Sealer extends Repeated {
 /** Seals the oldest events that wait. The lock keeps other sealers out until this transaction is seen by all. */
 async function sealNext(tx: EntityManager): Promise<void> {
   await tx.findOneOrFail(AuditChain, { where: { id: INSTALLATION }, ...forUpdate(tx) });
-  const events = await waitingEvents(tx, SEALED_AT_A_TIME);
-  if (events.length === 0) return; // another sealer had them
+  const waiting = await waitingEvents(tx, SEALED_AT_A_TIME);
+  if (waiting.length === 0) return; // another sealer had them
+  const sealed = new Set((await tx.findBy(AuditSeal, { eventId: In(waiting.map(({ id }) => id)) })).map(({ eventId }) => eventId));
+  const events = waiting.filter(({ id }, index) => !sealed.has(id) && waiting.findIndex((other) => other.id === id) === index); // or one that waits twice would stop all
   const known = await tx.findBy(AuditChain, { id: In([...new Set(events.map(chainOf))]) });
   const heads = new Map<string, Link>(known.map((chain) => [chain.id, chain]));
   let position = Number((await tx.maximum(AuditSeal, 'position')) ?? 0);
@@ -43,9 +64,10 @@ async function sealNext(tx: EntityManager): Promise<void> {
     heads.set(chainId, link);
     return { position: (position += 1), chainId, eventId: event.id, ...link };
   });
-  await tx.insert(AuditSeal, seals);
+  if (seals.length > 0) await tx.insert(AuditSeal, seals);
   await moveHeads(tx, heads, new Set(known.map(({ id }) => id)));
-  await tx.delete(UnsealedEvent, { eventId: In(events.map(({ id }) => id)) });
+  // One by one by the primary key: MariaDB looks for several in the whole table, and would wait there for events that are not committed yet
+  for (const { queuePosition: position } of waiting) await tx.delete(UnsealedEvent, { position });
 }
 
 async function moveHeads(tx: EntityManager, heads: Map<string, Link>, known: Set<string>): Promise<void> {

@@ -5,9 +5,15 @@ import { AuditSeal, UnsealedEvent } from './seal.entities';
 
 // Events as their columns have them. Nothing is parsed, so that no change of a column can hide, or stop whoever reads.
 
+export interface WaitingEvent extends EventRow {
+  /** Its place in the queue. */
+  queuePosition: number;
+}
+
 /** The oldest `limit` events that wait to be sealed, in the order in which they came. */
-export function waitingEvents(reader: EntityManager, limit: number): Promise<EventRow[]> {
-  return rowsOf(eventColumns(reader).innerJoin(UnsealedEvent, 'waiting', 'waiting.eventId = event.id').orderBy('waiting.position').limit(limit));
+export function waitingEvents(reader: EntityManager, limit: number): Promise<WaitingEvent[]> {
+  const query = eventColumns(reader).innerJoin(UnsealedEvent, 'waiting', 'waiting.eventId = event.id').addSelect('waiting.position', 'queuePosition');
+  return rowsOf(query.orderBy('waiting.position').limit(limit));
 }
 
 /** Those of these events that are there. */

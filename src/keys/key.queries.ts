@@ -1,8 +1,8 @@
 import { Brackets, In, type EntityManager } from 'typeorm';
 import { permissionsOfRoles } from '../access/roles/grants';
+import { anyOf } from '../db/filters';
 import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import type { Connection } from '../lib/graphql-types';
-import { storable } from '../lib/rules';
 import type { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { ApiKey, KeySecret, KeyStatus } from './key.entity';
@@ -42,7 +42,7 @@ export async function listKeys(
 ): Promise<Connection<ApiKey>> {
   const query = reader.createQueryBuilder(ApiKey, 'row').where(scope);
   if (filter.environment) query.andWhere({ environment: filter.environment });
-  if (filter.projectId) query.andWhere({ projectId: In(storable(filter.projectId)) });
+  if (filter.projectId) query.andWhere(anyOf('projectId', filter.projectId));
   if (filter.status) {
     const wanted = filter.status;
     query.setParameters({ now: now.getTime(), enabled: true });

@@ -1,8 +1,8 @@
 import { In, type EntityManager } from 'typeorm';
+import { anyOf } from '../db/filters';
 import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import type { Connection } from '../lib/graphql-types';
 import type { Environment } from '../tenancy/environment';
-import { storable } from '../lib/rules';
 import { RequestLog, type RequestOutcome } from './request-log.entity';
 
 export interface RequestLogFilter {
@@ -27,13 +27,13 @@ export async function listRequestLogs(
   page: PageRequest,
 ): Promise<Connection<RequestLog>> {
   const query = reader.createQueryBuilder(RequestLog, 'row').where(scope);
-  if (typeof filter.requestId === 'string') query.andWhere({ requestId: In(storable([filter.requestId.toLowerCase()])) });
-  if (filter.keyId) query.andWhere({ credentialId: In(storable(filter.keyId)) });
-  if (filter.projectId) query.andWhere({ projectId: In(storable(filter.projectId)) });
+  if (typeof filter.requestId === 'string') query.andWhere(anyOf('requestId', [filter.requestId.toLowerCase()]));
+  if (filter.keyId) query.andWhere(anyOf('credentialId', filter.keyId, 'keyId'));
+  if (filter.projectId) query.andWhere(anyOf('projectId', filter.projectId));
   if (filter.environment) query.andWhere({ environment: filter.environment });
-  if (filter.action) query.andWhere({ action: In(storable(filter.action)) });
-  if (filter.outcome) query.andWhere({ outcome: In(filter.outcome) });
-  if (filter.errorCode) query.andWhere({ errorCode: In(storable(filter.errorCode)) });
+  if (filter.action) query.andWhere(anyOf('action', filter.action));
+  if (filter.outcome) query.andWhere(anyOf('outcome', filter.outcome));
+  if (filter.errorCode) query.andWhere(anyOf('errorCode', filter.errorCode));
   if (filter.from) query.andWhere('row.createdAt >= :from', { from: filter.from.getTime() });
   if (filter.to) query.andWhere('row.createdAt < :to', { to: filter.to.getTime() });
   return keysetPage(query, NEWEST_FIRST, page);

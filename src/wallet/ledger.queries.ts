@@ -1,4 +1,5 @@
 import { In, type EntityManager } from 'typeorm';
+import { anyOf } from '../db/filters';
 import { keysetPage, type KeysetOrder, type PageRequest } from '../db/keyset';
 import type { Connection } from '../lib/graphql-types';
 import { Project } from '../tenancy/project.entity';
@@ -17,7 +18,7 @@ const NEWEST_ENTRY_FIRST: KeysetOrder<LedgerEntry> = { columns: ['createdAt', 's
 /** The entries of one wallet or budget, newest first. */
 export async function listEntries(reader: EntityManager, accountId: string, filter: LedgerFilter, page: PageRequest): Promise<Connection<LedgerEntry>> {
   const query = reader.createQueryBuilder(LedgerEntry, 'row').where({ accountId });
-  if (filter.kind) query.andWhere({ kind: In(filter.kind) });
+  if (filter.kind) query.andWhere(anyOf('kind', filter.kind));
   if (filter.from) query.andWhere('row.createdAt >= :from', { from: filter.from.getTime() });
   if (filter.to) query.andWhere('row.createdAt < :to', { to: filter.to.getTime() });
   return keysetPage(query, NEWEST_ENTRY_FIRST, page);
