@@ -1,5 +1,7 @@
 import { createTestApp, type TestApp } from './support/app';
-import { PASSWORD, buildPerson, signIn } from './support/people';
+import { ORIGIN, buildWorkspace } from './support/factories';
+import { mutations } from './support/mutate';
+import { PASSWORD, buildPerson, signIn, tokenOf } from './support/people';
 
 const closings: (() => Promise<void>)[] = [];
 
@@ -43,6 +45,33 @@ it('an address gets 50 tries at once, whatever accounts it tries', async () => {
   const app = await node();
   const tries = await Promise.all(Array.from({ length: 70 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: PASSWORD })));
   expect([countOf(tries, 'UNAUTHENTICATED'), countOf(tries, 'RATE_LIMITED')]).toEqual([50, 20]);
+});
+
+it('an e-mail or a password of 160 KB is nobody’s, and is refused without being read', async () => {
+  const app = await node();
+  const { person, cookie } = await buildPerson(app);
+  const long = 'a' + '\u0301\u0323'.repeat(40_000);
+  const { refusal } = mutations(app);
+  const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: (await buildWorkspace(app)).id, email: 'new@example.com', roleId: 'rol_viewer' });
+  const tries: (() => Promise<string | undefined>)[] = [
+    async () => (await signIn(app, { email: long, password: PASSWORD })).outcome,
+    async () => (await signIn(app, { email: person.email, password: long })).outcome,
+    async () => (await refusal('changePassword', { currentPassword: long, newPassword: PASSWORD }, cookie)).code,
+    async () => (await refusal('changePassword', { currentPassword: PASSWORD, newPassword: long }, cookie)).issues?.[0]?.message,
+    async () => (await refusal('beginSecondFactor', { password: long }, cookie)).code,
+    async () => (await refusal('removeSecondFactor', { password: PASSWORD, code: long }, cookie)).code,
+    async () => (await refusal('acceptInvitation', { token: tokenOf(link ?? ''), name: 'Ada', password: long }, null)).issues?.[0]?.message,
+    async () => (await refusal('inviteMember', { workspaceId: 'ws_x', email: long, roleId: 'rol_viewer' })).issues?.[0]?.message,
+  ];
+  const outcomes: unknown[] = [];
+  for (const attempt of tries) {
+    const start = performance.now();
+    outcomes.push(await attempt());
+    await app.people.background.idle();
+    expect(performance.now() - start).toBeLessThan(1_500);
+  }
+  const tooLong = 'must be at most 256 characters';
+  expect(outcomes).toEqual(['UNAUTHENTICATED', 'UNAUTHENTICATED', 'UNAUTHENTICATED', tooLong, 'UNAUTHENTICATED', 'CONFLICT', tooLong, 'must be at most 254 characters']);
 });
 
 it('an account that there is not answers the same, in like time, and is limited the same', async () => {
