@@ -113,6 +113,15 @@ describe('a forgotten password', () => {
     expect(new Set(answers.map(({ answer }) => answer)).size).toBe(1);
   });
 
+  it('lets its owner in at once, whose tries strangers have used up', async () => {
+    const { person } = await buildPerson(silent);
+    const token = await tokenFor(person.email);
+    for (let time = 0; time < 11; time++) await signIn(silent, { email: person.email, password: 'not this one' });
+    expect((await signIn(silent, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
+    expect((await reset(token)).code).toBe('ok');
+    expect((await signIn(silent, { email: person.email, password: NEW_PASSWORD })).outcome).toBe('ok');
+  });
+
   it('does not skip the second factor', async () => {
     const ada = await buildPerson(silent);
     await enableSecondFactor(silent, ada, (await silent.database.now()).getTime());

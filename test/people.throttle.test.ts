@@ -35,10 +35,23 @@ it('of 50 wrong passwords tried at once on two nodes, ten are looked at; a resta
   expect((await signIn(restarted, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
 });
 
-it('a right password gives its try back', async () => {
+it('a right password gives back the try of its account and of its address', async () => {
   const app = await node();
   const { person } = await buildPerson(app);
-  for (let time = 0; time < 12; time++) expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('ok');
+  for (let time = 0; time < 60; time++) expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('ok');
+});
+
+it('whoever has signed in changes their password while strangers use up all tries, and has tries of their own', async () => {
+  const app = await node();
+  const { person, cookie } = await buildPerson(app);
+  await Promise.all(Array.from({ length: 60 }, () => signIn(app, { email: person.email, password: 'not this one' })));
+  await Promise.all(Array.from({ length: 60 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: 'not this one' })));
+  expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
+  const { mutate, refusal } = mutations(app);
+  const newPassword = 'another horse, another battery';
+  await mutate('changePassword', { currentPassword: PASSWORD, newPassword }, 'user { id }', cookie);
+  const guesses = await Promise.all(Array.from({ length: 12 }, async () => (await refusal('changePassword', { currentPassword: 'not this one', newPassword }, cookie)).code));
+  expect(guesses.sort()).toEqual(['RATE_LIMITED', 'RATE_LIMITED', ...Array<string>(10).fill('UNAUTHENTICATED')]);
 });
 
 it('an address gets 50 tries at once, whatever accounts it tries', async () => {

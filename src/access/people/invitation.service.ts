@@ -133,7 +133,7 @@ export class InvitationService {
     const known = await database.reader.findOneBy(Person, { email });
     if (!known) return this.acceptAsNew(email, acceptance, whence);
     const proved = known.id === signedInId ? undefined : await proofs.prove(email, acceptance.password ?? '', whence);
-    if (proved) await proofs.succeeded(email);
+    if (proved) await proofs.succeeded(email, whence);
     return database.transaction(async (tx) => {
       const invitation = await this.find(tx, acceptance.token, true);
       const person = (await lockPerson(tx, known.id)) ?? notFound();

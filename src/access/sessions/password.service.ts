@@ -48,8 +48,7 @@ export class PasswordService {
     const { database, passwords, proofs } = this.deps;
     const { email } = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
     requireGoodPassword(newPassword, email, 'newPassword');
-    const proved = await proofs.prove(email, currentPassword, whence);
-    await proofs.succeeded(email);
+    const proved = await proofs.again(personId, whence, (person) => proofs.requirePassword(person, currentPassword, whence));
     const passwordHash = await passwords.hash(newPassword);
     return database.transaction(async (tx) => {
       const person = (await lockPerson(tx, personId)) ?? notFound();
@@ -72,9 +71,9 @@ export class PasswordService {
     );
   }
 
-  /** Sets a new password by the link, once, and ends every session. NOT_FOUND for any link that does not work. */
+  /** Sets a new password by the link, once, ends every session, and lets its owner sign in at once. NOT_FOUND for any link that does not work. */
   async reset({ token, newPassword }: { token: string; newPassword: string }, whence: Whence): Promise<void> {
-    const { database, passwords } = this.deps;
+    const { database, passwords, proofs } = this.deps;
     const digest = this.digest(token);
     const known = await this.findReset(database.reader, digest);
     const { email } = (await database.reader.findOneBy(Person, { id: known.userId })) ?? notFound();
@@ -84,6 +83,7 @@ export class PasswordService {
       const { userId } = await this.findReset(tx, digest, true);
       await lockPerson(tx, userId);
       const at = await this.set(tx, userId, passwordHash);
+      await proofs.forgive(tx, email);
       await recordOfPerson(tx, userId, { actor: actorOf(userId), ...whence, action: 'password.reset', subjectId: userId, at });
     });
   }

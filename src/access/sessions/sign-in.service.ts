@@ -21,7 +21,7 @@ export class SignInService {
     const { database, proofs, secondFactors, sessions } = this.deps;
     const proved = await proofs.prove(email, password, whence);
     if (proved.totpEnabledAt && !code) {
-      await proofs.succeeded(email);
+      await proofs.succeeded(email, whence);
       return null;
     }
     const session = await database.transaction(async (tx) => {
@@ -32,7 +32,7 @@ export class SignInService {
       return sessions.open(tx, person.id, whence, at);
     });
     if (!session) return proofs.refuse(email, 'CODE', whence);
-    await proofs.succeeded(email);
+    await proofs.succeeded(email, whence);
     return session;
   }
 }
