@@ -124,14 +124,14 @@ export class InvitationService {
   }
 
   /**
-   * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already. NOT_FOUND for any link that
-   * does not work, SIGN_IN_FAILED for a wrong password of an account that there is.
+   * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already, `earlier` the token that
+   * their browser has. NOT_FOUND for any link that does not work, SIGN_IN_FAILED for a wrong password of an account that there is.
    */
-  async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence): Promise<Accepted> {
+  async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
     const { database, proofs } = this.deps;
     const { email } = await this.find(database.reader, acceptance.token);
     const known = await database.reader.findOneBy(Person, { email });
-    if (!known) return this.acceptAsNew(email, acceptance, whence);
+    if (!known) return this.acceptAsNew(email, acceptance, whence, earlier);
     const proved = known.id === signedInId ? undefined : await proofs.prove(email, acceptance.password ?? '', whence);
     if (proved) await proofs.succeeded(email, whence);
     return database.transaction(async (tx) => {
@@ -139,12 +139,12 @@ export class InvitationService {
       const person = (await lockPerson(tx, known.id)) ?? notFound();
       if (proved && proved.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
       const at = await this.join(tx, invitation, person.id, whence);
-      const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, whence, at) : null;
+      const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, { whence, at, earlier }) : null;
       return { personId: person.id, session };
     });
   }
 
-  private async acceptAsNew(email: string, { token, ...given }: Acceptance, whence: Whence): Promise<Accepted> {
+  private async acceptAsNew(email: string, { token, ...given }: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
     const { database, passwords, sessions } = this.deps;
     const { name } = validate(z.object({ name: nameRule }), { name: given.name ?? '' }, 'input');
     const password = given.password ?? '';
@@ -157,7 +157,7 @@ export class InvitationService {
         const id = newId('usr', at.getTime());
         await tx.insert(Person, { id, email, name, passwordHash, passwordChangedAt: at, totpSecret: null, totpEnabledAt: null, totpLastStep: null, createdAt: at });
         await this.join(tx, invitation, id, whence);
-        return { personId: id, session: await sessions.open(tx, id, whence, at) };
+        return { personId: id, session: await sessions.open(tx, id, { whence, at, earlier }) };
       });
     } catch (error) {
       throw isDuplicate(error) ? conflict('This address has an account since a moment ago; accept once more, with its password.') : error;
