@@ -4,7 +4,7 @@ import type { AdministrativePermission } from '../access/permissions';
 import { knownWorkspaces, mayKnowWorkspace, mayOperate, requireAdministered, requireOperator, requirePermission } from '../access/policies';
 import { whenceOf, type Whence } from '../access/people/person.events';
 import type { Authority, Principal, UserPrincipal } from '../access/principal';
-import { isFromHere } from '../access/sessions/cookie';
+import { isFromHere, type TrustedOrigins } from '../access/sessions/cookie';
 import type { Database } from '../db/database';
 import { TollgateError } from '../errors';
 import type { Gate } from '../gate/gate';
@@ -176,7 +176,7 @@ interface Browser {
 export interface ContextDeps {
   gate: Gate;
   database: Database;
-  trustedOrigins: ReadonlySet<string>;
+  trustedOrigins: TrustedOrigins;
 }
 
 /**

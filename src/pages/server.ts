@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { InvitationService } from '../access/people/invitation.service';
 import { whenceOf } from '../access/people/person.events';
 import type { UserPrincipal } from '../access/principal';
-import { isFromHere, type SessionCookie } from '../access/sessions/cookie';
+import { isFromHere, type SessionCookie, type TrustedOrigins } from '../access/sessions/cookie';
 import type { PasswordService } from '../access/sessions/password.service';
 import { isRetryable, isUnavailable } from '../db/failures';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
@@ -16,7 +16,7 @@ export interface PagesDeps {
   invitations: InvitationService;
   passwords: PasswordService;
   cookie: SessionCookie;
-  trustedOrigins: ReadonlySet<string>;
+  trustedOrigins: TrustedOrigins;
   /** Whose session a token is of; null where it has ended or never was. */
   identifySession(token: string): Promise<UserPrincipal | null>;
   httpStatusOf(code: ErrorCode): number;
