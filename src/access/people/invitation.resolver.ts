@@ -73,7 +73,7 @@ export class InvitationResolver {
 
   @Mutation(() => InviteMemberPayload, {
     nullable: true,
-    description: 'Invite a person. Nobody grants what they lack. Takes the place of an earlier invitation of the same address; CONFLICT for a member.',
+    description: 'Invite a person. Nobody grants what they lack. Takes the place of an earlier invitation of the same address; CONFLICT for a member, and without a mail server for an address without an account, unless the operator invites.',
   })
   async inviteMember(@Arg('input', { description: 'Whom, and as what.' }) input: InviteMemberInput, @Ctx() ctx: GraphQLContext): Promise<InviteMemberPayload> {
     return this.service.invite(ctx.originIn(input.workspaceId, 'admin.members'), input);

@@ -10,12 +10,13 @@ import { hmacSha256 } from '../../lib/hmac';
 import { newId, randomBase62 } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
 import { Workspace } from '../../tenancy/workspace.entity';
-import { requireGrants } from '../policies';
+import { mayOperate, requireGrants } from '../policies';
 import type { Authority } from '../principal';
 import { lockWorkspace, roleToGrant } from '../roles/role.service';
 import { requireGoodPassword, type Passwords } from '../sessions/passwords';
 import type { ProofService } from '../sessions/proof.service';
 import type { OpenedSession, SessionService } from '../sessions/session.service';
+import { mailsOf, type Throttles } from '../sessions/throttle';
 import { emailRule } from './email';
 import { Invitation } from './invitation.entity';
 import type { Mailer } from './mailer';
@@ -28,6 +29,10 @@ import { lockPerson } from './person.queries';
 const INVITATION_DAYS = 7;
 const INVITATION_MS = INVITATION_DAYS * 86_400_000;
 
+/** Invitations to one workspace at once, and how often one more after that. */
+const INVITATIONS = 100;
+const INVITATION_EVERY_MS = 60_000;
+
 const inviteRule = z.object({ workspaceId: idRule, email: emailRule, roleId: idRule });
 
 export interface InvitationServiceDeps {
@@ -36,6 +41,7 @@ export interface InvitationServiceDeps {
   passwords: Passwords;
   proofs: ProofService;
   sessions: SessionService;
+  throttles: Throttles;
   mailer: Mailer | undefined;
   /** How the world reaches this server, without a slash at the end. */
   baseUrl(): string;
@@ -79,18 +85,22 @@ export class InvitationService {
 
   /**
    * A new invitation, which takes the place of an earlier one of the same address, and its link: null where it was sent by mail, else here
-   * and nowhere else. FORBIDDEN where the role grants what whoever invites lacks, CONFLICT for a member.
+   * and nowhere else. FORBIDDEN where the role grants what whoever invites lacks, CONFLICT for a member; RATE_LIMITED for too many to one
+   * workspace, or mails to one address. Whoever has the link of an address without an account makes that: the operator alone gets such a one.
    */
   async invite(authority: Authority, raw: z.input<typeof inviteRule>): Promise<{ invitation: Invitation; link: string | null }> {
     const { workspaceId, email, roleId } = validate(inviteRule, raw, 'input');
     const { actor, ...whence } = authority;
-    const { database, mailer, baseUrl } = this.deps;
+    const { database, mailer, baseUrl, throttles } = this.deps;
+    const invitations = { name: `invitations:${workspaceId}`, burst: INVITATIONS, intervalMs: INVITATION_EVERY_MS };
+    await throttles.take(invitations, ...(mailer ? [mailsOf('invitation', this.digest(`invitation ${email}`))] : []));
     const token = `invite_${randomBase62(43)}`;
     const { invitation, workspace } = await database.transaction(async (tx) => {
       const workspace = await lockWorkspace(tx, workspaceId);
       requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
       const person = await tx.findOneBy(Person, { email });
       if (person && (await tx.existsBy(Membership, { userId: person.id, workspaceId }))) throw conflict('This person is a member already.');
+      if (!person && !mailer && !mayOperate(actor)) throw conflict('Whoever has no account yet is invited by the operator, or once this server sends mail (SMTP_URL).');
       const at = await database.now(tx);
       for (const earlier of await tx.findBy(Invitation, { workspaceId, email, acceptedAt: IsNull(), withdrawnAt: IsNull() })) await this.end(tx, authority, earlier, at);
       const expiresAt = new Date(at.getTime() + INVITATION_MS);

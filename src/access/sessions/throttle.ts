@@ -22,6 +22,13 @@ export function triesFrom(ip: string | null): Allowance {
   return { name: `address:${name ?? 'unknown'}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS };
 }
 
+/** Mails that may be sent at once to one address for one reason, and how often one more after that. */
+const MAILS_TO_ONE = 3;
+const MAIL_EVERY_MS = 600_000;
+
+/** The mails to whatever address `digest` is of: it is nothing to keep. */
+export const mailsOf = (reason: 'reset' | 'invitation', digest: string): Allowance => ({ name: `${reason}:${digest}`, burst: MAILS_TO_ONE, intervalMs: MAIL_EVERY_MS });
+
 /** Rows that say nothing any more are forgotten after so many turns of a process. */
 const TURNS_BETWEEN_CLEANINGS = 256;
 
