@@ -72,7 +72,7 @@ const environment = z.object({
   MAX_CALLS_IN_FLIGHT: whole('MAX_CALLS_IN_FLIGHT', 4, 1_000_000, 8_192),
   MAX_BYTES_IN_FLIGHT: whole('MAX_BYTES_IN_FLIGHT', 10_485_760, 1_099_511_627_776, 536_870_912),
   DEMO: z.enum(['true', 'false'], 'DEMO must be true or false.').optional(),
-  PUBLIC_URL: z.url('PUBLIC_URL must be a URL such as https://api.example.com.').optional(),
+  PUBLIC_URL: z.string().refine(isPublicUrl, 'PUBLIC_URL must be http:// or https:// and a host, such as https://api.example.com, without a path.').optional(),
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'SMTP_URL must be smtp://user:password@host:port, or smtps: for TLS from the start.' }).optional(),
   MAIL_FROM: z.string().regex(/^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/, 'MAIL_FROM must be an address such as Tollgate <tollgate@example.com>.').optional(),
   SHUTDOWN_TIMEOUT_MS: whole('SHUTDOWN_TIMEOUT_MS', 0, 3_600_000, 35_000),
@@ -110,7 +110,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     maxCallsInFlight: values.MAX_CALLS_IN_FLIGHT,
     maxBytesInFlight: values.MAX_BYTES_IN_FLIGHT,
     demo: values.DEMO === undefined ? values.DATABASE_URL === DEFAULT_DATABASE_URL : values.DEMO === 'true',
-    publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ''),
+    publicUrl: values.PUBLIC_URL && new URL(values.PUBLIC_URL).origin,
     mail: smtpUrl !== undefined && from !== undefined ? { smtpUrl, from } : undefined,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
     logLevel: values.LOG_LEVEL,
@@ -152,6 +152,13 @@ function decoded(part: string): string {
   } catch {
     throw new ConfigError('DATABASE_URL must write a % that is part of a name or a password as %25.');
   }
+}
+
+/** Links and forms name paths of ours, and a page's origin has none. */
+function isPublicUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, origin, href } = new URL(text);
+  return /^https?:$/.test(protocol) && href === `${origin}/`;
 }
 
 function isSigningSecret(text: string): boolean {

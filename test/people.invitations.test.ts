@@ -36,13 +36,38 @@ describe('an invitation', () => {
     const admin = await buildPerson(app, { workspace, roleId: 'rol_admin' });
     const developer = await buildPerson(app, { workspace, roleId: 'rol_developer' });
     const stranger = await buildPerson(app);
+    const { email } = (await buildPerson(app)).person;
     const refusal = async ({ cookie }: BuiltPerson, roleId: string) =>
-      (await app.graphql('mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { link } }', { input: { workspaceId: workspace.id, email: 'new@example.com', roleId } }, cookie)).errors?.[0]?.extensions.code;
+      (await app.graphql('mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { link } }', { input: { workspaceId: workspace.id, email, roleId } }, cookie)).errors?.[0]?.extensions.code;
     expect(await refusal(owner, 'rol_owner')).toBeUndefined();
     expect(await refusal(admin, 'rol_admin')).toBeUndefined();
     expect(await refusal(admin, 'rol_owner')).toBe('FORBIDDEN');
     expect(await refusal(developer, 'rol_viewer')).toBe('FORBIDDEN');
     expect(await refusal(stranger, 'rol_viewer')).toBe('NOT_FOUND');
+  });
+
+  it('of an address without an account is the operator’s where no mail can prove whose address it is', async () => {
+    const { workspace, cookie } = await buildPerson(app);
+    const { mutate, refusal } = mutations(app);
+    const input = { workspaceId: workspace.id, email: 'ceo@example.com', roleId: 'rol_viewer' };
+    expect(await refusal('inviteMember', input, cookie)).toMatchObject({ code: 'CONFLICT', message: expect.stringMatching(/operator.*SMTP_URL/) });
+    expect((await mutate('inviteMember', input, 'link')).link).toContain('/invitation?token=');
+    expect((await mutate('inviteMember', { ...input, email: (await buildPerson(app)).person.email }, 'link', cookie)).link).toContain('/invitation?token=');
+  });
+
+  it('is made a hundred times at once for one workspace, and then once a minute', async () => {
+    const { id: workspaceId } = await buildWorkspace(app);
+    const { id: elsewhere } = await buildWorkspace(app);
+    const { mutate, refusal } = mutations(app);
+    const input = { workspaceId, email: 'often@example.com', roleId: 'rol_viewer' };
+    const document = `mutation { ${Array.from({ length: 100 }, (_, index) => `m${index}: inviteMember(input: { workspaceId: "${workspaceId}", email: "often@example.com", roleId: "rol_viewer" }) { __typename }`).join(' ')} }`;
+    expect((await app.graphql(document)).errors).toBeUndefined();
+    expect((await refusal('inviteMember', input)).code).toBe('RATE_LIMITED');
+    await mutate('inviteMember', { ...input, workspaceId: elsewhere }, 'link');
+    app.travel(60_000);
+    await mutate('inviteMember', input, 'link');
+    expect((await refusal('inviteMember', input)).code).toBe('RATE_LIMITED');
+    app.travel(-60_000);
   });
 
   it('is for a role that there is: built in, or of this workspace', async () => {

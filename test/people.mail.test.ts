@@ -1,6 +1,7 @@
+import { AuditEvent } from '../src/audit/event.entity';
 import { ConfigError, loadConfig } from '../src/config';
 import { createTestApp, type TestApp } from './support/app';
-import { buildWorkspace } from './support/factories';
+import { buildKey, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { PASSWORD, buildPerson, enableSecondFactor, signIn, statusOf, tokenOf } from './support/people';
 import { startSmtp, type Smtp } from './support/smtp';
@@ -44,6 +45,20 @@ describe('an invitation', () => {
     expect(sent).toMatch(/^http:\/\/tollgate\.example\.com\/invitation\?token=invite_[0-9A-Za-z]{43}$/);
     const { data } = await app.graphql('mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { email } } }', { input: { token: tokenOf(sent), name: 'Ada', password: PASSWORD } }, null);
     expect(data.acceptInvitation.viewer.email).toBe('ada@example.com');
+  });
+
+  it('is sent to one address three times at once, whatever workspaces invite it', async () => {
+    const { mutate, refusal } = mutations(app);
+    const input = async () => ({ workspaceId: (await buildWorkspace(app)).id, email: 'victim@example.com', roleId: 'rol_viewer' });
+    for (let time = 0; time < 3; time++) await mutate('inviteMember', await input(), 'link');
+    expect((await refusal('inviteMember', await input())).code).toBe('RATE_LIMITED');
+    await app.people.background.idle();
+    expect(smtp.mails.filter(({ to }) => to === 'victim@example.com')).toHaveLength(3);
+  });
+
+  it('of an address without an account is made by a member, who does not get its link', async () => {
+    const { workspace, cookie } = await buildPerson(silent);
+    expect((await mutations(app).mutate('inviteMember', { workspaceId: workspace.id, email: 'mailed@example.com', roleId: 'rol_viewer' }, 'link', cookie)).link).toBeNull();
   });
 
   it('is sent again where the mail server was busy', async () => {
@@ -111,6 +126,31 @@ describe('a forgotten password', () => {
     const answers = [expired, await reset(old), await reset('reset_nonsense')];
     expect(answers.map(({ code }) => code)).toEqual(['NOT_FOUND', 'NOT_FOUND', 'NOT_FOUND']);
     expect(new Set(answers.map(({ answer }) => answer)).size).toBe(1);
+  });
+
+  it('is answered with the link to the operator alone, with a mail server and without', async () => {
+    const { person, cookie, workspace } = await buildPerson(silent);
+    const { mutate } = mutations(app);
+    for (const node of [app, silent]) {
+      const { link } = await mutations(node).mutate('requestPasswordReset', { email: person.email.toUpperCase() }, 'link');
+      expect((await reset(tokenOf(link), NEW_PASSWORD, silent)).code).toBe('ok');
+    }
+    expect((await signIn(silent, { email: person.email, password: NEW_PASSWORD })).outcome).toBe('ok');
+    expect((await mutate('requestPasswordReset', { email: 'nobody@example.com' }, 'link')).link).toBeNull();
+    expect((await mutate('requestPasswordReset', { email: person.email }, 'link', null)).link).toBeNull();
+    const { secret } = await buildKey(silent, { workspace, permissions: ['admin'] });
+    for (const credential of [cookie, secret]) expect((await mutate('requestPasswordReset', { email: person.email }, 'link', credential)).link).toBeNull();
+    const events = await app.database.reader.findBy(AuditEvent, { action: 'password.reset-requested', subjectId: person.id, actorKind: 'OPERATOR' });
+    expect(events).toHaveLength(2);
+  });
+
+  it('lets its owner in at once, whose tries strangers have used up', async () => {
+    const { person } = await buildPerson(silent);
+    const token = await tokenFor(person.email);
+    for (let time = 0; time < 11; time++) await signIn(silent, { email: person.email, password: 'not this one' });
+    expect((await signIn(silent, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
+    expect((await reset(token)).code).toBe('ok');
+    expect((await signIn(silent, { email: person.email, password: NEW_PASSWORD })).outcome).toBe('ok');
   });
 
   it('does not skip the second factor', async () => {

@@ -1,6 +1,7 @@
 import { createTestApp, type TestApp } from './support/app';
 import { buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
+import { prepareOutage } from './support/outage';
 import { PASSWORD, buildPerson, enableSecondFactor, signIn, statusOf, tokenOf } from './support/people';
 import { startSmtp, type Smtp } from './support/smtp';
 
@@ -69,6 +70,23 @@ describe('every page', () => {
     expect(large.statusCode).toBe(400);
     expect((await post('/invitation', fields, { origin: 'http://localhost:80', host: 'localhost:80', 'sec-fetch-site': 'same-origin' })).statusCode).toBe(200);
   });
+});
+
+it('a page is 503 while the database is away, and the form works when it is back', async () => {
+  const token = await invite('patient@example.com');
+  const outage = await prepareOutage(app.databaseUrl);
+  const cut = await createTestApp({ databaseUrl: outage.url });
+  const accept = () =>
+    cut.server.inject({ method: 'POST', url: '/invitation', headers: { 'content-type': 'application/x-www-form-urlencoded' }, payload: new URLSearchParams({ token, name: 'Ada', password: PASSWORD }).toString() });
+  try {
+    await outage.begin();
+    const away = await accept();
+    expect([away.statusCode, away.headers['set-cookie']]).toEqual([503, undefined]);
+    await outage.end();
+    expect((await accept()).statusCode).toBe(200);
+  } finally {
+    await cut.close();
+  }
 });
 
 describe('the page of an invitation', () => {

@@ -1,7 +1,8 @@
-import { isFromHere } from '../src/access/sessions/cookie';
+import { isFromHere, trustedOrigins } from '../src/access/sessions/cookie';
 import { Passwords } from '../src/access/sessions/passwords';
 import { Sealed } from '../src/access/sessions/sealed';
 import { triesFrom } from '../src/access/sessions/throttle';
+import { ConfigError, loadConfig } from '../src/config';
 
 describe('hashes of passwords', () => {
   it('are made a few at a time, and what comes past the queue is told to come later', async () => {
@@ -59,5 +60,23 @@ it.each([
   [{ origin: '', host: '' }, false],
   [{ 'sec-fetch-site': 'same-site' }, false],
 ])('a request that says %j is from here: %s', (headers, fromHere) => {
-  expect(isFromHere(headers, new Set(['https://trusted.example']))).toBe(fromHere);
+  expect(isFromHere(headers, trustedOrigins({ publicUrl: undefined, corsOrigins: ['https://trusted.example'] }))).toBe(fromHere);
+});
+
+it.each([
+  [{ origin: 'https://here.example', host: 'here.example' }, true],
+  [{ origin: 'https://here.example', host: '127.0.0.1:4000' }, true],
+  [{ origin: 'http://here.example', host: 'here.example' }, false],
+  [{ origin: 'http://127.0.0.1:4000', host: '127.0.0.1:4000' }, false],
+  [{ origin: 'null', host: 'null' }, false],
+  [{ host: 'here.example', 'sec-fetch-site': 'same-origin' }, true],
+])('where PUBLIC_URL is https://here.example, a request that says %j is from here: %s', (headers, fromHere) => {
+  expect(isFromHere(headers, trustedOrigins({ publicUrl: 'https://here.example', corsOrigins: [] }))).toBe(fromHere);
+});
+
+it('a PUBLIC_URL that is no origin of http or https is refused at the start', () => {
+  for (const PUBLIC_URL of ['localhost:4000', 'example', 'ftp://api.example.com', 'https://api.example.com/tollgate', 'https://api.example.com?a=b', 'https://ada:secret@api.example.com']) {
+    expect(() => loadConfig({ PUBLIC_URL })).toThrow(new ConfigError('PUBLIC_URL must be http:// or https:// and a host, such as https://api.example.com, without a path.'));
+  }
+  expect(['https://api.example.com/', 'http://LOCALHOST:4000'].map((PUBLIC_URL) => loadConfig({ PUBLIC_URL }).publicUrl)).toEqual(['https://api.example.com', 'http://localhost:4000']);
 });

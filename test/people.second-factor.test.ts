@@ -68,6 +68,20 @@ it('it is not in force before it is confirmed by a code of it', async () => {
   expect((await refusal('beginSecondFactor', { password: ada.password }, ada.cookie)).code).toBe('CONFLICT');
 });
 
+it('a code is guessed ten times at most by somebody who has signed in, with the right password as well, and while it is set up', async () => {
+  const bob = await buildPerson(app);
+  const { mutate, refusal } = mutations(app);
+  await mutate('beginSecondFactor', { password: bob.password }, 'secret', bob.cookie);
+  const guess = async (name: string, input: Record<string, unknown>, { cookie }: BuiltPerson) => {
+    const codes: string[] = [];
+    for (let time = 0; time < 12; time++) codes.push((await refusal(name, { ...input, code: '000000' }, cookie)).code);
+    return codes;
+  };
+  const limited = (code: string) => [...Array<string>(10).fill(code), 'RATE_LIMITED', 'RATE_LIMITED'];
+  expect(await guess('removeSecondFactor', { password: ada.password }, ada)).toEqual(limited('UNAUTHENTICATED'));
+  expect(await guess('confirmSecondFactor', {}, bob)).toEqual(limited('INVALID_REQUEST'));
+});
+
 it('it is taken away by password and code together, and not where a workspace requires one', async () => {
   const { mutate, refusal } = mutations(app);
   const remove = { password: ada.password, code: recoveryCodes[0] };

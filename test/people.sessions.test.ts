@@ -1,9 +1,11 @@
+import { In } from 'typeorm';
 import { Session } from '../src/access/sessions/session.entity';
+import { AuditEvent } from '../src/audit/event.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey } from './support/factories';
+import { ORIGIN, buildKey } from './support/factories';
 import { mutations } from './support/mutate';
 import { prepareOutage } from './support/outage';
-import { PASSWORD, buildPerson, signIn, statusOf } from './support/people';
+import { PASSWORD, buildPerson, signIn, statusOf, tokenOf, type BuiltPerson } from './support/people';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -99,10 +101,10 @@ describe('a page of another site', () => {
       const ask = (headers: Record<string, string>) => post(open, '{ viewer { id } }', { ...cookie, ...headers });
       const cors = await ask({ origin: 'https://admin.example.com', 'sec-fetch-site': 'cross-site' });
       expect([cors.statusCode, cors.headers['access-control-allow-credentials'], cors.headers['access-control-allow-origin']]).toEqual([200, 'true', 'https://admin.example.com']);
-      for (const headers of [{ origin: 'http://tollgate.example.com' }, { host: 'here:1', origin: 'http://here:1' }, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }] as Record<string, string>[]) {
+      for (const headers of [{ origin: 'http://tollgate.example.com' }, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }] as Record<string, string>[]) {
         expect((await ask(headers)).statusCode).toBe(200);
       }
-      expect((await ask({ host: 'here:1', origin: 'http://there:1' })).statusCode).toBe(403);
+      for (const origin of ['https://tollgate.example.com', 'http://here:1', 'http://there:1']) expect((await ask({ host: 'here:1', origin })).statusCode).toBe(403);
     } finally {
       await open.close();
     }
@@ -125,6 +127,31 @@ describe('a session', () => {
     const everywhere = await app.graphql('mutation { signOutEverywhere { sessions { id } } }', {}, second);
     expect(everywhere.data.signOutEverywhere.sessions).toHaveLength(2);
     expect([await statusOf(other, second), await statusOf(other, ada.cookie), await statusOf(other, eve.cookie)]).toEqual([401, 401, 200]);
+  });
+
+  it('ends when its browser signs in anew or accepts an invitation with a password, whoever it was of, and that is told', async () => {
+    const [ada, bob, eve] = [await buildPerson(app), await buildPerson(app), await buildPerson(app)];
+    const input = ({ person, password }: BuiltPerson) => ({ email: person.email, password });
+    expect((await post(app, SIGN_IN, ada.cookie, { input: input(bob) })).statusCode).toBe(200);
+    expect([await statusOf(other, ada.cookie), await statusOf(other, bob.cookie)]).toEqual([401, 200]);
+    const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: ada.workspace.id, email: bob.person.email, roleId: 'rol_viewer' });
+    await mutations(app).mutate('acceptInvitation', { token: tokenOf(link ?? ''), password: bob.password }, 'viewer { id }', eve.cookie);
+    expect([await statusOf(other, eve.cookie), await statusOf(other, bob.cookie)]).toEqual([401, 200]);
+    const ended = await app.database.reader.findBy(AuditEvent, { action: 'session.ended', actorId: In([ada.person.id, bob.person.id, eve.person.id]) });
+    expect(ended.map(({ actorId }) => actorId).sort()).toEqual([ada.person.id, eve.person.id].sort());
+  });
+
+  it('that one document begins or ends is the one that the rest of it acts by', async () => {
+    const [ada, bob] = [await buildPerson(app), await buildPerson(app)];
+    const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: bob.workspace.id, email: ada.person.email, roleId: 'rol_viewer' });
+    const begins = `mutation { signIn(input: { email: "${ada.person.email}", password: "${ada.password}" }) { viewer { id } } acceptInvitation(input: { token: "${tokenOf(link ?? '')}" }) { viewer { id } } }`;
+    const begun = await app.graphql(begins, {}, bob.cookie);
+    expect(begun.data.acceptInvitation.viewer).toEqual({ id: ada.person.id });
+    const kept = { cookie: begun.headers.getSetCookie().at(-1)?.split(';', 1)[0] as string };
+    expect((await app.graphql('{ viewer { id } }', {}, kept)).data.viewer.id).toBe(ada.person.id);
+    const rest = `changePassword(input: { currentPassword: "${ada.password}", newPassword: "another horse, another battery" }) { user { id } }`;
+    const ended = await app.graphql(`mutation { signOut { session { id current } } ${rest} }`, {}, kept);
+    expect([ended.data.signOut.session.current, ended.data.changePassword, ended.errors?.[0]?.extensions.code]).toEqual([false, null, 'UNAUTHENTICATED']);
   });
 
   it('ends on every node when the password is changed in another one, which goes on', async () => {

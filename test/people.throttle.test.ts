@@ -1,5 +1,7 @@
 import { createTestApp, type TestApp } from './support/app';
-import { PASSWORD, buildPerson, signIn } from './support/people';
+import { ORIGIN, buildWorkspace } from './support/factories';
+import { mutations } from './support/mutate';
+import { PASSWORD, buildPerson, signIn, tokenOf } from './support/people';
 
 const closings: (() => Promise<void>)[] = [];
 
@@ -33,16 +35,56 @@ it('of 50 wrong passwords tried at once on two nodes, ten are looked at; a resta
   expect((await signIn(restarted, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
 });
 
-it('a right password gives its try back', async () => {
+it('a right password gives back the try of its account and of its address', async () => {
   const app = await node();
   const { person } = await buildPerson(app);
-  for (let time = 0; time < 12; time++) expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('ok');
+  for (let time = 0; time < 60; time++) expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('ok');
+});
+
+it('whoever has signed in changes their password while strangers use up all tries, and has tries of their own', async () => {
+  const app = await node();
+  const { person, cookie } = await buildPerson(app);
+  await Promise.all(Array.from({ length: 60 }, () => signIn(app, { email: person.email, password: 'not this one' })));
+  await Promise.all(Array.from({ length: 60 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: 'not this one' })));
+  expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
+  const { mutate, refusal } = mutations(app);
+  const newPassword = 'another horse, another battery';
+  await mutate('changePassword', { currentPassword: PASSWORD, newPassword }, 'user { id }', cookie);
+  const guesses = await Promise.all(Array.from({ length: 12 }, async () => (await refusal('changePassword', { currentPassword: 'not this one', newPassword }, cookie)).code));
+  expect(guesses.sort()).toEqual(['RATE_LIMITED', 'RATE_LIMITED', ...Array<string>(10).fill('UNAUTHENTICATED')]);
 });
 
 it('an address gets 50 tries at once, whatever accounts it tries', async () => {
   const app = await node();
   const tries = await Promise.all(Array.from({ length: 70 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: PASSWORD })));
   expect([countOf(tries, 'UNAUTHENTICATED'), countOf(tries, 'RATE_LIMITED')]).toEqual([50, 20]);
+});
+
+it('an e-mail or a password of 160 KB is nobody’s, and is refused without being read', async () => {
+  const app = await node();
+  const { person, cookie } = await buildPerson(app);
+  const long = 'a' + '\u0301\u0323'.repeat(40_000);
+  const { refusal } = mutations(app);
+  const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: (await buildWorkspace(app)).id, email: 'new@example.com', roleId: 'rol_viewer' });
+  const tries: (() => Promise<string | undefined>)[] = [
+    async () => (await signIn(app, { email: long, password: PASSWORD })).outcome,
+    async () => (await signIn(app, { email: person.email, password: long })).outcome,
+    async () => (await refusal('changePassword', { currentPassword: long, newPassword: PASSWORD }, cookie)).code,
+    async () => (await refusal('changePassword', { currentPassword: PASSWORD, newPassword: long }, cookie)).issues?.[0]?.message,
+    async () => (await refusal('beginSecondFactor', { password: long }, cookie)).code,
+    async () => (await refusal('removeSecondFactor', { password: PASSWORD, code: long }, cookie)).code,
+    async () => (await refusal('acceptInvitation', { token: tokenOf(link ?? ''), name: 'Ada', password: long }, null)).issues?.[0]?.message,
+    async () => (await refusal('inviteMember', { workspaceId: 'ws_x', email: long, roleId: 'rol_viewer' })).issues?.[0]?.message,
+  ];
+  const outcomes: unknown[] = [];
+  for (const attempt of tries) {
+    const start = performance.now();
+    outcomes.push(await attempt());
+    await app.people.background.idle();
+    expect(performance.now() - start).toBeLessThan(1_500);
+  }
+  const tooLong = 'must be at most 256 characters';
+  expect(outcomes).toEqual(['UNAUTHENTICATED', 'UNAUTHENTICATED', 'UNAUTHENTICATED', tooLong, 'UNAUTHENTICATED', 'CONFLICT', tooLong, 'must be at most 254 characters']);
 });
 
 it('an account that there is not answers the same, in like time, and is limited the same', async () => {

@@ -47,7 +47,7 @@ export function createPeopleServices({ mail, ...deps }: PeopleDeps): PeopleServi
   const proofs = new ProofService({ database, pepper, passwords, throttles, background, log });
   const secondFactors = new SecondFactorService({ database, sealed: new Sealed(pepper), recoveryCodes: new RecoveryCodes(pepper), proofs });
   return {
-    invitations: new InvitationService({ ...deps, passwords, proofs, sessions, mailer }),
+    invitations: new InvitationService({ ...deps, passwords, proofs, sessions, throttles, mailer }),
     passwords: new PasswordService({ ...deps, passwords, proofs, sessions, throttles, mailer, background }),
     secondFactors,
     sessions,

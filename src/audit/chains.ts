@@ -40,7 +40,7 @@ export async function eventsThatWaitTooLong(database: Database): Promise<number>
 }
 
 async function hasEvents(reader: EntityManager, workspaceId: string): Promise<boolean> {
-  return (await reader.query('SELECT 1 FROM audit_events WHERE workspace_id = ? LIMIT 1', [workspaceId])).length > 0;
+  return (await reader.query<object[]>('SELECT 1 FROM audit_events WHERE workspace_id = ? LIMIT 1', [workspaceId])).length > 0;
 }
 
 const sentence = ({ sequence, eventId, reason }: { sequence: number; eventId: string | null; reason: string }): string =>

@@ -3,14 +3,13 @@ import type { EntityManager } from 'typeorm';
 import { secretFrom } from '../access/credential';
 import type { AdministrativePermission } from '../access/permissions';
 import { knownWorkspaces, mayKnowWorkspace, mayOperate, requireAdministered, requireOperator, requirePermission } from '../access/policies';
-import type { Whence } from '../access/people/person.events';
+import { whenceOf, type Whence } from '../access/people/person.events';
 import type { Authority } from '../access/authority';
 import type { Principal, UserPrincipal } from '../access/principal';
-import { isFromHere } from '../access/sessions/cookie';
+import { isFromHere, type TrustedOrigins } from '../access/sessions/cookie';
 import type { Database } from '../db/database';
 import { TollgateError } from '../errors';
 import type { Gate } from '../gate/gate';
-import { plainAddress } from '../lib/cidr';
 import { toGraphQLError } from './errors';
 import { Loaders, by, type Batch } from './loaders';
 
@@ -22,6 +21,7 @@ export class GraphQLContext {
   private time: Promise<Date> | undefined;
   /** Whether this request may have changed what whoever asks may do. */
   private mayHaveChanged = false;
+  private token: string | undefined;
 
   constructor(
     private readonly database: Database,
@@ -31,6 +31,7 @@ export class GraphQLContext {
     private readonly browser: Browser,
   ) {
     this.loaders = new Loaders(database.reader);
+    this.token = browser.session;
   }
 
   /** Whoever asks; null where no credential came, or a cookie whose session has ended. */
@@ -66,18 +67,26 @@ export class GraphQLContext {
     return { ...this.origin, actor: this.person };
   }
 
+  /** The token of the session that the browser has by now, alive or not. */
+  get session(): string | undefined {
+    return this.token;
+  }
+
   /** Whoever has just signed in, or whose session it is already, asks from now on with what they may do now; the browser keeps the token. */
-  async signedIn(token = this.browser.session): Promise<UserPrincipal> {
+  async signedIn(token = this.token): Promise<UserPrincipal> {
     const principal = token === undefined ? null : await this.browser.identify(token);
     if (!token || !principal) throw new TollgateError('SIGN_IN_FAILED'); // ended by somebody else in this moment
     this.browser.keep(token);
+    this.token = token;
     this.identity = principal;
     return principal;
   }
 
-  /** The browser forgets the session that it has. */
+  /** The browser forgets the session that it has, and what is left of the request is nobody's. */
   signedOut(): void {
     this.browser.keep(null);
+    this.token = undefined;
+    this.identity = null;
   }
 
   /** The same for what only the operator may do; FORBIDDEN for others. */
@@ -155,8 +164,6 @@ export class GraphQLContext {
   }
 }
 
-const MAX_USER_AGENT_LENGTH = 255;
-
 /** What a request is told that a page of another site made a browser send. */
 export const FROM_ELSEWHERE = 'This came from a page of another site.';
 
@@ -182,7 +189,7 @@ interface Browser {
 export interface ContextDeps {
   gate: Gate;
   database: Database;
-  trustedOrigins: ReadonlySet<string>;
+  trustedOrigins: TrustedOrigins;
   /** A principal with what it may do as `manager` sees it: nothing where it has ended. */
   current(manager: EntityManager, principal: Principal): Promise<Principal>;
 }
@@ -191,14 +198,14 @@ export interface ContextDeps {
  * The context of a request: anonymous where it brings no credential, or a session that has ended; UNAUTHENTICATED for a wrong one, whatever
  * is asked. A credential in a header wins over a cookie, and a cookie that a page of another site made a browser send is FORBIDDEN.
  */
-export async function contextOf({ headers, ip: peer, session, keep }: ContextSource, { gate, database, trustedOrigins, current }: ContextDeps): Promise<GraphQLContext> {
+export async function contextOf({ session, keep, ...request }: ContextSource, { gate, database, trustedOrigins, current }: ContextDeps): Promise<GraphQLContext> {
   try {
-    const ip = plainAddress(peer);
+    const { headers } = request;
+    const whence = whenceOf(request);
     const secret = secretFrom(headers);
     const fromHere = secret !== undefined || isFromHere(headers, trustedOrigins);
-    const principal = secret !== undefined ? await principalOf(gate, secret, ip) : session === undefined ? null : await personOf(gate, session, fromHere, keep);
-    const userAgent = headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
-    return new GraphQLContext(database, principal, { ip, userAgent }, { session, isFromHere: fromHere, keep, identify: (token) => gate.identifySession(token), current });
+    const principal = secret !== undefined ? await principalOf(gate, secret, whence.ip) : session === undefined ? null : await personOf(gate, session, fromHere, keep);
+    return new GraphQLContext(database, principal, whence, { session, isFromHere: fromHere, keep, identify: (token) => gate.identifySession(token), current });
   } catch (error) {
     throw error instanceof TollgateError ? toGraphQLError(error) : error;
   }

@@ -1,12 +1,12 @@
 import formbody from '@fastify/formbody';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { InvitationService } from '../access/people/invitation.service';
-import type { Whence } from '../access/people/person.events';
+import { whenceOf } from '../access/people/person.events';
 import type { UserPrincipal } from '../access/principal';
-import { isFromHere, type SessionCookie } from '../access/sessions/cookie';
+import { isFromHere, type SessionCookie, type TrustedOrigins } from '../access/sessions/cookie';
 import type { PasswordService } from '../access/sessions/password.service';
+import { isRetryable, isUnavailable } from '../db/failures';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
-import { plainAddress } from '../lib/cidr';
 import { alert, type Problem } from './form';
 import { PAGE_HEADERS, page } from './html';
 import { acceptedPage, invitationPage } from './invitation.page';
@@ -16,7 +16,7 @@ export interface PagesDeps {
   invitations: InvitationService;
   passwords: PasswordService;
   cookie: SessionCookie;
-  trustedOrigins: ReadonlySet<string>;
+  trustedOrigins: TrustedOrigins;
   /** Whose session a token is of; null where it has ended or never was. */
   identifySession(token: string): Promise<UserPrincipal | null>;
   httpStatusOf(code: ErrorCode): number;
@@ -25,7 +25,6 @@ export interface PagesDeps {
 
 /** The largest form, in bytes. */
 const FORM_LIMIT_BYTES = 16_384;
-const MAX_USER_AGENT_LENGTH = 255;
 
 /** The pages that links in mails lead to: forms without scripts. Reading one uses nothing up. Needs @fastify/cookie where it is used. */
 export async function registerPages(app: FastifyInstance, deps: PagesDeps): Promise<void> {
@@ -34,14 +33,15 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
   await app.register(formbody, { bodyLimit: FORM_LIMIT_BYTES });
   app.setErrorHandler((error, request, reply) => {
     const failure = failureOf(error);
-    if (failure.code === 'INTERNAL') log.error({ err: error, requestId: request.requestId }, 'pages: request failed');
+    if (failure.code === 'INTERNAL' || failure.cause) log.error({ err: error, requestId: request.requestId }, 'pages: request failed');
     return send(reply, page('That did not work', alert(failure.message)), httpStatusOf(failure.code));
   });
   app.addHook('preHandler', async ({ method, headers }) => {
     if (method === 'POST' && !isFromHere(headers, trustedOrigins)) throw new TollgateError('FORBIDDEN', 'This form came from a page of another site.');
   });
-  const signedInId = async ({ cookies }: FastifyRequest): Promise<string | undefined> => {
-    const token = cookies[cookie.name];
+  const sessionOf = ({ cookies }: FastifyRequest): string | undefined => cookies[cookie.name] || undefined;
+  const signedInId = async (request: FastifyRequest): Promise<string | undefined> => {
+    const token = sessionOf(request);
     return token ? (await deps.identifySession(token))?.id : undefined;
   };
 
@@ -54,7 +54,7 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
     const visitor = { token: textOf(request.body, 'token'), signedInId: await signedInId(request), name: textOf(request.body, 'name') };
     const invited = await invitations.describe(visitor.token);
     try {
-      const { personId, session } = await invitations.accept(visitor.signedInId, { ...visitor, password: textOf(request.body, 'password') }, whenceOf(request));
+      const { personId, session } = await invitations.accept(visitor.signedInId, { ...visitor, password: textOf(request.body, 'password') }, whenceOf(request), sessionOf(request));
       if (session) void reply.setCookie(cookie.name, session.token, cookie.options);
       return await send(reply, acceptedPage(invited, session !== null || personId === visitor.signedInId));
     } catch (error) {
@@ -89,8 +89,6 @@ function textOf(values: unknown, name: string): string {
   return typeof value === 'string' ? value : '';
 }
 
-const whenceOf = ({ ip, headers }: FastifyRequest): Whence => ({ ip: plainAddress(ip), userAgent: headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null });
-
 /** What the form is to say of a failure that its visitor can mend; throws any other. */
 function problemOf(error: unknown): { code: ErrorCode; problem: Problem } {
   if (!(error instanceof TollgateError) || error.code === 'NOT_FOUND') throw error;
@@ -102,6 +100,7 @@ function problemOf(error: unknown): { code: ErrorCode; problem: Problem } {
 
 function failureOf(error: unknown): TollgateError {
   if (error instanceof TollgateError) return error;
+  if (isUnavailable(error) || isRetryable(error)) return new TollgateError('SERVICE_UNAVAILABLE', undefined, undefined, { cause: error });
   const { statusCode = 500 } = error as { statusCode?: number };
   return statusCode < 500 ? new TollgateError('INVALID_REQUEST', 'This form cannot be read.') : new TollgateError('INTERNAL');
 }

@@ -73,7 +73,7 @@ export class InvitationResolver {
 
   @Mutation(() => InviteMemberPayload, {
     nullable: true,
-    description: 'Invite a person. Nobody grants what they lack. Takes the place of an earlier invitation of the same address; CONFLICT for a member.',
+    description: 'Invite a person. Nobody grants what they lack. Takes the place of an earlier invitation of the same address; CONFLICT for a member, and without a mail server for an address without an account, unless the operator invites.',
   })
   async inviteMember(@Arg('input', { description: 'Whom, and as what.' }) input: InviteMemberInput, @Ctx() ctx: GraphQLContext): Promise<InviteMemberPayload> {
     return this.service.invite(await ctx.originIn(input.workspaceId, 'admin.members'), input);
@@ -90,7 +90,7 @@ export class InvitationResolver {
   })
   async acceptInvitation(@Arg('input', { description: 'The link, and who follows it.' }) input: AcceptInvitationInput, @Ctx() ctx: GraphQLContext): Promise<AcceptInvitationPayload> {
     const signedIn = ctx.principal?.kind === 'USER' ? ctx.principal : undefined;
-    const { session, personId } = await this.service.accept(signedIn?.id, input, ctx.whence);
+    const { session, personId } = await this.service.accept(signedIn?.id, input, ctx.whence, ctx.session);
     if (!session && personId !== signedIn?.id) return { viewer: null };
     return { viewer: viewerOf(await ctx.signedIn(session?.token)) };
   }

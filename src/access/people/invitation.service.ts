@@ -11,12 +11,13 @@ import { newId, randomBase62 } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { currentActor, type Authority } from '../authority';
-import { may, mayGrant, requireGrants } from '../policies';
+import { may, mayGrant, mayOperate, requireGrants } from '../policies';
 import type { Actor } from '../principal';
 import { lockWorkspace, roleToGrant } from '../roles/role.service';
 import { requireGoodPassword, type Passwords } from '../sessions/passwords';
 import type { ProofService } from '../sessions/proof.service';
 import type { OpenedSession, SessionService } from '../sessions/session.service';
+import { mailsOf, type Throttles } from '../sessions/throttle';
 import { emailRule } from './email';
 import { Invitation } from './invitation.entity';
 import type { Mailer } from './mailer';
@@ -29,6 +30,10 @@ import { lockPerson } from './person.queries';
 const INVITATION_DAYS = 7;
 const INVITATION_MS = INVITATION_DAYS * 86_400_000;
 
+/** Invitations to one workspace at once, and how often one more after that. */
+const INVITATIONS = 100;
+const INVITATION_EVERY_MS = 60_000;
+
 const inviteRule = z.object({ workspaceId: idRule, email: emailRule, roleId: idRule });
 
 export interface InvitationServiceDeps {
@@ -37,6 +42,7 @@ export interface InvitationServiceDeps {
   passwords: Passwords;
   proofs: ProofService;
   sessions: SessionService;
+  throttles: Throttles;
   mailer: Mailer | undefined;
   /** How the world reaches this server, without a slash at the end. */
   baseUrl(): string;
@@ -82,12 +88,15 @@ export class InvitationService {
 
   /**
    * A new invitation, which takes the place of an earlier one of the same address, and its link: null where it was sent by mail, else here
-   * and nowhere else. FORBIDDEN where the role grants what whoever invites lacks, CONFLICT for a member.
+   * and nowhere else. FORBIDDEN where the role grants what whoever invites lacks, CONFLICT for a member; RATE_LIMITED for too many to one
+   * workspace, or mails to one address. Whoever has the link of an address without an account makes that: the operator alone gets such a one.
    */
   async invite(authority: Authority, raw: z.input<typeof inviteRule>): Promise<{ invitation: Invitation; link: string | null }> {
     const { workspaceId, email, roleId } = validate(inviteRule, raw, 'input');
     const { actor, ...whence } = authority;
-    const { database, mailer, baseUrl } = this.deps;
+    const { database, mailer, baseUrl, throttles } = this.deps;
+    const invitations = { name: `invitations:${workspaceId}`, burst: INVITATIONS, intervalMs: INVITATION_EVERY_MS };
+    await throttles.take(invitations, ...(mailer ? [mailsOf('invitation', this.digest(`invitation ${email}`))] : []));
     const token = `invite_${randomBase62(43)}`;
     const { invitation, workspace } = await database.transaction(async (tx) => {
       const workspace = await lockWorkspace(tx, workspaceId);
@@ -95,6 +104,7 @@ export class InvitationService {
       requireGrants(inviter, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
       const person = await tx.findOneBy(Person, { email });
       if (person && (await tx.existsBy(Membership, { userId: person.id, workspaceId }))) throw conflict('This person is a member already.');
+      if (!person && !mailer && !mayOperate(actor)) throw conflict('Whoever has no account yet is invited by the operator, or once this server sends mail (SMTP_URL).');
       const at = await database.now(tx);
       for (const earlier of await tx.findBy(Invitation, { workspaceId, email, acceptedAt: IsNull(), withdrawnAt: IsNull() })) await this.end(tx, authority, earlier, at);
       const expiresAt = new Date(at.getTime() + INVITATION_MS);
@@ -128,27 +138,27 @@ export class InvitationService {
   }
 
   /**
-   * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already. NOT_FOUND for any link that
-   * does not work, SIGN_IN_FAILED for a wrong password of an account that there is.
+   * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already, `earlier` the token that
+   * their browser has. NOT_FOUND for any link that does not work, SIGN_IN_FAILED for a wrong password of an account that there is.
    */
-  async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence): Promise<Accepted> {
+  async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
     const { database, proofs } = this.deps;
     const { email } = await this.find(database.reader, acceptance.token);
     const known = await database.reader.findOneBy(Person, { email });
-    if (!known) return this.acceptAsNew(email, acceptance, whence);
+    if (!known) return this.acceptAsNew(email, acceptance, whence, earlier);
     const proved = known.id === signedInId ? undefined : await proofs.prove(email, acceptance.password ?? '', whence);
-    if (proved) await proofs.succeeded(email);
+    if (proved) await proofs.succeeded(email, whence);
     return database.transaction(async (tx) => {
       const invitation = await this.find(tx, acceptance.token, true);
       const person = (await lockPerson(tx, known.id)) ?? notFound();
       if (proved && proved.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
       const at = await this.join(tx, invitation, person.id, whence);
-      const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, whence, at) : null;
+      const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, { whence, at, earlier }) : null;
       return { personId: person.id, session };
     });
   }
 
-  private async acceptAsNew(email: string, { token, ...given }: Acceptance, whence: Whence): Promise<Accepted> {
+  private async acceptAsNew(email: string, { token, ...given }: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
     const { database, passwords, sessions } = this.deps;
     const { name } = validate(z.object({ name: nameRule }), { name: given.name ?? '' }, 'input');
     const password = given.password ?? '';
@@ -161,7 +171,7 @@ export class InvitationService {
         const id = newId('usr', at.getTime());
         await tx.insert(Person, { id, email, name, passwordHash, passwordChangedAt: at, totpSecret: null, totpEnabledAt: null, totpLastStep: null, createdAt: at });
         await this.join(tx, invitation, id, whence);
-        return { personId: id, session: await sessions.open(tx, id, whence, at) };
+        return { personId: id, session: await sessions.open(tx, id, { whence, at, earlier }) };
       });
     } catch (error) {
       throw isDuplicate(error) ? conflict('This address has an account since a moment ago; accept once more, with its password.') : error;

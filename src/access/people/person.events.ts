@@ -1,9 +1,19 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { EntityManager } from 'typeorm';
 import { recordEvent, type Origin } from '../../audit/record-event';
+import { plainAddress } from '../../lib/cidr';
 import { Membership } from './membership.entity';
 
 /** Where a request came from, whoever sent it. */
 export type Whence = Pick<Origin, 'ip' | 'userAgent'>;
+
+const MAX_USER_AGENT_LENGTH = 255;
+
+/** The same, of a request. */
+export const whenceOf = ({ ip, headers }: { ip: string; headers: IncomingHttpHeaders }): Whence => ({
+  ip: plainAddress(ip),
+  userAgent: headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
+});
 
 /** Who acts where nobody has proved yet who they are. */
 export const NOBODY_YET = { kind: 'SYSTEM', id: 'sign-in' };

@@ -17,15 +17,24 @@ export function sessionCookie(publicUrl: string | undefined): SessionCookie {
   };
 }
 
-/** The origins whose pages may use a cookie of ours, besides the host that a request reached. */
-export const trustedOrigins = ({ publicUrl, corsOrigins }: { publicUrl: string | undefined; corsOrigins: readonly string[] }): Set<string> =>
-  new Set([...corsOrigins, ...(publicUrl === undefined ? [] : [new URL(publicUrl).origin])]);
+/** Whose pages may use a cookie of ours. */
+export interface TrustedOrigins {
+  origins: ReadonlySet<string>;
+  /** Whether those of the host that a request reached may: where nobody has said what this server's own origin is. */
+  ownHost: boolean;
+}
+
+export const trustedOrigins = ({ publicUrl, corsOrigins }: { publicUrl: string | undefined; corsOrigins: readonly string[] }): TrustedOrigins => ({
+  origins: new Set([...corsOrigins, ...(publicUrl === undefined ? [] : [new URL(publicUrl).origin])]),
+  ownHost: publicUrl === undefined,
+});
 
 /**
- * Whether a request may come with a cookie, as far as browsers tell: from a page of this host, or of a trusted origin. Programs tell nothing,
- * and nobody can make them send a cookie of somebody else.
+ * Whether a request may come with a cookie, as far as browsers tell: from a page of a trusted origin. Programs tell nothing, and nobody can
+ * make them send a cookie of somebody else.
  */
-export function isFromHere({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders, trusted: ReadonlySet<string>): boolean {
-  if (origin !== undefined) return trusted.has(origin) || origin === `http://${host}` || origin === `https://${host}`;
+export function isFromHere({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders, { origins, ownHost }: TrustedOrigins): boolean {
+  if (origin === 'null') return false; // what a browser says where it tells no origin
+  if (origin !== undefined) return origins.has(origin) || (ownHost && (origin === `http://${host}` || origin === `https://${host}`));
   return site === undefined || site === 'same-origin' || site === 'none';
 }

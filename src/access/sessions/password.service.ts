@@ -1,4 +1,5 @@
 import { IsNull, type EntityManager } from 'typeorm';
+import type { Origin } from '../../audit/record-event';
 import { forUpdate, type Database } from '../../db/database';
 import { TollgateError, conflict, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
@@ -14,12 +15,9 @@ import { PasswordReset } from './password-reset.entity';
 import { requireGoodPassword, type Passwords } from './passwords';
 import type { ProofService } from './proof.service';
 import type { SessionService } from './session.service';
-import { triesFrom, type Throttles } from './throttle';
+import { mailsOf, triesFrom, type Throttles } from './throttle';
 
 const PASSWORD_RESET_MS = 3_600_000; // an hour
-/** Mails that may be asked for at once for one address, and how often one more after that. */
-const RESET_MAILS = 3;
-const RESET_MAIL_EVERY_MS = 600_000;
 
 export interface PasswordServiceDeps {
   database: Database;
@@ -48,8 +46,7 @@ export class PasswordService {
     const { database, passwords, proofs } = this.deps;
     const { email } = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
     requireGoodPassword(newPassword, email, 'newPassword');
-    const proved = await proofs.prove(email, currentPassword, whence);
-    await proofs.succeeded(email);
+    const proved = await proofs.again(personId, whence, (person) => proofs.requirePassword(person, currentPassword, whence));
     const passwordHash = await passwords.hash(newPassword);
     return database.transaction(async (tx) => {
       const person = (await lockPerson(tx, personId)) ?? notFound();
@@ -64,17 +61,32 @@ export class PasswordService {
   async requestReset(email: string, whence: Whence): Promise<void> {
     const { background, log, mailer, throttles } = this.deps;
     if (!mailer) throw conflict('This server sends no mail: ask whoever runs it.');
-    const name = `reset:${this.digest(`reset ${normaliseEmail(email)}`)}`;
-    await throttles.take({ name, burst: RESET_MAILS, intervalMs: RESET_MAIL_EVERY_MS }, triesFrom(whence.ip));
-    background.run(
-      () => this.sendReset(mailer, email, whence),
-      (error) => log.warn({ err: error }, 'sign-in: a password reset was not made'),
-    );
+    await throttles.take(mailsOf('reset', this.digest(`reset ${normaliseEmail(email)}`)), triesFrom(whence.ip));
+    const send = async () => {
+      const link = await this.resetLink({ actor: NOBODY_YET, ...whence }, email);
+      if (link !== null) mailer.send(passwordResetMail(normaliseEmail(email), link));
+    };
+    background.run(send, (error) => log.warn({ err: error }, 'sign-in: a password reset was not made'));
   }
 
-  /** Sets a new password by the link, once, and ends every session. NOT_FOUND for any link that does not work. */
+  /** A link with which to set a new password; null where the address has no account. For a mail, and for the operator. */
+  async resetLink({ actor, ip, userAgent }: Origin, email: string): Promise<string | null> {
+    const { database, baseUrl } = this.deps;
+    const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
+    if (!person) return null;
+    const token = `reset_${randomBase62(43)}`;
+    await database.transaction(async (tx) => {
+      const at = await database.now(tx);
+      const expiresAt = new Date(at.getTime() + PASSWORD_RESET_MS);
+      await tx.insert(PasswordReset, { digest: this.digest(token), userId: person.id, expiresAt, usedAt: null, createdAt: at });
+      await recordOfPerson(tx, person.id, { actor, ip, userAgent, action: 'password.reset-requested', subjectId: person.id, after: { expiresAt }, at });
+    });
+    return `${baseUrl()}/reset-password?token=${token}`;
+  }
+
+  /** Sets a new password by the link, once, ends every session, and lets its owner sign in at once. NOT_FOUND for any link that does not work. */
   async reset({ token, newPassword }: { token: string; newPassword: string }, whence: Whence): Promise<void> {
-    const { database, passwords } = this.deps;
+    const { database, passwords, proofs } = this.deps;
     const digest = this.digest(token);
     const known = await this.findReset(database.reader, digest);
     const { email } = (await database.reader.findOneBy(Person, { id: known.userId })) ?? notFound();
@@ -84,6 +96,7 @@ export class PasswordService {
       const { userId } = await this.findReset(tx, digest, true);
       await lockPerson(tx, userId);
       const at = await this.set(tx, userId, passwordHash);
+      await proofs.forgive(tx, email);
       await recordOfPerson(tx, userId, { actor: actorOf(userId), ...whence, action: 'password.reset', subjectId: userId, at });
     });
   }
@@ -106,19 +119,5 @@ export class PasswordService {
     await tx.update(PasswordReset, { userId, usedAt: IsNull() }, { usedAt: at });
     await this.deps.sessions.endQuietly(tx, userId, at, keptSessionId);
     return at;
-  }
-
-  private async sendReset(mailer: Mailer, email: string, whence: Whence): Promise<void> {
-    const { database, baseUrl } = this.deps;
-    const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
-    if (!person) return;
-    const token = `reset_${randomBase62(43)}`;
-    await database.transaction(async (tx) => {
-      const at = await database.now(tx);
-      const expiresAt = new Date(at.getTime() + PASSWORD_RESET_MS);
-      await tx.insert(PasswordReset, { digest: this.digest(token), userId: person.id, expiresAt, usedAt: null, createdAt: at });
-      await recordOfPerson(tx, person.id, { actor: NOBODY_YET, ...whence, action: 'password.reset-requested', subjectId: person.id, after: { expiresAt }, at });
-    });
-    mailer.send(passwordResetMail(person.email, `${baseUrl()}/reset-password?token=${token}`));
   }
 }

@@ -14,19 +14,25 @@ const MAX_HASHES_WAITING = 64;
 
 const MIN_PASSWORD_LENGTH = 12;
 const MAX_PASSWORD_LENGTH = 256;
+/** In UTF-16 units as they were typed: what is longer is no password, and is not looked at. */
+const MAX_TYPED_LENGTH = 1_024;
 
 /** No password has this hash; to find that out takes as long as with any other. */
 const HASH_OF_NOBODY = `$argon2id$v=19$m=${HASH_MEMORY_KIB},t=${HASH_PASSES},p=${HASH_LANES}$bm9ib2R5J3Mgc2FsdCAxMg$${'A'.repeat(43)}`;
 
-/** Two keyboards may write one letter in two ways. */
-const normalise = (password: string): string => password.normalize('NFKC');
+/** Two keyboards may write one letter in two ways. To bring them together takes time that grows with the square of a text's marks. */
+function normalise(password: string): string {
+  if (password.length > MAX_TYPED_LENGTH) throw new Error('A password is too long to be normalised.');
+  return password.normalize('NFKC');
+}
 
 /** INVALID_REQUEST for a password that nobody may choose: too short, too long, or the e-mail address itself. */
 export function requireGoodPassword(password: string, email: string, field: string): void {
-  const { length } = [...normalise(password)];
   const refuse = (message: string): never => {
     throw invalid({ path: ['input', field], message });
   };
+  if (password.length > MAX_TYPED_LENGTH) refuse(`must be at most ${MAX_PASSWORD_LENGTH} characters`);
+  const { length } = [...normalise(password)];
   if (length < MIN_PASSWORD_LENGTH) refuse(`must be at least ${MIN_PASSWORD_LENGTH} characters`);
   if (length > MAX_PASSWORD_LENGTH) refuse(`must be at most ${MAX_PASSWORD_LENGTH} characters`);
   if (normalise(password).toLowerCase() === email) refuse('must not be the e-mail address');
@@ -46,7 +52,8 @@ export class Passwords {
 
   /** Whether a hash is that of a password. False after the same time where there is no hash. SERVICE_UNAVAILABLE where too many wait. */
   verify(hashed: string | undefined, password: string): Promise<boolean> {
-    return this.inTurn(() => verify(hashed ?? HASH_OF_NOBODY, normalise(password)));
+    const [known, typed] = password.length > MAX_TYPED_LENGTH ? [undefined, ''] : [hashed, normalise(password)];
+    return this.inTurn(() => verify(known ?? HASH_OF_NOBODY, typed));
   }
 
   private async inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
+import type { EntityManager } from 'typeorm';
 import type { Database } from '../../db/database';
-import { TollgateError } from '../../errors';
+import { TollgateError, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
 import { hmacSha256 } from '../../lib/hmac';
 import { normaliseEmail } from '../people/email';
@@ -7,6 +8,7 @@ import type { Log } from '../people/mailer';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, recordOfPerson, type Whence } from '../people/person.events';
 import type { Passwords } from './passwords';
+import { Throttle } from './throttle.entity';
 import { triesFrom, type Allowance, type Throttles } from './throttle';
 
 /** Passwords that may be tried of one account at once, and how often one more after that. */
@@ -36,27 +38,59 @@ export class ProofService {
 
   /** Whose e-mail and password these are. SIGN_IN_FAILED where they are nobody's, RATE_LIMITED before that where too many were tried. */
   async prove(email: string, password: string, whence: Whence): Promise<Person> {
-    const { database, passwords, throttles } = this.deps;
-    try {
-      await throttles.take(this.account(email), triesFrom(whence.ip));
-    } catch (error) {
-      if (error instanceof TollgateError && error.code === 'RATE_LIMITED') this.tell(email, 'THROTTLED', whence);
-      throw error;
-    }
+    const { database } = this.deps;
+    await this.take(email, whence, this.account(email), triesFrom(whence.ip));
     const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
-    if ((await passwords.verify(person?.passwordHash, password)) && person) return person;
-    return this.refuse(email, 'PASSWORD', whence);
+    return this.check(person, email, password, whence);
   }
 
-  /** Gives back the try of an account whose owner has proved who they are. */
-  async succeeded(email: string): Promise<void> {
-    await this.deps.throttles.giveBack(this.account(email));
+  /** Gives back the tries of an account and an address whose owner has proved who they are: many may sit behind one address. */
+  async succeeded(email: string, { ip }: Whence): Promise<void> {
+    await this.deps.throttles.giveBack(this.account(email), triesFrom(ip));
+  }
+
+  /**
+   * What somebody who has signed in does by one more proof. Their try is given back once `act` has found all of it right. They have tries of
+   * their own: those that others make at their account, or from their address, leave them alone.
+   */
+  async again<T>(personId: string, whence: Whence, act: (person: Person) => Promise<T>): Promise<T> {
+    const { database, throttles } = this.deps;
+    const person = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
+    const tries = { name: `person:${personId}`, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS };
+    await this.take(person.email, whence, tries);
+    const done = await act(person);
+    await throttles.giveBack(tries);
+    return done;
+  }
+
+  /** SIGN_IN_FAILED where this is not the password of a person whose try was counted. */
+  requirePassword(person: Person, password: string, whence: Whence): Promise<Person> {
+    return this.check(person, person.email, password, whence);
+  }
+
+  /** Lets the owner of an account in, however many tries strangers have used up. */
+  async forgive(tx: EntityManager, email: string): Promise<void> {
+    await tx.delete(Throttle, { name: this.account(email).name });
   }
 
   /** Throws SIGN_IN_FAILED, and has the trail tell why where the account is known. */
   refuse(email: string, reason: RefusalReason, whence: Whence): never {
     this.tell(email, reason, whence);
     throw new TollgateError('SIGN_IN_FAILED');
+  }
+
+  private async take(email: string, whence: Whence, ...tries: Allowance[]): Promise<void> {
+    try {
+      await this.deps.throttles.take(...tries);
+    } catch (error) {
+      if (error instanceof TollgateError && error.code === 'RATE_LIMITED') this.tell(email, 'THROTTLED', whence);
+      throw error;
+    }
+  }
+
+  private async check(person: Person | null, email: string, password: string, whence: Whence): Promise<Person> {
+    const isRight = await this.deps.passwords.verify(person?.passwordHash, password);
+    return isRight && person ? person : this.refuse(email, 'PASSWORD', whence);
   }
 
   /** After the answer, or it would come later where there is an account. */

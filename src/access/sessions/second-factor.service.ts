@@ -23,9 +23,10 @@ export class SecondFactorService {
 
   /** A secret for an authenticator, in force only once it is confirmed. CONFLICT where a second factor is in force. */
   async begin(personId: string, password: string, whence: Whence): Promise<{ secret: string; uri: string }> {
-    await this.prove(personId, password, whence);
+    const { database, proofs } = this.deps;
+    await proofs.again(personId, whence, (person) => proofs.requirePassword(person, password, whence));
     const secret = newTotpSecret();
-    return this.deps.database.transaction(async (tx) => {
+    return database.transaction(async (tx) => {
       const person = await this.lock(tx, personId);
       if (person.totpEnabledAt) throw conflict('A second factor is in force; remove it first.');
       await tx.update(Person, { id: personId }, { totpSecret: this.deps.sealed.seal(secret, personId), totpLastStep: null });
@@ -35,8 +36,8 @@ export class SecondFactorService {
 
   /** Puts the secret in force, proved by a code of it, and answers the recovery codes. CONFLICT where none was begun. */
   async confirm(personId: string, code: string, whence: Whence): Promise<{ person: Person; recoveryCodes: string[] }> {
-    const { database, recoveryCodes } = this.deps;
-    return database.transaction(async (tx) => {
+    const { database, proofs, recoveryCodes } = this.deps;
+    const put = async (tx: EntityManager) => {
       const person = await this.lock(tx, personId);
       if (person.totpEnabledAt) throw conflict('A second factor is in force already.');
       if (person.totpSecret === null) throw conflict('Begin with beginSecondFactor.');
@@ -46,14 +47,14 @@ export class SecondFactorService {
       const codes = await recoveryCodes.replace(tx, personId);
       await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'second-factor.enabled', subjectId: personId, at });
       return { person: Object.assign(person, { totpEnabledAt: at }), recoveryCodes: codes };
-    });
+    };
+    return proofs.again(personId, whence, () => database.transaction(put));
   }
 
   /** Takes it away. CONFLICT where there is none, or where a workspace of theirs wants one. */
   async remove(personId: string, { password, code }: { password: string; code: string }, whence: Whence): Promise<Person> {
     const { database, proofs, recoveryCodes } = this.deps;
-    const { email, passwordHash } = await this.prove(personId, password, whence);
-    const removed = await database.transaction(async (tx) => {
+    const take = async (tx: EntityManager, passwordHash: string) => {
       const person = await this.lock(tx, personId);
       if (!person.totpEnabledAt) throw conflict('There is no second factor.');
       const memberships = await tx.findBy(Membership, { userId: personId });
@@ -65,8 +66,11 @@ export class SecondFactorService {
       await recoveryCodes.forget(tx, personId);
       await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'second-factor.removed', subjectId: personId, at });
       return Object.assign(person, cleared);
+    };
+    return proofs.again(personId, whence, async (known) => {
+      const { email, passwordHash } = await proofs.requirePassword(known, password, whence);
+      return (await database.transaction((tx) => take(tx, passwordHash))) ?? proofs.refuse(email, 'CODE', whence);
     });
-    return removed ?? proofs.refuse(email, 'CODE', whence);
   }
 
   /** Uses up a code of a person whose row is locked; false where it is none, or was used before. */
@@ -79,14 +83,6 @@ export class SecondFactorService {
     if (step === null || (totpLastStep !== null && step <= totpLastStep)) return false;
     await tx.update(Person, { id }, { totpLastStep: step });
     return true;
-  }
-
-  private async prove(personId: string, password: string, whence: Whence): Promise<Person> {
-    const { database, proofs } = this.deps;
-    const { email } = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
-    const person = await proofs.prove(email, password, whence);
-    await proofs.succeeded(email);
-    return person;
   }
 
   private async lock(tx: EntityManager, personId: string): Promise<Person> {

@@ -25,6 +25,13 @@ export interface OpenedSession {
   token: string;
 }
 
+export interface Opening {
+  whence: Whence;
+  at: Date;
+  /** The token that the browser had before. */
+  earlier: string | undefined;
+}
+
 export interface SessionServiceDeps {
   database: Database;
   pepper: string;
@@ -38,8 +45,12 @@ export class SessionService {
     this.digest = hmacSha256(deps.pepper);
   }
 
-  /** Begins a session of a person, in the transaction that has proved who they are. The token is stored nowhere. */
-  async open(tx: EntityManager, personId: string, whence: Whence, at: Date): Promise<OpenedSession> {
+  /**
+   * Begins a session of a person, in the transaction that has proved who they are, and ends the one that their browser had before. The token
+   * is stored nowhere.
+   */
+  async open(tx: EntityManager, personId: string, { whence, at, earlier }: Opening): Promise<OpenedSession> {
+    if (earlier !== undefined) await this.endEarlier(tx, earlier, whence, at);
     const id = newId('ses', at.getTime());
     const token = `session_${randomBase62(43)}`;
     const expiresAt = later(at, SESSION_MAX_MS);
@@ -90,15 +101,25 @@ export class SessionService {
     await tx.update(Session, { userId: personId, endedAt: IsNull(), ...(exceptId && { id: Not(exceptId) }) }, { endedAt: at });
   }
 
+  private async endEarlier(tx: EntityManager, token: string, whence: Whence, at: Date): Promise<void> {
+    const session = await tx.findOneBy(Session, { digest: this.digest(token) });
+    if (session && isAlive(session, at)) await this.endOne(tx, { actor: actorOf(session.userId), ...whence }, session, at);
+  }
+
+  /** False where somebody else ended it before. */
+  private async endOne(tx: EntityManager, origin: Origin, session: Session, at: Date): Promise<boolean> {
+    const { affected } = await tx.update(Session, { id: session.id, endedAt: IsNull() }, { endedAt: at });
+    if (affected === 0) return false;
+    await recordOfPerson(tx, session.userId, { ...origin, action: 'session.ended', subjectId: session.id, after: { endedAt: at }, at });
+    return true;
+  }
+
   private endThose(origin: Origin, which: { id?: string; userId: string }): Promise<Session[]> {
     return this.deps.database.transaction(async (tx) => {
       const at = await this.deps.database.now(tx);
       const ended: Session[] = [];
       for (const session of await tx.findBy(Session, { ...which, endedAt: IsNull() })) {
-        const { affected } = await tx.update(Session, { id: session.id, endedAt: IsNull() }, { endedAt: at });
-        if (affected === 0) continue; // by somebody else, in this moment
-        await recordOfPerson(tx, session.userId, { ...origin, action: 'session.ended', subjectId: session.id, after: { endedAt: at }, at });
-        ended.push(Object.assign(session, { endedAt: at }));
+        if (await this.endOne(tx, origin, session, at)) ended.push(Object.assign(session, { endedAt: at }));
       }
       return ended;
     });

@@ -60,10 +60,10 @@ export class SignInResolver {
 
   @Mutation(() => SignInPayload, {
     nullable: true,
-    description: 'Public. Begin a session, kept in a cookie. UNAUTHENTICATED in the same words whatever is wrong; RATE_LIMITED after too many tries.',
+    description: 'Public. Begin a session, kept in a cookie; the one that the cookie held before ends. UNAUTHENTICATED in the same words whatever is wrong; RATE_LIMITED after too many tries.',
   })
   async signIn(@Arg('input', { description: 'Who signs in.' }) input: SignInInput, @Ctx() ctx: GraphQLContext): Promise<SignInPayload> {
-    const session = await this.service.signIn(input, ctx.whence);
+    const session = await this.service.signIn(input, ctx.whence, ctx.session);
     return { viewer: session && viewerOf(await ctx.signedIn(session.token)), secondFactorRequired: session === null };
   }
 

@@ -16,12 +16,12 @@ export interface SignInServiceDeps {
 export class SignInService {
   constructor(private readonly deps: SignInServiceDeps) {}
 
-  /** A new session; null where the password is right, a code is wanted and none came. One SIGN_IN_FAILED for all that is wrong. */
-  async signIn({ email, password, code }: { email: string; password: string; code?: string | null | undefined }, whence: Whence): Promise<OpenedSession | null> {
+  /** A new session; null where the password is right, a code is wanted and none came. One SIGN_IN_FAILED for all that is wrong. `earlier` is the token that the browser has. */
+  async signIn({ email, password, code }: { email: string; password: string; code?: string | null | undefined }, whence: Whence, earlier?: string): Promise<OpenedSession | null> {
     const { database, proofs, secondFactors, sessions } = this.deps;
     const proved = await proofs.prove(email, password, whence);
     if (proved.totpEnabledAt && !code) {
-      await proofs.succeeded(email);
+      await proofs.succeeded(email, whence);
       return null;
     }
     const session = await database.transaction(async (tx) => {
@@ -29,10 +29,10 @@ export class SignInService {
       if (person?.passwordHash !== proved.passwordHash) return null; // it was changed in this moment
       const at = await database.now(tx);
       if (person.totpEnabledAt && !(await secondFactors.use(tx, person, code ?? '', at))) return null;
-      return sessions.open(tx, person.id, whence, at);
+      return sessions.open(tx, person.id, { whence, at, earlier });
     });
     if (!session) return proofs.refuse(email, 'CODE', whence);
-    await proofs.succeeded(email);
+    await proofs.succeeded(email, whence);
     return session;
   }
 }

@@ -1,4 +1,4 @@
-import { In, LessThan } from 'typeorm';
+import { In, LessThan, type EntityManager } from 'typeorm';
 import { forUpdate, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
 import { TollgateError } from '../../errors';
@@ -22,6 +22,13 @@ export function triesFrom(ip: string | null): Allowance {
   return { name: `address:${name ?? 'unknown'}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS };
 }
 
+/** Mails that may be sent at once to one address for one reason, and how often one more after that. */
+const MAILS_TO_ONE = 3;
+const MAIL_EVERY_MS = 600_000;
+
+/** The mails to whatever address `digest` is of: it is nothing to keep. */
+export const mailsOf = (reason: 'reset' | 'invitation', digest: string): Allowance => ({ name: `${reason}:${digest}`, burst: MAILS_TO_ONE, intervalMs: MAIL_EVERY_MS });
+
 /** Rows that say nothing any more are forgotten after so many turns of a process. */
 const TURNS_BETWEEN_CLEANINGS = 256;
 
@@ -44,11 +51,13 @@ export class Throttles {
     throw new TollgateError('RATE_LIMITED', `Too many tries; wait ${seconds} second${seconds === 1 ? '' : 's'}.`);
   }
 
-  /** Gives back one turn that was taken. */
-  async giveBack({ name, intervalMs }: Allowance): Promise<void> {
+  /** Gives back one turn of each that was taken. */
+  async giveBack(...allowances: Allowance[]): Promise<void> {
     await this.database.transaction(async (tx) => {
-      const row = await tx.findOne(Throttle, { where: { name }, ...forUpdate(tx) });
-      if (row) await tx.update(Throttle, { name }, { theoreticalArrivalAt: new Date(row.theoreticalArrivalAt.getTime() - intervalMs) });
+      for (const { name, theoreticalArrivalAt } of await this.lock(tx, allowances)) {
+        const intervalMs = allowances.find((allowance) => allowance.name === name)?.intervalMs ?? 0;
+        await tx.update(Throttle, { name }, { theoreticalArrivalAt: new Date(theoreticalArrivalAt.getTime() - intervalMs) });
+      }
     });
   }
 
@@ -56,8 +65,7 @@ export class Throttles {
   private async tryTaking(allowances: Allowance[]): Promise<number> {
     try {
       return await this.database.transaction(async (tx) => {
-        const names = allowances.map(({ name }) => name);
-        const rows = await tx.find(Throttle, { where: { name: In(names) }, order: { name: 'ASC' }, ...forUpdate(tx) });
+        const rows = await this.lock(tx, allowances);
         const nowMs = (await this.database.now(tx)).getTime();
         const next = allowances.map(({ name, intervalMs }) => {
           const known = rows.find((row) => row.name === name)?.theoreticalArrivalAt.getTime() ?? 0;
@@ -77,6 +85,10 @@ export class Throttles {
       if (!isDuplicate(error)) throw error;
       return this.tryTaking(allowances); // another one made the row meanwhile
     }
+  }
+
+  private lock(tx: EntityManager, allowances: Allowance[]): Promise<Throttle[]> {
+    return tx.find(Throttle, { where: { name: In(allowances.map(({ name }) => name)) }, order: { name: 'ASC' }, ...forUpdate(tx) });
   }
 
   private async forget(): Promise<void> {
