@@ -197,9 +197,10 @@ describe('a right that has ended', () => {
     const inviter = await buildPerson(app, { workspace: own, roleId: 'rol_admin' });
     const { person } = inviter;
     const authority = await letIn(inviter);
-    const invited = async (email: string) => tokenOf((await app.people.invitations.invite(authority, { workspaceId: id, email, roleId: 'rol_admin' })).link ?? '');
-    const [beforeLowering, beforeRemoval] = [await invited(`a${person.id}@example.com`), await invited(`b${person.id}@example.com`)];
-    const accept = (token: string) => app.people.invitations.accept(undefined, { token, name: 'Back', password: PASSWORD }, { ip: null, userAgent: null });
+    const friends = [await buildPerson(app), await buildPerson(app)] as const;
+    const invited = async ({ person: { email } }: BuiltPerson) => tokenOf((await app.people.invitations.invite(authority, { workspaceId: id, email, roleId: 'rol_admin' })).link ?? '');
+    const [beforeLowering, beforeRemoval] = [await invited(friends[0]), await invited(friends[1])];
+    const accept = (token: string) => app.people.invitations.accept(undefined, { token, password: PASSWORD }, { ip: null, userAgent: null });
     await mutate('setMemberRole', { workspaceId: id, userId: person.id, roleId: 'rol_developer' }, '__typename');
     await expect(accept(beforeLowering)).rejects.toThrow('This link is not valid, or not any more.');
     await mutate('removeMember', { workspaceId: id, userId: person.id }, '__typename');
