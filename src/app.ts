@@ -30,6 +30,7 @@ import { Sealer } from './audit/sealer';
 import { readTrail } from './audit/trail';
 import type { Config } from './config';
 import type { Database } from './db/database';
+import { isRetryable, isUnavailable } from './db/failures';
 import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
 import { Principals } from './gate/principals';
@@ -194,7 +195,8 @@ export async function createApp({ config, database, installation, log: destinati
     await pages.register(cookie);
     const { invitations, passwords } = people;
     const { trustedOrigins: trusted } = contextDeps;
-    await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession: (token) => gate.identifySession(token), httpStatusOf, log });
+    const isOutage = (error: unknown) => isUnavailable(error) || isRetryable(error);
+    await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession: (token) => gate.identifySession(token), httpStatusOf, isOutage, log });
   });
   await server.ready();
   return { server, services, people, gate, sweep, sealer };

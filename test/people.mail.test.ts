@@ -59,6 +59,7 @@ describe('an invitation', () => {
   it('of an address without an account is made by a member, who does not get its link', async () => {
     const { workspace, cookie } = await buildPerson(silent);
     expect((await mutations(app).mutate('inviteMember', { workspaceId: workspace.id, email: 'mailed@example.com', roleId: 'rol_viewer' }, 'link', cookie)).link).toBeNull();
+    expect(await smtp.linkTo('mailed@example.com')).toContain('/invitation?token=');
   });
 
   it('is sent again where the mail server was busy', async () => {

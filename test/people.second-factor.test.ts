@@ -2,7 +2,7 @@ import { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { codeAt } from './support/authenticator';
 import { mutations } from './support/mutate';
-import { buildPerson, enableSecondFactor, signIn, type BuiltPerson } from './support/people';
+import { buildPerson, enableSecondFactor, signIn, statusOf, type BuiltPerson } from './support/people';
 
 const STEP_MS = 30_000;
 
@@ -65,7 +65,7 @@ it('it is not in force before it is confirmed by a code of it', async () => {
   await mutate('beginSecondFactor', { password: bob.password }, 'secret', bob.cookie);
   expect((await refusal('confirmSecondFactor', { code: 'abcdef' }, bob.cookie)).issues?.[0]?.path).toEqual(['input', 'code']);
   expect((await signIn(app, { email: bob.person.email, password: bob.password })).outcome).toBe('ok');
-  expect((await refusal('beginSecondFactor', { password: ada.password }, ada.cookie)).code).toBe('CONFLICT');
+  expect((await refusal('beginSecondFactor', { password: ada.password }, ada.cookie)).issues?.[0]?.path).toEqual(['input', 'code']);
 });
 
 it('a code is guessed ten times at most by somebody who has signed in, with the right password as well, and while it is set up', async () => {
@@ -80,6 +80,37 @@ it('a code is guessed ten times at most by somebody who has signed in, with the 
   const limited = (code: string) => [...Array<string>(10).fill(code), 'RATE_LIMITED', 'RATE_LIMITED'];
   expect(await guess('removeSecondFactor', { password: ada.password }, ada)).toEqual(limited('UNAUTHENTICATED'));
   expect(await guess('confirmSecondFactor', {}, bob)).toEqual(limited('INVALID_REQUEST'));
+});
+
+it('another one takes its place, also where a workspace requires one: by password and code, once it is confirmed, with new recovery codes', async () => {
+  await app.database.transaction((tx) => tx.update(Workspace, { id: ada.workspace.id }, { requiresSecondFactor: true }));
+  const { mutate, refusal } = mutations(app);
+  const begin = { password: ada.password, code: recoveryCodes[0] };
+  expect((await refusal('beginSecondFactor', { ...begin, code: '000000' }, ada.cookie)).code).toBe('UNAUTHENTICATED');
+  expect((await refusal('beginSecondFactor', { ...begin, password: 'not this one' }, ada.cookie)).code).toBe('UNAUTHENTICATED');
+  const next = await mutate('beginSecondFactor', begin, 'secret', ada.cookie);
+  expect((await refusal('beginSecondFactor', begin, ada.cookie)).code).toBe('UNAUTHENTICATED'); // it was used
+  expect((await refusal('confirmSecondFactor', { code: codeAt(secret, (await now()) + STEP_MS) }, ada.cookie)).code).toBe('INVALID_REQUEST');
+  expect(await tryCode(recoveryCodes[1])).toBe('ok'); // that before is still in force
+  const time = await now();
+  const confirmed = await mutate('confirmSecondFactor', { code: codeAt(next.secret, time) }, 'recoveryCodes', ada.cookie);
+  expect(await tryCode(recoveryCodes[2])).toBe('UNAUTHENTICATED');
+  expect(await tryCode(codeAt(secret, time + STEP_MS))).toBe('UNAUTHENTICATED');
+  expect(await tryCode(codeAt(next.secret, time))).toBe('UNAUTHENTICATED'); // it confirmed
+  expect(await tryCode(codeAt(next.secret, time + STEP_MS))).toBe('ok');
+  expect(await tryCode(confirmed.recoveryCodes[0])).toBe('ok');
+});
+
+it('its coming into force ends every other session of its person', async () => {
+  const bob = await buildPerson(app);
+  const { cookie } = await signIn(other, { email: bob.person.email, password: bob.password });
+  const first = await enableSecondFactor(app, bob, await now());
+  expect([await statusOf(other, cookie), await statusOf(other, bob.cookie)]).toEqual([401, 200]);
+  const again = await signIn(other, { email: bob.person.email, password: bob.password, code: first.recoveryCodes[0] as string });
+  const { mutate } = mutations(app);
+  const next = await mutate('beginSecondFactor', { password: bob.password, code: first.recoveryCodes[1] }, 'secret', bob.cookie);
+  await mutate('confirmSecondFactor', { code: codeAt(next.secret, await now()) }, 'recoveryCodes', bob.cookie);
+  expect([await statusOf(other, again.cookie), await statusOf(other, bob.cookie)]).toEqual([401, 200]);
 });
 
 it('it is taken away by password and code together, and not where a workspace requires one', async () => {

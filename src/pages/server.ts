@@ -5,7 +5,6 @@ import { whenceOf } from '../access/people/person.events';
 import type { UserPrincipal } from '../access/principal';
 import { isFromHere, type SessionCookie, type TrustedOrigins } from '../access/sessions/cookie';
 import type { PasswordService } from '../access/sessions/password.service';
-import { isRetryable, isUnavailable } from '../db/failures';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
 import { alert, type Problem } from './form';
 import { PAGE_HEADERS, page } from './html';
@@ -20,6 +19,8 @@ export interface PagesDeps {
   /** Whose session a token is of; null where it has ended or never was. */
   identifySession(token: string): Promise<UserPrincipal | null>;
   httpStatusOf(code: ErrorCode): number;
+  /** Whether a failure is that of a database that is away for a while. */
+  isOutage(error: unknown): boolean;
   log: { error(properties: object, message: string): void };
 }
 
@@ -32,7 +33,7 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
   app.removeAllContentTypeParsers();
   await app.register(formbody, { bodyLimit: FORM_LIMIT_BYTES });
   app.setErrorHandler((error, request, reply) => {
-    const failure = failureOf(error);
+    const failure = deps.isOutage(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, undefined, { cause: error }) : failureOf(error);
     if (failure.code === 'INTERNAL' || failure.cause) log.error({ err: error, requestId: request.requestId }, 'pages: request failed');
     return send(reply, page('That did not work', alert(failure.message)), httpStatusOf(failure.code));
   });
@@ -100,7 +101,6 @@ function problemOf(error: unknown): { code: ErrorCode; problem: Problem } {
 
 function failureOf(error: unknown): TollgateError {
   if (error instanceof TollgateError) return error;
-  if (isUnavailable(error) || isRetryable(error)) return new TollgateError('SERVICE_UNAVAILABLE', undefined, undefined, { cause: error });
   const { statusCode = 500 } = error as { statusCode?: number };
   return statusCode < 500 ? new TollgateError('INVALID_REQUEST', 'This form cannot be read.') : new TollgateError('INTERNAL');
 }

@@ -153,7 +153,7 @@ export class InvitationService {
       const person = (await lockPerson(tx, known.id)) ?? notFound();
       if (proved && proved.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
       const at = await this.join(tx, invitation, person.id, whence);
-      const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, { whence, at, earlier }) : null;
+      const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, whence, at, earlier) : null;
       return { personId: person.id, session };
     });
   }
@@ -169,9 +169,9 @@ export class InvitationService {
         const invitation = await this.find(tx, token, true);
         const at = await database.now(tx);
         const id = newId('usr', at.getTime());
-        await tx.insert(Person, { id, email, name, passwordHash, passwordChangedAt: at, totpSecret: null, totpEnabledAt: null, totpLastStep: null, createdAt: at });
+        await tx.insert(Person, { id, email, name, passwordHash, passwordChangedAt: at, totpSecret: null, totpEnabledAt: null, totpLastStep: null, totpStagedSecret: null, createdAt: at });
         await this.join(tx, invitation, id, whence);
-        return { personId: id, session: await sessions.open(tx, id, { whence, at, earlier }) };
+        return { personId: id, session: await sessions.open(tx, id, whence, at, earlier) };
       });
     } catch (error) {
       throw isDuplicate(error) ? conflict('This address has an account since a moment ago; accept once more, with its password.') : error;

@@ -25,7 +25,7 @@ export class Person {
   @Column(instantColumn)
   passwordChangedAt: Date;
 
-  /** Encrypted. There before `totpEnabledAt` while they are setting it up. */
+  /** Encrypted, as the next one. That in force. */
   @Column({ ...textColumn(255), nullable: true })
   totpSecret: string | null;
 
@@ -36,6 +36,10 @@ export class Person {
   /** The step whose code was used last: neither it nor an earlier one works again. */
   @Column({ ...bigintColumn, nullable: true })
   totpLastStep: number | null;
+
+  /** One that they are setting up: in force, in the place of another, once a code of it has come. */
+  @Column({ ...textColumn(255), nullable: true })
+  totpStagedSecret: string | null;
 
   @Column(instantColumn)
   createdAt: Date;

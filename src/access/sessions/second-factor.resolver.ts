@@ -7,6 +7,9 @@ import { SecondFactorService } from './second-factor.service';
 class BeginSecondFactorInput {
   @Field({ description: 'The password of whoever asks.' })
   password: string;
+
+  @Field(() => String, { nullable: true, description: 'Where a second factor is in force: what the authenticator shows, or a recovery code.' })
+  code?: string | null;
 }
 
 @InputType({ description: 'Proves that an authenticator has the secret.' })
@@ -52,14 +55,14 @@ class RemoveSecondFactorPayload {
 export class SecondFactorResolver {
   constructor(private readonly service: SecondFactorService) {}
 
-  @Mutation(() => BeginSecondFactorPayload, { nullable: true, description: 'Get a secret for an authenticator. CONFLICT where a second factor is in force.' })
-  async beginSecondFactor(@Arg('input', { description: 'A proof of who asks.' }) { password }: BeginSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<BeginSecondFactorPayload> {
-    return this.service.begin(ctx.person.id, password, ctx.whence);
+  @Mutation(() => BeginSecondFactorPayload, { nullable: true, description: 'Get a secret for an authenticator: a second factor, or another one in the place of that in force, which takes a code as well.' })
+  async beginSecondFactor(@Arg('input', { description: 'Proofs of who asks.' }) input: BeginSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<BeginSecondFactorPayload> {
+    return this.service.begin(ctx.person.id, input, ctx.whence);
   }
 
-  @Mutation(() => ConfirmSecondFactorPayload, { nullable: true, description: 'Put the second factor in force: every sign-in wants a code from now on.' })
+  @Mutation(() => ConfirmSecondFactorPayload, { nullable: true, description: 'Put the second factor in force, in the place of an earlier one: every sign-in wants a code of it from now on. Ends every other session.' })
   async confirmSecondFactor(@Arg('input', { description: 'A code.' }) { code }: ConfirmSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<ConfirmSecondFactorPayload> {
-    const { person: user, recoveryCodes } = await this.service.confirm(ctx.person.id, code, ctx.whence);
+    const { person: user, recoveryCodes } = await this.service.confirm(ctx.person, code, ctx.whence);
     return { user, recoveryCodes };
   }
 

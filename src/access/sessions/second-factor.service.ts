@@ -5,9 +5,11 @@ import { Membership } from '../people/membership.entity';
 import { Person } from '../people/person.entity';
 import { actorOf, recordOfPerson, type Whence } from '../people/person.events';
 import { lockPerson, requiringSecondFactor } from '../people/person.queries';
+import type { UserPrincipal } from '../principal';
 import type { ProofService } from './proof.service';
 import type { RecoveryCodes } from './recovery-codes';
 import type { Sealed } from './sealed';
+import type { SessionService } from './session.service';
 import { newTotpSecret, stepOfCode, totpUri } from './totp';
 
 export interface SecondFactorServiceDeps {
@@ -15,38 +17,55 @@ export interface SecondFactorServiceDeps {
   sealed: Sealed;
   recoveryCodes: RecoveryCodes;
   proofs: ProofService;
+  sessions: SessionService;
 }
 
 /** A code besides the password: from an authenticator, or one of those kept for when it is lost. */
 export class SecondFactorService {
   constructor(private readonly deps: SecondFactorServiceDeps) {}
 
-  /** A secret for an authenticator, in force only once it is confirmed. CONFLICT where a second factor is in force. */
-  async begin(personId: string, password: string, whence: Whence): Promise<{ secret: string; uri: string }> {
-    const { database, proofs } = this.deps;
-    await proofs.again(personId, whence, (person) => proofs.requirePassword(person, password, whence));
+  /**
+   * A secret for an authenticator, in force only once it is confirmed: until then one that is in force already stays, and takes a code of it
+   * to begin.
+   */
+  async begin(personId: string, { password, code }: { password: string; code?: string | null | undefined }, whence: Whence): Promise<{ secret: string; uri: string }> {
+    const { database, proofs, sealed } = this.deps;
     const secret = newTotpSecret();
-    return database.transaction(async (tx) => {
+    const stage = async (tx: EntityManager, passwordHash: string) => {
       const person = await this.lock(tx, personId);
-      if (person.totpEnabledAt) throw conflict('A second factor is in force; remove it first.');
-      await tx.update(Person, { id: personId }, { totpSecret: this.deps.sealed.seal(secret, personId), totpLastStep: null });
-      return { secret, uri: totpUri(secret, person.email) };
+      if (person.totpEnabledAt && !code) throw invalid({ path: ['input', 'code'], message: 'must be given: a second factor is in force' });
+      if (person.passwordHash !== passwordHash) return false;
+      if (person.totpEnabledAt && !(await this.use(tx, person, code ?? '', await database.now(tx)))) return false;
+      await tx.update(Person, { id: personId }, { totpStagedSecret: sealed.seal(secret, personId) });
+      return true;
+    };
+    return proofs.again(personId, whence, async (known) => {
+      const { email, passwordHash } = await proofs.requirePassword(known, password, whence);
+      if (!(await database.transaction((tx) => stage(tx, passwordHash)))) return proofs.refuse(email, 'CODE', whence);
+      return { secret, uri: totpUri(secret, email) };
     });
   }
 
-  /** Puts the secret in force, proved by a code of it, and answers the recovery codes. CONFLICT where none was begun. */
-  async confirm(personId: string, code: string, whence: Whence): Promise<{ person: Person; recoveryCodes: string[] }> {
-    const { database, proofs, recoveryCodes } = this.deps;
+  /**
+   * Puts the secret in force, proved by a code of it, in the place of the one before. Answers new recovery codes, and ends every other
+   * session. CONFLICT where none was begun.
+   */
+  async confirm({ id: personId, sessionId }: Pick<UserPrincipal, 'id' | 'sessionId'>, code: string, whence: Whence): Promise<{ person: Person; recoveryCodes: string[] }> {
+    const { database, proofs, recoveryCodes, sealed, sessions } = this.deps;
     const put = async (tx: EntityManager) => {
       const person = await this.lock(tx, personId);
-      if (person.totpEnabledAt) throw conflict('A second factor is in force already.');
-      if (person.totpSecret === null) throw conflict('Begin with beginSecondFactor.');
+      const { totpStagedSecret: staged, totpEnabledAt: before } = person;
+      if (staged === null) throw conflict('Begin with beginSecondFactor.');
       const at = await database.now(tx);
-      if (!(await this.useStep(tx, person, code, at))) throw invalid({ path: ['input', 'code'], message: 'is not the code that the authenticator shows' });
-      await tx.update(Person, { id: personId }, { totpEnabledAt: at });
+      const step = stepOfCode(sealed.open(staged, personId), code, at);
+      if (step === null) throw invalid({ path: ['input', 'code'], message: 'is not the code that the authenticator shows' });
+      const enabled = { totpSecret: staged, totpEnabledAt: at, totpLastStep: step, totpStagedSecret: null };
+      await tx.update(Person, { id: personId }, enabled);
       const codes = await recoveryCodes.replace(tx, personId);
-      await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'second-factor.enabled', subjectId: personId, at });
-      return { person: Object.assign(person, { totpEnabledAt: at }), recoveryCodes: codes };
+      await sessions.endQuietly(tx, personId, at, sessionId);
+      const action = before ? 'second-factor.replaced' : 'second-factor.enabled';
+      await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action, subjectId: personId, at });
+      return { person: Object.assign(person, enabled), recoveryCodes: codes };
     };
     return proofs.again(personId, whence, () => database.transaction(put));
   }
@@ -61,7 +80,7 @@ export class SecondFactorService {
       if ((await requiringSecondFactor(tx, memberships.map(({ workspaceId }) => workspaceId))).length > 0) throw conflict('A workspace of yours requires a second factor.');
       const at = await database.now(tx);
       if (person.passwordHash !== passwordHash || !(await this.use(tx, person, code, at))) return null;
-      const cleared = { totpSecret: null, totpEnabledAt: null, totpLastStep: null };
+      const cleared = { totpSecret: null, totpEnabledAt: null, totpLastStep: null, totpStagedSecret: null };
       await tx.update(Person, { id: personId }, cleared);
       await recoveryCodes.forget(tx, personId);
       await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'second-factor.removed', subjectId: personId, at });

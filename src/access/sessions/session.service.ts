@@ -25,13 +25,6 @@ export interface OpenedSession {
   token: string;
 }
 
-export interface Opening {
-  whence: Whence;
-  at: Date;
-  /** The token that the browser had before. */
-  earlier: string | undefined;
-}
-
 export interface SessionServiceDeps {
   database: Database;
   pepper: string;
@@ -46,10 +39,10 @@ export class SessionService {
   }
 
   /**
-   * Begins a session of a person, in the transaction that has proved who they are, and ends the one that their browser had before. The token
-   * is stored nowhere.
+   * Begins a session of a person, in the transaction that has proved who they are, and ends the one that their browser had before, whose
+   * token `earlier` is. The new token is stored nowhere.
    */
-  async open(tx: EntityManager, personId: string, { whence, at, earlier }: Opening): Promise<OpenedSession> {
+  async open(tx: EntityManager, personId: string, whence: Whence, at: Date, earlier?: string): Promise<OpenedSession> {
     if (earlier !== undefined) await this.endEarlier(tx, earlier, whence, at);
     const id = newId('ses', at.getTime());
     const token = `session_${randomBase62(43)}`;

@@ -29,7 +29,7 @@ export class SignInService {
       if (person?.passwordHash !== proved.passwordHash) return null; // it was changed in this moment
       const at = await database.now(tx);
       if (person.totpEnabledAt && !(await secondFactors.use(tx, person, code ?? '', at))) return null;
-      return sessions.open(tx, person.id, { whence, at, earlier });
+      return sessions.open(tx, person.id, whence, at, earlier);
     });
     if (!session) return proofs.refuse(email, 'CODE', whence);
     await proofs.succeeded(email, whence);

@@ -11,6 +11,7 @@ const STEPS = [
     totp_secret varchar(255) NULL,
     totp_enabled_at bigint NULL,
     totp_last_step bigint NULL,
+    totp_staged_secret varchar(255) NULL,
     created_at bigint NOT NULL,
     PRIMARY KEY (id),
     UNIQUE INDEX people_by_email (email) -- a sign-in, and one account for each address

@@ -11,6 +11,7 @@ const STEPS = [
     totp_secret varchar(255),
     totp_enabled_at bigint,
     totp_last_step bigint,
+    totp_staged_secret varchar(255),
     created_at bigint NOT NULL,
     PRIMARY KEY (id)
   )`,
