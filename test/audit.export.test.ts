@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { MAX_EXPORTS } from '../src/rest/export.route';
+import { AuditEvent } from '../src/audit/event.entity';
 import { Role } from '../src/access/roles/role.entity';
 import { ApiKey } from '../src/keys/key.entity';
 import { errorOf, outcomeOf } from './support/answers';
@@ -8,6 +9,7 @@ import { freshDatabaseUrl } from './support/database';
 import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
 import { send } from './support/http';
 import { openLines, type Lines } from './support/lines';
+import { buildPerson, signIn } from './support/people';
 import { until } from './support/until';
 
 jest.setTimeout(90_000); // other test files take the processors too
@@ -146,6 +148,52 @@ describe('an export', () => {
       unmapped: { action: 'key.revoked', hash: expect.stringMatching(/^[0-9a-f]{64}$/), before: expect.any(Object), after: expect.any(Object) },
     });
     expect(lines.find((line) => (line.resources as { uid: string }[])[0]?.uid === key.id)).toMatchObject({ activity_id: 1, type_uid: 600301, src_endpoint: { name: 'unknown' } });
+  });
+
+  it('as OCSF: a session that began, one that ended and one that was refused are Authentication, of the person that it is about', async () => {
+    const { person, password, cookie, workspace } = await buildPerson(app);
+    await app.graphql('mutation { signOut { session { id } } }', {}, cookie);
+    expect((await signIn(app, { email: person.email, password: `not ${password}` })).outcome).not.toBe('ok');
+    await app.people.background.idle();
+    await app.sealer.once();
+    const lines = await linesOf(`?format=ocsf&workspaceId=${workspace.id}`, app.rootKey);
+    const [started, ended, refused, ...more] = lines.filter(({ class_uid }) => class_uid === 3002);
+    expect(more).toEqual([]);
+    const user = { uid: person.id, type: 'USER', type_id: 1 };
+    const session = { uid: expect.stringMatching(/^ses/) };
+    expect(started).toMatchObject({ category_uid: 3, activity_id: 1, type_uid: 300201, status_id: 1, user, actor: { user }, session, service: { name: 'Tollgate' } });
+    expect(ended).toMatchObject({ activity_id: 2, type_uid: 300202, status_id: 1, user, actor: { user }, session: started?.session });
+    const asked = { uid: 'sign-in', type: 'SYSTEM', type_id: 3 };
+    expect(refused).toMatchObject({ activity_id: 1, type_uid: 300201, status_id: 2, status_detail: 'PASSWORD', user, actor: { user: asked }, unmapped: { action: 'session.refused' } });
+    expect(refused).not.toHaveProperty('session');
+    for (const line of [started, ended, refused]) expect(line).not.toHaveProperty('resources');
+  });
+
+  it('tells that an event is gone, at its place, and goes on', async () => {
+    const { id, secret } = await buildReader(3);
+    const all = await linesOf('', secret);
+    const gone = all.at(-2) ?? {};
+    await app.database.transaction((tx) => tx.delete(AuditEvent, { id: String(gone.id) }));
+    const { cursor, sequence, hash } = gone;
+    expect(await linesOf('', secret)).toEqual(all.map((line) => (line === gone ? { cursor, chain: id, sequence, hash, missing: true } : line)));
+    const lines = await linesOf('?format=ocsf', secret);
+    expect(lines).toHaveLength(all.length);
+    expect(lines.at(-2)).toEqual({
+      cursor,
+      metadata: { version: '1.3.0', product: { name: 'Tollgate', vendor_name: 'Tollgate' }, sequence, tenant_uid: id },
+      time: expect.any(Number),
+      category_uid: 6,
+      class_uid: 6003,
+      activity_id: 2,
+      type_uid: 600302,
+      severity_id: 1,
+      status_id: 2,
+      message: 'The event is gone',
+      actor: { user: { uid: 'export', type: 'SYSTEM', type_id: 3 } },
+      api: { operation: 'event.read' },
+      src_endpoint: { name: 'unknown' },
+      unmapped: { hash, missing: true },
+    });
   });
 });
 

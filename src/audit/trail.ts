@@ -21,7 +21,19 @@ export function eventsById(reader: EntityManager, ids: string[]): Promise<EventR
   return ids.length === 0 ? Promise.resolve([]) : rowsOf(eventColumns(reader).where('event.id IN (:...ids)', { ids }));
 }
 
-export interface SealedEvent extends EventRow, Pick<AuditSeal, 'position' | 'sequence' | 'hash'> {}
+type Place = Pick<AuditSeal, 'position' | 'chainId' | 'sequence' | 'hash'>;
+
+export interface SealedEvent extends EventRow, Place {
+  missing?: undefined;
+}
+
+/** What is left of a sealed event that somebody took away. */
+export interface MissingEvent extends Place {
+  id: string;
+  missing: true;
+}
+
+export type TrailEntry = SealedEvent | MissingEvent;
 
 export interface TrailRequest {
   /** One chain; all of them where absent. */
@@ -31,19 +43,26 @@ export interface TrailRequest {
   limit: number;
 }
 
-/** The sealed events after a position, in the order in which they were sealed. Whoever reads on from the last misses none and meets none twice. */
-export async function readTrail(reader: EntityManager, { chainId, after, limit }: TrailRequest): Promise<SealedEvent[]> {
-  const query = eventColumns(reader)
-    .innerJoin(AuditSeal, 'seal', 'seal.eventId = event.id')
+/** What was sealed after a position, in the order in which it was, whether the event is there still or not. Whoever reads on from the last misses none and meets none twice. */
+export async function readTrail(reader: EntityManager, { chainId, after, limit }: TrailRequest): Promise<TrailEntry[]> {
+  const query = reader.createQueryBuilder(AuditSeal, 'seal').select([]).leftJoin(AuditEvent, 'event', 'event.id = seal.eventId');
+  for (const column of EVENT_COLUMNS) query.addSelect(`event.${column}`, column);
+  query
+    .addSelect('seal.eventId', 'eventId')
     .addSelect('seal.position', 'position')
+    .addSelect('seal.chainId', 'chainId')
     .addSelect('seal.sequence', 'sequence')
     .addSelect('seal.hash', 'hash')
     .where('seal.position > :after', { after })
     .orderBy('seal.position')
     .limit(limit);
   if (chainId !== undefined) query.andWhere('seal.chainId = :chainId', { chainId });
-  const rows = await rowsOf<SealedEvent>(query);
-  return rows.map((row) => ({ ...row, position: Number(row.position), sequence: Number(row.sequence) }));
+  const rows = await query.getRawMany<Omit<EventRow, 'id'> & Place & { id: string | null; eventId: string }>();
+  return rows.map(({ eventId, id, createdAt, ...row }) => {
+    const [position, sequence] = [Number(row.position), Number(row.sequence)];
+    if (id === null) return { position, chainId: row.chainId, sequence, hash: row.hash, id: eventId, missing: true };
+    return { ...row, position, sequence, id, createdAt: Number(createdAt) };
+  });
 }
 
 function eventColumns(reader: EntityManager): SelectQueryBuilder<AuditEvent> {
@@ -52,7 +71,7 @@ function eventColumns(reader: EntityManager): SelectQueryBuilder<AuditEvent> {
   return query;
 }
 
-async function rowsOf<T extends EventRow>(query: SelectQueryBuilder<AuditEvent>): Promise<T[]> {
-  const rows = await query.getRawMany<T>();
+async function rowsOf(query: SelectQueryBuilder<AuditEvent>): Promise<EventRow[]> {
+  const rows = await query.getRawMany<EventRow>();
   return rows.map((row) => ({ ...row, createdAt: Number(row.createdAt) }));
 }

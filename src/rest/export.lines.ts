@@ -1,9 +1,9 @@
-import { chainOf } from '../audit/chain';
-import type { SealedEvent } from '../audit/trail';
+import { EVENT_COLUMNS } from '../audit/chain';
+import type { SealedEvent, TrailEntry } from '../audit/trail';
 import { trailCursor } from './export.schema';
-import { toOcsf } from './ocsf';
+import { goneAsOcsf, toOcsf } from './ocsf';
 
-// A sealed event as a line of an export.
+// What was sealed as a line of an export.
 
 /** Text that somebody made unreadable is told as it stands: the rest of the trail is not to be lost with it. */
 function parsed(json: string | null): unknown {
@@ -14,20 +14,24 @@ function parsed(json: string | null): unknown {
   }
 }
 
+const changesOf = ({ before, after }: SealedEvent) => ({ before: parsed(before), after: parsed(after) });
+
 const LINES = {
-  ndjson: ({ position, sequence, hash, before, after, createdAt, ...event }: SealedEvent) => ({
-    cursor: trailCursor(position),
-    chain: chainOf(event),
-    sequence,
-    hash,
-    ...event,
-    before: parsed(before),
-    after: parsed(after),
-    createdAt: new Date(createdAt).toISOString(),
-  }),
-  ocsf: (event: SealedEvent) => ({ ...toOcsf(event, { before: parsed(event.before), after: parsed(event.after) }), cursor: trailCursor(event.position) }),
+  ndjson: (entry: TrailEntry) => {
+    const { position, chainId, sequence, hash } = entry;
+    const place = { cursor: trailCursor(position), chain: chainId, sequence, hash };
+    if (entry.missing) return { ...place, missing: true };
+    const columns = Object.fromEntries(EVENT_COLUMNS.map((column) => [column, entry[column]]));
+    return { ...place, ...columns, ...changesOf(entry), createdAt: new Date(entry.createdAt).toISOString() };
+  },
+  ocsf: (entry: TrailEntry) => ({ ...(entry.missing ? goneAsOcsf(entry, new Date()) : toOcsf(entry, changesOf(entry))), cursor: trailCursor(entry.position) }),
 };
 
-export function lineOf(event: SealedEvent, format: keyof typeof LINES): string {
-  return `${JSON.stringify(LINES[format](event))}\n`;
+/** What JSON leaves as it is, and some tools end a line at. */
+const LINE_ENDS = /[\u0085\u2028\u2029]/g;
+
+/** One line, whoever splits lines. */
+export function lineOf(entry: TrailEntry, format: keyof typeof LINES): string {
+  const json = JSON.stringify(LINES[format](entry));
+  return `${json.replace(LINE_ENDS, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
 }

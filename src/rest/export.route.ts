@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { secretFrom } from '../access/credential';
 import { may, requireAdministered, requirePermission } from '../access/policies';
 import type { KeyPrincipal, OperatorPrincipal } from '../access/principal';
-import type { SealedEvent, TrailRequest } from '../audit/trail';
+import type { TrailEntry, TrailRequest } from '../audit/trail';
 import { TollgateError, validate } from '../errors';
 import type { Gate } from '../gate/gate';
 import { plainAddress } from '../lib/cidr';
@@ -19,8 +19,8 @@ const LAST_WORDS_MS = 1_000;
 
 export interface ExportDeps {
   gate: Gate;
-  /** Sealed events, in the order of their seals. */
-  readTrail(request: TrailRequest): Promise<SealedEvent[]>;
+  /** What was sealed, in the order of the seals. */
+  readTrail(request: TrailRequest): Promise<TrailEntry[]>;
   hasWorkspace(id: string): Promise<boolean>;
 }
 
@@ -53,7 +53,7 @@ export function registerExport(rest: FastifyInstance, { gate, readTrail, hasWork
     const lines = exportLines({
       read: readTrail,
       mayRead: () => mayStillRead(request, gate, workspaceId),
-      lineOf: (event) => lineOf(event, query.format),
+      lineOf: (entry) => lineOf(entry, query.format),
       chainId: workspaceId,
       after: query.after === undefined ? 0 : (trailPosition(query.after) as number),
       follow: query.follow === 'true',

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { SealedEvent, TrailRequest } from '../audit/trail';
+import type { TrailEntry, TrailRequest } from '../audit/trail';
 
 /** Events read at a time. The next ones are read when the reader has taken these. */
 const PAGE = 500;
@@ -9,10 +9,10 @@ const EXPORT_POLL_MS = 1_000;
 const HEARTBEAT_MS = 15_000;
 
 export interface ExportStream {
-  read(request: TrailRequest): Promise<SealedEvent[]>;
+  read(request: TrailRequest): Promise<TrailEntry[]>;
   /** Whether the reader still may. */
   mayRead(): Promise<boolean>;
-  lineOf(event: SealedEvent): string;
+  lineOf(entry: TrailEntry): string;
   chainId: string | undefined;
   after: number;
   follow: boolean;
@@ -31,10 +31,10 @@ export async function* exportLines({ read, mayRead, lineOf, chainId, after, foll
       askedAt = performance.now();
     }
     const page = await read({ chainId, after: position, limit: PAGE });
-    for (const event of page) {
+    for (const entry of page) {
       if (stop.aborted) return;
-      yield lineOf(event);
-      position = event.position;
+      yield lineOf(entry);
+      position = entry.position;
     }
     if (page.length > 0) spokeAt = performance.now();
     if (page.length === PAGE) continue;

@@ -1,4 +1,5 @@
-import type { SealedEvent } from '../audit/trail';
+import { INSTALLATION } from '../audit/chain';
+import type { MissingEvent, SealedEvent } from '../audit/trail';
 
 // Events in the Open Cybersecurity Schema Framework, version 1.3.0, for tools that know no other.
 
@@ -16,13 +17,14 @@ const OTHER_ACTIVITY = 99;
 const LOGON = 1;
 const LOGOFF = 2;
 const CREATE = 1;
+const READ = 2;
 const UPDATE = 3;
 const DELETE = 4;
 
 const AUTHENTICATION: OcsfClass = {
   category_uid: 3,
   class_uid: 3002,
-  activities: { started: LOGON, created: LOGON, 'signed-in': LOGON, ended: LOGOFF, revoked: LOGOFF, 'signed-out': LOGOFF },
+  activities: { started: LOGON, refused: LOGON, ended: LOGOFF },
 };
 
 const API_ACTIVITY: OcsfClass = {
@@ -32,50 +34,95 @@ const API_ACTIVITY: OcsfClass = {
     created: CREATE,
     minted: CREATE,
     invited: CREATE,
+    joined: CREATE,
+    enabled: CREATE, // a second factor: there was none
     updated: UPDATE,
     rotated: UPDATE,
+    'role-changed': UPDATE,
+    changed: UPDATE,
+    reset: UPDATE,
     'topped-up': UPDATE,
     allocated: UPDATE,
     adjusted: UPDATE,
     refunded: UPDATE,
     archived: DELETE,
     revoked: DELETE,
+    withdrawn: DELETE,
     removed: DELETE,
     deleted: DELETE,
   },
 };
 
-/** OCSF's type of a user, by the kind of an actor; anything else is Other. */
-const USER_TYPES: Record<string, number> = { USER: 1, OPERATOR: 2, SYSTEM: 3, API_KEY: 4 };
+/** Every deed that has an activity, so that a test can hold them against the events that there are. */
+export const OCSF_DEEDS = { authentication: Object.keys(AUTHENTICATION.activities), apiActivity: Object.keys(API_ACTIVITY.activities) };
+
+/** OCSF's type of a user, by the kind of an actor; anything else is Other, and `type` tells what. */
+const USER_TYPES: Record<string, number> = { USER: 1, OPERATOR: 2, SYSTEM: 3 };
 const OTHER_USER = 99;
 
 const INFORMATIONAL = 1;
 const SUCCESS = 1;
+const FAILURE = 2;
+
+/** Required of API Activity, with at least one attribute, though nothing is known. */
+const UNKNOWN_ENDPOINT = { name: 'unknown' };
+
+const userOf = (uid: string, type: string) => ({ uid, type, type_id: USER_TYPES[type] ?? OTHER_USER });
 
 /** An event as OCSF has it: Authentication for what becomes of sessions, API Activity for all else. `changes` has no place there and is unmapped. */
-export function toOcsf(event: SealedEvent, changes: Record<string, unknown>): Record<string, unknown> {
+export function toOcsf(event: SealedEvent, changes: Record<'before' | 'after', unknown>): Record<string, unknown> {
   const { noun, deed } = partsOf(event.action);
-  const kind = noun === 'session' || deed.startsWith('signed-') ? AUTHENTICATION : API_ACTIVITY;
-  const { activities, ...classIds } = kind;
-  const activity = Object.hasOwn(activities, deed) ? (activities[deed] as number) : OTHER_ACTIVITY;
-  const user = { uid: event.actorId, type: event.actorKind, type_id: USER_TYPES[event.actorKind] ?? OTHER_USER };
   return {
-    metadata: { version: VERSION, product: PRODUCT, uid: event.id, sequence: event.sequence, ...(event.workspaceId !== null && { tenant_uid: event.workspaceId }) },
+    metadata: { ...metadataOf(event, event.workspaceId), uid: event.id },
     time: event.createdAt,
-    ...classIds,
-    activity_id: activity,
-    ...(activity === OTHER_ACTIVITY && { activity_name: deed }),
-    type_uid: kind.class_uid * 100 + activity,
+    ...(noun === 'session' ? activityOf(AUTHENTICATION, deed) : activityOf(API_ACTIVITY, deed)),
     severity_id: INFORMATIONAL,
     status_id: SUCCESS,
-    actor: { user },
-    ...(kind === AUTHENTICATION ? { user, service: { name: PRODUCT.name } } : { api: { operation: event.action }, resources: [{ uid: event.subjectId, type: noun }] }),
-    ...(noun === 'session' && { session: { uid: event.subjectId } }),
-    // Required of API Activity, with at least one attribute
-    src_endpoint: event.ip === null ? { name: 'unknown' } : { ip: event.ip },
+    actor: { user: userOf(event.actorId, event.actorKind) },
+    ...(noun === 'session'
+      ? { service: { name: PRODUCT.name }, ...(deed === 'refused' ? refusalOf(event, changes.after) : sessionOf(event)) }
+      : { api: { operation: event.action }, resources: [{ uid: event.subjectId, type: noun }] }),
+    src_endpoint: event.ip === null ? UNKNOWN_ENDPOINT : { ip: event.ip },
     ...(event.userAgent !== null && { http_request: { user_agent: event.userAgent } }),
     unmapped: { action: event.action, hash: event.hash, ...changes },
   };
+}
+
+/** A sealed event that is gone: it was to be read at `readAt`, and could not. */
+export function goneAsOcsf(entry: MissingEvent, readAt: Date): Record<string, unknown> {
+  return {
+    metadata: metadataOf(entry, entry.chainId === INSTALLATION ? null : entry.chainId),
+    time: readAt.getTime(),
+    ...activityOf({ ...API_ACTIVITY, activities: { read: READ } }, 'read'),
+    severity_id: INFORMATIONAL,
+    status_id: FAILURE,
+    message: 'The event is gone',
+    actor: { user: userOf('export', 'SYSTEM') },
+    api: { operation: 'event.read' },
+    src_endpoint: UNKNOWN_ENDPOINT,
+    unmapped: { hash: entry.hash, missing: true },
+  };
+}
+
+const metadataOf = ({ sequence }: { sequence: number }, workspaceId: string | null) => ({
+  version: VERSION,
+  product: PRODUCT,
+  sequence,
+  ...(workspaceId !== null && { tenant_uid: workspaceId }),
+});
+
+function activityOf({ activities, ...classIds }: OcsfClass, deed: string): Record<string, unknown> {
+  const activity = Object.hasOwn(activities, deed) ? (activities[deed] as number) : OTHER_ACTIVITY;
+  return { ...classIds, activity_id: activity, ...(activity === OTHER_ACTIVITY && { activity_name: deed }), type_uid: classIds.class_uid * 100 + activity };
+}
+
+/** Somebody begins or ends a session of their own. */
+const sessionOf = (event: SealedEvent) => ({ user: userOf(event.actorId, event.actorKind), session: { uid: event.subjectId } });
+
+/** Nobody was signed in, so there is no session: the subject is the person whom somebody wanted to be. */
+function refusalOf(event: SealedEvent, after: unknown) {
+  const reason = (after as { reason?: unknown } | null)?.reason;
+  return { status_id: FAILURE, ...(typeof reason === 'string' && { status_detail: reason }), user: userOf(event.subjectId, 'USER') };
 }
 
 function partsOf(action: string): { noun: string; deed: string } {

@@ -17,6 +17,6 @@ export async function sealedEvents({ database }: Trail, chainId?: string, after 
   for (;;) {
     const page = await readTrail(database.reader, { chainId, after: events.at(-1)?.position ?? after, limit: 7 });
     if (page.length === 0) return events;
-    events.push(...page);
+    events.push(...(page as SealedEvent[]));
   }
 }
