@@ -93,7 +93,7 @@ async function buildTenant(name: string): Promise<Tenant> {
 
 /** One more session of a person. */
 async function openSession(userId: string): Promise<{ id: string; headers: { cookie: string } }> {
-  const { id, token } = await app.database.transaction(async (tx) => app.people.sessions.open(tx, userId, { whence: { ip: null, userAgent: null }, at: await app.database.now(tx) }));
+  const { id, token } = await app.database.transaction(async (tx) => app.people.sessions.open(tx, userId, { ip: null, userAgent: null }, await app.database.now(tx)));
   return { id, headers: { cookie: `tollgate_session=${token}` } };
 }
 

@@ -71,7 +71,7 @@ function eventColumns(reader: EntityManager): SelectQueryBuilder<AuditEvent> {
   return query;
 }
 
-async function rowsOf(query: SelectQueryBuilder<AuditEvent>): Promise<EventRow[]> {
-  const rows = await query.getRawMany<EventRow>();
+async function rowsOf<T extends EventRow>(query: SelectQueryBuilder<AuditEvent>): Promise<T[]> {
+  const rows = await query.getRawMany<T>();
   return rows.map((row) => ({ ...row, createdAt: Number(row.createdAt) }));
 }
