@@ -1,9 +1,9 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
-import type { SealedEvent, TrailRequest } from '../src/audit/trail';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { SealedEvent, TrailEntry, TrailRequest } from '../src/audit/trail';
 import { lineOf } from '../src/rest/export.lines';
-import { exportLines, type ExportStream } from '../src/rest/export.stream';
+import { exportStream, type ExportStream } from '../src/rest/export.stream';
 import { OCSF_DEEDS } from '../src/rest/ocsf';
 
 // How an export reads, without a database: its trail is endless.
@@ -15,37 +15,86 @@ function endless(values: Partial<ExportStream> = {}) {
     return Array.from({ length: request.limit }, (_, index) => ({ position: request.after + index + 1 }) as SealedEvent);
   };
   const stop = new AbortController();
-  const lineOf = ({ position }: SealedEvent) => `${position}\n`;
-  const lines = exportLines({ read, mayRead: async () => true, lineOf, chainId: undefined, after: 0, follow: false, stop: stop.signal, ...values });
-  return { lines, requests, stop };
+  const lineOf = ({ position }: TrailEntry) => `${position}\n`;
+  const stream = exportStream({ read, mayRead: async () => true, lineOf, chainId: undefined, after: 0, follow: false, stop: stop.signal, ...values });
+  const reader = stream[Symbol.asyncIterator]() as AsyncIterator<string>;
+  return { stream, reader, requests, stop };
 }
 
 it('reads a page when the one before has been taken, and no sooner: a slow reader costs the memory of one page', async () => {
-  const { lines, requests } = endless();
-  const stream = Readable.from(lines);
-  const reader = stream[Symbol.asyncIterator]();
+  const { stream, reader, requests } = endless();
   for (let line = 1; line <= 1_200; line += 1) expect((await reader.next()).value).toBe(`${line}\n`);
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await wait(50);
   expect(requests.map(({ after }) => after)).toEqual([0, 500, 1_000]);
   stream.destroy();
 });
 
+/** How many lines still come, before a clean end. */
+async function rest(reader: AsyncIterator<string>): Promise<number> {
+  let lines = 0;
+  while (!(await reader.next()).done) lines += 1;
+  return lines;
+}
+
 it('ends between two lines when it is stopped', async () => {
-  const { lines, stop } = endless();
-  expect((await lines.next()).value).toBe('1\n');
+  const { reader, stop } = endless();
+  expect((await reader.next()).value).toBe('1\n');
   stop.abort();
-  expect((await lines.next()).done).toBe(true);
+  expect(await rest(reader)).toBeLessThan(5); // those that were on their way
 });
 
-it('asks for the right again while it is busy, not only while it waits', async () => {
+it('ends a moment after the right is lost, in the midst of a page too', async () => {
   let allowed = true;
-  const { lines } = endless({ mayRead: async () => allowed });
-  expect((await lines.next()).value).toBe('1\n');
+  const { reader } = endless({ mayRead: async () => allowed });
+  expect((await reader.next()).value).toBe('1\n');
   allowed = false;
-  await new Promise((resolve) => setTimeout(resolve, 1_100));
-  let told = 1;
-  while (!(await lines.next()).done) told += 1;
-  expect(told).toBe(500); // those that had been read
+  await wait(1_500);
+  expect(await rest(reader)).toBeLessThan(5);
+});
+
+describe('a reader that takes nothing', () => {
+  beforeEach(() => jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] }));
+  afterEach(() => jest.useRealTimers());
+
+  it('is cut off soon after its right is lost', async () => {
+    let allowed = true;
+    const { stream, reader } = endless({ mayRead: async () => allowed });
+    await reader.next();
+    await jest.advanceTimersByTimeAsync(10_000);
+    expect(stream.destroyed).toBe(false);
+    allowed = false;
+    await jest.advanceTimersByTimeAsync(2_000);
+    expect(stream.destroyed).toBe(true);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('is cut off after a minute though it still may read, and one that takes a line now and then is not', async () => {
+    const { stream, reader } = endless();
+    for (let turn = 1; turn <= 3; turn += 1) {
+      await reader.next();
+      await jest.advanceTimersByTimeAsync(50_000);
+    }
+    expect(stream.destroyed).toBe(false);
+    await jest.advanceTimersByTimeAsync(11_000);
+    expect(stream.destroyed).toBe(true);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('is not cut off where nothing waits for it', async () => {
+    const { stream, reader } = endless({ read: async () => [], follow: true });
+    await reader.next();
+    await jest.advanceTimersByTimeAsync(5_000);
+    expect(stream.destroyed).toBe(false);
+    stream.destroy();
+  });
+
+  it('is cut off where nobody can tell whether it may', async () => {
+    const { stream, reader } = endless({ mayRead: () => Promise.reject(new Error('no database')) });
+    await reader.next();
+    stream.once('error', () => undefined);
+    await jest.advanceTimersByTimeAsync(1_000);
+    expect(stream.destroyed).toBe(true);
+  });
 });
 
 const EVENT: SealedEvent = {

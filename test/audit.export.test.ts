@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { MAX_EXPORTS } from '../src/rest/export.route';
+import { MAX_EXPORTS, MAX_EXPORTS_PER_PRINCIPAL } from '../src/rest/export.route';
 import { AuditEvent } from '../src/audit/event.entity';
+import { recordEvent } from '../src/audit/record-event';
 import { Role } from '../src/access/roles/role.entity';
 import { ApiKey } from '../src/keys/key.entity';
 import { errorOf, outcomeOf } from './support/answers';
@@ -38,6 +39,8 @@ async function buildReader(renames = 0) {
   await app.sealer.once();
   return { id: workspace.id, key, secret };
 }
+
+type Reader = Awaited<ReturnType<typeof buildReader>>;
 
 /** All lines of an export that does not follow. */
 async function linesOf(query: string, secret: string, node = app): Promise<Record<string, unknown>[]> {
@@ -257,12 +260,35 @@ describe('an export that follows', () => {
     if (node === app) app = await createTestApp({ databaseUrl });
   });
 
-  it('takes one of few places, which hanging up gives back; past them it is 503', async () => {
-    const { secret } = await buildReader();
-    const streams = await Promise.all(Array.from({ length: MAX_EXPORTS }, () => follow(secret)));
-    expect(outcomeOf(await ask('', secret))).toBe('503 SERVICE_UNAVAILABLE');
+  it('takes one of few places, and of fewer that one workspace has, whichever its key; hanging up gives them back, past them it is 503', async () => {
+    const readers = await Promise.all(Array.from({ length: MAX_EXPORTS / MAX_EXPORTS_PER_PRINCIPAL }, () => buildReader()));
+    const [one, ...others] = readers as [Reader, ...Reader[]];
+    const fill = ({ secret }: Reader) => Promise.all(Array.from({ length: MAX_EXPORTS_PER_PRINCIPAL }, () => follow(secret)));
+    const streams = await fill(one);
+    const { secret: another } = await buildKey(app, { workspace: { id: one.id } as never, permissions: ['read.audit'] });
+    for (const secret of [one.secret, another]) {
+      expect(await ask('', secret)).toMatchObject({ status: 503, body: { error: { message: expect.stringContaining('of yours') } } });
+    }
+    for (const reader of others) streams.push(...(await fill(reader)));
+    expect(outcomeOf(await ask('', app.rootKey))).toBe('503 SERVICE_UNAVAILABLE');
     for (const stream of streams) stream.hangUp();
-    await until(async () => (await ask('', secret)).status === 200, 'a place');
+    for (const secret of [one.secret, app.rootKey]) await until(async () => (await ask('', secret)).status === 200, 'a place');
+  });
+
+  it('cuts off a reader that takes nothing and may read no more', async () => {
+    const { id, key, secret } = await buildReader();
+    const long = 'x'.repeat(60_000);
+    await app.database.transaction(async (tx) => {
+      for (let turn = 0; turn < 300; turn += 1) await recordEvent(tx, { ...ORIGIN, action: 'workspace.updated', subject: { id, workspaceId: id }, after: { long }, at: new Date() });
+    });
+    await app.sealer.once();
+    const stream = await follow(secret);
+    stream.pause();
+    await app.services.keys.revoke(ORIGIN, { id: key.id });
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    stream.resume();
+    expect(await stream.ended).toBe(false);
+    expect(stream.lines.length).toBeLessThan(300);
   });
 });
 
@@ -286,8 +312,8 @@ describe('is refused', () => {
 
   it.each([
     ['?after=nonsense', 'after'],
-    [`?after=${Buffer.from('["trail",-1]').toString('base64url')}`, 'after'],
-    [`?after=${Buffer.from('["api_keys",1]').toString('base64url')}`, 'after'],
+    [`?after=${Buffer.from('["trail",-1,"0123456789ab"]').toString('base64url')}`, 'after'],
+    [`?after=${Buffer.from('["api_keys",1,"0123456789ab"]').toString('base64url')}`, 'after'],
     ['?after=', 'after'],
     ['?format=xml', 'format'],
     ['?format=ndjson&format=ocsf', 'format'],
@@ -296,6 +322,22 @@ describe('is refused', () => {
     ['?page=2', 'page'],
   ])('for %s, saying where', async (query, path) => {
     expect(errorOf(await ask(query, app.rootKey))).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: [path], message: expect.any(String) }] } });
+  });
+
+  it('for a cursor of a trail that went another way, or whose end was lost, with or without a body: what came since would be missed unseen', async () => {
+    const { id, secret } = await buildReader();
+    const [trail, position, hash] = JSON.parse(Buffer.from(String((await linesOf('', app.rootKey)).at(-1)?.cursor), 'base64url').toString()) as [string, number, string];
+    expect(hash).toMatch(/^[0-9a-f]{12}$/);
+    const afterOf = (...place: unknown[]) => `?after=${Buffer.from(JSON.stringify([trail, ...place])).toString('base64url')}`;
+    for (const query of [afterOf(position + 1, hash), afterOf(position + 1_000, hash), afterOf(position, 'a'.repeat(12)), afterOf(position, ''), afterOf(position - 1, hash)]) {
+      for (const more of ['', '&follow=true', `&workspaceId=${id}`]) {
+        const issue = { path: ['after'], message: 'is not a place in this trail; was a backup restored? Begin again without it' };
+        expect(errorOf(await ask(`${query}${more}`, secret))).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [issue] } });
+      }
+      expect((await ask(query, secret, 'HEAD')).status).toBe(400);
+    }
+    expect(await linesOf(afterOf(position, hash), secret)).toEqual([]);
+    expect(await linesOf(afterOf(0, ''), secret)).toEqual(await linesOf('', secret));
   });
 
   it('by another method: 405, and Allow says which', async () => {

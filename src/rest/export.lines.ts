@@ -18,13 +18,13 @@ const changesOf = ({ before, after }: SealedEvent) => ({ before: parsed(before),
 
 const LINES = {
   ndjson: (entry: TrailEntry) => {
-    const { position, chainId, sequence, hash } = entry;
-    const place = { cursor: trailCursor(position), chain: chainId, sequence, hash };
+    const { chainId, sequence, hash } = entry;
+    const place = { cursor: trailCursor(entry), chain: chainId, sequence, hash };
     if (entry.missing) return { ...place, missing: true };
     const columns = Object.fromEntries(EVENT_COLUMNS.map((column) => [column, entry[column]]));
     return { ...place, ...columns, ...changesOf(entry), createdAt: new Date(entry.createdAt).toISOString() };
   },
-  ocsf: (entry: TrailEntry) => ({ ...(entry.missing ? goneAsOcsf(entry, new Date()) : toOcsf(entry, changesOf(entry))), cursor: trailCursor(entry.position) }),
+  ocsf: (entry: TrailEntry) => ({ ...(entry.missing ? goneAsOcsf(entry, new Date()) : toOcsf(entry, changesOf(entry))), cursor: trailCursor(entry) }),
 };
 
 /** What JSON leaves as it is, and some tools end a line at. */

@@ -40,6 +40,7 @@ const API_ACTIVITY: OcsfClass = {
     rotated: UPDATE,
     'role-changed': UPDATE,
     changed: UPDATE,
+    replaced: UPDATE,
     reset: UPDATE,
     'topped-up': UPDATE,
     allocated: UPDATE,

@@ -63,8 +63,8 @@ export class SecondFactorService {
       await tx.update(Person, { id: personId }, enabled);
       const codes = await recoveryCodes.replace(tx, personId);
       await sessions.endQuietly(tx, personId, at, sessionId);
-      const action = before ? 'second-factor.replaced' : 'second-factor.enabled';
-      await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action, subjectId: personId, at });
+      const event = before ? { action: 'second-factor.replaced' } : { action: 'second-factor.enabled' };
+      await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, ...event, subjectId: personId, at });
       return { person: Object.assign(person, enabled), recoveryCodes: codes };
     };
     return proofs.again(personId, whence, () => database.transaction(put));
