@@ -48,6 +48,18 @@ async function linesOf(query: string, secret: string, node = app): Promise<Recor
   expect(await stream.ended).toBe(true);
   return stream.lines;
 }
+/** Recomputes the hashes of an export from its lines, as README.md says. */
+function expectHashes(lines: Record<string, unknown>[]): void {
+  let previous = '';
+  for (const line of lines) {
+    const { actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt } = line;
+    const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
+    const text = [line.chain, line.sequence, previous, line.id, line.workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, json(before), json(after), Date.parse(String(createdAt))];
+    expect(line.hash).toBe(createHash('sha256').update(JSON.stringify(text)).digest('hex'));
+    previous = String(line.hash);
+  }
+}
+
 const idsOf = (lines: Record<string, unknown>[]) => lines.map((line) => line.id);
 const cursorOf = (lines: Record<string, unknown>[]) => encodeURIComponent(String(lines.at(-1)?.cursor));
 const ask = (query: string, secret?: string, method = 'GET') => send(app.url, { method, path: `${PATH}${query}`, headers: secret === undefined ? {} : { 'x-api-key': secret } });
@@ -76,14 +88,26 @@ describe('an export', () => {
       after: { name: 'Name 3' },
       createdAt: expect.stringMatching(/^\d{4}-.*Z$/),
     });
-    let previous = '';
-    for (const line of stream.lines) {
-      const { actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt } = line;
-      const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
-      const text = [line.chain, line.sequence, previous, line.id, line.workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, json(before), json(after), Date.parse(String(createdAt))];
-      expect(line.hash).toBe(createHash('sha256').update(JSON.stringify(text)).digest('hex'));
-      previous = String(line.hash);
-    }
+    expectHashes(stream.lines);
+  });
+
+  it('has what the hashes are made of, whatever an event tells: its lines alone recompute them', async () => {
+    const { id, secret } = await buildReader();
+    const after = {
+      name: 'Zoë 木 👍 \u2028\u2029\u0085 "\\/ \u0000\u001f\u007f \ud800',
+      nested: { z: [1, -0.5, 1e21, 1e-7, true, null, { 10: 'ten', 9: 'nine', b: [], a: {} }], 'é\u2028': ['', ['deep']] },
+      at: new Date(0),
+      big: Number.MAX_SAFE_INTEGER,
+    };
+    await app.database.transaction(async (tx) => {
+      for (const before of [null, {}, { 木: { b: 1, a: 2 } }]) {
+        await recordEvent(tx, { ...ORIGIN, userAgent: 'Zoë\u2028', action: 'workspace.updated', subject: { id, workspaceId: id }, before, after, at: new Date(1) });
+      }
+    });
+    await app.sealer.once();
+    const lines = await linesOf('', secret);
+    expect(lines.at(-1)?.after).toEqual({ ...after, at: after.at.toISOString() });
+    expectHashes(lines);
   });
 
   it('tells the operator everything in one order, the installation’s own events too, or one workspace', async () => {
