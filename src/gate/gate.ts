@@ -82,6 +82,7 @@ export class Gate {
   /** As digestSecret makes it, with this process's pepper. */
   private readonly digest: (secret: string) => string;
   private readonly flushing: NodeJS.Timeout;
+  private flushed: Promise<void> = Promise.resolve();
 
   constructor(private readonly deps: GateDeps) {
     this.load = new Load(deps.limits);
@@ -264,7 +265,12 @@ export class Gate {
     return hold.claimed ? this.keptAnswer(hold).catch(() => null) : null; // billed it is: its caller is to hear so in any case
   }
 
-  private async flushCounts(): Promise<void> {
+  /** One after the other, so that who waits for the last has waited for all. */
+  private flushCounts(): Promise<void> {
+    return (this.flushed = this.flushed.then(() => this.writeCounts()));
+  }
+
+  private async writeCounts(): Promise<void> {
     const counts = this.refusals.takeCounts().map((counted) => this.ticker.count(counted));
     for (const result of await Promise.allSettled(counts)) {
       if (result.status === 'rejected') this.deps.log.warn({ err: result.reason as unknown }, 'gate: refusals were not counted');
