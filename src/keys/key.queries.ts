@@ -1,4 +1,4 @@
-import { Brackets, In, type EntityManager } from 'typeorm';
+import { Brackets, In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
 import { permissionsOfRoles } from '../access/roles/grants';
 import { anyOf } from '../db/filters';
 import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
@@ -32,14 +32,10 @@ const STATUS_SQL: Record<KeyStatus, string> = {
   ACTIVE: `${LIVING} AND ${OPEN}`,
 };
 
-/** The keys of a workspace or of a project, newest first. */
-export async function listKeys(
-  reader: EntityManager,
-  scope: { workspaceId: string } | { projectId: string },
-  filter: KeyFilter,
-  page: PageRequest,
-  now: Date,
-): Promise<Connection<ApiKey>> {
+export type KeyScope = { workspaceId: string } | { projectId: string };
+
+/** The keys of a workspace or of a project that a filter lets through as of a time; the alias is `row`. */
+export function keysOf(reader: EntityManager, scope: KeyScope, filter: KeyFilter, now: Date): SelectQueryBuilder<ApiKey> {
   const query = reader.createQueryBuilder(ApiKey, 'row').where(scope);
   if (filter.environment) query.andWhere({ environment: filter.environment });
   if (filter.projectId) query.andWhere(anyOf('projectId', filter.projectId));
@@ -53,7 +49,12 @@ export async function listKeys(
       }),
     );
   }
-  return keysetPage(query, NEWEST_FIRST, page);
+  return query;
+}
+
+/** A page of them, newest first. */
+export async function listKeys(reader: EntityManager, scope: KeyScope, filter: KeyFilter, page: PageRequest, now: Date): Promise<Connection<ApiKey>> {
+  return keysetPage(keysOf(reader, scope, filter, now), NEWEST_FIRST, page);
 }
 
 /** Until when each key's previous secret still works by its grace alone, for those that have one. */

@@ -1,4 +1,4 @@
-import { In, type EntityManager } from 'typeorm';
+import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
 import { anyOf } from '../db/filters';
 import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import type { Connection } from '../lib/graphql-types';
@@ -19,13 +19,8 @@ export interface RequestLogFilter {
 
 export type RequestLogScope = { workspaceId: string } | { projectId: string } | { credentialId: string };
 
-/** The calls of a workspace, a project or a credential, newest first. */
-export async function listRequestLogs(
-  reader: EntityManager,
-  scope: RequestLogScope,
-  filter: RequestLogFilter,
-  page: PageRequest,
-): Promise<Connection<RequestLog>> {
+/** The calls of a workspace, a project or a credential that a filter lets through; the alias is `row`. */
+export function requestLogsOf(reader: EntityManager, scope: RequestLogScope, filter: RequestLogFilter): SelectQueryBuilder<RequestLog> {
   const query = reader.createQueryBuilder(RequestLog, 'row').where(scope);
   if (typeof filter.requestId === 'string') query.andWhere(anyOf('requestId', [filter.requestId.toLowerCase()]));
   if (filter.keyId) query.andWhere(anyOf('credentialId', filter.keyId, 'keyId'));
@@ -36,7 +31,17 @@ export async function listRequestLogs(
   if (filter.errorCode) query.andWhere(anyOf('errorCode', filter.errorCode));
   if (filter.from) query.andWhere('row.createdAt >= :from', { from: filter.from.getTime() });
   if (filter.to) query.andWhere('row.createdAt < :to', { to: filter.to.getTime() });
-  return keysetPage(query, NEWEST_FIRST, page);
+  return query;
+}
+
+/** A page of them, newest first. */
+export async function listRequestLogs(
+  reader: EntityManager,
+  scope: RequestLogScope,
+  filter: RequestLogFilter,
+  page: PageRequest,
+): Promise<Connection<RequestLog>> {
+  return keysetPage(requestLogsOf(reader, scope, filter), NEWEST_FIRST, page);
 }
 
 /** When each credential's newest call was logged. Read off the end of an index, so that no call has to write it. */

@@ -1,4 +1,4 @@
-import { In, type EntityManager } from 'typeorm';
+import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
 import { anyOf } from '../db/filters';
 import { keysetPage, type KeysetOrder, type PageRequest } from '../db/keyset';
 import type { Connection } from '../lib/graphql-types';
@@ -15,13 +15,18 @@ export interface LedgerFilter {
 
 const NEWEST_ENTRY_FIRST: KeysetOrder<LedgerEntry> = { columns: ['createdAt', 'seq'], types: ['number', 'number'], direction: 'DESC' };
 
-/** The entries of one wallet or budget, newest first. */
-export async function listEntries(reader: EntityManager, accountId: string, filter: LedgerFilter, page: PageRequest): Promise<Connection<LedgerEntry>> {
+/** The entries of one wallet or budget that a filter lets through; the alias is `row`. */
+export function entriesOf(reader: EntityManager, accountId: string, filter: LedgerFilter): SelectQueryBuilder<LedgerEntry> {
   const query = reader.createQueryBuilder(LedgerEntry, 'row').where({ accountId });
   if (filter.kind) query.andWhere(anyOf('kind', filter.kind));
   if (filter.from) query.andWhere('row.createdAt >= :from', { from: filter.from.getTime() });
   if (filter.to) query.andWhere('row.createdAt < :to', { to: filter.to.getTime() });
-  return keysetPage(query, NEWEST_ENTRY_FIRST, page);
+  return query;
+}
+
+/** A page of them, newest first. */
+export async function listEntries(reader: EntityManager, accountId: string, filter: LedgerFilter, page: PageRequest): Promise<Connection<LedgerEntry>> {
+  return keysetPage(entriesOf(reader, accountId, filter), NEWEST_ENTRY_FIRST, page);
 }
 
 /** Entries by their ids. */
