@@ -24,7 +24,7 @@ class CreateActionInput {
   @Field({ description: 'What a key must be granted to run it, such as `face.detect`; not an administrative one.' })
   permission: string;
 
-  @Field({ description: 'Where calls are sent: http or https.' })
+  @Field({ description: 'Where calls are sent: http or https, such as `https://upstream.example/actions`.' })
   upstreamUrl: string;
 
   @Field(() => Int, { defaultValue: 30_000, description: '100 to 300,000 milliseconds.' })
@@ -86,12 +86,22 @@ export class ActionResolver {
     return mayOperate(ctx.caller) ? action.upstreamUrl : null;
   }
 
-  @Mutation(() => CreateActionPayload, { nullable: true, description: 'Operator only. Add an action to the catalogue, open to calls at once.' })
+  @Mutation(() => CreateActionPayload, {
+    nullable: true,
+    description:
+      'Add an action to the catalogue, open to calls at once.' +
+      '\n\nOperator only. Errors: `CONFLICT` where its service has one of this name.',
+  })
   async createAction(@Arg('input', { description: 'The new action.' }) input: CreateActionInput, @Ctx() ctx: GraphQLContext): Promise<CreateActionPayload> {
     return { action: await this.service.create(ctx.operatorOrigin, input) };
   }
 
-  @Mutation(() => UpdateActionPayload, { nullable: true, description: 'Operator only. A new price counts from the next call.' })
+  @Mutation(() => UpdateActionPayload, {
+    nullable: true,
+    description:
+      'Change an action. A new price counts from the next call.' +
+      '\n\nOperator only. Errors: `NOT_FOUND`.',
+  })
   async updateAction(@Arg('input', { description: 'What is to change.' }) input: UpdateActionInput, @Ctx() ctx: GraphQLContext): Promise<UpdateActionPayload> {
     return { action: await this.service.update(ctx.operatorOrigin, input) };
   }

@@ -58,7 +58,7 @@ export class AuditEventResolver {
 export class WorkspaceEventsResolver {
   constructor(private readonly reader: EntityManager) {}
 
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done in it and to it, newest first.' })
+  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done in it and to it, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() { id: workspaceId }: Workspace,
     @Args() page: PageArgs,
@@ -74,7 +74,7 @@ export class WorkspaceEventsResolver {
 export class KeyEventsResolver {
   constructor(private readonly reader: EntityManager) {}
 
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first.' })
+  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() key: ApiKey,
     @Args() page: PageArgs,

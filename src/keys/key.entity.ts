@@ -56,7 +56,7 @@ export class ApiKey implements Node {
   @Column({ ...idColumn, nullable: true })
   roleId: string | null;
 
-  @Field(() => [String], { description: 'CIDR blocks that may use the key; empty allows all.' })
+  @Field(() => [String], { description: 'CIDR blocks that may use the key, such as `10.0.0.0/8` or `2001:db8::/32`; empty allows all. At most 200.' })
   @Column('simple-json')
   allowedIps: string[];
 

@@ -88,7 +88,12 @@ export class ProjectResolver {
     return ctx.need(by(Workspace), project.workspaceId);
   }
 
-  @Mutation(() => CreateProjectPayload, { nullable: true, description: 'Create a project, with an empty budget.' })
+  @Mutation(() => CreateProjectPayload, {
+    nullable: true,
+    description:
+      'Create a project, with an empty budget.' +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND` for its workspace; `CONFLICT` where its slug is taken in that.',
+  })
   async createProject(
     @Arg('input', { description: 'The new project.' }) input: CreateProjectInput,
     @Ctx() ctx: GraphQLContext,
@@ -96,7 +101,12 @@ export class ProjectResolver {
     return { project: await this.service.create(await ctx.originIn(input.workspaceId, 'write.projects'), input) };
   }
 
-  @Mutation(() => UpdateProjectPayload, { nullable: true, description: "Change a project's name, gallery mode or rate limit." })
+  @Mutation(() => UpdateProjectPayload, {
+    nullable: true,
+    description:
+      "Change a project's name, gallery mode or rate limit. Another limit counts from the next call on, on every node." +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
+  })
   async updateProject(
     @Arg('input', { description: 'What is to change.' }) input: UpdateProjectInput,
     @Ctx() ctx: GraphQLContext,
@@ -107,7 +117,8 @@ export class ProjectResolver {
   @Mutation(() => ArchiveProjectPayload, {
     nullable: true,
     description:
-      'For good: its keys stop at once, nothing can be minted in it (CONFLICT), its budget can still be taken back. Repeated, it changes nothing.',
+      'For good: its keys stop at once, nothing can be minted in it, its budget can still be taken back. Repeated, it changes nothing.' +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
   })
   async archiveProject(
     @Arg('input', { description: 'Which project.' }) input: ArchiveProjectInput,

@@ -61,7 +61,12 @@ export class WorkspaceResolver {
     return this.service.list(page, ctx.knownWorkspaces);
   }
 
-  @Mutation(() => CreateWorkspacePayload, { nullable: true, description: 'Operator only. Create a workspace, with an empty wallet.' })
+  @Mutation(() => CreateWorkspacePayload, {
+    nullable: true,
+    description:
+      'Create a workspace, with an empty wallet.' +
+      '\n\nOperator only. Errors: `CONFLICT` where its slug is taken.',
+  })
   async createWorkspace(
     @Arg('input', { description: 'The new workspace.' }) input: CreateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,
@@ -69,7 +74,12 @@ export class WorkspaceResolver {
     return { workspace: await this.service.create(ctx.operatorOrigin, input) };
   }
 
-  @Mutation(() => UpdateWorkspacePayload, { nullable: true, description: "Change a workspace's name or key prefix, and whether it requires a second factor." })
+  @Mutation(() => UpdateWorkspacePayload, {
+    nullable: true,
+    description:
+      "Change a workspace's name or key prefix, and whether it requires a second factor." +
+      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. Errors: `NOT_FOUND`.',
+  })
   async updateWorkspace(
     @Arg('input', { description: 'What is to change.' }) input: UpdateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,
