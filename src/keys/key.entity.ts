@@ -25,6 +25,8 @@ registerEnumType(KeyStatus, {
 @Entity('api_keys')
 @Index('api_keys_by_workspace', ['workspaceId', 'createdAt', 'id'])
 @Index('api_keys_by_project', ['projectId', 'createdAt', 'id'])
+@Index('api_keys_by_name', ['workspaceId', 'name', 'id'])
+@Index('api_keys_by_name_in_project', ['projectId', 'name', 'id'])
 export class ApiKey implements Node {
   @Field(() => ID, { description: 'Begins with `key_`; stays the same through rotations.' })
   @PrimaryColumn(idColumn)

@@ -7,7 +7,7 @@ import { Role } from '../roles/role.entity';
 import { Viewer, viewerOf } from '../viewer';
 import { Invitation } from './invitation.entity';
 import { InvitationService, type Acceptance } from './invitation.service';
-import { rolesById } from './member.queries';
+import { INVITATIONS, rolesById } from './member.queries';
 
 const InvitationConnection = connectionOf(Invitation, 'Invitation');
 
@@ -107,11 +107,9 @@ export class InvitationResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceInvitationsResolver {
-  constructor(private readonly service: InvitationService) {}
-
   @FieldResolver(() => InvitationConnection, { nullable: true, description: 'The invitations that may still be accepted, newest first. Takes `read.members`.' })
   async invitations(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Invitation>> {
     ctx.require('read.members', { workspaceId: id });
-    return this.service.list(id, page);
+    return ctx.page(INVITATIONS, id, { now: await ctx.now() }, page);
   }
 }

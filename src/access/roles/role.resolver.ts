@@ -2,6 +2,7 @@ import { Arg, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Re
 import { GraphQLContext, by } from '../../graphql/context';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from './role.entity';
+import { rolesOfWorkspaces } from './role.queries';
 import { RoleService } from './role.service';
 
 @InputType({ description: 'A new role.' })
@@ -99,11 +100,9 @@ export class RoleResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceRolesResolver {
-  constructor(private readonly service: RoleService) {}
-
   @FieldResolver(() => [Role], { nullable: true, description: 'Those that are built in, from the most to the least that they may do, then its own by name; at most 105. Takes `read.members`.' })
   async roles(@Root() { id: workspaceId }: Workspace, @Ctx() ctx: GraphQLContext): Promise<Role[]> {
     ctx.require('read.members', { workspaceId });
-    return this.service.list(workspaceId);
+    return ctx.need(rolesOfWorkspaces, workspaceId);
   }
 }
