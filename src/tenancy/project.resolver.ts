@@ -2,6 +2,7 @@ import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutati
 import { GraphQLContext, by } from '../graphql/context';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { GalleryMode, Project } from './project.entity';
 import { ProjectService } from './project.service';
 import { Workspace } from './workspace.entity';
@@ -48,6 +49,9 @@ class UpdateProjectInput {
 
   @Field(() => RateLimitInput, { nullable: true, description: 'Counts from the next call, on every node.' })
   rateLimit?: RateLimitInput;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which project is to be archived.' })
