@@ -3,6 +3,7 @@ import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
 import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
@@ -88,6 +89,9 @@ class UpdateKeyInput {
 
   @Field(() => Date, { nullable: true, description: 'One in the past ends the key now; null lets it never expire.' })
   expiresAt?: Date | null;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which key gets a new secret.' })
