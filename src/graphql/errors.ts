@@ -1,7 +1,7 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLFormattedError } from 'graphql';
 import { isRetryable, isUnavailable } from '../db/failures';
-import { ERRORS, TollgateError, type ErrorKind, type Issue } from '../errors';
+import { ERRORS, TollgateError, type ErrorCode, type ErrorKind, type Issue } from '../errors';
 
 type Code =
   | 'UNAUTHENTICATED'
@@ -37,6 +37,12 @@ const APOLLO_CODES = new Set<unknown>(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATI
 const APOLLO_CODES_OF_REQUESTS = new Set<unknown>(['BAD_USER_INPUT', 'BAD_REQUEST', 'OPERATION_RESOLUTION_FAILURE']);
 
 const STATUS_OF_CODE: Partial<Record<Code, number>> = { INVALID_REQUEST: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, SERVICE_UNAVAILABLE: 503 };
+
+/** The code that GraphQL answers an error with, and the HTTP status where an answer is nothing but that. */
+export function graphqlAnswerOf(error: ErrorCode): { code: string; status: number } {
+  const code = CODE_OF_KIND[ERRORS[error].kind];
+  return { code, status: STATUS_OF_CODE[code] ?? 200 };
+}
 
 /** The status and headers of an answer that is nothing but a failure. */
 interface Head {
