@@ -31,6 +31,8 @@ import { readTrail } from './audit/trail';
 import type { Config } from './config';
 import type { Database } from './db/database';
 import { isRetryable, isUnavailable } from './db/failures';
+import { registerDocs } from './docs/server';
+import type { DocsDeps } from './docs/site';
 import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
 import { Principals } from './gate/principals';
@@ -41,6 +43,7 @@ import { MysqlTickConnections } from './gate/tick-connection.mysql';
 import { SqliteTickConnections } from './gate/tick-connection.sqlite';
 import { SqlTickStore } from './gate/tick-store.sql';
 import { contextOf } from './graphql/context';
+import { graphqlAnswerOf } from './graphql/errors';
 import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
@@ -185,6 +188,7 @@ export async function createApp({ config, database, installation, log: destinati
     openApi: openApiDocument(),
   });
   const schema = createSchema(createResolvers(services, people, database));
+  registerDocs(server, docsOf(schema));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
@@ -302,3 +306,6 @@ export function describeSchema(): GraphQLSchema {
   const nothing = {} as Services;
   return createSchema(createResolvers(nothing, {} as PeopleServices, {} as Database));
 }
+
+/** What the manual is made of. */
+export const docsOf = (schema: GraphQLSchema): DocsDeps => ({ schema, openApi: openApiDocument(), answers: { httpStatusOf, graphqlAnswerOf } });
