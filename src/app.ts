@@ -7,6 +7,7 @@ import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
+import { Idempotency, MutationForgetter } from './access/idempotency';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Invitation } from './access/people/invitation.entity';
@@ -106,6 +107,8 @@ export interface App {
   gate: Gate;
   sweep: Sweep;
   sealer: Sealer;
+  idempotency: Idempotency;
+  forgetter: MutationForgetter;
 }
 
 export function createServices(database: Database, pepper: string): Services {
@@ -163,8 +166,11 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   const sealer = new Sealer({ database, log });
+  const idempotency = new Idempotency({ database, pepper: installation.pepper });
+  const forgetter = new MutationForgetter({ database, log });
   server.addHook('onClose', async () => {
     await sealer.stop();
+    await forgetter.stop();
     await sweep.stop();
     await gate.close();
     await runner.close();
@@ -177,7 +183,7 @@ export async function createApp({ config, database, installation, log: destinati
     await server.register(cors, {
       origin: [...config.corsOrigins],
       credentials: true,
-      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate'],
+      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'Idempotent-Replayed'],
     });
   }
   registerRest(server, {
@@ -193,7 +199,7 @@ export async function createApp({ config, database, installation, log: destinati
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
-    await registerGraphQL(browsers, { schema, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+    await registerGraphQL(browsers, { schema, idempotency, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
   });
   await server.register(async (pages) => {
     await pages.register(cookie);
@@ -203,7 +209,7 @@ export async function createApp({ config, database, installation, log: destinati
     await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession: (token) => gate.identifySession(token), httpStatusOf, isOutage, log });
   });
   await server.ready();
-  return { server, services, people, gate, sweep, sealer };
+  return { server, services, people, gate, sweep, sealer, idempotency, forgetter };
 }
 
 /** Where a server listens, as far as it knows. */

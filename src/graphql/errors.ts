@@ -1,3 +1,4 @@
+import { HeaderMap, type GraphQLResponse } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLFormattedError } from 'graphql';
 import { isRetryable, isUnavailable } from '../db/failures';
@@ -75,9 +76,18 @@ export function toGraphQLError(error: TollgateError): GraphQLFailure {
   const code = CODE_OF_KIND[kind];
   const headers = new Map<string, string>();
   if (code === 'UNAUTHENTICATED') headers.set('www-authenticate', `Bearer realm="tollgate"${error.code === 'MISSING_API_KEY' ? '' : ', error="invalid_token"'}`);
-  if (code === 'SERVICE_UNAVAILABLE') headers.set('retry-after', '1');
-  const extensions = { code, ...toldOf(details), http: { status: STATUS_OF_CODE[code] ?? 500, headers } };
+  if (code === 'SERVICE_UNAVAILABLE' || details.reason === 'IN_PROGRESS') headers.set('retry-after', '1');
+  const extensions = { code, ...toldOf(details), http: { status: details.reason === 'KEY_REUSED' ? 422 : (STATUS_OF_CODE[code] ?? 500), headers } };
   return new GraphQLError(message, { originalError: cause instanceof Error ? cause : undefined, extensions }) as GraphQLFailure;
+}
+
+/** A whole answer that is nothing but a failure. `report` is handed what is worth a line in the log. */
+export function failedResponse(error: unknown, report: (cause: unknown) => void): GraphQLResponse {
+  const known = isUnavailable(error) || isRetryable(error) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
+  if (!(error instanceof TollgateError)) report(error);
+  const { message, extensions } = toGraphQLError(error instanceof TollgateError ? error : new TollgateError(known));
+  const { http, ...told } = extensions;
+  return { http: { status: http.status, headers: new HeaderMap(http.headers) }, body: { kind: 'single', singleResult: { errors: [{ message, extensions: told }] } } };
 }
 
 /** What of an error a caller gets to read: nothing of the inside. `report` is handed what is worth a line in the log. */
