@@ -189,7 +189,13 @@ export async function createApp({ config, database, installation, log: destinati
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
-    await registerGraphQL(browsers, { schema, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+    await registerGraphQL(browsers, {
+      schema,
+      log,
+      contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
+      introspection: config.graphqlIntrospection,
+      batching: config.graphqlBatching,
+    });
   });
   await server.register(async (pages) => {
     await pages.register(cookie);

@@ -1,13 +1,16 @@
 import { unwrapResolverError } from '@apollo/server/errors';
-import { GraphQLError, Kind, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, Kind, type GraphQLErrorExtensions, type GraphQLFormattedError } from 'graphql';
 import { isRetryable, isUnavailable } from '../db/failures';
-import { ERRORS, TollgateError, type ErrorKind, type Issue } from '../errors';
+import { ERRORS, TollgateError, type ErrorCode, type ErrorKind, type Issue } from '../errors';
+import type { Cost } from './cost';
+import type { Excess } from './limits';
 
 type Code =
   | 'UNAUTHENTICATED'
   | 'FORBIDDEN'
   | 'NOT_FOUND'
   | 'INVALID_REQUEST'
+  | 'QUERY_TOO_COMPLEX'
   | 'CONFLICT'
   | 'INSUFFICIENT_FUNDS'
   | 'RATE_LIMITED'
@@ -28,7 +31,10 @@ const CODE_OF_KIND: Record<ErrorKind, Code> = {
   INTERNAL: 'INTERNAL',
 };
 
-const OWN_CODES = new Set<unknown>(Object.values(CODE_OF_KIND));
+/** Codes that say more than that of their kind. */
+const CODE_OF_ERROR: Partial<Record<ErrorCode, Code>> = { QUERY_TOO_COMPLEX: 'QUERY_TOO_COMPLEX' };
+
+const OWN_CODES = new Set<unknown>([...Object.values(CODE_OF_KIND), ...Object.values(CODE_OF_ERROR)]);
 
 /** Codes of Apollo's own that clients know, and that stay. */
 const APOLLO_CODES = new Set<unknown>(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'PERSISTED_QUERY_NOT_FOUND', 'PERSISTED_QUERY_NOT_SUPPORTED']);
@@ -36,7 +42,7 @@ const APOLLO_CODES = new Set<unknown>(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATI
 /** Codes of Apollo's own for requests that are INVALID_REQUEST here. */
 const APOLLO_CODES_OF_REQUESTS = new Set<unknown>(['BAD_USER_INPUT', 'BAD_REQUEST', 'OPERATION_RESOLUTION_FAILURE']);
 
-const STATUS_OF_CODE: Partial<Record<Code, number>> = { INVALID_REQUEST: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, SERVICE_UNAVAILABLE: 503 };
+const STATUS_OF_CODE: Partial<Record<Code, number>> = { INVALID_REQUEST: 400, QUERY_TOO_COMPLEX: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, RATE_LIMITED: 429, SERVICE_UNAVAILABLE: 503 };
 
 /** The status and headers of an answer that is nothing but a failure. */
 interface Head {
@@ -44,41 +50,51 @@ interface Head {
   headers: Map<string, string>;
 }
 
+/** What an error may tell a caller beside its code. `cost` goes into the extensions of the answer. */
+interface Told {
+  issues?: Issue[];
+  /** The figures of a query that are too high: each asked and allowed. */
+  limits?: Excess[];
+  retryAfterMs?: number;
+  cost?: Cost;
+}
+
 /** A failure as GraphQL carries it. Apollo takes the head of an answer from it where nothing was executed. */
 export interface GraphQLFailure extends GraphQLError {
-  extensions: { code: string; issues?: Issue[]; http: Head };
+  extensions: GraphQLErrorExtensions & Told & { code: string; http: Head };
 }
 
 export function toGraphQLError(error: TollgateError): GraphQLFailure {
   const { kind, message, details, cause } = error;
-  const code = CODE_OF_KIND[kind];
+  const code = CODE_OF_ERROR[error.code] ?? CODE_OF_KIND[kind];
   const headers = new Map<string, string>();
   if (code === 'UNAUTHENTICATED') headers.set('www-authenticate', `Bearer realm="tollgate"${error.code === 'MISSING_API_KEY' ? '' : ', error="invalid_token"'}`);
   if (code === 'SERVICE_UNAVAILABLE') headers.set('retry-after', '1');
-  const { issues } = details as { issues?: Issue[] };
-  const extensions = { code, ...(issues && { issues }), http: { status: STATUS_OF_CODE[code] ?? 500, headers } };
+  const { issues, limits, retryAfterMs, cost } = details as Told;
+  if (retryAfterMs !== undefined) headers.set('retry-after', String(Math.ceil(retryAfterMs / 1000)));
+  const extensions = { code, ...(issues && { issues }), ...(limits && { limits }), ...(retryAfterMs !== undefined && { retryAfterMs }), ...(cost && { cost }), http: { status: STATUS_OF_CODE[code] ?? 500, headers } };
   return new GraphQLError(message, { originalError: cause instanceof Error ? cause : undefined, extensions }) as GraphQLFailure;
 }
 
 /** What of an error a caller gets to read: nothing of the inside. `report` is handed what is worth a line in the log. */
 export function formatError(formatted: GraphQLFormattedError, error: unknown, report: (cause: unknown) => void): GraphQLFormattedError {
   const { locations, path } = formatted;
-  const tell = (message: string, code: unknown, issues?: unknown): GraphQLFormattedError => ({
+  const tell = (message: string, code: unknown, told: Told = {}): GraphQLFormattedError => ({
     message,
     ...(locations && { locations }),
     ...(path && { path }),
-    extensions: { code, ...(issues ? { issues } : {}) },
+    extensions: { code, ...told },
   });
   const thrown = unwrapResolverError(error);
   const cause = thrown instanceof TollgateError ? toGraphQLError(thrown) : thrown;
   if (cause instanceof GraphQLError) {
-    const { code, issues } = cause.extensions;
+    const { code, issues, limits, retryAfterMs } = cause.extensions as GraphQLErrorExtensions & Told;
     if (OWN_CODES.has(code)) {
       if (cause.originalError) report(cause.originalError);
-      return tell(cause.message, code, issues);
+      return tell(cause.message, code, { ...(issues && { issues }), ...(limits && { limits }), ...(retryAfterMs !== undefined && { retryAfterMs }) });
     }
     if (APOLLO_CODES.has(code)) return tell(cause.message, code);
-    if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', [{ path: [], message: cause.message }]);
+    if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', { issues: [{ path: [], message: cause.message }] });
   }
   report(cause);
   const known = isUnavailable(cause) || isRetryable(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
