@@ -1,6 +1,6 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLErrorExtensions, type GraphQLFormattedError } from 'graphql';
-import { isRetryable, isUnavailable } from '../db/failures';
+import { isCutOff, isRetryable, isUnavailable } from '../db/failures';
 import { ERRORS, TollgateError, type ErrorCode, type ErrorKind, type Issue } from '../errors';
 import type { Cost } from './cost';
 import type { Excess } from './limits';
@@ -97,6 +97,7 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, re
     if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', { issues: [{ path: [], message: cause.message }] });
   }
   report(cause);
+  if (isCutOff(cause)) return tell('Reading this took too long and was cut off: narrow the filter, or ask for a shorter page.', 'QUERY_TOO_COMPLEX');
   const known = isUnavailable(cause) || isRetryable(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
   return tell(ERRORS[known].message, known);
 }
