@@ -53,7 +53,8 @@ async function ask(operations: Operation[], credential?: string): Promise<{ name
     const { query, variables } = requestOf(lot);
     const { status, data, errors } = await app.graphql(query, variables, credential);
     expect(status).toBe(200);
-    answers.push(...lot.map(({ name }, index) => ({ name, data: data[`o${index}`], error: errors?.find(({ path }) => path?.[0] === `o${index}`)?.extensions })));
+    const dataOf = (index: number): unknown => (lot[index]?.field === 'nodes' ? data[`o${index}`][0] : data[`o${index}`]); // of one id
+    answers.push(...lot.map(({ name }, index) => ({ name, data: dataOf(index), error: errors?.find(({ path }) => path?.[0] === `o${index}`)?.extensions })));
   }
   return answers;
 }
@@ -128,7 +129,7 @@ describe('what a key may not know of', () => {
     const fields: Record<string, string> = { ws: 'workspace', prj: 'project', key: 'key', log: 'requestLog' };
     for (const [kind, id] of Object.entries(own)) {
       const found = (await ask(withIds('query', [id]))).filter(({ data }) => data !== null).map(({ name }) => name);
-      expect(found.filter((name) => name !== 'Query.auditChain(workspaceId)')).toEqual(['Query.node', ...(fields[kind] ? [`Query.${fields[kind]}`] : [])]);
+      expect(found.filter((name) => name !== 'Query.auditChain(workspaceId)')).toEqual(['Query.node', 'Query.nodes', ...(fields[kind] ? [`Query.${fields[kind]}`] : [])]);
     }
   });
 });
