@@ -19,7 +19,7 @@ import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
 import { buildPerson } from './support/people';
-import { operationsOf, requestOf, type Operation } from './support/operations';
+import { operationsOf, requestOf, withoutClock, type Operation } from './support/operations';
 import { BEHIND_A_GUARD, ENTRANCES, FIELDS, ROOT_FIELDS, ROUTES, type IdKind, type Needs, type Row } from './support/tenancy-table';
 
 // Everything that can be asked, by every kind of principal, against the table of what should come of it.
@@ -167,7 +167,7 @@ interface Ask {
 async function answerTo(principal: Principal, { query, variables }: Ask) {
   const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', ...principal.headers }, body: JSON.stringify({ query, variables }) });
   const text = await response.text();
-  return { status: response.status, text, ...(JSON.parse(text) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>) };
+  return { status: response.status, text: withoutClock(text), ...(JSON.parse(text) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>) };
 }
 
 async function outcomeOf(principal: Principal, ask: Ask, root: string, isPublic = false): Promise<Outcome> {
