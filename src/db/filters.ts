@@ -3,7 +3,7 @@ import { invalid } from '../errors';
 import { storable } from '../lib/rules';
 
 /** The most values that one filter of a list names. */
-const MAX_FILTER_VALUES = 1_000;
+export const MAX_FILTER_VALUES = 1_000;
 
 /** For `andWhere`: a property that is any of these values. INVALID_REQUEST for more of them than a database takes. */
 export function anyOf<P extends string>(property: P, values: readonly string[], argument: string = property): Record<P, FindOperator<string>> {

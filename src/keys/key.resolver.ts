@@ -7,7 +7,7 @@ import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeyStatus } from './key.entity';
-import { gracesOf, statusOf, type KeyFilter } from './key.queries';
+import { gracesOf, previousSecretWorksUntil, statusOf, type KeyFilter } from './key.queries';
 import { KeyService } from './key.service';
 
 const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
@@ -153,7 +153,7 @@ export class KeyResolver {
   })
   async previousSecretValidUntil(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
     const [until, now] = await Promise.all([ctx.load(gracesOf, key.id), ctx.now()]);
-    return until && until > now && !key.revokedAt && !(key.expiresAt && key.expiresAt <= now) ? until : null;
+    return previousSecretWorksUntil(key, until, now);
   }
 
   @Mutation(() => MintKeyPayload, { nullable: true, description: 'Create a key. The secret is in this answer and nowhere else, ever.' })
