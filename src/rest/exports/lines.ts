@@ -14,13 +14,15 @@ export function jsonLine(value: object): string {
  * Where a spreadsheet might begin to read a formula: `=`, `+`, `-` and `@`, the full-width ones too, at the start of a text, blanks before
  * them or not, and a tab or an end of a line there. The same after what some spreadsheets take for the end of a cell, whatever quotes say.
  */
-const FORMULA_STARTS = /(?:^|[;\t\r\n])(?=\s*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20])|^(?=[\t\r\n])/g;
+const FORMULA_STARTS = /(?<=^|[;\t\r\n])(?=\s*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20])|^(?=[\t\r\n])/g;
 
 /** Text that no spreadsheet takes for a formula: it has an apostrophe where one might begin, which is how spreadsheets themselves mark text. */
-export const harmless = (text: string): string => text.replace(FORMULA_STARTS, "$&'");
+export const harmless = (text: string): string => text.replace(FORMULA_STARTS, "'");
+
+const RFC_4180 = { record_delimiter: 'windows', quote_record_delimiter: true } as const; // the latter for an end of a line of another kind
 
 const CSV_OPTIONS = {
-  record_delimiter: 'windows',
+  ...RFC_4180,
   cast: {
     string: harmless, // the library's own escape_formulas knows neither an end of a line, nor blanks, nor semicolons
     number: String, // as JSON writes it: -5 is a number
@@ -36,4 +38,4 @@ export function csvLines(columns: readonly string[], rows: readonly object[]): s
 }
 
 /** The first line. */
-export const csvHeader = (columns: readonly string[]): string => stringify([[...columns]], { record_delimiter: 'windows' });
+export const csvHeader = (columns: readonly string[]): string => stringify([[...columns]], RFC_4180);
