@@ -252,31 +252,31 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new PasswordResolver(people.passwords),
     new SecondFactorResolver(people.secondFactors),
     new InvitationResolver(people.invitations),
-    new WorkspaceInvitationsResolver(people.invitations),
+    new WorkspaceInvitationsResolver(),
     new MembershipResolver(members),
-    new WorkspaceMembersResolver(database.reader),
+    new WorkspaceMembersResolver(),
     new NodeResolver(),
     new WorkspaceResolver(workspaces),
     new ProjectResolver(projects),
-    new WorkspaceProjectsResolver(projects),
+    new WorkspaceProjectsResolver(),
     new KeyResolver(keys),
-    new WorkspaceKeysResolver(keys),
-    new ProjectKeysResolver(keys),
+    new WorkspaceKeysResolver(),
+    new ProjectKeysResolver(),
     new RoleResolver(roles),
-    new WorkspaceRolesResolver(roles),
+    new WorkspaceRolesResolver(),
     new WalletResolver(wallets),
     new WorkspaceWalletResolver(),
-    new ProjectBudgetResolver(wallets),
+    new ProjectBudgetResolver(),
     new LedgerEntryResolver(),
     new ActionResolver(actions),
     new RequestLogResolver(),
     new LedgerEntryLogResolver(),
-    new WorkspaceLogsResolver(database.reader),
-    new ProjectLogsResolver(database.reader),
-    new KeyLogsResolver(database.reader),
-    new AuditEventResolver(database.reader),
-    new WorkspaceEventsResolver(database.reader),
-    new KeyEventsResolver(database.reader),
+    new WorkspaceLogsResolver(),
+    new ProjectLogsResolver(),
+    new KeyLogsResolver(),
+    new AuditEventResolver(),
+    new WorkspaceEventsResolver(),
+    new KeyEventsResolver(),
     new AuditChainResolver(database.reader),
   ];
   return new Map(instances.map((instance) => [instance.constructor, instance]));
@@ -291,8 +291,11 @@ export function createSchema(resolvers: Resolvers): GraphQLSchema {
     validate: false, // services validate, with every problem in one answer
   });
   const { query, mutation } = schema.toConfig();
-  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was.';
-  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.';
+  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was; a field that takes a permission which the caller lacks is null too, ' +
+      'with `FORBIDDEN` at its path.\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not fit, ' +
+      '`SERVICE_UNAVAILABLE`, `INTERNAL`.';
+  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.\n\nErrors of any mutation, besides those that it names: `UNAUTHENTICATED` without a ' +
+      'valid credential, `FORBIDDEN` where a permission is lacking, `INVALID_REQUEST` with `issues` for an input that does not fit, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
   return schema;
 }
 

@@ -15,7 +15,7 @@ import { migrations } from '../../src/db/migrations';
 import { entities } from '../../src/entities';
 import { buildKey, buildProject, buildWorkspace } from '../support/factories';
 import { startMariadb } from '../support/mariadb-server';
-import { callRow, insertRows, usageRow } from '../support/rows';
+import { callRow, insertBulk, usageRow } from '../support/bulk';
 
 // `npm run scale:exports -- [--rows N] [--report]`: exports of a million rows from a real server, what they cost it, and the gate meanwhile.
 
@@ -62,9 +62,9 @@ async function furnish(environment: Record<string, string>) {
   const spent = await buildProject(app, { workspace, budget: 0 });
   const of = { workspaceId: workspace.id, projectId: spent.id, keyId: reading.key.id };
   say(`  ${ROWS} calls`);
-  await insertRows(database, 'request_logs', ROWS, (index) => callRow(of, BEGIN_MS, index));
+  await insertBulk(database, 'request_logs', ROWS, (index) => callRow(of, BEGIN_MS, index));
   say(`  ${ROWS} entries`);
-  await insertRows(database, 'ledger_entries', ROWS, (index) => usageRow(spent.id, 1e12, BEGIN_MS, index));
+  await insertBulk(database, 'ledger_entries', ROWS, (index) => usageRow(spent.id, 1e12, BEGIN_MS, index));
   await database.close();
   return { calling: calling.secret, reading: reading.secret, projectId: spent.id };
 }

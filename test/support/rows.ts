@@ -1,78 +1,56 @@
-import type { EntityManager } from 'typeorm';
-import type { Database } from '../../src/db/database';
+import type { EntityTarget, ObjectLiteral } from 'typeorm';
+import { ApiKey } from '../../src/keys/key.entity';
+import { newId, type IdPrefix } from '../../src/lib/id';
+import { RequestLog, RequestOutcome } from '../../src/requests/request-log.entity';
+import { Environment } from '../../src/tenancy/environment';
+import { GalleryMode, Project } from '../../src/tenancy/project.entity';
+import { Workspace } from '../../src/tenancy/workspace.entity';
+import { LedgerEntry, LedgerKind } from '../../src/wallet/ledger-entry.entity';
+import { Budget, Wallet } from '../../src/wallet/wallet.entity';
+import type { TestApp } from './app';
 
-// Rows by the thousand, as the gate would have written them: calls would take too long.
+// Rows written as they are, so that a test has as many as it wants, of the times that it wants.
 
-const ROWS_PER_STATEMENT = 1_000;
-const STATEMENTS_PER_TRANSACTION = 10;
+/** What a row of a project is of. */
+export type Of = Pick<Project, 'id' | 'workspaceId'>;
 
-type Row = Record<string, string | number | boolean | null>;
+const rowOf = (prefix: IdPrefix, at: number) => ({ id: newId(prefix, at), createdAt: new Date(at) });
 
-/** Inserts `count` rows, the columns of each named as in the table. */
-export async function insertRows(database: Pick<Database, 'transaction'>, table: string, count: number, rowOf: (index: number) => Row): Promise<void> {
-  let next = 0;
-  while (next < count) {
-    await database.transaction(async (tx) => {
-      let at = next; // a transaction may be run again
-      for (let statement = 0; statement < STATEMENTS_PER_TRANSACTION && at < count; statement += 1) {
-        const rows = Array.from({ length: Math.min(ROWS_PER_STATEMENT, count - at) }, (_, index) => rowOf(at + index));
-        await insert(tx, table, rows);
-        at += rows.length;
-      }
-    });
-    next += ROWS_PER_STATEMENT * STATEMENTS_PER_TRANSACTION;
-  }
-}
+export const workspaceRow = (at: number, values: Partial<Workspace> = {}): Workspace => {
+  const row = rowOf('ws', at);
+  return { ...row, name: 'W', slug: row.id.slice(-20), keyPrefix: 'acme', requiresSecondFactor: false, ...values };
+};
 
-function insert(tx: EntityManager, table: string, rows: Row[]): Promise<unknown> {
-  const columns = Object.keys(rows[0] ?? {});
-  const places = `(${columns.map(() => '?').join(', ')})`;
-  return tx.query(`INSERT INTO ${table} (${columns.join(', ')}) VALUES ${rows.map(() => places).join(', ')}`, rows.flatMap((row) => Object.values(row)));
-}
+export const walletRow = (workspaceId: string): Wallet => Object.assign(new Wallet(), { id: newId('wal'), workspaceId, balance: 0, entrySeq: 0 });
 
-export interface CallsOf {
-  workspaceId: string;
-  projectId: string;
-  keyId: string;
-}
+export const projectRow = (workspaceId: string, at: number, values: Partial<Project> = {}) => {
+  const row = rowOf('prj', at);
+  return { ...row, workspaceId, name: 'P', slug: row.id.slice(-20), galleryMode: GalleryMode.ISOLATED, sustainedRps: 1, burst: 1, archivedAt: null, ...values };
+};
 
-/** A call of the past, one each 10 ms beginning at `fromMs`: most succeed, one in 1,000 is refused from an address of its own. */
-export function callRow({ workspaceId, projectId, keyId }: CallsOf, fromMs: number, index: number): Row {
-  const isRefused = index % 1_000 === 999;
-  return {
-    id: `log_${keyId.slice(4)}${String(index).padStart(9, '0')}`,
-    request_id: `00000000-0000-4000-8000-${String(index).padStart(12, '0')}`,
-    workspace_id: workspaceId,
-    project_id: projectId,
-    credential_kind: 'API_KEY',
-    credential_id: keyId,
-    environment: 'LIVE',
-    service: 'demo',
-    action: 'demo.echo',
-    outcome: isRefused ? 'REFUSED' : 'SUCCEEDED',
-    error_code: isRefused ? 'RATE_LIMITED' : null,
-    http_status: isRefused ? 429 : 200,
-    charged_micro_credits: isRefused ? 0 : 1_000,
-    action_ms: isRefused ? null : 1.5,
-    total_ms: 3.25,
-    ip: `192.0.2.${index % 250}`,
-    user_agent: 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36',
-    created_at: fromMs + index * 10,
-  };
-}
+export const budgetRow = (projectId: string) => ({ projectId, balance: 0, held: 0, entrySeq: 0, theoreticalArrivalUs: 0, arrivalIntervalUs: 0 });
 
-/** A billed call in the ledger of a budget that began with `fromBalance`. */
-export function usageRow(accountId: string, fromBalance: number, fromMs: number, index: number): Row {
-  return {
-    account_id: accountId,
-    seq: index + 1,
-    kind: index === 0 ? 'ALLOCATION' : 'USAGE',
-    delta: index === 0 ? fromBalance : -1_000,
-    balance_after: fromBalance - index * 1_000,
-    linked_entry_id: null,
-    request_log_id: index === 0 ? null : `log_${String(index).padStart(9, '0')}`,
-    reference: null,
-    reason: null,
-    created_at: fromMs + index * 10,
-  };
+export const keyRow = ({ id: projectId, workspaceId }: Of, at: number, values: Partial<ApiKey> = {}) => {
+  const state = { enabled: true, expiresAt: null, revokedAt: null, revokedReason: null, rotatedAt: null, roleId: null, hint: 'acme_live_...abcd' };
+  return { ...rowOf('key', at), workspaceId, projectId, name: 'Key', environment: Environment.LIVE, permissions: [], allowedIps: [], ...state, ...values };
+};
+
+export const logRow = ({ id: projectId, workspaceId }: Of, at: number, values: Partial<RequestLog> = {}) => {
+  const about = { requestId: 'cccccccc-0000-4000-8000-000000000000', workspaceId, projectId, credentialKind: 'API_KEY', credentialId: 'key_1', ip: null, userAgent: null };
+  const call = { environment: Environment.LIVE, service: 'demo', action: 'demo.echo', outcome: RequestOutcome.SUCCEEDED, errorCode: null, httpStatus: 200 };
+  return { ...rowOf('log', at), ...about, ...call, chargedMicroCredits: 0, actionMs: 1.5, totalMs: 2.5, ...values };
+};
+
+export const entryRow = (accountId: string, seq: number, at: number, values: Partial<LedgerEntry> = {}) => {
+  const about = { kind: LedgerKind.TOPUP, delta: 1, balanceAfter: 1, linkedEntryId: null, requestLogId: null, reference: null, reason: null };
+  return { accountId, seq, createdAt: new Date(at), ...about, ...values };
+};
+
+export { ApiKey, Budget, LedgerEntry, Project, RequestLog, Wallet, Workspace };
+
+/** Writes rows of a table, some hundreds at a time. */
+export async function insertRows<T extends ObjectLiteral>({ database }: Pick<TestApp, 'database'>, entity: EntityTarget<T>, rows: Partial<T>[]): Promise<void> {
+  await database.transaction(async (tx) => {
+    for (let start = 0; start < rows.length; start += 500) await tx.insert(entity, rows.slice(start, start + 500));
+  });
 }

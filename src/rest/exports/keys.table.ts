@@ -7,13 +7,18 @@ import { gracesOf, keysOf, previousSecretWorksUntil, statusOf, type KeyFilter, t
 import { idRule } from '../../lib/rules';
 import { lastUsesOf } from '../../requests/request-log.queries';
 import { Project } from '../../tenancy/project.entity';
-import { anyOfThese, commonParameters, environment, mapped, none, text, textOrNull, time, type ExportedTable, type RowsRequest } from './table';
+import { anyOfThese, commonParameters, environment, flag, instant, mapped, none, searched, text, textOrNull, time, type ExportedTable, type RowsRequest } from './table';
 
 const query = z.strictObject({
   ...commonParameters,
+  name: searched.meta({ description: 'With this text in their name, A to Z in either case.' }).optional(),
+  hint: searched.meta({ description: 'With this text in their hint, such as the last four characters of a secret.' }).optional(),
   status: anyOfThese(z.enum(KeyStatus, `must be one of ${Object.keys(KeyStatus).join(', ')}`)).meta({ description: 'As they are when the export begins.' }).optional(),
   environment: environment.optional(),
   projectId: anyOfThese(idRule).meta({ description: 'Of these projects.' }).optional(),
+  used: flag.meta({ description: 'Whether a call of theirs was ever logged.' }).optional(),
+  lastUsedFrom: instant.meta({ description: 'Whose lastUsedAt is this time or after it.' }).optional(),
+  lastUsedTo: instant.meta({ description: 'Whose lastUsedAt is before this time.' }).optional(),
 });
 type Query = z.output<typeof query>;
 
@@ -33,7 +38,7 @@ const line = z
     revokedReason: textOrNull,
     rotatedAt: time.nullable(),
     previousSecretValidUntil: time.nullable(),
-    lastUsedAt: time.nullable().meta({ description: 'Null without the permission read.logs.' }),
+    lastUsedAt: time.nullable(),
     createdAt: time,
   })
   .meta({ id: 'ExportedKey' });
@@ -43,7 +48,7 @@ export const keysTable: ExportedTable<typeof query> = {
   name: 'keys',
   summary: 'The keys of a workspace, oldest first',
   permission: 'read.keys',
-  besides: ['read.logs'],
+  besides: [],
   query,
   line,
   async rows(request) {
@@ -62,12 +67,12 @@ export const keysTable: ExportedTable<typeof query> = {
   },
 };
 
-async function linesOf(keys: ApiKey[], { reader, startedAt, sees }: RowsRequest<Query>): Promise<z.output<typeof line>[]> {
+async function linesOf(keys: ApiKey[], { reader, startedAt }: RowsRequest<Query>): Promise<z.output<typeof line>[]> {
   const ids = keys.map(({ id }) => id);
   const projects = await reader.findBy(Project, { id: In([...new Set(keys.map(({ projectId }) => projectId))]) });
   const projectById = new Map(projects.map((project) => [project.id, project]));
   const graces = await gracesOf(ids, reader);
-  const lastUses = sees('read.logs') ? await lastUsesOf(ids, reader) : new Map<string, Date>();
+  const lastUses = await lastUsesOf(ids, reader);
   return keys.map((key) => {
     const { id, projectId, name, hint, permissions, roleId, allowedIps, expiresAt, revokedAt, revokedReason, rotatedAt, createdAt } = key;
     const status = statusOf(key, projectById.get(projectId) as Project, startedAt);

@@ -7,7 +7,7 @@ import { Project } from '../../tenancy/project.entity';
 import { LedgerEntry, LedgerKind, entryPlace } from '../../wallet/ledger-entry.entity';
 import { entriesOf, type LedgerFilter } from '../../wallet/ledger.queries';
 import { Wallet } from '../../wallet/wallet.entity';
-import { anyOfThese, commonParameters, instant, mapped, microCredits, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
+import { amount, anyOfThese, commonParameters, instant, mapped, microCredits, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
 
 const query = z.strictObject({
   ...commonParameters,
@@ -15,6 +15,8 @@ const query = z.strictObject({
     .meta({ description: 'The budgets of these projects, one after another. Where it is absent: the workspace’s wallet.' })
     .optional(),
   kind: anyOfThese(z.enum(LedgerKind, `must be one of ${Object.keys(LedgerKind).join(', ')}`)).meta({ description: 'Of these kinds.' }).optional(),
+  minDelta: amount.meta({ description: 'Whose delta is this or more: 1 leaves what came in.' }).optional(),
+  maxDelta: amount.meta({ description: 'Whose delta is this or less: -1 leaves what went out.' }).optional(),
   from: instant.meta({ description: 'Inclusive.' }).optional(),
   to: instant.meta({ description: 'Exclusive.' }).optional(),
 });

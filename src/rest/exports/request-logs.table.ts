@@ -6,7 +6,7 @@ import { idRule } from '../../lib/rules';
 import { RequestLog, RequestOutcome } from '../../requests/request-log.entity';
 import { requestLogsOf, type RequestLogFilter, type RequestLogScope } from '../../requests/request-log.queries';
 import { Project } from '../../tenancy/project.entity';
-import { anyOfThese, commonParameters, environment, instant, mapped, microCredits, none, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
+import { amount, anyOfThese, commonParameters, environment, instant, mapped, microCredits, none, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
 
 const query = z.strictObject({
   ...commonParameters,
@@ -14,9 +14,13 @@ const query = z.strictObject({
   keyId: anyOfThese(idRule).meta({ description: 'By these keys.' }).optional(),
   projectId: anyOfThese(idRule).meta({ description: 'Of these projects.' }).optional(),
   environment: environment.optional(),
+  service: anyOfThese(text).meta({ description: 'Of these services, such as `face`.' }).optional(),
   action: anyOfThese(text).meta({ description: 'Of these actions, by name.' }).optional(),
   outcome: anyOfThese(z.enum(RequestOutcome, `must be one of ${Object.keys(RequestOutcome).join(', ')}`)).meta({ description: 'That ended so.' }).optional(),
   errorCode: anyOfThese(text).meta({ description: 'With these error codes.' }).optional(),
+  ip: anyOfThese(text).meta({ description: 'From these addresses, each in any of its notations.' }).optional(),
+  minChargedMicroCredits: amount.meta({ description: 'That cost so much or more.' }).optional(),
+  maxChargedMicroCredits: amount.meta({ description: 'That cost so much or less.' }).optional(),
   from: instant.meta({ description: 'Inclusive.' }).optional(),
   to: instant.meta({ description: 'Exclusive.' }).optional(),
 });

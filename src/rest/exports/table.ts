@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { EntityManager } from 'typeorm';
 import type { AdministrativePermission } from '../../access/permissions';
-import { MAX_FILTER_VALUES } from '../../db/filters';
-import { idRule } from '../../lib/rules';
+import { MAX_FILTER_VALUES, MAX_SEARCH_LENGTH } from '../../db/filters';
+import { MAX_MICRO_CREDITS, idRule } from '../../lib/rules';
 import { Environment } from '../../tenancy/environment';
 
 // What the tables that can be exported have in common.
@@ -52,6 +52,21 @@ export const instant = z
   .refine((text) => rfc3339.safeParse(text).success, 'must be a time as RFC 3339 has it, such as 2026-11-21T09:30:00Z')
   .meta({ format: 'date-time' })
   .transform((text) => new Date(text));
+
+/** A parameter that is an amount. */
+export const amount = z
+  .string('must be one number')
+  .refine((text) => /^-?\d{1,16}$/.test(text) && Math.abs(Number(text)) <= MAX_MICRO_CREDITS, 'must be a whole number of micro-credits within 2^53 - 1')
+  .meta({ type: 'integer' })
+  .transform(Number);
+
+/** A parameter that is looked for in a text. */
+export const searched = z.string('must be one text').refine((text) => text !== '' && [...text].length <= MAX_SEARCH_LENGTH, `must be 1 to ${MAX_SEARCH_LENGTH} characters`);
+
+/** A parameter that says yes or no. */
+export const flag = z
+  .enum(['true', 'false'], 'must be true or false')
+  .transform((text) => text === 'true');
 
 /** LIVE or TEST. */
 export const environment = z.enum(Environment, 'must be LIVE or TEST').meta({ description: 'LIVE or TEST.' });
