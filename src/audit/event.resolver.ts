@@ -53,7 +53,7 @@ export class AuditEventResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceEventsResolver {
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done in it and to it, newest first.' })
+  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done in it and to it, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() { id: workspaceId }: Workspace,
     @Args() page: PageArgs,
@@ -67,7 +67,7 @@ export class WorkspaceEventsResolver {
 
 @Resolver(() => ApiKey)
 export class KeyEventsResolver {
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first.' })
+  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() key: ApiKey,
     @Args() page: PageArgs,

@@ -72,12 +72,14 @@ export interface Connection<T> {
   count(): Promise<Count>;
 }
 
+const articleOf = (name: string): string => (/^[AEIOU]/.test(name) ? 'An' : 'A');
+
 /** The most rows that are counted of a list. */
 export const MAX_COUNTED = 10_000;
 
 /** The connection and edge types of a node type, named after it. */
 export function connectionOf<T extends object>(node: ClassType<T>, name: string): ClassType<Connection<T>> {
-  @ObjectType(`${name}Edge`, { description: `A ${name} and its place in the list.` })
+  @ObjectType(`${name}Edge`, { description: `${articleOf(name)} ${name} and its place in the list.` })
   class Edge {
     @Field({ description: 'Its place in the list: give it as `after` to read on from here.' })
     cursor: string;

@@ -59,12 +59,12 @@ class RequestLogFilter implements Filter {
 
 @Resolver(() => RequestLog)
 export class RequestLogResolver {
-  @Query(() => RequestLog, { nullable: true, description: 'A call by its log’s id; null where the caller may not know of it.' })
+  @Query(() => RequestLog, { nullable: true, description: 'A call by its log’s id; null where the caller may not know of it. Takes `read.logs`.' })
   requestLog(@Arg('id', () => ID, { description: 'Begins with `log_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
     return ctx.seen(by(RequestLog), id, 'read.logs');
   }
 
-  @FieldResolver(() => ApiKey, { nullable: true, description: 'Null where another kind of credential made the call.' })
+  @FieldResolver(() => ApiKey, { nullable: true, description: 'Null where another kind of credential made the call. Takes `read.keys`.' })
   async key(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
     return log.credentialKind === 'API_KEY' ? ctx.seen(by(ApiKey), log.credentialId, 'read.keys') : null;
   }
@@ -96,7 +96,7 @@ class RequestLogList {
 
 @Resolver(() => Workspace)
 export class WorkspaceLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'The calls of all its projects, newest first.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'The calls of all its projects, newest first. Takes `read.logs`.' })
   requestLogs(
     @Root() { id }: Workspace,
     @Args() page: PageArgs,
@@ -109,7 +109,7 @@ export class WorkspaceLogsResolver extends RequestLogList {
 
 @Resolver(() => Project)
 export class ProjectLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Takes `read.logs`.' })
   requestLogs(
     @Root() project: Project,
     @Args() page: PageArgs,
@@ -122,7 +122,7 @@ export class ProjectLogsResolver extends RequestLogList {
 
 @Resolver(() => ApiKey)
 export class KeyLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Takes `read.logs`.' })
   requestLogs(
     @Root() key: ApiKey,
     @Args() page: PageArgs,

@@ -2,6 +2,7 @@ import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutati
 import { GraphQLContext, by } from '../graphql/context';
 import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { GalleryMode, Project } from './project.entity';
 import { PROJECTS, type NamedFilter } from './project.queries';
 import { ProjectService } from './project.service';
@@ -58,6 +59,9 @@ class UpdateProjectInput {
 
   @Field(() => RateLimitInput, { nullable: true, description: 'Counts from the next call, on every node.' })
   rateLimit?: RateLimitInput;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which project is to be archived.' })
@@ -98,7 +102,12 @@ export class ProjectResolver {
     return ctx.need(by(Workspace), project.workspaceId);
   }
 
-  @Mutation(() => CreateProjectPayload, { nullable: true, description: 'Create a project, with an empty budget.' })
+  @Mutation(() => CreateProjectPayload, {
+    nullable: true,
+    description:
+      'Create a project, with an empty budget.' +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND` for its workspace; `CONFLICT` where its slug is taken in that.',
+  })
   async createProject(
     @Arg('input', { description: 'The new project.' }) input: CreateProjectInput,
     @Ctx() ctx: GraphQLContext,
@@ -106,7 +115,12 @@ export class ProjectResolver {
     return { project: await this.service.create(await ctx.originIn(input.workspaceId, 'write.projects'), input) };
   }
 
-  @Mutation(() => UpdateProjectPayload, { nullable: true, description: "Change a project's name, gallery mode or rate limit." })
+  @Mutation(() => UpdateProjectPayload, {
+    nullable: true,
+    description:
+      "Change a project's name, gallery mode or rate limit. Another limit counts from the next call on, on every node." +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
+  })
   async updateProject(
     @Arg('input', { description: 'What is to change.' }) input: UpdateProjectInput,
     @Ctx() ctx: GraphQLContext,
@@ -117,7 +131,8 @@ export class ProjectResolver {
   @Mutation(() => ArchiveProjectPayload, {
     nullable: true,
     description:
-      'For good: its keys stop at once, nothing can be minted in it (CONFLICT), its budget can still be taken back. Repeated, it changes nothing.',
+      'For good: its keys stop at once, nothing can be minted in it, its budget can still be taken back. Repeated, it changes nothing.' +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
   })
   async archiveProject(
     @Arg('input', { description: 'Which project.' }) input: ArchiveProjectInput,

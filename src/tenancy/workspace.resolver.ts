@@ -1,8 +1,9 @@
-import { Arg, Args, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import { Arg, Args, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import type { Connection } from '../lib/graphql-types';
 import { NamedOrder, connectionOf } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { GraphQLContext, by } from '../graphql/context';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Workspace } from './workspace.entity';
 import type { NamedFilter } from './project.queries';
 import { WORKSPACES } from './workspace.queries';
@@ -44,6 +45,9 @@ class UpdateWorkspaceInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether its people are shut out until they have a second factor. Takes the permission admin.security.' })
   requiresSecondFactor?: boolean;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `createWorkspace` made.' })
@@ -77,7 +81,12 @@ export class WorkspaceResolver {
     return ctx.page(WORKSPACES, { ids: ctx.knownWorkspaces }, { filter: filter ?? {}, orderBy }, page);
   }
 
-  @Mutation(() => CreateWorkspacePayload, { nullable: true, description: 'Operator only. Create a workspace, with an empty wallet.' })
+  @Mutation(() => CreateWorkspacePayload, {
+    nullable: true,
+    description:
+      'Create a workspace, with an empty wallet.' +
+      '\n\nOperator only. Errors: `CONFLICT` where its slug is taken.',
+  })
   async createWorkspace(
     @Arg('input', { description: 'The new workspace.' }) input: CreateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,
@@ -85,7 +94,12 @@ export class WorkspaceResolver {
     return { workspace: await this.service.create(ctx.operatorOrigin, input) };
   }
 
-  @Mutation(() => UpdateWorkspacePayload, { nullable: true, description: "Change a workspace's name or key prefix, and whether it requires a second factor." })
+  @Mutation(() => UpdateWorkspacePayload, {
+    nullable: true,
+    description:
+      "Change a workspace's name or key prefix, and whether it requires a second factor." +
+      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. Errors: `NOT_FOUND`.',
+  })
   async updateWorkspace(
     @Arg('input', { description: 'What is to change.' }) input: UpdateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,
