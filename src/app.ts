@@ -42,6 +42,7 @@ import { MysqlTickConnections } from './gate/tick-connection.mysql';
 import { SqliteTickConnections } from './gate/tick-connection.sqlite';
 import { SqlTickStore } from './gate/tick-store.sql';
 import { contextOf } from './graphql/context';
+import { RegisteredOperations } from './graphql/operations';
 import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
@@ -191,11 +192,12 @@ export async function createApp({ config, database, installation, log: destinati
     openApi: openApiDocument(),
   });
   const schema = createSchema(createResolvers(services, people, database));
+  const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
-    await registerGraphQL(browsers, { schema, idempotency, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+    await registerGraphQL(browsers, { schema, idempotency, operations, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
   });
   await server.register(async (pages) => {
     await pages.register(cookie);
