@@ -32,6 +32,8 @@ import { readTrail } from './audit/trail';
 import type { Config } from './config';
 import type { Database } from './db/database';
 import { isRetryable, isUnavailable } from './db/failures';
+import { registerDocs } from './docs/server';
+import type { DocsDeps } from './docs/site';
 import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
 import { Principals } from './gate/principals';
@@ -42,8 +44,9 @@ import { MysqlTickConnections } from './gate/tick-connection.mysql';
 import { SqliteTickConnections } from './gate/tick-connection.sqlite';
 import { SqlTickStore } from './gate/tick-store.sql';
 import { contextOf } from './graphql/context';
-import { RegisteredOperations } from './graphql/operations';
+import { graphqlAnswerOf } from './graphql/errors';
 import { NodeResolver } from './graphql/node.resolver';
+import { RegisteredOperations } from './graphql/operations';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
 import { sourceOf } from './graphql/session-cookie';
@@ -193,6 +196,7 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const schema = createSchema(createResolvers(services, people, database));
   const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
+  registerDocs(server, docsOf(schema));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
@@ -258,31 +262,31 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new PasswordResolver(people.passwords),
     new SecondFactorResolver(people.secondFactors),
     new InvitationResolver(people.invitations),
-    new WorkspaceInvitationsResolver(people.invitations),
+    new WorkspaceInvitationsResolver(),
     new MembershipResolver(members),
-    new WorkspaceMembersResolver(database.reader),
+    new WorkspaceMembersResolver(),
     new NodeResolver(),
     new WorkspaceResolver(workspaces),
     new ProjectResolver(projects),
-    new WorkspaceProjectsResolver(projects),
+    new WorkspaceProjectsResolver(),
     new KeyResolver(keys),
-    new WorkspaceKeysResolver(keys),
-    new ProjectKeysResolver(keys),
+    new WorkspaceKeysResolver(),
+    new ProjectKeysResolver(),
     new RoleResolver(roles),
-    new WorkspaceRolesResolver(roles),
+    new WorkspaceRolesResolver(),
     new WalletResolver(wallets),
     new WorkspaceWalletResolver(),
-    new ProjectBudgetResolver(wallets),
+    new ProjectBudgetResolver(),
     new LedgerEntryResolver(),
     new ActionResolver(actions),
     new RequestLogResolver(),
     new LedgerEntryLogResolver(),
-    new WorkspaceLogsResolver(database.reader),
-    new ProjectLogsResolver(database.reader),
-    new KeyLogsResolver(database.reader),
-    new AuditEventResolver(database.reader),
-    new WorkspaceEventsResolver(database.reader),
-    new KeyEventsResolver(database.reader),
+    new WorkspaceLogsResolver(),
+    new ProjectLogsResolver(),
+    new KeyLogsResolver(),
+    new AuditEventResolver(),
+    new WorkspaceEventsResolver(),
+    new KeyEventsResolver(),
     new AuditChainResolver(database.reader),
   ];
   return new Map(instances.map((instance) => [instance.constructor, instance]));
@@ -297,8 +301,11 @@ export function createSchema(resolvers: Resolvers): GraphQLSchema {
     validate: false, // services validate, with every problem in one answer
   });
   const { query, mutation } = schema.toConfig();
-  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was.';
-  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.';
+  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was; a field that takes a permission which the caller lacks is null too, ' +
+      'with `FORBIDDEN` at its path.\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not fit, ' +
+      '`SERVICE_UNAVAILABLE`, `INTERNAL`.';
+  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.\n\nErrors of any mutation, besides those that it names: `UNAUTHENTICATED` without a ' +
+      'valid credential, `FORBIDDEN` where a permission is lacking, `INVALID_REQUEST` with `issues` for an input that does not fit, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
   return schema;
 }
 
@@ -307,3 +314,6 @@ export function describeSchema(): GraphQLSchema {
   const nothing = {} as Services;
   return createSchema(createResolvers(nothing, {} as PeopleServices, {} as Database));
 }
+
+/** What the manual is made of. */
+export const docsOf = (schema: GraphQLSchema): DocsDeps => ({ schema, openApi: openApiDocument(), answers: { httpStatusOf, graphqlAnswerOf } });

@@ -21,7 +21,7 @@ export class Action implements Node {
   @Column(textColumn(128))
   name: string;
 
-  @Field(() => MicroCredits, { description: 'What one success costs; zero or more.' })
+  @Field(() => MicroCredits, { description: 'What one success costs; zero or more. 2500 is a quarter of a cent.' })
   @Column(bigintColumn)
   priceMicroCredits: number;
 

@@ -4,10 +4,8 @@ import { ADMINISTRATIVE_PERMISSIONS, isActionPermission, type Permission } from 
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
-import { keysetPage, type KeysetOrder, type PageRequest } from '../db/keyset';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
-import type { Connection } from '../lib/graphql-types';
 import { newId } from '../lib/id';
 import { idRule, priceRule } from '../lib/rules';
 import { Action } from './action.entity';
@@ -58,8 +56,6 @@ const updateRule = z.object({
   expectedVersion: expectedVersionRule,
 });
 
-const BY_NAME: KeysetOrder<Action> = { columns: ['service', 'name'], types: ['string', 'string'], direction: 'ASC' };
-
 /** The catalogue of billable actions. */
 export class ActionService {
   constructor(private readonly database: Database) {}
@@ -77,11 +73,6 @@ export class ActionService {
         if (!isDuplicate(error)) throw error; // another process was first
       }
     }
-  }
-
-  /** The catalogue, by service and name. */
-  list(page: PageRequest): Promise<Connection<Action>> {
-    return keysetPage(this.database.reader.createQueryBuilder(Action, 'row'), BY_NAME, page);
   }
 
   /** A new action, open to calls at once. CONFLICT where its service has one of this name. */

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { EntityManager } from 'typeorm';
+import type { EntityManager, ObjectLiteral } from 'typeorm';
 import { secretFrom } from '../access/credential';
 import type { MutationClaim } from '../access/idempotency';
 import type { AdministrativePermission } from '../access/permissions';
@@ -9,8 +9,11 @@ import type { Authority } from '../access/authority';
 import type { Principal, UserPrincipal } from '../access/principal';
 import { isFromHere, type TrustedOrigins } from '../access/sessions/cookie';
 import type { Database } from '../db/database';
+import type { PageRequest } from '../db/keyset';
+import type { List } from '../db/list';
 import { TollgateError } from '../errors';
 import type { Gate } from '../gate/gate';
+import type { Connection } from '../lib/graphql-types';
 import { toGraphQLError } from './errors';
 import { Loaders, by, type Batch } from './loaders';
 
@@ -115,6 +118,11 @@ export class GraphQLContext {
 
   load<V>(batch: Batch<V>, id: string): Promise<V | null> {
     return this.loaders.load(batch, id);
+  }
+
+  /** A page of a list, read together with the same page of other lists of its kind. */
+  page<T extends ObjectLiteral, S, A>(list: List<T, S, A>, scope: S, args: A, page: PageRequest): Promise<Connection<T>> {
+    return this.loaders.page(list, scope, args, page);
   }
 
   /** An object that must be there, for another one names it. */

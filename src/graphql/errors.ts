@@ -2,7 +2,7 @@ import { HeaderMap, type GraphQLResponse } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLFormattedError } from 'graphql';
 import { isRetryable, isUnavailable } from '../db/failures';
-import { ERRORS, TollgateError, type ErrorKind, type Issue } from '../errors';
+import { ERRORS, TollgateError, type ErrorCode, type ErrorKind, type Issue } from '../errors';
 
 type Code =
   | 'UNAUTHENTICATED'
@@ -53,6 +53,12 @@ type Told = {
 const TOLD: readonly (keyof Told)[] = ['issues', 'currentVersion', 'reason', 'subjectId'];
 
 const toldOf = (details: Record<string, unknown>): Told => Object.fromEntries(TOLD.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])));
+
+/** The code that GraphQL answers an error with, and the HTTP status where an answer is nothing but that. */
+export function graphqlAnswerOf(error: ErrorCode): { code: string; status: number } {
+  const code = CODE_OF_KIND[ERRORS[error].kind];
+  return { code, status: STATUS_OF_CODE[code] ?? 200 };
+}
 
 /** The status and headers of an answer that is nothing but a failure. */
 interface Head {

@@ -26,6 +26,8 @@ registerEnumType(KeyStatus, {
 @Entity('api_keys')
 @Index('api_keys_by_workspace', ['workspaceId', 'createdAt', 'id'])
 @Index('api_keys_by_project', ['projectId', 'createdAt', 'id'])
+@Index('api_keys_by_name', ['workspaceId', 'name', 'id'])
+@Index('api_keys_by_name_in_project', ['projectId', 'name', 'id'])
 export class ApiKey implements Node {
   @Field(() => ID, { description: 'Begins with `key_`; stays the same through rotations.' })
   @PrimaryColumn(idColumn)
@@ -57,7 +59,7 @@ export class ApiKey implements Node {
   @Column({ ...idColumn, nullable: true })
   roleId: string | null;
 
-  @Field(() => [String], { description: 'CIDR blocks that may use the key; empty allows all.' })
+  @Field(() => [String], { description: 'CIDR blocks that may use the key, such as `10.0.0.0/8` or `2001:db8::/32`; empty allows all. At most 200.' })
   @Column('simple-json')
   allowedIps: string[];
 

@@ -9,18 +9,15 @@ import { permissionsOfRoles } from '../access/roles/grants';
 import { roleToGrant } from '../access/roles/role.service';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
-import type { PageRequest } from '../db/keyset';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
-import type { Connection } from '../lib/graphql-types';
 import { newId } from '../lib/id';
 import { idRule, nameRule, reasonRule } from '../lib/rules';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeySecret } from './key.entity';
-import { listKeys, type KeyFilter } from './key.queries';
 import { PEPPER_VERSION, digestSecret, hintOf, mintSecret } from './key.token';
 
 const MAX_GRACE_SECONDS = 2_592_000; // 30 days
@@ -87,11 +84,6 @@ export interface KeyServiceDeps {
 /** Keys and their secrets. State is changed by UPDATE of named columns under the key's row lock; nothing ended comes back. */
 export class KeyService {
   constructor(private readonly deps: KeyServiceDeps) {}
-
-  /** The keys of a workspace or a project, newest first. */
-  list(scope: { workspaceId: string } | { projectId: string }, filter: KeyFilter, page: PageRequest, now: Date): Promise<Connection<ApiKey>> {
-    return listKeys(this.deps.database.reader, scope, filter, page, now);
-  }
 
   /** A new key and its secret, which is stored nowhere. CONFLICT in an archived project. */
   async mint(origin: Authority, raw: z.input<typeof mintRule>): Promise<{ key: ApiKey; secret: string }> {

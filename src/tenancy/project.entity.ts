@@ -31,6 +31,9 @@ export class RateLimit {
 @Entity('projects')
 @Index('projects_by_slug', ['workspaceId', 'slug'], { unique: true })
 @Index('projects_by_age', ['workspaceId', 'createdAt', 'id'])
+@Index('projects_by_name', ['workspaceId', 'name', 'id'])
+@Index('projects_living_by_age', ['workspaceId', 'archivedAt', 'createdAt', 'id'])
+@Index('projects_living_by_name', ['workspaceId', 'archivedAt', 'name', 'id'])
 export class Project implements Node {
   @Field(() => ID, { description: 'Begins with `prj_`.' })
   @PrimaryColumn(idColumn)

@@ -4,10 +4,8 @@ import { z } from 'zod';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
-import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
-import type { Connection } from '../lib/graphql-types';
 import { newId } from '../lib/id';
 import { idRule, nameRule, slugRule } from '../lib/rules';
 import { GalleryMode, Project } from './project.entity';
@@ -53,13 +51,6 @@ export interface ProjectServiceDeps {
 /** Projects of a workspace. */
 export class ProjectService {
   constructor(private readonly deps: ProjectServiceDeps) {}
-
-  /** The projects of a workspace, newest first. */
-  async list(workspaceId: string, page: PageRequest, includeArchived: boolean): Promise<Connection<Project>> {
-    const query = this.deps.database.reader.createQueryBuilder(Project, 'row').where({ workspaceId });
-    if (!includeArchived) query.andWhere({ archivedAt: IsNull() });
-    return keysetPage(query, NEWEST_FIRST, page);
-  }
 
   /** A new project with an empty budget. CONFLICT where its workspace has one of this slug. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Project> {

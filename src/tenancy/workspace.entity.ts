@@ -8,6 +8,7 @@ import { Node } from '../lib/graphql-types';
 @Entity('workspaces')
 @Index('workspaces_by_slug', ['slug'], { unique: true })
 @Index('workspaces_by_age', ['createdAt', 'id'])
+@Index('workspaces_by_name', ['name', 'id'])
 export class Workspace implements Node {
   @Field(() => ID, { description: 'Begins with `ws_`.' })
   @PrimaryColumn(idColumn)

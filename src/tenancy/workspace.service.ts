@@ -1,12 +1,10 @@
-import { In, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
-import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
-import type { Connection } from '../lib/graphql-types';
 import { newId } from '../lib/id';
 import { idRule, keyPrefixRule, nameRule, slugRule } from '../lib/rules';
 import { Workspace } from './workspace.entity';
@@ -23,12 +21,6 @@ export interface WorkspaceServiceDeps {
 /** Tenants. */
 export class WorkspaceService {
   constructor(private readonly deps: WorkspaceServiceDeps) {}
-
-  /** These workspaces, or all where no ids are given, newest first. */
-  async list(page: PageRequest, ids?: string[]): Promise<Connection<Workspace>> {
-    const query = this.deps.database.reader.createQueryBuilder(Workspace, 'row').where(ids ? { id: In(ids) } : '1 = 1');
-    return keysetPage(query, NEWEST_FIRST, page);
-  }
 
   /** A new workspace with an empty wallet. CONFLICT where the slug is taken. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Workspace> {

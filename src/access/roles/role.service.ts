@@ -38,12 +38,6 @@ export interface RoleServiceDeps {
 export class RoleService {
   constructor(private readonly deps: RoleServiceDeps) {}
 
-  /** From the most to the least that the built-in ones may do, then the workspace's own by name. */
-  async list(workspaceId: string): Promise<Role[]> {
-    const own = await this.deps.database.reader.find(Role, { where: { workspaceId }, order: { name: 'ASC' } });
-    return [...BUILT_IN_ROLES, ...own];
-  }
-
   /** A new role. CONFLICT where its workspace has one of this name. */
   async create(origin: Authority, raw: z.input<typeof createRule>): Promise<Role> {
     const { workspaceId, name, permissions } = validate(createRule, raw, 'input');
