@@ -7,6 +7,7 @@ import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
+import { Idempotency, MutationForgetter } from './access/idempotency';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Invitation } from './access/people/invitation.entity';
@@ -106,6 +107,8 @@ export interface App {
   gate: Gate;
   sweep: Sweep;
   sealer: Sealer;
+  idempotency: Idempotency;
+  forgetter: MutationForgetter;
 }
 
 export function createServices(database: Database, pepper: string): Services {
@@ -152,19 +155,22 @@ export async function createApp({ config, database, installation, log: destinati
     runner,
     pepper: installation.pepper,
     rootKeyDigest: () => rootKeyDigest(database),
-    permissionsOfRole: (keyId) => permissionsOfKeysRole(database.reader, keyId),
+    permissionsOfRole: (keyId) => permissionsOfKeysRole(database.lookups, keyId),
     principalOfSession: (token) => people.sessions.principalOf(token),
     now: async () => (await database.now()).getTime(),
     keptAnswer: async ({ credentialId, requestId, attempt }) =>
-      (await database.reader.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
+      (await database.lookups.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
     httpStatusOf,
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
     log,
   });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   const sealer = new Sealer({ database, log });
+  const idempotency = new Idempotency({ database, pepper: installation.pepper });
+  const forgetter = new MutationForgetter({ database, log });
   server.addHook('onClose', async () => {
     await sealer.stop();
+    await forgetter.stop();
     await sweep.stop();
     await gate.close();
     await runner.close();
@@ -177,7 +183,7 @@ export async function createApp({ config, database, installation, log: destinati
     await server.register(cors, {
       origin: [...config.corsOrigins],
       credentials: true,
-      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate'],
+      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'Idempotent-Replayed'],
     });
   }
   registerRest(server, {
@@ -193,7 +199,14 @@ export async function createApp({ config, database, installation, log: destinati
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
-    await registerGraphQL(browsers, { schema, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+    await registerGraphQL(browsers, {
+      schema,
+      idempotency,
+      log,
+      contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
+      introspection: config.graphqlIntrospection,
+      batching: config.graphqlBatching,
+    });
   });
   await server.register(async (pages) => {
     await pages.register(cookie);
@@ -203,7 +216,7 @@ export async function createApp({ config, database, installation, log: destinati
     await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession: (token) => gate.identifySession(token), httpStatusOf, isOutage, log });
   });
   await server.ready();
-  return { server, services, people, gate, sweep, sealer };
+  return { server, services, people, gate, sweep, sealer, idempotency, forgetter };
 }
 
 /** Where a server listens, as far as it knows. */
@@ -254,31 +267,31 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new PasswordResolver(people.passwords),
     new SecondFactorResolver(people.secondFactors),
     new InvitationResolver(people.invitations),
-    new WorkspaceInvitationsResolver(people.invitations),
+    new WorkspaceInvitationsResolver(),
     new MembershipResolver(members),
-    new WorkspaceMembersResolver(database.reader),
+    new WorkspaceMembersResolver(),
     new NodeResolver(),
     new WorkspaceResolver(workspaces),
     new ProjectResolver(projects),
-    new WorkspaceProjectsResolver(projects),
+    new WorkspaceProjectsResolver(),
     new KeyResolver(keys),
-    new WorkspaceKeysResolver(keys),
-    new ProjectKeysResolver(keys),
+    new WorkspaceKeysResolver(),
+    new ProjectKeysResolver(),
     new RoleResolver(roles),
-    new WorkspaceRolesResolver(roles),
+    new WorkspaceRolesResolver(),
     new WalletResolver(wallets),
     new WorkspaceWalletResolver(),
-    new ProjectBudgetResolver(wallets),
+    new ProjectBudgetResolver(),
     new LedgerEntryResolver(),
     new ActionResolver(actions),
     new RequestLogResolver(),
     new LedgerEntryLogResolver(),
-    new WorkspaceLogsResolver(database.reader),
-    new ProjectLogsResolver(database.reader),
-    new KeyLogsResolver(database.reader),
-    new AuditEventResolver(database.reader),
-    new WorkspaceEventsResolver(database.reader),
-    new KeyEventsResolver(database.reader),
+    new WorkspaceLogsResolver(),
+    new ProjectLogsResolver(),
+    new KeyLogsResolver(),
+    new AuditEventResolver(),
+    new WorkspaceEventsResolver(),
+    new KeyEventsResolver(),
     new AuditChainResolver(database.reader),
   ];
   return new Map(instances.map((instance) => [instance.constructor, instance]));

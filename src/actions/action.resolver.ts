@@ -5,10 +5,24 @@ import { GraphQLContext } from '../graphql/context';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Action } from './action.entity';
+import { ACTIONS, type ActionFilter as Filter } from './action.queries';
 import { ActionService } from './action.service';
 
 const ActionConnection = connectionOf(Action, 'Action');
+
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+class ActionFilter implements Filter {
+  @Field(() => [String], { nullable: true, description: 'Of these services, such as `face`.' })
+  service?: string[] | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their name, A to Z in either case: 1 to 100 characters.' })
+  name?: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether they can be called.' })
+  enabled?: boolean | null;
+}
 
 @InputType({ description: 'A new action.' })
 class CreateActionInput {
@@ -50,6 +64,9 @@ class UpdateActionInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether it can be called.' })
   enabled?: boolean;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `createAction` made.' })
@@ -69,8 +86,12 @@ export class ActionResolver {
   constructor(private readonly service: ActionService) {}
 
   @Query(() => ActionConnection, { description: 'The catalogue of billable actions, by service and name.' })
-  actions(@Args() page: PageArgs): Promise<Connection<Action>> {
-    return this.service.list(page);
+  actions(
+    @Args() page: PageArgs,
+    @Arg('filter', () => ActionFilter, { nullable: true, description: 'Which of them.' }) filter: ActionFilter | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<Action>> {
+    return ctx.page(ACTIONS, 'all', filter ?? {}, page);
   }
 
   @Query(() => [Permission], { description: 'Every permission that a key, role or service account can be granted.' })

@@ -1,12 +1,11 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Query, Resolver, Root } from 'type-graphql';
-import type { EntityManager } from 'typeorm';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { Workspace } from '../tenancy/workspace.entity';
 import { AuditEvent } from './event.entity';
-import { listEvents, type EventFilter } from './event.queries';
+import { EVENTS, type EventFilter } from './event.queries';
 import { AuditSeal } from './seal.entities';
 
 const AuditEventConnection = connectionOf(AuditEvent, 'AuditEvent');
@@ -31,8 +30,6 @@ class AuditEventFilter implements EventFilter {
 
 @Resolver(() => AuditEvent)
 export class AuditEventResolver {
-  constructor(private readonly reader: EntityManager) {}
-
   @Query(() => AuditEventConnection, { nullable: true, description: 'Operator only. All events, those of the installation too, newest first.' })
   async auditEvents(
     @Args() page: PageArgs,
@@ -40,7 +37,7 @@ export class AuditEventResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.requireOperator();
-    return listEvents(this.reader, {}, filter ?? {}, page);
+    return ctx.page(EVENTS, {}, filter ?? {}, page);
   }
 
   @FieldResolver(() => Int, { nullable: true, description: 'Its place in the chain of its workspace, or of the installation; null until it is sealed, a moment later.' })
@@ -56,8 +53,6 @@ export class AuditEventResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceEventsResolver {
-  constructor(private readonly reader: EntityManager) {}
-
   @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done in it and to it, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() { id: workspaceId }: Workspace,
@@ -66,14 +61,12 @@ export class WorkspaceEventsResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.require('read.audit', { workspaceId });
-    return listEvents(this.reader, { workspaceId }, filter ?? {}, page);
+    return ctx.page(EVENTS, { workspaceId }, filter ?? {}, page);
   }
 }
 
 @Resolver(() => ApiKey)
 export class KeyEventsResolver {
-  constructor(private readonly reader: EntityManager) {}
-
   @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() key: ApiKey,
@@ -82,6 +75,6 @@ export class KeyEventsResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.require('read.audit', key);
-    return listEvents(this.reader, { subjectId: key.id }, filter ?? {}, page);
+    return ctx.page(EVENTS, { subjectId: key.id }, filter ?? {}, page);
   }
 }

@@ -1,19 +1,26 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
-import { connectionOf, type Connection } from '../lib/graphql-types';
+import { NamedOrder, ShownOnce, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeyStatus } from './key.entity';
-import { gracesOf, statusOf, type KeyFilter } from './key.queries';
+import { KEYS, gracesOf, statusOf, type KeyFilter } from './key.queries';
 import { KeyService } from './key.service';
 
 const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
 
 @InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
 class ApiKeyFilter implements KeyFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name, A to Z in either case: 1 to 100 characters.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their hint, such as the last four characters of a secret.' })
+  hint?: string | null;
+
   @Field(() => [KeyStatus], { nullable: true, description: 'As they are now.' })
   status?: KeyStatus[] | null;
 
@@ -22,6 +29,15 @@ class ApiKeyFilter implements KeyFilter {
 
   @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
   projectId?: string[] | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether a call of theirs was ever logged.' })
+  used?: boolean | null;
+
+  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is this time or after it.' })
+  lastUsedFrom?: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is before this time.' })
+  lastUsedTo?: Date | null;
 }
 
 @InputType({
@@ -73,6 +89,9 @@ class UpdateKeyInput {
 
   @Field(() => Date, { nullable: true, description: 'One in the past ends the key now; null lets it never expire.' })
   expiresAt?: Date | null;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which key gets a new secret.' })
@@ -98,6 +117,7 @@ class MintKeyPayload {
   @Field(() => ApiKey, { nullable: true, description: 'The new key.' })
   key: ApiKey;
 
+  @ShownOnce()
   @Field(() => String, { nullable: true, description: 'The secret: here and nowhere else, ever.' })
   secret: string;
 }
@@ -113,6 +133,7 @@ class RotateKeyPayload {
   @Field(() => ApiKey, { nullable: true, description: 'The key as it is now.' })
   key: ApiKey;
 
+  @ShownOnce()
   @Field(() => String, { nullable: true, description: 'The new secret: here and nowhere else, ever.' })
   secret: string;
 }
@@ -199,22 +220,30 @@ export class KeyResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceKeysResolver {
-  constructor(private readonly service: KeyService) {}
-
-  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'The keys of all its projects, newest first. Takes `read.keys`.' })
-  async keys(@Root() workspace: Workspace, @Args() page: PageArgs, @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
-    ctx.require('read.keys', { workspaceId: workspace.id });
-    return this.service.list({ workspaceId: workspace.id }, filter ?? {}, page, await ctx.now());
+  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'The keys of all its projects, newest first unless told otherwise. Takes `read.keys`.' })
+  async keys(
+    @Root() { id: workspaceId }: Workspace,
+    @Args() page: PageArgs,
+    @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<ApiKey>> {
+    ctx.require('read.keys', { workspaceId });
+    return ctx.page(KEYS, { workspaceId }, { filter: filter ?? {}, orderBy, now: await ctx.now() }, page);
   }
 }
 
 @Resolver(() => Project)
 export class ProjectKeysResolver {
-  constructor(private readonly service: KeyService) {}
-
-  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first. Takes `read.keys`.' })
-  async keys(@Root() project: Project, @Args() page: PageArgs, @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
+  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first unless told otherwise. Takes `read.keys`.' })
+  async keys(
+    @Root() project: Project,
+    @Args() page: PageArgs,
+    @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<ApiKey>> {
     ctx.require('read.keys', project);
-    return this.service.list({ projectId: project.id }, filter ?? {}, page, await ctx.now());
+    return ctx.page(KEYS, { projectId: project.id }, { filter: filter ?? {}, orderBy, now: await ctx.now() }, page);
   }
 }

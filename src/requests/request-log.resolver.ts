@@ -1,15 +1,15 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Query, Resolver, Root } from 'type-graphql';
-import type { EntityManager } from 'typeorm';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { MicroCredits } from '../lib/scalars';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry } from '../wallet/ledger-entry.entity';
 import { RequestLog, RequestOutcome } from './request-log.entity';
-import { lastUsesOf, listRequestLogs, type RequestLogFilter as Filter, type RequestLogScope } from './request-log.queries';
+import { REQUEST_LOGS, lastUsesOf, type RequestLogFilter as Filter, type RequestLogScope } from './request-log.queries';
 
 const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
 
@@ -17,7 +17,7 @@ const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
   description: 'All that are given must hold; a list means any of these, an empty one none. A cursor that is none of ours is INVALID_REQUEST.',
 })
 class RequestLogFilter implements Filter {
-  @Field(() => ID, { nullable: true, description: 'As the caller was answered it.' })
+  @Field(() => ID, { nullable: true, description: 'As the caller was answered it. Of more than 1,000 calls that have it, the newest.' })
   requestId?: string | null;
 
   @Field(() => [ID], { nullable: true, description: 'By these keys.' })
@@ -29,6 +29,9 @@ class RequestLogFilter implements Filter {
   @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
   environment?: Environment | null;
 
+  @Field(() => [String], { nullable: true, description: 'Of these services, such as `face`.' })
+  service?: string[] | null;
+
   @Field(() => [String], { nullable: true, description: 'Of these actions, by name.' })
   action?: string[] | null;
 
@@ -37,6 +40,15 @@ class RequestLogFilter implements Filter {
 
   @Field(() => [String], { nullable: true, description: 'With these error codes.' })
   errorCode?: string[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'From these addresses, each in any of its notations.' })
+  ip?: string[] | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'That cost so much or more.' })
+  minChargedMicroCredits?: number | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'That cost so much or less.' })
+  maxChargedMicroCredits?: number | null;
 
   @Field(() => Date, { nullable: true, description: 'Inclusive.' })
   from?: Date | null;
@@ -76,11 +88,9 @@ export class LedgerEntryLogResolver {
 
 /** The list that workspaces, projects and keys have in common. */
 class RequestLogList {
-  constructor(private readonly reader: EntityManager) {}
-
   protected async list(owner: { workspaceId: string }, scope: RequestLogScope, page: PageArgs, filter: RequestLogFilter | null, ctx: GraphQLContext): Promise<Connection<RequestLog>> {
     ctx.require('read.logs', owner);
-    return listRequestLogs(this.reader, scope, filter ?? {}, page);
+    return ctx.page(REQUEST_LOGS, scope, filter ?? {}, page);
   }
 }
 

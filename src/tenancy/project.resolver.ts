@@ -1,12 +1,23 @@
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../graphql/context';
-import { connectionOf, type Connection } from '../lib/graphql-types';
+import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { GalleryMode, Project } from './project.entity';
+import { PROJECTS, type NamedFilter } from './project.queries';
 import { ProjectService } from './project.service';
 import { Workspace } from './workspace.entity';
 
 const ProjectConnection = connectionOf(Project, 'Project');
+
+@InputType({ description: 'All that are given must hold. A text is 1 to 100 characters, A to Z in either case.' })
+class ProjectFilter implements NamedFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their slug.' })
+  slug?: string | null;
+}
 
 @InputType({ description: 'How fast a project may call. burst / sustainedRps is at most 1,000,000,000 seconds.' })
 class RateLimitInput {
@@ -48,6 +59,9 @@ class UpdateProjectInput {
 
   @Field(() => RateLimitInput, { nullable: true, description: 'Counts from the next call, on every node.' })
   rateLimit?: RateLimitInput;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which project is to be archived.' })
@@ -130,14 +144,15 @@ export class ProjectResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceProjectsResolver {
-  constructor(private readonly service: ProjectService) {}
-
-  @FieldResolver(() => ProjectConnection, { nullable: true, description: 'Its projects, newest first.' })
+  @FieldResolver(() => ProjectConnection, { nullable: true, description: 'Its projects, newest first unless told otherwise.' })
   projects(
-    @Root() workspace: Workspace,
+    @Root() { id }: Workspace,
     @Args() page: PageArgs,
     @Arg('includeArchived', () => Boolean, { defaultValue: false, description: 'Those that are archived too.' }) includeArchived: boolean,
+    @Arg('filter', () => ProjectFilter, { nullable: true, description: 'Which of them.' }) filter: ProjectFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<Project>> {
-    return this.service.list(workspace.id, page, includeArchived);
+    return ctx.page(PROJECTS, id, { filter: filter ?? {}, orderBy, includeArchived }, page);
   }
 }

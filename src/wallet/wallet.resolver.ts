@@ -6,7 +6,7 @@ import { MicroCredits } from '../lib/scalars';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry, LedgerKind } from './ledger-entry.entity';
-import { entriesById, workspacesOf, type LedgerFilter as Filter } from './ledger.queries';
+import { LEDGER, entriesById, workspacesOf, type LedgerFilter as Filter } from './ledger.queries';
 import { Budget, Wallet } from './wallet.entity';
 import { WalletService } from './wallet.service';
 
@@ -26,6 +26,12 @@ registerEnumType(TopUpKind, {
 class LedgerFilter implements Filter {
   @Field(() => [LedgerKind], { nullable: true, description: 'Of these kinds.' })
   kind?: LedgerKind[] | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or more: 1 leaves what came in.' })
+  minDelta?: number | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or less: -1 leaves what went out.' })
+  maxDelta?: number | null;
 
   @Field(() => Date, { nullable: true, description: 'Inclusive.' })
   from?: Date | null;
@@ -141,7 +147,7 @@ export class WalletResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<LedgerEntry>> {
     ctx.require('read.wallet', wallet);
-    return this.service.list(wallet.id, filter ?? {}, page);
+    return ctx.page(LEDGER, wallet.id, filter ?? {}, page);
   }
 
   @Mutation(() => TopUpWalletPayload, {
@@ -203,8 +209,6 @@ export class WorkspaceWalletResolver {
 
 @Resolver(() => Project)
 export class ProjectBudgetResolver {
-  constructor(private readonly service: WalletService) {}
-
   @FieldResolver(() => Budget, { nullable: true, description: 'What it may spend. Takes `read.wallet`.' })
   async budget(@Root() project: Project, @Ctx() ctx: GraphQLContext): Promise<Budget | null> {
     ctx.require('read.wallet', project);
@@ -219,7 +223,7 @@ export class ProjectBudgetResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<LedgerEntry>> {
     ctx.require('read.wallet', project);
-    return this.service.list(project.id, filter ?? {}, page);
+    return ctx.page(LEDGER, project.id, filter ?? {}, page);
   }
 }
 

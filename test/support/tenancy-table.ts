@@ -24,6 +24,7 @@ export interface Row {
 export const ROOT_FIELDS: Record<string, Row> = {
   'Query.viewer': { needs: 'credential' },
   'Query.node': { needs: 'knowledge', id: 'prj' },
+  'Query.nodes': { needs: 'knowledge' },
   'Query.workspace': { needs: 'knowledge', id: 'ws' },
   'Query.workspaces': { needs: 'credential' },
   'Query.project': { needs: 'knowledge', id: 'prj' },

@@ -1,13 +1,13 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
-import { connectionOf, type Connection } from '../../lib/graphql-types';
+import { ShownOnce, connectionOf, type Connection } from '../../lib/graphql-types';
 import { PageArgs } from '../../lib/page-args';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from '../roles/role.entity';
 import { Viewer, viewerOf } from '../viewer';
 import { Invitation } from './invitation.entity';
 import { InvitationService, type Acceptance } from './invitation.service';
-import { rolesById } from './member.queries';
+import { INVITATIONS, rolesById } from './member.queries';
 
 const InvitationConnection = connectionOf(Invitation, 'Invitation');
 
@@ -46,7 +46,8 @@ class InviteMemberPayload {
   @Field({ description: 'The new invitation.' })
   invitation: Invitation;
 
-  @Field(() => String, { nullable: true, description: 'The link, here and nowhere else, ever; null where it was sent by mail.' })
+  @ShownOnce()
+  @Field(() => String, { nullable: true, description: 'The link, here and nowhere else, ever; null where it was sent by mail, and in the answer to a repeat.' })
   link: string | null;
 }
 
@@ -107,11 +108,9 @@ export class InvitationResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceInvitationsResolver {
-  constructor(private readonly service: InvitationService) {}
-
   @FieldResolver(() => InvitationConnection, { nullable: true, description: 'The invitations that may still be accepted, newest first. Takes `read.members`.' })
   async invitations(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Invitation>> {
     ctx.require('read.members', { workspaceId: id });
-    return this.service.list(id, page);
+    return ctx.page(INVITATIONS, id, { now: await ctx.now() }, page);
   }
 }

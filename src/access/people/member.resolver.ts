@@ -1,16 +1,28 @@
-import type { EntityManager } from 'typeorm';
-import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
 import { connectionOf, type Connection } from '../../lib/graphql-types';
 import { PageArgs } from '../../lib/page-args';
+import { EXPECTED_VERSION } from '../../lib/versions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from '../roles/role.entity';
-import { listMembers, rolesById } from './member.queries';
+import { MEMBERS, rolesById, type MemberFilter } from './member.queries';
 import { MemberService } from './member.service';
 import { Membership } from './membership.entity';
 import { Person } from './person.entity';
 
 const MembershipConnection = connectionOf(Membership, 'Membership');
+
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none. A text is 1 to 100 characters, A to Z in either case.' })
+class MembershipFilter implements MemberFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their e-mail address.' })
+  email?: string | null;
+
+  @Field(() => [ID], { nullable: true, description: 'With these roles.' })
+  roleId?: string[] | null;
+}
 
 @InputType({ description: 'Who leaves which workspace.' })
 class RemoveMemberInput {
@@ -31,6 +43,9 @@ class SetMemberRoleInput {
 
   @Field(() => ID, { description: 'One of `Workspace.roles`.' })
   roleId: string;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `removeMember` ended.' })
@@ -95,11 +110,14 @@ export class MembershipResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceMembersResolver {
-  constructor(private readonly reader: EntityManager) {}
-
   @FieldResolver(() => MembershipConnection, { nullable: true, description: 'Its people, those who joined last first. Takes `read.members`.' })
-  async members(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Membership>> {
+  async members(
+    @Root() { id }: Workspace,
+    @Args() page: PageArgs,
+    @Arg('filter', () => MembershipFilter, { nullable: true, description: 'Which of them.' }) filter: MembershipFilter | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<Membership>> {
     ctx.require('read.members', { workspaceId: id });
-    return listMembers(this.reader, id, page);
+    return ctx.page(MEMBERS, id, filter ?? {}, page);
   }
 }

@@ -1,7 +1,9 @@
-import { Arg, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
+import { EXPECTED_VERSION } from '../../lib/versions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from './role.entity';
+import { rolesOfWorkspaces } from './role.queries';
 import { RoleService } from './role.service';
 
 @InputType({ description: 'A new role.' })
@@ -26,6 +28,9 @@ class UpdateRoleInput {
 
   @Field(() => [String], { nullable: true, description: 'All that it grants from now on, to everybody who has it.' })
   permissions?: string[];
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which role goes.' })
@@ -99,11 +104,9 @@ export class RoleResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceRolesResolver {
-  constructor(private readonly service: RoleService) {}
-
   @FieldResolver(() => [Role], { nullable: true, description: 'Those that are built in, from the most to the least that they may do, then its own by name; at most 105. Takes `read.members`.' })
   async roles(@Root() { id: workspaceId }: Workspace, @Ctx() ctx: GraphQLContext): Promise<Role[]> {
     ctx.require('read.members', { workspaceId });
-    return this.service.list(workspaceId);
+    return ctx.need(rolesOfWorkspaces, workspaceId);
   }
 }
