@@ -188,6 +188,8 @@ export async function createApp({ config, database, installation, log: destinati
   }
   registerRest(server, {
     gate,
+    database,
+    log,
     readTrail: (request) => readTrail(database.reader, request),
     hasWorkspace: (id) => database.reader.existsBy(Workspace, { id }),
     ping: () => database.ping(),
