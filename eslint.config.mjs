@@ -90,7 +90,7 @@ const schemaRules = {
   '@graphql-eslint/no-scalar-result-type-on-mutation': 'error',
   '@graphql-eslint/no-typename-prefix': 'error',
   '@graphql-eslint/no-unreachable-types': 'error',
-  '@graphql-eslint/relay-arguments': ['error', { includeBoth: false }],
+  '@graphql-eslint/relay-arguments': 'error',
   '@graphql-eslint/relay-connection-types': 'error',
   '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false }],
   '@graphql-eslint/relay-page-info': 'error',

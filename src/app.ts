@@ -313,9 +313,10 @@ export function createSchema(resolvers: Resolvers): GraphQLSchema {
   const { query, mutation } = schema.toConfig();
   if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was; a field that takes a permission which the caller lacks is null too, ' +
       'with `FORBIDDEN` at its path.\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not fit, ' +
-      '`SERVICE_UNAVAILABLE`, `INTERNAL`.';
+      '`QUERY_TOO_COMPLEX` and `RATE_LIMITED` for more than one may ask for, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
   if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.\n\nErrors of any mutation, besides those that it names: `UNAUTHENTICATED` without a ' +
-      'valid credential, `FORBIDDEN` where a permission is lacking, `INVALID_REQUEST` with `issues` for an input that does not fit, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
+      'valid credential, `FORBIDDEN` where a permission is lacking, `INVALID_REQUEST` with `issues` for an input that does not fit, `CONFLICT` for an `Idempotency-Key` that another mutation has or ' +
+      'that is being done, `QUERY_TOO_COMPLEX` and `RATE_LIMITED` for more than one may ask for, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
   return schema;
 }
 

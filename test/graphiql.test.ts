@@ -50,6 +50,8 @@ describe('the GraphiQL page', () => {
   it('loads only files of this server, each to be kept for good under its version', async () => {
     const addresses = await addressesInPage();
     expect(addresses.map((address) => new URL(address).pathname).sort()).toEqual([
+      '/graphql/assets/access.js',
+      '/graphql/assets/examples.js',
       '/graphql/assets/graphiql.min.css',
       '/graphql/assets/graphiql.min.js',
       '/graphql/assets/page.css',

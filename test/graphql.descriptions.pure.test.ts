@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildSchema, type GraphQLField } from 'graphql';
+import { buildSchema, getNamedType, type GraphQLField, type GraphQLInputObjectType } from 'graphql';
 import { operationsOf } from './support/operations';
 import { FIELDS, ROOT_FIELDS, type Needs } from './support/tenancy-table';
 
@@ -48,6 +48,12 @@ describe('the description of each mutation', () => {
     const silent = takers.filter(({ field }) => !errorsOf(schema.getMutationType()?.getFields()[field] as GraphQLField<unknown, unknown>)?.includes('`NOT_FOUND`'));
     expect(silent).toEqual([]);
   });
+});
+
+it('the description of each mutation that takes an expectedVersion says what comes of another', () => {
+  const takers = mutations.filter(({ args: [input] }) => input && 'expectedVersion' in ((getNamedType(input.type) as Partial<GraphQLInputObjectType>).getFields?.() ?? {}));
+  expect(takers.length).toBeGreaterThan(3);
+  for (const field of takers) expect(errorsOf(field)).toMatch(/`CONFLICT`.*`expectedVersion`/);
 });
 
 it('the description of each field that takes a permission names it', () => {

@@ -121,7 +121,7 @@ export class ActionResolver {
     nullable: true,
     description:
       'Change an action. A new price counts from the next call.' +
-      '\n\nOperator only. Errors: `NOT_FOUND`.',
+      '\n\nOperator only. Errors: `NOT_FOUND`; `CONFLICT` where `expectedVersion` is not the present one.',
   })
   async updateAction(@Arg('input', { description: 'What is to change.' }) input: UpdateActionInput, @Ctx() ctx: GraphQLContext): Promise<UpdateActionPayload> {
     return { action: await this.service.update(ctx.operatorOrigin, input) };

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { Asset, takesGzip } from '../lib/asset';
+import { ACCESS_SCRIPT, ACCESS_STYLE } from './graphiql-access';
+import { EXAMPLES_STYLE, examplesScript } from './graphiql-examples';
 
 // GraphiQL 3 is the last one that comes as a file which a browser can load as it is; later ones want a bundler.
 
@@ -23,7 +25,8 @@ export const DEFAULT_OPERATION = `# Tollgate's admin API, answered by the server
 #    (Cmd-Enter on a Mac).
 #
 # The book on the left explains every type and
-# field; Ctrl-Space completes a name.
+# field, the list has examples for every task;
+# Ctrl-Space completes a name.
 # Headers are kept in this browser. The gear on
 # the left forgets them, or stops keeping them.
 
@@ -137,9 +140,11 @@ const START_SCRIPT = `'use strict';
   }
 
   // The page's own address, so that it also works where a proxy serves it under a prefix.
-  const fetcher = GraphiQL.createFetcher({ url: location.pathname, enableIncrementalDelivery: false });
+  const socket = (location.protocol === 'https:' ? 'wss://' : 'ws://') + location.host + location.pathname;
+  const fetcher = GraphiQL.createFetcher({ url: location.pathname, subscriptionUrl: socket, enableIncrementalDelivery: false });
   const root = ReactDOM.createRoot(document.getElementById('graphiql'));
   const keepsHeadersAtStart = keepsHeaders();
+  const plugins = [window.tollgateExamples];
 
   function show() {
     root.render(
@@ -155,6 +160,7 @@ const START_SCRIPT = `'use strict';
           storage: storage,
           showPersistHeadersSettings: true,
           onTabChange: useHeadersInNewTabs,
+          plugins: plugins,
         },
         React.createElement(GraphiQL.Logo, null, 'Tollgate'),
       ),
@@ -177,7 +183,7 @@ const START_SCRIPT = `'use strict';
 const PAGE_STYLE = `:root { color-scheme: light dark; }
 :root:has(body.graphiql-light) { color-scheme: light; }
 :root:has(body.graphiql-dark) { color-scheme: dark; }
-html, body, #graphiql { height: 100%; margin: 0; }
+html, body, main, #graphiql { height: 100%; margin: 0; }
 body { background: hsl(219, 28%, 100%); color: hsl(219, 28%, 32%); font-family: system-ui, sans-serif; }
 .notice { margin: 0; padding: 2rem; }
 body.graphiql-dark { background: hsl(219, 29%, 18%); color: hsl(219, 29%, 78%); }
@@ -202,10 +208,12 @@ let page: string | undefined;
 function loadAssets(): ReadonlyMap<string, Asset> {
   assets ??= new Map([
     ['graphiql.min.css', new Asset(STYLE, readPackageFile('graphiql', 'graphiql.min.css'))],
-    ['page.css', new Asset(STYLE, Buffer.from(PAGE_STYLE))],
+    ['page.css', new Asset(STYLE, Buffer.from(PAGE_STYLE + EXAMPLES_STYLE + ACCESS_STYLE))],
     ['react.production.min.js', new Asset(SCRIPT, readPackageFile('react', 'umd/react.production.min.js'))],
     ['react-dom.production.min.js', new Asset(SCRIPT, readPackageFile('react-dom', 'umd/react-dom.production.min.js'))],
     ['graphiql.min.js', new Asset(SCRIPT, readPackageFile('graphiql', 'graphiql.min.js'))],
+    ['examples.js', new Asset(SCRIPT, Buffer.from(examplesScript(DEFAULT_OPERATION)))],
+    ['access.js', new Asset(SCRIPT, Buffer.from(ACCESS_SCRIPT))],
     ['start.js', new Asset(SCRIPT, Buffer.from(START_SCRIPT))],
   ]);
   return assets;
@@ -269,7 +277,10 @@ ${links.join('\n')}
 </head>
 <body>
   <noscript><p class="notice">GraphiQL needs JavaScript. The API does not: send your queries to this address with POST.</p></noscript>
-  <div id="graphiql"></div>
+  <main>
+    <h1 class="unseen">Tollgate GraphiQL</h1>
+    <div id="graphiql"></div>
+  </main>
 </body>
 </html>
 `;

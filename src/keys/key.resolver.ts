@@ -191,7 +191,7 @@ export class KeyResolver {
     nullable: true,
     description:
       'Change a key. What is changed counts from the next call on, on every node; an `expiresAt` in the past ends the key now.' +
-      '\n\nTakes `write.keys`, and, but for `enabled: false`, holding all that the key may do. Errors: `NOT_FOUND` for it or its role; `CONFLICT` where it is revoked; `FORBIDDEN` for what one may not grant.',
+      '\n\nTakes `write.keys`, and, but for `enabled: false`, holding all that the key may do. Errors: `NOT_FOUND` for it or its role; `CONFLICT` where it is revoked; `FORBIDDEN` for what one may not grant; `CONFLICT` too where `expectedVersion` is not the present one.',
   })
   async updateKey(@Arg('input', { description: 'What is to change.' }) input: UpdateKeyInput, @Ctx() ctx: GraphQLContext): Promise<UpdateKeyPayload> {
     return { key: await this.service.update(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };

@@ -119,7 +119,7 @@ export class ProjectResolver {
     nullable: true,
     description:
       "Change a project's name, gallery mode or rate limit. Another limit counts from the next call on, on every node." +
-      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`; `CONFLICT` where `expectedVersion` is not the present one.',
   })
   async updateProject(
     @Arg('input', { description: 'What is to change.' }) input: UpdateProjectInput,

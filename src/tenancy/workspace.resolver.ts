@@ -98,7 +98,7 @@ export class WorkspaceResolver {
     nullable: true,
     description:
       "Change a workspace's name or key prefix, and whether it requires a second factor." +
-      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. Errors: `NOT_FOUND`.',
+      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. Errors: `NOT_FOUND`; `CONFLICT` where `expectedVersion` is not the present one.',
   })
   async updateWorkspace(
     @Arg('input', { description: 'What is to change.' }) input: UpdateWorkspaceInput,

@@ -101,7 +101,7 @@ export class MembershipResolver {
     nullable: true,
     description:
       'Give a member another role, at once, on every node.' +
-      '\n\nTakes `admin.members`, and holding all that the old and the new role grant. Errors: `NOT_FOUND` for the member or the role; `CONFLICT` where it would leave no owner; `FORBIDDEN` for what one may not grant.',
+      '\n\nTakes `admin.members`, and holding all that the old and the new role grant. Errors: `NOT_FOUND` for the member or the role; `CONFLICT` where it would leave no owner; `FORBIDDEN` for what one may not grant; `CONFLICT` too where `expectedVersion` is not the present one.',
   })
   async setMemberRole(@Arg('input', { description: 'Who gets which role.' }) input: SetMemberRoleInput, @Ctx() ctx: GraphQLContext): Promise<SetMemberRolePayload> {
     return { membership: await this.service.setRole(await ctx.originIn(input.workspaceId, 'admin.members'), input) };

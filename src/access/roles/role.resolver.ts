@@ -84,7 +84,7 @@ export class RoleResolver {
     nullable: true,
     description:
       'Change a role; it counts at once for all who have it.' +
-      '\n\nTakes `admin.roles`, and for other permissions holding all that the role grants, before and after. Errors: `NOT_FOUND`, for one that is built in as well; `CONFLICT` where its workspace has another of this name; `FORBIDDEN` for what one may not grant.',
+      '\n\nTakes `admin.roles`, and for other permissions holding all that the role grants, before and after. Errors: `NOT_FOUND`, for one that is built in as well; `CONFLICT` where its workspace has another of this name; `FORBIDDEN` for what one may not grant; `CONFLICT` too where `expectedVersion` is not the present one.',
   })
   async updateRole(@Arg('input', { description: 'What is to change.' }) input: UpdateRoleInput, @Ctx() ctx: GraphQLContext): Promise<UpdateRolePayload> {
     return { role: await this.service.update(await ctx.originFor(ownRoles, input.id, 'admin.roles'), input) };
