@@ -76,7 +76,7 @@ it('calls are answered as fast while long reads follow one another', async () =>
 
 it('reads give what TypeORM gives, whatever its type', async () => {
   const project = await buildProject(app);
-  const { key } = await buildKey(app, { projectId: project.id, allowedIps: ['10.0.0.0/8'], expiresAt: new Date('2099-01-01') });
+  const { key } = await buildKey(app, { project, allowedIps: ['10.0.0.0/8'], expiresAt: new Date('2099-01-01') });
   const found = await app.database.reader.findOneByOrFail(ApiKey, { id: key.id });
   expect(found).toEqual(await app.database.lookups.findOneByOrFail(ApiKey, { id: key.id }));
   expect(found).toBeInstanceOf(ApiKey);

@@ -12,8 +12,9 @@ let projectId: string;
 
 beforeAll(async () => {
   app = await createTestApp({ config: { graphqlBatching: true } });
-  projectId = (await buildProject(app)).id;
-  secret = (await buildKey(app, { projectId })).secret;
+  const project = await buildProject(app);
+  projectId = project.id;
+  secret = (await buildKey(app, { project })).secret;
   callers = startCallers(4);
 });
 
@@ -174,7 +175,7 @@ it.each(ATTACKS)('$what: a clear error, soon, that tells nothing of the inside',
 });
 
 it('is no other by GET: what fits into an address is answered the same', async () => {
-  const short = ATTACKS.filter(({ query, variables }) => query !== undefined && encodeURIComponent(query).length < 12_000 && JSON.stringify(variables ?? {}).length < 1_000);
+  const short = ATTACKS.filter(({ query, variables, raw, body }) => query !== undefined && raw === undefined && body === undefined && encodeURIComponent(query).length < 12_000 && JSON.stringify(variables ?? {}).length < 1_000);
   expect(short.length).toBeGreaterThan(20);
   for (const one of short.filter(({ query }) => !/^\s*(mutation|subscription)/.test(query ?? ''))) {
     const address = new URLSearchParams({ query: one.query as string, ...(one.variables ? { variables: JSON.stringify(one.variables) } : {}) });
