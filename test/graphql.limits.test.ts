@@ -174,6 +174,7 @@ describe('a document with too much of anything', () => {
     ['breadth', 201, 200, `{ viewer { ${times(201, (index) => `f${index}`)} } }`],
     ['selections', 2_001, 2_000, `{ ${times(40, (index) => `f${index} { ${times(49, (inner) => `g${inner}`)} }`)} ...A }`],
     ['repeats', 51, 50, `{ ${'viewer { id } '.repeat(51)} }`],
+    ['variables', 201, 200, `query (${times(201, (index) => `$v${index}: Int`)}) { __typename }`],
     ['aliases', 101, 100, `{ viewer { ${times(101, (index) => `a${index}: id`)} } }`],
   ])('is QUERY_TOO_COMPLEX with the figures, before it is validated and before a credential is asked for: %s', async (limit, asked, allowed, query) => {
     for (const secret of [app.rootKey, null]) {
@@ -182,6 +183,12 @@ describe('a document with too much of anything', () => {
       expect(errors?.[0]?.extensions.limits).toContainEqual({ limit, asked, allowed });
       expect(errors?.[0]?.message).toContain(`${limit} ${asked}, at most ${allowed}`);
     }
+  });
+
+  it('is one whose variables have too many values', async () => {
+    const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }';
+    const { status, errors } = await ask({ query, variables: { ids: Array.from({ length: 6_000 }, () => 'x') } });
+    expect([status, errors?.[0]?.extensions.limits]).toEqual([400, [{ limit: 'values', asked: 5_001, allowed: 5_000 }]]);
   });
 
   it('is counted with its fragments written out', async () => {

@@ -60,8 +60,8 @@ describe('an invitation', () => {
     const { id: elsewhere } = await buildWorkspace(app);
     const { mutate, refusal } = mutations(app);
     const input = { workspaceId, email: 'often@example.com', roleId: 'rol_viewer' };
-    const document = `mutation { ${Array.from({ length: 100 }, (_, index) => `m${index}: inviteMember(input: { workspaceId: "${workspaceId}", email: "often@example.com", roleId: "rol_viewer" }) { __typename }`).join(' ')} }`;
-    expect((await app.graphql(document)).errors).toBeUndefined();
+    const document = `mutation { ${Array.from({ length: 50 }, (_, index) => `m${index}: inviteMember(input: { workspaceId: "${workspaceId}", email: "often@example.com", roleId: "rol_viewer" }) { __typename }`).join(' ')} }`;
+    for (const half of [document, document]) expect((await app.graphql(half)).errors).toBeUndefined();
     expect((await refusal('inviteMember', input)).code).toBe('RATE_LIMITED');
     await mutate('inviteMember', { ...input, workspaceId: elsewhere }, 'link');
     app.travel(60_000);

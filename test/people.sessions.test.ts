@@ -49,7 +49,7 @@ describe('the cookie', () => {
     expect(refused.statusCode).toBe(401);
     expect(refused.headers['set-cookie']).toMatch(/^tollgate_session=; .*Expires=Thu, 01 Jan 1970/);
     const again = await post(app, SIGN_IN, cookie, { input: { email: person.email, password } });
-    expect(again.json()).toEqual({ data: { signIn: { viewer: { id: person.id } } } });
+    expect(again.json()).toMatchObject({ data: { signIn: { viewer: { id: person.id } } } });
     expect((await post(app, '{ __typename }', { cookie: 'tollgate_session=nonsense' })).statusCode).toBe(200);
   });
 

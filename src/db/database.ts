@@ -64,7 +64,7 @@ export class Database {
     return this.settings.type;
   }
 
-  /** For look-ups by id that the gate waits for: what is committed, behind no read of anybody else. */
+  /** For look-ups by id that every request waits for: what is committed, behind no read of anybody else. */
   get lookups(): EntityManager {
     return this.dialect === 'mysql' ? this.writer.manager : this.readerSource.manager;
   }
@@ -125,7 +125,7 @@ export class Database {
   }
 
   /** The time that decides: the database's on MySQL, this process's on SQLite. Whole milliseconds. */
-  async now(manager: EntityManager = this.reader): Promise<Date> {
+  async now(manager: EntityManager = this.lookups): Promise<Date> {
     if (this.dialect === 'sqlite') return new Date(Math.floor(this.clock.fromProcess() / 1000));
     const [row] = await manager.query<{ now: string | number }[]>(`SELECT ${NOW_MICROS_SQL} AS now`);
     return new Date(Math.floor(this.clock.fromDatabase(Number(row?.now)) / 1000));
@@ -133,7 +133,7 @@ export class Database {
 
   /** Rejects where the database cannot be asked. */
   async ping(): Promise<void> {
-    await this.reader.query('SELECT 1');
+    await this.lookups.query('SELECT 1');
   }
 
   async close(): Promise<void> {

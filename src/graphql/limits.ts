@@ -28,6 +28,10 @@ const MAX_SELECTIONS = 2_000;
 const MAX_REPEATS = 50;
 /** Aliases in a document, fragments written out. */
 const MAX_ALIASES = 100;
+/** Variables that a document's operations declare. */
+const MAX_VARIABLES = 200;
+/** Values in the variables of a request, those of lists and objects each by itself. */
+const MAX_VALUES = 5_000;
 
 /** How much a document has of everything that is bounded. */
 export type Figures = Record<keyof typeof ALLOWED, number>;
@@ -45,6 +49,8 @@ const ALLOWED = {
   selections: MAX_SELECTIONS,
   repeats: MAX_REPEATS,
   aliases: MAX_ALIASES,
+  variables: MAX_VARIABLES,
+  values: MAX_VALUES,
 };
 
 /** One figure that is too high. Where counting stopped at once, `asked` is as far as it came. */
@@ -88,11 +94,27 @@ export function figuresOfText(text: string): Pick<Figures, 'length' | 'tokens' |
   return figures;
 }
 
+/** How many values variables have; no further than is needed to tell that they are too many. */
+export function figuresOfVariables(variables: unknown): Pick<Figures, 'values'> {
+  const figures = { values: 0 };
+  const open = [variables];
+  while (open.length > 0 && figures.values <= MAX_VALUES) {
+    const value = open.pop();
+    if (typeof value !== 'object' || value === null) continue;
+    for (const inner of Object.values(value)) {
+      if ((figures.values += 1) > MAX_VALUES) break;
+      open.push(inner);
+    }
+  }
+  return figures;
+}
+
 /** What can be told of a document without the schema. Each operation counts, whichever is asked for: all are validated. */
-export function figuresOfDocument(document: DocumentNode): Omit<Figures, 'length' | 'tokens' | 'nesting' | 'directives'> {
+export function figuresOfDocument(document: DocumentNode): Omit<Figures, 'length' | 'tokens' | 'nesting' | 'directives' | 'values'> {
   const operations = document.definitions.flatMap((node) => (node.kind === Kind.OPERATION_DEFINITION ? [node] : []));
   const fragments = fragmentsOf(document);
-  const figures = { operations: operations.length, fragments: fragments.size, depth: 0, rootFields: 0, breadth: 0, selections: 0, repeats: 0, aliases: 0 };
+  const variables = operations.reduce((sum, { variableDefinitions }) => sum + (variableDefinitions?.length ?? 0), 0);
+  const figures = { operations: operations.length, fragments: fragments.size, variables, depth: 0, rootFields: 0, breadth: 0, selections: 0, repeats: 0, aliases: 0 };
   const spread = new Set<string>();
 
   const measure = (sets: readonly SelectionSetNode[], depth: number): void => {

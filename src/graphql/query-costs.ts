@@ -2,7 +2,7 @@ import type { DocumentNode, GraphQLSchema, OperationDefinitionNode } from 'graph
 import { TollgateError } from '../errors';
 import type { GraphQLContext } from './context';
 import { actualPoints, planOf, requestedPoints, type Cost, type Plan } from './cost';
-import { figuresOfDocument, requireModest, tooComplex } from './limits';
+import { figuresOfDocument, figuresOfVariables, requireModest, tooComplex } from './limits';
 import { MAX_POINTS, POINTS_PER_SECOND, PointBudgets, payerOf } from './point-budgets';
 
 /** The points that an operation may ask for, or all operations of a batch. */
@@ -33,7 +33,7 @@ export class QueryCosts {
 
   /** What an operation may cost. QUERY_TOO_COMPLEX where that is more than one may ask for, alone or with what its request has asked for before. */
   estimate({ schema, document, operation, variables }: AskedOperation, context: GraphQLContext): Estimate {
-    requireModest(figuresOfDocument(document)); // a persisted document has not come by as a text
+    requireModest({ ...figuresOfDocument(document), ...figuresOfVariables(variables) }); // a persisted document has not come by as a text
     const plan = planOf(schema, document, operation, variables);
     const requested = requestedPoints(plan);
     const asked = (context.asked.points += requested);

@@ -1,7 +1,7 @@
 import { getOperationAST, parse, type DocumentNode } from 'graphql';
 import { TollgateError } from '../errors';
 import type { GraphQLContext } from './context';
-import { MAX_TOKENS, figuresOfDocument, figuresOfText, requireModest, tooComplex, type Figures } from './limits';
+import { MAX_TOKENS, figuresOfDocument, figuresOfText, figuresOfVariables, requireModest, tooComplex, type Figures } from './limits';
 import { isPublicOperation } from './public-mutations';
 
 /** Operations in one batch, where batches are taken. */
@@ -16,6 +16,7 @@ export interface ScreenedRequest {
 
 interface Asked {
   query?: unknown;
+  variables?: unknown;
   operationName?: unknown;
 }
 
@@ -28,7 +29,7 @@ export function screen({ method, body, query }: ScreenedRequest, { principal }: 
   const operations = (Array.isArray(given) ? given : [given]).filter((one): one is Asked => typeof one === 'object' && one !== null);
   if (operations.length > MAX_BATCH) throw tooComplex([{ limit: 'batch', asked: operations.length, allowed: MAX_BATCH }]);
   const texts = operations.flatMap((one) => (typeof one.query === 'string' ? [{ text: one.query, operationName: one.operationName }] : []));
-  requireModest(together(texts.map(({ text }) => figuresOfText(text))));
+  requireModest(together([...texts.map(({ text }) => figuresOfText(text)), ...operations.map(({ variables }) => figuresOfVariables(variables))]));
   const documents = texts.flatMap(({ text, operationName }) => {
     const document = parsed(text);
     return document ? [{ document, operationName }] : [];

@@ -51,7 +51,7 @@ const failure = z
   .meta({ id: 'Failure' });
 
 /** Codes that only GraphQL answers. */
-const GRAPHQL_CODES: readonly ErrorCode[] = ['CONFLICT', 'SIGN_IN_FAILED'];
+const GRAPHQL_CODES: readonly ErrorCode[] = ['CONFLICT', 'QUERY_TOO_COMPLEX', 'SIGN_IN_FAILED'];
 
 /** All that a caller of the execute route can meet, the wrong method included. */
 const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !GRAPHQL_CODES.includes(code));

@@ -197,7 +197,10 @@ function compare(output: string, expected: { language: string; text: string }): 
   const shown = parseHttp(expected.text);
   expect(answer.status).toBe(shown.status);
   for (const [name, value] of shown.headers) expect(answer.headers.get(name)).toMatch(new RegExp(`^${pattern(value)}$`));
-  expect(JSON.parse(answer.body)).toEqual(withPatterns(JSON.parse(shown.body)));
+  const told = JSON.parse(answer.body) as { extensions?: object };
+  const document = JSON.parse(shown.body) as { extensions?: object };
+  if (!document.extensions) delete told.extensions; // what an operation cost is shown once
+  expect(told).toEqual(withPatterns(document));
 }
 
 function parseHttp(text: string): { status: string; headers: Map<string, string>; body: string } {
@@ -211,7 +214,7 @@ function withPatterns(value: unknown): unknown {
   if (typeof value === 'string') return value.includes('...') ? expect.stringMatching(new RegExp(`^${pattern(value)}$`)) : value;
   if (Array.isArray(value)) return value.map(withPatterns);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withPatterns(part)]));
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, name === 'left' ? expect.any(Number) : withPatterns(part)])); // points come back while one reads
 }
 
 async function stopGroup(child: ChildProcess): Promise<void> {

@@ -55,9 +55,9 @@ export class SessionService {
   /** Whose session a token is of, with what they may do as it stands now; null where it has ended or never was. */
   async principalOf(token: string): Promise<UserPrincipal | null> {
     const { database } = this.deps;
-    const session = await database.reader.findOneBy(Session, { digest: this.digest(token) });
+    const session = await database.lookups.findOneBy(Session, { digest: this.digest(token) });
     const now = await database.now();
-    const principal = await principalOf(database.reader, session, now);
+    const principal = await principalOf(database.lookups, session, now);
     if (session && principal && later(session.lastSeenAt, SEEN_EVERY_MS) <= now) {
       await database.transaction((tx) => tx.update(Session, { id: session.id, endedAt: IsNull() }, { lastSeenAt: now }));
     }
