@@ -2,13 +2,16 @@ import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
+import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import type { Logger } from 'pino';
+import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
 import { FROM_ELSEWHERE, type GraphQLContext } from './context';
 import { formatError, toGraphQLError } from './errors';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
+import { idempotencyPlugin } from './idempotency';
 import { PUBLIC_MUTATIONS } from './public-mutations';
+import { rootFieldsOf } from './root-fields';
 import { variableIssues } from './variables';
 
 /** The longest document that is parsed, in tokens. */
@@ -18,13 +21,14 @@ const BODY_LIMIT_BYTES = 1_048_576;
 
 export interface GraphQLDeps {
   schema: GraphQLSchema;
+  idempotency: Idempotency;
   log: Logger;
   /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
   contextOf(request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext>;
 }
 
 /** `/graphql`: queries and mutations for admin frontends, GraphiQL for browsers. */
-export async function registerGraphQL(app: FastifyInstance, { schema, log, contextOf }: GraphQLDeps): Promise<void> {
+export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, log, contextOf }: GraphQLDeps): Promise<void> {
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // the docs load without a credential, in production too
@@ -33,7 +37,11 @@ export async function registerGraphQL(app: FastifyInstance, { schema, log, conte
     parseOptions: { maxTokens: MAX_TOKENS },
     csrfPrevention: { requestHeaders: ['x-apollo-operation-name', 'apollo-require-preflight', 'authorization', 'x-api-key'] },
     formatError: (formatted, error) => formatError(formatted, error, (cause) => log.warn({ err: cause }, 'graphql: an operation failed')),
-    plugins: [beforeExecution(), ApolloServerPluginLandingPageDisabled()],
+    plugins: [
+      beforeExecution(),
+      idempotencyPlugin({ idempotency, report: (error, message) => log.warn({ err: error }, message) }), // last of those that may refuse
+      ApolloServerPluginLandingPageDisabled(),
+    ],
     logger: toApolloLogger(log),
   });
   await apollo.start();
@@ -81,7 +89,7 @@ function beforeExecution(): ApolloServerPlugin<GraphQLContext> {
   return {
     requestDidStart: async () => ({
       didResolveOperation: async ({ contextValue, operation, document, schema, request }) => {
-        const asked = operation ? topFieldsOf(operation, document) : [];
+        const asked = rootFieldsOf(operation, document).map(({ name }) => name.value);
         const isPublic = (field: string) => operation?.operation === 'mutation' && PUBLIC_MUTATIONS.has(field);
         if (contextValue.principal === null && asked.some((field) => !isPublic(field))) throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
         if (!contextValue.isFromHere && asked.some(isPublic)) throw toGraphQLError(new TollgateError('FORBIDDEN', FROM_ELSEWHERE));
@@ -96,21 +104,6 @@ function operationIssues(schema: GraphQLSchema, operation: OperationDefinitionNo
   if (!operation) return []; // Apollo says so
   if (!schema.getRootType(operation.operation)) return [{ path: [], message: `There is no ${operation.operation} here.` }];
   return variableIssues(schema, operation, variables);
-}
-
-/** The fields that an operation asks for at its top, those of the schema itself left out. */
-function topFieldsOf(operation: OperationDefinitionNode, document: DocumentNode): string[] {
-  const fragments = new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node.selectionSet]] : [])));
-  const seen = new Set<string>();
-  const fieldsOf = (selections: SelectionSetNode | undefined): string[] =>
-    selections?.selections.flatMap((node) => {
-      if (node.kind === Kind.FIELD) return node.name.value.startsWith('__') ? [] : [node.name.value];
-      if (node.kind === Kind.INLINE_FRAGMENT) return fieldsOf(node.selectionSet);
-      if (seen.has(node.name.value)) return []; // or fragments that spread each other twice would double the work with each
-      seen.add(node.name.value);
-      return fieldsOf(fragments.get(node.name.value));
-    }) ?? [];
-  return fieldsOf(operation.selectionSet);
 }
 
 /** What went wrong before Apollo was asked, in our words rather than the framework's. */

@@ -127,6 +127,8 @@ export const ROUTES: Record<string, 'anybody' | 'a key that may call' | Administ
   'GET /healthz': 'anybody',
   'GET /readyz': 'anybody',
   'GET /openapi.json': 'anybody',
+  'GET /docs': 'anybody',
+  'GET /:name': 'anybody', // of /docs
   'GET /graphql': 'anybody',
   'POST /graphql': 'anybody',
   'GET /assets/:name': 'anybody',

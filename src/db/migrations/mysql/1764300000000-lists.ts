@@ -14,7 +14,7 @@ const INDEXES = [
 export class Lists1764300000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const { name, table, columns } of INDEXES) {
-      const there = await runner.query<unknown[]>('SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? AND index_name = ? LIMIT 1', [table, name]);
+      const there = (await runner.query('SELECT 1 FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? AND index_name = ? LIMIT 1', [table, name])) as unknown[];
       if (there.length === 0) await runner.query(`CREATE INDEX ${name} ON ${table} (${columns})`);
     }
   }
