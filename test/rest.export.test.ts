@@ -250,10 +250,14 @@ describe('an export', () => {
     await insertBulk(app.database, 'request_logs', 3_000, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index));
     const { reader } = app.database;
     const spy = jest.spyOn(reader.connection.driver, 'escapeQueryWithParameters');
-    await linesOf('request-logs?errorCode=INTERNAL', secret);
+    await linesOf(`request-logs?errorCode=INTERNAL&from=${new Date(PAST_MS).toISOString()}&to=${new Date().toISOString()}`, secret);
     const statements = spy.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes('request_logs'));
     spy.mockRestore();
     expect(statements.length).toBeGreaterThanOrEqual(2 * (3_000 / WINDOW_ROWS));
+    for (const sql of statements) {
+      const bounds = sql.replace(/\([^()]* OR [^()]*\)/g, '').match(/created_at. [<>]=?/g) ?? [];
+      expect(bounds.map((bound) => bound.replace(/[^<>]/g, '')).sort()).toEqual(['<', '>']); // a second one might be the one that the database goes by
+    }
     for (const sql of statements) expect(sql).toMatch(new RegExp(`LIMIT (1 OFFSET ${WINDOW_ROWS - 1}|${WINDOW_ROWS})$`));
   });
 
