@@ -172,7 +172,7 @@ describe('an export tells what the connection lists', () => {
     for (const path of ['keys', 'request-logs', `ledger?projectId=${tenant.project.id}`]) {
       const sign = path.includes('?') ? '&' : '?';
       const lines = some(await linesOf(path, tenant.secret));
-      const texts = (value: unknown) => (value === null ? '' : Array.isArray(value) ? value.join(' ') : String(value));
+      const texts = (value: unknown) => (value === null ? '' : Array.isArray(value) ? value.join(' ') : typeof value === 'string' ? value : JSON.stringify(value));
       expect(rowsOfCsv(await bodyOf(`${path}${sign}format=csv`, tenant.secret))).toEqual(lines.map((line) => Object.fromEntries(Object.entries(line).map(([name, value]) => [name, texts(value)]))));
     }
   });
@@ -250,10 +250,14 @@ describe('an export', () => {
     await insertBulk(app.database, 'request_logs', 3_000, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index));
     const { reader } = app.database;
     const spy = jest.spyOn(reader.connection.driver, 'escapeQueryWithParameters');
-    await linesOf('request-logs?errorCode=INTERNAL', secret);
+    await linesOf(`request-logs?errorCode=INTERNAL&from=${new Date(PAST_MS).toISOString()}&to=${new Date().toISOString()}`, secret);
     const statements = spy.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes('request_logs'));
     spy.mockRestore();
     expect(statements.length).toBeGreaterThanOrEqual(2 * (3_000 / WINDOW_ROWS));
+    for (const sql of statements) {
+      const bounds = sql.replace(/\([^()]* OR [^()]*\)/g, '').match(/created_at. [<>]=?/g) ?? [];
+      expect(bounds.map((bound) => bound.replace(/[^<>]/g, '')).sort()).toEqual(['<', '>']); // a second one might be the one that the database goes by
+    }
     for (const sql of statements) expect(sql).toMatch(new RegExp(`LIMIT (1 OFFSET ${WINDOW_ROWS - 1}|${WINDOW_ROWS})$`));
   });
 
@@ -415,9 +419,9 @@ describe('a long export', () => {
     for (let turn = 0; turn < 50; turn += 1) alone.push(await call());
     const stream = await open();
     const during: number[] = [];
-    let isOver = false;
-    void stream.ended.then(() => (isOver = true));
-    while (!isOver && during.length < 2_000) during.push(await call());
+    const over = new AbortController();
+    void stream.ended.then(() => over.abort());
+    while (!over.signal.aborted && during.length < 2_000) during.push(await call());
     expect(await stream.ended).toBe(true);
     expect(stream.lines).toHaveLength(MANY);
     expect(during.length).toBeGreaterThan(20);

@@ -7,7 +7,7 @@ import { gracesOf, keysOf, previousSecretWorksUntil, statusOf, type KeyFilter, t
 import { idRule } from '../../lib/rules';
 import { lastUsesOf } from '../../requests/request-log.queries';
 import { Project } from '../../tenancy/project.entity';
-import { anyOfThese, commonParameters, environment, flag, instant, mapped, none, searched, text, textOrNull, time, type ExportedTable, type RowsRequest } from './table';
+import { anyOfThese, commonParameters, endOf, environment, flag, instant, mapped, none, searched, text, textOrNull, time, type ExportedTable, type RowsRequest } from './table';
 
 const query = z.strictObject({
   ...commonParameters,
@@ -61,7 +61,7 @@ export const keysTable: ExportedTable<typeof query> = {
       wanted: () => keysOf(reader, scope, filter, startedAt),
       minor: 'id',
       after,
-      until: startedAt,
+      to: endOf({ startedAt, query: {} }),
     });
     return mapped(windows, (keys) => linesOf(keys, request));
   },

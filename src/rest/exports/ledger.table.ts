@@ -7,7 +7,7 @@ import { Project } from '../../tenancy/project.entity';
 import { LedgerEntry, LedgerKind, entryPlace } from '../../wallet/ledger-entry.entity';
 import { entriesOf, type LedgerFilter } from '../../wallet/ledger.queries';
 import { Wallet } from '../../wallet/wallet.entity';
-import { amount, anyOfThese, commonParameters, instant, mapped, microCredits, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
+import { amount, anyOfThese, commonParameters, endOf, instant, mapped, microCredits, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
 
 const query = z.strictObject({
   ...commonParameters,
@@ -64,15 +64,17 @@ interface Begin {
 }
 
 /** One account after another, each from its oldest entry on. */
-async function* rowsOf(accounts: string[], begin: Begin | undefined, { reader, query, startedAt, sees }: RowsRequest<Query>): AsyncGenerator<object[]> {
-  const filter: LedgerFilter = query;
+async function* rowsOf(accounts: string[], begin: Begin | undefined, request: RowsRequest<Query>): AsyncGenerator<object[]> {
+  const { reader, query, sees } = request;
+  const filter: LedgerFilter = { ...query, from: null, to: null }; // the windows have the times
   for (const accountId of begin ? accounts.slice(accounts.indexOf(begin.accountId)) : accounts) {
     const windows = windowsOf({
-      list: () => entriesOf(reader, accountId, { from: query.from, to: query.to }),
+      list: () => entriesOf(reader, accountId, {}),
       wanted: () => entriesOf(reader, accountId, filter),
       minor: 'seq',
       after: accountId === begin?.accountId ? begin.place : undefined,
-      until: startedAt,
+      from: query.from,
+      to: endOf(request),
     });
     yield* mapped(windows, (entries) => entries.map((entry) => lineOf(entry, sees)));
   }

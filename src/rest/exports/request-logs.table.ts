@@ -6,7 +6,7 @@ import { idRule } from '../../lib/rules';
 import { RequestLog, RequestOutcome } from '../../requests/request-log.entity';
 import { requestLogsOf, type RequestLogFilter, type RequestLogScope } from '../../requests/request-log.queries';
 import { Project } from '../../tenancy/project.entity';
-import { amount, anyOfThese, commonParameters, environment, instant, mapped, microCredits, none, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
+import { amount, anyOfThese, commonParameters, endOf, environment, instant, mapped, microCredits, none, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
 
 const query = z.strictObject({
   ...commonParameters,
@@ -62,16 +62,17 @@ export const requestLogsTable: ExportedTable<typeof query> = {
   query,
   line,
   async rows(request) {
-    const { reader, query, startedAt, sees } = request;
+    const { reader, query, sees } = request;
     const [scope, after] = [await scopeOf(request), await placeOf(request)];
     if (!scope) return none();
-    const filter: RequestLogFilter = query;
+    const filter: RequestLogFilter = { ...query, from: null, to: null }; // the windows have the times
     const windows = windowsOf({
-      list: () => requestLogsOf(reader, scope, { from: query.from, to: query.to }),
+      list: () => requestLogsOf(reader, scope, {}),
       wanted: () => requestLogsOf(reader, scope, filter),
       minor: 'id',
       after,
-      until: startedAt,
+      from: query.from,
+      to: endOf(request),
     });
     return mapped(windows, (logs) => logs.map((log) => lineOf(log, sees)));
   },

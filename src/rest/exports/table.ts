@@ -80,6 +80,9 @@ export function withLists(query: z.ZodObject, asked: object): object {
   return Object.fromEntries(Object.entries(asked).map(([name, value]) => [name, isList(name) && !Array.isArray(value) ? [value] : value]));
 }
 
+/** The end of an export's times, exclusive: what is asked for, and nothing that is newer than its beginning. */
+export const endOf = ({ startedAt, query: { to } }: { startedAt: Date; query: { to?: Date | undefined } }): Date => new Date(Math.min(to?.getTime() ?? Infinity, startedAt.getTime() + 1));
+
 /** No rows. */
 export async function* none(): AsyncGenerator<never[]> {}
 
