@@ -5,7 +5,7 @@ import cors from '@fastify/cors';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
-import { buildSchemaSync, type ClassType } from 'type-graphql';
+import { buildSchemaSync, type BuildSchemaOptions, type ClassType } from 'type-graphql';
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
@@ -40,11 +40,12 @@ import type { TickStore } from './gate/tick-store';
 import { MysqlTickConnections } from './gate/tick-connection.mysql';
 import { SqliteTickConnections } from './gate/tick-connection.sqlite';
 import { SqlTickStore } from './gate/tick-store.sql';
-import { contextOf } from './graphql/context';
+import { contextAgain, contextOf, contextOfSomebody } from './graphql/context';
 import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
-import { sourceOf } from './graphql/session-cookie';
+import { sourceOf, streamSourceOf } from './graphql/session-cookie';
+import { KeyChangedResolver } from './keys/key-changed.resolver';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { permissionsOfKeysRole } from './keys/key.queries';
 import { KeyService } from './keys/key.service';
@@ -70,6 +71,7 @@ import { ProjectService } from './tenancy/project.service';
 import { Workspace } from './tenancy/workspace.entity';
 import { WorkspaceResolver } from './tenancy/workspace.resolver';
 import { WorkspaceService } from './tenancy/workspace.service';
+import { BudgetChangedResolver } from './wallet/budget-changed.resolver';
 import { openBudget, openWallet } from './wallet/ledger';
 import { LedgerEntryResolver, ProjectBudgetResolver, WalletResolver, WorkspaceWalletResolver } from './wallet/wallet.resolver';
 import { WalletService } from './wallet/wallet.service';
@@ -189,7 +191,15 @@ export async function createApp({ config, database, installation, log: destinati
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
-    await registerGraphQL(browsers, { schema, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+    await registerGraphQL(browsers, {
+      schema,
+      log,
+      contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
+      streams: {
+        recognise: (request, credentials) => contextOfSomebody(streamSourceOf(request, kept, credentials), contextDeps),
+        again: (viewer, request, credentials) => contextAgain(viewer, streamSourceOf(request, kept, credentials), contextDeps),
+      },
+    });
   });
   await server.register(async (pages) => {
     await pages.register(cookie);
@@ -258,6 +268,7 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new ProjectResolver(projects),
     new WorkspaceProjectsResolver(projects),
     new KeyResolver(keys),
+    new KeyChangedResolver(),
     new WorkspaceKeysResolver(keys),
     new ProjectKeysResolver(keys),
     new RoleResolver(roles),
@@ -265,6 +276,7 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new WalletResolver(wallets),
     new WorkspaceWalletResolver(),
     new ProjectBudgetResolver(wallets),
+    new BudgetChangedResolver(),
     new LedgerEntryResolver(),
     new ActionResolver(actions),
     new RequestLogResolver(),
@@ -286,13 +298,26 @@ export function createSchema(resolvers: Resolvers): GraphQLSchema {
     resolvers: [...resolvers.keys()] as [ClassType, ...ClassType[]],
     container: { get: (resolver: unknown) => resolvers.get(resolver) },
     scalarsMap: [{ type: Date, scalar: DateTime }],
+    pubSub: NO_PUB_SUB,
     validate: false, // services validate, with every problem in one answer
   });
-  const { query, mutation } = schema.toConfig();
+  const { query, mutation, subscription } = schema.toConfig();
   if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was.';
   if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.';
+  if (subscription) {
+    subscription.description =
+      'What can be followed, over a WebSocket at `/graphql` (graphql-transport-ws) or as server-sent events at `/graphql/stream`. Whoever loses the right to it loses the stream within a second or so, with an error as its last result.';
+  }
   return schema;
 }
+
+/** type-graphql wants one where there are subscriptions; ours read the database, which all nodes share. */
+const NO_PUB_SUB: NonNullable<BuildSchemaOptions['pubSub']> = {
+  publish: () => undefined,
+  subscribe: () => {
+    throw new Error('Nothing is published in a process.');
+  },
+};
 
 /** The admin schema without anything behind it, to be printed. */
 export function describeSchema(): GraphQLSchema {

@@ -1,4 +1,4 @@
-import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
+import { type OperationTypeNode, buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
 import { PUBLIC_MUTATIONS } from '../src/graphql/public-mutations';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
@@ -43,7 +43,7 @@ async function buildTenant(): Promise<{ secret: string; ids: Record<string, stri
 
 const TYPES = ['query', 'mutation'] as const;
 
-const withIds = (type: 'query' | 'mutation', ids: string[], text?: string): Operation[] =>
+const withIds = (type: `${OperationTypeNode}`, ids: string[], text?: string): Operation[] =>
   ids.flatMap((id) => operationsOf(schema, id, text).filter((operation) => operation.takesId && operation.type === type));
 
 /** What each operation, or all in one request, came back with: data, and the extensions of its error. */

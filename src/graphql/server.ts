@@ -2,13 +2,14 @@ import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
+import { GraphQLError, Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
 import type { Logger } from 'pino';
 import { TollgateError, invalid, type Issue } from '../errors';
-import { FROM_ELSEWHERE, type GraphQLContext } from './context';
-import { formatError, toGraphQLError } from './errors';
+import { FROM_ELSEWHERE, NO_STREAM, type GraphQLContext } from './context';
+import { formatError, toGraphQLError, type GraphQLFailure } from './errors';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
 import { PUBLIC_MUTATIONS } from './public-mutations';
+import { registerStreams, type StreamsDeps } from './streams/register';
 import { variableIssues } from './variables';
 
 /** The longest document that is parsed, in tokens. */
@@ -21,10 +22,13 @@ export interface GraphQLDeps {
   log: Logger;
   /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
   contextOf(request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext>;
+  /** The same for streams. */
+  streams: Pick<StreamsDeps, 'recognise' | 'again'>;
 }
 
-/** `/graphql`: queries and mutations for admin frontends, GraphiQL for browsers. */
-export async function registerGraphQL(app: FastifyInstance, { schema, log, contextOf }: GraphQLDeps): Promise<void> {
+/** `/graphql`: queries, mutations and subscriptions for admin frontends, GraphiQL for browsers. */
+export async function registerGraphQL(app: FastifyInstance, { schema, log, contextOf, streams }: GraphQLDeps): Promise<void> {
+  const report = (cause: unknown) => log.warn({ err: cause }, 'graphql: an operation failed');
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // the docs load without a credential, in production too
@@ -32,7 +36,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, log, conte
     stopOnTerminationSignals: false, // the process stops itself, once calls in flight are done
     parseOptions: { maxTokens: MAX_TOKENS },
     csrfPrevention: { requestHeaders: ['x-apollo-operation-name', 'apollo-require-preflight', 'authorization', 'x-api-key'] },
-    formatError: (formatted, error) => formatError(formatted, error, (cause) => log.warn({ err: cause }, 'graphql: an operation failed')),
+    formatError: (formatted, error) => formatError(formatted, error, report),
     plugins: [beforeExecution(), ApolloServerPluginLandingPageDisabled()],
     logger: toApolloLogger(log),
   });
@@ -43,9 +47,10 @@ export async function registerGraphQL(app: FastifyInstance, { schema, log, conte
   registerGraphiqlAssets(app);
   app.removeContentTypeParser('text/plain'); // a form of another site could send it
   app.setErrorHandler((error, request, reply) => {
-    const failure = failureOf(error as FastifyError);
-    if (failure.code === 'INTERNAL') log.error({ err: error, requestId: request.requestId }, 'graphql: request failed');
-    const { message, extensions } = toGraphQLError(failure);
+    const failure = error instanceof GraphQLError ? (error as GraphQLFailure) : toGraphQLError(failureOf(error as FastifyError));
+    const { message, extensions } = failure;
+    if (extensions.code === 'INTERNAL') log.error({ err: error, requestId: request.requestId }, 'graphql: request failed');
+    if (failure.originalError) report(failure.originalError);
     const { http, ...told } = extensions;
     return reply
       .code((error as FastifyError).statusCode ?? http.status)
@@ -53,12 +58,26 @@ export async function registerGraphQL(app: FastifyInstance, { schema, log, conte
       .type('application/json')
       .send({ errors: [{ message, extensions: told }] });
   });
-  app.get('/graphql', { onSend: forbidStore }, async (request, reply) => {
-    if (isPageView(request)) {
-      const { html, headers } = graphiqlPage();
-      return reply.headers(headers).send(html);
-    }
-    return handler.call(app, request, reply);
+  const takeSocket = await registerStreams(app, {
+    ...streams,
+    schema,
+    rules: { maxTokens: MAX_TOKENS },
+    bodyLimit: BODY_LIMIT_BYTES,
+    tell: (error) => formatError(error.toJSON(), error, report),
+    report,
+  });
+  app.route({
+    method: 'GET',
+    url: '/graphql',
+    onSend: forbidStore,
+    wsHandler: takeSocket,
+    handler: async (request, reply) => {
+      if (isPageView(request)) {
+        const { html, headers } = graphiqlPage();
+        return reply.headers(headers).send(html);
+      }
+      return handler.call(app, request, reply);
+    },
   });
   app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES, onSend: forbidStore }, handler);
 }
@@ -94,6 +113,7 @@ function beforeExecution(): ApolloServerPlugin<GraphQLContext> {
 
 function operationIssues(schema: GraphQLSchema, operation: OperationDefinitionNode | undefined, variables: Record<string, unknown>): Issue[] {
   if (!operation) return []; // Apollo says so
+  if (operation.operation === 'subscription') return [{ path: [], message: NO_STREAM }];
   if (!schema.getRootType(operation.operation)) return [{ path: [], message: `There is no ${operation.operation} here.` }];
   return variableIssues(schema, operation, variables);
 }

@@ -1,6 +1,6 @@
 import { EVENT_COLUMNS } from '../audit/chain';
 import type { SealedEvent, TrailEntry } from '../audit/trail';
-import { trailCursor } from './export.schema';
+import { trailCursor } from '../audit/trail.cursor';
 import { goneAsOcsf, toOcsf } from './ocsf';
 
 // What was sealed as a line of an export.

@@ -4,11 +4,12 @@ import { secretFrom } from '../access/credential';
 import { may, requireAdministered, requirePermission } from '../access/policies';
 import type { KeyPrincipal, OperatorPrincipal } from '../access/principal';
 import type { TrailEntry, TrailRequest } from '../audit/trail';
+import { isPlaceOf, trailPlace } from '../audit/trail.cursor';
 import { TollgateError, invalid, validate } from '../errors';
 import type { Gate } from '../gate/gate';
 import { plainAddress } from '../lib/cidr';
 import { lineOf } from './export.lines';
-import { exportQuery, isPlaceOf, trailPlace } from './export.schema';
+import { exportQuery } from './export.schema';
 import { exportStream } from './export.stream';
 
 /** Exports that one process sends at once; past it: 503. */
