@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import {
-  OperationTypeNode,
   buildClientSchema,
   getIntrospectionQuery,
   getNamedType,
@@ -235,7 +234,7 @@ function operationsFor({ ids }: Tenant): Operation[] {
 
 /** The same of subscriptions. */
 function subscriptionsFor(idOf: (kind: IdKind) => string): Operation[] {
-  return operationsOf(schema, (argument) => idOf(KIND_OF_ARGUMENT[argument] as IdKind), undefined, [OperationTypeNode.SUBSCRIPTION]);
+  return operationsOf(schema, (argument) => idOf(KIND_OF_ARGUMENT[argument] as IdKind), undefined, ['subscription']);
 }
 
 const rootName = ({ name }: Operation): string => name.replace(/\(.*$/, '');

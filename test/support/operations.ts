@@ -1,5 +1,4 @@
 import {
-  OperationTypeNode,
   getNamedType,
   isEnumType,
   isInputObjectType,
@@ -11,13 +10,16 @@ import {
   type GraphQLInputType,
   type GraphQLOutputType,
   type GraphQLSchema,
+  type OperationTypeNode,
 } from 'graphql';
+
+export type RootType = 'query' | 'mutation' | 'subscription';
 
 /** One field of a root type, asked for with all that it needs. */
 export interface Operation {
   /** `Query.node` or `Mutation.adjustBalance(projectId)`. */
   name: string;
-  type: OperationTypeNode;
+  type: RootType;
   field: string;
   args: { name: string; type: string; value: unknown }[];
   selection: string;
@@ -32,10 +34,10 @@ const TEXTS: Record<string, string> = { email: 'somebody@example.com', slug: 'a-
  * Every query and mutation that a schema has, or what other types of operations are named, so that a test of all of them misses none that comes later. Each id that one asks for is `id`, or
  * what `id` makes of the argument's name and the field's; where ids are optional there is one operation for each. `text`, where it is given, stands for every other text.
  */
-export function operationsOf(schema: GraphQLSchema, id: string | ((argument: string, field: string) => string), text?: string, types: OperationTypeNode[] = [OperationTypeNode.QUERY, OperationTypeNode.MUTATION]): Operation[] {
+export function operationsOf(schema: GraphQLSchema, id: string | ((argument: string, field: string) => string), text?: string, types: RootType[] = ['query', 'mutation']): Operation[] {
   const operations: Operation[] = [];
   for (const type of types) {
-    const root = schema.getRootType(type);
+    const root = schema.getRootType(type as OperationTypeNode);
     for (const field of Object.values(root?.getFields() ?? {})) {
       const required = field.args.filter(isRequiredArgument);
       const optional = field.args.filter((arg) => !isRequiredArgument(arg) && getNamedType(arg.type).name === 'ID');

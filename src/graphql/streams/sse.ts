@@ -50,6 +50,8 @@ export function registerSse(app: FastifyInstance, { services, bodyLimit }: { ser
 
     const results = await resultsOf(connection, asked, services);
     if (stopping.signal.aborted) stop();
+    // Or a connection whose stream has ended because the server stops would be kept, and the server would wait for it
+    void reply.header('connection', 'close');
     void reply.header('content-type', 'text/event-stream; charset=utf-8').header('cache-control', 'no-store').header('x-accel-buffering', 'no');
     return reply.send(Readable.from(frames(results, services)));
   };
