@@ -1,6 +1,11 @@
+import { createRequire } from 'node:module';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
+import deprecationDate from './scripts/eslint/deprecation-date.mjs';
 import typeormWrites from './scripts/eslint/typeorm-writes.mjs';
+
+/** As CommonJS: its modules are linked before they run, and one of them asks for more than the utils that Node 20 takes have (package.json's overrides). */
+const graphql = createRequire(import.meta.url)('@graphql-eslint/eslint-plugin').default;
 
 /** What was caught, and the reason of an AbortSignal, may be passed on as they are. */
 const FAILURES = { allowThrowingAny: true, allowThrowingUnknown: true };
@@ -61,8 +66,40 @@ const trailSql = (node, property) => ({
 
 const restricted = (...rules) => ['error', TYPE_IMPORT, PROCESS_IMPORT, trailSql('Literal', 'value'), trailSql('TemplateElement', 'value.cooked'), ...rules];
 
+/** The schema as clients meet it. Other names, or a list in another form, would be one more thing to learn. */
+const schemaRules = {
+  'house/deprecation-date': 'error',
+  '@graphql-eslint/description-style': 'error',
+  '@graphql-eslint/input-name': ['error', { checkInputType: true, caseSensitiveInputType: false }],
+  '@graphql-eslint/naming-convention': [
+    'error',
+    {
+      types: 'PascalCase',
+      FieldDefinition: 'camelCase',
+      InputValueDefinition: 'camelCase',
+      DirectiveDefinition: 'camelCase',
+      EnumValueDefinition: 'UPPER_CASE',
+      'FieldDefinition[parent.name.value=Query]': { forbiddenPrefixes: ['query', 'get', 'list'], forbiddenSuffixes: ['Query'] },
+      'FieldDefinition[parent.name.value=Mutation]': { forbiddenPrefixes: ['mutation'], forbiddenSuffixes: ['Mutation'] },
+      'FieldDefinition[parent.name.value=Subscription]': { forbiddenPrefixes: ['subscription', 'on'], forbiddenSuffixes: ['Subscription'] },
+      ObjectTypeDefinition: { forbiddenPrefixes: ['Type'], forbiddenSuffixes: ['Type'] },
+      InputObjectTypeDefinition: { requiredPattern: /(Input|Filter|Order)$/ },
+    },
+  ],
+  '@graphql-eslint/no-hashtag-description': 'error',
+  '@graphql-eslint/no-scalar-result-type-on-mutation': 'error',
+  '@graphql-eslint/no-typename-prefix': 'error',
+  '@graphql-eslint/no-unreachable-types': 'error',
+  '@graphql-eslint/relay-arguments': ['error', { includeBoth: false }],
+  '@graphql-eslint/relay-connection-types': 'error',
+  '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false }],
+  '@graphql-eslint/relay-page-info': 'error',
+  '@graphql-eslint/require-deprecation-reason': 'error',
+  '@graphql-eslint/require-description': ['error', { types: true, rootField: true, DirectiveDefinition: true, EnumValueDefinition: true, FieldDefinition: true, InputValueDefinition: true }],
+};
+
 export default defineConfig(
-  { ignores: ['dist/', 'coverage/', 'data/'] },
+  { ignores: ['dist/', 'coverage/', 'data/', 'test/contract/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.{ts,js,mjs,cjs}'],
@@ -133,4 +170,10 @@ export default defineConfig(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
     },
   },
+  {
+    files: ['**/*.graphql'],
+    languageOptions: { parser: graphql.parser, parserOptions: { graphQLConfig: { schema: './schema.graphql' } } },
+    plugins: { '@graphql-eslint': graphql, house: { rules: { 'deprecation-date': deprecationDate } } },
+  },
+  { files: ['schema.graphql'], rules: schemaRules },
 );

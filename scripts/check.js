@@ -2,7 +2,9 @@
 // `npm run check`: everything that can be proved without running the tests. `npm run check -- lint imports` proves only those.
 
 const { checkErrors } = require('./checks/errors');
+const { checkEvolution } = require('./checks/evolution');
 const { checkImports } = require('./checks/imports');
+const { checkManual } = require('./checks/manual');
 const { checkMigrations } = require('./checks/migrations');
 const { checkOpenapi, checkSchema } = require('./checks/generated');
 const { checkPaths } = require('./checks/paths');
@@ -22,6 +24,14 @@ const { StepFailure, runTool } = require('./checks/tools');
 const sources = [
   { name: 'lint', run: () => runTool('eslint/bin/eslint.js', '.', '--max-warnings=0'), todo: 'Each message says what to use instead; `npx eslint --fix .` mends the mechanical ones.' },
   { name: 'imports', run: checkImports, todo: 'Under each violation stands what to do; the rules are in .dependency-cruiser.cjs.' },
+  {
+    name: 'evolution',
+    run: checkEvolution,
+    todo:
+      'Bring back what is gone: deprecate it first, with a reason that ends with "Removed after YYYY-MM-DD.", six months off. ' +
+      'What is new has its line under "## [Unreleased]" of CHANGELOG.md.',
+  },
+  { name: 'manual', run: checkManual, todo: '`npm run manual` hands what README.md says on to GraphiQL and /docs.' },
   { name: 'paths', run: checkPaths, todo: "Write the path relative to the repository: nobody else has this machine's folders." },
 ];
 

@@ -31,6 +31,8 @@ import { readTrail } from './audit/trail';
 import type { Config } from './config';
 import type { Database } from './db/database';
 import { isRetryable, isUnavailable } from './db/failures';
+import { registerDocs } from './docs/server';
+import type { DocsDeps } from './docs/site';
 import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
 import { Principals } from './gate/principals';
@@ -41,6 +43,7 @@ import { MysqlTickConnections } from './gate/tick-connection.mysql';
 import { SqliteTickConnections } from './gate/tick-connection.sqlite';
 import { SqlTickStore } from './gate/tick-store.sql';
 import { contextAgain, contextOf, contextOfSomebody } from './graphql/context';
+import { graphqlAnswerOf } from './graphql/errors';
 import { NodeResolver } from './graphql/node.resolver';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
@@ -187,6 +190,7 @@ export async function createApp({ config, database, installation, log: destinati
     openApi: openApiDocument(),
   });
   const schema = createSchema(createResolvers(services, people, database));
+  registerDocs(server, docsOf(schema));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
@@ -260,33 +264,33 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new PasswordResolver(people.passwords),
     new SecondFactorResolver(people.secondFactors),
     new InvitationResolver(people.invitations),
-    new WorkspaceInvitationsResolver(people.invitations),
+    new WorkspaceInvitationsResolver(),
     new MembershipResolver(members),
-    new WorkspaceMembersResolver(database.reader),
+    new WorkspaceMembersResolver(),
     new NodeResolver(),
     new WorkspaceResolver(workspaces),
     new ProjectResolver(projects),
-    new WorkspaceProjectsResolver(projects),
+    new WorkspaceProjectsResolver(),
     new KeyResolver(keys),
     new KeyChangedResolver(),
-    new WorkspaceKeysResolver(keys),
-    new ProjectKeysResolver(keys),
+    new WorkspaceKeysResolver(),
+    new ProjectKeysResolver(),
     new RoleResolver(roles),
-    new WorkspaceRolesResolver(roles),
+    new WorkspaceRolesResolver(),
     new WalletResolver(wallets),
     new WorkspaceWalletResolver(),
-    new ProjectBudgetResolver(wallets),
+    new ProjectBudgetResolver(),
     new BudgetChangedResolver(),
     new LedgerEntryResolver(),
     new ActionResolver(actions),
     new RequestLogResolver(),
     new LedgerEntryLogResolver(),
-    new WorkspaceLogsResolver(database.reader),
-    new ProjectLogsResolver(database.reader),
-    new KeyLogsResolver(database.reader),
-    new AuditEventResolver(database.reader),
-    new WorkspaceEventsResolver(database.reader),
-    new KeyEventsResolver(database.reader),
+    new WorkspaceLogsResolver(),
+    new ProjectLogsResolver(),
+    new KeyLogsResolver(),
+    new AuditEventResolver(),
+    new WorkspaceEventsResolver(),
+    new KeyEventsResolver(),
     new AuditChainResolver(database.reader),
   ];
   return new Map(instances.map((instance) => [instance.constructor, instance]));
@@ -302,8 +306,11 @@ export function createSchema(resolvers: Resolvers): GraphQLSchema {
     validate: false, // services validate, with every problem in one answer
   });
   const { query, mutation, subscription } = schema.toConfig();
-  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was.';
-  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.';
+  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was; a field that takes a permission which the caller lacks is null too, ' +
+      'with `FORBIDDEN` at its path.\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not fit, ' +
+      '`SERVICE_UNAVAILABLE`, `INTERNAL`.';
+  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.\n\nErrors of any mutation, besides those that it names: `UNAUTHENTICATED` without a ' +
+      'valid credential, `FORBIDDEN` where a permission is lacking, `INVALID_REQUEST` with `issues` for an input that does not fit, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
   if (subscription) {
     subscription.description =
       'What can be followed, over a WebSocket at `/graphql` (graphql-transport-ws) or as server-sent events at `/graphql/stream`. Whoever loses the right to it loses the stream within a second or so, with an error as its last result.';
@@ -324,3 +331,6 @@ export function describeSchema(): GraphQLSchema {
   const nothing = {} as Services;
   return createSchema(createResolvers(nothing, {} as PeopleServices, {} as Database));
 }
+
+/** What the manual is made of. */
+export const docsOf = (schema: GraphQLSchema): DocsDeps => ({ schema, openApi: openApiDocument(), answers: { httpStatusOf, graphqlAnswerOf } });

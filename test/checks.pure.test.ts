@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { brokenPromises, firstDifference } from '../scripts/checks/generated';
 import { compareErrors } from '../scripts/checks/errors';
 import { machinePaths } from '../scripts/checks/paths';
@@ -59,5 +63,45 @@ describe("a path of somebody's machine", () => {
 
   it.each([`https://example.com${home}`, `.${home}`, `..${home}`, `$HOME${home}`, '/homepage', '/workspaces/1'])('is not %p', (text) => {
     expect(machinePaths(text)).toEqual([]);
+  });
+});
+
+describe('the lint of the schema', () => {
+  const ROOT = join(__dirname, '..');
+  const folder = mkdtempSync(join(tmpdir(), 'tollgate-lint-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const lint = (schema: string): string[] => {
+    const file = join(folder, 'schema.graphql');
+    writeFileSync(file, schema);
+    const options = ['--stdin', '--stdin-filename', 'schema.graphql', '--parser-options', `graphQLConfig:{schema: "${file}"}`, '--format', 'json'];
+    const { stdout } = spawnSync(process.execPath, [join(ROOT, 'node_modules/eslint/bin/eslint.js'), ...options], { cwd: ROOT, input: schema, encoding: 'utf8' });
+    const [result] = JSON.parse(stdout) as { messages: { ruleId: string | null }[] }[];
+    return [...new Set(result?.messages.map(({ ruleId }) => String(ruleId).replace('@graphql-eslint/', '')))].sort();
+  };
+  const schema = readFileSync(join(ROOT, 'schema.graphql'), 'utf8');
+
+  it('finds nothing in what the code emits, and each thing that it is there to find in a schema that has them all', () => {
+    expect(lint(schema)).toEqual([]);
+    const broken = schema
+      .replace('\n  key(', '\n  getKey(') // a name that says what every query does
+      .replace('\n  createRole(', '\n  CreateRole(') // another case
+      .replace('input: MintKeyInput!', 'data: MintKeyInput!') // another name of an input
+      .replace('): RevokeKeyPayload', '): Boolean') // no payload that could grow
+      .replace('"""Its credits. Takes `read.wallet`."""', '') // no description
+      .replace('edges: [ActionEdge!]!', 'edges: ActionEdge!') // not as Relay has it
+      .replace('cursor: String!', 'cursor: [Int!]')
+      .replace('endCursor: String\n', 'endCursor: [Int]\n')
+      .replace('hint: String!', 'hint: String! @deprecated(reason: "Use id.")'); // no day
+    expect(lint(broken)).toEqual([
+      'house/deprecation-date',
+      'input-name',
+      'naming-convention',
+      'no-scalar-result-type-on-mutation',
+      'no-unreachable-types',
+      'relay-connection-types',
+      'relay-edge-types',
+      'relay-page-info',
+      'require-description',
+    ]);
   });
 });

@@ -51,7 +51,8 @@ async function ask(operations: Operation[], credential?: string): Promise<{ name
   const { query, variables } = requestOf(operations);
   const { status, data, errors } = await app.graphql(query, variables, credential);
   expect(status).toBe(200);
-  return operations.map(({ name }, index) => ({ name, data: data[`o${index}`], error: errors?.find(({ path }) => path?.[0] === `o${index}`)?.extensions }));
+  const dataOf = (index: number): unknown => (operations[index]?.field === 'nodes' ? data[`o${index}`][0] : data[`o${index}`]); // of one id
+  return operations.map(({ name }, index) => ({ name, data: dataOf(index), error: errors?.find(({ path }) => path?.[0] === `o${index}`)?.extensions }));
 }
 
 /** The whole answer, as it came. */
@@ -118,7 +119,7 @@ describe('what a key may not know of', () => {
     const fields: Record<string, string> = { ws: 'workspace', prj: 'project', key: 'key', log: 'requestLog' };
     for (const [kind, id] of Object.entries(own)) {
       const found = (await ask(withIds('query', [id]))).filter(({ data }) => data !== null).map(({ name }) => name);
-      expect(found.filter((name) => name !== 'Query.auditChain(workspaceId)')).toEqual(['Query.node', ...(fields[kind] ? [`Query.${fields[kind]}`] : [])]);
+      expect(found.filter((name) => name !== 'Query.auditChain(workspaceId)')).toEqual(['Query.node', 'Query.nodes', ...(fields[kind] ? [`Query.${fields[kind]}`] : [])]);
     }
   });
 });

@@ -5,10 +5,24 @@ import { GraphQLContext } from '../graphql/context';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Action } from './action.entity';
+import { ACTIONS, type ActionFilter as Filter } from './action.queries';
 import { ActionService } from './action.service';
 
 const ActionConnection = connectionOf(Action, 'Action');
+
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+class ActionFilter implements Filter {
+  @Field(() => [String], { nullable: true, description: 'Of these services, such as `face`.' })
+  service?: string[] | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their name, A to Z in either case: 1 to 100 characters.' })
+  name?: string | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether they can be called.' })
+  enabled?: boolean | null;
+}
 
 @InputType({ description: 'A new action.' })
 class CreateActionInput {
@@ -24,7 +38,7 @@ class CreateActionInput {
   @Field({ description: 'What a key must be granted to run it, such as `face.detect`; not an administrative one.' })
   permission: string;
 
-  @Field({ description: 'Where calls are sent: http or https.' })
+  @Field({ description: 'Where calls are sent: http or https, such as `https://upstream.example/actions`.' })
   upstreamUrl: string;
 
   @Field(() => Int, { defaultValue: 30_000, description: '100 to 300,000 milliseconds.' })
@@ -50,6 +64,9 @@ class UpdateActionInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether it can be called.' })
   enabled?: boolean;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `createAction` made.' })
@@ -69,8 +86,12 @@ export class ActionResolver {
   constructor(private readonly service: ActionService) {}
 
   @Query(() => ActionConnection, { description: 'The catalogue of billable actions, by service and name.' })
-  actions(@Args() page: PageArgs): Promise<Connection<Action>> {
-    return this.service.list(page);
+  actions(
+    @Args() page: PageArgs,
+    @Arg('filter', () => ActionFilter, { nullable: true, description: 'Which of them.' }) filter: ActionFilter | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<Action>> {
+    return ctx.page(ACTIONS, 'all', filter ?? {}, page);
   }
 
   @Query(() => [Permission], { description: 'Every permission that a key, role or service account can be granted.' })
@@ -86,12 +107,22 @@ export class ActionResolver {
     return mayOperate(ctx.caller) ? action.upstreamUrl : null;
   }
 
-  @Mutation(() => CreateActionPayload, { nullable: true, description: 'Operator only. Add an action to the catalogue, open to calls at once.' })
+  @Mutation(() => CreateActionPayload, {
+    nullable: true,
+    description:
+      'Add an action to the catalogue, open to calls at once.' +
+      '\n\nOperator only. Errors: `CONFLICT` where its service has one of this name.',
+  })
   async createAction(@Arg('input', { description: 'The new action.' }) input: CreateActionInput, @Ctx() ctx: GraphQLContext): Promise<CreateActionPayload> {
     return { action: await this.service.create(ctx.operatorOrigin, input) };
   }
 
-  @Mutation(() => UpdateActionPayload, { nullable: true, description: 'Operator only. A new price counts from the next call.' })
+  @Mutation(() => UpdateActionPayload, {
+    nullable: true,
+    description:
+      'Change an action. A new price counts from the next call.' +
+      '\n\nOperator only. Errors: `NOT_FOUND`.',
+  })
   async updateAction(@Arg('input', { description: 'What is to change.' }) input: UpdateActionInput, @Ctx() ctx: GraphQLContext): Promise<UpdateActionPayload> {
     return { action: await this.service.update(ctx.operatorOrigin, input) };
   }

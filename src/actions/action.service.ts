@@ -4,9 +4,8 @@ import { ADMINISTRATIVE_PERMISSIONS, isActionPermission, type Permission } from 
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
-import { keysetPage, type KeysetOrder, type PageRequest } from '../db/keyset';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
-import type { Connection } from '../lib/graphql-types';
 import { newId } from '../lib/id';
 import { idRule, priceRule } from '../lib/rules';
 import { Action } from './action.entity';
@@ -54,9 +53,8 @@ const updateRule = z.object({
   upstreamUrl: upstreamUrlRule.optional(),
   timeoutMs: timeoutRule.optional(),
   enabled: z.boolean().optional(),
+  expectedVersion: expectedVersionRule,
 });
-
-const BY_NAME: KeysetOrder<Action> = { columns: ['service', 'name'], types: ['string', 'string'], direction: 'ASC' };
 
 /** The catalogue of billable actions. */
 export class ActionService {
@@ -77,18 +75,13 @@ export class ActionService {
     }
   }
 
-  /** The catalogue, by service and name. */
-  list(page: PageRequest): Promise<Connection<Action>> {
-    return keysetPage(this.database.reader.createQueryBuilder(Action, 'row'), BY_NAME, page);
-  }
-
   /** A new action, open to calls at once. CONFLICT where its service has one of this name. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Action> {
     const input = validate(createRule, raw, 'input');
     try {
       return await this.database.transaction(async (tx) => {
         const at = await this.database.now(tx);
-        const action = Object.assign(new Action(), input, { id: newId('act', at.getTime()), enabled: true, createdAt: at });
+        const action = Object.assign(new Action(), input, { id: newId('act', at.getTime()), enabled: true, version: 1, createdAt: at });
         await tx.insert(Action, action);
         await recordEvent(tx, { ...origin, action: 'action.created', subject: { id: action.id, workspaceId: null }, after: input, at });
         return action;
@@ -98,18 +91,19 @@ export class ActionService {
     }
   }
 
-  /** Changes the given properties; they count from the next call. A built-in action has no upstreamUrl to change. */
+  /** Changes the given properties, of the version that is expected if any is; they count from the next call. A built-in action has no upstreamUrl to change. */
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Action> {
-    const { id, ...changes } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.database.transaction(async (tx) => {
       const action = (await tx.findOne(Action, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      requireVersion(expectedVersion, action);
       if (changes.upstreamUrl && !action.upstreamUrl) throw invalid({ path: ['input', 'upstreamUrl'], message: 'cannot be given to a built-in action' });
       const { before, after } = difference<Partial<Action>>(action, changes);
       if (Object.keys(after).length === 0) return action;
-      await tx.update(Action, { id }, after);
+      await tx.update(Action, { id }, { ...after, ...nextVersion });
       const at = await this.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, before, after, at });
-      return Object.assign(action, after);
+      return Object.assign(action, after, { version: action.version + 1 });
     });
   }
 

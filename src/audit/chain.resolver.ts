@@ -38,7 +38,7 @@ class AuditVerification implements Verification {
 export class AuditChainResolver {
   constructor(private readonly reader: EntityManager) {}
 
-  @Query(() => AuditChain, { nullable: true, description: 'The chain of a workspace; null where the caller may not know of it. Without one that of the installation, which is for the operator only.' })
+  @Query(() => AuditChain, { nullable: true, description: 'The chain of a workspace, which takes `read.audit`; null where the caller may not know of it. Without one that of the installation, which is for the operator only.' })
   async auditChain(@Arg('workspaceId', () => ID, { nullable: true, description: 'Begins with `ws_`.' }) workspaceId: string | null, @Ctx() ctx: GraphQLContext): Promise<AuditChain | null> {
     if (typeof workspaceId !== 'string') {
       ctx.requireOperator();

@@ -1,12 +1,12 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
-import { In, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { Workspace } from '../tenancy/workspace.entity';
 import { AuditEvent } from './event.entity';
-import { eventsOf, listEvents, type EventFilter } from './event.queries';
+import { EVENTS, eventsOf, type EventFilter } from './event.queries';
 import { AuditSeal } from './seal.entities';
 import type { SealedEvent } from './trail';
 import { TrailFeed, type Sealed } from './trail.feed';
@@ -49,15 +49,13 @@ interface AuditEventAddedArgs {
 /** Those of a page of the trail that a filter lets through. */
 function chosen(reader: EntityManager, filter: EventFilter): (events: SealedEvent[]) => Promise<Map<string, AuditEvent>> {
   return async (events) => {
-    const rows = await eventsOf(reader, {}, filter).andWhere({ id: In(events.map(({ id }) => id)) }).getMany();
+    const rows = await eventsOf(reader, events.map(({ id }) => id), filter).getMany();
     return new Map(rows.map((event) => [event.id, event]));
   };
 }
 
 @Resolver(() => AuditEvent)
 export class AuditEventResolver {
-  constructor(private readonly reader: EntityManager) {}
-
   @Subscription(() => AuditEventAdded, {
     description:
       'The events of a workspace as they are sealed, a moment after their commit; it needs `read.audit`. Without one all events, those of the installation too: operator only. With the cursor of the last event that was seen as `after` it goes on behind that, and misses and repeats none. INVALID_REQUEST for a cursor that is no place in the trail.',
@@ -83,7 +81,7 @@ export class AuditEventResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.requireOperator();
-    return listEvents(this.reader, {}, filter ?? {}, page);
+    return ctx.page(EVENTS, {}, filter ?? {}, page);
   }
 
   @FieldResolver(() => Int, { nullable: true, description: 'Its place in the chain of its workspace, or of the installation; null until it is sealed, a moment later.' })
@@ -99,9 +97,7 @@ export class AuditEventResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceEventsResolver {
-  constructor(private readonly reader: EntityManager) {}
-
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done in it and to it, newest first.' })
+  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done in it and to it, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() { id: workspaceId }: Workspace,
     @Args() page: PageArgs,
@@ -109,15 +105,13 @@ export class WorkspaceEventsResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.require('read.audit', { workspaceId });
-    return listEvents(this.reader, { workspaceId }, filter ?? {}, page);
+    return ctx.page(EVENTS, { workspaceId }, filter ?? {}, page);
   }
 }
 
 @Resolver(() => ApiKey)
 export class KeyEventsResolver {
-  constructor(private readonly reader: EntityManager) {}
-
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first.' })
+  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() key: ApiKey,
     @Args() page: PageArgs,
@@ -125,6 +119,6 @@ export class KeyEventsResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.require('read.audit', key);
-    return listEvents(this.reader, { subjectId: key.id }, filter ?? {}, page);
+    return ctx.page(EVENTS, { subjectId: key.id }, filter ?? {}, page);
   }
 }

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { EntityManager } from 'typeorm';
+import type { EntityManager, ObjectLiteral } from 'typeorm';
 import { secretFrom } from '../access/credential';
 import type { AdministrativePermission } from '../access/permissions';
 import { knownWorkspaces, mayKnowWorkspace, mayOperate, requireAdministered, requireOperator, requirePermission } from '../access/policies';
@@ -8,9 +8,12 @@ import type { Authority } from '../access/authority';
 import type { Principal, UserPrincipal } from '../access/principal';
 import { isFromHere, type TrustedOrigins } from '../access/sessions/cookie';
 import type { Database } from '../db/database';
+import type { PageRequest } from '../db/keyset';
+import type { List } from '../db/list';
 import { TollgateError, invalid } from '../errors';
 import type { Gate } from '../gate/gate';
 import type { Feed } from '../lib/feed';
+import type { Connection } from '../lib/graphql-types';
 import { Workspace } from '../tenancy/workspace.entity';
 import { toGraphQLError } from './errors';
 import { Loaders, by, type Batch } from './loaders';
@@ -140,6 +143,11 @@ export class GraphQLContext {
 
   load<V>(batch: Batch<V>, id: string): Promise<V | null> {
     return this.loaders.load(batch, id);
+  }
+
+  /** A page of a list, read together with the same page of other lists of its kind. */
+  page<T extends ObjectLiteral, S, A>(list: List<T, S, A>, scope: S, args: A, page: PageRequest): Promise<Connection<T>> {
+    return this.loaders.page(list, scope, args, page);
   }
 
   /** An object that must be there, for another one names it. */

@@ -1,7 +1,7 @@
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLFormattedError } from 'graphql';
 import { isRetryable, isUnavailable } from '../db/failures';
-import { ERRORS, TollgateError, type ErrorKind, type Issue } from '../errors';
+import { ERRORS, TollgateError, type ErrorCode, type ErrorKind, type Issue } from '../errors';
 
 type Code =
   | 'UNAUTHENTICATED'
@@ -36,7 +36,28 @@ const APOLLO_CODES = new Set<unknown>(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATI
 /** Codes of Apollo's own for requests that are INVALID_REQUEST here. */
 const APOLLO_CODES_OF_REQUESTS = new Set<unknown>(['BAD_USER_INPUT', 'BAD_REQUEST', 'OPERATION_RESOLUTION_FAILURE']);
 
-const STATUS_OF_CODE: Partial<Record<Code, number>> = { INVALID_REQUEST: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, SERVICE_UNAVAILABLE: 503 };
+const STATUS_OF_CODE: Partial<Record<Code, number>> = { INVALID_REQUEST: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, CONFLICT: 409, SERVICE_UNAVAILABLE: 503 };
+
+/** What of an error's details is told beside its code. */
+type Told = {
+  issues?: Issue[];
+  /** Of a CONFLICT where another version was expected. */
+  currentVersion?: number;
+  /** Of a CONFLICT of an Idempotency-Key: which one. */
+  reason?: string;
+  /** What a mutation was done to whose answer is lost. */
+  subjectId?: string;
+};
+
+const TOLD: readonly (keyof Told)[] = ['issues', 'currentVersion', 'reason', 'subjectId'];
+
+const toldOf = (details: Record<string, unknown>): Told => Object.fromEntries(TOLD.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])));
+
+/** The code that GraphQL answers an error with, and the HTTP status where an answer is nothing but that. */
+export function graphqlAnswerOf(error: ErrorCode): { code: string; status: number } {
+  const code = CODE_OF_KIND[ERRORS[error].kind];
+  return { code, status: STATUS_OF_CODE[code] ?? 200 };
+}
 
 /** The status and headers of an answer that is nothing but a failure. */
 interface Head {
@@ -46,7 +67,7 @@ interface Head {
 
 /** A failure as GraphQL carries it. Apollo takes the head of an answer from it where nothing was executed. */
 export interface GraphQLFailure extends GraphQLError {
-  extensions: { code: string; issues?: Issue[]; http: Head };
+  extensions: Told & { code: string; http: Head };
 }
 
 export function toGraphQLError(error: TollgateError): GraphQLFailure {
@@ -55,30 +76,29 @@ export function toGraphQLError(error: TollgateError): GraphQLFailure {
   const headers = new Map<string, string>();
   if (code === 'UNAUTHENTICATED') headers.set('www-authenticate', `Bearer realm="tollgate"${error.code === 'MISSING_API_KEY' ? '' : ', error="invalid_token"'}`);
   if (code === 'SERVICE_UNAVAILABLE') headers.set('retry-after', '1');
-  const { issues } = details as { issues?: Issue[] };
-  const extensions = { code, ...(issues && { issues }), http: { status: STATUS_OF_CODE[code] ?? 500, headers } };
+  const extensions = { code, ...toldOf(details), http: { status: STATUS_OF_CODE[code] ?? 500, headers } };
   return new GraphQLError(message, { originalError: cause instanceof Error ? cause : undefined, extensions }) as GraphQLFailure;
 }
 
 /** What of an error a caller gets to read: nothing of the inside. `report` is handed what is worth a line in the log. */
 export function formatError(formatted: GraphQLFormattedError, error: unknown, report: (cause: unknown) => void): GraphQLFormattedError {
   const { locations, path } = formatted;
-  const tell = (message: string, code: unknown, issues?: unknown): GraphQLFormattedError => ({
+  const tell = (message: string, code: unknown, told: Told = {}): GraphQLFormattedError => ({
     message,
     ...(locations && { locations }),
     ...(path && { path }),
-    extensions: { code, ...(issues ? { issues } : {}) },
+    extensions: { code, ...told },
   });
   const thrown = unwrapResolverError(error);
   const cause = thrown instanceof TollgateError ? toGraphQLError(thrown) : thrown;
   if (cause instanceof GraphQLError) {
-    const { code, issues } = cause.extensions;
+    const { code } = cause.extensions;
     if (OWN_CODES.has(code)) {
       if (cause.originalError) report(cause.originalError);
-      return tell(cause.message, code, issues);
+      return tell(cause.message, code, toldOf(cause.extensions));
     }
     if (APOLLO_CODES.has(code)) return tell(cause.message, code);
-    if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', [{ path: [], message: cause.message }]);
+    if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', { issues: [{ path: [], message: cause.message }] });
   }
   report(cause);
   const known = isUnavailable(cause) || isRetryable(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';

@@ -1,5 +1,8 @@
 import DataLoader from 'dataloader';
-import { In, type EntityManager, type FindOptionsWhere } from 'typeorm';
+import { In, type EntityManager, type FindOptionsWhere, type ObjectLiteral } from 'typeorm';
+import type { PageRequest } from '../db/keyset';
+import { countLists, readPages, type List, type Page } from '../db/list';
+import type { Connection, Count } from '../lib/graphql-types';
 
 /** Looks many things up at once: what is found by id, and nothing for the others. */
 export type Batch<V> = (ids: readonly string[], reader: EntityManager) => Promise<Map<string, V>>;
@@ -14,11 +17,34 @@ type Class<T> = new () => T;
  */
 export class Loaders {
   private readonly loaders = new Map<unknown, DataLoader<string, unknown>>();
+  private readonly lists = new Map<unknown, Map<string, ListLoaders<ObjectLiteral, unknown>>>();
 
   constructor(private readonly reader: EntityManager) {}
 
   load<V>(batch: Batch<V>, id: string): Promise<V | null> {
     return this.loaderOf(batch).load(id) as Promise<V | null>;
+  }
+
+  /** A page of a list; those of one kind with the same arguments, of whatever scopes, are read together, and so are their counts. */
+  async page<T extends ObjectLiteral, S, A>(list: List<T, S, A>, scope: S, args: A, page: PageRequest): Promise<Connection<T>> {
+    const { pages, counts } = this.listLoadersOf(list, args, page);
+    let counted: Promise<Count> | undefined;
+    return { ...(await pages.load(scope)), count: () => (counted ??= counts.load(scope)) };
+  }
+
+  private listLoadersOf<T extends ObjectLiteral, S, A>(list: List<T, S, A>, args: A, page: PageRequest): ListLoaders<T, S> {
+    const { first, after, last, before } = page;
+    const ofList = this.lists.get(list) ?? new Map<string, ListLoaders<ObjectLiteral, unknown>>();
+    this.lists.set(list, ofList);
+    const asked = JSON.stringify([args, first, after, last, before]);
+    const known = ofList.get(asked) as ListLoaders<T, S> | undefined;
+    if (known) return known;
+    const loaders: ListLoaders<T, S> = {
+      pages: new DataLoader((scopes) => readPages(this.reader, list, scopes, args, page), { cache: false }),
+      counts: new DataLoader((scopes) => countLists(this.reader, list, scopes, args), { cache: false }),
+    };
+    ofList.set(asked, loaders as ListLoaders<ObjectLiteral, unknown>);
+    return loaders;
   }
 
   private loaderOf<V>(batch: Batch<V>): DataLoader<string, unknown> {
@@ -34,6 +60,11 @@ export class Loaders {
     this.loaders.set(batch, loader);
     return loader;
   }
+}
+
+interface ListLoaders<T, S> {
+  pages: DataLoader<S, Page<T>>;
+  counts: DataLoader<S, Count>;
 }
 
 const batches = new Map<Class<object>, Map<string, Batch<object>>>();

@@ -23,8 +23,8 @@ export function keyChanges(reader: EntityManager, { workspaceId, filter, after }
       const changes = events.filter((event) => event.action.startsWith('key.') && (action?.includes(event.action) ?? true));
       if (changes.length === 0) return new Map();
       const query = reader.createQueryBuilder(ApiKey, 'row').where({ workspaceId, id: In(changes.map(({ subjectId }) => subjectId)) });
-      if (keyId) query.andWhere(anyOf('id', keyId, 'keyId'));
-      if (projectId) query.andWhere(anyOf('projectId', projectId));
+      anyOf(query, 'id', keyId, 'keyId');
+      anyOf(query, 'projectId', projectId);
       const keys = new Map((await query.getMany()).map((key) => [key.id, key]));
       return new Map(changes.flatMap((event) => (keys.has(event.subjectId) ? [[event.id, { action: event.action, key: keys.get(event.subjectId) as ApiKey }]] : [])));
     },

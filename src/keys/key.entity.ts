@@ -1,6 +1,7 @@
-import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { VERSION } from '../lib/versions';
 import { Node } from '../lib/graphql-types';
 import { Environment } from '../tenancy/environment';
 
@@ -25,6 +26,8 @@ registerEnumType(KeyStatus, {
 @Entity('api_keys')
 @Index('api_keys_by_workspace', ['workspaceId', 'createdAt', 'id'])
 @Index('api_keys_by_project', ['projectId', 'createdAt', 'id'])
+@Index('api_keys_by_name', ['workspaceId', 'name', 'id'])
+@Index('api_keys_by_name_in_project', ['projectId', 'name', 'id'])
 export class ApiKey implements Node {
   @Field(() => ID, { description: 'Begins with `key_`; stays the same through rotations.' })
   @PrimaryColumn(idColumn)
@@ -56,7 +59,7 @@ export class ApiKey implements Node {
   @Column({ ...idColumn, nullable: true })
   roleId: string | null;
 
-  @Field(() => [String], { description: 'CIDR blocks that may use the key; empty allows all.' })
+  @Field(() => [String], { description: 'CIDR blocks that may use the key, such as `10.0.0.0/8` or `2001:db8::/32`; empty allows all. At most 200.' })
   @Column('simple-json')
   allowedIps: string[];
 
@@ -78,6 +81,10 @@ export class ApiKey implements Node {
   @Field(() => Date, { nullable: true, description: 'When its current secret replaced another; null where it never did.' })
   @Column({ ...instantColumn, nullable: true })
   rotatedAt: Date | null;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Field({ description: 'When it was minted.' })
   @Column(instantColumn)

@@ -1,16 +1,28 @@
 import { Brackets, In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
 import { permissionsOfRoles } from '../access/roles/grants';
-import { anyOf } from '../db/filters';
-import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
-import type { Connection } from '../lib/graphql-types';
+import { anyOf, has } from '../db/filters';
+import { byAgeOrName, type OrderBy } from '../db/keyset';
+import { lookedUp, type List } from '../db/list';
 import type { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { ApiKey, KeySecret, KeyStatus } from './key.entity';
 
 export interface KeyFilter {
+  name?: string | null;
+  hint?: string | null;
   status?: KeyStatus[] | null;
   environment?: Environment | null;
   projectId?: string[] | null;
+  used?: boolean | null;
+  lastUsedFrom?: Date | null;
+  lastUsedTo?: Date | null;
+}
+
+export interface KeyListing {
+  filter: KeyFilter;
+  orderBy?: OrderBy<'CREATED_AT' | 'NAME'> | null;
+  /** As of when a status is meant. */
+  now: Date;
 }
 
 /** The status that a key has at a time: the first that holds of REVOKED, EXPIRED, DISABLED, ACTIVE. */
@@ -20,11 +32,12 @@ export function statusOf(key: ApiKey, project: Project, now: Date): KeyStatus {
   return key.enabled && !project.archivedAt ? KeyStatus.ACTIVE : KeyStatus.DISABLED;
 }
 
-// The same as statusOf, as SQL.
-const DEAD = 'row.revoked_at IS NOT NULL';
-const OVER = 'row.expires_at IS NOT NULL AND row.expires_at <= :now';
-const LIVING = 'row.revoked_at IS NULL AND (row.expires_at IS NULL OR row.expires_at > :now)';
-const OPEN = 'row.enabled = :enabled AND EXISTS (SELECT 1 FROM projects p WHERE p.id = row.project_id AND p.archived_at IS NULL)';
+// The same as statusOf, as SQL. Properties and not columns, so that TypeORM quotes what `row` is: a word of MySQL's own.
+const DEAD = 'row.revokedAt IS NOT NULL';
+const OVER = 'row.expiresAt IS NOT NULL AND row.expiresAt <= :now';
+const LIVING = 'row.revokedAt IS NULL AND (row.expiresAt IS NULL OR row.expiresAt > :now)';
+// A value and no EXISTS, which a database may turn into a join that begins with the projects, and so loses the list's order.
+const OPEN = 'row.enabled = :enabled AND (SELECT p.archived_at FROM projects p WHERE p.id = row.projectId) IS NULL';
 const STATUS_SQL: Record<KeyStatus, string> = {
   REVOKED: DEAD,
   EXPIRED: `NOT (${DEAD}) AND ${OVER}`,
@@ -37,8 +50,34 @@ export type KeyScope = { workspaceId: string } | { projectId: string };
 /** The keys of a workspace or of a project that a filter lets through as of a time; the alias is `row`. */
 export function keysOf(reader: EntityManager, scope: KeyScope, filter: KeyFilter, now: Date): SelectQueryBuilder<ApiKey> {
   const query = reader.createQueryBuilder(ApiKey, 'row').where(scope);
+  narrow(query, filter, now);
+  return query;
+}
+
+/** The same as a list, newest first unless told otherwise. A few projects are each looked up. */
+export const KEYS: List<ApiKey, KeyScope, KeyListing> = {
+  entity: ApiKey,
+  orderOf: ({ orderBy }) => byAgeOrName(orderBy),
+  sourceOf: (scope, { filter, now }) => {
+    const ranges = 'workspaceId' in scope ? lookedUp<ApiKey>('projectId', filter.projectId) : undefined;
+    const left = ranges ? { ...filter, projectId: null } : filter;
+    const isNarrow = Object.values(left).some((value) => value !== undefined && value !== null);
+    return {
+      ranges: ranges ?? [scope],
+      owner: ranges && 'workspaceId' in scope ? { property: 'workspaceId', id: scope.workspaceId } : undefined,
+      narrow: isNarrow ? (query) => narrow(query, left, now) : undefined,
+    };
+  },
+};
+
+// When a key's newest call was logged, read off the end of an index for each key that is looked at: no call writes it anywhere.
+const LAST_USE = '(SELECT log.created_at FROM request_logs log WHERE log.credential_id = row.id ORDER BY log.created_at DESC, log.id DESC LIMIT 1)';
+
+function narrow(query: SelectQueryBuilder<ApiKey>, filter: KeyFilter, now: Date): void {
+  has(query, filter.name, 'name');
+  has(query, filter.hint, 'hint');
   if (filter.environment) query.andWhere({ environment: filter.environment });
-  if (filter.projectId) query.andWhere(anyOf('projectId', filter.projectId));
+  anyOf(query, 'projectId', filter.projectId);
   if (filter.status) {
     const wanted = filter.status;
     query.setParameters({ now: now.getTime(), enabled: true });
@@ -49,12 +88,9 @@ export function keysOf(reader: EntityManager, scope: KeyScope, filter: KeyFilter
       }),
     );
   }
-  return query;
-}
-
-/** A page of them, newest first. */
-export async function listKeys(reader: EntityManager, scope: KeyScope, filter: KeyFilter, page: PageRequest, now: Date): Promise<Connection<ApiKey>> {
-  return keysetPage(keysOf(reader, scope, filter, now), NEWEST_FIRST, page);
+  if (typeof filter.used === 'boolean') query.andWhere(`${LAST_USE} IS ${filter.used ? 'NOT ' : ''}NULL`);
+  if (filter.lastUsedFrom) query.andWhere(`${LAST_USE} >= :lastUsedFrom`, { lastUsedFrom: filter.lastUsedFrom.getTime() });
+  if (filter.lastUsedTo) query.andWhere(`${LAST_USE} < :lastUsedTo`, { lastUsedTo: filter.lastUsedTo.getTime() });
 }
 
 /** Until when each key's previous secret still works by its grace alone, for those that have one. */

@@ -1,19 +1,26 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
-import { connectionOf, type Connection } from '../lib/graphql-types';
+import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeyStatus } from './key.entity';
-import { gracesOf, statusOf, type KeyFilter } from './key.queries';
+import { KEYS, gracesOf, statusOf, type KeyFilter } from './key.queries';
 import { KeyService } from './key.service';
 
 const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
 
 @InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
 class ApiKeyFilter implements KeyFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name, A to Z in either case: 1 to 100 characters.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their hint, such as the last four characters of a secret.' })
+  hint?: string | null;
+
   @Field(() => [KeyStatus], { nullable: true, description: 'As they are now.' })
   status?: KeyStatus[] | null;
 
@@ -22,6 +29,15 @@ class ApiKeyFilter implements KeyFilter {
 
   @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
   projectId?: string[] | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether a call of theirs was ever logged.' })
+  used?: boolean | null;
+
+  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is this time or after it.' })
+  lastUsedFrom?: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is before this time.' })
+  lastUsedTo?: Date | null;
 }
 
 @InputType({
@@ -44,7 +60,7 @@ class MintKeyInput {
   @Field(() => ID, { nullable: true, description: 'A role of `Workspace.roles`, whose permissions it has besides.' })
   roleId?: string | null;
 
-  @Field(() => [String], { defaultValue: [], description: 'Addresses and CIDR blocks that may use it; empty allows all. At most 200.' })
+  @Field(() => [String], { defaultValue: [], description: 'Addresses and CIDR blocks that may use it, such as `192.0.2.7` or `10.0.0.0/8`; empty allows all. At most 200.' })
   allowedIps: string[];
 
   @Field(() => Date, { nullable: true, description: 'From then on it is refused; never, where absent.' })
@@ -59,13 +75,13 @@ class UpdateKeyInput {
   @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
   name?: string;
 
-  @Field(() => [String], { nullable: true, description: 'All that it may do from now on.' })
+  @Field(() => [String], { nullable: true, description: 'All that it may do from now on; at most 200.' })
   permissions?: string[];
 
   @Field(() => ID, { nullable: true, description: 'The role that it has from now on; null takes it away.' })
   roleId?: string | null;
 
-  @Field(() => [String], { nullable: true, description: 'All addresses and blocks that may use it from now on.' })
+  @Field(() => [String], { nullable: true, description: 'All addresses and blocks that may use it from now on; empty allows all. At most 200.' })
   allowedIps?: string[];
 
   @Field(() => Boolean, { nullable: true, description: 'Whether it works.' })
@@ -73,6 +89,9 @@ class UpdateKeyInput {
 
   @Field(() => Date, { nullable: true, description: 'One in the past ends the key now; null lets it never expire.' })
   expiresAt?: Date | null;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which key gets a new secret.' })
@@ -80,7 +99,7 @@ class RotateKeyInput {
   @Field(() => ID, { description: 'Which key.' })
   id: string;
 
-  @Field(() => Int, { defaultValue: 0, description: "0 to 2,592,000 (30 days); never outlives the key's own expiry." })
+  @Field(() => Int, { defaultValue: 0, description: "In seconds, 0 to 2,592,000 (30 days); never outlives the key's own expiry. 3600 lets callers change over within an hour." })
   graceSeconds: number;
 }
 
@@ -127,7 +146,7 @@ class RevokeKeyPayload {
 export class KeyResolver {
   constructor(private readonly service: KeyService) {}
 
-  @Query(() => ApiKey, { nullable: true, description: 'A key by its id; null where the caller may not know of it.' })
+  @Query(() => ApiKey, { nullable: true, description: 'A key by its id; null where the caller may not know of it. Takes `read.keys`.' })
   key(@Arg('id', () => ID, { description: 'Begins with `key_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
     return ctx.seen(by(ApiKey), id, 'read.keys');
   }
@@ -156,12 +175,22 @@ export class KeyResolver {
     return until && until > now && !key.revokedAt && !(key.expiresAt && key.expiresAt <= now) ? until : null;
   }
 
-  @Mutation(() => MintKeyPayload, { nullable: true, description: 'Create a key. The secret is in this answer and nowhere else, ever.' })
+  @Mutation(() => MintKeyPayload, {
+    nullable: true,
+    description:
+      'Create a key. The secret is in this answer and nowhere else, ever.' +
+      '\n\nTakes `write.keys`, and holding all that the key is to do with administrative permissions: nobody grants what they lack. Errors: `NOT_FOUND` for its project or its role; `CONFLICT` where the project is archived; `FORBIDDEN` for what one may not grant.',
+  })
   async mintKey(@Arg('input', { description: 'The new key.' }) input: MintKeyInput, @Ctx() ctx: GraphQLContext): Promise<MintKeyPayload> {
     return this.service.mint(await ctx.originFor(by(Project), input.projectId, 'write.keys'), input);
   }
 
-  @Mutation(() => UpdateKeyPayload, { nullable: true, description: 'CONFLICT for a revoked key. An expiresAt in the past ends the key now. But for `enabled: false` it takes holding all that the key may do.' })
+  @Mutation(() => UpdateKeyPayload, {
+    nullable: true,
+    description:
+      'Change a key. What is changed counts from the next call on, on every node; an `expiresAt` in the past ends the key now.' +
+      '\n\nTakes `write.keys`, and, but for `enabled: false`, holding all that the key may do. Errors: `NOT_FOUND` for it or its role; `CONFLICT` where it is revoked; `FORBIDDEN` for what one may not grant.',
+  })
   async updateKey(@Arg('input', { description: 'What is to change.' }) input: UpdateKeyInput, @Ctx() ctx: GraphQLContext): Promise<UpdateKeyPayload> {
     return { key: await this.service.update(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };
   }
@@ -169,7 +198,8 @@ export class KeyResolver {
   @Mutation(() => RotateKeyPayload, {
     nullable: true,
     description:
-      'Give the same key a new secret; the previous one lives on for graceSeconds, and one older than that ends now. CONFLICT for a revoked or expired key. It takes holding all that the key may do.',
+      'Give the same key a new secret; the previous one lives on for `graceSeconds`, and one older than that ends now. The secret is in this answer and nowhere else, ever.' +
+      '\n\nTakes `write.keys`, and holding all that the key may do. Errors: `NOT_FOUND`; `CONFLICT` where it is revoked or has expired.',
   })
   async rotateKey(@Arg('input', { description: 'Which key.' }) input: RotateKeyInput, @Ctx() ctx: GraphQLContext): Promise<RotateKeyPayload> {
     return this.service.rotate(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input);
@@ -177,7 +207,9 @@ export class KeyResolver {
 
   @Mutation(() => RevokeKeyPayload, {
     nullable: true,
-    description: 'End a key at once, both its secrets, for good. Repeated, it answers the same and changes nothing.',
+    description:
+      'End a key at once, both its secrets, for good. Repeated, it answers the same and changes nothing.' +
+      '\n\nTakes `write.keys`. Errors: `NOT_FOUND`.',
   })
   async revokeKey(@Arg('input', { description: 'Which key.' }) input: RevokeKeyInput, @Ctx() ctx: GraphQLContext): Promise<RevokeKeyPayload> {
     return { key: await this.service.revoke(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };
@@ -186,22 +218,30 @@ export class KeyResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceKeysResolver {
-  constructor(private readonly service: KeyService) {}
-
-  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'The keys of all its projects, newest first.' })
-  async keys(@Root() workspace: Workspace, @Args() page: PageArgs, @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
-    ctx.require('read.keys', { workspaceId: workspace.id });
-    return this.service.list({ workspaceId: workspace.id }, filter ?? {}, page, await ctx.now());
+  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'The keys of all its projects, newest first unless told otherwise. Takes `read.keys`.' })
+  async keys(
+    @Root() { id: workspaceId }: Workspace,
+    @Args() page: PageArgs,
+    @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<ApiKey>> {
+    ctx.require('read.keys', { workspaceId });
+    return ctx.page(KEYS, { workspaceId }, { filter: filter ?? {}, orderBy, now: await ctx.now() }, page);
   }
 }
 
 @Resolver(() => Project)
 export class ProjectKeysResolver {
-  constructor(private readonly service: KeyService) {}
-
-  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first.' })
-  async keys(@Root() project: Project, @Args() page: PageArgs, @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
+  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first unless told otherwise. Takes `read.keys`.' })
+  async keys(
+    @Root() project: Project,
+    @Args() page: PageArgs,
+    @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<ApiKey>> {
     ctx.require('read.keys', project);
-    return this.service.list({ projectId: project.id }, filter ?? {}, page, await ctx.now());
+    return ctx.page(KEYS, { projectId: project.id }, { filter: filter ?? {}, orderBy, now: await ctx.now() }, page);
   }
 }

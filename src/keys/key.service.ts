@@ -9,17 +9,15 @@ import { permissionsOfRoles } from '../access/roles/grants';
 import { roleToGrant } from '../access/roles/role.service';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
-import type { PageRequest } from '../db/keyset';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
-import type { Connection } from '../lib/graphql-types';
 import { newId } from '../lib/id';
 import { idRule, nameRule, reasonRule } from '../lib/rules';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeySecret } from './key.entity';
-import { listKeys, type KeyFilter } from './key.queries';
 import { PEPPER_VERSION, digestSecret, hintOf, mintSecret } from './key.token';
 
 const MAX_GRACE_SECONDS = 2_592_000; // 30 days
@@ -58,6 +56,7 @@ const updateRule = z.object({
   allowedIps: allowedIpsRule.optional(),
   enabled: z.boolean().optional(),
   expiresAt: z.date().nullable().optional(),
+  expectedVersion: expectedVersionRule,
 });
 
 const rotateRule = z.object({
@@ -86,11 +85,6 @@ export interface KeyServiceDeps {
 export class KeyService {
   constructor(private readonly deps: KeyServiceDeps) {}
 
-  /** The keys of a workspace or a project, newest first. */
-  list(scope: { workspaceId: string } | { projectId: string }, filter: KeyFilter, page: PageRequest, now: Date): Promise<Connection<ApiKey>> {
-    return listKeys(this.deps.database.reader, scope, filter, page, now);
-  }
-
   /** A new key and its secret, which is stored nowhere. CONFLICT in an archived project. */
   async mint(origin: Authority, raw: z.input<typeof mintRule>): Promise<{ key: ApiKey; secret: string }> {
     const input = validate(mintRule, raw, 'input');
@@ -112,6 +106,7 @@ export class KeyService {
         revokedAt: null,
         revokedReason: null,
         rotatedAt: null,
+        version: 1,
         createdAt: at,
       });
       await tx.insert(ApiKey, key);
@@ -122,11 +117,11 @@ export class KeyService {
   }
 
   /**
-   * Changes the given properties. CONFLICT for a revoked key. But for switching it off, it takes an actor who may grant all that the key
+   * Changes the given properties, of the version that is expected if any is. CONFLICT for a revoked key. But for switching it off, it takes an actor who may grant all that the key
    * may do, before and after: or who has less could give such a key to itself.
    */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ApiKey> {
-    const { id, ...changes } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
       if (key.revokedAt) throw conflict('This key is revoked.');
@@ -135,13 +130,14 @@ export class KeyService {
       if (changes.permissions) await this.requireGrantable(tx, changes.permissions, key.permissions);
       requireGrants(actor, changes.permissions ?? [], key.workspaceId);
       await this.requireRole(tx, actor, changes.roleId, key.workspaceId);
+      requireVersion(expectedVersion, key);
       const permissions = changes.permissions && { permissions: unique(changes.permissions) };
       const { before, after } = difference<Partial<ApiKey>>(key, { ...changes, ...permissions });
       if (Object.keys(after).length === 0) return key;
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
       const at = await this.deps.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'key.updated', subject: key, before, after, at });
-      return Object.assign(key, after);
+      return Object.assign(key, after, { version: key.version + 1 });
     });
   }
 
@@ -165,9 +161,9 @@ export class KeyService {
       const secret = mintSecret(keyPrefix, key.environment);
       const { before, after } = difference<Partial<ApiKey>>(key, { hint: hintOf(secret), rotatedAt: at });
       await this.insertSecret(tx, id, secret, at);
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
       await recordEvent(tx, { ...origin, action: 'key.rotated', subject: key, before, after: { ...after, graceSeconds }, at });
-      return { key: Object.assign(key, after), secret };
+      return { key: Object.assign(key, after, { version: key.version + 1 }), secret };
     });
   }
 
@@ -179,10 +175,10 @@ export class KeyService {
       if (key.revokedAt) return key;
       const at = await this.deps.database.now(tx);
       const { before, after } = difference<Partial<ApiKey>>(key, { revokedAt: at, revokedReason: reason ?? null });
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
       await tx.update(KeySecret, { keyId: id, endedAt: IsNull() }, { endedAt: at.getTime() });
       await recordEvent(tx, { ...origin, action: 'key.revoked', subject: key, before, after, at });
-      return Object.assign(key, after);
+      return Object.assign(key, after, { version: key.version + 1 });
     });
   }
 

@@ -26,18 +26,53 @@ export function decodeCursor(cursor: string, types: ('string' | 'number')[]): Pl
   return fits && encodeCursor(place as Place) === cursor ? (place as Place) : undefined;
 }
 
-/** A page of `size` out of rows of which one more than that was asked for, to know whether more follow. */
-export function toConnection<T>(rows: T[], size: number, isFirstPage: boolean, placeOf: (row: T) => Place): Connection<T> {
-  const nodes = rows.slice(0, size);
-  const edges = nodes.map((node) => ({ cursor: encodeCursor(placeOf(node)), node }));
+/** As a database orders places by their values: numbers by size, text by its bytes. */
+export function comparePlaces(one: Place, other: Place): number {
+  for (const [index, value] of one.entries()) {
+    const against = other[index] as string | number;
+    const order = typeof value === 'number' ? value - (against as number) : Buffer.compare(Buffer.from(value), Buffer.from(against as string));
+    if (order !== 0) return order;
+  }
+  return 0;
+}
+
+/** What a page is to be, by its arguments. */
+export interface PagePlan {
+  size: number;
+  /** Read from the end of the list, or from `before` back. */
+  isBackwards: boolean;
+  after: Place | undefined;
+  before: Place | undefined;
+}
+
+/** What was read for a page. */
+export interface PageRows<T> {
+  /** In the order of reading, with one more than the page's size where more follow. */
+  rows: T[];
+  /** How far reading came, where it stopped before the page was full and before the list had ended. */
+  reached: Place | undefined;
+}
+
+/** The page that was read. The cursor of a row is that of its place. */
+export function toPage<T>({ rows, reached }: PageRows<T>, plan: PagePlan, cursorOf: (row: T) => string, cursorAt: (place: Place) => string): Omit<Connection<T>, 'count'> {
+  const isFull = rows.length > plan.size;
+  const isCutShort = !isFull && reached !== undefined;
+  const nodes = rows.slice(0, plan.size);
+  if (plan.isBackwards) nodes.reverse();
+  const edges = nodes.map((node) => ({ cursor: cursorOf(node), node }));
+  const end = isCutShort ? cursorAt(reached) : null;
+  const more = isFull || isCutShort;
+  const [first, last] = [edges[0]?.cursor ?? null, edges.at(-1)?.cursor ?? null];
+  const { isBackwards, after, before } = plan;
   return {
     edges,
     nodes,
     pageInfo: {
-      hasNextPage: rows.length > size,
-      hasPreviousPage: !isFirstPage,
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
+      hasNextPage: isBackwards ? before !== undefined : more,
+      hasPreviousPage: isBackwards ? more : after !== undefined,
+      startCursor: isBackwards ? (end ?? first) : first,
+      endCursor: isBackwards ? last : (end ?? last),
+      isCutShort,
     },
   };
 }

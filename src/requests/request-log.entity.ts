@@ -83,7 +83,7 @@ export class RequestLog implements Node {
   @Column('int', { nullable: true })
   httpStatus: number | null;
 
-  @Field(() => MicroCredits, { description: 'What it cost.' })
+  @Field(() => MicroCredits, { description: 'What it cost: 0 unless it SUCCEEDED, and always for a TEST key.' })
   @Column(bigintColumn)
   chargedMicroCredits: number;
 

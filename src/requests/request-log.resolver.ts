@@ -1,16 +1,16 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
-import type { EntityManager } from 'typeorm';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { MicroCredits } from '../lib/scalars';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry } from '../wallet/ledger-entry.entity';
 import { RequestLog, RequestOutcome } from './request-log.entity';
 import { LogFeed, type Logged } from './request-log.feed';
-import { lastUsesOf, listRequestLogs, type RequestLogFilter as Filter, type RequestLogScope } from './request-log.queries';
+import { REQUEST_LOGS, lastUsesOf, type RequestLogFilter as Filter, type RequestLogScope } from './request-log.queries';
 
 const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
 
@@ -18,7 +18,7 @@ const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
   description: 'All that are given must hold; a list means any of these, an empty one none. A cursor that is none of ours is INVALID_REQUEST.',
 })
 class RequestLogFilter implements Filter {
-  @Field(() => ID, { nullable: true, description: 'As the caller was answered it.' })
+  @Field(() => ID, { nullable: true, description: 'As the caller was answered it. Of more than 1,000 calls that have it, the newest.' })
   requestId?: string | null;
 
   @Field(() => [ID], { nullable: true, description: 'By these keys.' })
@@ -30,6 +30,9 @@ class RequestLogFilter implements Filter {
   @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
   environment?: Environment | null;
 
+  @Field(() => [String], { nullable: true, description: 'Of these services, such as `face`.' })
+  service?: string[] | null;
+
   @Field(() => [String], { nullable: true, description: 'Of these actions, by name.' })
   action?: string[] | null;
 
@@ -38,6 +41,15 @@ class RequestLogFilter implements Filter {
 
   @Field(() => [String], { nullable: true, description: 'With these error codes.' })
   errorCode?: string[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'From these addresses, each in any of its notations.' })
+  ip?: string[] | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'That cost so much or more.' })
+  minChargedMicroCredits?: number | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'That cost so much or less.' })
+  maxChargedMicroCredits?: number | null;
 
   @Field(() => Date, { nullable: true, description: 'Inclusive.' })
   from?: Date | null;
@@ -81,12 +93,12 @@ export class RequestLogResolver {
     return logged;
   }
 
-  @Query(() => RequestLog, { nullable: true, description: 'A call by its log’s id; null where the caller may not know of it.' })
+  @Query(() => RequestLog, { nullable: true, description: 'A call by its log’s id; null where the caller may not know of it. Takes `read.logs`.' })
   requestLog(@Arg('id', () => ID, { description: 'Begins with `log_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
     return ctx.seen(by(RequestLog), id, 'read.logs');
   }
 
-  @FieldResolver(() => ApiKey, { nullable: true, description: 'Null where another kind of credential made the call.' })
+  @FieldResolver(() => ApiKey, { nullable: true, description: 'Null where another kind of credential made the call. Takes `read.keys`.' })
   async key(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
     return log.credentialKind === 'API_KEY' ? ctx.seen(by(ApiKey), log.credentialId, 'read.keys') : null;
   }
@@ -110,17 +122,15 @@ export class LedgerEntryLogResolver {
 
 /** The list that workspaces, projects and keys have in common. */
 class RequestLogList {
-  constructor(private readonly reader: EntityManager) {}
-
   protected async list(owner: { workspaceId: string }, scope: RequestLogScope, page: PageArgs, filter: RequestLogFilter | null, ctx: GraphQLContext): Promise<Connection<RequestLog>> {
     ctx.require('read.logs', owner);
-    return listRequestLogs(this.reader, scope, filter ?? {}, page);
+    return ctx.page(REQUEST_LOGS, scope, filter ?? {}, page);
   }
 }
 
 @Resolver(() => Workspace)
 export class WorkspaceLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'The calls of all its projects, newest first.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'The calls of all its projects, newest first. Takes `read.logs`.' })
   requestLogs(
     @Root() { id }: Workspace,
     @Args() page: PageArgs,
@@ -133,7 +143,7 @@ export class WorkspaceLogsResolver extends RequestLogList {
 
 @Resolver(() => Project)
 export class ProjectLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Takes `read.logs`.' })
   requestLogs(
     @Root() project: Project,
     @Args() page: PageArgs,
@@ -146,7 +156,7 @@ export class ProjectLogsResolver extends RequestLogList {
 
 @Resolver(() => ApiKey)
 export class KeyLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Takes `read.logs`.' })
   requestLogs(
     @Root() key: ApiKey,
     @Args() page: PageArgs,

@@ -1,6 +1,7 @@
 import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
+import { VERSION } from '../lib/versions';
 import { reprefix } from '../lib/id';
 import { Node } from '../lib/graphql-types';
 
@@ -30,6 +31,9 @@ export class RateLimit {
 @Entity('projects')
 @Index('projects_by_slug', ['workspaceId', 'slug'], { unique: true })
 @Index('projects_by_age', ['workspaceId', 'createdAt', 'id'])
+@Index('projects_by_name', ['workspaceId', 'name', 'id'])
+@Index('projects_living_by_age', ['workspaceId', 'archivedAt', 'createdAt', 'id'])
+@Index('projects_living_by_name', ['workspaceId', 'archivedAt', 'name', 'id'])
 export class Project implements Node {
   @Field(() => ID, { description: 'Begins with `prj_`.' })
   @PrimaryColumn(idColumn)
@@ -55,6 +59,10 @@ export class Project implements Node {
 
   @Column('int')
   burst: number;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Field({ description: 'When it was created.' })
   @Column(instantColumn)

@@ -1,12 +1,23 @@
 import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../graphql/context';
-import { connectionOf, type Connection } from '../lib/graphql-types';
+import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { GalleryMode, Project } from './project.entity';
+import { PROJECTS, type NamedFilter } from './project.queries';
 import { ProjectService } from './project.service';
 import { Workspace } from './workspace.entity';
 
 const ProjectConnection = connectionOf(Project, 'Project');
+
+@InputType({ description: 'All that are given must hold. A text is 1 to 100 characters, A to Z in either case.' })
+class ProjectFilter implements NamedFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their slug.' })
+  slug?: string | null;
+}
 
 @InputType({ description: 'How fast a project may call. burst / sustainedRps is at most 1,000,000,000 seconds.' })
 class RateLimitInput {
@@ -48,6 +59,9 @@ class UpdateProjectInput {
 
   @Field(() => RateLimitInput, { nullable: true, description: 'Counts from the next call, on every node.' })
   rateLimit?: RateLimitInput;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which project is to be archived.' })
@@ -88,7 +102,12 @@ export class ProjectResolver {
     return ctx.need(by(Workspace), project.workspaceId);
   }
 
-  @Mutation(() => CreateProjectPayload, { nullable: true, description: 'Create a project, with an empty budget.' })
+  @Mutation(() => CreateProjectPayload, {
+    nullable: true,
+    description:
+      'Create a project, with an empty budget.' +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND` for its workspace; `CONFLICT` where its slug is taken in that.',
+  })
   async createProject(
     @Arg('input', { description: 'The new project.' }) input: CreateProjectInput,
     @Ctx() ctx: GraphQLContext,
@@ -96,7 +115,12 @@ export class ProjectResolver {
     return { project: await this.service.create(await ctx.originIn(input.workspaceId, 'write.projects'), input) };
   }
 
-  @Mutation(() => UpdateProjectPayload, { nullable: true, description: "Change a project's name, gallery mode or rate limit." })
+  @Mutation(() => UpdateProjectPayload, {
+    nullable: true,
+    description:
+      "Change a project's name, gallery mode or rate limit. Another limit counts from the next call on, on every node." +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
+  })
   async updateProject(
     @Arg('input', { description: 'What is to change.' }) input: UpdateProjectInput,
     @Ctx() ctx: GraphQLContext,
@@ -107,7 +131,8 @@ export class ProjectResolver {
   @Mutation(() => ArchiveProjectPayload, {
     nullable: true,
     description:
-      'For good: its keys stop at once, nothing can be minted in it (CONFLICT), its budget can still be taken back. Repeated, it changes nothing.',
+      'For good: its keys stop at once, nothing can be minted in it, its budget can still be taken back. Repeated, it changes nothing.' +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
   })
   async archiveProject(
     @Arg('input', { description: 'Which project.' }) input: ArchiveProjectInput,
@@ -119,14 +144,15 @@ export class ProjectResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceProjectsResolver {
-  constructor(private readonly service: ProjectService) {}
-
-  @FieldResolver(() => ProjectConnection, { nullable: true, description: 'Its projects, newest first.' })
+  @FieldResolver(() => ProjectConnection, { nullable: true, description: 'Its projects, newest first unless told otherwise.' })
   projects(
-    @Root() workspace: Workspace,
+    @Root() { id }: Workspace,
     @Args() page: PageArgs,
     @Arg('includeArchived', () => Boolean, { defaultValue: false, description: 'Those that are archived too.' }) includeArchived: boolean,
+    @Arg('filter', () => ProjectFilter, { nullable: true, description: 'Which of them.' }) filter: ProjectFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<Project>> {
-    return this.service.list(workspace.id, page, includeArchived);
+    return ctx.page(PROJECTS, id, { filter: filter ?? {}, orderBy, includeArchived }, page);
   }
 }

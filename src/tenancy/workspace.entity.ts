@@ -1,12 +1,14 @@
-import { Field, ID, ObjectType } from 'type-graphql';
+import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
+import { VERSION } from '../lib/versions';
 import { Node } from '../lib/graphql-types';
 
 @ObjectType({ implements: Node, description: 'A tenant: its projects, its wallet, its people.' })
 @Entity('workspaces')
 @Index('workspaces_by_slug', ['slug'], { unique: true })
 @Index('workspaces_by_age', ['createdAt', 'id'])
+@Index('workspaces_by_name', ['name', 'id'])
 export class Workspace implements Node {
   @Field(() => ID, { description: 'Begins with `ws_`.' })
   @PrimaryColumn(idColumn)
@@ -27,6 +29,10 @@ export class Workspace implements Node {
   @Field({ description: 'Whether its people are shut out until they have a second factor.' })
   @Column('boolean', { default: false })
   requiresSecondFactor: boolean;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Field({ description: 'When it was created.' })
   @Column(instantColumn)

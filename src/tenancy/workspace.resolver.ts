@@ -1,12 +1,24 @@
-import { Arg, Args, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import { Arg, Args, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import type { Connection } from '../lib/graphql-types';
-import { connectionOf } from '../lib/graphql-types';
+import { NamedOrder, connectionOf } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { GraphQLContext, by } from '../graphql/context';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Workspace } from './workspace.entity';
+import type { NamedFilter } from './project.queries';
+import { WORKSPACES } from './workspace.queries';
 import { WorkspaceService } from './workspace.service';
 
 const WorkspaceConnection = connectionOf(Workspace, 'Workspace');
+
+@InputType({ description: 'All that are given must hold. A text is 1 to 100 characters, A to Z in either case.' })
+class WorkspaceFilter implements NamedFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their slug.' })
+  slug?: string | null;
+}
 
 @InputType({ description: 'A new workspace.' })
 class CreateWorkspaceInput {
@@ -33,6 +45,9 @@ class UpdateWorkspaceInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether its people are shut out until they have a second factor. Takes the permission admin.security.' })
   requiresSecondFactor?: boolean;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `createWorkspace` made.' })
@@ -56,12 +71,22 @@ export class WorkspaceResolver {
     return ctx.knows(id) ? ctx.load(by(Workspace), id) : null;
   }
 
-  @Query(() => WorkspaceConnection, { description: 'Those that the viewer may see, newest first; the operator sees all.' })
-  async workspaces(@Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Workspace>> {
-    return this.service.list(page, ctx.knownWorkspaces);
+  @Query(() => WorkspaceConnection, { description: 'Those that the viewer may see, newest first unless told otherwise; the operator sees all.' })
+  async workspaces(
+    @Args() page: PageArgs,
+    @Arg('filter', () => WorkspaceFilter, { nullable: true, description: 'Which of them.' }) filter: WorkspaceFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<Workspace>> {
+    return ctx.page(WORKSPACES, { ids: ctx.knownWorkspaces }, { filter: filter ?? {}, orderBy }, page);
   }
 
-  @Mutation(() => CreateWorkspacePayload, { nullable: true, description: 'Operator only. Create a workspace, with an empty wallet.' })
+  @Mutation(() => CreateWorkspacePayload, {
+    nullable: true,
+    description:
+      'Create a workspace, with an empty wallet.' +
+      '\n\nOperator only. Errors: `CONFLICT` where its slug is taken.',
+  })
   async createWorkspace(
     @Arg('input', { description: 'The new workspace.' }) input: CreateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,
@@ -69,7 +94,12 @@ export class WorkspaceResolver {
     return { workspace: await this.service.create(ctx.operatorOrigin, input) };
   }
 
-  @Mutation(() => UpdateWorkspacePayload, { nullable: true, description: "Change a workspace's name or key prefix, and whether it requires a second factor." })
+  @Mutation(() => UpdateWorkspacePayload, {
+    nullable: true,
+    description:
+      "Change a workspace's name or key prefix, and whether it requires a second factor." +
+      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. Errors: `NOT_FOUND`.',
+  })
   async updateWorkspace(
     @Arg('input', { description: 'What is to change.' }) input: UpdateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,

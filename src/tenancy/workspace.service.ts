@@ -1,17 +1,16 @@
-import { In, type EntityManager } from 'typeorm';
+import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
-import { NEWEST_FIRST, keysetPage, type PageRequest } from '../db/keyset';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
-import type { Connection } from '../lib/graphql-types';
 import { newId } from '../lib/id';
 import { idRule, keyPrefixRule, nameRule, slugRule } from '../lib/rules';
 import { Workspace } from './workspace.entity';
 
 const createRule = z.object({ name: nameRule, slug: slugRule, keyPrefix: keyPrefixRule.nullish() });
-const updateRule = z.object({ id: idRule, name: nameRule.optional(), keyPrefix: keyPrefixRule.optional(), requiresSecondFactor: z.boolean().optional() });
+const updateRule = z.object({ id: idRule, name: nameRule.optional(), keyPrefix: keyPrefixRule.optional(), requiresSecondFactor: z.boolean().optional(), expectedVersion: expectedVersionRule });
 
 export interface WorkspaceServiceDeps {
   database: Database;
@@ -22,12 +21,6 @@ export interface WorkspaceServiceDeps {
 /** Tenants. */
 export class WorkspaceService {
   constructor(private readonly deps: WorkspaceServiceDeps) {}
-
-  /** These workspaces, or all where no ids are given, newest first. */
-  async list(page: PageRequest, ids?: string[]): Promise<Connection<Workspace>> {
-    const query = this.deps.database.reader.createQueryBuilder(Workspace, 'row').where(ids ? { id: In(ids) } : '1 = 1');
-    return keysetPage(query, NEWEST_FIRST, page);
-  }
 
   /** A new workspace with an empty wallet. CONFLICT where the slug is taken. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Workspace> {
@@ -41,6 +34,7 @@ export class WorkspaceService {
           slug: input.slug,
           keyPrefix: input.keyPrefix ?? keyPrefixFrom(input.slug),
           requiresSecondFactor: false,
+          version: 1,
           createdAt: at,
         });
         await tx.insert(Workspace, workspace);
@@ -54,17 +48,18 @@ export class WorkspaceService {
     }
   }
 
-  /** Changes the given properties. Secrets minted before keep the prefix that they have. */
+  /** Changes the given properties, of the version that is expected if any is. Secrets minted before keep the prefix that they have. */
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Workspace> {
-    const { id, ...changes } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const workspace = (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      requireVersion(expectedVersion, workspace);
       const { before, after } = difference(workspace, changes);
       if (Object.keys(after).length === 0) return workspace;
-      await tx.update(Workspace, { id }, after);
+      await tx.update(Workspace, { id }, { ...after, ...nextVersion });
       const at = await this.deps.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'workspace.updated', subject: { id, workspaceId: id }, before, after, at });
-      return Object.assign(workspace, after);
+      return Object.assign(workspace, after, { version: workspace.version + 1 });
     });
   }
 }

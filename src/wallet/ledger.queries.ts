@@ -1,7 +1,7 @@
 import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
-import { anyOf } from '../db/filters';
-import { keysetPage, type KeysetOrder, type PageRequest } from '../db/keyset';
-import type { Connection } from '../lib/graphql-types';
+import { anyOf, ranging, within } from '../db/filters';
+import type { KeysetOrder } from '../db/keyset';
+import { lookedUp, type List } from '../db/list';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry, entryPlace, type LedgerKind } from './ledger-entry.entity';
@@ -9,6 +9,8 @@ import { Wallet } from './wallet.entity';
 
 export interface LedgerFilter {
   kind?: LedgerKind[] | null;
+  minDelta?: number | null;
+  maxDelta?: number | null;
   from?: Date | null;
   to?: Date | null;
 }
@@ -18,16 +20,26 @@ const NEWEST_ENTRY_FIRST: KeysetOrder<LedgerEntry> = { columns: ['createdAt', 's
 /** The entries of one wallet or budget that a filter lets through; the alias is `row`. */
 export function entriesOf(reader: EntityManager, accountId: string, filter: LedgerFilter): SelectQueryBuilder<LedgerEntry> {
   const query = reader.createQueryBuilder(LedgerEntry, 'row').where({ accountId });
-  if (filter.kind) query.andWhere(anyOf('kind', filter.kind));
-  if (filter.from) query.andWhere('row.createdAt >= :from', { from: filter.from.getTime() });
-  if (filter.to) query.andWhere('row.createdAt < :to', { to: filter.to.getTime() });
+  anyOf(query, 'kind', filter.kind);
+  within(query, 'row.createdAt', filter);
+  ranging(query, 'row.delta', 'delta', filter.minDelta, filter.maxDelta);
   return query;
 }
 
-/** A page of them, newest first. */
-export async function listEntries(reader: EntityManager, accountId: string, filter: LedgerFilter, page: PageRequest): Promise<Connection<LedgerEntry>> {
-  return keysetPage(entriesOf(reader, accountId, filter), NEWEST_ENTRY_FIRST, page);
-}
+/** The same as a list, newest first. Each kind is looked up in an index of its own. */
+export const LEDGER: List<LedgerEntry, string, LedgerFilter> = {
+  entity: LedgerEntry,
+  orderOf: () => NEWEST_ENTRY_FIRST,
+  sourceOf: (accountId, filter) => {
+    const { minDelta, maxDelta } = filter;
+    const kinds = lookedUp<LedgerEntry>('kind', filter.kind);
+    return {
+      ranges: kinds ? kinds.map((kind) => ({ accountId, ...kind })) : [{ accountId }],
+      bounds: (query) => within(query, 'row.createdAt', filter),
+      narrow: typeof minDelta === 'number' || typeof maxDelta === 'number' ? (query) => ranging(query, 'row.delta', 'delta', minDelta, maxDelta) : undefined,
+    };
+  },
+};
 
 /** Entries by their ids. */
 export async function entriesById(ids: readonly string[], reader: EntityManager): Promise<Map<string, LedgerEntry>> {

@@ -6,7 +6,7 @@ import { MicroCredits } from '../lib/scalars';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry, LedgerKind } from './ledger-entry.entity';
-import { entriesById, workspacesOf, type LedgerFilter as Filter } from './ledger.queries';
+import { LEDGER, entriesById, workspacesOf, type LedgerFilter as Filter } from './ledger.queries';
 import { Budget, Wallet } from './wallet.entity';
 import { WalletService } from './wallet.service';
 
@@ -27,6 +27,12 @@ class LedgerFilter implements Filter {
   @Field(() => [LedgerKind], { nullable: true, description: 'Of these kinds.' })
   kind?: LedgerKind[] | null;
 
+  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or more: 1 leaves what came in.' })
+  minDelta?: number | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or less: -1 leaves what went out.' })
+  maxDelta?: number | null;
+
   @Field(() => Date, { nullable: true, description: 'Inclusive.' })
   from?: Date | null;
 
@@ -39,10 +45,10 @@ class TopUpWalletInput {
   @Field(() => ID, { description: 'Whose wallet.' })
   workspaceId: string;
 
-  @Field(() => MicroCredits, { description: 'Above zero.' })
+  @Field(() => MicroCredits, { description: 'Above zero: 5000000 is 5 USD.' })
   amount: number;
 
-  @Field(() => TopUpKind, { defaultValue: TopUpKind.TOPUP, description: 'Bought or given.' })
+  @Field(() => TopUpKind, { defaultValue: TopUpKind.TOPUP, description: 'Bought or given; it changes nothing but the entry.' })
   kind: TopUpKind;
 
   @Field({ description: "The caller's own, such as a payment's id: 1 to 200 characters. Repeated, it credits nothing again." })
@@ -54,7 +60,7 @@ class AllocateBudgetInput {
   @Field(() => ID, { description: 'Whose budget.' })
   projectId: string;
 
-  @Field(() => MicroCredits, { description: 'Not zero.' })
+  @Field(() => MicroCredits, { description: 'Not zero: 1000000 gives 1 USD, -250000 takes a quarter back.' })
   amount: number;
 
   @Field(() => String, { nullable: true, description: "The caller's own: 1 to 200 characters. Repeated, it moves nothing again." })
@@ -78,7 +84,7 @@ class AdjustBalanceInput {
   @Field(() => ID, { nullable: true, description: 'Whose budget.' })
   projectId?: string | null;
 
-  @Field(() => MicroCredits, { description: 'Not zero.' })
+  @Field(() => MicroCredits, { description: 'Not zero; negative takes away.' })
   delta: number;
 
   @Field({ description: 'Why: 1 to 500 characters.' })
@@ -141,13 +147,14 @@ export class WalletResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<LedgerEntry>> {
     ctx.require('read.wallet', wallet);
-    return this.service.list(wallet.id, filter ?? {}, page);
+    return ctx.page(LEDGER, wallet.id, filter ?? {}, page);
   }
 
   @Mutation(() => TopUpWalletPayload, {
     nullable: true,
     description:
-      'Operator only. A reference repeated in one workspace (each mutation counts its own) returns the first entry and credits nothing again; with another amount or kind it is CONFLICT.',
+      'Credit a wallet. A reference repeated in one workspace (each mutation counts its own) returns the first entry and credits nothing again.' +
+      '\n\nOperator only. Errors: `NOT_FOUND` for the workspace; `CONFLICT` where the reference was used with another amount or kind; `INVALID_REQUEST` where the balance would pass 2^53 - 1.',
   })
   async topUpWallet(@Arg('input', { description: 'How much, and for what.' }) input: TopUpWalletInput, @Ctx() ctx: GraphQLContext): Promise<TopUpWalletPayload> {
     const entry = await this.service.topUp(ctx.operatorOrigin, { ...input, kind: LedgerKind[input.kind] });
@@ -157,7 +164,8 @@ export class WalletResolver {
   @Mutation(() => AllocateBudgetPayload, {
     nullable: true,
     description:
-      "Move credits from the wallet to a project's budget; a negative amount moves them back. A repeated reference: as for `topUpWallet`. The entry answered is the project's half.",
+      "Move credits from the wallet to a project's budget; a negative amount moves them back. A repeated reference: as for `topUpWallet`. The entry answered is the project's half." +
+      '\n\nTakes `write.budgets`. Errors: `NOT_FOUND` for the project; `INSUFFICIENT_FUNDS` where the wallet, or what the budget has available, is less; `CONFLICT` where the reference was used for something else, or a positive amount is for an archived project.',
   })
   async allocateBudget(
     @Arg('input', { description: 'How much, and where.' }) input: AllocateBudgetInput,
@@ -171,14 +179,20 @@ export class WalletResolver {
   @Mutation(() => RefundRequestPayload, {
     nullable: true,
     description:
-      "Operator only. Give all of a billed call's price back to the project's budget, once; a second time, or for a call that cost nothing, is CONFLICT.",
+      "Give all of a billed call's price back to the project's budget, once." +
+      '\n\nOperator only. Errors: `NOT_FOUND` for the call; `CONFLICT` a second time, or where the call cost nothing.',
   })
   async refundRequest(@Arg('input', { description: 'Which call, and why.' }) input: RefundRequestInput, @Ctx() ctx: GraphQLContext): Promise<RefundRequestPayload> {
     const entry = await this.service.refund(ctx.operatorOrigin, input);
     return { project: await ctx.need(by(Project), entry.accountId), entry };
   }
 
-  @Mutation(() => AdjustBalancePayload, { nullable: true, description: 'Operator only. Correct a wallet or a budget by hand, with a reason.' })
+  @Mutation(() => AdjustBalancePayload, {
+    nullable: true,
+    description:
+      'Correct a wallet or a budget by hand, with a reason. A repeated reference: as for `topUpWallet`.' +
+      '\n\nOperator only. Errors: `NOT_FOUND` for the workspace or the project; `INSUFFICIENT_FUNDS` where more is to be taken than is there; `CONFLICT` where the reference was used for something else; `INVALID_REQUEST` where the balance would pass 2^53 - 1.',
+  })
   async adjustBalance(@Arg('input', { description: 'Which balance, by how much, and why.' }) input: AdjustBalanceInput, @Ctx() ctx: GraphQLContext): Promise<AdjustBalancePayload> {
     return { entry: await this.service.adjust(ctx.operatorOrigin, input) };
   }
@@ -186,7 +200,7 @@ export class WalletResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceWalletResolver {
-  @FieldResolver(() => Wallet, { nullable: true, description: 'Its credits.' })
+  @FieldResolver(() => Wallet, { nullable: true, description: 'Its credits. Takes `read.wallet`.' })
   async wallet(@Root() workspace: Workspace, @Ctx() ctx: GraphQLContext): Promise<Wallet | null> {
     ctx.require('read.wallet', { workspaceId: workspace.id });
     return ctx.load(by(Wallet, 'workspaceId'), workspace.id);
@@ -195,15 +209,13 @@ export class WorkspaceWalletResolver {
 
 @Resolver(() => Project)
 export class ProjectBudgetResolver {
-  constructor(private readonly service: WalletService) {}
-
-  @FieldResolver(() => Budget, { nullable: true, description: 'What it may spend.' })
+  @FieldResolver(() => Budget, { nullable: true, description: 'What it may spend. Takes `read.wallet`.' })
   async budget(@Root() project: Project, @Ctx() ctx: GraphQLContext): Promise<Budget | null> {
     ctx.require('read.wallet', project);
     return ctx.load(by(Budget, 'projectId'), project.id);
   }
 
-  @FieldResolver(() => LedgerEntryConnection, { nullable: true, description: 'What moved its budget, newest first.' })
+  @FieldResolver(() => LedgerEntryConnection, { nullable: true, description: 'What moved its budget, newest first. Takes `read.wallet`.' })
   async ledger(
     @Root() project: Project,
     @Args() page: PageArgs,
@@ -211,7 +223,7 @@ export class ProjectBudgetResolver {
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<LedgerEntry>> {
     ctx.require('read.wallet', project);
-    return this.service.list(project.id, filter ?? {}, page);
+    return ctx.page(LEDGER, project.id, filter ?? {}, page);
   }
 }
 

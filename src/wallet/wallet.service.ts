@@ -2,13 +2,10 @@ import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent, type Origin } from '../audit/record-event';
 import type { Database } from '../db/database';
-import type { PageRequest } from '../db/keyset';
 import { conflict, notFound, validate } from '../errors';
-import type { Connection } from '../lib/graphql-types';
 import { idRule, positiveMicroCredits, reasonRule, referenceRule, signedMicroCredits } from '../lib/rules';
 import { Project } from '../tenancy/project.entity';
 import { findReferenced, lockBudget, lockWallet, record, remember, transfer } from './ledger';
-import { listEntries, type LedgerFilter } from './ledger.queries';
 import { LedgerKind, type LedgerEntry } from './ledger-entry.entity';
 
 const topUpRule = z.object({
@@ -49,11 +46,6 @@ export interface WalletServiceDeps {
 /** What administrators do with credits. Each is one transaction that begins with the workspace's wallet, so references never race. */
 export class WalletService {
   constructor(private readonly deps: WalletServiceDeps) {}
-
-  /** The entries of a wallet or a budget, newest first. */
-  list(accountId: string, filter: LedgerFilter, page: PageRequest): Promise<Connection<LedgerEntry>> {
-    return listEntries(this.deps.database.reader, accountId, filter, page);
-  }
 
   /** Credits a workspace's wallet. A repeated reference answers its first entry; with another amount or kind it is CONFLICT. */
   async topUp(origin: Origin, raw: z.input<typeof topUpRule>): Promise<LedgerEntry> {

@@ -87,7 +87,7 @@ class Filler {
 
   valueOf(type: GraphQLInputType, name: string): unknown {
     if (isNonNullType(type)) return this.valueOf(type.ofType, name);
-    if (isListType(type)) return [];
+    if (isListType(type)) return getNamedType(type).name === 'ID' ? [this.valueOf(type.ofType, name)] : [];
     if (isEnumType(type)) return type.getValues()[0]?.name;
     if (isInputObjectType(type)) {
       const fields = Object.values(type.getFields()).filter((field) => isNonNullType(field.type) || field.name === this.optionalId);

@@ -24,6 +24,7 @@ export interface Row {
 export const ROOT_FIELDS: Record<string, Row> = {
   'Query.viewer': { needs: 'credential' },
   'Query.node': { needs: 'knowledge', id: 'prj' },
+  'Query.nodes': { needs: 'knowledge' },
   'Query.workspace': { needs: 'knowledge', id: 'ws' },
   'Query.workspaces': { needs: 'credential' },
   'Query.project': { needs: 'knowledge', id: 'prj' },
@@ -137,6 +138,8 @@ export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may
   'GET /healthz': 'anybody',
   'GET /readyz': 'anybody',
   'GET /openapi.json': 'anybody',
+  'GET /docs': 'anybody',
+  'GET /:name': 'anybody', // of /docs
   'GET /graphql': 'anybody',
   'POST /graphql': 'anybody',
   'GET /graphql/stream': 'a credential',

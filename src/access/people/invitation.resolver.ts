@@ -7,7 +7,7 @@ import { Role } from '../roles/role.entity';
 import { Viewer, viewerOf } from '../viewer';
 import { Invitation } from './invitation.entity';
 import { InvitationService, type Acceptance } from './invitation.service';
-import { rolesById } from './member.queries';
+import { INVITATIONS, rolesById } from './member.queries';
 
 const InvitationConnection = connectionOf(Invitation, 'Invitation');
 
@@ -16,7 +16,7 @@ class InviteMemberInput {
   @Field(() => ID, { description: 'Into which workspace.' })
   workspaceId: string;
 
-  @Field({ description: 'Their e-mail address.' })
+  @Field({ description: 'Their e-mail address, in any case: `ada@example.com`.' })
   email: string;
 
   @Field(() => ID, { description: 'A role that is built in, such as `rol_developer`, or one of the workspace’s own.' })
@@ -73,20 +73,29 @@ export class InvitationResolver {
 
   @Mutation(() => InviteMemberPayload, {
     nullable: true,
-    description: 'Invite a person. Nobody grants what they lack. Takes the place of an earlier invitation of the same address; CONFLICT for a member, and without a mail server for an address without an account, unless the operator invites.',
+    description:
+      'Invite a person. Takes the place of an earlier invitation of the same address.' +
+      '\n\nTakes `admin.members`, and holding all that the role grants: nobody grants what they lack. Errors: `NOT_FOUND` for the workspace or the role; `CONFLICT` for a member, and without a mail server for an address without an account, unless the operator invites; `FORBIDDEN` for what one may not grant; `RATE_LIMITED` after too many invitations to the workspace, or mails to the address.',
   })
   async inviteMember(@Arg('input', { description: 'Whom, and as what.' }) input: InviteMemberInput, @Ctx() ctx: GraphQLContext): Promise<InviteMemberPayload> {
     return this.service.invite(await ctx.originIn(input.workspaceId, 'admin.members'), input);
   }
 
-  @Mutation(() => WithdrawInvitationPayload, { nullable: true, description: 'End an invitation. Repeated, it changes nothing; CONFLICT for one that was accepted.' })
+  @Mutation(() => WithdrawInvitationPayload, {
+    nullable: true,
+    description:
+      'End an invitation. Repeated, it changes nothing.' +
+      '\n\nTakes `admin.members`. Errors: `NOT_FOUND`; `CONFLICT` where it was accepted.',
+  })
   async withdrawInvitation(@Arg('input', { description: 'Which invitation.' }) input: WithdrawInvitationInput, @Ctx() ctx: GraphQLContext): Promise<WithdrawInvitationPayload> {
     return { invitation: await this.service.withdraw(await ctx.originFor(by(Invitation), input.id, 'admin.members'), input.id) };
   }
 
   @Mutation(() => AcceptInvitationPayload, {
     nullable: true,
-    description: 'Public. Follow an invitation’s link, once, and sign in. NOT_FOUND for any link that does not work, SIGN_IN_FAILED for a wrong password.',
+    description:
+      'Follow an invitation’s link, once, and sign in.' +
+      '\n\nPublic. Errors: `NOT_FOUND` for any link that does not work; `UNAUTHENTICATED` for a wrong password of an account; `CONFLICT` for a member; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async acceptInvitation(@Arg('input', { description: 'The link, and who follows it.' }) input: AcceptInvitationInput, @Ctx() ctx: GraphQLContext): Promise<AcceptInvitationPayload> {
     const signedIn = ctx.principal?.kind === 'USER' ? ctx.principal : undefined;
@@ -98,11 +107,9 @@ export class InvitationResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceInvitationsResolver {
-  constructor(private readonly service: InvitationService) {}
-
-  @FieldResolver(() => InvitationConnection, { nullable: true, description: 'The invitations that may still be accepted, newest first.' })
+  @FieldResolver(() => InvitationConnection, { nullable: true, description: 'The invitations that may still be accepted, newest first. Takes `read.members`.' })
   async invitations(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Invitation>> {
     ctx.require('read.members', { workspaceId: id });
-    return this.service.list(id, page);
+    return ctx.page(INVITATIONS, id, { now: await ctx.now() }, page);
   }
 }

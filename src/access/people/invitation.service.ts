@@ -3,9 +3,7 @@ import { z } from 'zod';
 import { recordEvent, type Origin } from '../../audit/record-event';
 import { forUpdate, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
-import { NEWEST_FIRST, keysetPage, type PageRequest } from '../../db/keyset';
 import { TollgateError, conflict, notFound, validate } from '../../errors';
-import type { Connection } from '../../lib/graphql-types';
 import { hmacSha256 } from '../../lib/hmac';
 import { newId, randomBase62 } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
@@ -77,13 +75,6 @@ export class InvitationService {
 
   constructor(private readonly deps: InvitationServiceDeps) {
     this.digest = hmacSha256(deps.pepper);
-  }
-
-  /** Those of a workspace that may still be accepted, newest first. */
-  async list(workspaceId: string, page: PageRequest): Promise<Connection<Invitation>> {
-    const { database } = this.deps;
-    const query = database.reader.createQueryBuilder(Invitation, 'row').where({ workspaceId, acceptedAt: IsNull(), withdrawnAt: IsNull() });
-    return keysetPage(query.andWhere('row.expiresAt > :now', { now: (await database.now()).getTime() }), NEWEST_FIRST, page);
   }
 
   /**

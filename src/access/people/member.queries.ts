@@ -1,16 +1,48 @@
 import type { EntityManager } from 'typeorm';
-import { In } from 'typeorm';
-import { keysetPage, type KeysetOrder, type PageRequest } from '../../db/keyset';
-import type { Connection } from '../../lib/graphql-types';
+import { In, IsNull } from 'typeorm';
+import { anyOf, has } from '../../db/filters';
+import { NEWEST_FIRST, type KeysetOrder } from '../../db/keyset';
+import type { List } from '../../db/list';
 import { BUILT_IN_ROLES, Role } from '../roles/role.entity';
+import { Invitation } from './invitation.entity';
 import { Membership } from './membership.entity';
 
 const LATEST_FIRST: KeysetOrder<Membership> = { columns: ['createdAt', 'userId'], types: ['number', 'string'], direction: 'DESC' };
 
-/** The people of a workspace, those who joined last first. */
-export function listMembers(reader: EntityManager, workspaceId: string, page: PageRequest): Promise<Connection<Membership>> {
-  return keysetPage(reader.createQueryBuilder(Membership, 'row').where({ workspaceId }), LATEST_FIRST, page);
+export interface MemberFilter {
+  name?: string | null;
+  email?: string | null;
+  roleId?: string[] | null;
 }
+
+const OF_PERSON = (column: string) => `(SELECT person.${column} FROM people person WHERE person.id = row.userId)`;
+
+/** The people of a workspace, those who joined last first. */
+export const MEMBERS: List<Membership, string, MemberFilter> = {
+  entity: Membership,
+  orderOf: () => LATEST_FIRST,
+  sourceOf: (workspaceId, { name, email, roleId }) => ({
+    ranges: [{ workspaceId }],
+    narrow:
+      typeof name === 'string' || typeof email === 'string' || roleId
+        ? (query) => {
+            has(query, name, 'name', OF_PERSON('name'));
+            has(query, email, 'email', OF_PERSON('email'));
+            anyOf(query, 'roleId', roleId);
+          }
+        : undefined,
+  }),
+};
+
+/** The invitations to a workspace that may still be accepted, newest first. */
+export const INVITATIONS: List<Invitation, string, { now: Date }> = {
+  entity: Invitation,
+  orderOf: () => NEWEST_FIRST,
+  sourceOf: (workspaceId, { now }) => ({
+    ranges: [{ workspaceId }],
+    narrow: (query) => query.andWhere({ acceptedAt: IsNull(), withdrawnAt: IsNull() }).andWhere('row.expiresAt > :now', { now: now.getTime() }),
+  }),
+};
 
 /** The workspaces of a person, the oldest membership first. */
 export function membershipsOf(reader: EntityManager, userId: string): Promise<Membership[]> {

@@ -1,16 +1,28 @@
-import type { EntityManager } from 'typeorm';
-import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
 import { connectionOf, type Connection } from '../../lib/graphql-types';
 import { PageArgs } from '../../lib/page-args';
+import { EXPECTED_VERSION } from '../../lib/versions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from '../roles/role.entity';
-import { listMembers, rolesById } from './member.queries';
+import { MEMBERS, rolesById, type MemberFilter } from './member.queries';
 import { MemberService } from './member.service';
 import { Membership } from './membership.entity';
 import { Person } from './person.entity';
 
 const MembershipConnection = connectionOf(Membership, 'Membership');
+
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none. A text is 1 to 100 characters, A to Z in either case.' })
+class MembershipFilter implements MemberFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their e-mail address.' })
+  email?: string | null;
+
+  @Field(() => [ID], { nullable: true, description: 'With these roles.' })
+  roleId?: string[] | null;
+}
 
 @InputType({ description: 'Who leaves which workspace.' })
 class RemoveMemberInput {
@@ -31,6 +43,9 @@ class SetMemberRoleInput {
 
   @Field(() => ID, { description: 'One of `Workspace.roles`.' })
   roleId: string;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `removeMember` ended.' })
@@ -72,7 +87,9 @@ export class MembershipResolver {
 
   @Mutation(() => RemoveMemberPayload, {
     nullable: true,
-    description: 'End a membership at once, on every node. Anybody may leave; whoever removes another holds all that the other’s role grants. CONFLICT for the last owner.',
+    description:
+      'End a membership at once, on every node. Anybody may leave.' +
+      '\n\nTakes `admin.members`, and holding all that the other’s role grants; nothing to leave. Errors: `NOT_FOUND`; `CONFLICT` for the last owner.',
   })
   async removeMember(@Arg('input', { description: 'Who leaves which workspace.' }) input: RemoveMemberInput, @Ctx() ctx: GraphQLContext): Promise<RemoveMemberPayload> {
     const leaves = input.userId === ctx.caller.id;
@@ -82,7 +99,9 @@ export class MembershipResolver {
 
   @Mutation(() => SetMemberRolePayload, {
     nullable: true,
-    description: 'Give a member another role, at once, on every node. Whoever does it holds all that the old and the new role grant. CONFLICT where it would leave no owner.',
+    description:
+      'Give a member another role, at once, on every node.' +
+      '\n\nTakes `admin.members`, and holding all that the old and the new role grant. Errors: `NOT_FOUND` for the member or the role; `CONFLICT` where it would leave no owner; `FORBIDDEN` for what one may not grant.',
   })
   async setMemberRole(@Arg('input', { description: 'Who gets which role.' }) input: SetMemberRoleInput, @Ctx() ctx: GraphQLContext): Promise<SetMemberRolePayload> {
     return { membership: await this.service.setRole(await ctx.originIn(input.workspaceId, 'admin.members'), input) };
@@ -91,11 +110,14 @@ export class MembershipResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceMembersResolver {
-  constructor(private readonly reader: EntityManager) {}
-
-  @FieldResolver(() => MembershipConnection, { nullable: true, description: 'Its people, those who joined last first.' })
-  async members(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Membership>> {
+  @FieldResolver(() => MembershipConnection, { nullable: true, description: 'Its people, those who joined last first. Takes `read.members`.' })
+  async members(
+    @Root() { id }: Workspace,
+    @Args() page: PageArgs,
+    @Arg('filter', () => MembershipFilter, { nullable: true, description: 'Which of them.' }) filter: MembershipFilter | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<Membership>> {
     ctx.require('read.members', { workspaceId: id });
-    return listMembers(this.reader, id, page);
+    return ctx.page(MEMBERS, id, filter ?? {}, page);
   }
 }

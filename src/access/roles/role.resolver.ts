@@ -1,7 +1,9 @@
-import { Arg, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
+import { EXPECTED_VERSION } from '../../lib/versions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from './role.entity';
+import { rolesOfWorkspaces } from './role.queries';
 import { RoleService } from './role.service';
 
 @InputType({ description: 'A new role.' })
@@ -26,6 +28,9 @@ class UpdateRoleInput {
 
   @Field(() => [String], { nullable: true, description: 'All that it grants from now on, to everybody who has it.' })
   permissions?: string[];
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which role goes.' })
@@ -65,17 +70,32 @@ export class RoleResolver {
     return role.workspaceId === null;
   }
 
-  @Mutation(() => CreateRolePayload, { nullable: true, description: 'Make a role of administrative permissions. Nobody grants what they lack: FORBIDDEN.' })
+  @Mutation(() => CreateRolePayload, {
+    nullable: true,
+    description:
+      'Make a role of administrative permissions.' +
+      '\n\nTakes `admin.roles`, and holding all that the role grants: nobody grants what they lack. Errors: `NOT_FOUND` for the workspace; `CONFLICT` where it has a role of this name, or 100 of its own; `FORBIDDEN` for what one may not grant.',
+  })
   async createRole(@Arg('input', { description: 'The new role.' }) input: CreateRoleInput, @Ctx() ctx: GraphQLContext): Promise<CreateRolePayload> {
     return { role: await this.service.create(await ctx.originIn(input.workspaceId, 'admin.roles'), input) };
   }
 
-  @Mutation(() => UpdateRolePayload, { nullable: true, description: 'Change a role; it counts at once for all who have it. A built-in one is NOT_FOUND.' })
+  @Mutation(() => UpdateRolePayload, {
+    nullable: true,
+    description:
+      'Change a role; it counts at once for all who have it.' +
+      '\n\nTakes `admin.roles`, and for other permissions holding all that the role grants, before and after. Errors: `NOT_FOUND`, for one that is built in as well; `CONFLICT` where its workspace has another of this name; `FORBIDDEN` for what one may not grant.',
+  })
   async updateRole(@Arg('input', { description: 'What is to change.' }) input: UpdateRoleInput, @Ctx() ctx: GraphQLContext): Promise<UpdateRolePayload> {
     return { role: await this.service.update(await ctx.originFor(ownRoles, input.id, 'admin.roles'), input) };
   }
 
-  @Mutation(() => DeleteRolePayload, { nullable: true, description: 'Remove a role that nobody has; CONFLICT where a person, an invitation or a key has it.' })
+  @Mutation(() => DeleteRolePayload, {
+    nullable: true,
+    description:
+      'Remove a role that nobody has.' +
+      '\n\nTakes `admin.roles`. Errors: `NOT_FOUND`, for one that is built in as well; `CONFLICT` where a person, an invitation or a key has it.',
+  })
   async deleteRole(@Arg('input', { description: 'Which role.' }) input: DeleteRoleInput, @Ctx() ctx: GraphQLContext): Promise<DeleteRolePayload> {
     const { workspaceId } = await this.service.delete(await ctx.originFor(ownRoles, input.id, 'admin.roles'), input);
     return { workspace: await ctx.need(by(Workspace), workspaceId) };
@@ -84,11 +104,9 @@ export class RoleResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceRolesResolver {
-  constructor(private readonly service: RoleService) {}
-
-  @FieldResolver(() => [Role], { nullable: true, description: 'Those that are built in, from the most to the least that they may do, then its own by name; at most 105.' })
+  @FieldResolver(() => [Role], { nullable: true, description: 'Those that are built in, from the most to the least that they may do, then its own by name; at most 105. Takes `read.members`.' })
   async roles(@Root() { id: workspaceId }: Workspace, @Ctx() ctx: GraphQLContext): Promise<Role[]> {
     ctx.require('read.members', { workspaceId });
-    return this.service.list(workspaceId);
+    return ctx.need(rolesOfWorkspaces, workspaceId);
   }
 }

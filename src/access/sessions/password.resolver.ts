@@ -14,7 +14,7 @@ class ChangePasswordInput {
 
 @InputType({ description: 'Who has forgotten their password.' })
 class RequestPasswordResetInput {
-  @Field({ description: 'Their e-mail address.' })
+  @Field({ description: 'Their e-mail address, in any case: `ada@example.com`.' })
   email: string;
 }
 
@@ -52,7 +52,12 @@ class ResetPasswordPayload {
 export class PasswordResolver {
   constructor(private readonly service: PasswordService) {}
 
-  @Mutation(() => ChangePasswordPayload, { nullable: true, description: 'Set a new password, and end every other session.' })
+  @Mutation(() => ChangePasswordPayload, {
+    nullable: true,
+    description:
+      'Set a new password, and end every other session.' +
+      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong current one; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+  })
   async changePassword(@Arg('input', { description: 'Both passwords.' }) input: ChangePasswordInput, @Ctx() ctx: GraphQLContext): Promise<ChangePasswordPayload> {
     const { id, sessionId } = ctx.person;
     return { user: await this.service.change(id, sessionId, input, ctx.whence) };
@@ -60,7 +65,9 @@ export class PasswordResolver {
 
   @Mutation(() => RequestPasswordResetPayload, {
     nullable: true,
-    description: 'Public. Have a link sent by mail with which to set a new password; the operator gets it instead. CONFLICT where this server sends no mail.',
+    description:
+      'Have a link sent by mail with which to set a new password; the operator gets it instead.' +
+      '\n\nPublic. Errors: `CONFLICT` where this server sends no mail; `RATE_LIMITED` after too many mails.',
   })
   async requestPasswordReset(@Arg('input', { description: 'Whose.' }) { email }: RequestPasswordResetInput, @Ctx() ctx: GraphQLContext): Promise<RequestPasswordResetPayload> {
     if (ctx.principal?.kind === 'OPERATOR') return { accepted: true, link: await this.service.resetLink(ctx.origin, email) };
@@ -70,7 +77,9 @@ export class PasswordResolver {
 
   @Mutation(() => ResetPasswordPayload, {
     nullable: true,
-    description: 'Public. Set a new password by a link, once, and end every session. It signs nobody in. NOT_FOUND for any link that does not work.',
+    description:
+      'Set a new password by a link, once, and end every session. It signs nobody in.' +
+      '\n\nPublic. Errors: `NOT_FOUND` for any link that does not work; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async resetPassword(@Arg('input', { description: 'The link and the password.' }) input: ResetPasswordInput, @Ctx() ctx: GraphQLContext): Promise<ResetPasswordPayload> {
     await this.service.reset(input, ctx.whence);

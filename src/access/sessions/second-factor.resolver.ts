@@ -14,7 +14,7 @@ class BeginSecondFactorInput {
 
 @InputType({ description: 'Proves that an authenticator has the secret.' })
 class ConfirmSecondFactorInput {
-  @Field({ description: 'What the authenticator shows.' })
+  @Field({ description: 'What the authenticator shows: six digits.' })
   code: string;
 }
 
@@ -55,18 +55,33 @@ class RemoveSecondFactorPayload {
 export class SecondFactorResolver {
   constructor(private readonly service: SecondFactorService) {}
 
-  @Mutation(() => BeginSecondFactorPayload, { nullable: true, description: 'Get a secret for an authenticator: a second factor, or another one in the place of that in force, which takes a code as well.' })
+  @Mutation(() => BeginSecondFactorPayload, {
+    nullable: true,
+    description:
+      'Get a secret for an authenticator: a second factor, or another one in the place of that in force, which takes a code as well.' +
+      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+  })
   async beginSecondFactor(@Arg('input', { description: 'Proofs of who asks.' }) input: BeginSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<BeginSecondFactorPayload> {
     return this.service.begin(ctx.person.id, input, ctx.whence);
   }
 
-  @Mutation(() => ConfirmSecondFactorPayload, { nullable: true, description: 'Put the second factor in force, in the place of an earlier one: every sign-in wants a code of it from now on. Ends every other session.' })
+  @Mutation(() => ConfirmSecondFactorPayload, {
+    nullable: true,
+    description:
+      'Put the second factor in force, in the place of an earlier one: every sign-in wants a code of it from now on. Ends every other session.' +
+      '\n\nFor who has signed in. Errors: `CONFLICT` where none was begun; `INVALID_REQUEST` for a wrong code; `RATE_LIMITED` after too many tries.',
+  })
   async confirmSecondFactor(@Arg('input', { description: 'A code.' }) { code }: ConfirmSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<ConfirmSecondFactorPayload> {
     const { person: user, recoveryCodes } = await this.service.confirm(ctx.person, code, ctx.whence);
     return { user, recoveryCodes };
   }
 
-  @Mutation(() => RemoveSecondFactorPayload, { nullable: true, description: 'Take the second factor away. CONFLICT where there is none, or a workspace of theirs requires one.' })
+  @Mutation(() => RemoveSecondFactorPayload, {
+    nullable: true,
+    description:
+      'Take the second factor away.' +
+      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `CONFLICT` where there is none, or a workspace of theirs requires one; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+  })
   async removeSecondFactor(@Arg('input', { description: 'Both proofs of who asks.' }) input: RemoveSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<RemoveSecondFactorPayload> {
     return { user: await this.service.remove(ctx.person.id, input, ctx.whence) };
   }

@@ -8,7 +8,7 @@ import { SignInService } from './sign-in.service';
 
 @InputType({ description: 'Who signs in.' })
 class SignInInput {
-  @Field({ description: 'Their e-mail address.' })
+  @Field({ description: 'Their e-mail address, in any case: `ada@example.com`.' })
   email: string;
 
   @Field({ description: 'Their password.' })
@@ -60,28 +60,45 @@ export class SignInResolver {
 
   @Mutation(() => SignInPayload, {
     nullable: true,
-    description: 'Public. Begin a session, kept in a cookie; the one that the cookie held before ends. UNAUTHENTICATED in the same words whatever is wrong; RATE_LIMITED after too many tries.',
+    description:
+      'Begin a session, kept in a cookie; the one that the cookie held before ends.' +
+      '\n\nPublic. Errors: `UNAUTHENTICATED` in the same words whatever is wrong; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async signIn(@Arg('input', { description: 'Who signs in.' }) input: SignInInput, @Ctx() ctx: GraphQLContext): Promise<SignInPayload> {
     const session = await this.service.signIn(input, ctx.whence, ctx.session);
     return { viewer: session && viewerOf(await ctx.signedIn(session.token)), secondFactorRequired: session === null };
   }
 
-  @Mutation(() => SignOutPayload, { nullable: true, description: 'End this session, at once and on every node.' })
+  @Mutation(() => SignOutPayload, {
+    nullable: true,
+    description:
+      'End this session, at once and on every node.' +
+      '\n\nFor who has signed in. No errors of its own.',
+  })
   async signOut(@Ctx() ctx: GraphQLContext): Promise<SignOutPayload> {
     const session = await this.sessions.end(ctx.personOrigin, ctx.person.sessionId);
     ctx.signedOut();
     return { session };
   }
 
-  @Mutation(() => SignOutEverywherePayload, { nullable: true, description: 'End all sessions of whoever asks, at once and on every node.' })
+  @Mutation(() => SignOutEverywherePayload, {
+    nullable: true,
+    description:
+      'End all sessions of whoever asks, at once and on every node.' +
+      '\n\nFor who has signed in. No errors of its own.',
+  })
   async signOutEverywhere(@Ctx() ctx: GraphQLContext): Promise<SignOutEverywherePayload> {
     const sessions = await this.sessions.endAll(ctx.personOrigin);
     ctx.signedOut();
     return { sessions };
   }
 
-  @Mutation(() => EndSessionPayload, { nullable: true, description: 'End one session of whoever asks, at once and on every node. NOT_FOUND where it is not theirs, or has ended.' })
+  @Mutation(() => EndSessionPayload, {
+    nullable: true,
+    description:
+      'End one session of whoever asks, at once and on every node.' +
+      '\n\nFor who has signed in. Errors: `NOT_FOUND` where it is not theirs, or has ended.',
+  })
   async endSession(@Arg('input', { description: 'Which session.' }) { id }: EndSessionInput, @Ctx() ctx: GraphQLContext): Promise<EndSessionPayload> {
     const caller = ctx.caller.kind === 'USER' ? ctx.caller : notFound(); // nobody else has any
     const session = await this.sessions.end(ctx.origin, id);

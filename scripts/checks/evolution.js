@@ -1,0 +1,204 @@
+// @ts-check
+const { readFileSync } = require('node:fs');
+const { join } = require('node:path');
+const { Kind, buildASTSchema, buildSchema, findBreakingChanges, findDangerousChanges, isInputObjectType, parse, print, visit } = require('graphql');
+const { changelogProblems } = require('./changelog');
+const { openapiChanges } = require('./evolution-openapi');
+const { ROOT, StepFailure } = require('./tools');
+
+/** @typedef {import('graphql').DocumentNode} DocumentNode */
+/** @typedef {import('graphql').GraphQLSchema} GraphQLSchema */
+
+/** How long what is deprecated stays at the least. */
+const NOTICE_MONTHS = 6;
+
+/** What the last release promised is kept, or was deprecated in it until a day that has passed; what is new is told in CHANGELOG.md. */
+async function checkEvolution() {
+  const read = (/** @type {string} */ file) => readFileSync(join(ROOT, file), 'utf8');
+  const released = { schema: read('test/contract/released.graphql'), openapi: JSON.parse(read('test/contract/released.openapi.json')) };
+  const present = { schema: read('schema.graphql'), openapi: JSON.parse(read('openapi.json')) };
+  const today = new Date().toISOString().slice(0, 10);
+  const problems = [
+    ...forbiddenChanges(released.schema, present.schema, today),
+    ...deprecationProblems(released.schema, present.schema, dayOf(released.schema)),
+    ...openapiChanges(released.openapi, present.openapi, today),
+    ...changelogProblems(read('CHANGELOG.md'), { ...newsOf(released.schema, present.schema), ...routesOf(released.openapi, present.openapi) }),
+  ];
+  if (problems.length > 0) throw new StepFailure(problems.join('\n'));
+  return `since ${released.schema.split('\n', 1)[0]?.replace(/^# /, '').replace(/[.:].*$/, '')}`;
+}
+
+/**
+ * What breaks a client of the released schema: a sentence each. What was deprecated in it, and whose day has passed, may be gone, with the
+ * types that nothing else leads to. Enum values, optional arguments and types may come: the contract says so.
+ * @param {string} released
+ * @param {string} present
+ * @param {string} today YYYY-MM-DD
+ */
+function forbiddenChanges(released, present, today) {
+  const before = buildASTSchema(withoutWhatIsDue(parse(released), today), { assumeValid: true });
+  const after = buildSchema(present);
+  const defaults = findDangerousChanges(before, after).filter(({ type }) => type === 'ARG_DEFAULT_VALUE_CHANGE');
+  return [
+    ...[...findBreakingChanges(before, after), ...defaults].map(({ type, description }) => `${type}: ${description}`),
+    ...changedInputDefaults(before, after).map((place) => `INPUT_DEFAULT_VALUE_CHANGE: ${place} has another default value.`),
+  ];
+}
+
+/**
+ * Whatever is newly deprecated stays for six months from the last release on, and no day comes nearer than it was promised.
+ * @param {string} released
+ * @param {string} present
+ * @param {string} from the day of the last release
+ */
+function deprecationProblems(released, present, from) {
+  const earlier = deprecations(parse(released));
+  const earliest = monthsAfter(from, NOTICE_MONTHS);
+  return [...deprecations(parse(present))].flatMap(([place, day]) => {
+    if (day === undefined) return [`${place} is deprecated without a day: end its reason with "Removed after YYYY-MM-DD."`];
+    const promised = earlier.get(place);
+    if (earlier.has(place)) return promised !== undefined && day < promised ? [`${place} was to stay until ${promised}, and now only until ${day}.`] : [];
+    return day < earliest ? [`${place} is to go after ${day}: what is newly deprecated stays until ${earliest} at least.`] : [];
+  });
+}
+
+/**
+ * What a schema has that the released one has not, and the other way round.
+ * @param {string} released
+ * @param {string} present
+ */
+function newsOf(released, present) {
+  const [before, after] = [rootFields(buildSchema(released)), rootFields(buildSchema(present))];
+  const earlier = deprecations(parse(released));
+  const gone = [...earlier.keys()].filter((place) => !places(parse(present)).has(place));
+  return {
+    added: after.filter((name) => !before.includes(name)),
+    deprecated: [...deprecations(parse(present)).keys()].filter((place) => !earlier.has(place)),
+    removed: gone,
+  };
+}
+
+/**
+ * @param {{ paths: Record<string, object> }} released
+ * @param {{ paths: Record<string, object> }} present
+ */
+function routesOf(released, present) {
+  return { addedPaths: Object.keys(present.paths).filter((path) => !(path in released.paths)) };
+}
+
+/** @param {GraphQLSchema} schema */
+function rootFields(schema) {
+  return [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()].flatMap((type) => Object.keys(type?.getFields() ?? {}));
+}
+
+/**
+ * A document without what was deprecated until a day before today, and without the types that only that led to.
+ * @param {DocumentNode} document
+ * @param {string} today
+ * @returns {DocumentNode}
+ */
+function withoutWhatIsDue(document, today) {
+  /** @param {any} node */
+  const due = (node) => ((day) => (day !== undefined && day < today ? null : undefined))(dayOfDeprecation(node));
+  const pruned = visit(document, { FieldDefinition: due, InputValueDefinition: due, EnumValueDefinition: due });
+  const [before, after] = [reached(document), reached(pruned)];
+  return { ...pruned, definitions: pruned.definitions.filter((node) => !('name' in node && node.name && before.has(node.name.value) && !after.has(node.name.value))) };
+}
+
+/**
+ * The types that fields and arguments lead to from the roots. What is only met as an object behind an interface is not among them.
+ * @param {DocumentNode} document
+ */
+function reached(document) {
+  const types = new Map(document.definitions.flatMap((node) => ('name' in node && node.name ? [[node.name.value, node]] : [])));
+  /** @type {Set<string>} */
+  const seen = new Set();
+  /** @param {string} name */
+  const follow = (name) => {
+    const node = types.get(name);
+    if (!node || seen.has(name)) return;
+    seen.add(name);
+    visit({ ...node, interfaces: [] }, { NamedType: ({ name: { value } }) => follow(value) });
+  };
+  for (const root of ['Query', 'Mutation', 'Subscription']) follow(root);
+  return seen;
+}
+
+/**
+ * Every deprecated place of a document, with its day where its reason ends with one.
+ * @param {DocumentNode} document
+ */
+function deprecations(document) {
+  return new Map([...places(document)].flatMap(([place, node]) => (deprecationOf(node) ? [[place, dayOfDeprecation(node)]] : [])));
+}
+
+/**
+ * Fields, arguments and values by their places, such as `Query.key` and `Query.key(id)`.
+ * @param {DocumentNode} document
+ * @returns {Map<string, any>}
+ */
+function places(document) {
+  const found = new Map();
+  for (const type of document.definitions) {
+    if (!('name' in type) || !type.name) continue;
+    const parts = ('fields' in type && type.fields) || ('values' in type && type.values) || [];
+    for (const part of parts) {
+      const place = `${type.name.value}.${part.name.value}`;
+      found.set(place, part);
+      if ('arguments' in part) for (const argument of part.arguments ?? []) found.set(`${place}(${argument.name.value})`, argument);
+    }
+  }
+  return found;
+}
+
+/** @param {{ directives?: readonly import('graphql').ConstDirectiveNode[] }} node */
+function deprecationOf({ directives = [] }) {
+  return directives.find(({ name }) => name.value === 'deprecated');
+}
+
+/** @param {{ directives?: readonly import('graphql').ConstDirectiveNode[] }} node */
+function dayOfDeprecation(node) {
+  const reason = deprecationOf(node)?.arguments?.find(({ name }) => name.value === 'reason')?.value;
+  return reason?.kind === Kind.STRING ? /Removed after (\d{4}-\d{2}-\d{2})\.$/.exec(reason.value)?.[1] : undefined;
+}
+
+/**
+ * graphql-js compares the default values of arguments alone.
+ * @param {GraphQLSchema} before
+ * @param {GraphQLSchema} after
+ */
+function changedInputDefaults(before, after) {
+  return Object.values(before.getTypeMap()).flatMap((type) => {
+    const present = after.getType(type.name);
+    if (!isInputObjectType(type) || !isInputObjectType(present)) return [];
+    return Object.values(type.getFields()).flatMap(({ name, astNode }) => {
+      const field = present.getFields()[name];
+      const [old, now] = [astNode?.defaultValue, field?.astNode?.defaultValue].map((value) => (value ? print(value) : undefined));
+      return field && old !== undefined && old !== now ? [`${type.name}.${name}`] : [];
+    });
+  });
+}
+
+/**
+ * The day of a released schema, which its first line names.
+ * @param {string} released
+ */
+function dayOf(released) {
+  const day = /^#.*?(\d{4}-\d{2}-\d{2})/.exec(released)?.[1];
+  if (!day) throw new StepFailure('The first line of test/contract/released.graphql names no day.');
+  return day;
+}
+
+/**
+ * @param {string} day
+ * @param {number} months
+ */
+function monthsAfter(day, months) {
+  const date = new Date(`${day}T00:00:00Z`);
+  const wanted = date.getUTCMonth() + months;
+  date.setUTCMonth(wanted);
+  if (date.getUTCMonth() !== wanted % 12) date.setUTCDate(0); // the 31st of a month that has none
+  return date.toISOString().slice(0, 10);
+}
+
+module.exports = { checkEvolution, deprecationProblems, forbiddenChanges, monthsAfter, newsOf, withoutWhatIsDue, NOTICE_MONTHS };

@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildSchema, type GraphQLField } from 'graphql';
+import { operationsOf } from './support/operations';
+import { FIELDS, ROOT_FIELDS, type Needs } from './support/tenancy-table';
+
+// The descriptions are the reference manual: what they say of permissions and errors is compared with what the tests of tenancy prove.
+
+const read = (file: string): string => readFileSync(join(__dirname, '..', file), 'utf8');
+const schema = buildSchema(read('schema.graphql'));
+const mutations = Object.values(schema.getMutationType()?.getFields() ?? {});
+const [, table = ''] = /^type Code =\n([\s\S]*?);$/m.exec(read('src/graphql/errors.ts')) ?? [];
+const CODES = [...table.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1] as string);
+
+/** How a description says what something takes. */
+function sentenceOf(needs: Needs): string | undefined {
+  switch (needs) {
+    case 'nothing':
+      return 'Public.';
+    case 'operator':
+      return 'Operator only.';
+    case 'person':
+    case 'own':
+      return 'For who has signed in.';
+    case 'credential':
+    case 'knowledge':
+      return undefined;
+    default:
+      return `\`${needs}\``;
+  }
+}
+
+const errorsOf = ({ description }: GraphQLField<unknown, unknown>): string | undefined => /(?:^|\s)(Errors: [\s\S]*|No errors of its own\.)/.exec(description ?? '')?.[1];
+
+describe('the description of each mutation', () => {
+  it.each(mutations.map((field) => [field.name, field] as const))('of %s names what it takes, and its error codes', (name, field) => {
+    expect(field.description).toContain(sentenceOf(ROOT_FIELDS[`Mutation.${name}`]?.needs ?? 'knowledge') ?? '');
+    const errors = errorsOf(field);
+    const coded = [...(errors ?? '').matchAll(/`([A-Z_]{4,})`/g)].map((match) => match[1]);
+    expect(errors).toBeDefined();
+    expect(CODES).toEqual(expect.arrayContaining(coded));
+    expect(coded.length > 0).toBe(errors !== 'No errors of its own.');
+  });
+
+  it('names NOT_FOUND wherever an id is given', () => {
+    const takers = operationsOf(schema, 'id').filter(({ type, takesId }) => type === 'mutation' && takesId);
+    expect(takers.length).toBeGreaterThan(20);
+    const silent = takers.filter(({ field }) => !errorsOf(schema.getMutationType()?.getFields()[field] as GraphQLField<unknown, unknown>)?.includes('`NOT_FOUND`'));
+    expect(silent).toEqual([]);
+  });
+});
+
+it('the description of each field that takes a permission names it', () => {
+  const permissions = (rows: [string, Needs][]) => rows.filter(([, needs]) => needs.includes('.') || needs === 'operator');
+  const rows = permissions([...Object.entries(FIELDS), ...Object.entries(ROOT_FIELDS).map(([name, { needs }]): [string, Needs] => [name, needs])]);
+  const reachedByIt = /^(ApiKey\.(project|role)|RequestLog\.project)$/; // these take no more than the object that they belong to
+  for (const [place, needs] of rows.filter(([name]) => !reachedByIt.test(name))) {
+    const [type = '', name = ''] = place.replace(/\(.*/, '').split('.');
+    const fields = (schema.getType(type) as { getFields?(): Record<string, GraphQLField<unknown, unknown>> } | undefined)?.getFields?.() ?? {};
+    const sentence = sentenceOf(needs) ?? '';
+    const asked = needs === 'operator' ? /operator only/i : new RegExp(sentence.replace('.', '\\.'));
+    expect({ place, description: fields[name]?.description }).toEqual({ place, description: expect.stringMatching(asked) });
+  }
+});
+
+it('every amount, duration and limit says in which unit it is', () => {
+  const inputs = Object.values(schema.getTypeMap()).flatMap((type) => ('getFields' in type && !type.name.startsWith('__') ? Object.values(type.getFields()).map((field) => ({ type: type.name, field })) : []));
+  const timed = inputs.filter(({ field }) => /(Ms|Seconds|Rps|Bytes|Days)$/.test(field.name));
+  expect(timed.length).toBeGreaterThan(3);
+  for (const { type, field } of timed) expect({ place: `${type}.${field.name}`, text: field.description }).toMatchObject({ text: expect.stringMatching(/milliseconds|second|bytes|days/i) });
+  expect(schema.getType('MicroCredits')?.description).toContain('1 USD = 1,000,000');
+});

@@ -1,0 +1,136 @@
+import { buildClientSchema, getIntrospectionQuery, getNamedType, isInterfaceType, isLeafType, isListType, isNonNullType, isObjectType, type GraphQLField, type GraphQLObjectType, type GraphQLSchema } from 'graphql';
+import { Membership } from '../src/access/people/membership.entity';
+import { AuditEvent } from '../src/audit/event.entity';
+import { newId } from '../src/lib/id';
+import { createTestApp, type TestApp } from './support/app';
+import { buildPerson } from './support/people';
+import { ApiKey, Budget, LedgerEntry, Project, RequestLog, Wallet, Workspace, budgetRow, entryRow, insertRows, keyRow, logRow, projectRow, walletRow, workspaceRow } from './support/rows';
+import { statementsOf } from './support/statements';
+
+// What a page costs is counted in statements: a constant, whatever the page's size.
+
+const START = Date.parse('2026-11-01T00:00:00.000Z');
+const ROWS = 101;
+
+let app: TestApp;
+let schema: GraphQLSchema;
+let workspace: Workspace;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  schema = buildClientSchema((await app.graphql(getIntrospectionQuery(), {}, null)).data);
+  workspace = await furnish();
+}, 60_000);
+
+afterAll(() => app.close());
+
+/** Many of everything, and under each of them something of everything that it may have. The newest workspace, which has most. */
+async function furnish(): Promise<Workspace> {
+  const workspaces = Array.from({ length: ROWS }, (_, index) => workspaceRow(START + index));
+  const main = workspaces.at(-1) as Workspace;
+  const projects = [...workspaces.map(({ id }) => projectRow(id, START)), ...Array.from({ length: ROWS }, (_, index) => projectRow(main.id, START + index))];
+  const keys = [...projects.map((project) => keyRow(project, START)), ...Array.from({ length: ROWS }, (_, index) => keyRow(projects[index % projects.length] as Project, START + index, { workspaceId: main.id, roleId: 'rol_viewer' }))];
+  const logs = keys.flatMap((key, index) => [0, 1, 2].map((step) => logRow({ id: key.projectId, workspaceId: key.workspaceId }, START + index + step, { credentialId: key.id })));
+  const wallets = workspaces.map(({ id }) => walletRow(id));
+  const accounts = [...wallets.map(({ id }) => id), ...projects.map(({ id }) => id)];
+  await insertRows(app, Workspace, workspaces);
+  await insertRows(app, Project, projects);
+  await insertRows(app, Budget, projects.map(({ id }) => budgetRow(id)));
+  await insertRows(app, Wallet, wallets);
+  await insertRows(app, ApiKey, keys);
+  await insertRows(app, RequestLog, logs);
+  await insertRows(app, LedgerEntry, accounts.flatMap((account) => [1, 2].map((seq) => entryRow(account, seq, START + seq, { requestLogId: logs[seq]?.id ?? null }))));
+  const { person } = await buildPerson(app, { workspace: main });
+  await insertRows(app, Membership, workspaces.slice(0, -1).map(({ id }) => ({ userId: person.id, workspaceId: id, roleId: 'rol_owner', createdAt: new Date(START) })));
+  await insertRows(app, AuditEvent, [...workspaces, ...keys].map((subject) => eventRow('workspaceId' in subject ? subject.workspaceId : subject.id, subject.id)));
+  return main;
+}
+
+const eventRow = (workspaceId: string, subjectId: string): Partial<AuditEvent> => ({ id: newId('evt', START), workspaceId, actorKind: 'SYSTEM', actorId: 'tests', action: 'thing.done', subjectId, ip: null, userAgent: null, before: null, after: null, createdAt: new Date(START) });
+
+async function countOf(query: string, variables: Record<string, unknown> = {}): Promise<{ statements: number; rows: number }> {
+  let rows = 0;
+  const statements = await statementsOf(app, async () => {
+    const { data, errors } = await app.graphql(query, variables);
+    expect(errors).toBeUndefined();
+    rows = JSON.stringify(data).length;
+  });
+  return { statements: statements.length, rows };
+}
+
+it('reads a page of keys with project, workspace, wallet, budget and last call in a constant number of statements, whatever its size', async () => {
+  const key = `id name status lastUsedAt previousSecretValidUntil role { name } requestLogs(first: 1) { totalCount nodes { id outcome } }
+    project { name budget { available } workspace { name wallet { balance } roles { name } } }`;
+  const counts = [];
+  for (const first of [1, 10, 100]) {
+    const { data } = await app.graphql(`query ($id: ID!) { workspace(id: $id) { keys(first: ${first}) { nodes { ${key} } } } }`, { id: workspace.id });
+    expect(data.workspace.keys.nodes).toHaveLength(first);
+    expect(data.workspace.keys.nodes.every((node: { lastUsedAt: string; requestLogs: { nodes: unknown[] } }) => node.lastUsedAt && node.requestLogs.nodes.length === 1)).toBe(true);
+    counts.push((await countOf(`query ($id: ID!) { workspace(id: $id) { keys(first: ${first}) { nodes { ${key} } } } }`, { id: workspace.id })).statements);
+  }
+  expect(new Set(counts).size).toBe(1);
+  expect(counts[0]).toBeLessThanOrEqual(14);
+});
+
+it('reads a hundred projects, each with its keys, and each of those with its calls and all counts, in a constant number of statements', async () => {
+  const query = (first: number) => `query ($id: ID!) { workspace(id: $id) { projects(first: ${first}) { totalCount nodes { id keys(first: 5) { totalCount nodes { id requestLogs(last: 2) { totalCountIsExact nodes { id } } } } } } } }`;
+  const counts = [];
+  for (const first of [1, 10, 100]) counts.push((await countOf(query(first), { id: workspace.id })).statements);
+  expect(new Set(counts).size).toBe(1);
+});
+
+it('reads a hundred objects by their ids in a constant number of statements', async () => {
+  const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { keys(first: 100) { nodes { id } } } }', { id: workspace.id });
+  const ids: string[] = data.workspace.keys.nodes.map(({ id }: { id: string }) => id);
+  const counts = [];
+  for (const size of [1, 10, 100]) counts.push((await countOf('query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on ApiKey { status project { name } } } }', { ids: ids.slice(0, size) })).statements);
+  expect(new Set(counts).size).toBe(1);
+});
+
+// Every field of every type that is reached from a list, so that one that comes later is looked at too.
+
+/** The lists whose rows are many here, and what stands around them. */
+const LISTS: Record<string, (list: string) => string> = {
+  Workspace: (list) => `{ workspaces(LIST) { nodes { ${list} } } }`,
+  Project: (list) => `query ($id: ID!) { workspace(id: $id) { projects(LIST) { nodes { ${list} } } } }`,
+  ApiKey: (list) => `query ($id: ID!) { workspace(id: $id) { keys(LIST) { nodes { ${list} } } } }`,
+  RequestLog: (list) => `query ($id: ID!) { workspace(id: $id) { requestLogs(LIST) { nodes { ${list} } } } }`,
+  AuditEvent: (list) => `{ auditEvents(LIST) { nodes { ${list} } } }`,
+  Action: (list) => `{ actions(LIST) { nodes { ${list} } } }`,
+  Wallet: (list) => `{ workspaces(LIST) { nodes { wallet { ${list} } } } }`,
+  LedgerEntry: (list) => `{ workspaces(LIST) { nodes { wallet { ledger { nodes { ${list} } } } } } }`,
+  Membership: (list) => `{ workspaces(LIST) { nodes { members { nodes { ${list} } } } } }`,
+  Budget: (list) => `query ($id: ID!) { workspace(id: $id) { projects(LIST) { nodes { budget { ${list} } } } } }`,
+  User: (list) => `{ workspaces(LIST) { nodes { members { nodes { user { ${list} } } } } } }`,
+  Role: (list) => `query ($id: ID!) { workspace(id: $id) { keys(LIST) { nodes { role { ${list} } } } } }`,
+};
+
+/** What is no row of a list: asked for once in a request, or written by nobody here, with what else reads it. */
+const APART = new Set(['AuditChain', 'AuditVerification', 'BrokenAuditLink', 'Viewer', 'Session', 'Invitation', 'Permission', 'RateLimit', 'PageInfo']);
+
+/** A field with everything that it shows of itself, its counts and nodes where it is a list. */
+function selectionOf(field: GraphQLField<unknown, unknown>, depth = 2): string {
+  const type = getNamedType(field.type);
+  if (isLeafType(type)) return field.name;
+  if (!isObjectType(type)) return isInterfaceType(type) ? `${field.name} { id }` : '';
+  const shown = Object.values(type.getFields()).flatMap((inner) => (isLeafType(getNamedType(inner.type)) || (depth > 0 && inner.name === 'nodes') ? [selectionOf(inner, depth - 1)] : []));
+  return `${field.name} { ${shown.join(' ')} }`;
+}
+
+describe('every field', () => {
+  it('is in the table of those that are asked for below', () => {
+    const types = Object.values(schema.getTypeMap()).filter(isObjectType).map(({ name }) => name).filter((name) => !/^(Query|Mutation|Subscription|__.*|.*(Connection|Edge|Payload))$/.test(name));
+    expect(types.filter((name) => !APART.has(name) && !LISTS[name])).toEqual([]);
+  });
+
+  it.each(Object.keys(LISTS))('of %s costs as many statements for a hundred of them as for one', async (name) => {
+    const type = schema.getType(name) as GraphQLObjectType;
+    for (const field of Object.values(type.getFields())) {
+      const query = (LISTS[name] as (list: string) => string)(selectionOf(field));
+      const [one, hundred] = [await countOf(query.replace('LIST', 'first: 1'), { id: workspace.id }), await countOf(query.replace('LIST', 'first: 100'), { id: workspace.id })];
+      expect([field.name, hundred.statements]).toEqual([field.name, one.statements]);
+      const isList = isListType(isNonNullType(field.type) ? field.type.ofType : field.type);
+      if (name !== 'Action' && !isList) expect([field.name, hundred.rows > one.rows]).toEqual([field.name, true]); // there were more
+    }
+  });
+});
