@@ -20,7 +20,7 @@ export const LOOK_BACK_MS = 45_000;
 const LOOK_BACK_EVERY_MS = 5_000;
 const MOMENT_MS = 2_000;
 /** Logs of that time that a stream remembers; what has more cannot be followed as a whole. */
-export const MAX_REMEMBERED = 50_000;
+export const MAX_FOLLOWED_CALLS = 50_000;
 
 const LIST = 'requestLogged';
 
@@ -144,9 +144,9 @@ export class LogFeed implements Feed<Logged> {
       .select('row.id', 'id')
       .addSelect('row.createdAt', 'at')
       .andWhere('row.createdAt >= :since AND row.createdAt <= :at AND (row.createdAt < :at OR row.id <= :id)', { since, at, id })
-      .limit(MAX_REMEMBERED + 1)
+      .limit(MAX_FOLLOWED_CALLS + 1)
       .getRawMany<{ id: string; at: string | number }>();
-    if (rows.length > MAX_REMEMBERED) throw invalid({ path: ['filter'], message: 'lets through more calls than can be followed; name keys, projects or outcomes' });
+    if (rows.length > MAX_FOLLOWED_CALLS) throw invalid({ path: ['filter'], message: 'lets through more calls than can be followed; name keys, projects or outcomes' });
     return rows.map((row) => ({ id: row.id, at: Number(row.at) }));
   }
 

@@ -13,7 +13,7 @@ const MAX_STREAM_CONNECTIONS_EACH = 32;
 /** Subscriptions that a process has, each of which asks the database for more twice in a second. */
 const MAX_STREAMS = 256;
 /** Of these, for each as above. */
-const MAX_STREAMS_EACH = 64;
+const MAX_STREAMS_EACH = 32;
 /** Events that a process sends in a second, over all streams, so that calls come first; more of them wait in the database. */
 const MAX_EVENTS_PER_SECOND = 2_000;
 

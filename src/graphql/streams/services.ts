@@ -29,4 +29,4 @@ export interface StreamServices {
 }
 
 /** How long a client may take for what it was sent when the server parts from it; then its connection is cut. */
-export const LAST_WORDS_MS = 1_000;
+export const GOODBYE_MS = 1_000;

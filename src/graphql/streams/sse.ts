@@ -8,7 +8,7 @@ import { TollgateError, invalid, validate } from '../../errors';
 import { Connection } from './connection';
 import { prepare, type StreamRequest } from './document';
 import { ownerOf } from './places';
-import { LAST_WORDS_MS, type StreamServices } from './services';
+import { GOODBYE_MS, type StreamServices } from './services';
 import { asGraphQLError } from './stream';
 
 /** The longest silence of a stream of events, so that no proxy takes it for dead. */
@@ -35,7 +35,7 @@ export function registerSse(app: FastifyInstance, { services, bodyLimit }: { ser
     });
     const end = (reason: unknown) => {
       connection.endAll(reason);
-      setTimeout(() => cut.abort(), LAST_WORDS_MS).unref();
+      setTimeout(() => cut.abort(), GOODBYE_MS).unref();
     };
     const stop = () => end(new TollgateError('SERVICE_UNAVAILABLE', 'The server is stopping: come again with your cursor.'));
     stopping.signal.addEventListener('abort', stop);

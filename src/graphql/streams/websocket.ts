@@ -5,7 +5,7 @@ import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { Connection } from './connection';
 import { prepare } from './document';
 import { NoPlace, ownerOf } from './places';
-import { LAST_WORDS_MS, type Credentials, type StreamServices } from './services';
+import { GOODBYE_MS, type Credentials, type StreamServices } from './services';
 import { asGraphQLError } from './stream';
 import { upgradesOf } from './upgrades';
 
@@ -147,6 +147,6 @@ function closeFor(error: unknown, { report }: StreamServices): Close {
 /** Says goodbye, and cuts off whoever does not answer that. */
 function close(socket: WebSocket, { code, reason }: Close): void {
   socket.close(code, reason);
-  const timer = setTimeout(() => socket.terminate(), LAST_WORDS_MS);
+  const timer = setTimeout(() => socket.terminate(), GOODBYE_MS);
   socket.once('close', () => clearTimeout(timer));
 }
