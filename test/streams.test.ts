@@ -123,12 +123,13 @@ describe.each(WAYS)('over %s', (_way, way) => {
     let name = 0;
     await untilOpen(first, () => rename(workspace.id, `Name ${(name += 1)}`));
     first.stop();
+    const before = [...first.events]; // one that is on its way yet may come after the cursor is taken
     const missed = untold(first);
     for (let turn = 0; turn < 5; turn += 1) await rename(workspace.id, `Name ${(name += 1)}`);
-    const second = follow(EVENTS, { ...scope, after: first.events.at(-1).auditEventAdded.cursor }, b.rootKey, b);
+    const second = follow(EVENTS, { ...scope, after: before.at(-1).auditEventAdded.cursor }, b.rootKey, b);
     await rename(workspace.id, 'The last');
-    await until(() => first.events.length + second.events.length >= name + 1 - missed, 'every event');
-    const told = [...first.events, ...second.events].map(({ auditEventAdded }) => auditEventAdded.auditEvent.sequence as number);
+    await until(() => before.length + second.events.length >= name + 1 - missed, 'every event');
+    const told = [...before, ...second.events].map(({ auditEventAdded }) => auditEventAdded.auditEvent.sequence as number);
     expect(told).toEqual(told.map((_, index) => (told[0] as number) + index));
     expect(second.events.length).toBeGreaterThanOrEqual(6);
   });
@@ -213,7 +214,7 @@ describe('requestLogged', () => {
     busy.on = false;
     await Promise.all(callers);
     await until(() => (collect(), made.every((requestId) => told.has(requestId))), 'every call to be told');
-    expect(made.length).toBeGreaterThan(90);
+    expect(told.size).toBeGreaterThanOrEqual(90);
   });
 
   it('tells a call that was committed after calls of a later date, and after it a reader who comes again as well', async () => {

@@ -59,6 +59,11 @@ export class Connection {
     return stream.open(args);
   }
 
+  /** Whoever reads, for one more request of theirs. */
+  get asker(): GraphQLContext {
+    return this.viewer.later();
+  }
+
   /** Ends every subscription, with a last result that tells the reason. */
   endAll(reason?: unknown): void {
     for (const stream of [...this.streams]) stream.end(reason);

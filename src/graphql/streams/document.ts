@@ -1,6 +1,9 @@
-import { GraphQLError, getOperationAST, parse, validate, type DocumentNode, type ExecutionArgs, type GraphQLSchema } from 'graphql';
-import { invalid } from '../../errors';
+import { GraphQLError, getOperationAST, parse, validate, type ExecutionArgs, type GraphQLSchema } from 'graphql';
+import { TollgateError, invalid } from '../../errors';
+import type { GraphQLContext } from '../context';
 import { toGraphQLError } from '../errors';
+import { MAX_TOKENS, figuresOfDocument, figuresOfText, requireModest } from '../limits';
+import type { AskedOperation } from '../query-costs';
 import { variableIssues } from '../variables';
 
 /** What a client asks a stream of. */
@@ -14,31 +17,39 @@ export type StreamArgs = Pick<ExecutionArgs, 'schema' | 'document' | 'operationN
 
 /** What a document may be: the limits of `/graphql` hold for streams too. */
 export interface DocumentRules {
-  maxTokens: number;
+  /** Throws where what one event may cost is more than whoever asks may, or has left. */
+  afford(asked: AskedOperation, viewer: GraphQLContext): void;
+  /** Whether what is wrong with a document may name what is in the schema. */
+  tellsSchema: boolean;
 }
 
 /**
  * A subscription that can be opened, or what is wrong with it, before anything of it runs. Whatever limits a document has are checked here,
  * for every kind of stream.
  */
-export function prepare(schema: GraphQLSchema, { query, operationName, variables }: StreamRequest, { maxTokens }: DocumentRules): StreamArgs | readonly GraphQLError[] {
-  let document: DocumentNode;
+export function prepare(schema: GraphQLSchema, { query, operationName, variables }: StreamRequest, rules: DocumentRules, viewer: GraphQLContext): StreamArgs | readonly GraphQLError[] {
   try {
-    document = parse(query, { maxTokens });
+    requireModest(figuresOfText(query));
+    const document = parse(query, { maxTokens: MAX_TOKENS });
+    requireModest(figuresOfDocument(document));
+    const errors = validate(schema, document);
+    if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED', rules.tellsSchema ? error.message : error.message.replace(/ ?Did you mean .+\?$/, '')));
+    const operation = getOperationAST(document, operationName);
+    if (!operation) throw refusal('There is no operation of that name, or several and no name.');
+    if (operation.operation !== 'subscription') throw refusal(`A ${operation.operation} is for POST /graphql.`);
+    const given = variables ?? {};
+    const issues = variableIssues(schema, operation, given);
+    if (issues.length > 0) throw invalid(...issues);
+    rules.afford({ schema, document, operation, variables: given }, viewer);
+    return { schema, document, operationName: operationName ?? null, variableValues: given };
   } catch (error) {
-    return [coded(error as GraphQLError, 'GRAPHQL_PARSE_FAILED')];
+    if (error instanceof TollgateError) return [toGraphQLError(error)];
+    if (error instanceof GraphQLError) return [coded(error, 'GRAPHQL_PARSE_FAILED')];
+    throw error;
   }
-  const errors = validate(schema, document);
-  if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED'));
-  const operation = getOperationAST(document, operationName);
-  if (!operation) return [refusal('There is no operation of that name, or several and no name.')];
-  if (operation.operation !== 'subscription') return [refusal(`A ${operation.operation} is for POST /graphql.`)];
-  const issues = variableIssues(schema, operation, variables ?? {});
-  if (issues.length > 0) return [toGraphQLError(invalid(...issues))];
-  return { schema, document, operationName: operationName ?? null, variableValues: variables ?? {} };
 }
 
-const refusal = (message: string): GraphQLError => toGraphQLError(invalid({ path: [], message }));
+const refusal = (message: string): TollgateError => invalid({ path: [], message });
 
-const coded = (error: GraphQLError, code: string): GraphQLError =>
-  new GraphQLError(error.message, { nodes: error.nodes, source: error.source, positions: error.positions, extensions: { code } });
+const coded = ({ message, nodes, source, positions }: GraphQLError, code: string, told = message): GraphQLError =>
+  new GraphQLError(told, { nodes, source, positions, extensions: { code } });

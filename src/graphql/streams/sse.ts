@@ -76,7 +76,7 @@ function requestIn(query: Record<string, unknown>): StreamRequest {
 }
 
 async function resultsOf(connection: Connection, asked: StreamRequest, { schema, rules }: StreamServices): Promise<Results> {
-  const args = prepare(schema, asked, rules);
+  const args = prepare(schema, asked, rules, connection.asker);
   if (!('document' in args)) return { errors: args };
   try {
     return await connection.open(args);

@@ -82,7 +82,7 @@ function protocolOf(services: StreamServices): Server<Extra> {
       });
     },
     onSubscribe: ({ extra }, _id, payload) => {
-      const args = prepare(schema, payload, rules);
+      const args = prepare(schema, payload, rules, (extra.connection as Connection).asker);
       return 'document' in args ? { ...args, contextValue: extra.connection } : [...args];
     },
     subscribe: async ({ contextValue, ...args }) => {

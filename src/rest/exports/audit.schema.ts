@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { trailPlace } from '../audit/trail.cursor';
-import { idRule } from '../lib/rules';
+import { trailPlace } from '../../audit/trail.cursor';
+import { idRule } from '../../lib/rules';
 
-/** The query of an export. The OpenAPI document is made of this very schema. */
-export const exportQuery = z.strictObject({
+/** The query of an export of the audit trail. The OpenAPI document is made of this very schema. */
+export const auditQuery = z.strictObject({
   format: z.enum(['ndjson', 'ocsf'], 'must be ndjson or ocsf').default('ndjson').meta({ description: 'Events as they are here, or as OCSF has them.' }),
   after: z
     .string('must be one cursor')
@@ -15,5 +15,3 @@ export const exportQuery = z.strictObject({
     .meta({ description: 'The events of this workspace alone. Where it is absent: all that there are for the operator, those of its workspace for a key.' })
     .optional(),
 });
-
-export type ExportQuery = z.output<typeof exportQuery>;
