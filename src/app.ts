@@ -5,7 +5,7 @@ import cors from '@fastify/cors';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
-import { buildSchemaSync, type ClassType } from 'type-graphql';
+import { buildSchemaSync, type BuildSchemaOptions, type ClassType } from 'type-graphql';
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
 import { Idempotency, MutationForgetter } from './access/idempotency';
 import { rootKeyDigest, type Installation } from './access/installation';
@@ -43,13 +43,14 @@ import type { TickStore } from './gate/tick-store';
 import { MysqlTickConnections } from './gate/tick-connection.mysql';
 import { SqliteTickConnections } from './gate/tick-connection.sqlite';
 import { SqlTickStore } from './gate/tick-store.sql';
-import { contextOf } from './graphql/context';
+import { contextAgain, contextOf, contextOfSomebody } from './graphql/context';
 import { graphqlAnswerOf } from './graphql/errors';
 import { NodeResolver } from './graphql/node.resolver';
 import { RegisteredOperations } from './graphql/operations';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
-import { sourceOf } from './graphql/session-cookie';
+import { sourceOf, streamSourceOf } from './graphql/session-cookie';
+import { KeyChangedResolver } from './keys/key-changed.resolver';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { permissionsOfKeysRole } from './keys/key.queries';
 import { KeyService } from './keys/key.service';
@@ -75,6 +76,7 @@ import { ProjectService } from './tenancy/project.service';
 import { Workspace } from './tenancy/workspace.entity';
 import { WorkspaceResolver } from './tenancy/workspace.resolver';
 import { WorkspaceService } from './tenancy/workspace.service';
+import { BudgetChangedResolver } from './wallet/budget-changed.resolver';
 import { openBudget, openWallet } from './wallet/ledger';
 import { LedgerEntryResolver, ProjectBudgetResolver, WalletResolver, WorkspaceWalletResolver } from './wallet/wallet.resolver';
 import { WalletService } from './wallet/wallet.service';
@@ -211,6 +213,10 @@ export async function createApp({ config, database, installation, log: destinati
       contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
       introspection: config.graphqlIntrospection,
       batching: config.graphqlBatching,
+      streams: {
+        recognise: (request, credentials) => contextOfSomebody(streamSourceOf(request, kept, credentials), contextDeps),
+        again: (viewer, request, credentials) => contextAgain(viewer, streamSourceOf(request, kept, credentials), contextDeps),
+      },
     });
   });
   await server.register(async (pages) => {
@@ -280,6 +286,7 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new ProjectResolver(projects),
     new WorkspaceProjectsResolver(),
     new KeyResolver(keys),
+    new KeyChangedResolver(),
     new WorkspaceKeysResolver(),
     new ProjectKeysResolver(),
     new RoleResolver(roles),
@@ -287,6 +294,7 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new WalletResolver(wallets),
     new WorkspaceWalletResolver(),
     new ProjectBudgetResolver(),
+    new BudgetChangedResolver(),
     new LedgerEntryResolver(),
     new ActionResolver(actions),
     new RequestLogResolver(),
@@ -308,17 +316,30 @@ export function createSchema(resolvers: Resolvers): GraphQLSchema {
     resolvers: [...resolvers.keys()] as [ClassType, ...ClassType[]],
     container: { get: (resolver: unknown) => resolvers.get(resolver) },
     scalarsMap: [{ type: Date, scalar: DateTime }],
+    pubSub: NO_PUB_SUB,
     validate: false, // services validate, with every problem in one answer
   });
-  const { query, mutation } = schema.toConfig();
+  const { query, mutation, subscription } = schema.toConfig();
   if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was; a field that takes a permission which the caller lacks is null too, ' +
       'with `FORBIDDEN` at its path.\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not fit, ' +
       '`QUERY_TOO_COMPLEX` and `RATE_LIMITED` for more than one may ask for, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
   if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.\n\nErrors of any mutation, besides those that it names: `UNAUTHENTICATED` without a ' +
       'valid credential, `FORBIDDEN` where a permission is lacking, `INVALID_REQUEST` with `issues` for an input that does not fit, `CONFLICT` for an `Idempotency-Key` that another mutation has or ' +
       'that is being done, `QUERY_TOO_COMPLEX` and `RATE_LIMITED` for more than one may ask for, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
+  if (subscription) {
+    subscription.description =
+      'What can be followed, over a WebSocket at `/graphql` (graphql-transport-ws) or as server-sent events at `/graphql/stream`. Whoever loses the right to it loses the stream within a second or so, with an error as its last result.';
+  }
   return schema;
 }
+
+/** type-graphql wants one where there are subscriptions; ours read the database, which all nodes share. */
+const NO_PUB_SUB: NonNullable<BuildSchemaOptions['pubSub']> = {
+  publish: () => undefined,
+  subscribe: () => {
+    throw new Error('Nothing is published in a process.');
+  },
+};
 
 /** The admin schema without anything behind it, to be printed. */
 export function describeSchema(): GraphQLSchema {

@@ -2,7 +2,7 @@ import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'gr
 import { PUBLIC_MUTATIONS } from '../src/graphql/public-mutations';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
-import { lotsOf, operationsOf, requestOf, withoutClock, type Operation } from './support/operations';
+import { lotsOf, operationsOf, requestOf, withoutClock, type Operation, type RootType } from './support/operations';
 
 let app: TestApp;
 let schema: GraphQLSchema;
@@ -43,7 +43,7 @@ async function buildTenant(): Promise<{ secret: string; ids: Record<string, stri
 
 const TYPES = ['query', 'mutation'] as const;
 
-const withIds = (type: 'query' | 'mutation', ids: string[], text?: string): Operation[] =>
+const withIds = (type: RootType, ids: string[], text?: string): Operation[] =>
   ids.flatMap((id) => operationsOf(schema, id, text).filter((operation) => operation.takesId && operation.type === type));
 
 /** What each operation, with as many others as one request may have, came back with: data, and the extensions of its error. */

@@ -84,6 +84,12 @@ describe('a server with registered operations', () => {
     expect(await send({ query: WHO }, {})).toMatchObject({ status: 401, errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] });
   });
 
+  it('opens no stream of another document', async () => {
+    const open = (body: object) => fetch(`${app.url}/graphql/stream`, { method: 'POST', headers: { 'x-api-key': app.rootKey, 'content-type': 'application/json', accept: 'text/event-stream' }, body: JSON.stringify(body) });
+    expect(await (await open({ query: 'subscription { auditEventAdded { cursor } }' })).text()).toContain('registered operations alone');
+    expect(await (await open({ query: '', ...byId('who') })).text()).toContain('A query is for POST /graphql');
+  });
+
   it('shows no GraphiQL, and says why', async () => {
     const response = await fetch(`${app.url}/graphql`, { headers: { accept: 'text/html' } });
     expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('registered operations alone')]);

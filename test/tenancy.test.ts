@@ -170,6 +170,31 @@ async function answerTo(principal: Principal, { query, variables }: Ask) {
   return { status: response.status, text: withoutClock(text), ...(JSON.parse(text) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>) };
 }
 
+/** The first thing that a stream says: that it is open, or why it is not. */
+async function firstWordTo(principal: Principal, ask: Ask): Promise<{ status: number; text: string }> {
+  const hungUp = new AbortController();
+  const response = await fetch(`${app.url}/graphql/stream`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream', ...principal.headers },
+    body: JSON.stringify(ask),
+    signal: hungUp.signal,
+  });
+  const { value } = await (response.body as ReadableStream<Uint8Array>).getReader().read();
+  hungUp.abort();
+  return { status: response.status, text: Buffer.from(value ?? []).toString() };
+}
+
+const STREAM_IS_OPEN = ':\n\n';
+
+async function streamOutcomeOf(principal: Principal, ask: Ask): Promise<Outcome> {
+  const { status, text } = await firstWordTo(principal, ask);
+  if (status === 401) return 'unauthenticated';
+  if (text.startsWith(STREAM_IS_OPEN)) return 'done';
+  if (text.includes('"code":"FORBIDDEN"')) return 'forbidden';
+  if (text.includes('"code":"NOT_FOUND"')) return 'absent';
+  throw new Error(`${ask.query} was answered ${status} ${text}`);
+}
+
 async function outcomeOf(principal: Principal, ask: Ask, root: string, isPublic = false): Promise<Outcome> {
   const { status, data, errors, text } = await answerTo(principal, ask);
   if (status === 401) return 'unauthenticated';
@@ -208,28 +233,38 @@ function operationsFor({ ids }: Tenant): Operation[] {
   });
 }
 
+/** The same of subscriptions. */
+function subscriptionsFor(idOf: (kind: IdKind) => string): Operation[] {
+  return operationsOf(schema, (argument) => idOf(KIND_OF_ARGUMENT[argument] as IdKind), undefined, ['subscription']);
+}
+
 const rootName = ({ name }: Operation): string => name.replace(/\(.*$/, '');
 /** The row of an operation: that of the id that it was given, or of its field. */
 const rowOf = ({ name }: Operation): Row => (ROOT_FIELDS[name] ?? ROOT_FIELDS[name.replace(/\(.*$/, '')]) as Row;
 
 describe('the table', () => {
-  it('knows every query and mutation, and no other', () => {
-    const roots = [schema.getQueryType(), schema.getMutationType()];
+  it('knows every query, mutation and subscription, and no other', () => {
+    const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
     const names = roots.flatMap((type) => Object.keys(type?.getFields() ?? {}).map((field) => `${type?.name}.${field}`));
     expect(Object.keys(ROOT_FIELDS).filter((name) => !name.includes('(')).sort()).toEqual(names.sort());
   });
 
   it('knows every field that takes an argument or leads to another object', () => {
-    const plumbing = /^(Query|Mutation|__.*|.*(Connection|Edge|Payload))$/;
+    const plumbing = /^(Query|Mutation|Subscription|__.*|.*(Connection|Edge|Payload))$/;
     const types = Object.values(schema.getTypeMap()).filter(isObjectType).filter(({ name }) => !plumbing.test(name));
     const fields = types.flatMap((type) => Object.values(type.getFields()).flatMap((field) => (field.args.length > 0 || isCompositeType(getNamedType(field.type)) ? [`${type.name}.${field.name}`] : [])));
     expect([...Object.keys(FIELDS), ...Object.keys(BEHIND_A_GUARD)].sort()).toEqual(fields.sort());
   });
 
   it('knows every route', () => {
+    const parents: string[] = [];
     const routes = app.server.printRoutes({ commonPrefix: false }).split('\n').flatMap((line) => {
-      const found = /(\/\S*) \(([A-Z, ]+)\)/.exec(line);
-      return found ? (found[2] as string).split(', ').filter((method) => method !== 'HEAD' && method !== 'OPTIONS').map((method) => `${method} ${found[1]}`) : [];
+      const found = /^(\W*[├└]── )(\/\S*) \(([A-Z, ]+)\)/.exec(line);
+      if (!found) return [];
+      const [, branch = '', part = '', methods = ''] = found;
+      parents.length = branch.length / '├── '.length - 1;
+      parents.push(part);
+      return methods.split(', ').filter((method) => method !== 'HEAD' && method !== 'OPTIONS').map((method) => `${method} ${parents.join('')}`);
     });
     expect(routes.sort()).toEqual(Object.keys(ROUTES).sort());
   });
@@ -287,6 +322,19 @@ describe('what is another tenant’s', () => {
     }
   });
 
+  it('is, byte for byte, as if it did not exist, for each subscription', async () => {
+    const owner = as('a key as OWNER');
+    const { tenant: others } = as('a key as ADMIN');
+    const foreign = subscriptionsFor((kind) => others.ids[kind]).filter(({ takesId }) => takesId);
+    const ghosts = subscriptionsFor((kind) => ghostOf(others.ids[kind])).filter(({ takesId }) => takesId);
+    expect(foreign.length).toBe(4);
+    for (const [index, operation] of foreign.entries()) {
+      const answer = await firstWordTo(owner, requestOf([operation]));
+      expect([operation.name, answer]).toEqual([operation.name, await firstWordTo(owner, requestOf([ghosts[index] as Operation]))]);
+      expect(answer.text).toContain('NOT_FOUND');
+    }
+  });
+
   it('is in no list, by whatever id it is filtered', async () => {
     const owner = as('a key as OWNER');
     const { tenant: others } = as('a key as ADMIN');
@@ -341,9 +389,11 @@ describe('every route', () => {
   const ASK: Record<string, { path?: string; headers?: Record<string, string>; body?: string }> = {
     'GET /graphql': { headers: { accept: 'text/html' } },
     'POST /graphql': { headers: { 'content-type': 'application/json', 'x-apollo-operation-name': 'a' }, body: '{"query":"{ __typename }"}' },
-    'GET /assets/:name': { path: '/assets/none.js' },
+    'GET /graphql/assets/:name': { path: '/graphql/assets/none.js' },
     'POST /invitation': { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'token=none' },
     'POST /reset-password': { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'token=none' },
+    'GET /graphql/stream': { path: '/graphql/stream?query={__typename}', headers: { accept: 'text/event-stream' } },
+    'POST /graphql/stream': { headers: { 'content-type': 'application/json', accept: 'text/event-stream' }, body: '{"query":"{ __typename }"}' },
     'POST /v1/:service/execute': { path: '/v1/demo/execute', headers: { 'content-type': 'application/json' }, body: '{"action":"demo.echo","params":{}}' },
   };
 
@@ -360,12 +410,24 @@ describe('every route', () => {
         if (principal.standing !== 'operator') expect([who, route, tells.filter((tenant) => tenant !== principal.tenant)]).toEqual([who, route, []]);
         const mayCall = 'x-api-key' in principal.headers && !['operator', 'unauthenticated'].includes(principal.standing);
         const wrongSecret = 'x-api-key' in principal.headers && principal.standing === 'unauthenticated' && route === 'POST /graphql';
-        const isRefused = needs === 'anybody' ? wrongSecret : needs === 'a key that may call' ? !mayCall : false;
+        const isRefused = needs === 'anybody' ? wrongSecret : needs === 'a credential' ? principal.standing === 'unauthenticated' : needs === 'a key that may call' ? !mayCall : false;
         const status = permission ? exportStatus(principal, permission) : isRefused ? 401 : expect.not.stringMatching(/^40[13]$/);
         expect([who, route, `${response.status}`]).toEqual([who, route, typeof status === 'number' ? `${status}` : status]);
       }
     }
   });
+});
+
+describe('every subscription', () => {
+  it('comes, for every kind of principal, to what the table says', async () => {
+    for (const [who, principal] of principals) {
+      for (const operation of subscriptionsFor((kind) => principal.tenant.ids[kind])) {
+        const { needs } = rowOf(operation);
+        const outcome = await streamOutcomeOf(principal, requestOf([operation]));
+        expect([who, operation.name, outcome]).toEqual([who, operation.name, expected(principal, [needs], needs === 'operator')]);
+      }
+    }
+  }, 120_000);
 });
 
 // Last, for it leaves no key unrevoked

@@ -1,4 +1,4 @@
-import type { SelectQueryBuilder } from 'typeorm';
+import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
 import { anyOf, within } from '../db/filters';
 import { NEWEST_FIRST } from '../db/keyset';
 import { lookedUp, type List } from '../db/list';
@@ -20,11 +20,7 @@ export const EVENTS: List<AuditEvent, EventScope, EventFilter> = {
   orderOf: () => NEWEST_FIRST,
   sourceOf: (scope, filter) => {
     const bounds = (query: SelectQueryBuilder<AuditEvent>) => within(query, 'row.createdAt', filter);
-    const narrow = (query: SelectQueryBuilder<AuditEvent>) => {
-      anyOf(query, 'action', filter.action);
-      anyOf(query, 'actorId', filter.actorId);
-      anyOf(query, 'subjectId', filter.subjectId);
-    };
+    const narrow = (query: SelectQueryBuilder<AuditEvent>) => narrowed(query, filter);
     // A person may be a subject in many workspaces: what is looked at of one of them must not be another's.
     const isOfAll = Object.keys(scope).length === 0;
     const ranges = isOfAll ? (lookedUp<AuditEvent>('subjectId', filter.subjectId) ?? lookedUp<AuditEvent>('actorId', filter.actorId)) : undefined;
@@ -32,3 +28,17 @@ export const EVENTS: List<AuditEvent, EventScope, EventFilter> = {
     return { ranges: [scope], bounds, narrow: filter.action || filter.actorId || filter.subjectId ? narrow : undefined };
   },
 };
+
+/** Those of some events that a filter lets through; the alias is `row`. */
+export function eventsOf(reader: EntityManager, ids: string[], filter: EventFilter): SelectQueryBuilder<AuditEvent> {
+  const query = reader.createQueryBuilder(AuditEvent, 'row').where({ id: In(ids) });
+  within(query, 'row.createdAt', filter);
+  narrowed(query, filter);
+  return query;
+}
+
+function narrowed(query: SelectQueryBuilder<AuditEvent>, filter: EventFilter): void {
+  anyOf(query, 'action', filter.action);
+  anyOf(query, 'actorId', filter.actorId);
+  anyOf(query, 'subjectId', filter.subjectId);
+}

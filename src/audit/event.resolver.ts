@@ -1,12 +1,15 @@
-import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
+import type { EntityManager } from 'typeorm';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { Workspace } from '../tenancy/workspace.entity';
 import { AuditEvent } from './event.entity';
-import { EVENTS, type EventFilter } from './event.queries';
+import { EVENTS, eventsOf, type EventFilter } from './event.queries';
 import { AuditSeal } from './seal.entities';
+import type { SealedEvent } from './trail';
+import { TrailFeed, type Sealed } from './trail.feed';
 
 const AuditEventConnection = connectionOf(AuditEvent, 'AuditEvent');
 
@@ -28,8 +31,49 @@ class AuditEventFilter implements EventFilter {
   to?: Date | null;
 }
 
+@ObjectType({ description: 'An event that was sealed.' })
+class AuditEventAdded {
+  @Field({ description: 'Give it as `after` to go on behind this event, here or in `GET /v1/audit/export`.' })
+  cursor: string;
+
+  @Field({ description: 'The event.' })
+  auditEvent: AuditEvent;
+}
+
+interface AuditEventAddedArgs {
+  workspaceId?: string | null;
+  filter?: AuditEventFilter | null;
+  after?: string | null;
+}
+
+/** Those of a page of the trail that a filter lets through. */
+function chosen(reader: EntityManager, filter: EventFilter): (events: SealedEvent[]) => Promise<Map<string, AuditEvent>> {
+  return async (events) => {
+    const rows = await eventsOf(reader, events.map(({ id }) => id), filter).getMany();
+    return new Map(rows.map((event) => [event.id, event]));
+  };
+}
+
 @Resolver(() => AuditEvent)
 export class AuditEventResolver {
+  @Subscription(() => AuditEventAdded, {
+    description:
+      'The events of a workspace as they are sealed, a moment after their commit; it needs `read.audit`. Without one all events, those of the installation too: operator only. With the cursor of the last event that was seen as `after` it goes on behind that, and misses and repeats none. INVALID_REQUEST for a cursor that is no place in the trail.',
+    subscribe: ({ args: { workspaceId, filter, after }, context }: { args: AuditEventAddedArgs; context: GraphQLContext }) =>
+      context.subscribe({
+        allow: async (ctx) => (typeof workspaceId === 'string' ? ctx.requireIn('read.audit', workspaceId) : ctx.requireOperator()),
+        open: ({ reader }) => TrailFeed.open(reader, { chainId: workspaceId ?? undefined, after, present: chosen(reader, filter ?? {}) }),
+      }),
+  })
+  auditEventAdded(
+    @Root() { cursor, of }: Sealed<AuditEvent>,
+    @Arg('workspaceId', () => ID, { nullable: true, description: 'Begins with `ws_`.' }) _workspaceId: string | null,
+    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Which of them.' }) _filter: AuditEventFilter | null,
+    @Arg('after', () => String, { nullable: true, description: 'The cursor of the last event that was seen.' }) _after: string | null,
+  ): AuditEventAdded {
+    return { cursor, auditEvent: of };
+  }
+
   @Query(() => AuditEventConnection, { nullable: true, description: 'Operator only. All events, those of the installation too, newest first.' })
   async auditEvents(
     @Args() page: PageArgs,

@@ -11,13 +11,28 @@ import { isFromHere, type TrustedOrigins } from '../access/sessions/cookie';
 import type { Database } from '../db/database';
 import type { PageRequest } from '../db/keyset';
 import type { List } from '../db/list';
-import { TollgateError } from '../errors';
+import { TollgateError, invalid } from '../errors';
 import type { Gate } from '../gate/gate';
+import type { Feed } from '../lib/feed';
 import type { Connection } from '../lib/graphql-types';
+import { Workspace } from '../tenancy/workspace.entity';
 import { toGraphQLError } from './errors';
 import { Loaders, by, type Batch } from './loaders';
 
 export { by, type Batch };
+
+/** What a subscription gives whoever asks. */
+export interface Subscribed<T> {
+  /** Throws where whoever asks may not have it: asked before anything is sent, and again and again while it is open. */
+  allow(ctx: GraphQLContext): Promise<void>;
+  /** Where it begins. */
+  open(database: Database): Promise<Feed<T>>;
+}
+
+/** The stream that a request has opened. */
+export interface OpenStream {
+  send<T>(feed: Feed<T>, allow: Subscribed<T>['allow']): AsyncIterable<T>;
+}
 
 /** What every resolver is handed: who asks, from where, and the look-ups of this request. */
 export class GraphQLContext {
@@ -37,9 +52,22 @@ export class GraphQLContext {
     /** Where the request came from, whoever sent it. */
     readonly whence: Whence,
     private readonly browser: Browser,
+    private readonly stream?: OpenStream,
   ) {
     this.loaders = new Loaders(database.reader);
     this.token = browser.session;
+  }
+
+  /** The same asker at a later time, for what stays open: with look-ups and a time of its own. */
+  later(stream = this.stream, identity = this.identity): GraphQLContext {
+    return new GraphQLContext(this.database, identity, this.whence, this.browser, stream);
+  }
+
+  /** What a subscription sends. INVALID_REQUEST where the request opened no stream. */
+  async subscribe<T>({ allow, open }: Subscribed<T>): Promise<AsyncIterable<T>> {
+    if (!this.stream) throw invalid({ path: [], message: NO_STREAM });
+    await allow(this);
+    return this.stream.send(await open(this.database), allow);
   }
 
   /** Whoever asks; null where no credential came, or a cookie whose session has ended. */
@@ -149,6 +177,11 @@ export class GraphQLContext {
     requirePermission(this.caller, permission, workspaceId);
   }
 
+  /** NOT_FOUND where a workspace is not there or whoever asks may not know of it, FORBIDDEN where it lacks the permission: for what is asked of a workspace by its id. */
+  async requireIn(permission: AdministrativePermission, workspaceId: string): Promise<void> {
+    requireAdministered(this.caller, (await this.load(by(Workspace), workspaceId)) && { workspaceId }, permission);
+  }
+
   /** An object of a workspace, or null where whoever asks may not know of it; FORBIDDEN where it knows the workspace and lacks the permission. */
   async seen<V extends { workspaceId: string }>(batch: Batch<V>, id: string, permission?: AdministrativePermission): Promise<V | null> {
     const found = await this.load(batch, id);
@@ -180,6 +213,9 @@ export class GraphQLContext {
     return this.caller;
   }
 }
+
+/** What a subscription is told that came as a plain request. */
+export const NO_STREAM = 'A subscription wants a stream: a WebSocket at /graphql, or /graphql/stream.';
 
 /** What a request is told that a page of another site made a browser send. */
 export const FROM_ELSEWHERE = 'This came from a page of another site.';
@@ -226,6 +262,20 @@ export async function contextOf({ session, keep, ...request }: ContextSource, { 
   } catch (error) {
     throw error instanceof TollgateError ? toGraphQLError(error) : error;
   }
+}
+
+/** The same, where somebody has to ask: UNAUTHENTICATED for nobody. */
+export async function contextOfSomebody(source: ContextSource, deps: ContextDeps): Promise<GraphQLContext> {
+  const context = await contextOf(source, deps);
+  if (!context.principal) throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
+  return context;
+}
+
+/** Who asked before, as they stand now. A session is not used by what stays open: it ends in its time. UNAUTHENTICATED where a secret has ended. */
+export async function contextAgain(context: GraphQLContext, source: ContextSource, deps: ContextDeps): Promise<GraphQLContext> {
+  const { principal } = context;
+  if (principal?.kind !== 'USER') return contextOf(source, deps);
+  return context.later(undefined, await deps.current(deps.database.reader, principal));
 }
 
 async function principalOf(gate: Gate, secret: string, ip: string | null): Promise<Principal> {

@@ -44,6 +44,11 @@ export class RegisteredOperations {
     return new RegisteredOperations(new Map(entries.map(({ id, body }) => [id, body])));
   }
 
+  /** The document to run for what a request brings; INVALID_REQUEST where it is not registered. */
+  require(query: unknown, extensions: unknown): string {
+    return this.find(query, idIn(extensions)) ?? refuse();
+  }
+
   /** The document to run for what a request brings: its text, or its id. Undefined where it is not registered. */
   find(query: unknown, id: unknown): string | undefined {
     if (typeof query === 'string' && query !== '') return this.documents.has(query) ? query : undefined;
@@ -54,8 +59,8 @@ export class RegisteredOperations {
   plugin(): ApolloServerPlugin<GraphQLContext> {
     return {
       requestDidStart: async ({ request }) => {
-        const { persistedQuery, ...extensions } = (request.extensions ?? {}) as { persistedQuery?: { sha256Hash?: unknown } | null };
-        const document = this.find(request.query, persistedQuery?.sha256Hash);
+        const document = this.find(request.query, idIn(request.extensions));
+        const { persistedQuery: _asked, ...extensions } = request.extensions ?? {};
         Object.assign(request, { query: document, extensions: document === undefined ? NOTHING : extensions });
         if (document !== undefined) return undefined;
         return {
@@ -72,6 +77,12 @@ export class RegisteredOperations {
 
 /** What is said to whoever asks for anything else. */
 export const unregistered = (): TollgateError => new TollgateError('INVALID_REQUEST', MESSAGE, { issues: [{ path: ['query'], message: MESSAGE }] });
+
+const idIn = (extensions: unknown): unknown => (extensions as { persistedQuery?: { sha256Hash?: unknown } | null } | null | undefined)?.persistedQuery?.sha256Hash;
+
+function refuse(): never {
+  throw unregistered();
+}
 
 function entriesOf(text: string): { id: string; body: string }[] {
   let json: unknown;

@@ -2,13 +2,13 @@ import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { NoSchemaIntrospectionCustomRule, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
+import { GraphQLError, NoSchemaIntrospectionCustomRule, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import type { Logger } from 'pino';
 import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
 import type { Cost } from './cost';
-import { FROM_ELSEWHERE, type GraphQLContext } from './context';
-import { formatError, toGraphQLError } from './errors';
+import { FROM_ELSEWHERE, NO_STREAM, type GraphQLContext } from './context';
+import { formatError, toGraphQLError, type GraphQLFailure } from './errors';
 import { requireUnforged } from './forged';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
 import { idempotencyPlugin } from './idempotency';
@@ -18,6 +18,7 @@ import { PersistedDocuments, persistOnlyForKnown } from './persisted-documents';
 import { hasPublicMutation, isPublicOperation } from './public-mutations';
 import { QueryCosts, type Estimate } from './query-costs';
 import { screen } from './screening';
+import { registerStreams, type StreamsDeps } from './streams/register';
 import { variableIssues } from './variables';
 
 /** The largest GraphQL request, in bytes. */
@@ -31,14 +32,18 @@ export interface GraphQLDeps {
   log: Logger;
   /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
   contextOf(request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext>;
+  /** The same for streams. */
+  streams: Pick<StreamsDeps, 'recognise' | 'again'>;
   /** Whether the schema may be asked for. */
   introspection: boolean;
   /** Whether a request may have an array of operations. */
   batching: boolean;
 }
 
-/** `/graphql`: queries and mutations for admin frontends, GraphiQL for browsers. */
-export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, introspection, batching }: GraphQLDeps): Promise<void> {
+/** `/graphql`: queries, mutations and subscriptions for admin frontends, GraphiQL for browsers. */
+export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, introspection, batching, streams }: GraphQLDeps): Promise<void> {
+  const report = (cause: unknown) => log.warn({ err: cause }, 'graphql: an operation failed');
+  const costs = new QueryCosts();
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // without a credential, too; where it is not wanted, a rule says so in our words
@@ -50,10 +55,10 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
     parseOptions: { maxTokens: MAX_TOKENS },
     csrfPrevention: false, // requireUnforged knows where there is a cookie, without which there is nothing to forge
     persistedQueries: { cache: new PersistedDocuments() },
-    formatError: (formatted, error) => formatError(formatted, error, (cause) => log.warn({ err: cause }, 'graphql: an operation failed')),
+    formatError: (formatted, error) => formatError(formatted, error, report),
     plugins: [
       ...(operations ? [operations.plugin()] : []),
-      beforeExecution(new QueryCosts()),
+      beforeExecution(costs),
       persistOnlyForKnown(),
       idempotencyPlugin({ idempotency, report: (error, message) => log.warn({ err: error }, message) }), // last of those that may refuse
       ApolloServerPluginLandingPageDisabled(),
@@ -73,9 +78,10 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   registerGraphiqlAssets(app);
   app.removeContentTypeParser('text/plain'); // a form of another site could send it
   app.setErrorHandler((error, request, reply) => {
-    const failure = failureOf(error as FastifyError);
-    if (failure.code === 'INTERNAL') log.error({ err: error, requestId: request.requestId }, 'graphql: request failed');
-    const { message, extensions } = toGraphQLError(failure);
+    const failure = error instanceof GraphQLError ? (error as GraphQLFailure) : toGraphQLError(failureOf(error as FastifyError));
+    const { message, extensions } = failure;
+    if (extensions.code === 'INTERNAL') log.error({ err: error, requestId: request.requestId }, 'graphql: request failed');
+    if (failure.originalError) report(failure.originalError);
     const { http, ...told } = extensions;
     return reply
       .code((error as FastifyError).statusCode ?? http.status)
@@ -83,14 +89,32 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       .type('application/json')
       .send({ errors: [{ message, extensions: told }] });
   });
-  app.get('/graphql', { onSend: forbidStore }, async (request, reply) => {
-    if (isPageView(request)) {
-      if (operations) throw unregistered(); // and GraphiQL would have nothing to show
-      const { html, headers } = graphiqlPage();
-      return reply.headers(headers).send(html);
-    }
-    requireUnforged(request.headers);
-    return handler.call(app, request, reply);
+  const takeSocket = await registerStreams(app, {
+    ...streams,
+    schema,
+    rules: {
+      documentOf: ({ query, extensions }) => (operations ? operations.require(query, extensions) : query),
+      afford: (asked, viewer) => costs.pay(costs.estimate(asked, viewer)),
+      tellsSchema: introspection,
+    },
+    bodyLimit: BODY_LIMIT_BYTES,
+    tell: (error) => formatError(error.toJSON(), error, report),
+    report,
+  });
+  app.route({
+    method: 'GET',
+    url: '/graphql',
+    onSend: forbidStore,
+    wsHandler: takeSocket,
+    handler: async (request, reply) => {
+      if (isPageView(request)) {
+        if (operations) throw unregistered(); // and GraphiQL would have nothing to show
+        const { html, headers } = graphiqlPage();
+        return reply.headers(headers).send(html);
+      }
+      requireUnforged(request.headers);
+      return handler.call(app, request, reply);
+    },
   });
   app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES, onSend: forbidStore }, async (request, reply) => {
     requireUnforged(request.headers);
@@ -153,6 +177,7 @@ function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> 
 
 function operationIssues(schema: GraphQLSchema, operation: OperationDefinitionNode | undefined, variables: Record<string, unknown>): Issue[] {
   if (!operation) return []; // Apollo says so
+  if (operation.operation === 'subscription') return [{ path: [], message: NO_STREAM }];
   if (!schema.getRootType(operation.operation)) return [{ path: [], message: `There is no ${operation.operation} here.` }];
   return variableIssues(schema, operation, variables);
 }

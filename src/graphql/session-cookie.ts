@@ -11,3 +11,9 @@ export function sourceOf(request: FastifyRequest, reply: FastifyReply, { name, o
     keep: (token) => void (token === null ? reply.clearCookie(name, options) : reply.setCookie(name, token, options)),
   };
 }
+
+/** The same of a request that opens a stream, which can set no cookie any more. A client that cannot set headers says its credentials otherwise. */
+export function streamSourceOf(request: FastifyRequest, { name }: SessionCookie, credentials: Partial<Record<'authorization' | 'x-api-key', string | undefined>> = {}): ContextSource {
+  const given = Object.fromEntries(Object.entries(credentials).filter(([, value]) => value !== undefined));
+  return { headers: { ...request.headers, ...given }, ip: request.ip, session: request.cookies[name] || undefined, keep: () => undefined };
+}

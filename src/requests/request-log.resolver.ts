@@ -1,4 +1,4 @@
-import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
@@ -9,6 +9,7 @@ import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry } from '../wallet/ledger-entry.entity';
 import { RequestLog, RequestOutcome } from './request-log.entity';
+import { LogFeed, type Logged } from './request-log.feed';
 import { REQUEST_LOGS, lastUsesOf, type RequestLogFilter as Filter, type RequestLogScope } from './request-log.queries';
 
 const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
@@ -57,8 +58,41 @@ class RequestLogFilter implements Filter {
   to?: Date | null;
 }
 
+@ObjectType({ description: 'A call that was logged.' })
+class RequestLogged implements Logged {
+  @Field({ description: 'Give it as `after`, with the same arguments, to go on behind this event.' })
+  cursor: string;
+
+  @Field({ description: 'The call.' })
+  requestLog: RequestLog;
+}
+
+interface RequestLoggedArgs {
+  workspaceId: string;
+  filter?: RequestLogFilter | null;
+  after?: string | null;
+}
+
 @Resolver(() => RequestLog)
 export class RequestLogResolver {
+  @Subscription(() => RequestLogged, {
+    description:
+      'The calls of a workspace as they are logged, on whatever node. It needs `read.logs`. With the cursor of the last event that was seen as `after` it goes on behind that, and misses none; where logs came out of order meanwhile, a few of the last 45 seconds can come again, with the same id. Without it: what is logged from now on. INVALID_REQUEST for a cursor of other arguments, and where the filter lets more through than 50,000 calls in 45 seconds.',
+    subscribe: ({ args, context }: { args: RequestLoggedArgs; context: GraphQLContext }) =>
+      context.subscribe({
+        allow: (ctx) => ctx.requireIn('read.logs', args.workspaceId),
+        open: (database) => LogFeed.open(database, { scope: { workspaceId: args.workspaceId }, filter: args.filter ?? {}, after: args.after }),
+      }),
+  })
+  requestLogged(
+    @Root() logged: RequestLogged,
+    @Arg('workspaceId', () => ID, { description: 'Begins with `ws_`.' }) _workspaceId: string,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) _filter: RequestLogFilter | null,
+    @Arg('after', () => String, { nullable: true, description: 'The cursor of the last event that was seen.' }) _after: string | null,
+  ): RequestLogged {
+    return logged;
+  }
+
   @Query(() => RequestLog, { nullable: true, description: 'A call by its log’s id; null where the caller may not know of it. Takes `read.logs`.' })
   requestLog(@Arg('id', () => ID, { description: 'Begins with `log_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
     return ctx.seen(by(RequestLog), id, 'read.logs');

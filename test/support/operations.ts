@@ -10,13 +10,16 @@ import {
   type GraphQLInputType,
   type GraphQLOutputType,
   type GraphQLSchema,
+  type OperationTypeNode,
 } from 'graphql';
 
-/** One field of Query or Mutation, asked for with all that it needs. */
+export type RootType = 'query' | 'mutation' | 'subscription';
+
+/** One field of a root type, asked for with all that it needs. */
 export interface Operation {
   /** `Query.node` or `Mutation.adjustBalance(projectId)`. */
   name: string;
-  type: 'query' | 'mutation';
+  type: RootType;
   field: string;
   args: { name: string; type: string; value: unknown }[];
   selection: string;
@@ -28,13 +31,13 @@ export interface Operation {
 const TEXTS: Record<string, string> = { email: 'somebody@example.com', slug: 'a-slug', keyPrefix: 'acme', service: 'face', permission: 'face.never', upstreamUrl: 'https://upstream.invalid/' };
 
 /**
- * Every operation that a schema has, so that a test of all of them misses none that comes later. Each id that one asks for is `id`, or
+ * Every query and mutation that a schema has, or what other types of operations are named, so that a test of all of them misses none that comes later. Each id that one asks for is `id`, or
  * what `id` makes of the argument's name and the field's; where ids are optional there is one operation for each. `text`, where it is given, stands for every other text.
  */
-export function operationsOf(schema: GraphQLSchema, id: string | ((argument: string, field: string) => string), text?: string): Operation[] {
+export function operationsOf(schema: GraphQLSchema, id: string | ((argument: string, field: string) => string), text?: string, types: RootType[] = ['query', 'mutation']): Operation[] {
   const operations: Operation[] = [];
-  for (const type of ['query', 'mutation'] as const) {
-    const root = type === 'query' ? schema.getQueryType() : schema.getMutationType();
+  for (const type of types) {
+    const root = schema.getRootType(type as OperationTypeNode);
     for (const field of Object.values(root?.getFields() ?? {})) {
       const required = field.args.filter(isRequiredArgument);
       const optional = field.args.filter((arg) => !isRequiredArgument(arg) && getNamedType(arg.type).name === 'ID');

@@ -20,7 +20,7 @@ export interface Row {
   id?: IdKind;
 }
 
-/** Everything that can be asked of GraphQL: fields of Query and Mutation. What is new here is new in this table, or its test fails. */
+/** Everything that can be asked of GraphQL: fields of Query, Mutation and Subscription. What is new here is new in this table, or its test fails. */
 export const ROOT_FIELDS: Record<string, Row> = {
   'Query.viewer': { needs: 'credential' },
   'Query.node': { needs: 'knowledge', id: 'prj' },
@@ -70,6 +70,12 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Mutation.endSession': { needs: 'own', id: 'ses' },
   'Mutation.signOut': { needs: 'person' },
   'Mutation.signOutEverywhere': { needs: 'person' },
+
+  'Subscription.requestLogged': { needs: 'read.logs' },
+  'Subscription.budgetChanged': { needs: 'read.wallet' },
+  'Subscription.keyChanged': { needs: 'read.keys' },
+  'Subscription.auditEventAdded': { needs: 'operator' },
+  'Subscription.auditEventAdded(workspaceId)': { needs: 'read.audit' },
 };
 
 /** How an object of each type is reached, and so what it takes to come so far. */
@@ -120,10 +126,15 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'AuditChain.verify': 'Query.auditChain(workspaceId)',
   'Viewer.memberships': 'Query.viewer',
   'Viewer.sessions': 'Query.viewer',
+  'RequestLogged.requestLog': 'Subscription.requestLogged',
+  'BudgetChanged.project': 'Subscription.budgetChanged',
+  'BudgetChanged.budget': 'Subscription.budgetChanged',
+  'KeyChanged.key': 'Subscription.keyChanged',
+  'AuditEventAdded.auditEvent': 'Subscription.auditEventAdded(workspaceId)',
 };
 
 /** Every REST route. */
-export const ROUTES: Record<string, 'anybody' | 'a key that may call' | AdministrativePermission> = {
+export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may call' | AdministrativePermission> = {
   'GET /healthz': 'anybody',
   'GET /readyz': 'anybody',
   'GET /openapi.json': 'anybody',
@@ -131,7 +142,9 @@ export const ROUTES: Record<string, 'anybody' | 'a key that may call' | Administ
   'GET /:name': 'anybody', // of /docs
   'GET /graphql': 'anybody',
   'POST /graphql': 'anybody',
-  'GET /assets/:name': 'anybody',
+  'GET /graphql/stream': 'a credential',
+  'POST /graphql/stream': 'a credential',
+  'GET /graphql/assets/:name': 'anybody',
   'GET /invitation': 'anybody',
   'POST /invitation': 'anybody',
   'GET /reset-password': 'anybody',

@@ -1,6 +1,6 @@
 import { EVENT_COLUMNS } from '../../audit/chain';
 import type { SealedEvent, TrailEntry } from '../../audit/trail';
-import { trailCursor } from './audit.schema';
+import { trailCursor } from '../../audit/trail.cursor';
 import { jsonLine } from './lines';
 import { goneAsOcsf, toOcsf } from './ocsf';
 

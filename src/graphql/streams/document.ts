@@ -1,0 +1,60 @@
+import { GraphQLError, getOperationAST, parse, validate, type ExecutionArgs, type GraphQLSchema } from 'graphql';
+import { TollgateError, invalid } from '../../errors';
+import type { GraphQLContext } from '../context';
+import { toGraphQLError } from '../errors';
+import { MAX_TOKENS, figuresOfDocument, figuresOfText, requireModest } from '../limits';
+import type { AskedOperation } from '../query-costs';
+import { variableIssues } from '../variables';
+
+/** What a client asks a stream of. */
+export interface StreamRequest {
+  query: string;
+  operationName?: string | null | undefined;
+  variables?: Record<string, unknown> | null | undefined;
+  extensions?: Record<string, unknown> | null | undefined;
+}
+
+export type StreamArgs = Pick<ExecutionArgs, 'schema' | 'document' | 'operationName' | 'variableValues'>;
+
+/** What a document may be: the limits of `/graphql` hold for streams too. */
+export interface DocumentRules {
+  /** The document to run for what a request brings. Throws where it may not be run. */
+  documentOf(asked: StreamRequest): string;
+  /** Throws where what one event may cost is more than whoever asks may, or has left. */
+  afford(asked: AskedOperation, viewer: GraphQLContext): void;
+  /** Whether what is wrong with a document may name what is in the schema. */
+  tellsSchema: boolean;
+}
+
+/**
+ * A subscription that can be opened, or what is wrong with it, before anything of it runs. Whatever limits a document has are checked here,
+ * for every kind of stream.
+ */
+export function prepare(schema: GraphQLSchema, asked: StreamRequest, rules: DocumentRules, viewer: GraphQLContext): StreamArgs | readonly GraphQLError[] {
+  const { operationName, variables } = asked;
+  try {
+    const query = rules.documentOf(asked);
+    requireModest(figuresOfText(query));
+    const document = parse(query, { maxTokens: MAX_TOKENS });
+    requireModest(figuresOfDocument(document));
+    const errors = validate(schema, document);
+    if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED', rules.tellsSchema ? error.message : error.message.replace(/ ?Did you mean .+\?$/, '')));
+    const operation = getOperationAST(document, operationName);
+    if (!operation) throw refusal('There is no operation of that name, or several and no name.');
+    if (operation.operation !== 'subscription') throw refusal(`A ${operation.operation} is for POST /graphql.`);
+    const given = variables ?? {};
+    const issues = variableIssues(schema, operation, given);
+    if (issues.length > 0) throw invalid(...issues);
+    rules.afford({ schema, document, operation, variables: given }, viewer);
+    return { schema, document, operationName: operationName ?? null, variableValues: given };
+  } catch (error) {
+    if (error instanceof TollgateError) return [toGraphQLError(error)];
+    if (error instanceof GraphQLError) return [coded(error, 'GRAPHQL_PARSE_FAILED')];
+    throw error;
+  }
+}
+
+const refusal = (message: string): TollgateError => invalid({ path: [], message });
+
+const coded = ({ message, nodes, source, positions }: GraphQLError, code: string, told = message): GraphQLError =>
+  new GraphQLError(told, { nodes, source, positions, extensions: { code } });

@@ -1,0 +1,119 @@
+import { Readable } from 'node:stream';
+import { setTimeout as wait } from 'node:timers/promises';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ExecutionResult } from 'graphql';
+import { print } from 'graphql-sse';
+import { z } from 'zod';
+import { TollgateError, invalid, validate } from '../../errors';
+import { Connection } from './connection';
+import { prepare, type StreamRequest } from './document';
+import { ownerOf } from './places';
+import { GOODBYE_MS, type StreamServices } from './services';
+import { asGraphQLError } from './stream';
+
+/** The longest silence of a stream of events, so that no proxy takes it for dead. */
+const QUIET_MS = 12_000;
+/** What breaks a silence: a comment, which readers pass over. */
+const HEARTBEAT = ':\n\n';
+
+type Results = AsyncIterator<ExecutionResult> | ExecutionResult;
+
+/** `/graphql/stream`: a subscription as server-sent events, one for each request ("distinct connections" of graphql-sse). */
+export function registerSse(app: FastifyInstance, { services, bodyLimit }: { services: StreamServices; bodyLimit: number }): void {
+  const stopping = new AbortController();
+  app.addHook('preClose', async () => stopping.abort());
+
+  const answer = async (request: FastifyRequest, reply: FastifyReply, asked: StreamRequest): Promise<FastifyReply> => {
+    if (!/\btext\/event-stream\b/.test(request.headers.accept ?? '')) throw invalid({ path: [], message: 'Accept text/event-stream here; POST /graphql answers all else.' });
+    const viewer = await services.recognise(request);
+    const giveBack = services.connections.take(ownerOf(viewer.caller));
+    const { raw } = reply;
+    const cut = new AbortController();
+    const connection = new Connection(viewer, { ...services, again: (before) => services.again(before, request) }, {
+      lost: (error) => end(error),
+      stalled: () => cut.abort(),
+    });
+    const end = (reason: unknown) => {
+      connection.endAll(reason);
+      setTimeout(() => cut.abort(), GOODBYE_MS).unref();
+    };
+    const stop = () => end(new TollgateError('SERVICE_UNAVAILABLE', 'The server is stopping: come again with your cursor.'));
+    stopping.signal.addEventListener('abort', stop);
+    const close = () => {
+      stopping.signal.removeEventListener('abort', stop);
+      connection.close();
+      giveBack();
+    };
+    cut.signal.addEventListener('abort', () => raw.destroy());
+    raw.once('close', close);
+    if (raw.destroyed) close(); // while it was asked who it is
+
+    const results = await resultsOf(connection, asked, services);
+    if (stopping.signal.aborted) stop();
+    // Or a connection whose stream has ended because the server stops would be kept, and the server would wait for it
+    void reply.header('connection', 'close');
+    void reply.header('content-type', 'text/event-stream; charset=utf-8').header('cache-control', 'no-store').header('x-accel-buffering', 'no');
+    return reply.send(Readable.from(frames(results, services)));
+  };
+  app.get('/graphql/stream', (request, reply) => answer(request, reply, requestIn(request.query as Record<string, unknown>)));
+  app.post('/graphql/stream', { bodyLimit }, (request, reply) => answer(request, reply, validate(streamRequest, request.body)));
+}
+
+const streamRequest = z.object({
+  query: z.string('must be a document'),
+  operationName: z.string('must be text').nullish(),
+  variables: z.record(z.string(), z.unknown(), 'must be an object').nullish(),
+  extensions: z.record(z.string(), z.unknown(), 'must be an object').nullish(),
+});
+
+function requestIn(query: Record<string, unknown>): StreamRequest {
+  return validate(streamRequest, { ...query, variables: jsonIn(query, 'variables'), extensions: jsonIn(query, 'extensions') });
+}
+
+function jsonIn(query: Record<string, unknown>, name: string): unknown {
+  const { [name]: value } = query;
+  try {
+    return typeof value === 'string' ? JSON.parse(value) : value;
+  } catch {
+    throw invalid({ path: [name], message: 'is not JSON' });
+  }
+}
+
+async function resultsOf(connection: Connection, asked: StreamRequest, { schema, rules }: StreamServices): Promise<Results> {
+  const args = prepare(schema, asked, rules, connection.asker);
+  if (!('document' in args)) return { errors: args };
+  try {
+    return await connection.open(args);
+  } catch (error) {
+    return { errors: [asGraphQLError(error)] };
+  }
+}
+
+/** A result, or a stream of them, in the form of graphql-sse. */
+async function* frames(results: Results, { tell }: StreamServices): AsyncGenerator<string> {
+  const frame = ({ errors, ...result }: ExecutionResult) => print({ event: 'next', data: { ...result, ...(errors && { errors: errors.map(tell) }) } as never });
+  const complete = print({ event: 'complete', data: null });
+  if (!('next' in results)) {
+    yield frame(results) + complete;
+    return;
+  }
+  try {
+    yield HEARTBEAT; // so that the reader has its headers
+    for (let next = results.next(); ; ) {
+      const awake = new AbortController();
+      const silence = wait(QUIET_MS, undefined, { signal: awake.signal }).catch(() => undefined);
+      const first = await Promise.race([next, silence]);
+      awake.abort();
+      if (!first) {
+        yield HEARTBEAT;
+        continue;
+      }
+      if (first.done) break;
+      yield frame(first.value);
+      next = results.next();
+    }
+    yield complete;
+  } finally {
+    await results.return?.();
+  }
+}

@@ -1,0 +1,121 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { GraphQLError, createSourceEventStream, execute, type ExecutionResult } from 'graphql';
+import { TollgateError } from '../../errors';
+import type { Feed } from '../../lib/feed';
+import type { GraphQLContext, OpenStream, Subscribed } from '../context';
+import { toGraphQLError } from '../errors';
+import type { StreamArgs } from './document';
+import type { Pace } from './pace';
+
+/** How often a stream looks for more. */
+export const STREAM_POLL_MS = 500;
+/** What is read for a stream at a time. More is read when its reader has taken these. */
+export const STREAM_PAGE = 200;
+
+export type Results = AsyncGenerator<ExecutionResult, void, void>;
+
+export interface StreamDeps {
+  pace: Pace;
+  /** Whoever asks, as they stand now. */
+  viewer(): GraphQLContext;
+  /** Told once, when it has ended. */
+  ended(stream: Stream): void;
+}
+
+/** One subscription that is open: reads on as fast as its results are taken, and keeps no more than a page. */
+export class Stream implements OpenStream {
+  /** Since when a result waits to be taken. */
+  waitsSince: number | undefined;
+  private readonly over = new AbortController();
+  private allow: Subscribed<unknown>['allow'] | undefined;
+  private reason: unknown;
+
+  constructor(private readonly deps: StreamDeps) {}
+
+  /** Its results from the beginning, or why it cannot begin. */
+  async open(args: StreamArgs): Promise<Results | ExecutionResult> {
+    let events: AsyncIterable<unknown> | ExecutionResult;
+    try {
+      events = await createSourceEventStream({ ...args, contextValue: this.deps.viewer().later(this) });
+    } catch (error) {
+      events = { errors: [asGraphQLError(error)] };
+    }
+    if (!isStream(events)) {
+      this.end();
+      return events;
+    }
+    return this.endable(this.results(args, events));
+  }
+
+  /** A generator that waits for its next event would return only after that, and nobody knows when it comes. */
+  private endable(results: Results): Results {
+    const endable: Omit<Results, typeof Symbol.asyncDispose> = {
+      next: () => results.next(),
+      return: (value) => (this.end(), results.return(value)),
+      throw: (error) => (this.end(), results.throw(error)),
+      [Symbol.asyncIterator]: () => endable as Results,
+    };
+    return endable as Results;
+  }
+
+  /** Called by the subscription's resolver. */
+  send<T>(feed: Feed<T>, allow: Subscribed<T>['allow']): AsyncIterable<T> {
+    this.allow = allow;
+    return this.events(feed);
+  }
+
+  /** Ends it where whoever asks may not have it any more. */
+  async checkRight(viewer: GraphQLContext): Promise<void> {
+    try {
+      await this.allow?.(viewer.later());
+    } catch (error) {
+      this.end(error);
+    }
+  }
+
+  /** Ends it after the result that is on its way, where there is a reason with that as its last one. */
+  end(reason?: unknown): void {
+    if (this.over.signal.aborted) return;
+    this.reason = reason;
+    this.over.abort();
+    this.deps.ended(this);
+  }
+
+  private async *events<T>(feed: Feed<T>): AsyncGenerator<T> {
+    const { signal } = this.over;
+    while (!signal.aborted) {
+      const page = await feed.next(STREAM_PAGE);
+      for (const event of page) {
+        if (signal.aborted) return;
+        yield event;
+      }
+      if (page.length < STREAM_PAGE) await wait(STREAM_POLL_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  private async *results(args: StreamArgs, events: AsyncIterable<unknown>): Results {
+    try {
+      for await (const event of events) {
+        await this.deps.pace.turn();
+        const result = await execute({ ...args, rootValue: event, contextValue: this.deps.viewer().later() });
+        if (this.over.signal.aborted) break;
+        this.waitsSince = performance.now();
+        yield result;
+        this.waitsSince = undefined;
+      }
+    } catch (error) {
+      this.end(error);
+    }
+    if (this.reason !== undefined) yield { errors: [asGraphQLError(this.reason)] };
+    this.end();
+  }
+}
+
+const isStream = (events: AsyncIterable<unknown> | ExecutionResult): events is AsyncIterable<unknown> => Symbol.asyncIterator in events;
+
+export function asGraphQLError(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  if (error instanceof TollgateError) return toGraphQLError(error);
+  const cause = error instanceof Error ? error : new Error(String(error));
+  return new GraphQLError(cause.message, { originalError: cause });
+}

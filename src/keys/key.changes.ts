@@ -1,0 +1,32 @@
+import { In, type EntityManager } from 'typeorm';
+import { TrailFeed, type Sealed } from '../audit/trail.feed';
+import { anyOf } from '../db/filters';
+import type { Feed } from '../lib/feed';
+import { ApiKey } from './key.entity';
+
+export interface KeyChangeFilter {
+  keyId?: string[] | null;
+  projectId?: string[] | null;
+  action?: string[] | null;
+}
+
+/** A key as it is now, and what was done to it. */
+export type KeyChange = Sealed<{ action: string; key: ApiKey }>;
+
+/** The changes of a workspace's keys, in the order of their seals. INVALID_REQUEST for a cursor that is no place in the trail. */
+export function keyChanges(reader: EntityManager, { workspaceId, filter, after }: { workspaceId: string; filter: KeyChangeFilter; after?: string | null | undefined }): Promise<Feed<KeyChange>> {
+  const { keyId, projectId, action } = filter;
+  return TrailFeed.open(reader, {
+    chainId: workspaceId,
+    after,
+    present: async (events) => {
+      const changes = events.filter((event) => event.action.startsWith('key.') && (action?.includes(event.action) ?? true));
+      if (changes.length === 0) return new Map();
+      const query = reader.createQueryBuilder(ApiKey, 'row').where({ workspaceId, id: In(changes.map(({ subjectId }) => subjectId)) });
+      anyOf(query, 'id', keyId, 'keyId');
+      anyOf(query, 'projectId', projectId);
+      const keys = new Map((await query.getMany()).map((key) => [key.id, key]));
+      return new Map(changes.flatMap((event) => (keys.has(event.subjectId) ? [[event.id, { action: event.action, key: keys.get(event.subjectId) as ApiKey }]] : [])));
+    },
+  });
+}

@@ -1,0 +1,63 @@
+import { In, type EntityManager } from 'typeorm';
+import { anyOf } from '../db/filters';
+import { invalid } from '../errors';
+import type { Feed } from '../lib/feed';
+import { Project } from '../tenancy/project.entity';
+import { entryId } from './ledger-entry.entity';
+import { Budget } from './wallet.entity';
+
+/** Budgets that one subscription follows. */
+export const MAX_FOLLOWED_BUDGETS = 500;
+
+export interface BudgetState {
+  project: Project;
+  budget: Budget;
+  /** Of its ledger; null where that is empty. */
+  newestEntryId: string | null;
+}
+
+/**
+ * The budgets of a workspace: first as they are, then each that differs from what was told of it. Whoever comes again begins with what is by
+ * then, so the newest state always arrives; states in between may be passed over.
+ */
+export class BudgetFeed implements Feed<BudgetState> {
+  /** What was told of each project's. */
+  private readonly told = new Map<string, string>();
+  private waiting: BudgetState[] = [];
+
+  constructor(
+    private readonly reader: EntityManager,
+    private readonly which: { workspaceId: string; projectId?: string[] | null | undefined },
+  ) {}
+
+  /** INVALID_REQUEST where there are more budgets than one subscription follows. */
+  async next(limit: number): Promise<BudgetState[]> {
+    if (this.waiting.length === 0) this.waiting = await this.changed();
+    return this.waiting.splice(0, limit);
+  }
+
+  private async changed(): Promise<BudgetState[]> {
+    const { workspaceId, projectId } = this.which;
+    const query = this.reader.createQueryBuilder(Project, 'row').innerJoin(Budget, 'budget', 'budget.projectId = row.id').where({ workspaceId });
+    anyOf(query, 'id', projectId, 'projectId');
+    query.select('row.id', 'id').addSelect('budget.balance', 'balance').addSelect('budget.held', 'held').addSelect('budget.entrySeq', 'entrySeq');
+    const rows = await query.orderBy('row.id').limit(MAX_FOLLOWED_BUDGETS + 1).getRawMany<{ id: string; balance: string | number; held: string | number; entrySeq: string | number }>();
+    if (rows.length > MAX_FOLLOWED_BUDGETS) throw invalid({ path: ['filter', 'projectId'], message: `must name at most ${MAX_FOLLOWED_BUDGETS} projects; there are more` });
+    const changed = rows.filter(({ id, balance, held, entrySeq }) => this.told.get(id) !== stateOf(balance, held, entrySeq)).map(({ id }) => id);
+    return changed.length === 0 ? [] : this.statesOf(changed);
+  }
+
+  private async statesOf(ids: string[]): Promise<BudgetState[]> {
+    const [projects, budgets] = await Promise.all([this.reader.findBy(Project, { id: In(ids) }), this.reader.findBy(Budget, { projectId: In(ids) })]);
+    const projectOf = new Map(projects.map((project) => [project.id, project]));
+    return budgets.flatMap((budget) => {
+      const { projectId: id, balance, held, entrySeq } = budget;
+      const project = projectOf.get(id);
+      if (!project) return [];
+      this.told.set(id, stateOf(balance, held, entrySeq));
+      return [{ project, budget, newestEntryId: entrySeq === 0 ? null : entryId(id, entrySeq) }];
+    });
+  }
+}
+
+const stateOf = (...figures: (string | number)[]): string => figures.join();

@@ -1,0 +1,97 @@
+import { createClient as createSseClient } from 'graphql-sse';
+import { createClient as createWsClient } from 'graphql-ws';
+import WebSocket from 'ws';
+import type { Credential } from './clients';
+import { until } from './until';
+
+/** One subscription, as it comes in. */
+export interface Followed {
+  /** The data of each result so far. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  events: any[];
+  /** The code of the first error of each result that had one. */
+  errors: { code: string; message: string }[];
+  /** What it ended with; undefined while it is open. */
+  ended: { code?: number; reason?: string } | undefined;
+  /** Resolves when so many events have come. */
+  arrived(count: number): Promise<void>;
+  /** Resolves when the server has ended it. */
+  over(): Promise<void>;
+  stop(): void;
+}
+
+export interface Follow {
+  url: string;
+  credential: Credential;
+  query: string;
+  variables?: Record<string, unknown> | undefined;
+  headers?: Record<string, string>;
+}
+
+const headersOf = (credential: Credential): Record<string, string> =>
+  credential === null ? {} : typeof credential === 'string' ? { 'x-api-key': credential } : { cookie: credential.cookie };
+
+/** A WebSocket whose handshake has these headers. */
+export function socketWith(headers: Record<string, string>): typeof WebSocket {
+  return class extends WebSocket {
+    constructor(address: string, protocols: string | string[]) {
+      super(address, protocols, { headers });
+    }
+  } as unknown as typeof WebSocket;
+}
+
+export const socketUrl = (url: string): string => `${url.replace(/^http/, 'ws')}/graphql`;
+
+function newFollowed(stop: () => void): Followed {
+  const followed: Followed = {
+    events: [],
+    errors: [],
+    ended: undefined,
+    arrived: (count) => until(() => {
+      if (followed.ended && followed.events.length < count) throw new Error(`It ended with ${JSON.stringify([followed.ended, followed.errors, followed.events.length])}.`);
+      return followed.events.length >= count;
+    }, `${count} events`),
+    over: () => until(() => followed.ended !== undefined, 'a stream to end'),
+    stop,
+  };
+  return followed;
+}
+
+interface Result {
+  data?: unknown;
+  errors?: readonly { message: string; extensions?: Record<string, unknown> }[];
+}
+
+const sinkOf = (followed: Followed) => ({
+  next: ({ data, errors }: Result) => {
+    if (data) followed.events.push(data);
+    for (const { message, extensions } of errors ?? []) followed.errors.push({ code: String(extensions?.code), message });
+  },
+  error: (error: unknown) => {
+    for (const { message, extensions } of Array.isArray(error) ? (error as NonNullable<Result['errors']>) : []) followed.errors.push({ code: String(extensions?.code), message });
+    const { code, reason, message } = error as { code?: number; reason?: string; message?: string };
+    followed.ended ??= { ...(code !== undefined && { code }), reason: reason ?? message ?? '' };
+  },
+  complete: () => void (followed.ended ??= {}),
+});
+
+/** Follows by graphql-ws's own client, which does not come again by itself. */
+export function followByWebSocket({ url, credential, query, variables, headers = {} }: Follow, connectionParams?: Record<string, unknown>): Followed {
+  const client = createWsClient({ url: socketUrl(url), webSocketImpl: socketWith({ ...headersOf(credential), ...headers }), retryAttempts: 0, ...(connectionParams && { connectionParams }) });
+  const followed = newFollowed(() => void client.dispose());
+  client.subscribe({ query, ...(variables && { variables }) }, sinkOf(followed));
+  return followed;
+}
+
+/** Follows by graphql-sse's own client, which does not come again by itself. */
+export function followBySse({ url, credential, query, variables, headers = {} }: Follow): Followed {
+  const client = createSseClient({ url: `${url}/graphql/stream`, headers: { ...headersOf(credential), ...headers }, retryAttempts: 0 });
+  const followed = newFollowed(() => client.dispose());
+  client.subscribe({ query, ...(variables && { variables }) }, sinkOf(followed));
+  return followed;
+}
+
+export const WAYS: [string, (follow: Follow) => Followed][] = [
+  ['WebSocket', followByWebSocket],
+  ['SSE', followBySse],
+];
