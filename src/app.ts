@@ -156,11 +156,11 @@ export async function createApp({ config, database, installation, log: destinati
     runner,
     pepper: installation.pepper,
     rootKeyDigest: () => rootKeyDigest(database),
-    permissionsOfRole: (keyId) => permissionsOfKeysRole(database.reader, keyId),
+    permissionsOfRole: (keyId) => permissionsOfKeysRole(database.lookups, keyId),
     principalOfSession: (token) => people.sessions.principalOf(token),
     now: async () => (await database.now()).getTime(),
     keptAnswer: async ({ credentialId, requestId, attempt }) =>
-      (await database.reader.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
+      (await database.lookups.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
     httpStatusOf,
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
     log,
@@ -189,6 +189,8 @@ export async function createApp({ config, database, installation, log: destinati
   }
   registerRest(server, {
     gate,
+    database,
+    log,
     readTrail: (request) => readTrail(database.reader, request),
     hasWorkspace: (id) => database.reader.existsBy(Workspace, { id }),
     ping: () => database.ping(),
@@ -201,7 +203,15 @@ export async function createApp({ config, database, installation, log: destinati
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
-    await registerGraphQL(browsers, { schema, idempotency, operations, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+    await registerGraphQL(browsers, {
+      schema,
+      idempotency,
+      operations,
+      log,
+      contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
+      introspection: config.graphqlIntrospection,
+      batching: config.graphqlBatching,
+    });
   });
   await server.register(async (pages) => {
     await pages.register(cookie);

@@ -21,6 +21,8 @@ export { by, type Batch };
 
 /** What every resolver is handed: who asks, from where, and the look-ups of this request. */
 export class GraphQLContext {
+  /** The points that all operations of this request have asked for so far: one object, though each operation of a batch has a context of its own. */
+  readonly asked = { points: 0 };
   private readonly loaders: Loaders;
   private time: Promise<Date> | undefined;
   /** Whether this request may have changed what whoever asks may do. */

@@ -8,7 +8,7 @@ import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeyStatus } from './key.entity';
-import { KEYS, gracesOf, statusOf, type KeyFilter } from './key.queries';
+import { KEYS, gracesOf, previousSecretWorksUntil, statusOf, type KeyFilter } from './key.queries';
 import { KeyService } from './key.service';
 
 const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
@@ -174,7 +174,7 @@ export class KeyResolver {
   })
   async previousSecretValidUntil(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
     const [until, now] = await Promise.all([ctx.load(gracesOf, key.id), ctx.now()]);
-    return until && until > now && !key.revokedAt && !(key.expiresAt && key.expiresAt <= now) ? until : null;
+    return previousSecretWorksUntil(key, until, now);
   }
 
   @Mutation(() => MintKeyPayload, {
