@@ -46,6 +46,7 @@ import { SqlTickStore } from './gate/tick-store.sql';
 import { contextOf } from './graphql/context';
 import { graphqlAnswerOf } from './graphql/errors';
 import { NodeResolver } from './graphql/node.resolver';
+import { RegisteredOperations } from './graphql/operations';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
 import { sourceOf } from './graphql/session-cookie';
@@ -196,6 +197,7 @@ export async function createApp({ config, database, installation, log: destinati
     openApi: openApiDocument(),
   });
   const schema = createSchema(createResolvers(services, people, database));
+  const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
   registerDocs(server, docsOf(schema));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
@@ -204,6 +206,7 @@ export async function createApp({ config, database, installation, log: destinati
     await registerGraphQL(browsers, {
       schema,
       idempotency,
+      operations,
       log,
       contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
       introspection: config.graphqlIntrospection,

@@ -33,7 +33,6 @@ export interface IdempotencyPluginDeps {
  * On a query it counts for nothing. Whatever else may refuse an operation has to come before this plugin.
  */
 export function idempotencyPlugin({ idempotency, report }: IdempotencyPluginDeps): ApolloServerPlugin<GraphQLContext> {
-  const taken = new WeakSet<GraphQLContext>();
   return {
     requestDidStart: async ({ request }) => {
       const header = request.http?.headers.get('idempotency-key');
@@ -42,14 +41,13 @@ export function idempotencyPlugin({ idempotency, report }: IdempotencyPluginDeps
       let mutation: FieldNode | undefined;
       let claim: MutationClaim | undefined;
       return {
-        didResolveOperation: async ({ operation, document, contextValue }) => {
+        didResolveOperation: async ({ operation, document, contextValue, requestIsBatched }) => {
           if (operation?.operation !== 'mutation' || contextValue.principal === null) return;
           const [field, ...others] = rootFieldsOf(operation, document);
           key = idempotencyKeyOf(header);
           if (key === undefined) throw refusal(BAD_IDEMPOTENCY_KEY.message);
-          if (!field || others.length > 0 || taken.has(contextValue)) throw refusal('comes with exactly one mutation; send the others by themselves');
+          if (!field || others.length > 0 || requestIsBatched) throw refusal('comes with exactly one mutation; send the others by themselves');
           if (OF_SIGNING_IN.has(field.name.value)) throw refusal(`is not for ${field.name.value}, which happens each time that it is asked for; send it without`);
-          taken.add(contextValue);
           mutation = field;
         },
         responseForOperation: async ({ operation, source, request: { variables = {}, operationName }, contextValue }) => {
