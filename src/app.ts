@@ -7,6 +7,7 @@ import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
+import { Idempotency, MutationForgetter } from './access/idempotency';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Invitation } from './access/people/invitation.entity';
@@ -45,6 +46,7 @@ import { SqlTickStore } from './gate/tick-store.sql';
 import { contextOf } from './graphql/context';
 import { graphqlAnswerOf } from './graphql/errors';
 import { NodeResolver } from './graphql/node.resolver';
+import { RegisteredOperations } from './graphql/operations';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
 import { sourceOf } from './graphql/session-cookie';
@@ -106,6 +108,8 @@ export interface App {
   gate: Gate;
   sweep: Sweep;
   sealer: Sealer;
+  idempotency: Idempotency;
+  forgetter: MutationForgetter;
 }
 
 export function createServices(database: Database, pepper: string): Services {
@@ -152,19 +156,22 @@ export async function createApp({ config, database, installation, log: destinati
     runner,
     pepper: installation.pepper,
     rootKeyDigest: () => rootKeyDigest(database),
-    permissionsOfRole: (keyId) => permissionsOfKeysRole(database.reader, keyId),
+    permissionsOfRole: (keyId) => permissionsOfKeysRole(database.lookups, keyId),
     principalOfSession: (token) => people.sessions.principalOf(token),
     now: async () => (await database.now()).getTime(),
     keptAnswer: async ({ credentialId, requestId, attempt }) =>
-      (await database.reader.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
+      (await database.lookups.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
     httpStatusOf,
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
     log,
   });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   const sealer = new Sealer({ database, log });
+  const idempotency = new Idempotency({ database, pepper: installation.pepper });
+  const forgetter = new MutationForgetter({ database, log });
   server.addHook('onClose', async () => {
     await sealer.stop();
+    await forgetter.stop();
     await sweep.stop();
     await gate.close();
     await runner.close();
@@ -177,23 +184,34 @@ export async function createApp({ config, database, installation, log: destinati
     await server.register(cors, {
       origin: [...config.corsOrigins],
       credentials: true,
-      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate'],
+      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'Idempotent-Replayed'],
     });
   }
   registerRest(server, {
     gate,
+    database,
+    log,
     readTrail: (request) => readTrail(database.reader, request),
     hasWorkspace: (id) => database.reader.existsBy(Workspace, { id }),
     ping: () => database.ping(),
     openApi: openApiDocument(),
   });
   const schema = createSchema(createResolvers(services, people, database));
+  const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
   registerDocs(server, docsOf(schema));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
-    await registerGraphQL(browsers, { schema, log, contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps) });
+    await registerGraphQL(browsers, {
+      schema,
+      idempotency,
+      operations,
+      log,
+      contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
+      introspection: config.graphqlIntrospection,
+      batching: config.graphqlBatching,
+    });
   });
   await server.register(async (pages) => {
     await pages.register(cookie);
@@ -203,7 +221,7 @@ export async function createApp({ config, database, installation, log: destinati
     await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession: (token) => gate.identifySession(token), httpStatusOf, isOutage, log });
   });
   await server.ready();
-  return { server, services, people, gate, sweep, sealer };
+  return { server, services, people, gate, sweep, sealer, idempotency, forgetter };
 }
 
 /** Where a server listens, as far as it knows. */

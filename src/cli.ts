@@ -90,7 +90,7 @@ cli
 async function withDatabase(work: (database: Database) => Promise<void>, { make = false } = {}): Promise<void> {
   const { database: settings } = loadConfig();
   if (!make && settings.type === 'sqlite' && !existsSync(settings.path)) throw new ConfigError(`DATABASE_URL names ${settings.path}, and there is no such file.`);
-  const database = await Database.open(settings, { entities, migrations });
+  const database = await Database.open(settings, { entities, migrations }, { readTimeoutMs: 0 });
   try {
     await work(database);
   } finally {

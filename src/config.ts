@@ -19,7 +19,11 @@ export interface Config {
   readonly bodyLimitBytes: number;
   readonly maxCallsInFlight: number;
   readonly maxBytesInFlight: number;
+  readonly graphqlIntrospection: boolean;
+  readonly graphqlBatching: boolean;
   readonly demo: boolean;
+  /** The file of the only operations that run; undefined where all do. */
+  readonly graphqlOperations: string | undefined;
   readonly publicUrl: string | undefined;
   /** Undefined where this server sends no mail. */
   readonly mail: { smtpUrl: string; from: string } | undefined;
@@ -71,7 +75,10 @@ const environment = z.object({
   BODY_LIMIT_BYTES: whole('BODY_LIMIT_BYTES', 1_024, 268_435_456, 10_485_760),
   MAX_CALLS_IN_FLIGHT: whole('MAX_CALLS_IN_FLIGHT', 4, 1_000_000, 8_192),
   MAX_BYTES_IN_FLIGHT: whole('MAX_BYTES_IN_FLIGHT', 10_485_760, 1_099_511_627_776, 536_870_912),
+  GRAPHQL_INTROSPECTION: z.enum(['true', 'false'], 'GRAPHQL_INTROSPECTION must be true or false.').default('true'),
+  GRAPHQL_BATCHING: z.enum(['true', 'false'], 'GRAPHQL_BATCHING must be true or false.').default('false'),
   DEMO: z.enum(['true', 'false'], 'DEMO must be true or false.').optional(),
+  GRAPHQL_OPERATIONS: z.string().optional(),
   PUBLIC_URL: z.string().refine(isPublicUrl, 'PUBLIC_URL must be http:// or https:// and a host, such as https://api.example.com, without a path.').optional(),
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'SMTP_URL must be smtp://user:password@host:port, or smtps: for TLS from the start.' }).optional(),
   MAIL_FROM: z.string().regex(/^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/, 'MAIL_FROM must be an address such as Tollgate <tollgate@example.com>.').optional(),
@@ -109,7 +116,10 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     bodyLimitBytes: values.BODY_LIMIT_BYTES,
     maxCallsInFlight: values.MAX_CALLS_IN_FLIGHT,
     maxBytesInFlight: values.MAX_BYTES_IN_FLIGHT,
+    graphqlIntrospection: values.GRAPHQL_INTROSPECTION === 'true',
+    graphqlBatching: values.GRAPHQL_BATCHING === 'true',
     demo: values.DEMO === undefined ? values.DATABASE_URL === DEFAULT_DATABASE_URL : values.DEMO === 'true',
+    graphqlOperations: values.GRAPHQL_OPERATIONS,
     publicUrl: values.PUBLIC_URL && new URL(values.PUBLIC_URL).origin,
     mail: smtpUrl !== undefined && from !== undefined ? { smtpUrl, from } : undefined,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,

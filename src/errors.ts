@@ -17,6 +17,7 @@ export type ErrorKind =
 /** Every error that a caller can meet: its code, its kind, and what the caller reads where nothing more exact is known. */
 export const ERRORS = {
   INVALID_REQUEST: { kind: 'INVALID_REQUEST', message: 'The request is not valid; issues tells what and where.' },
+  QUERY_TOO_COMPLEX: { kind: 'INVALID_REQUEST', message: 'The operation asks for too much at once; limits tells what and how much is allowed.' },
   METHOD_NOT_ALLOWED: { kind: 'INVALID_REQUEST', message: 'This route has other methods; the Allow header names them.' },
   UNSUPPORTED_MEDIA_TYPE: { kind: 'INVALID_REQUEST', message: 'Send the body as application/json.' },
   MISSING_API_KEY: { kind: 'UNAUTHORIZED', message: 'Send an API key as X-Api-Key or as Authorization: Bearer.' },

@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ReadThread } from '../src/db/read-thread';
 import { ThreadConnection } from '../src/db/thread-connection';
+import { until } from './support/until';
 
 let folder: string;
 
@@ -27,4 +29,37 @@ it('rolls back what a failed statement leaves open, and tells the driver\'s code
   await expect(thread.run('INSERT INTO t VALUES (1); INSERT INTO t VALUES (1); COMMIT')).rejects.toMatchObject({ code: 'SQLITE_CONSTRAINT_PRIMARYKEY' });
   expect(await thread.run('BEGIN IMMEDIATE', ['SELECT n FROM t'])).toEqual([[]]);
   await thread.close();
+});
+
+describe('a thread that reads', () => {
+  const rowsTo = (count: number): string => `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ${count}) SELECT x FROM c`;
+
+  it('reads what is committed, in turn, with parameters, and writes nothing', async () => {
+    const path = join(folder, 'reads.db');
+    const writer = new ThreadConnection(path);
+    await writer.run('CREATE TABLE t (n INTEGER, b BLOB); INSERT INTO t VALUES (7, x\'00ff\')');
+    const thread = new ReadThread(path, 1_000);
+    expect(await Promise.all([thread.read('SELECT n FROM t WHERE n = ?', [7]), thread.read('SELECT ? AS v, COUNT(*) AS n FROM t', [null])])).toEqual([[{ n: 7 }], [{ v: null, n: 1 }]]);
+    const [row] = (await thread.read('SELECT b FROM t')) as [{ b: Uint8Array }];
+    expect([...new Uint8Array(row.b)]).toEqual([0, 255]);
+    await expect(thread.read('DELETE FROM t')).rejects.toThrow(/readonly/);
+    await writer.run('INSERT INTO t VALUES (8, NULL)');
+    expect(await thread.read('SELECT COUNT(*) AS n FROM t')).toEqual([{ n: 2 }]);
+    await thread.close();
+    await expect(thread.read('SELECT 1')).rejects.toMatchObject({ code: 'POOL_CLOSED' });
+    await writer.close();
+  });
+
+  it('interrupts what takes too long, and gives up what cannot be interrupted and what waits for that', async () => {
+    const thread = new ReadThread(join(folder, 'long.db'), 300);
+    await until(async () => (await thread.read('SELECT 1 AS n').catch(() => [])).length === 1, 'the thread to have begun');
+    await expect(thread.read(`SELECT COUNT(*) FROM (${rowsTo(1e9)})`)).rejects.toMatchObject({ code: 'SQLITE_INTERRUPT' });
+    expect(await thread.read('SELECT 1 AS n')).toEqual([{ n: 1 }]);
+    const late = thread.read(`${rowsTo(1e7)} WHERE x = 1 OR x = 10000000`); // its first row comes at once
+    const next = thread.read('SELECT 1 AS n');
+    await expect(late).rejects.toMatchObject({ code: 'READS_BUSY' });
+    await expect(next).rejects.toMatchObject({ code: 'READS_BUSY' });
+    await until(async () => (await thread.read('SELECT 2 AS n').catch(() => [])).length === 1, 'the thread to be free again');
+    await thread.close();
+  });
 });

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import libsql from 'libsql';
+import mysql2, { type PoolOptions } from 'mysql2';
 import { createConnection } from 'mysql2/promise';
 import { DataSource, type MigrationInterface } from 'typeorm';
 import { SnakeCaseNaming } from './naming';
@@ -49,16 +50,33 @@ export function mysqlConnectionOptions({ host, port, user, password, database, s
 const POOL_SIZE = 10;
 
 /** The two products report a column differently, and TypeORM wants to be told which of them it meets. */
-export async function mysqlProduct(settings: MysqlSettings): Promise<'mysql' | 'mariadb'> {
+export async function mysqlProduct(settings: MysqlSettings): Promise<MysqlProduct> {
   const connection = await createConnection(mysqlConnectionOptions(settings));
   const [rows] = await connection.query('SELECT VERSION() AS version').finally(() => connection.end());
   const [{ version }] = rows as [{ version: string }];
   return version.includes('MariaDB') ? 'mariadb' : 'mysql';
 }
 
-export function mysqlDataSource(settings: MysqlSettings, parts: DatabaseParts, type: 'mysql' | 'mariadb'): DataSource {
+type MysqlProduct = 'mysql' | 'mariadb';
+
+/** With a time-out, a SELECT that takes longer is cut off by the server. On MariaDB so is a write: it is for a source that reads. */
+export function mysqlDataSource(settings: MysqlSettings, parts: DatabaseParts, type: MysqlProduct, timeoutMs = 0): DataSource {
   const { user, ...connection } = mysqlConnectionOptions(settings);
-  return new DataSource({ ...connection, type, username: user, poolSize: POOL_SIZE, ...common(parts, 'mysql') });
+  const driver = timeoutMs > 0 ? withTimeout(type, timeoutMs) : undefined;
+  return new DataSource({ ...connection, type, username: user, poolSize: POOL_SIZE, ...(driver && { driver }), ...common(parts, 'mysql') });
+}
+
+/** The driver, whose every connection begins by setting the time-out; what is asked of it comes after that. */
+function withTimeout(type: MysqlProduct, timeoutMs: number): object {
+  const statement = type === 'mariadb' ? `SET SESSION max_statement_time = ${timeoutMs / 1000}` : `SET SESSION max_execution_time = ${timeoutMs}`;
+  return {
+    ...mysql2,
+    createPool: (options: PoolOptions) => {
+      const pool = mysql2.createPool(options);
+      pool.on('connection', (connection) => connection.query(statement, (error) => error && connection.destroy()));
+      return pool;
+    },
+  };
 }
 
 export function sqliteDataSource(settings: SqliteSettings, parts: DatabaseParts, role: 'writer' | 'reader'): DataSource {

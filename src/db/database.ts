@@ -4,6 +4,7 @@ import { isRetryable } from './failures';
 import { Clock, NOW_MICROS_SQL } from './clock';
 import { migrate } from './migrate';
 import { mysqlDataSource, mysqlProduct, sqliteDataSource, type DatabaseParts, type MysqlSettings, type SqliteSettings } from './data-source';
+import { ReadThread, managerOf } from './read-thread';
 import { WriteQueue } from './write-queue';
 
 /** What TypeORM's driver for SQLite keeps open, as far as it is used here. */
@@ -18,28 +19,44 @@ const RETRIES = {
   sqlite: { numOfAttempts: 25, startingDelay: 10, maxDelay: 250 },
 };
 
+/** How long a statement of `Database.reader` may take before it is cut off. */
+const READ_TIMEOUT_MS = 5_000;
+
+export interface DatabaseOptions {
+  /** For a test, which has less time, and with 0 for commands, which have all the time that they need. */
+  readTimeoutMs?: number;
+}
+
 /** The database of this process: the same promises on MySQL, MariaDB and SQLite. */
 export class Database {
   readonly clock = new Clock();
+  /** For reading what is committed, outside any transaction: off the event loop, and cut off where it takes too long (`isCutOff`). */
+  readonly reader: EntityManager;
   private readonly writes = new WriteQueue();
 
   private constructor(
     readonly settings: MysqlSettings | SqliteSettings,
     private readonly writer: DataSource,
     private readonly readerSource: DataSource,
-  ) {}
+    private readonly readThread?: ReadThread,
+  ) {
+    this.reader = readThread ? managerOf(readerSource, readThread) : readerSource.manager;
+  }
 
   /** Connects, applies the migrations that are missing, and answers what is ready to be used. */
-  static async open(settings: MysqlSettings | SqliteSettings, parts: DatabaseParts): Promise<Database> {
+  static async open(settings: MysqlSettings | SqliteSettings, parts: DatabaseParts, { readTimeoutMs = READ_TIMEOUT_MS }: DatabaseOptions = {}): Promise<Database> {
     if (settings.type === 'mysql') {
-      const source = await mysqlDataSource(settings, parts, await mysqlProduct(settings)).initialize();
-      await closeIfFails(source, () => migrate(source));
-      return new Database(settings, source, source);
+      const product = await mysqlProduct(settings);
+      const writer = await mysqlDataSource(settings, parts, product).initialize();
+      return closeIfFails(writer, async () => {
+        await migrate(writer);
+        return new Database(settings, writer, await mysqlDataSource(settings, parts, product, readTimeoutMs).initialize());
+      });
     }
     const writer = await openSqlite(settings, parts, 'writer');
     return closeIfFails(writer, async () => {
       await migrate(writer);
-      return new Database(settings, writer, await openSqlite(settings, parts, 'reader'));
+      return new Database(settings, writer, await openSqlite(settings, parts, 'reader'), new ReadThread(settings.path, readTimeoutMs));
     });
   }
 
@@ -47,9 +64,9 @@ export class Database {
     return this.settings.type;
   }
 
-  /** For reading what is committed, outside any transaction. */
-  get reader(): EntityManager {
-    return this.readerSource.manager;
+  /** For look-ups by id that the gate waits for: what is committed, behind no read of anybody else. */
+  get lookups(): EntityManager {
+    return this.dialect === 'mysql' ? this.writer.manager : this.readerSource.manager;
   }
 
   /**
@@ -83,7 +100,7 @@ export class Database {
 
   /** Runs `work` on one consistent view of what is committed; it locks nothing and can write nothing. */
   async snapshot<T>(work: (snapshot: EntityManager) => Promise<T>): Promise<T> {
-    const runner = this.readerSource.createQueryRunner();
+    const runner = (this.dialect === 'mysql' ? this.writer : this.readerSource).createQueryRunner(); // of which nothing is cut off
     try {
       if (this.dialect === 'mysql') await runner.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
       await runner.query(this.dialect === 'mysql' ? 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY' : 'BEGIN');
@@ -120,7 +137,8 @@ export class Database {
   }
 
   async close(): Promise<void> {
-    if (this.readerSource !== this.writer) await this.readerSource.destroy();
+    await this.readThread?.close();
+    await this.readerSource.destroy();
     await this.writer.destroy();
   }
 }

@@ -31,6 +31,17 @@ export function isDuplicate(error: unknown): boolean {
   return code === 'ER_DUP_ENTRY' || code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY';
 }
 
+const MYSQL_CUT_OFF = new Set([
+  1969, // MariaDB: max_statement_time
+  3024, // MySQL: max_execution_time
+]);
+
+/** A read took longer than reads may. */
+export function isCutOff(error: unknown): boolean {
+  const { code, errno } = root(error);
+  return (errno !== undefined && MYSQL_CUT_OFF.has(errno)) || code === 'SQLITE_INTERRUPT';
+}
+
 const CONNECTION_CODES = new Set([
   'PROTOCOL_CONNECTION_LOST',
   'PROTOCOL_ENQUEUE_AFTER_FATAL_ERROR',
@@ -46,6 +57,7 @@ const CONNECTION_CODES = new Set([
   'EAI_AGAIN',
   'POOL_CLOSED',
   'POOL_ENQUEUELIMIT',
+  'READS_BUSY', // of read-thread.ts
   'ER_CON_COUNT_ERROR',
   'ER_TOO_MANY_USER_CONNECTIONS',
   'ER_SERVER_SHUTDOWN',
@@ -60,10 +72,10 @@ const CONNECTION_CODES = new Set([
   'SQLITE_CANTOPEN',
 ]);
 
-/** The database is out of reach or takes no writes for now: nothing is wrong with the work itself. */
+/** The database is out of reach, takes no writes for now, or took too long to read: nothing is wrong with the work itself. */
 export function isUnavailable(error: unknown): boolean {
   const { code } = root(error);
-  return code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith('SQLITE_IOERR'));
+  return isCutOff(error) || (code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith('SQLITE_IOERR')));
 }
 
 const UNUSABLE_CODES = new Set([

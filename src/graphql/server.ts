@@ -2,44 +2,74 @@ import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Kind, type DocumentNode, type GraphQLSchema, type OperationDefinitionNode, type SelectionSetNode } from 'graphql';
+import { NoSchemaIntrospectionCustomRule, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import type { Logger } from 'pino';
+import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
+import type { Cost } from './cost';
 import { FROM_ELSEWHERE, type GraphQLContext } from './context';
 import { formatError, toGraphQLError } from './errors';
+import { requireUnforged } from './forged';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
-import { PUBLIC_MUTATIONS } from './public-mutations';
+import { idempotencyPlugin } from './idempotency';
+import { MAX_TOKENS } from './limits';
+import { unregistered, type RegisteredOperations } from './operations';
+import { PersistedDocuments, persistOnlyForKnown } from './persisted-documents';
+import { hasPublicMutation, isPublicOperation } from './public-mutations';
+import { QueryCosts, type Estimate } from './query-costs';
+import { screen } from './screening';
 import { variableIssues } from './variables';
 
-/** The longest document that is parsed, in tokens. */
-const MAX_TOKENS = 10_000;
 /** The largest GraphQL request, in bytes. */
 const BODY_LIMIT_BYTES = 1_048_576;
 
 export interface GraphQLDeps {
   schema: GraphQLSchema;
+  idempotency: Idempotency;
+  /** Those that run where no others do. */
+  operations: RegisteredOperations | undefined;
   log: Logger;
   /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
   contextOf(request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext>;
+  /** Whether the schema may be asked for. */
+  introspection: boolean;
+  /** Whether a request may have an array of operations. */
+  batching: boolean;
 }
 
 /** `/graphql`: queries and mutations for admin frontends, GraphiQL for browsers. */
-export async function registerGraphQL(app: FastifyInstance, { schema, log, contextOf }: GraphQLDeps): Promise<void> {
+export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, introspection, batching }: GraphQLDeps): Promise<void> {
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
-    introspection: true, // the docs load without a credential, in production too
+    introspection: true, // without a credential, too; where it is not wanted, a rule says so in our words
+    validationRules: introspection ? [] : [NoSchemaIntrospectionCustomRule],
+    hideSchemaDetailsFromClientErrors: !introspection,
+    allowBatchedHttpRequests: batching,
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false, // the process stops itself, once calls in flight are done
     parseOptions: { maxTokens: MAX_TOKENS },
-    csrfPrevention: { requestHeaders: ['x-apollo-operation-name', 'apollo-require-preflight', 'authorization', 'x-api-key'] },
+    csrfPrevention: false, // requireUnforged knows where there is a cookie, without which there is nothing to forge
+    persistedQueries: { cache: new PersistedDocuments() },
     formatError: (formatted, error) => formatError(formatted, error, (cause) => log.warn({ err: cause }, 'graphql: an operation failed')),
-    plugins: [beforeExecution(), ApolloServerPluginLandingPageDisabled()],
+    plugins: [
+      ...(operations ? [operations.plugin()] : []),
+      beforeExecution(new QueryCosts()),
+      persistOnlyForKnown(),
+      idempotencyPlugin({ idempotency, report: (error, message) => log.warn({ err: error }, message) }), // last of those that may refuse
+      ApolloServerPluginLandingPageDisabled(),
+    ],
     logger: toApolloLogger(log),
   });
   await apollo.start();
   app.addHook('onClose', () => apollo.stop());
 
-  const handler = fastifyApolloHandler(apollo, { context: contextOf });
+  const handler = fastifyApolloHandler(apollo, {
+    context: async (request, reply) => {
+      const context = await contextOf(request, reply);
+      screenOf(request, context);
+      return context;
+    },
+  });
   registerGraphiqlAssets(app);
   app.removeContentTypeParser('text/plain'); // a form of another site could send it
   app.setErrorHandler((error, request, reply) => {
@@ -55,12 +85,17 @@ export async function registerGraphQL(app: FastifyInstance, { schema, log, conte
   });
   app.get('/graphql', { onSend: forbidStore }, async (request, reply) => {
     if (isPageView(request)) {
+      if (operations) throw unregistered(); // and GraphiQL would have nothing to show
       const { html, headers } = graphiqlPage();
       return reply.headers(headers).send(html);
     }
+    requireUnforged(request.headers);
     return handler.call(app, request, reply);
   });
-  app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES, onSend: forbidStore }, handler);
+  app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES, onSend: forbidStore }, async (request, reply) => {
+    requireUnforged(request.headers);
+    return handler.call(app, request, reply);
+  });
 }
 
 /** A browser that opens the address, rather than a client that sends an operation. */
@@ -73,22 +108,46 @@ async function forbidStore(_request: FastifyRequest, reply: FastifyReply): Promi
   void reply.header('cache-control', 'no-store');
 }
 
+/** What is refused before Apollo parses and validates, in the form in which it takes an error of the context. */
+function screenOf(request: FastifyRequest, context: GraphQLContext): void {
+  try {
+    screen(request, context);
+  } catch (error) {
+    throw error instanceof TollgateError ? toGraphQLError(error) : error;
+  }
+}
+
 /**
- * Without a credential only the schema and the public mutations can be asked for, these by no page of another site, and variables have to be
- * of their types. Decided before anything runs, so that the answer is a plain 401, 403 or 400.
+ * Without a credential only the schema and the public mutations can be asked for, these by no page of another site; variables have to be of
+ * their types; and what it may cost has to be there. Decided before anything runs, so that the answer is a plain 401, 403, 400 or 429.
  */
-function beforeExecution(): ApolloServerPlugin<GraphQLContext> {
+function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> {
   return {
-    requestDidStart: async () => ({
-      didResolveOperation: async ({ contextValue, operation, document, schema, request }) => {
-        const asked = operation ? topFieldsOf(operation, document) : [];
-        const isPublic = (field: string) => operation?.operation === 'mutation' && PUBLIC_MUTATIONS.has(field);
-        if (contextValue.principal === null && asked.some((field) => !isPublic(field))) throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
-        if (!contextValue.isFromHere && asked.some(isPublic)) throw toGraphQLError(new TollgateError('FORBIDDEN', FROM_ELSEWHERE));
-        const issues = operationIssues(schema, operation, request.variables ?? {});
-        if (issues.length > 0) throw toGraphQLError(invalid(...issues));
-      },
-    }),
+    requestDidStart: async () => {
+      let estimate: Estimate | undefined;
+      return {
+        didResolveOperation: async ({ contextValue, operation, document, schema, request: { variables = {} } }) => {
+          try {
+            if (operation && contextValue.principal === null && !isPublicOperation(operation, document)) throw new TollgateError('MISSING_API_KEY');
+            if (operation && !contextValue.isFromHere && hasPublicMutation(operation, document)) throw new TollgateError('FORBIDDEN', FROM_ELSEWHERE);
+            const issues = operationIssues(schema, operation, variables);
+            if (issues.length > 0) throw invalid(...issues);
+            if (!operation) return; // Apollo says so
+            const asked = costs.estimate({ schema, document, operation, variables }, contextValue);
+            costs.pay(asked);
+            estimate = asked;
+          } catch (error) {
+            throw error instanceof TollgateError ? toGraphQLError(error) : error;
+          }
+        },
+        willSendResponse: async ({ response: { body }, errors }) => {
+          if (body.kind !== 'single') return;
+          const { singleResult } = body;
+          const cost = estimate ? costs.settle(estimate, singleResult.data) : (errors?.[0]?.extensions.cost as Cost | undefined);
+          if (cost) singleResult.extensions = { ...singleResult.extensions, cost };
+        },
+      };
+    },
   };
 }
 
@@ -96,21 +155,6 @@ function operationIssues(schema: GraphQLSchema, operation: OperationDefinitionNo
   if (!operation) return []; // Apollo says so
   if (!schema.getRootType(operation.operation)) return [{ path: [], message: `There is no ${operation.operation} here.` }];
   return variableIssues(schema, operation, variables);
-}
-
-/** The fields that an operation asks for at its top, those of the schema itself left out. */
-function topFieldsOf(operation: OperationDefinitionNode, document: DocumentNode): string[] {
-  const fragments = new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node.selectionSet]] : [])));
-  const seen = new Set<string>();
-  const fieldsOf = (selections: SelectionSetNode | undefined): string[] =>
-    selections?.selections.flatMap((node) => {
-      if (node.kind === Kind.FIELD) return node.name.value.startsWith('__') ? [] : [node.name.value];
-      if (node.kind === Kind.INLINE_FRAGMENT) return fieldsOf(node.selectionSet);
-      if (seen.has(node.name.value)) return []; // or fragments that spread each other twice would double the work with each
-      seen.add(node.name.value);
-      return fieldsOf(fragments.get(node.name.value));
-    }) ?? [];
-  return fieldsOf(operation.selectionSet);
 }
 
 /** What went wrong before Apollo was asked, in our words rather than the framework's. */

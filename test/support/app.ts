@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { openInstallation } from '../../src/access/installation';
 import { createApp, type App } from '../../src/app';
 import { loadConfig, type Config } from '../../src/config';
-import { Database } from '../../src/db/database';
+import { Database, type DatabaseOptions } from '../../src/db/database';
 import { migrations } from '../../src/db/migrations';
 import { entities } from '../../src/entities';
 import { graphqlClient, restClient, type GraphQLClient, type RestClient } from './clients';
@@ -32,6 +32,7 @@ export interface TestAppOptions {
   /** Another node on the same database; a fresh one where absent. */
   databaseUrl?: string;
   config?: Partial<Config>;
+  database?: DatabaseOptions;
 }
 
 /** The whole app on a real database, listening on a free port. The sweep runs only where a test calls `app.sweep.once()`. */
@@ -39,7 +40,7 @@ export async function createTestApp(options: TestAppOptions = {}): Promise<TestA
   const databaseUrl = options.databaseUrl ?? (await freshDatabaseUrl());
   const environment = { DATABASE_URL: databaseUrl, ROOT_KEY, KEY_PEPPER: PEPPER, PORT: '0', LOG_LEVEL: 'info' };
   const config = { ...loadConfig(environment), ...options.config };
-  const database = await Database.open(config.database, { entities, migrations });
+  const database = await Database.open(config.database, { entities, migrations }, options.database);
   const logLines: string[] = [];
   const installation = await openInstallation(config, database);
   const app = await createApp({ config, database, installation, log: { write: (line) => void logLines.push(line) } });

@@ -137,5 +137,8 @@ export const ROUTES: Record<string, 'anybody' | 'a key that may call' | Administ
   'GET /reset-password': 'anybody',
   'POST /reset-password': 'anybody',
   'GET /v1/audit/export': 'read.audit',
+  'GET /v1/export/ledger': 'read.wallet',
+  'GET /v1/export/request-logs': 'read.logs',
+  'GET /v1/export/keys': 'read.keys',
   'POST /v1/:service/execute': 'a key that may call',
 };

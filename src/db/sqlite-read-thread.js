@@ -1,0 +1,42 @@
+// @ts-check
+// Runs in a thread of its own: one SQLite connection that reads, a statement at a time, so that no scan keeps the event loop of the process
+// from the gate. JavaScript, so that it is the same file to Node and to every loader of TypeScript. See read-thread.ts.
+
+const { parentPort, workerData } = require('node:worker_threads');
+const Libsql = require('libsql/promise'); // for its calls leave this thread free to interrupt them
+
+/**
+ * @typedef {object} Request
+ * @property {number} id
+ * @property {string} sql
+ * @property {unknown[]} parameters
+ * @property {number} until milliseconds since 1970, past which nobody waits for it any more
+ */
+
+/** @type {{ path: string, timeoutMs: number }} */
+const { path, timeoutMs } = workerData;
+const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
+const connection = new Libsql(path, { timeout: 0 });
+
+/** @type {Promise<unknown>} */
+let before = connection.exec('PRAGMA query_only = ON');
+
+port.on('message', (/** @type {Request} */ request) => {
+  before = before.then(async () => {
+    if (Date.now() < request.until) port.postMessage({ id: request.id, ...(await read(request)) });
+  });
+});
+
+/** @param {Request} request */
+async function read({ sql, parameters }) {
+  const timer = timeoutMs > 0 ? setTimeout(() => connection.interrupt(), timeoutMs) : undefined;
+  try {
+    const statement = await connection.prepare(sql);
+    return { rows: await statement.all(parameters) };
+  } catch (error) {
+    const { message, code } = /** @type {{ message: string, code?: string }} */ (error);
+    return { failure: { message, code } };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,204 @@
+import {
+  GraphQLIncludeDirective,
+  GraphQLSkipDirective,
+  Kind,
+  SchemaMetaFieldDef,
+  TypeMetaFieldDef,
+  TypeNameMetaFieldDef,
+  getArgumentValues,
+  getDirectiveValues,
+  getNamedType,
+  getNullableType,
+  getVariableValues,
+  isCompositeType,
+  isInterfaceType,
+  isListType,
+  isObjectType,
+  type DocumentNode,
+  type FieldNode,
+  type GraphQLCompositeType,
+  type GraphQLField,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  type SelectionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../lib/page';
+import { fragmentsOf } from './limits';
+
+// A point is an object in the answer, or what is priced like so many of them. What an operation asks for is counted as execution collects
+// it: a fragment once for each object, places that name one field together, and what @skip and @include leave out not at all.
+
+/** What a mutation costs beside the objects of its answer: it is a transaction. */
+const MUTATION_POINTS = 10;
+/** What it costs to count a list. */
+const TOTAL_COUNT_POINTS = 10;
+/** How many are expected of a list that has no pages. */
+const UNPAGED_LIST_SIZE = 10;
+/** Objects of the schema that make a point: they are in memory. */
+const SCHEMA_OBJECTS_PER_POINT = 20;
+
+/** `extensions.cost` of an answer, in points. */
+export interface Cost {
+  /** As much as it could have come to. */
+  requested: number;
+  /** What it came to; the rest was given back. */
+  actual: number;
+  /** What the principal may still ask for at once. */
+  left: number;
+  /** What it may ask for at once after a quiet spell. */
+  max: number;
+  refillPerSecond: number;
+}
+
+/** A field that is asked for: its own price for each time that it is answered, and what is asked within it, by the names of the answer. */
+interface PlannedField {
+  price: number;
+  /** How often it is answered, at the most that is to be expected, for each object that has it. */
+  times: number;
+  within: Plan;
+}
+
+/** Fields by their names in the answer. More than one for a name where types differ: one of them will be answered. */
+export type Plan = Map<string, PlannedField[]>;
+
+/** What a validated operation will ask of the server, with variables that fit it. Where it has fields that may be left out by type, all count. */
+export function planOf(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Record<string, unknown>): Plan {
+  const { coerced = {} } = getVariableValues(schema, operation.variableDefinitions ?? [], variables) as { coerced?: Record<string, unknown> };
+  const fragments = fragmentsOf(document);
+
+  const isLeftOut = (node: SelectionNode): boolean =>
+    getDirectiveValues(GraphQLSkipDirective, node, coerced)?.if === true || getDirectiveValues(GraphQLIncludeDirective, node, coerced)?.if === false;
+
+  const plan = (sets: readonly SelectionSetNode[], parent: GraphQLCompositeType, pageSize: number | undefined): Plan => {
+    const asked = new Map<string, { name: string; type: GraphQLCompositeType; nodes: [FieldNode, ...FieldNode[]] }>();
+    const seen = new Set<string>();
+    const collect = ({ selections }: SelectionSetNode, type: GraphQLCompositeType): void => {
+      for (const node of selections) {
+        if (isLeftOut(node)) continue;
+        if (node.kind === Kind.FIELD) {
+          const name = (node.alias ?? node.name).value;
+          const known = asked.get(`${type.name}.${name}`);
+          if (known) known.nodes.push(node);
+          else asked.set(`${type.name}.${name}`, { name, type, nodes: [node] });
+          continue;
+        }
+        let fragment;
+        if (node.kind === Kind.INLINE_FRAGMENT) fragment = node;
+        else if (!seen.has(node.name.value)) fragment = fragments.get(node.name.value);
+        if (node.kind === Kind.FRAGMENT_SPREAD) seen.add(node.name.value);
+        if (!fragment) continue;
+        const condition = fragment.typeCondition ? schema.getType(fragment.typeCondition.name.value) : type;
+        if (isCompositeType(condition)) collect(fragment.selectionSet, condition);
+      }
+    };
+    for (const set of sets) collect(set, parent);
+    const planned: Plan = new Map();
+    for (const { name, type, nodes } of asked.values()) {
+      const field = definitionOf(type, nodes[0].name.value);
+      if (!field) continue;
+      const of = getNamedType(field.type);
+      const args = argumentsOf(field, nodes[0], coerced);
+      const inside = nodes.flatMap(({ selectionSet }) => selectionSet ?? []);
+      const within = isCompositeType(of) ? plan(inside, of, pageSizeOf(field, args)) : new Map<string, PlannedField[]>();
+      const fields = planned.get(name) ?? [];
+      planned.set(name, [...fields, { price: priceOf(schema, type, field), times: timesOf(schema, type, field, args, pageSize), within }]);
+    }
+    return planned;
+  };
+  return plan([operation.selectionSet], schema.getRootType(operation.operation) as GraphQLCompositeType, undefined);
+}
+
+/** The points that a plan may come to. */
+export function requestedPoints(plan: Plan): number {
+  const pointsOf = (fields: Plan): number => {
+    let points = 0;
+    for (const { price, times, within } of [...fields.values()].flat()) points += times * (price + pointsOf(within));
+    return points;
+  };
+  return Math.ceil(pointsOf(plan));
+}
+
+/** The points that the answer came to. */
+export function actualPoints(plan: Plan, data: unknown): number {
+  const pointsOf = (field: PlannedField, value: unknown): number => {
+    if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + pointsOf(field, item), 0);
+    return field.price + withinOf(field.within, value);
+  };
+  const withinOf = (fields: Plan, value: unknown): number => {
+    if (typeof value !== 'object' || value === null) return 0;
+    let points = 0;
+    for (const [name, [first, ...others]] of fields) {
+      const answered = (value as Record<string, unknown>)[name];
+      if (answered === undefined || first === undefined) continue;
+      points += Math.max(pointsOf(first, answered), ...others.map((other) => pointsOf(other, answered)));
+    }
+    return points;
+  };
+  return Math.ceil(withinOf(plan, data));
+}
+
+function definitionOf(parent: GraphQLCompositeType, name: string): GraphQLField<unknown, unknown> | undefined {
+  if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef;
+  if (name === TypeMetaFieldDef.name) return TypeMetaFieldDef;
+  if (name === TypeNameMetaFieldDef.name) return TypeNameMetaFieldDef;
+  return isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name] : undefined;
+}
+
+/** Its arguments; none where a null comes by a variable to where there must be a value, which is that field's error once it is asked. */
+function argumentsOf(field: GraphQLField<unknown, unknown>, node: FieldNode, variables: Record<string, unknown>): Record<string, unknown> {
+  try {
+    return getArgumentValues(field, node, variables);
+  } catch {
+    return {};
+  }
+}
+
+/** For each answer of a field. A field's `complexity`, as type-graphql calls it, is a price of its own. */
+function priceOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: GraphQLField<unknown, unknown>): number {
+  const of = getNamedType(field.type);
+  const { complexity } = field.extensions;
+  if (typeof complexity === 'number') return complexity;
+  if (field.name === 'totalCount') return TOTAL_COUNT_POINTS;
+  if (!isCompositeType(of)) return 0;
+  if (of.name.startsWith('__')) return 1 / SCHEMA_OBJECTS_PER_POINT;
+  return parent === schema.getMutationType() ? 1 + MUTATION_POINTS : 1;
+}
+
+/** How many answers are to be expected of a field of one object. */
+function timesOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: GraphQLField<unknown, unknown>, args: Record<string, unknown>, pageSize: number | undefined): number {
+  if (!isListType(getNullableType(field.type))) return 1;
+  if (parent.name.startsWith('__')) return schemaSizesOf(schema)[field.name] ?? 1;
+  const listed = Object.values(args).flatMap((value) => (Array.isArray(value) ? [value.length] : []));
+  return listed.length > 0 ? Math.max(...listed) : (pageSize ?? UNPAGED_LIST_SIZE);
+}
+
+/** How many objects a page has at most; undefined for what has no pages. What is more than a page may have is refused where it is read. */
+function pageSizeOf({ args: declared }: GraphQLField<unknown, unknown>, { first, last }: Record<string, unknown>): number | undefined {
+  if (!declared.some(({ name }) => name === 'first')) return undefined;
+  const size = typeof first === 'number' ? first : typeof last === 'number' ? last : DEFAULT_PAGE_SIZE;
+  return Math.min(Math.max(size, 0), MAX_PAGE_SIZE);
+}
+
+const schemaSizes = new WeakMap<GraphQLSchema, Record<string, number>>();
+
+/** How long the lists of introspection are, on the average of this schema. */
+function schemaSizesOf(schema: GraphQLSchema): Record<string, number> {
+  const known = schemaSizes.get(schema);
+  if (known) return known;
+  const types = Object.values(schema.getTypeMap());
+  const fields = types.flatMap((type) => (isObjectType(type) || isInterfaceType(type) ? Object.values(type.getFields()) : []));
+  const args = fields.flatMap((field) => field.args);
+  const sizes: Record<string, number> = {
+    types: types.length,
+    directives: schema.getDirectives().length,
+    fields: Math.ceil(fields.length / types.length),
+    args: Math.ceil(args.length / fields.length),
+    inputFields: 1,
+    enumValues: 1,
+    interfaces: 1,
+    possibleTypes: 1,
+  };
+  schemaSizes.set(schema, sizes);
+  return sizes;
+}

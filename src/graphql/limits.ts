@@ -1,0 +1,140 @@
+import { Kind, Lexer, Source, TokenKind, type DocumentNode, type FieldNode, type FragmentDefinitionNode, type SelectionSetNode } from 'graphql';
+import { TollgateError } from '../errors';
+
+// What a document may be, whoever sends it and whatever is behind it. Reading it takes a time that grows with its length alone, and so
+// stands before graphql-js's validation, which compares each place that names a field with each other one.
+
+/** The longest document, in UTF-16 units. */
+const MAX_DOCUMENT_LENGTH = 65_536;
+/** The longest document, in tokens. */
+export const MAX_TOKENS = 10_000;
+/** Brackets of any kind within one another: the parser goes one step into its stack with each. */
+const MAX_NESTING = 50;
+/** Directives in a document. */
+const MAX_DIRECTIVES = 50;
+/** Operations in a document. */
+const MAX_OPERATIONS = 100;
+/** Fragments in a document. */
+const MAX_FRAGMENTS = 200;
+/** Fields within one another, fragments written out. */
+const MAX_DEPTH = 20;
+/** Fields at the top of an operation. */
+const MAX_ROOT_FIELDS = 50;
+/** Fields of one object. */
+const MAX_BREADTH = 200;
+/** Fields and fragments in a document, each fragment written out where it is spread. */
+const MAX_SELECTIONS = 2_000;
+/** Places that ask for one field of one object. */
+const MAX_REPEATS = 50;
+/** Aliases in a document, fragments written out. */
+const MAX_ALIASES = 100;
+
+/** How much a document has of everything that is bounded. */
+export type Figures = Record<keyof typeof ALLOWED, number>;
+
+const ALLOWED = {
+  length: MAX_DOCUMENT_LENGTH,
+  tokens: MAX_TOKENS,
+  nesting: MAX_NESTING,
+  directives: MAX_DIRECTIVES,
+  operations: MAX_OPERATIONS,
+  fragments: MAX_FRAGMENTS,
+  depth: MAX_DEPTH,
+  rootFields: MAX_ROOT_FIELDS,
+  breadth: MAX_BREADTH,
+  selections: MAX_SELECTIONS,
+  repeats: MAX_REPEATS,
+  aliases: MAX_ALIASES,
+};
+
+/** One figure that is too high. Where counting stopped at once, `asked` is as far as it came. */
+export interface Excess {
+  limit: string;
+  asked: number;
+  allowed: number;
+}
+
+/** QUERY_TOO_COMPLEX, with every figure that is too high. */
+export function tooComplex(limits: Excess[]): TollgateError {
+  const figures = limits.map(({ limit, asked, allowed }) => `${limit} ${asked}, at most ${allowed}`).join('; ');
+  return new TollgateError('QUERY_TOO_COMPLEX', `This asks for too much at once: ${figures}. Ask in smaller operations, for smaller pages or fewer fields.`, { limits });
+}
+
+/** Throws QUERY_TOO_COMPLEX for a document, or those of a batch, with more of anything than is allowed. */
+export function requireModest(figures: Partial<Figures>): void {
+  const excesses = Object.entries(figures).flatMap(([limit, asked]) => {
+    const allowed = ALLOWED[limit as keyof Figures];
+    return asked > allowed ? [{ limit, asked, allowed }] : [];
+  });
+  if (excesses.length > 0) throw tooComplex(excesses);
+}
+
+/** What can be told of a document before it is parsed. Where it is not GraphQL, up to there: parsing tells. */
+export function figuresOfText(text: string): Pick<Figures, 'length' | 'tokens' | 'nesting' | 'directives'> {
+  const figures = { length: text.length, tokens: 0, nesting: 0, directives: 0 };
+  if (text.length > MAX_DOCUMENT_LENGTH) return figures;
+  const lexer = new Lexer(new Source(text));
+  let open = 0;
+  try {
+    for (let { kind } = lexer.advance(); kind !== TokenKind.EOF; { kind } = lexer.advance()) {
+      figures.tokens += 1;
+      if (kind === TokenKind.AT) figures.directives += 1;
+      if (kind === TokenKind.BRACE_L || kind === TokenKind.BRACKET_L || kind === TokenKind.PAREN_L) figures.nesting = Math.max(figures.nesting, (open += 1));
+      if (kind === TokenKind.BRACE_R || kind === TokenKind.BRACKET_R || kind === TokenKind.PAREN_R) open -= 1;
+    }
+  } catch {
+    // Not GraphQL
+  }
+  return figures;
+}
+
+/** What can be told of a document without the schema. Each operation counts, whichever is asked for: all are validated. */
+export function figuresOfDocument(document: DocumentNode): Omit<Figures, 'length' | 'tokens' | 'nesting' | 'directives'> {
+  const operations = document.definitions.flatMap((node) => (node.kind === Kind.OPERATION_DEFINITION ? [node] : []));
+  const fragments = fragmentsOf(document);
+  const figures = { operations: operations.length, fragments: fragments.size, depth: 0, rootFields: 0, breadth: 0, selections: 0, repeats: 0, aliases: 0 };
+  const spread = new Set<string>();
+
+  const measure = (sets: readonly SelectionSetNode[], depth: number): void => {
+    const fields = new Map<string, FieldNode[]>();
+    const seen = new Set<string>();
+    const collect = ({ selections }: SelectionSetNode): void => {
+      for (const node of selections) {
+        if ((figures.selections += 1) > MAX_SELECTIONS) return;
+        if (node.kind === Kind.INLINE_FRAGMENT) collect(node.selectionSet);
+        else if (node.kind === Kind.FIELD) {
+          const name = (node.alias ?? node.name).value;
+          if (node.alias) figures.aliases += 1;
+          const asked = fields.get(name);
+          if (asked) asked.push(node);
+          else fields.set(name, [node]);
+        } else {
+          const name = node.name.value;
+          const fragment = fragments.get(name);
+          if (!fragment || seen.has(name)) continue; // execution, too, takes a fragment once for each object
+          seen.add(name);
+          spread.add(name);
+          collect(fragment.selectionSet);
+        }
+      }
+    };
+    sets.forEach(collect);
+    figures.depth = Math.max(figures.depth, fields.size > 0 ? depth : 0);
+    figures.breadth = Math.max(figures.breadth, fields.size);
+    if (depth === 1) figures.rootFields = Math.max(figures.rootFields, fields.size);
+    for (const nodes of fields.values()) {
+      figures.repeats = Math.max(figures.repeats, nodes.length);
+      const within = nodes.flatMap(({ selectionSet }) => selectionSet ?? []);
+      if (within.length > 0 && depth <= MAX_DEPTH && figures.selections <= MAX_SELECTIONS) measure(within, depth + 1);
+    }
+  };
+
+  for (const { selectionSet } of operations) measure([selectionSet], 1);
+  for (const { name, selectionSet } of fragments.values()) if (!spread.has(name.value)) measure([selectionSet], 2); // at its least deep
+  return figures;
+}
+
+/** A document's fragments by name. */
+export function fragmentsOf(document: DocumentNode): Map<string, FragmentDefinitionNode> {
+  return new Map(document.definitions.flatMap((node) => (node.kind === Kind.FRAGMENT_DEFINITION ? [[node.name.value, node]] : [])));
+}

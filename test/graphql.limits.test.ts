@@ -1,0 +1,243 @@
+import { getIntrospectionQuery } from 'graphql';
+import { createTestApp, type TestApp } from './support/app';
+import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { until } from './support/until';
+
+let app: TestApp;
+let project: Awaited<ReturnType<typeof buildProject>>;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  project = await buildProject(app);
+});
+
+afterAll(() => app.close());
+
+interface Cost {
+  requested: number;
+  actual: number;
+  left: number;
+  max: number;
+  refillPerSecond: number;
+}
+
+interface Answer {
+  status: number;
+  headers: Headers;
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  data?: any;
+  errors?: { message: string; extensions: { code: string; limits?: { limit: string; asked: number; allowed: number }[]; retryAfterMs?: number } }[];
+  extensions?: { cost?: Cost };
+}
+
+/** The whole answer; as the operator, unless another secret or null is given. */
+async function ask(body: object, secret: string | null = app.rootKey, at = app): Promise<Answer> {
+  const response = await fetch(`${at.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(secret === null ? {} : { 'x-api-key': secret }) },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, headers: response.headers, ...((await response.json()) as object) };
+}
+
+const costOf = async (query: string, variables: object = {}, secret?: string): Promise<Cost> => {
+  const answer = await ask({ query, variables }, secret);
+  expect(answer.errors).toBeUndefined();
+  return answer.extensions?.cost as Cost;
+};
+
+const times = (count: number, make: (index: number) => string): string => Array.from({ length: count }, (_, index) => make(index)).join(' ');
+
+describe('what an operation costs', () => {
+  it('is told with each answer: as asked, as it came, and what is left', async () => {
+    const cost = await costOf('{ viewer { id } }', {}, (await buildKey(app)).secret);
+    expect(cost).toEqual({ requested: 1, actual: 1, left: expect.any(Number), max: 20_000, refillPerSecond: 1_000 });
+    expect(cost.left).toBeGreaterThan(19_900);
+  });
+
+  it.each<[string, number, string, object?]>([
+    ['scalars cost nothing', 0, '{ __typename }'],
+    ['an object is a point', 2, 'query ($id: ID!) { project(id: $id) { id budget { balance } } }'],
+    ['a page is as long as it is asked for', 1 + 40 * 2, '{ workspaces(first: 40) { nodes { wallet { id } } } }'],
+    ['by a variable, too', 1 + 40, 'query ($first: Int) { workspaces(first: $first) { nodes { id } } }', { first: 40 }],
+    ['or by the default of one', 1 + 40, 'query ($first: Int = 40) { workspaces(first: $first) { nodes { id } } }'],
+    ['or by that of the list', 1 + 25, '{ workspaces { nodes { id } } }'],
+    ['pages within pages multiply', 1 + 10 * (1 + 1 + 20 * 2), '{ workspaces(first: 10) { nodes { projects(first: 20) { nodes { budget { held } } } } } }'],
+    ['edges and nodes are two lists', 1 + 1 + 10 + 10 + 10, '{ workspaces(first: 10) { nodes { id } edges { node { id } } pageInfo { hasNextPage } } }'],
+    ['what is named twice is asked once', 1 + 10, '{ workspaces(first: 10) { nodes { id } nodes { name } } workspaces(first: 10) { nodes { id } } }'],
+    ['an alias asks again', 2 * (1 + 10), '{ a: workspaces(first: 10) { nodes { id } } b: workspaces(first: 10) { nodes { id } } }'],
+    ['fragments are what is in them', 1 + 10 + 10, '{ workspaces(first: 10) { ...A } } fragment A on WorkspaceConnection { nodes { ...B ...B ... on Node { id } } } fragment B on Workspace { wallet { id } }'],
+    ['what is skipped is not asked', 1, 'query ($no: Boolean = false) { viewer { id } workspaces @include(if: $no) { nodes { id } } actions @skip(if: true) { nodes { id } } }'],
+    ['what is not skipped is', 1 + 25, 'query ($no: Boolean!) { workspaces @skip(if: $no) { nodes { id } } }', { no: false }],
+  ])('%s', async (_what, requested, query, variables = {}) => {
+    const cost = await costOf(query, query.includes('$id') ? { id: project.id, ...variables } : variables);
+    expect(cost.requested).toBe(requested);
+    expect(cost.actual).toBeLessThanOrEqual(requested);
+  });
+
+  it('comes to what the answer has, each of its objects and no scalar that looks like one', async () => {
+    const { id } = await buildWorkspace(app);
+    await app.graphql('mutation ($id: ID!) { updateWorkspace(input: { id: $id, name: "Other" }) { workspace { id } } }', { id });
+    const cost = await costOf('query ($id: ID!) { workspace(id: $id) { auditEvents(first: 100) { nodes { before after } } wallet { id } projects { nodes { budget { held } } } } }', { id });
+    expect(cost).toMatchObject({ requested: 1 + (1 + 100) + 1 + (1 + 25 * 2) });
+    const events = (await app.graphql('query ($id: ID!) { workspace(id: $id) { auditEvents(first: 100) { nodes { id } } } }', { id })).data.workspace.auditEvents.nodes.length;
+    expect(cost.actual).toBe(1 + 1 + events + 1 + 1);
+  });
+
+  it('is ten points more for each mutation, done or not', async () => {
+    const answer = await ask({ query: 'mutation { a: archiveProject(input: { id: "prj_1" }) { project { id } } b: archiveProject(input: { id: "prj_2" }) { project { id } } }' });
+    expect(answer.errors?.map(({ extensions }) => extensions.code)).toEqual(['NOT_FOUND', 'NOT_FOUND']);
+    expect(answer.extensions?.cost).toMatchObject({ requested: 2 * (1 + 10 + 1), actual: 2 * (1 + 10) });
+  });
+
+  it('counts no more than a page of what no page may have, which the list refuses', async () => {
+    const { errors, extensions } = await ask({ query: '{ workspaces(first: 100000) { nodes { id } } }' });
+    expect([errors?.[0]?.extensions.code, extensions?.cost?.requested]).toEqual(['INVALID_REQUEST', 1 + 100]);
+  });
+
+  it('is a price of its own for what is no look-up', async () => {
+    expect((await costOf('{ auditChain { verify(first: 10) { checked } } }')).requested).toBe(1 + 100);
+  });
+
+  it('of introspection is modest, and known', async () => {
+    const cost = await costOf(getIntrospectionQuery());
+    expect(cost.requested).toBeGreaterThan(100);
+    expect(cost.requested).toBeLessThan(5_000);
+    expect(cost.actual).toBeGreaterThan(100);
+  });
+
+  it('is QUERY_TOO_COMPLEX past 10,000 points, with the figures, and nothing is taken', async () => {
+    const { secret } = await buildKey(app);
+    const query = '{ workspaces(first: 100) { nodes { projects(first: 100) { nodes { id } } } } }';
+    const { status, data, errors } = await ask({ query }, secret);
+    const asked = 1 + 100 * (1 + 1 + 100);
+    expect({ status, data }).toEqual({ status: 400, data: undefined });
+    expect(errors).toEqual([{ message: expect.stringContaining(`points ${asked}, at most 10000`), extensions: { code: 'QUERY_TOO_COMPLEX', limits: [{ limit: 'points', asked, allowed: 10_000 }] } }]);
+    expect((await costOf('{ __typename }', {}, secret)).left).toBe(20_000);
+  });
+});
+
+describe('a principal’s points', () => {
+  const dear = '{ workspaces(first: 100) { nodes { projects(first: 90) { nodes { id } } } } }';
+  /** As dear in its answer: a mutation that fails. */
+  const spend = (count: number) => ({ query: `mutation { ${times(count, (index) => `m${index}: archiveProject(input: { id: "x" }) { clientMutationId: __typename }`)} }` });
+
+  it('that an answer does not come to are given back at once', async () => {
+    const { secret } = await buildKey(app);
+    for (let i = 0; i < 5; i++) {
+      const cost = await costOf(dear, {}, secret);
+      expect(cost).toMatchObject({ requested: 1 + 100 * (1 + 1 + 90), actual: 1 });
+      expect(cost.left).toBeGreaterThan(19_900);
+    }
+  });
+
+  it('run out: 429 RATE_LIMITED with the time until there are enough, and then there are; others have theirs', async () => {
+    const { secret } = await buildKey(app);
+    let refused: Answer | undefined;
+    await until(async () => {
+      const answers = await Promise.all(Array.from({ length: 8 }, () => ask(spend(50), secret)));
+      refused = answers.find(({ status }) => status === 429);
+      return refused !== undefined;
+    }, 'a budget to be spent');
+    expect(refused?.data).toBeUndefined();
+    const [error] = refused?.errors ?? [];
+    expect(error?.extensions).toEqual({ code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) });
+    expect(error?.message).toMatch(/^This asks for 550 points, and \d+ are left; 1000 come back each second\./);
+    const { retryAfterMs = 0 } = error?.extensions ?? {};
+    expect(refused?.headers.get('retry-after')).toBe(String(Math.ceil(retryAfterMs / 1000)));
+    expect(refused?.extensions?.cost).toMatchObject({ requested: 550, actual: 0, max: 20_000 });
+    expect(refused?.extensions?.cost?.left).toBeLessThan(550);
+    expect((await ask({ query: '{ viewer { id } }' }, (await buildKey(app)).secret)).status).toBe(200);
+    const started = performance.now();
+    await until(async () => (await ask(spend(50), secret)).status === 200, 'points to come back');
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  it('are its address’s where it brings no credential', async () => {
+    const before = await ask({ query: '{ __typename }' }, null);
+    const after = await ask({ query: '{ __schema { types { fields { args { type { name } } } } } }' }, null);
+    expect(after.extensions?.cost?.actual).toBeGreaterThan(10);
+    expect(after.extensions?.cost?.left).toBeLessThan(before.extensions?.cost?.left ?? 0);
+  });
+});
+
+describe('a document with too much of anything', () => {
+  it.each<[string, number, number, string]>([
+    ['length', 65_537, 65_536, `{ __typename } #${'x'.repeat(65_537 - 16)}`],
+    ['tokens', 10_004, 10_000, `{ node(id: ["", ${'"" '.repeat(9_991)}]) { id } }`],
+    ['nesting', 53, 50, `{ node(id: ${'['.repeat(51)}${']'.repeat(51)}) { id } }`],
+    ['directives', 51, 50, `{ viewer ${'@skip(if: false) '.repeat(51)} { id } }`],
+    ['operations', 101, 100, times(101, (index) => `query Q${index} { __typename }`)],
+    ['fragments', 201, 200, `{ __typename } ${times(201, (index) => `fragment F${index} on Query { __typename }`)}`],
+    ['depth', 21, 20, `{ ${'a { '.repeat(20)} id ${'} '.repeat(20)} }`],
+    ['rootFields', 51, 50, `{ ${times(51, (index) => `f${index}`)} }`],
+    ['breadth', 201, 200, `{ viewer { ${times(201, (index) => `f${index}`)} } }`],
+    ['selections', 2_001, 2_000, `{ ${times(40, (index) => `f${index} { ${times(49, (inner) => `g${inner}`)} }`)} ...A }`],
+    ['repeats', 51, 50, `{ ${'viewer { id } '.repeat(51)} }`],
+    ['aliases', 101, 100, `{ viewer { ${times(101, (index) => `a${index}: id`)} } }`],
+  ])('is QUERY_TOO_COMPLEX with the figures, before it is validated and before a credential is asked for: %s', async (limit, asked, allowed, query) => {
+    for (const secret of [app.rootKey, null]) {
+      const { status, data, errors } = await ask({ query }, secret);
+      expect({ status, data, code: errors?.[0]?.extensions.code }).toEqual({ status: 400, data: undefined, code: 'QUERY_TOO_COMPLEX' });
+      expect(errors?.[0]?.extensions.limits).toContainEqual({ limit, asked, allowed });
+      expect(errors?.[0]?.message).toContain(`${limit} ${asked}, at most ${allowed}`);
+    }
+  });
+
+  it('is counted with its fragments written out', async () => {
+    const query = `{ ${times(2, (index) => `a${index}: viewer { ...F0 }`)} } ${times(7, (index) => `fragment F${index} on Viewer { ${times(2, (inner) => `a${inner}: memberships { ...F${index + 1} }`)} }`)} fragment F7 on Viewer { id }`;
+    expect((await ask({ query })).errors?.[0]?.extensions.limits).toContainEqual({ limit: 'aliases', asked: expect.any(Number), allowed: 100 });
+  });
+});
+
+describe('without a credential', () => {
+  it('what is not public is 401 before it is validated', async () => {
+    const { status, errors } = await ask({ query: '{ viewer { nope } nope }' }, null);
+    expect({ status, codes: errors?.map(({ extensions }) => extensions.code) }).toEqual({ status: 401, codes: ['UNAUTHENTICATED'] });
+    expect((await ask({ query: 'mutation { signIn { nope } }' }, null)).errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
+  });
+});
+
+describe('configuration', () => {
+  it('closes introspection, to everybody, and hints at no names', async () => {
+    const closed = await createTestApp({ config: { graphqlIntrospection: false } });
+    try {
+      for (const secret of [app.rootKey, null]) {
+        for (const query of [getIntrospectionQuery(), '{ __type(name: "Viewer") { name } }']) {
+          const { status, data, errors } = await ask({ query }, secret, closed);
+          expect({ status, data, code: errors?.[0]?.extensions.code }).toEqual({ status: 400, data: undefined, code: 'GRAPHQL_VALIDATION_FAILED' });
+          expect(errors?.[0]?.message).not.toContain('Apollo');
+        }
+      }
+      expect((await ask({ query: '{ viewer { idd } }' }, app.rootKey, closed)).errors?.[0]?.message).not.toContain('Did you mean');
+      expect((await ask({ query: '{ viewer { id } }' }, app.rootKey, closed)).data).toEqual({ viewer: { id: 'operator' } });
+    } finally {
+      await closed.close();
+    }
+  });
+
+  it('opens batches, whose limits hold for all of them together', async () => {
+    const open = await createTestApp({ config: { graphqlBatching: true } });
+    const batch = async (operations: object[], secret: string | null = app.rootKey): Promise<{ status: number; answers: Answer[] }> => {
+      const response = await fetch(`${open.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', ...(secret === null ? {} : { 'x-api-key': secret }) }, body: JSON.stringify(operations) });
+      const answers = (await response.json()) as Answer | Answer[];
+      return { status: response.status, answers: Array.isArray(answers) ? answers : [answers] };
+    };
+    const codesOf = (answers: Answer[]) => answers.map(({ errors }) => errors?.[0]?.extensions.code);
+    const limitsOf = (answers: Answer[]) => answers.flatMap(({ errors }) => errors?.[0]?.extensions.limits ?? []);
+    try {
+      const two = await batch([{ query: '{ viewer { id } }' }, { query: '{ workspaces { nodes { id } } }' }]);
+      expect([two.status, two.answers.map(({ data }) => data)]).toEqual([200, [{ viewer: { id: 'operator' } }, { workspaces: { nodes: [] } }]]);
+      const many = await batch(Array.from({ length: 11 }, () => ({ query: '{ __typename }' })));
+      expect([many.status, limitsOf(many.answers)]).toEqual([400, [{ limit: 'batch', asked: 11, allowed: 10 }]]);
+      const aliased = await batch(Array.from({ length: 2 }, () => ({ query: `{ viewer { ${times(51, (index) => `a${index}: id`)} } }` })));
+      expect([aliased.status, limitsOf(aliased.answers)]).toEqual([400, [{ limit: 'aliases', asked: 102, allowed: 100 }]]);
+      const dear = await batch(Array.from({ length: 3 }, () => ({ query: '{ workspaces(first: 100) { nodes { projects(first: 40) { nodes { id } } } } }' })));
+      expect(codesOf(dear.answers)).toEqual([undefined, undefined, 'QUERY_TOO_COMPLEX']);
+      const nobody = await batch([{ query: '{ __typename }' }, { query: '{ viewer { id } }' }], null);
+      expect([nobody.status, codesOf(nobody.answers)]).toEqual([401, ['UNAUTHENTICATED']]);
+    } finally {
+      await open.close();
+    }
+  });
+});
