@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
 import { createTestApp, type TestApp } from '../support/app';
 import { startMariadb } from '../support/mariadb-server.js';
@@ -35,9 +36,14 @@ interface Line {
 
 async function measure(list: ListCase, small: Side, large: Side): Promise<Line> {
   const query = list.query.replace('PAGE', list.args);
-  const once = async ({ app, filled, rows }: Side) => {
+  const once = async (side: Side): Promise<number> => {
+    const { app, filled, rows } = side;
     const started = performance.now();
-    const { errors, data } = await app.graphql(query, list.variables(filled, rows));
+    const { errors, data, headers } = await app.graphql(query, list.variables(filled, rows));
+    if (errors?.[0]?.extensions.code === 'RATE_LIMITED') {
+      await wait(1_000 * Number(headers.get('retry-after') ?? 1)); // the points of whoever asks come back by the second
+      return once(side);
+    }
     if (errors) throw new Error(`${list.name}: ${JSON.stringify(errors)}`);
     const nodes = JSON.stringify(data).split('},{').length;
     if (!list.isSparse && nodes < 100) throw new Error(`${list.name}: a page of ${nodes}, not a hundred`);

@@ -17,7 +17,6 @@ export async function statementsOf({ database: { reader } }: Pick<TestApp, 'data
   } finally {
     restore();
   }
-  if (statements.length === 0) throw new Error('No statement was seen: is the database read in another way by now?');
   return statements;
 }
 
