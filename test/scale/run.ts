@@ -2,6 +2,7 @@ import 'reflect-metadata';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
 import { createTestApp, type TestApp } from '../support/app';
 import { startMariadb } from '../support/mariadb-server.js';
@@ -35,9 +36,14 @@ interface Line {
 
 async function measure(list: ListCase, small: Side, large: Side): Promise<Line> {
   const query = list.query.replace('PAGE', list.args);
-  const once = async ({ app, filled, rows }: Side) => {
+  const once = async (side: Side): Promise<number> => {
+    const { app, filled, rows } = side;
     const started = performance.now();
-    const { errors, data } = await app.graphql(query, list.variables(filled, rows));
+    const { errors, data, headers } = await app.graphql(query, list.variables(filled, rows));
+    if (errors?.[0]?.extensions.code === 'RATE_LIMITED') {
+      await wait(1_000 * Number(headers.get('retry-after') ?? 1)); // the points of whoever asks come back by the second
+      return once(side);
+    }
     if (errors) throw new Error(`${list.name}: ${JSON.stringify(errors)}`);
     const nodes = JSON.stringify(data).split('},{').length;
     if (!list.isSparse && nodes < 100) throw new Error(`${list.name}: a page of ${nodes}, not a hundred`);
@@ -47,8 +53,7 @@ async function measure(list: ListCase, small: Side, large: Side): Promise<Line> 
   const times: [number[], number[]] = [[], []];
   for (let round = 0; round < ROUNDS; round += 1) for (const [index, side] of [small, large].entries()) times[index]?.push(await once(side));
   // What else the machine does makes some of them longer and none shorter.
-  const lowerQuartile = (values: number[]) => [...values].sort((one, other) => one - other)[Math.floor(values.length / 4)] as number;
-  const [smallMs, largeMs] = [lowerQuartile(times[0]), lowerQuartile(times[1])];
+  const [smallMs, largeMs] = [Math.min(...times[0]), Math.min(...times[1])];
   const statements = await statementsOf(large.app, () => once(large));
   const plans = await Promise.all(statements.filter(({ sql }) => /^SELECT .* FROM/s.test(sql)).map((statement) => explain(large.app, statement)));
   const indexes = [...new Set(plans.flatMap(({ accesses }) => accesses.flatMap(({ index }) => (index === null || index === 'PRIMARY' || index.startsWith('sqlite_') ? [] : [index]))))];
@@ -67,7 +72,7 @@ async function compare(urlOf: (name: string) => Promise<string>, rows: number): 
   for (const list of CASES) {
     lines.push(await measure(list, small, large));
     const { name, smallMs, largeMs, ratio } = lines.at(-1) as Line;
-    console.log(`${name}: ${smallMs.toFixed(1)} ms, ${largeMs.toFixed(1)} ms, ${ratio.toFixed(2)}`);
+    process.stdout.write(`${name}: ${smallMs.toFixed(1)} ms, ${largeMs.toFixed(1)} ms, ${ratio.toFixed(2)}\n`);
   }
   await small.app.close();
   await large.app.close();
@@ -104,9 +109,9 @@ async function main(): Promise<void> {
       await server.stop();
     }
   }
-  const head = `# The last run of \`npm run scale\`\n\nA page of 100 of each list, through the app over HTTP: where the list has ${SMALL_ROWS} rows and nothing else is there, and where each list has\n${rows.toLocaleString('en')} rows behind it. Lower quartiles of ${ROUNDS} in turns, on ${cpus().length} cores that server, database and client share. The aim is a ratio of ${AIM} at most.\n${missed === 0 ? 'All keep it.' : `${missed} miss it.`}`;
+  const head = `# The last run of \`npm run scale\`\n\nA page of 100 of each list, through the app over HTTP: where the list has ${SMALL_ROWS} rows and nothing else is there, and where each list has\n${rows.toLocaleString('en')} rows behind it. The fastest of ${ROUNDS} in turns, on ${cpus().length} cores that server, database and client share. The aim is a ratio of ${AIM} at most.\n${missed === 0 ? 'All keep it.' : `${missed} miss it.`}`;
   const text = `${[head, ...sections].join('\n\n')}\n`;
-  console.log(text);
+  process.stdout.write(text);
   if (!only && rows >= 1_000_000) writeFileSync(join(__dirname, 'LAST_RUN.md'), text);
   process.exit(missed === 0 ? 0 : 1);
 }
