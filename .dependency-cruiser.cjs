@@ -22,7 +22,7 @@ const FEATURES = {
   gate: ['keys', 'access', 'wallet', 'actions', 'requests', 'tenancy'],
 };
 
-const FOLDERS = ['lib', 'db', 'audit', 'graphql', 'rest', 'pages', ...Object.keys(FEATURES)];
+const FOLDERS = ['lib', 'db', 'audit', 'graphql', 'rest', 'pages', 'docs', ...Object.keys(FEATURES)];
 const FILES = ['main', 'app', 'cli', 'config', 'errors', 'entities', 'demo'];
 
 /**
@@ -91,12 +91,13 @@ module.exports = {
       to: { path: '^src/gate/', pathNot: ENTITIES },
     },
     only('pages-imports', { path: '^src/pages/' }, [...BASE, '^src/pages/', '^src/access/'], 'pages/ is a server: it imports services and principals of access/, lib and errors; app.ts hands in the rest.'),
+    only('docs-imports', { path: '^src/docs/' }, [...BASE, '^src/docs/'], 'docs/ shows what it is handed: app.ts hands in the schema, the OpenAPI document and what servers make of errors.'),
     {
       name: 'servers-are-above',
       severity: 'error',
       comment: 'Services know no protocol: throw a TollgateError and return plain objects; graphql/, rest/ and pages/ translate.',
-      from: { path: '^src/', pathNot: ['^src/(graphql|rest|pages)/', '^src/(app|main|cli)\\.ts$', RESOLVERS] },
-      to: { path: ['^src/(graphql|rest|pages)/', '(^|/)node_modules/(@apollo|@as-integrations|@fastify|fastify)/'] },
+      from: { path: '^src/', pathNot: ['^src/(graphql|rest|pages|docs)/', '^src/(app|main|cli)\\.ts$', RESOLVERS] },
+      to: { path: ['^src/(graphql|rest|pages|docs)/', '(^|/)node_modules/(@apollo|@as-integrations|@fastify|fastify)/'] },
     },
     {
       name: 'app-is-on-top',

@@ -4,6 +4,7 @@
 const { checkErrors } = require('./checks/errors');
 const { checkEvolution } = require('./checks/evolution');
 const { checkImports } = require('./checks/imports');
+const { checkManual } = require('./checks/manual');
 const { checkMigrations } = require('./checks/migrations');
 const { checkOpenapi, checkSchema } = require('./checks/generated');
 const { checkPaths } = require('./checks/paths');
@@ -30,6 +31,7 @@ const sources = [
       'Bring back what is gone: deprecate it first, with a reason that ends with "Removed after YYYY-MM-DD.", six months off. ' +
       'What is new has its line under "## [Unreleased]" of CHANGELOG.md.',
   },
+  { name: 'manual', run: checkManual, todo: '`npm run manual` hands what README.md says on to GraphiQL and /docs.' },
   { name: 'paths', run: checkPaths, todo: "Write the path relative to the repository: nobody else has this machine's folders." },
 ];
 

@@ -7,6 +7,7 @@ import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
+import { Idempotency, MutationForgetter } from './access/idempotency';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Invitation } from './access/people/invitation.entity';
@@ -31,6 +32,8 @@ import { readTrail } from './audit/trail';
 import type { Config } from './config';
 import type { Database } from './db/database';
 import { isRetryable, isUnavailable } from './db/failures';
+import { registerDocs } from './docs/server';
+import type { DocsDeps } from './docs/site';
 import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
 import { Principals } from './gate/principals';
@@ -41,7 +44,9 @@ import { MysqlTickConnections } from './gate/tick-connection.mysql';
 import { SqliteTickConnections } from './gate/tick-connection.sqlite';
 import { SqlTickStore } from './gate/tick-store.sql';
 import { contextOf } from './graphql/context';
+import { graphqlAnswerOf } from './graphql/errors';
 import { NodeResolver } from './graphql/node.resolver';
+import { RegisteredOperations } from './graphql/operations';
 import { registerGraphQL } from './graphql/server';
 import { ApiKey } from './keys/key.entity';
 import { sourceOf } from './graphql/session-cookie';
@@ -103,6 +108,8 @@ export interface App {
   gate: Gate;
   sweep: Sweep;
   sealer: Sealer;
+  idempotency: Idempotency;
+  forgetter: MutationForgetter;
 }
 
 export function createServices(database: Database, pepper: string): Services {
@@ -160,8 +167,11 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   const sealer = new Sealer({ database, log });
+  const idempotency = new Idempotency({ database, pepper: installation.pepper });
+  const forgetter = new MutationForgetter({ database, log });
   server.addHook('onClose', async () => {
     await sealer.stop();
+    await forgetter.stop();
     await sweep.stop();
     await gate.close();
     await runner.close();
@@ -174,23 +184,29 @@ export async function createApp({ config, database, installation, log: destinati
     await server.register(cors, {
       origin: [...config.corsOrigins],
       credentials: true,
-      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate'],
+      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'Idempotent-Replayed'],
     });
   }
   registerRest(server, {
     gate,
+    database,
+    log,
     readTrail: (request) => readTrail(database.reader, request),
     hasWorkspace: (id) => database.reader.existsBy(Workspace, { id }),
     ping: () => database.ping(),
     openApi: openApiDocument(),
   });
   const schema = createSchema(createResolvers(services, people, database));
+  const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
+  registerDocs(server, docsOf(schema));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
     await registerGraphQL(browsers, {
       schema,
+      idempotency,
+      operations,
       log,
       contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
       introspection: config.graphqlIntrospection,
@@ -205,7 +221,7 @@ export async function createApp({ config, database, installation, log: destinati
     await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession: (token) => gate.identifySession(token), httpStatusOf, isOutage, log });
   });
   await server.ready();
-  return { server, services, people, gate, sweep, sealer };
+  return { server, services, people, gate, sweep, sealer, idempotency, forgetter };
 }
 
 /** Where a server listens, as far as it knows. */
@@ -308,3 +324,6 @@ export function describeSchema(): GraphQLSchema {
   const nothing = {} as Services;
   return createSchema(createResolvers(nothing, {} as PeopleServices, {} as Database));
 }
+
+/** What the manual is made of. */
+export const docsOf = (schema: GraphQLSchema): DocsDeps => ({ schema, openApi: openApiDocument(), answers: { httpStatusOf, graphqlAnswerOf } });

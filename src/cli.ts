@@ -1,14 +1,16 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { lexicographicSortSchema, printSchema } from 'graphql';
 import { Command } from 'commander';
 import { openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
-import { createServices, describeSchema } from './app';
+import { createServices, describeSchema, docsOf } from './app';
 import { auditChains, eventsThatWaitTooLong } from './audit/chains';
 import { ConfigError, loadConfig } from './config';
 import { Database } from './db/database';
 import { whyNotOpened } from './db/failures';
 import { migrations } from './db/migrations';
 import { seedDemo } from './demo';
+import { renderDocs } from './docs/site';
 import { entities } from './entities';
 import { auditBooks } from './gate/books';
 import { randomBase62 } from './lib/id';
@@ -73,6 +75,16 @@ cli
   .command('print-openapi')
   .description('print the OpenAPI document of the REST routes')
   .action(() => console.log(JSON.stringify(openApiDocument(), null, 2)));
+
+cli
+  .command('write-docs')
+  .description('write the manual that a server shows at /docs into a folder')
+  .argument('[folder]', 'made where it is not there', 'dist/docs')
+  .action((folder: string) => {
+    mkdirSync(folder, { recursive: true });
+    for (const [name, page] of renderDocs(docsOf(lexicographicSortSchema(describeSchema())))) writeFileSync(join(folder, name), page);
+    console.log(`The manual is in ${folder}: open ${join(folder, 'index.html')}.`);
+  });
 
 /** `make` where there may be no database yet; else one that is not there is a mistake in its name. */
 async function withDatabase(work: (database: Database) => Promise<void>, { make = false } = {}): Promise<void> {

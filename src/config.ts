@@ -22,6 +22,8 @@ export interface Config {
   readonly graphqlIntrospection: boolean;
   readonly graphqlBatching: boolean;
   readonly demo: boolean;
+  /** The file of the only operations that run; undefined where all do. */
+  readonly graphqlOperations: string | undefined;
   readonly publicUrl: string | undefined;
   /** Undefined where this server sends no mail. */
   readonly mail: { smtpUrl: string; from: string } | undefined;
@@ -76,6 +78,7 @@ const environment = z.object({
   GRAPHQL_INTROSPECTION: z.enum(['true', 'false'], 'GRAPHQL_INTROSPECTION must be true or false.').default('true'),
   GRAPHQL_BATCHING: z.enum(['true', 'false'], 'GRAPHQL_BATCHING must be true or false.').default('false'),
   DEMO: z.enum(['true', 'false'], 'DEMO must be true or false.').optional(),
+  GRAPHQL_OPERATIONS: z.string().optional(),
   PUBLIC_URL: z.string().refine(isPublicUrl, 'PUBLIC_URL must be http:// or https:// and a host, such as https://api.example.com, without a path.').optional(),
   SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'SMTP_URL must be smtp://user:password@host:port, or smtps: for TLS from the start.' }).optional(),
   MAIL_FROM: z.string().regex(/^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/, 'MAIL_FROM must be an address such as Tollgate <tollgate@example.com>.').optional(),
@@ -116,6 +119,7 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
     graphqlIntrospection: values.GRAPHQL_INTROSPECTION === 'true',
     graphqlBatching: values.GRAPHQL_BATCHING === 'true',
     demo: values.DEMO === undefined ? values.DATABASE_URL === DEFAULT_DATABASE_URL : values.DEMO === 'true',
+    graphqlOperations: values.GRAPHQL_OPERATIONS,
     publicUrl: values.PUBLIC_URL && new URL(values.PUBLIC_URL).origin,
     mail: smtpUrl !== undefined && from !== undefined ? { smtpUrl, from } : undefined,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,

@@ -1,3 +1,4 @@
+import { IdempotencyKey } from './access/idempotency-key.entity';
 import { Setting } from './access/installation.entity';
 import { Invitation } from './access/people/invitation.entity';
 import { Membership } from './access/people/membership.entity';
@@ -45,5 +46,6 @@ export const entities = [
   UnsealedEvent,
   AuditSeal,
   AuditChain,
+  IdempotencyKey,
   Setting,
 ];

@@ -2,13 +2,14 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { SealedEvent, TrailEntry, TrailRequest } from '../src/audit/trail';
-import { lineOf } from '../src/rest/export.lines';
-import { exportStream, type ExportStream } from '../src/rest/export.stream';
-import { OCSF_DEEDS } from '../src/rest/ocsf';
+import { lineOf } from '../src/rest/exports/audit.lines';
+import { trailLines, type TrailLines } from '../src/rest/exports/audit.route';
+import { OCSF_DEEDS } from '../src/rest/exports/ocsf';
+import { exportStream, type ExportStream } from '../src/rest/exports/stream';
 
 // How an export reads, without a database: its trail is endless.
 
-function endless(values: Partial<ExportStream> = {}) {
+function endless({ mayRead = async () => true, ...values }: Partial<Pick<ExportStream, 'mayRead'> & TrailLines> = {}) {
   const requests: TrailRequest[] = [];
   const read = async (request: TrailRequest): Promise<SealedEvent[]> => {
     requests.push(request);
@@ -16,7 +17,8 @@ function endless(values: Partial<ExportStream> = {}) {
   };
   const stop = new AbortController();
   const lineOf = ({ position }: TrailEntry) => `${position}\n`;
-  const stream = exportStream({ read, mayRead: async () => true, lineOf, chainId: undefined, after: 0, follow: false, stop: stop.signal, ...values });
+  const chunks = (signal: AbortSignal) => trailLines({ read, lineOf, chainId: undefined, after: 0, follow: false, ...values }, signal);
+  const stream = exportStream({ chunks, mayRead, stop: stop.signal });
   const reader = stream[Symbol.asyncIterator]() as AsyncIterator<string>;
   return { stream, reader, requests, stop };
 }

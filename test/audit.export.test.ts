@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { MAX_EXPORTS, MAX_EXPORTS_PER_PRINCIPAL } from '../src/rest/export.route';
+import { MAX_EXPORTS, MAX_EXPORTS_PER_PRINCIPAL } from '../src/rest/exports/places';
 import { AuditEvent } from '../src/audit/event.entity';
 import { recordEvent } from '../src/audit/record-event';
 import { Role } from '../src/access/roles/role.entity';

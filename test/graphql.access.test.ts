@@ -156,11 +156,11 @@ describe('GET', () => {
     expect((await app.database.reader.findOneByOrFail(Workspace, { id })).name).toBe('Before');
   });
 
-  it('is refused where it has no header that a page of another site could not send', async () => {
-    for (const headers of [{}, { 'content-type': 'text/plain' }, { accept: 'application/json' }] as Headers[]) {
+  it('is refused where it has a cookie and no header that a page of another site could not send', async () => {
+    for (const headers of [{ cookie: 'a=b' }, { cookie: 'a=b', 'content-type': 'text/plain' }, { cookie: 'a=b', accept: 'application/json' }] as Headers[]) {
       expect(await get('{ __typename }', headers)).toMatchObject({ status: 400, data: undefined, codes: ['INVALID_REQUEST'] });
     }
-    expect(await get('{ __typename }', { 'x-apollo-operation-name': 'A' })).toMatchObject({ status: 200, data: { __typename: 'Query' } });
+    expect(await get('{ __typename }', { cookie: 'a=b', 'x-apollo-operation-name': 'A' })).toMatchObject({ status: 200, data: { __typename: 'Query' } });
     expect(await get('{ viewer { id } }', { 'apollo-require-preflight': '1' })).toMatchObject({ status: 401, codes: ['UNAUTHENTICATED'] });
   });
 

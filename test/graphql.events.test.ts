@@ -1,4 +1,5 @@
 import { buildClientSchema, getIntrospectionQuery } from 'graphql';
+import { IdempotencyKey } from '../src/access/idempotency-key.entity';
 import { Membership } from '../src/access/people/membership.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { KeySecret } from '../src/keys/key.entity';
@@ -237,12 +238,12 @@ describe('the trail', () => {
   });
 
   /** As the operator, from a browser with a name. */
-  const send = async (deed: Pick<Deed, 'mutation' | 'selection'>, input: Record<string, unknown>) => {
+  const send = async (deed: Pick<Deed, 'mutation' | 'selection'>, input: Record<string, unknown>, idempotencyKey?: string) => {
     const inputType = `${deed.mutation.charAt(0).toUpperCase()}${deed.mutation.slice(1)}Input`;
     const query = `mutation ($input: ${inputType}!) { ${deed.mutation}(input: $input) { ${deed.selection ?? '__typename'} } }`;
     const response = await fetch(`${app.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-api-key': app.rootKey, 'user-agent': agent },
+      headers: { 'content-type': 'application/json', 'x-api-key': app.rootKey, 'user-agent': agent, ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }) },
       body: JSON.stringify({ query, variables: { input } }),
     });
     return (await response.json()) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>;
@@ -253,11 +254,11 @@ describe('the trail', () => {
     expect([...all.map(({ mutation }) => mutation), ...MUTATIONS_OF_PEOPLE].sort()).toEqual(Object.keys(schema.getMutationType()?.getFields() ?? {}).sort());
   });
 
-  it('has one event for each thing done: who did what to what, from where, and what changed', async () => {
+  it('has one event for each thing done: who did what to what, from where, and what changed; an Idempotency-Key is used up with it', async () => {
     for (const deed of all) {
       let payload: unknown;
       const events = await eventsOf(async () => {
-        const { data, errors } = await send(deed, deed.input);
+        const { data, errors } = await send(deed, deed.input, `for-${deed.mutation}`);
         expect([deed.mutation, errors]).toEqual([deed.mutation, undefined]);
         payload = data[deed.mutation];
       });
@@ -265,6 +266,8 @@ describe('the trail', () => {
       const { action, before, after } = deed;
       const common = { actorKind: 'OPERATOR', actorId: 'operator', ip: '127.0.0.1', userAgent: agent.slice(0, 255) };
       expect(events).toEqual([{ id: expect.stringMatching(/^evt_/), ...common, action, subjectId, workspaceId, before, after, createdAt: expect.any(Date) }]);
+      const used = await app.database.reader.findOneByOrFail(IdempotencyKey, { idempotencyKey: `for-${deed.mutation}` });
+      expect([deed.mutation, used.doneAt, used.subjectId]).toEqual([deed.mutation, events[0]?.createdAt, subjectId]);
       expect(Math.abs((events[0]?.createdAt.getTime() ?? 0) - (await app.database.now()).getTime())).toBeLessThan(60_000);
     }
   });

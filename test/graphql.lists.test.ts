@@ -1,13 +1,13 @@
-import { newId, type IdPrefix } from '../src/lib/id';
 import { ApiKey } from '../src/keys/key.entity';
 import { RequestLog, RequestOutcome } from '../src/requests/request-log.entity';
 import { Environment } from '../src/tenancy/environment';
-import { GalleryMode, Project } from '../src/tenancy/project.entity';
+import { Project } from '../src/tenancy/project.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import { LedgerEntry, LedgerKind } from '../src/wallet/ledger-entry.entity';
 import { Wallet } from '../src/wallet/wallet.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildProject, buildWorkspace } from './support/factories';
+import * as rows from './support/rows';
 
 let app: TestApp;
 let workspace: Workspace;
@@ -25,39 +25,12 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-// Rows are written as they are, so that a hundred of them have the times that a test wants.
-
-type Row = { id: string; createdAt: Date };
-
-const rowOf = (prefix: IdPrefix, at: number): Row => ({ id: newId(prefix, at), createdAt: new Date(at) });
-
-const keyRow = (at: number, values: Partial<ApiKey> = {}) => {
-  const state = { enabled: true, expiresAt: null, revokedAt: null, revokedReason: null, rotatedAt: null, hint: 'acme_live_...abcd' };
-  const about = { workspaceId: workspace.id, projectId: project.id, name: 'Key', environment: Environment.LIVE, permissions: [], allowedIps: [] };
-  return { ...rowOf('key', at), ...about, ...state, ...values };
-};
-
-const logRow = (at: number, values: Partial<RequestLog> = {}) => {
-  const about = { requestId: 'cccccccc-0000-4000-8000-000000000000', workspaceId: workspace.id, projectId: project.id, credentialKind: 'API_KEY', credentialId: 'key_1', ip: null, userAgent: null };
-  const call = { environment: Environment.LIVE, service: 'demo', action: 'demo.echo', outcome: RequestOutcome.SUCCEEDED, errorCode: null, httpStatus: 200 };
-  return { ...rowOf('log', at), ...about, ...call, chargedMicroCredits: 0, actionMs: 1.5, totalMs: 2.5, ...values };
-};
+const keyRow = (at: number, values: Partial<ApiKey> = {}) => rows.keyRow(project, at, values);
+const logRow = (at: number, values: Partial<RequestLog> = {}) => rows.logRow(project, at, values);
+const projectRow = (at: number, values: Partial<Project> = {}) => rows.projectRow(workspace.id, at, values);
 
 let seq = 0;
-const entryRow = (at: number, values: Partial<LedgerEntry> = {}) => {
-  const about = { accountId: wallet.id, kind: LedgerKind.TOPUP, delta: 1, balanceAfter: 1, linkedEntryId: null, requestLogId: null, reference: null, reason: null };
-  return { ...about, seq: (seq += 1), createdAt: new Date(at), ...values };
-};
-
-const projectRow = (at: number, values: Partial<Project> = {}) => {
-  const row = rowOf('prj', at);
-  return { ...row, workspaceId: workspace.id, name: 'P', slug: row.id.slice(-20), galleryMode: GalleryMode.ISOLATED, sustainedRps: 1, burst: 1, archivedAt: null, ...values };
-};
-
-const workspaceRow = (at: number) => {
-  const row = rowOf('ws', at);
-  return { ...row, name: 'W', slug: row.id.slice(-20), keyPrefix: 'acme' };
-};
+const entryRow = (at: number, values: Partial<LedgerEntry> = {}) => rows.entryRow(wallet.id, (seq += 1), at, values);
 
 interface List {
   name: string;
@@ -70,7 +43,7 @@ const inWorkspace = (list: string) => `workspace(id: "WORKSPACE") { ${list} }`;
 const inProject = (list: string) => `project(id: "PROJECT") { ${list} }`;
 
 const LISTS: List[] = [
-  { name: 'Query.workspaces', query: 'workspaces LIST', insert: (times) => app.database.transaction((tx) => tx.insert(Workspace, times.map(workspaceRow))) },
+  { name: 'Query.workspaces', query: 'workspaces LIST', insert: (times) => app.database.transaction((tx) => tx.insert(Workspace, times.map((at) => rows.workspaceRow(at)))) },
   { name: 'Workspace.projects', query: inWorkspace('projects LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(Project, times.map((at) => projectRow(at)))) },
   { name: 'Workspace.keys', query: inWorkspace('keys LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(ApiKey, times.map((at) => keyRow(at)))) },
   { name: 'Project.requestLogs', query: inProject('requestLogs LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(RequestLog, times.map((at) => logRow(at)))) },
@@ -172,15 +145,15 @@ describe('filters', () => {
 
   it('leave the calls that meet all of them; a list means any of these, an empty one none', async () => {
     const make = (values: Partial<RequestLog>, at = NOW) => logRow(at, { workspaceId: own.workspace.id, projectId: own.project.id, ...values });
-    const rows = {
-      a: make({ credentialId: 'key_a', requestId: 'aaaaaaaa-0000-4000-8000-000000000000' }),
-      b: make({ credentialId: 'key_b', environment: Environment.TEST, projectId: own.other.id }, NOW + 1),
+    const made = {
+      a: make({ credentialId: 'key_a', requestId: 'aaaaaaaa-0000-4000-8000-000000000000', ip: '10.0.0.1', chargedMicroCredits: 5 }),
+      b: make({ credentialId: 'key_b', ip: '2001:db8::1', chargedMicroCredits: 7, environment: Environment.TEST, projectId: own.other.id }, NOW + 1),
       c: make({ credentialId: 'key_a', action: 'demo.fail', outcome: RequestOutcome.FAILED, errorCode: 'DEMO_FAILURE' }, NOW + 2),
       d: make({ credentialId: 'key_b', action: 'face.find', outcome: RequestOutcome.REFUSED, errorCode: 'PAYMENT_REQUIRED', httpStatus: 402, projectId: own.other.id }, NOW + 3),
       e: make({ credentialId: 'key_c', outcome: RequestOutcome.EXPIRED, errorCode: 'OUTCOME_UNKNOWN', httpStatus: null, totalMs: null }, NOW + 4),
     };
-    await app.database.transaction((tx) => tx.insert(RequestLog, Object.values(rows)));
-    const labels = new Map(Object.entries(rows).map(([label, { id }]) => [id, label]));
+    await app.database.transaction((tx) => tx.insert(RequestLog, Object.values(made)));
+    const labels = new Map(Object.entries(made).map(([label, { id }]) => [id, label]));
     const left = (filter: Record<string, unknown>) => labelsOf(labels, 'RequestLogFilter', 'requestLogs LIST', filter);
     const at = (ms: number) => new Date(NOW + ms).toISOString();
 
@@ -196,6 +169,15 @@ describe('filters', () => {
     expect(await left({ outcome: ['SUCCEEDED'] })).toBe('ab');
     expect(await left({ outcome: ['FAILED', 'REFUSED', 'EXPIRED'] })).toBe('cde');
     expect(await left({ errorCode: ['DEMO_FAILURE', 'OUTCOME_UNKNOWN'] })).toBe('ce');
+    expect(await left({ ip: ['10.0.0.1', '2001:DB8:0::1'] })).toBe('ab');
+    expect(await left({ ip: ['::ffff:10.0.0.1', 'nowhere'] })).toBe('a');
+    expect(await left({ service: ['demo'] })).toBe('abcde');
+    expect(await left({ service: ['face'] })).toBe('');
+    expect(await left({ minChargedMicroCredits: 5 })).toBe('ab');
+    expect(await left({ minChargedMicroCredits: 1, maxChargedMicroCredits: 6 })).toBe('a');
+    expect(await left({ maxChargedMicroCredits: 0 })).toBe('cde');
+    expect(await left({ keyId: ['key_a', 'key_b'], projectId: [own.other.id] })).toBe('bd');
+    expect(await left({ requestId: 'aaaaaaaa-0000-4000-8000-000000000000', outcome: ['FAILED'] })).toBe('');
     expect(await left({ from: at(1), to: at(4) })).toBe('bcd');
     expect(await left({ from: at(4), to: at(4) })).toBe('');
     expect(await left({ keyId: ['key_a', 'key_b'], outcome: ['SUCCEEDED', 'FAILED'], to: at(2), environment: 'LIVE' })).toBe('a');
@@ -211,9 +193,9 @@ describe('filters', () => {
     const archived = await buildProject(app, { workspace: own.workspace, budget: 0 });
     await app.services.projects.archive({ actor: { kind: 'SYSTEM', id: 'tests' }, ip: null, userAgent: null }, { id: archived.id });
     const make = (values: Partial<ApiKey>) => keyRow(START, { workspaceId: own.workspace.id, projectId: own.project.id, ...values });
-    const rows = {
-      a: make({ expiresAt: future }),
-      b: make({ enabled: false, environment: Environment.TEST }),
+    const made = {
+      a: make({ expiresAt: future, name: 'Till 100%', hint: 'acme_live_...x7Qp' }),
+      b: make({ name: 'till_2', enabled: false, environment: Environment.TEST }),
       c: make({ projectId: archived.id }),
       d: make({ expiresAt: past, enabled: false }),
       e: make({ expiresAt: past, projectId: archived.id }),
@@ -221,8 +203,8 @@ describe('filters', () => {
       g: make({ revokedAt: past, projectId: own.other.id, environment: Environment.TEST }),
       h: make({ projectId: own.other.id }),
     };
-    await app.database.transaction((tx) => tx.insert(ApiKey, Object.values(rows)));
-    const labels = new Map(Object.entries(rows).map(([label, { id }]) => [id, label]));
+    await app.database.transaction((tx) => tx.insert(ApiKey, Object.values(made)));
+    const labels = new Map(Object.entries(made).map(([label, { id }]) => [id, label]));
     const left = (filter: Record<string, unknown>) => labelsOf(labels, 'ApiKeyFilter', 'keys LIST', filter);
 
     const byStatus = { ACTIVE: 'ah', DISABLED: 'bc', EXPIRED: 'de', REVOKED: 'fg' };
@@ -232,6 +214,20 @@ describe('filters', () => {
       const shown = data.workspace.keys.nodes.filter((node: { status: string }) => node.status === status);
       expect(shown.map(({ id }: { id: string }) => labels.get(id)).sort().join('')).toBe(expected);
     }
+    expect(await left({ name: 'TILL' })).toBe('ab');
+    expect(await left({ name: '100%' })).toBe('a');
+    for (const wildcard of ['%', '_']) expect(await left({ name: wildcard })).toBe(wildcard === '%' ? 'a' : 'b');
+    expect(await left({ name: '!' })).toBe('');
+    expect(await left({ hint: 'x7q' })).toBe('a');
+    const used = now - 500;
+    await app.database.transaction((tx) => tx.insert(RequestLog, [used, used - 1_000].map((at) => logRow(at, { credentialId: made.h.id }))));
+    const time = (ms: number) => new Date(ms).toISOString();
+    expect(await left({ used: true })).toBe('h');
+    expect(await left({ used: false })).toBe('abcdefg');
+    expect(await left({ lastUsedFrom: time(used) })).toBe('h');
+    expect(await left({ lastUsedFrom: time(used + 1) })).toBe('');
+    expect(await left({ lastUsedTo: time(used) })).toBe('');
+    expect(await left({ lastUsedTo: time(used + 1) })).toBe('h');
     expect(await left({ status: ['REVOKED', 'ACTIVE', 'ACTIVE'] })).toBe('afgh');
     expect(await left({ status: [] })).toBe('');
     expect(await left({ environment: 'TEST' })).toBe('bg');
@@ -244,15 +240,17 @@ describe('filters', () => {
 
   it('leave the entries of a kind, from a time inclusive to a time exclusive', async () => {
     const { id: accountId } = await app.database.reader.findOneByOrFail(Wallet, { workspaceId: own.workspace.id });
-    const rows = [LedgerKind.TOPUP, LedgerKind.BONUS, LedgerKind.ALLOCATION, LedgerKind.ADJUSTMENT].map((kind, index) => entryRow(NOW + index, { accountId, kind }));
-    await app.database.transaction((tx) => tx.insert(LedgerEntry, rows));
-    const labels = new Map(rows.map((row, index) => [`led_${accountId}_${row.seq}`, 'abcd'.charAt(index)]));
+    const made = [LedgerKind.TOPUP, LedgerKind.BONUS, LedgerKind.ALLOCATION, LedgerKind.ADJUSTMENT].map((kind, index) => entryRow(NOW + index, { accountId, kind }));
+    await app.database.transaction((tx) => tx.insert(LedgerEntry, made));
+    const labels = new Map(made.map((row, index) => [`led_${accountId}_${row.seq}`, 'abcd'.charAt(index)]));
     const left = (filter: Record<string, unknown>) => labelsOf(labels, 'LedgerFilter', 'wallet { ledger LIST }', filter);
     const at = (ms: number) => new Date(NOW + ms).toISOString();
     expect(await left({})).toBe('abcd');
     expect(await left({ kind: ['TOPUP', 'ALLOCATION'] })).toBe('ac');
     expect(await left({ kind: [] })).toBe('');
     expect(await left({ kind: ['USAGE', 'REFUND'] })).toBe('');
+    expect(await left({ minDelta: 1 })).toBe('abcd');
+    expect(await left({ maxDelta: 0 })).toBe('');
     expect(await left({ from: at(1) })).toBe('bcd');
     expect(await left({ to: at(3) })).toBe('abc');
     expect(await left({ from: at(1), to: at(3), kind: ['BONUS', 'ADJUSTMENT'] })).toBe('b');
@@ -267,6 +265,17 @@ describe('a filter', () => {
       const { errors } = await ask({ [argument]: values });
       expect(errors?.[0]?.extensions).toEqual({ code: 'INVALID_REQUEST', issues: [{ path: ['filter', argument], message: 'must be at most 1000 values' }] });
       expect((await ask({ [argument]: values.slice(1) })).errors).toBeUndefined();
+    }
+  });
+
+  it('for a text that is empty or too long is INVALID_REQUEST, and says which', async () => {
+    const ask = (filter: object) => app.graphql('query ($id: ID!, $filter: ApiKeyFilter) { workspace(id: $id) { keys(filter: $filter) { nodes { id } } } }', { id: workspace.id, filter });
+    for (const argument of ['name', 'hint']) {
+      for (const text of ['', 'x'.repeat(101)]) {
+        const { errors } = await ask({ [argument]: text });
+        expect(errors?.[0]?.extensions).toEqual({ code: 'INVALID_REQUEST', issues: [{ path: ['filter', argument], message: 'must be 1 to 100 characters' }] });
+      }
+      expect((await ask({ [argument]: '%'.repeat(100) })).errors).toBeUndefined();
     }
   });
 });

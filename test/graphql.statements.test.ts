@@ -26,7 +26,6 @@ afterAll(() => app.close());
 
 /** Many of everything, and under each of them something of everything that it may have. The newest workspace, which has most. */
 async function furnish(): Promise<Workspace> {
-  const { person } = await buildPerson(app);
   const workspaces = Array.from({ length: ROWS }, (_, index) => workspaceRow(START + index));
   const main = workspaces.at(-1) as Workspace;
   const projects = [...workspaces.map(({ id }) => projectRow(id, START)), ...Array.from({ length: ROWS }, (_, index) => projectRow(main.id, START + index))];
@@ -41,7 +40,8 @@ async function furnish(): Promise<Workspace> {
   await insertRows(app, ApiKey, keys);
   await insertRows(app, RequestLog, logs);
   await insertRows(app, LedgerEntry, accounts.flatMap((account) => [1, 2].map((seq) => entryRow(account, seq, START + seq, { requestLogId: logs[seq]?.id ?? null }))));
-  await insertRows(app, Membership, workspaces.map(({ id }) => ({ userId: person.id, workspaceId: id, roleId: 'rol_owner', createdAt: new Date(START) })));
+  const { person } = await buildPerson(app, { workspace: main });
+  await insertRows(app, Membership, workspaces.slice(0, -1).map(({ id }) => ({ userId: person.id, workspaceId: id, roleId: 'rol_owner', createdAt: new Date(START) })));
   await insertRows(app, AuditEvent, [...workspaces, ...keys].map((subject) => eventRow('workspaceId' in subject ? subject.workspaceId : subject.id, subject.id)));
   return main;
 }

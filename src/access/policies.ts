@@ -1,5 +1,5 @@
 import { TollgateError, notFound } from '../errors';
-import { allows, covers, isAdministrative, type AdministrativePermission } from './permissions';
+import { ADMINISTRATIVE_PERMISSIONS, allows, covers, isAdministrative, type AdministrativePermission } from './permissions';
 import type { Actor } from './principal';
 
 // Who may do what, as sentences. Pure: of an actor and a target, nothing else.
@@ -28,6 +28,10 @@ export function knownWorkspaces(actor: Actor): string[] | undefined {
 export function may(actor: Actor, permission: AdministrativePermission, workspaceId: string): boolean {
   return mayOperate(actor) || allows(grantsIn(actor, workspaceId) ?? [], permission);
 }
+
+/** Every administrative permission that an actor holds in a workspace. */
+export const heldIn = (actor: Actor, workspaceId: string): AdministrativePermission[] =>
+  ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => may(actor, name, workspaceId));
 
 /**
  * Nobody grants what they lack. A permission of an action is held by keys alone: a person who may write keys may grant it, a key that

@@ -1,6 +1,7 @@
 import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { VERSION } from '../lib/versions';
 import { Node } from '../lib/graphql-types';
 import { MicroCredits } from '../lib/scalars';
 
@@ -39,6 +40,10 @@ export class Action implements Node {
   @Field({ description: 'Whether it can be called.' })
   @Column('boolean')
   enabled: boolean;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Column(instantColumn)
   createdAt: Date;

@@ -5,6 +5,7 @@ import { GraphQLContext } from '../graphql/context';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Action } from './action.entity';
 import { ACTIONS, type ActionFilter as Filter } from './action.queries';
 import { ActionService } from './action.service';
@@ -63,6 +64,9 @@ class UpdateActionInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether it can be called.' })
   enabled?: boolean;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `createAction` made.' })

@@ -4,6 +4,7 @@ import { ADMINISTRATIVE_PERMISSIONS, isActionPermission, type Permission } from 
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, priceRule } from '../lib/rules';
@@ -52,6 +53,7 @@ const updateRule = z.object({
   upstreamUrl: upstreamUrlRule.optional(),
   timeoutMs: timeoutRule.optional(),
   enabled: z.boolean().optional(),
+  expectedVersion: expectedVersionRule,
 });
 
 /** The catalogue of billable actions. */
@@ -79,7 +81,7 @@ export class ActionService {
     try {
       return await this.database.transaction(async (tx) => {
         const at = await this.database.now(tx);
-        const action = Object.assign(new Action(), input, { id: newId('act', at.getTime()), enabled: true, createdAt: at });
+        const action = Object.assign(new Action(), input, { id: newId('act', at.getTime()), enabled: true, version: 1, createdAt: at });
         await tx.insert(Action, action);
         await recordEvent(tx, { ...origin, action: 'action.created', subject: { id: action.id, workspaceId: null }, after: input, at });
         return action;
@@ -89,18 +91,19 @@ export class ActionService {
     }
   }
 
-  /** Changes the given properties; they count from the next call. A built-in action has no upstreamUrl to change. */
+  /** Changes the given properties, of the version that is expected if any is; they count from the next call. A built-in action has no upstreamUrl to change. */
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Action> {
-    const { id, ...changes } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.database.transaction(async (tx) => {
       const action = (await tx.findOne(Action, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      requireVersion(expectedVersion, action);
       if (changes.upstreamUrl && !action.upstreamUrl) throw invalid({ path: ['input', 'upstreamUrl'], message: 'cannot be given to a built-in action' });
       const { before, after } = difference<Partial<Action>>(action, changes);
       if (Object.keys(after).length === 0) return action;
-      await tx.update(Action, { id }, after);
+      await tx.update(Action, { id }, { ...after, ...nextVersion });
       const at = await this.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, before, after, at });
-      return Object.assign(action, after);
+      return Object.assign(action, after, { version: action.version + 1 });
     });
   }
 

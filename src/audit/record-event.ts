@@ -8,6 +8,13 @@ export interface Origin {
   actor: { kind: string; id: string };
   ip: string | null;
   userAgent: string | null;
+  /** The right to do this once, where whoever asks may ask again. */
+  claim?: Claim | undefined;
+}
+
+/** The right to do something once. It is used up in the transaction of the deed: that is undone where somebody else has the right by now. */
+export interface Claim {
+  useUp(tx: EntityManager, deed: Pick<EventDraft, 'subject' | 'at'>): Promise<void>;
 }
 
 export interface EventDraft extends Origin {
@@ -22,7 +29,10 @@ export interface EventDraft extends Origin {
 // Names under which a secret could slip in. Properties are chosen by hand where events are written; this is the net below.
 const SECRET = /secret|digest|pepper|password|token/i;
 
-/** Writes an event in the transaction of what it tells of: both are there, or neither is. No secret passes. A sealer takes it from there. */
+/**
+ * Writes an event in the transaction of what it tells of: both are there, or neither is; and where it may be done once, that is used up with
+ * it. No secret passes. A sealer takes it from there.
+ */
 export async function recordEvent(tx: EntityManager, draft: EventDraft): Promise<void> {
   const id = newId('evt', draft.at.getTime());
   await tx.insert(AuditEvent, {
@@ -39,6 +49,7 @@ export async function recordEvent(tx: EntityManager, draft: EventDraft): Promise
     createdAt: draft.at,
   });
   await tx.insert(UnsealedEvent, { eventId: id });
+  await draft.claim?.useUp(tx, draft);
 }
 
 function withoutSecrets(properties: Record<string, unknown> | null | undefined): Record<string, never> | null {

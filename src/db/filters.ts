@@ -3,9 +3,9 @@ import { invalid } from '../errors';
 import { storable } from '../lib/rules';
 
 /** The most values that one filter of a list names. */
-const MAX_FILTER_VALUES = 1_000;
+export const MAX_FILTER_VALUES = 1_000;
 /** The longest text that a filter of a list looks for. */
-const MAX_SEARCH_LENGTH = 100;
+export const MAX_SEARCH_LENGTH = 100;
 
 /**
  * That a property is any of these values; `argument` names the filter's. The column stands in a function, so that the database looks at it

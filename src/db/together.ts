@@ -26,12 +26,14 @@ export async function readRawTogether<R extends Record<string, Raw>>(reader: Ent
   return found;
 }
 
-/** The entities of each query, whose alias is `row`. In no order. */
+/**
+ * The entities of each query, whose alias is `row`. In no order. The queries pick primary keys and the rows are fetched afterwards, so that an
+ * index which has the order has all that is asked of it: without that, a database may well read the table and put it in order.
+ */
 export async function readTogether<T extends ObjectLiteral>(reader: EntityManager, queries: SelectQueryBuilder<T>[]): Promise<T[][]> {
-  const [only, ...others] = queries;
-  if (!only) return [];
-  if (others.length === 0) return [await only.getMany()];
-  const { metadata } = only.expressionMap.mainAlias as { metadata: EntityMetadata };
+  const [any] = queries;
+  if (!any) return [];
+  const { metadata } = any.expressionMap.mainAlias as { metadata: EntityMetadata };
   const found = queries.map((): T[] => []);
   const keys = metadata.primaryColumns;
   const texts = queries.map((query, index) => {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { EntityManager, ObjectLiteral } from 'typeorm';
 import { secretFrom } from '../access/credential';
+import type { MutationClaim } from '../access/idempotency';
 import type { AdministrativePermission } from '../access/permissions';
 import { knownWorkspaces, mayKnowWorkspace, mayOperate, requireAdministered, requireOperator, requirePermission } from '../access/policies';
 import { whenceOf, type Whence } from '../access/people/person.events';
@@ -27,6 +28,8 @@ export class GraphQLContext {
   /** Whether this request may have changed what whoever asks may do. */
   private mayHaveChanged = false;
   private token: string | undefined;
+  /** The right to run the request's mutation, where it came with an Idempotency-Key. */
+  claim: MutationClaim | undefined;
 
   constructor(
     private readonly database: Database,
@@ -58,7 +61,7 @@ export class GraphQLContext {
   /** Who acts and from where, for what anybody may do who has come so far. */
   get origin(): Authority {
     const actor = this.caller;
-    return { actor, ...this.whence, current: (tx) => this.browser.current(tx, actor) };
+    return { actor, ...this.whence, claim: this.claim, current: (tx) => this.browser.current(tx, actor) };
   }
 
   /** A person who asks; FORBIDDEN for other principals. */
@@ -157,12 +160,16 @@ export class GraphQLContext {
   /** Who acts, for a change of a workspace; NOT_FOUND where it may not know of it, FORBIDDEN where it lacks the permission. */
   async originIn(workspaceId: string, permission: AdministrativePermission): Promise<Authority> {
     requireAdministered(await this.callerNow(), { workspaceId }, permission);
-    return this.origin;
+    return this.originAt(workspaceId);
   }
 
   /** The same, for a change of an object of a workspace. */
   async originFor<V extends { workspaceId: string }>(batch: Batch<V>, id: string, permission: AdministrativePermission): Promise<Authority> {
-    requireAdministered(await this.callerNow(), await this.load(batch, id), permission);
+    return this.originAt(requireAdministered(await this.callerNow(), await this.load(batch, id), permission).workspaceId);
+  }
+
+  private originAt(workspaceId: string): Authority {
+    if (this.claim) this.claim.workspaceId = workspaceId;
     return this.origin;
   }
 

@@ -1,3 +1,4 @@
+import { HeaderMap, type GraphQLResponse } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLErrorExtensions, type GraphQLFormattedError } from 'graphql';
 import { isCutOff, isRetryable, isUnavailable } from '../db/failures';
@@ -42,7 +43,41 @@ const APOLLO_CODES = new Set<unknown>(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATI
 /** Codes of Apollo's own for requests that are INVALID_REQUEST here. */
 const APOLLO_CODES_OF_REQUESTS = new Set<unknown>(['BAD_USER_INPUT', 'BAD_REQUEST', 'OPERATION_RESOLUTION_FAILURE']);
 
-const STATUS_OF_CODE: Partial<Record<Code, number>> = { INVALID_REQUEST: 400, QUERY_TOO_COMPLEX: 400, UNAUTHENTICATED: 401, FORBIDDEN: 403, RATE_LIMITED: 429, SERVICE_UNAVAILABLE: 503 };
+const STATUS_OF_CODE: Partial<Record<Code, number>> = {
+  INVALID_REQUEST: 400,
+  QUERY_TOO_COMPLEX: 400,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  CONFLICT: 409,
+  RATE_LIMITED: 429,
+  SERVICE_UNAVAILABLE: 503,
+};
+
+/** What of an error's details is told beside its code. */
+interface Told {
+  issues?: Issue[];
+  /** The figures of a query that are too high: each asked and allowed. */
+  limits?: Excess[];
+  retryAfterMs?: number;
+  /** Of a CONFLICT where another version was expected. */
+  currentVersion?: number;
+  /** Of a CONFLICT of an Idempotency-Key: which one. */
+  reason?: string;
+  /** What a mutation was done to whose answer is lost. */
+  subjectId?: string;
+}
+
+const TOLD: readonly (keyof Told)[] = ['issues', 'limits', 'retryAfterMs', 'currentVersion', 'reason', 'subjectId'];
+
+const toldOf = (details: Record<string, unknown>): Told => Object.fromEntries(TOLD.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])));
+
+/** The code that GraphQL answers an error with, and the HTTP status where an answer is nothing but that. */
+export function graphqlAnswerOf(error: ErrorCode): { code: string; status: number } {
+  const code = codeOf(error);
+  return { code, status: STATUS_OF_CODE[code] ?? 200 };
+}
+
+const codeOf = (error: ErrorCode): Code => CODE_OF_ERROR[error] ?? CODE_OF_KIND[ERRORS[error].kind];
 
 /** The status and headers of an answer that is nothing but a failure. */
 interface Head {
@@ -50,30 +85,32 @@ interface Head {
   headers: Map<string, string>;
 }
 
-/** What an error may tell a caller beside its code. `cost` goes into the extensions of the answer. */
-interface Told {
-  issues?: Issue[];
-  /** The figures of a query that are too high: each asked and allowed. */
-  limits?: Excess[];
-  retryAfterMs?: number;
-  cost?: Cost;
-}
-
 /** A failure as GraphQL carries it. Apollo takes the head of an answer from it where nothing was executed. */
 export interface GraphQLFailure extends GraphQLError {
-  extensions: GraphQLErrorExtensions & Told & { code: string; http: Head };
+  /** `cost` goes into the extensions of the answer. */
+  extensions: GraphQLErrorExtensions & Told & { code: string; http: Head; cost?: Cost };
 }
 
 export function toGraphQLError(error: TollgateError): GraphQLFailure {
-  const { kind, message, details, cause } = error;
-  const code = CODE_OF_ERROR[error.code] ?? CODE_OF_KIND[kind];
+  const { message, details, cause } = error;
+  const code = codeOf(error.code);
   const headers = new Map<string, string>();
   if (code === 'UNAUTHENTICATED') headers.set('www-authenticate', `Bearer realm="tollgate"${error.code === 'MISSING_API_KEY' ? '' : ', error="invalid_token"'}`);
-  if (code === 'SERVICE_UNAVAILABLE') headers.set('retry-after', '1');
-  const { issues, limits, retryAfterMs, cost } = details as Told;
+  const { retryAfterMs, cost } = details as { retryAfterMs?: number; cost?: Cost };
+  if (code === 'SERVICE_UNAVAILABLE' || details.reason === 'IN_PROGRESS') headers.set('retry-after', '1');
   if (retryAfterMs !== undefined) headers.set('retry-after', String(Math.ceil(retryAfterMs / 1000)));
-  const extensions = { code, ...(issues && { issues }), ...(limits && { limits }), ...(retryAfterMs !== undefined && { retryAfterMs }), ...(cost && { cost }), http: { status: STATUS_OF_CODE[code] ?? 500, headers } };
+  const status = details.reason === 'KEY_REUSED' ? 422 : (STATUS_OF_CODE[code] ?? 500);
+  const extensions = { code, ...toldOf(details), ...(cost && { cost }), http: { status, headers } };
   return new GraphQLError(message, { originalError: cause instanceof Error ? cause : undefined, extensions }) as GraphQLFailure;
+}
+
+/** A whole answer that is nothing but a failure. `report` is handed what is worth a line in the log. */
+export function failedResponse(error: unknown, report: (cause: unknown) => void): GraphQLResponse {
+  const known = isUnavailable(error) || isRetryable(error) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
+  if (!(error instanceof TollgateError)) report(error);
+  const { message, extensions } = toGraphQLError(error instanceof TollgateError ? error : new TollgateError(known));
+  const { http, ...told } = extensions;
+  return { http: { status: http.status, headers: new HeaderMap(http.headers) }, body: { kind: 'single', singleResult: { errors: [{ message, extensions: told }] } } };
 }
 
 /** What of an error a caller gets to read: nothing of the inside. `report` is handed what is worth a line in the log. */
@@ -88,10 +125,10 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, re
   const thrown = unwrapResolverError(error);
   const cause = thrown instanceof TollgateError ? toGraphQLError(thrown) : thrown;
   if (cause instanceof GraphQLError) {
-    const { code, issues, limits, retryAfterMs } = cause.extensions as GraphQLErrorExtensions & Told;
+    const { code } = cause.extensions;
     if (OWN_CODES.has(code)) {
       if (cause.originalError) report(cause.originalError);
-      return tell(cause.message, code, { ...(issues && { issues }), ...(limits && { limits }), ...(retryAfterMs !== undefined && { retryAfterMs }) });
+      return tell(cause.message, code, toldOf(cause.extensions));
     }
     if (APOLLO_CODES.has(code)) return tell(cause.message, code);
     if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', { issues: [{ path: [], message: cause.message }] });

@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
+import { Asset, takesGzip } from '../lib/asset';
 
 // GraphiQL 3 is the last one that comes as a file which a browser can load as it is; later ones want a bundler.
-
-const compress = promisify(gzip);
 
 /** What a header editor that nobody has filled in yet shows: the name is there, the secret is to be pasted between the quotes. */
 export const DEFAULT_HEADERS_TEXT = `{
@@ -199,25 +195,6 @@ const ICON = encodeURIComponent(
 const SCRIPT = 'text/javascript; charset=utf-8';
 const STYLE = 'text/css; charset=utf-8';
 
-class Asset {
-  /** Of the content: in the page's links, so that a new release is fetched anew and an old one never again. */
-  readonly version: string;
-  private compressed: Promise<Buffer> | undefined;
-
-  constructor(
-    readonly type: string,
-    readonly body: Buffer,
-  ) {
-    this.version = createHash('sha256').update(body).digest('base64url').slice(0, 22);
-  }
-
-  /** The body under gzip, computed when it is first wanted and then kept. */
-  gzipped(): Promise<Buffer> {
-    this.compressed ??= compress(this.body, { level: 9 });
-    return this.compressed;
-  }
-}
-
 let assets: ReadonlyMap<string, Asset> | undefined;
 let page: string | undefined;
 
@@ -324,11 +301,4 @@ export function registerGraphiqlAssets(app: FastifyInstance): void {
     if (!takesGzip(request.headers['accept-encoding'])) return reply.send(asset.body);
     return reply.header('content-encoding', 'gzip').send(await asset.gzipped());
   });
-}
-
-/** Whether an Accept-Encoding names gzip without giving it the weight 0, which means "not that". */
-function takesGzip(acceptEncoding: string | string[] | undefined): boolean {
-  return String(acceptEncoding ?? '')
-    .split(',')
-    .some((coding) => /^\s*(x-)?gzip\s*(;|$)/i.test(coding) && !/;\s*q=0(\.0*)?\s*$/i.test(coding));
 }

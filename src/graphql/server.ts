@@ -4,12 +4,17 @@ import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { NoSchemaIntrospectionCustomRule, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import type { Logger } from 'pino';
+import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
 import type { Cost } from './cost';
 import { FROM_ELSEWHERE, type GraphQLContext } from './context';
 import { formatError, toGraphQLError } from './errors';
+import { requireUnforged } from './forged';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
+import { idempotencyPlugin } from './idempotency';
 import { MAX_TOKENS } from './limits';
+import { unregistered, type RegisteredOperations } from './operations';
+import { PersistedDocuments, persistOnlyForKnown } from './persisted-documents';
 import { hasPublicMutation, isPublicOperation } from './public-mutations';
 import { QueryCosts, type Estimate } from './query-costs';
 import { screen } from './screening';
@@ -20,6 +25,9 @@ const BODY_LIMIT_BYTES = 1_048_576;
 
 export interface GraphQLDeps {
   schema: GraphQLSchema;
+  idempotency: Idempotency;
+  /** Those that run where no others do. */
+  operations: RegisteredOperations | undefined;
   log: Logger;
   /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
   contextOf(request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext>;
@@ -30,7 +38,7 @@ export interface GraphQLDeps {
 }
 
 /** `/graphql`: queries and mutations for admin frontends, GraphiQL for browsers. */
-export async function registerGraphQL(app: FastifyInstance, { schema, log, contextOf, introspection, batching }: GraphQLDeps): Promise<void> {
+export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, introspection, batching }: GraphQLDeps): Promise<void> {
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // without a credential, too; where it is not wanted, a rule says so in our words
@@ -40,9 +48,16 @@ export async function registerGraphQL(app: FastifyInstance, { schema, log, conte
     includeStacktraceInErrorResponses: false,
     stopOnTerminationSignals: false, // the process stops itself, once calls in flight are done
     parseOptions: { maxTokens: MAX_TOKENS },
-    csrfPrevention: { requestHeaders: ['x-apollo-operation-name', 'apollo-require-preflight', 'authorization', 'x-api-key'] },
+    csrfPrevention: false, // requireUnforged knows where there is a cookie, without which there is nothing to forge
+    persistedQueries: { cache: new PersistedDocuments() },
     formatError: (formatted, error) => formatError(formatted, error, (cause) => log.warn({ err: cause }, 'graphql: an operation failed')),
-    plugins: [beforeExecution(new QueryCosts()), ApolloServerPluginLandingPageDisabled()],
+    plugins: [
+      ...(operations ? [operations.plugin()] : []),
+      beforeExecution(new QueryCosts()),
+      persistOnlyForKnown(),
+      idempotencyPlugin({ idempotency, report: (error, message) => log.warn({ err: error }, message) }), // last of those that may refuse
+      ApolloServerPluginLandingPageDisabled(),
+    ],
     logger: toApolloLogger(log),
   });
   await apollo.start();
@@ -70,12 +85,17 @@ export async function registerGraphQL(app: FastifyInstance, { schema, log, conte
   });
   app.get('/graphql', { onSend: forbidStore }, async (request, reply) => {
     if (isPageView(request)) {
+      if (operations) throw unregistered(); // and GraphiQL would have nothing to show
       const { html, headers } = graphiqlPage();
       return reply.headers(headers).send(html);
     }
+    requireUnforged(request.headers);
     return handler.call(app, request, reply);
   });
-  app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES, onSend: forbidStore }, handler);
+  app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES, onSend: forbidStore }, async (request, reply) => {
+    requireUnforged(request.headers);
+    return handler.call(app, request, reply);
+  });
 }
 
 /** A browser that opens the address, rather than a client that sends an operation. */

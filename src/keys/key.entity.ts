@@ -1,6 +1,7 @@
-import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { VERSION } from '../lib/versions';
 import { Node } from '../lib/graphql-types';
 import { Environment } from '../tenancy/environment';
 
@@ -80,6 +81,10 @@ export class ApiKey implements Node {
   @Field(() => Date, { nullable: true, description: 'When its current secret replaced another; null where it never did.' })
   @Column({ ...instantColumn, nullable: true })
   rotatedAt: Date | null;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Field({ description: 'When it was minted.' })
   @Column(instantColumn)

@@ -93,6 +93,11 @@ function narrow(query: SelectQueryBuilder<ApiKey>, filter: KeyFilter, now: Date)
   if (filter.lastUsedTo) query.andWhere(`${LAST_USE} < :lastUsedTo`, { lastUsedTo: filter.lastUsedTo.getTime() });
 }
 
+/** Until when a key's previous secret works, given the grace that it has; null where it does not. */
+export function previousSecretWorksUntil(key: ApiKey, graceUntil: Date | null | undefined, now: Date): Date | null {
+  return graceUntil && graceUntil > now && !key.revokedAt && !(key.expiresAt && key.expiresAt <= now) ? graceUntil : null;
+}
+
 /** Until when each key's previous secret still works by its grace alone, for those that have one. */
 export async function gracesOf(keyIds: readonly string[], reader: EntityManager): Promise<Map<string, Date>> {
   const secrets = await reader

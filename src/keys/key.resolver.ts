@@ -1,13 +1,14 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
-import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types';
+import { NamedOrder, ShownOnce, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeyStatus } from './key.entity';
-import { KEYS, gracesOf, statusOf, type KeyFilter } from './key.queries';
+import { KEYS, gracesOf, previousSecretWorksUntil, statusOf, type KeyFilter } from './key.queries';
 import { KeyService } from './key.service';
 
 const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
@@ -88,6 +89,9 @@ class UpdateKeyInput {
 
   @Field(() => Date, { nullable: true, description: 'One in the past ends the key now; null lets it never expire.' })
   expiresAt?: Date | null;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which key gets a new secret.' })
@@ -113,6 +117,7 @@ class MintKeyPayload {
   @Field(() => ApiKey, { nullable: true, description: 'The new key.' })
   key: ApiKey;
 
+  @ShownOnce()
   @Field(() => String, { nullable: true, description: 'The secret: here and nowhere else, ever.' })
   secret: string;
 }
@@ -128,6 +133,7 @@ class RotateKeyPayload {
   @Field(() => ApiKey, { nullable: true, description: 'The key as it is now.' })
   key: ApiKey;
 
+  @ShownOnce()
   @Field(() => String, { nullable: true, description: 'The new secret: here and nowhere else, ever.' })
   secret: string;
 }
@@ -168,7 +174,7 @@ export class KeyResolver {
   })
   async previousSecretValidUntil(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
     const [until, now] = await Promise.all([ctx.load(gracesOf, key.id), ctx.now()]);
-    return until && until > now && !key.revokedAt && !(key.expiresAt && key.expiresAt <= now) ? until : null;
+    return previousSecretWorksUntil(key, until, now);
   }
 
   @Mutation(() => MintKeyPayload, {

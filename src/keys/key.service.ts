@@ -9,6 +9,7 @@ import { permissionsOfRoles } from '../access/roles/grants';
 import { roleToGrant } from '../access/roles/role.service';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
 import { newId } from '../lib/id';
@@ -55,6 +56,7 @@ const updateRule = z.object({
   allowedIps: allowedIpsRule.optional(),
   enabled: z.boolean().optional(),
   expiresAt: z.date().nullable().optional(),
+  expectedVersion: expectedVersionRule,
 });
 
 const rotateRule = z.object({
@@ -104,6 +106,7 @@ export class KeyService {
         revokedAt: null,
         revokedReason: null,
         rotatedAt: null,
+        version: 1,
         createdAt: at,
       });
       await tx.insert(ApiKey, key);
@@ -114,11 +117,11 @@ export class KeyService {
   }
 
   /**
-   * Changes the given properties. CONFLICT for a revoked key. But for switching it off, it takes an actor who may grant all that the key
+   * Changes the given properties, of the version that is expected if any is. CONFLICT for a revoked key. But for switching it off, it takes an actor who may grant all that the key
    * may do, before and after: or who has less could give such a key to itself.
    */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ApiKey> {
-    const { id, ...changes } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
       if (key.revokedAt) throw conflict('This key is revoked.');
@@ -127,13 +130,14 @@ export class KeyService {
       if (changes.permissions) await this.requireGrantable(tx, changes.permissions, key.permissions);
       requireGrants(actor, changes.permissions ?? [], key.workspaceId);
       await this.requireRole(tx, actor, changes.roleId, key.workspaceId);
+      requireVersion(expectedVersion, key);
       const permissions = changes.permissions && { permissions: unique(changes.permissions) };
       const { before, after } = difference<Partial<ApiKey>>(key, { ...changes, ...permissions });
       if (Object.keys(after).length === 0) return key;
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
       const at = await this.deps.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'key.updated', subject: key, before, after, at });
-      return Object.assign(key, after);
+      return Object.assign(key, after, { version: key.version + 1 });
     });
   }
 
@@ -157,9 +161,9 @@ export class KeyService {
       const secret = mintSecret(keyPrefix, key.environment);
       const { before, after } = difference<Partial<ApiKey>>(key, { hint: hintOf(secret), rotatedAt: at });
       await this.insertSecret(tx, id, secret, at);
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
       await recordEvent(tx, { ...origin, action: 'key.rotated', subject: key, before, after: { ...after, graceSeconds }, at });
-      return { key: Object.assign(key, after), secret };
+      return { key: Object.assign(key, after, { version: key.version + 1 }), secret };
     });
   }
 
@@ -171,10 +175,10 @@ export class KeyService {
       if (key.revokedAt) return key;
       const at = await this.deps.database.now(tx);
       const { before, after } = difference<Partial<ApiKey>>(key, { revokedAt: at, revokedReason: reason ?? null });
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, after);
+      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
       await tx.update(KeySecret, { keyId: id, endedAt: IsNull() }, { endedAt: at.getTime() });
       await recordEvent(tx, { ...origin, action: 'key.revoked', subject: key, before, after, at });
-      return Object.assign(key, after);
+      return Object.assign(key, after, { version: key.version + 1 });
     });
   }
 

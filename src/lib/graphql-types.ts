@@ -1,4 +1,7 @@
-import { Field, ID, InputType, Int, InterfaceType, ObjectType, registerEnumType, type ClassType } from 'type-graphql';
+import { Extensions, Field, ID, InputType, Int, InterfaceType, ObjectType, registerEnumType, type ClassType } from 'type-graphql';
+
+/** Marks what an answer shows once: a repeat of the request shows null. */
+export const ShownOnce = () => Extensions({ shownOnce: true });
 
 @InterfaceType({ description: 'Whatever has an id of its own, and can be asked for by `Query.node`.' })
 export abstract class Node {

@@ -1,4 +1,4 @@
-import { html, type Html } from './html';
+import { html, type Html } from '../lib/html';
 
 /** A field of a form. Passwords never come back with what was typed. */
 export interface Field {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Html, html } from '../lib/html';
 
 const STYLE = `
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --ground: #f3f4f6; --line: #8c959f; --accent: #0550ae; --wrong: #a40e26; --wrong-ground: #ffebe9; }
@@ -37,27 +38,6 @@ export const PAGE_HEADERS = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
 };
-
-/** A piece of HTML, safe to be put into another. */
-export class Html {
-  constructor(readonly text: string) {}
-}
-
-type Part = Html | string | readonly Html[];
-
-/** HTML out of a template; whatever is not Html itself is escaped. */
-export function html(texts: TemplateStringsArray, ...parts: Part[]): Html {
-  return new Html(texts.map((text, index) => text + (index < parts.length ? textOf(parts[index] as Part) : '')).join(''));
-}
-
-function textOf(part: Part): string {
-  if (part instanceof Html) return part.text;
-  return typeof part === 'string' ? escape(part) : part.map(({ text }) => text).join('');
-}
-
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-
-const escape = (text: string): string => text.replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
 
 /** A whole page with one heading. */
 export function page(title: string, ...content: Html[]): string {

@@ -1,6 +1,7 @@
 import type { Invited } from '../access/people/invitation.service';
+import { html } from '../lib/html';
 import { form, type Field, type Problem } from './form';
-import { html, page } from './html';
+import { page } from './html';
 
 const NEW_ACCOUNT: Field[] = [
   { name: 'name', label: 'Your name', type: 'text', autocomplete: 'name', hint: 'As others here are to call you.' },

@@ -1,5 +1,6 @@
+import { html } from '../lib/html';
 import { form, type Problem } from './form';
-import { html, page } from './html';
+import { page } from './html';
 
 /** Asks whoever follows a reset's link for a new password. */
 export function resetPasswordPage(token: string, problem?: Problem): string {

@@ -16,7 +16,7 @@ export const executeBody = z
       .optional(),
     params: z
       .custom<Record<string, unknown>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'must be an object')
-      .meta({ type: 'object', additionalProperties: true, description: 'What the action is given.' }),
+      .meta({ type: 'object', additionalProperties: true, description: 'What the action is given.', example: { hello: 'world' } }),
     debug: z.boolean('must be true or false').meta({ description: 'Handed to the action.' }).optional(),
   }, 'must be a JSON object')
   .meta({ id: 'ExecuteRequest' });

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../errors';
 import { executeBody } from './execute.schema';
-import { exportQuery } from './export.schema';
+import { auditQuery } from './exports/audit.schema';
+import type { ExportedTable } from './exports/table';
+import { EXPORTED_TABLES } from './exports/tables.route';
 import { httpStatusOf } from './status';
 
 const billing = z.object({
@@ -54,7 +56,7 @@ const GRAPHQL_CODES: readonly ErrorCode[] = ['CONFLICT', 'QUERY_TOO_COMPLEX', 'S
 /** All that a caller of the execute route can meet, the wrong method included. */
 const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !GRAPHQL_CODES.includes(code));
 
-/** The same of the export. */
+/** The same of the exports. */
 const EXPORT_CODES = [
   'INVALID_REQUEST',
   'METHOD_NOT_ALLOWED',
@@ -72,7 +74,7 @@ const EXPORT_CODES = [
 
 /** The OpenAPI 3.1 document of the REST routes, made of the schemas that validate. */
 export function openApiDocument(): object {
-  const schemas = { ...components(executeBody, success, saidNo, failure) };
+  const schemas = components(executeBody, success, saidNo, failure, ...EXPORTED_TABLES.map(({ line }) => line));
   return {
     openapi: '3.1.0',
     info: { title: 'Tollgate', version: '1', description: 'Run billable actions with an API key. A success is billed exactly once; nothing else ever is.' },
@@ -99,13 +101,14 @@ export function openApiDocument(): object {
           operationId: 'exportAuditTrail',
           summary: 'The audit trail, an event a line, in the order in which events were sealed',
           security: [{ apiKey: [] }, { bearer: [] }],
-          parameters: queryParameters(exportQuery),
+          parameters: queryParameters(auditQuery),
           responses: {
             200: { description: 'Lines of JSON, each with the cursor to go on after it. A line may be empty.', content: { 'application/x-ndjson': { schema: { type: 'string' } } } },
             ...failures(EXPORT_CODES),
           },
         },
       },
+      ...Object.fromEntries(EXPORTED_TABLES.map((table) => [`/v1/export/${table.name}`, exportOf(table)])),
       '/healthz': { get: { operationId: 'health', summary: 'Whether the process lives', responses: { 200: { description: 'It does.' } } } },
       '/readyz': {
         get: {
@@ -135,6 +138,27 @@ const rateHeaders = {
 const ref = (id: string) => ({ $ref: `#/components/schemas/${id}` });
 const json = (schema: object) => ({ 'application/json': { schema } });
 
+function exportOf({ name, summary, permission, query, line }: ExportedTable): object {
+  const { id = '' } = line.meta() ?? {};
+  return {
+    get: {
+      operationId: `export-${name}`.replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase()),
+      summary,
+      description: `Needs the permission \`${permission}\`. A connection that breaks has not sent all: go on with \`after\`.`,
+      security: [{ apiKey: [] }, { bearer: [] }],
+      parameters: queryParameters(query),
+      responses: {
+        200: {
+          description: 'Each line of JSON has these properties, each record of CSV these fields. A line of JSON may be empty.',
+          headers: { 'Content-Disposition': header('The name of the file.') },
+          content: { 'application/x-ndjson': { schema: ref(id) }, 'text/csv': { schema: { type: 'string' } } },
+        },
+        ...failures(EXPORT_CODES),
+      },
+    },
+  };
+}
+
 function queryParameters(query: z.ZodObject): object[] {
   const { properties = {} } = z.toJSONSchema(query, { io: 'input' });
   return Object.entries(properties).map(([name, property]) => {
@@ -154,11 +178,7 @@ function failures(codes: readonly ErrorCode[]): Record<number, object> {
   );
 }
 
+/** Each schema under its id, which is where zod puts one that has an id. */
 function components(...schemas: z.ZodType[]): Record<string, unknown> {
-  return Object.fromEntries(
-    schemas.map((schema) => {
-      const { $schema: _dialect, id, ...rest } = z.toJSONSchema(schema, { unrepresentable: 'any', reused: 'inline' }) as Record<string, unknown>;
-      return [id as string, rest];
-    }),
-  );
+  return Object.assign({}, ...schemas.map((schema) => z.toJSONSchema(schema, { unrepresentable: 'any', reused: 'inline' }).$defs)) as Record<string, unknown>;
 }

@@ -1,5 +1,6 @@
 import { v5, v7, validate as isUuid } from 'uuid';
 import { invalid } from '../errors';
+import { BAD_IDEMPOTENCY_KEY, idempotencyKeyOf } from '../lib/idempotency-key';
 
 const OID_NAMESPACE = v5.URL.replace('6ba7b811', '6ba7b812');
 
@@ -20,14 +21,7 @@ export function chosenRequestId(inBody: string | undefined, header: string | und
 }
 
 function uuidOf(header: string): string {
-  const text = unquote(header);
-  if (text === undefined) throw invalid({ path: ['Idempotency-Key'], message: 'must be 1 to 255 visible ASCII characters, bare or quoted' });
+  const text = idempotencyKeyOf(header);
+  if (text === undefined) throw invalid(BAD_IDEMPOTENCY_KEY);
   return isUuid(text) ? text.toLowerCase() : v5(text, OID_NAMESPACE);
-}
-
-/** The text of the header, bare or as a quoted string of RFC 8941; undefined where it is neither. */
-function unquote(header: string): string | undefined {
-  const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(header);
-  const text = quoted ? (quoted[1] as string).replace(/\\(["\\])/g, '$1') : header;
-  return /^[\x21-\x7e]{1,255}$/.test(text) ? text : undefined;
 }

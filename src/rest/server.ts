@@ -3,7 +3,10 @@ import { TollgateError, type ErrorCode } from '../errors';
 import type { GateLog } from '../gate/gate';
 import { sendError } from './answer';
 import { isService, registerExecute } from './execute.route';
-import { registerExport, type ExportDeps } from './export.route';
+import { registerAuditExport, type AuditExportDeps } from './exports/audit.route';
+import { ExportPlaces } from './exports/places';
+import { registerTableExports, type TableExportDeps } from './exports/tables.route';
+import { Turns } from './exports/turns';
 import { newRequestId } from './request-id';
 
 declare module 'fastify' {
@@ -17,7 +20,8 @@ declare module 'fastify' {
   }
 }
 
-export interface RestDeps extends ExportDeps {
+export interface RestDeps extends AuditExportDeps, TableExportDeps {
+  log: GateLog;
   /** Rejects where the database cannot be reached. */
   ping(): Promise<void>;
   openApi: object;
@@ -72,7 +76,11 @@ export function registerRest(app: FastifyInstance, { ping, openApi, ...deps }: R
   });
   app.get('/openapi.json', async () => openApi);
   void app.register(async (rest) => registerExecute(rest, deps.gate));
-  void app.register(async (rest) => registerExport(rest, deps));
+  void app.register(async (rest) => {
+    const places = new ExportPlaces(rest, deps.log);
+    registerAuditExport(rest, places, deps);
+    registerTableExports(rest, places, new Turns(), deps);
+  });
 }
 
 /** The codes of Fastify's own errors. */

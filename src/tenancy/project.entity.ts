@@ -1,6 +1,7 @@
 import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
+import { VERSION } from '../lib/versions';
 import { reprefix } from '../lib/id';
 import { Node } from '../lib/graphql-types';
 
@@ -58,6 +59,10 @@ export class Project implements Node {
 
   @Column('int')
   burst: number;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Field({ description: 'When it was created.' })
   @Column(instantColumn)

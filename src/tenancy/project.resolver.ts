@@ -2,6 +2,7 @@ import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutati
 import { GraphQLContext, by } from '../graphql/context';
 import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { GalleryMode, Project } from './project.entity';
 import { PROJECTS, type NamedFilter } from './project.queries';
 import { ProjectService } from './project.service';
@@ -58,6 +59,9 @@ class UpdateProjectInput {
 
   @Field(() => RateLimitInput, { nullable: true, description: 'Counts from the next call, on every node.' })
   rateLimit?: RateLimitInput;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which project is to be archived.' })

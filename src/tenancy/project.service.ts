@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, nameRule, slugRule } from '../lib/rules';
@@ -38,6 +39,7 @@ const updateRule = z.object({
   name: nameRule.optional(),
   galleryMode: galleryModeRule.optional(),
   rateLimit: rateLimitRule.optional(),
+  expectedVersion: expectedVersionRule,
 });
 
 export interface ProjectServiceDeps {
@@ -58,7 +60,7 @@ export class ProjectService {
         if (!(await tx.existsBy(Workspace, { id: input.workspaceId }))) notFound();
         const at = await this.deps.database.now(tx);
         const values = { ...input, ...(rateLimit ?? DEFAULT_RATE_LIMIT) };
-        const project = Object.assign(new Project(), { id: newId('prj', at.getTime()), ...values, createdAt: at, archivedAt: null });
+        const project = Object.assign(new Project(), { id: newId('prj', at.getTime()), ...values, version: 1, createdAt: at, archivedAt: null });
         await tx.insert(Project, project);
         await this.deps.opened(tx, project);
         await recordEvent(tx, { ...origin, action: 'project.created', subject: project, after: values, at });
@@ -69,17 +71,18 @@ export class ProjectService {
     }
   }
 
-  /** Changes the given properties. A new rate limit counts from the next call on every node. */
+  /** Changes the given properties, of the version that is expected if any is. A new rate limit counts from the next call on every node. */
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Project> {
-    const { id, rateLimit, ...rest } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, rateLimit, ...rest } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const project = (await tx.findOne(Project, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      requireVersion(expectedVersion, project);
       const { before, after } = difference(project, { ...rest, ...rateLimit });
       if (Object.keys(after).length === 0) return project;
-      await tx.update(Project, { id }, after);
+      await tx.update(Project, { id }, { ...after, ...nextVersion });
       const at = await this.deps.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'project.updated', subject: project, before, after, at });
-      return Object.assign(project, after);
+      return Object.assign(project, after, { version: project.version + 1 });
     });
   }
 
@@ -88,7 +91,7 @@ export class ProjectService {
     const { id } = validate(z.object({ id: idRule }), raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const at = await this.deps.database.now(tx);
-      const { affected } = await tx.update(Project, { id, archivedAt: IsNull() }, { archivedAt: at });
+      const { affected } = await tx.update(Project, { id, archivedAt: IsNull() }, { archivedAt: at, ...nextVersion });
       const project = (await tx.findOneBy(Project, { id })) ?? notFound();
       if (affected !== 0) await recordEvent(tx, { ...origin, action: 'project.archived', subject: project, before: { archivedAt: null }, after: { archivedAt: at }, at });
       return project;

@@ -1,6 +1,7 @@
-import { Field, ID, ObjectType } from 'type-graphql';
+import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
+import { VERSION } from '../lib/versions';
 import { Node } from '../lib/graphql-types';
 
 @ObjectType({ implements: Node, description: 'A tenant: its projects, its wallet, its people.' })
@@ -28,6 +29,10 @@ export class Workspace implements Node {
   @Field({ description: 'Whether its people are shut out until they have a second factor.' })
   @Column('boolean', { default: false })
   requiresSecondFactor: boolean;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Field({ description: 'When it was created.' })
   @Column(instantColumn)

@@ -1,8 +1,9 @@
-import { Arg, Args, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import { Arg, Args, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import type { Connection } from '../lib/graphql-types';
 import { NamedOrder, connectionOf } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { GraphQLContext, by } from '../graphql/context';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Workspace } from './workspace.entity';
 import type { NamedFilter } from './project.queries';
 import { WORKSPACES } from './workspace.queries';
@@ -44,6 +45,9 @@ class UpdateWorkspaceInput {
 
   @Field(() => Boolean, { nullable: true, description: 'Whether its people are shut out until they have a second factor. Takes the permission admin.security.' })
   requiresSecondFactor?: boolean;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `createWorkspace` made.' })

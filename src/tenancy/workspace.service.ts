@@ -3,13 +3,14 @@ import { z } from 'zod';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, keyPrefixRule, nameRule, slugRule } from '../lib/rules';
 import { Workspace } from './workspace.entity';
 
 const createRule = z.object({ name: nameRule, slug: slugRule, keyPrefix: keyPrefixRule.nullish() });
-const updateRule = z.object({ id: idRule, name: nameRule.optional(), keyPrefix: keyPrefixRule.optional(), requiresSecondFactor: z.boolean().optional() });
+const updateRule = z.object({ id: idRule, name: nameRule.optional(), keyPrefix: keyPrefixRule.optional(), requiresSecondFactor: z.boolean().optional(), expectedVersion: expectedVersionRule });
 
 export interface WorkspaceServiceDeps {
   database: Database;
@@ -33,6 +34,7 @@ export class WorkspaceService {
           slug: input.slug,
           keyPrefix: input.keyPrefix ?? keyPrefixFrom(input.slug),
           requiresSecondFactor: false,
+          version: 1,
           createdAt: at,
         });
         await tx.insert(Workspace, workspace);
@@ -46,17 +48,18 @@ export class WorkspaceService {
     }
   }
 
-  /** Changes the given properties. Secrets minted before keep the prefix that they have. */
+  /** Changes the given properties, of the version that is expected if any is. Secrets minted before keep the prefix that they have. */
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Workspace> {
-    const { id, ...changes } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const workspace = (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      requireVersion(expectedVersion, workspace);
       const { before, after } = difference(workspace, changes);
       if (Object.keys(after).length === 0) return workspace;
-      await tx.update(Workspace, { id }, after);
+      await tx.update(Workspace, { id }, { ...after, ...nextVersion });
       const at = await this.deps.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'workspace.updated', subject: { id, workspaceId: id }, before, after, at });
-      return Object.assign(workspace, after);
+      return Object.assign(workspace, after, { version: workspace.version + 1 });
     });
   }
 }

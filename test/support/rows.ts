@@ -18,20 +18,20 @@ const rowOf = (prefix: IdPrefix, at: number) => ({ id: newId(prefix, at), create
 
 export const workspaceRow = (at: number, values: Partial<Workspace> = {}): Workspace => {
   const row = rowOf('ws', at);
-  return { ...row, name: 'W', slug: row.id.slice(-20), keyPrefix: 'acme', requiresSecondFactor: false, ...values };
+  return { ...row, name: 'W', slug: row.id.slice(-20), keyPrefix: 'acme', requiresSecondFactor: false, version: 1, ...values };
 };
 
 export const walletRow = (workspaceId: string): Wallet => Object.assign(new Wallet(), { id: newId('wal'), workspaceId, balance: 0, entrySeq: 0 });
 
 export const projectRow = (workspaceId: string, at: number, values: Partial<Project> = {}) => {
   const row = rowOf('prj', at);
-  return { ...row, workspaceId, name: 'P', slug: row.id.slice(-20), galleryMode: GalleryMode.ISOLATED, sustainedRps: 1, burst: 1, archivedAt: null, ...values };
+  return { ...row, workspaceId, name: 'P', slug: row.id.slice(-20), galleryMode: GalleryMode.ISOLATED, sustainedRps: 1, burst: 1, archivedAt: null, version: 1, ...values };
 };
 
 export const budgetRow = (projectId: string) => ({ projectId, balance: 0, held: 0, entrySeq: 0, theoreticalArrivalUs: 0, arrivalIntervalUs: 0 });
 
 export const keyRow = ({ id: projectId, workspaceId }: Of, at: number, values: Partial<ApiKey> = {}) => {
-  const state = { enabled: true, expiresAt: null, revokedAt: null, revokedReason: null, rotatedAt: null, roleId: null, hint: 'acme_live_...abcd' };
+  const state = { enabled: true, expiresAt: null, revokedAt: null, revokedReason: null, rotatedAt: null, roleId: null, hint: 'acme_live_...abcd', version: 1 };
   return { ...rowOf('key', at), workspaceId, projectId, name: 'Key', environment: Environment.LIVE, permissions: [], allowedIps: [], ...state, ...values };
 };
 

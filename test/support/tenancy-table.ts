@@ -127,6 +127,8 @@ export const ROUTES: Record<string, 'anybody' | 'a key that may call' | Administ
   'GET /healthz': 'anybody',
   'GET /readyz': 'anybody',
   'GET /openapi.json': 'anybody',
+  'GET /docs': 'anybody',
+  'GET /:name': 'anybody', // of /docs
   'GET /graphql': 'anybody',
   'POST /graphql': 'anybody',
   'GET /assets/:name': 'anybody',
@@ -135,5 +137,8 @@ export const ROUTES: Record<string, 'anybody' | 'a key that may call' | Administ
   'GET /reset-password': 'anybody',
   'POST /reset-password': 'anybody',
   'GET /v1/audit/export': 'read.audit',
+  'GET /v1/export/ledger': 'read.wallet',
+  'GET /v1/export/request-logs': 'read.logs',
+  'GET /v1/export/keys': 'read.keys',
   'POST /v1/:service/execute': 'a key that may call',
 };

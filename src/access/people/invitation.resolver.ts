@@ -1,6 +1,6 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
-import { connectionOf, type Connection } from '../../lib/graphql-types';
+import { ShownOnce, connectionOf, type Connection } from '../../lib/graphql-types';
 import { PageArgs } from '../../lib/page-args';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from '../roles/role.entity';
@@ -46,7 +46,8 @@ class InviteMemberPayload {
   @Field({ description: 'The new invitation.' })
   invitation: Invitation;
 
-  @Field(() => String, { nullable: true, description: 'The link, here and nowhere else, ever; null where it was sent by mail.' })
+  @ShownOnce()
+  @Field(() => String, { nullable: true, description: 'The link, here and nowhere else, ever; null where it was sent by mail, and in the answer to a repeat.' })
   link: string | null;
 }
 

@@ -1,7 +1,8 @@
-import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
 import { connectionOf, type Connection } from '../../lib/graphql-types';
 import { PageArgs } from '../../lib/page-args';
+import { EXPECTED_VERSION } from '../../lib/versions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from '../roles/role.entity';
 import { MEMBERS, rolesById, type MemberFilter } from './member.queries';
@@ -42,6 +43,9 @@ class SetMemberRoleInput {
 
   @Field(() => ID, { description: 'One of `Workspace.roles`.' })
   roleId: string;
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @ObjectType({ description: 'What `removeMember` ended.' })

@@ -2,6 +2,7 @@ import { Not, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent } from '../../audit/record-event';
 import { forUpdate, type Database } from '../../db/database';
+import { expectedVersionRule, nextVersion, requireVersion } from '../../db/versions';
 import { conflict, notFound, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
 import { currentActor, type Authority } from '../authority';
@@ -13,7 +14,7 @@ import { lockWorkspace, roleToGrant } from '../roles/role.service';
 import { Membership } from './membership.entity';
 
 const removeRule = z.object({ workspaceId: idRule, userId: idRule });
-const setRoleRule = removeRule.extend({ roleId: idRule });
+const setRoleRule = removeRule.extend({ roleId: idRule, expectedVersion: expectedVersionRule });
 
 /** Who is in a workspace, and as what. What changes it takes the workspace's row, so that two cannot each remove the other owner. */
 export class MemberService {
@@ -35,21 +36,22 @@ export class MemberService {
     });
   }
 
-  /** Gives a member another role. Takes holding all that the old and the new one grant. CONFLICT where the last owner would be one no longer. */
+  /** Gives a member another role, where the membership is of the version that is expected if any is. Takes holding all that the old and the new one grant. CONFLICT where the last owner would be one no longer. */
   async setRole(origin: Authority, raw: z.input<typeof setRoleRule>): Promise<Membership> {
-    const { workspaceId, userId, roleId } = validate(setRoleRule, raw, 'input');
+    const { workspaceId, userId, roleId, expectedVersion } = validate(setRoleRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const member = await this.lock(tx, workspaceId, userId);
       const role = await roleToGrant(tx, roleId, workspaceId);
       const actor = await currentActor(tx, origin, 'admin.members', { workspaceId });
       await this.requireRank(tx, actor, member.roleId, workspaceId);
       requireGrants(actor, role.permissions, workspaceId);
+      requireVersion(expectedVersion, member);
       if (roleId === member.roleId) return member;
       await this.requireOtherOwner(tx, member);
-      await tx.update(Membership, { workspaceId, userId }, { roleId });
+      await tx.update(Membership, { workspaceId, userId }, { roleId, ...nextVersion });
       const at = await this.deps.database.now(tx);
       await recordEvent(tx, { ...origin, action: 'member.role-changed', subject: { id: userId, workspaceId }, before: { roleId: member.roleId }, after: { roleId }, at });
-      return Object.assign(member, { roleId });
+      return Object.assign(member, { roleId, version: member.version + 1 });
     });
   }
 

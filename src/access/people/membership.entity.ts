@@ -1,6 +1,7 @@
-import { Field, ObjectType } from 'type-graphql';
+import { Field, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn } from '../../db/columns';
+import { VERSION } from '../../lib/versions';
 
 @ObjectType({ description: 'A person in a workspace, with the role that they have there.' })
 @Entity('memberships')
@@ -14,6 +15,10 @@ export class Membership {
 
   @Column(idColumn)
   roleId: string;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Field({ name: 'joinedAt', description: 'When they became a member.' })
   @Column(instantColumn)

@@ -1,6 +1,7 @@
-import { Field, ID, ObjectType } from 'type-graphql';
+import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
+import { VERSION } from '../../lib/versions';
 import { Node } from '../../lib/graphql-types';
 
 @ObjectType({ implements: Node, description: 'A set of administrative permissions by a name, granted to people and to keys. Five are built in; a workspace may have its own.' })
@@ -23,13 +24,17 @@ export class Role implements Node {
   @Column('simple-json')
   permissions: string[];
 
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
+
   @Field(() => Date, { nullable: true, description: 'When it was made; null where it is built in.' })
   @Column(instantColumn)
   createdAt: Date | null;
 }
 
 const builtIn = (name: string, permissions: string[]): Role =>
-  Object.freeze(Object.assign(new Role(), { id: `rol_${name.toLowerCase()}`, workspaceId: null, name, permissions, createdAt: null }));
+  Object.freeze(Object.assign(new Role(), { id: `rol_${name.toLowerCase()}`, workspaceId: null, name, permissions, version: 1, createdAt: null }));
 
 /** The roles that every workspace has, from the most to the least that one may do. */
 export const BUILT_IN_ROLES: readonly Role[] = [

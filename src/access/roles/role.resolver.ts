@@ -1,5 +1,6 @@
-import { Arg, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
+import { EXPECTED_VERSION } from '../../lib/versions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from './role.entity';
 import { rolesOfWorkspaces } from './role.queries';
@@ -27,6 +28,9 @@ class UpdateRoleInput {
 
   @Field(() => [String], { nullable: true, description: 'All that it grants from now on, to everybody who has it.' })
   permissions?: string[];
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which role goes.' })

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { difference, recordEvent } from '../../audit/record-event';
 import { forUpdate, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
+import { expectedVersionRule, nextVersion, requireVersion } from '../../db/versions';
 import { conflict, invalid, notFound, validate } from '../../errors';
 import { newId } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
@@ -24,7 +25,7 @@ const permissionsRule = z
   .transform((names) => [...new Set(names)]);
 
 const createRule = z.object({ workspaceId: idRule, name: nameRule, permissions: permissionsRule });
-const updateRule = z.object({ id: idRule, name: nameRule.optional(), permissions: permissionsRule.optional() });
+const updateRule = z.object({ id: idRule, name: nameRule.optional(), permissions: permissionsRule.optional(), expectedVersion: expectedVersionRule });
 const deleteRule = z.object({ id: idRule });
 
 export interface RoleServiceDeps {
@@ -47,7 +48,7 @@ export class RoleService {
         requireGrants(await currentActor(tx, origin, 'admin.roles', { workspaceId }), permissions, workspaceId);
         if ((await tx.countBy(Role, { workspaceId })) >= MAX_ROLES) throw conflict(`A workspace has at most ${MAX_ROLES} roles of its own.`);
         const at = await this.deps.database.now(tx);
-        const role = Object.assign(new Role(), { id: newId('rol', at.getTime()), workspaceId, name, permissions, createdAt: at });
+        const role = Object.assign(new Role(), { id: newId('rol', at.getTime()), workspaceId, name, permissions, version: 1, createdAt: at });
         await tx.insert(Role, role);
         await recordEvent(tx, { ...origin, action: 'role.created', subject: { id: role.id, workspaceId }, after: { name, permissions }, at });
         return role;
@@ -56,23 +57,24 @@ export class RoleService {
   }
 
   /**
-   * Changes the given properties; they count at once for all who have the role. Other permissions take an actor who holds the old and the new
+   * Changes the given properties, of the version that is expected if any is; they count at once for all who have the role. Other permissions take an actor who holds the old and the new
    * ones, for it raises or lowers all of them.
    */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<Role> {
-    const { id, ...changes } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     if (changes.name !== undefined) requireFreeName(changes.name);
     return this.namingOnce(() =>
       this.deps.database.transaction(async (tx) => {
         const role = await lockRole(tx, id);
         const actor = await currentActor(tx, origin, 'admin.roles', role);
         if (changes.permissions) requireGrants(actor, [...role.permissions, ...changes.permissions], role.workspaceId);
+        requireVersion(expectedVersion, role);
         const { before, after } = difference<Partial<Role>>(role, changes);
         if (Object.keys(after).length === 0) return role;
-        await tx.update(Role, { id }, after);
+        await tx.update(Role, { id }, { ...after, ...nextVersion });
         const at = await this.deps.database.now(tx);
         await recordEvent(tx, { ...origin, action: 'role.updated', subject: role, before, after, at });
-        return Object.assign(role, after);
+        return Object.assign(role, after, { version: role.version + 1 });
       }),
     );
   }

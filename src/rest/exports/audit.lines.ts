@@ -1,6 +1,7 @@
-import { EVENT_COLUMNS } from '../audit/chain';
-import type { SealedEvent, TrailEntry } from '../audit/trail';
-import { trailCursor } from './export.schema';
+import { EVENT_COLUMNS } from '../../audit/chain';
+import type { SealedEvent, TrailEntry } from '../../audit/trail';
+import { trailCursor } from './audit.schema';
+import { jsonLine } from './lines';
 import { goneAsOcsf, toOcsf } from './ocsf';
 
 // What was sealed as a line of an export.
@@ -27,11 +28,5 @@ const LINES = {
   ocsf: (entry: TrailEntry) => ({ ...(entry.missing ? goneAsOcsf(entry, new Date()) : toOcsf(entry, changesOf(entry))), cursor: trailCursor(entry) }),
 };
 
-/** What JSON leaves as it is, and some tools end a line at. */
-const LINE_ENDS = /[\u0085\u2028\u2029]/g;
-
 /** One line, whoever splits lines. */
-export function lineOf(entry: TrailEntry, format: keyof typeof LINES): string {
-  const json = JSON.stringify(LINES[format](entry));
-  return `${json.replace(LINE_ENDS, (end) => `\\u${end.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
-}
+export const lineOf = (entry: TrailEntry, format: keyof typeof LINES): string => jsonLine(LINES[format](entry));

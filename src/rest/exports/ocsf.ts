@@ -1,5 +1,5 @@
-import { INSTALLATION } from '../audit/chain';
-import type { MissingEvent, SealedEvent } from '../audit/trail';
+import { INSTALLATION } from '../../audit/chain';
+import type { MissingEvent, SealedEvent } from '../../audit/trail';
 
 // Events in the Open Cybersecurity Schema Framework, version 1.3.0, for tools that know no other.
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { TrailEntry } from '../audit/trail';
-import { decodeCursor, encodeCursor } from '../lib/page';
-import { idRule } from '../lib/rules';
+import type { TrailEntry } from '../../audit/trail';
+import { decodeCursor, encodeCursor } from '../../lib/page';
+import { idRule } from '../../lib/rules';
 
 const TRAIL = 'trail';
 
@@ -25,8 +25,8 @@ export function isPlaceOf({ position, hash }: TrailPlace, entry: TrailPlace | un
   return position === 0 || (entry?.position === position && entry.hash.slice(0, HASH_PART) === hash);
 }
 
-/** The query of an export. The OpenAPI document is made of this very schema. */
-export const exportQuery = z.strictObject({
+/** The query of an export of the audit trail. The OpenAPI document is made of this very schema. */
+export const auditQuery = z.strictObject({
   format: z.enum(['ndjson', 'ocsf'], 'must be ndjson or ocsf').default('ndjson').meta({ description: 'Events as they are here, or as OCSF has them.' }),
   after: z
     .string('must be one cursor')
@@ -38,5 +38,3 @@ export const exportQuery = z.strictObject({
     .meta({ description: 'The events of this workspace alone. Where it is absent: all that there are for the operator, those of its workspace for a key.' })
     .optional(),
 });
-
-export type ExportQuery = z.output<typeof exportQuery>;

@@ -1,0 +1,38 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+const STEPS = [
+  // What became of a mutation that its caller may repeat, for as long as its answer is kept.
+  `CREATE TABLE IF NOT EXISTS idempotency_keys (
+    principal_id varchar(64) NOT NULL,
+    idempotency_key varchar(255) NOT NULL,
+    fingerprint varchar(43) NOT NULL,
+    attempt varchar(36) NOT NULL,
+    leased_until bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    done_at bigint,
+    subject_id varchar(64),
+    workspace_id varchar(64),
+    held text,
+    answer mediumtext,
+    PRIMARY KEY (principal_id, idempotency_key)
+  )`,
+  // the sweep forgets what is no longer kept
+  `CREATE INDEX IF NOT EXISTS idempotency_keys_by_expiry ON idempotency_keys (expires_at)`,
+];
+
+/** What two people may change at once, and so has a version. */
+const VERSIONED = ['workspaces', 'projects', 'api_keys', 'roles', 'memberships', 'actions'];
+
+/** Mutations that are safe to repeat, and changes that say what they are meant for. */
+export class Idempotency1764400000000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    for (const step of STEPS) await runner.query(step);
+    for (const table of VERSIONED) {
+      if (!(await runner.hasColumn(table, 'version'))) await runner.query(`ALTER TABLE ${table} ADD COLUMN version integer NOT NULL DEFAULT 1`);
+    }
+  }
+
+  down(): Promise<void> {
+    return Promise.reject(new Error('What was done once must not be done again: idempotency_keys stays.'));
+  }
+}

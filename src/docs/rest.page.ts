@@ -1,0 +1,130 @@
+import { html, type Html } from '../lib/html';
+import type { Names } from './names';
+import { code, line, nothing, table } from './prose';
+import { contents } from './schema.pages';
+
+interface Schema {
+  $ref?: string;
+  type?: string | string[];
+  description?: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  items?: Schema;
+  oneOf?: Schema[];
+  enum?: unknown[];
+  const?: unknown;
+  default?: unknown;
+  example?: unknown;
+  format?: string;
+  pattern?: string;
+}
+type Content = Record<string, { schema: Schema }>;
+interface Operation {
+  summary: string;
+  description?: string;
+  deprecated?: boolean;
+  security?: Record<string, unknown>[];
+  parameters?: { name: string; in: string; required?: boolean; description?: string; schema: Schema }[];
+  requestBody?: { content: Content };
+  responses: Record<string, { description: string; headers?: Record<string, { description?: string }>; content?: Content }>;
+}
+
+/** An OpenAPI document, as far as the page reads it. */
+export interface OpenApi {
+  info: { description?: string };
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, Schema> };
+}
+
+/** Every route with its parameters, bodies and answers, and a command that calls it. */
+export function restPage(document: OpenApi, names: Names): Html {
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ title: `${method.toUpperCase()} ${path}`, path, method, operation })));
+  const schemas = Object.entries(document.components.schemas);
+  const titles = [...operations.map(({ title }) => title), ...schemas.map(([name]) => name)];
+  return html`<p>${document.info.description ?? ''} <a href="../openapi.json">openapi.json</a> says the same for programs.</p>
+<p>In the commands <code>$TOLLGATE</code> is where this server listens, and <code>$API_KEY</code> a secret.</p>
+${contents(titles.map(idOf), titles)}${operations.map(({ title, path, method, operation }) => operationSection(title, path, method, operation, document, names))}${schemas.map(
+    ([name, schema]) => html`<section>
+<h2 id="${idOf(name)}">${name}</h2>
+${schemaTable(schema, names)}</section>
+`,
+  )}`;
+}
+
+/** An anchor has no blanks and no braces. */
+export const idOf = (title: string): string => title.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '');
+
+function operationSection(title: string, path: string, method: string, operation: Operation, document: OpenApi, names: Names): Html {
+  const { summary, description, deprecated, security = [], parameters = [], requestBody, responses } = operation;
+  const answers = Object.entries(responses).map(([status, { description: text, headers = {}, content = {} }]) => ({
+    cells: [
+      html`${status}`,
+      html`${Object.entries(content).map(([type, { schema }]) => html`<code>${type}</code> ${typeOf(schema)}`)}`,
+      html`${line(text, names)}${Object.entries(headers).map(([name, header]) => html`<br><code>${name}</code>: ${header.description ?? ''}`)}`,
+    ],
+  }));
+  return html`<section>
+<h2 id="${idOf(title)}">${title}</h2>
+<p>${deprecated ? html`<strong class="deprecated">Deprecated.</strong> ` : nothing}${summary}. ${security.length > 0 ? html`Takes a secret, as <code>X-Api-Key</code> or <code>Authorization: Bearer</code>.` : 'Takes no credential.'}</p>
+${description === undefined ? nothing : html`<p>${line(description, names)}</p>\n`}${code(curlOf(path, method, operation, document))}${
+    parameters.length > 0
+      ? html`<h3>Parameters</h3>\n${table(
+          ['Name', 'In', 'Type', 'Meaning'],
+          parameters.map((parameter) => ({ cells: [html`<code>${parameter.name}</code>`, html`${parameter.in}${parameter.required ? ', required' : ''}`, typeOf(parameter.schema), html`${line(parameter.description ?? '', names)}${valuesOf(parameter.schema)}`] })),
+        )}`
+      : nothing
+  }${requestBody ? html`<h3>Body</h3>\n${Object.entries(requestBody.content).map(([type, { schema }]) => html`<p><code>${type}</code>: ${typeOf(schema)}</p>\n${schemaTable(resolve(schema, document), names)}`)}` : nothing}<h3>Answers</h3>
+${table(['Status', 'Body', 'When'], answers)}</section>
+`;
+}
+
+function schemaTable(schema: Schema, names: Names): Html {
+  const { properties = {}, required = [] } = schema;
+  const rows = flattened(properties, required);
+  return table(['Property', 'Type', 'Present', 'Meaning'], rows.map(({ name, property, always }) => ({ cells: [html`<code>${name}</code>`, typeOf(property), html`${always ? 'always' : 'optional'}`, html`${line(property.description ?? '', names)}${valuesOf(property)}`] })));
+}
+
+/** The properties of an object and of those within it, by their paths. */
+function flattened(properties: Record<string, Schema>, required: string[], prefix = ''): { name: string; property: Schema; always: boolean }[] {
+  return Object.entries(properties).flatMap(([name, property]) => {
+    const inner = property.items?.properties ? property.items : property;
+    const path = `${prefix}${name}`;
+    return [{ name: path, property, always: required.includes(name) }, ...flattened(inner.properties ?? {}, inner.required ?? [], `${path}${inner === property ? '' : '[]'}.`)];
+  });
+}
+
+function typeOf(schema: Schema): Html {
+  const name = schema.$ref?.split('/').at(-1);
+  if (name !== undefined) return html`<a href="#${idOf(name)}">${name}</a>`;
+  if (schema.oneOf) return html`${schema.oneOf.map((form, index) => html`${index > 0 ? ' or ' : ''}${typeOf(form)}`)}`;
+  if (schema.const !== undefined) return html`<code>${JSON.stringify(schema.const)}</code>`;
+  const type = Array.isArray(schema.type) ? schema.type.join(' or ') : (schema.type ?? 'any');
+  return html`${schema.format ? `${type} (${schema.format})` : type}`;
+}
+
+function valuesOf(schema: Schema): Html {
+  const values = schema.enum ? html` One of ${schema.enum.map((value, index) => html`${index > 0 ? ', ' : ''}<code>${String(value)}</code>`)}.` : nothing;
+  return schema.default === undefined ? values : html`${values} <code>${typeof schema.default === 'string' ? schema.default : JSON.stringify(schema.default)}</code> where absent.`;
+}
+
+const resolve = (schema: Schema, document: OpenApi): Schema => document.components.schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema;
+
+/** A command that calls a route with as little as it takes. */
+function curlOf(path: string, method: string, { parameters = [], security = [], requestBody }: Operation, document: OpenApi): string {
+  const filled = path.replace('{service}', 'demo');
+  const query = parameters.filter((parameter) => parameter.in === 'query' && parameter.required).map(({ name, schema }) => `${name}=${String(sampleOf(schema, document))}`);
+  const body = requestBody?.content['application/json']?.schema;
+  const options = [
+    ...(method === 'get' ? [] : [`-X ${method.toUpperCase()}`]),
+    ...(security.length > 0 ? ['-H "X-Api-Key: $API_KEY"'] : []),
+    ...(body ? ["-H 'Content-Type: application/json'", `-d '${JSON.stringify(sampleOf(body, document))}'`] : []),
+  ];
+  return [`curl -sS "$TOLLGATE${filled}${query.length > 0 ? `?${query.join('&')}` : ''}"`, ...options].join(' \\\n  ');
+}
+
+function sampleOf(given: Schema, document: OpenApi): unknown {
+  const schema = resolve(given, document);
+  if (schema.example !== undefined) return schema.example;
+  if (schema.properties) return Object.fromEntries((schema.required ?? []).map((name) => [name, sampleOf(schema.properties?.[name] ?? {}, document)]));
+  return schema.default ?? schema.enum?.[0] ?? (schema.type === 'boolean' ? true : schema.type === 'object' ? {} : '...');
+}

@@ -1,0 +1,101 @@
+import { readFile } from 'node:fs/promises';
+import type { ApolloServerPlugin } from '@apollo/server';
+import { GraphQLError, parse, validate, type GraphQLSchema } from 'graphql';
+import { z } from 'zod';
+import { ConfigError } from '../config';
+import { TollgateError } from '../errors';
+import type { GraphQLContext } from './context';
+import { failedResponse } from './errors';
+
+/** What Apollo's tools write. */
+const manifestRule = z.object({
+  format: z.literal('apollo-persisted-query-manifest'),
+  version: z.literal(1),
+  operations: z.array(z.object({ id: z.string().min(1), name: z.string().optional(), body: z.string() })),
+});
+
+/** What Relay's compiler writes: ids, and the documents that they stand for. */
+const mapRule = z.record(z.string().min(1), z.string());
+
+/** Problems that one refusal to start names. */
+const MAX_PROBLEMS = 20;
+
+/** Apollo finds nothing by this, and so runs nothing. */
+const NOTHING = { persistedQuery: { version: 1, sha256Hash: '' } };
+
+const MESSAGE = 'This server runs registered operations alone. Send one word for word, or by its id as extensions.persistedQuery.sha256Hash; a new one is added to the file that GRAPHQL_OPERATIONS names.';
+
+/** The operations that a production server runs, and no others: not even those of its own GraphiQL. */
+export class RegisteredOperations {
+  private readonly documents: ReadonlySet<string>;
+
+  private constructor(private readonly byId: ReadonlyMap<string, string>) {
+    this.documents = new Set(byId.values());
+  }
+
+  /** Those of a file: a manifest of Apollo's, or a map of Relay's. A ConfigError that says what is wrong with it, each document checked against the schema. */
+  static async read(path: string, schema: GraphQLSchema): Promise<RegisteredOperations> {
+    const text = await readFile(path, 'utf8').catch((error: Error) => wrong(`cannot be read: ${error.message}`));
+    const entries = entriesOf(text);
+    const problems = entries.flatMap(({ id, body }) => problemsOf(body, schema).map((problem) => `${id}: ${problem}`));
+    const ids = entries.map(({ id }) => id);
+    problems.push(...ids.filter((id, index) => ids.indexOf(id) !== index).map((id) => `${id}: is there twice`));
+    if (problems.length > 0) wrong(`has operations that this server cannot run. ${problems.slice(0, MAX_PROBLEMS).join(' ')}${problems.length > MAX_PROBLEMS ? ` And ${problems.length - MAX_PROBLEMS} more.` : ''}`);
+    return new RegisteredOperations(new Map(entries.map(({ id, body }) => [id, body])));
+  }
+
+  /** The document to run for what a request brings: its text, or its id. Undefined where it is not registered. */
+  find(query: unknown, id: unknown): string | undefined {
+    if (typeof query === 'string' && query !== '') return this.documents.has(query) ? query : undefined;
+    return typeof id === 'string' ? this.byId.get(id) : undefined;
+  }
+
+  /** Lets Apollo see registered documents alone, so that nothing else is even parsed. */
+  plugin(): ApolloServerPlugin<GraphQLContext> {
+    return {
+      requestDidStart: async ({ request }) => {
+        const { persistedQuery, ...extensions } = (request.extensions ?? {}) as { persistedQuery?: { sha256Hash?: unknown } | null };
+        const document = this.find(request.query, persistedQuery?.sha256Hash);
+        Object.assign(request, { query: document, extensions: document === undefined ? NOTHING : extensions });
+        if (document !== undefined) return undefined;
+        return {
+          willSendResponse: async ({ response }) => {
+            const { http, body } = failedResponse(unregistered(), () => undefined);
+            response.http.status = http.status;
+            response.body = body;
+          },
+        };
+      },
+    };
+  }
+}
+
+/** What is said to whoever asks for anything else. */
+export const unregistered = (): TollgateError => new TollgateError('INVALID_REQUEST', MESSAGE, { issues: [{ path: ['query'], message: MESSAGE }] });
+
+function entriesOf(text: string): { id: string; body: string }[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    wrong(`is not JSON: ${(error as Error).message}`);
+  }
+  const manifest = manifestRule.safeParse(json);
+  if (manifest.success) return manifest.data.operations;
+  const map = mapRule.safeParse(json);
+  if (map.success) return Object.entries(map.data).map(([id, body]) => ({ id, body }));
+  return wrong('is neither a manifest { "format": "apollo-persisted-query-manifest", "version": 1, "operations": [{ "id", "body" }] } nor a map { "ID": "DOCUMENT" }');
+}
+
+function problemsOf(body: string, schema: GraphQLSchema): string[] {
+  try {
+    return validate(schema, parse(body)).map(({ message }) => message);
+  } catch (error) {
+    if (error instanceof GraphQLError) return [error.message];
+    throw error;
+  }
+}
+
+function wrong(what: string): never {
+  throw new ConfigError(`The file of GRAPHQL_OPERATIONS ${what}`);
+}

@@ -1,0 +1,75 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import { may } from '../../access/policies';
+import type { TrailEntry, TrailRequest } from '../../audit/trail';
+import { invalid, validate } from '../../errors';
+import type { Gate } from '../../gate/gate';
+import { lineOf } from './audit.lines';
+import { auditQuery, isPlaceOf, trailPlace } from './audit.schema';
+import type { ExportPlaces } from './places';
+import { readerOf, stillMay, workspaceFor } from './reader';
+import { EXPORT_POLL_MS, HEARTBEAT_MS } from './stream';
+
+/** Events read at a time. The next ones are read when the reader has taken these. */
+const PAGE = 500;
+
+export interface AuditExportDeps {
+  gate: Gate;
+  /** What was sealed, in the order of the seals. */
+  readTrail(request: TrailRequest): Promise<TrailEntry[]>;
+  hasWorkspace(id: string): Promise<boolean>;
+}
+
+/** `GET /v1/audit/export`: the audit trail, line by line, for tools that collect such things. */
+export function registerAuditExport(rest: FastifyInstance, places: ExportPlaces, { gate, readTrail, hasWorkspace }: AuditExportDeps): void {
+  rest.get('/v1/audit/export', async (request, reply) => {
+    const reader = await readerOf(request, gate);
+    const query = validate(auditQuery, request.query);
+    const workspaceId = await workspaceFor(reader, query.workspaceId, 'read.audit', hasWorkspace);
+    const after = await positionOf(query.after, readTrail);
+    void reply.header('content-type', 'application/x-ndjson; charset=utf-8');
+    return places.send(request, reply, reader, {
+      chunks: (stop) => trailLines({ read: readTrail, lineOf: (entry) => lineOf(entry, query.format), chainId: workspaceId, after, follow: query.follow === 'true' }, stop),
+      mayRead: () => stillMay(request, gate, (now) => (workspaceId === undefined ? now.kind === 'OPERATOR' : may(now, 'read.audit', workspaceId))),
+    });
+  });
+}
+
+/** The position to read on from. INVALID_REQUEST where something else stands there, or nothing: what was sealed since would be missed unseen. */
+async function positionOf(cursor: string | undefined, readTrail: AuditExportDeps['readTrail']): Promise<number> {
+  const place = cursor === undefined ? undefined : trailPlace(cursor);
+  if (!place) return 0;
+  const [entry] = await readTrail({ after: place.position - 1, limit: 1 });
+  if (isPlaceOf(place, entry)) return place.position;
+  throw invalid({ path: ['after'], message: 'is not a place in this trail; was a backup restored? Begin again without it' });
+}
+
+export interface TrailLines {
+  read(request: TrailRequest): Promise<TrailEntry[]>;
+  lineOf(entry: TrailEntry): string;
+  chainId: string | undefined;
+  after: number;
+  follow: boolean;
+}
+
+/** The lines of the trail, in the order of the seals. They end when all are told, or between two of them when they are stopped: each has the cursor to go on from. */
+export async function* trailLines({ read, lineOf, chainId, after, follow }: TrailLines, stop: AbortSignal): AsyncGenerator<string> {
+  let position = after;
+  let spokeAt = -Infinity; // the first silence is broken at once, so that the reader has its headers
+  while (!stop.aborted) {
+    const page = await read({ chainId, after: position, limit: PAGE });
+    for (const entry of page) {
+      if (stop.aborted) return;
+      yield lineOf(entry);
+      position = entry.position;
+    }
+    if (page.length > 0) spokeAt = performance.now();
+    if (page.length === PAGE) continue;
+    if (!follow) return;
+    if (performance.now() - spokeAt >= HEARTBEAT_MS) {
+      yield '\n';
+      spokeAt = performance.now();
+    }
+    await wait(EXPORT_POLL_MS, undefined, { signal: stop }).catch(() => undefined);
+  }
+}

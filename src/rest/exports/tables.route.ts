@@ -1,0 +1,76 @@
+import type { FastifyInstance } from 'fastify';
+import type { z } from 'zod';
+import { may } from '../../access/policies';
+import type { Database } from '../../db/database';
+import { isRetryable, isUnavailable } from '../../db/failures';
+import { TollgateError, invalid, validate } from '../../errors';
+import type { Gate } from '../../gate/gate';
+import { keysTable } from './keys.table';
+import { ledgerTable } from './ledger.table';
+import { csvHeader, csvLines, jsonLine } from './lines';
+import type { ExportPlaces } from './places';
+import { readerOf, stillMay, workspaceFor } from './reader';
+import { requestLogsTable } from './request-logs.table';
+import { HEARTBEAT_MS } from './stream';
+import { withLists, type ExportedTable, type formats } from './table';
+import type { Turns } from './turns';
+
+/** The tables that can be exported. */
+export const EXPORTED_TABLES = [ledgerTable, requestLogsTable, keysTable] as unknown as readonly ExportedTable[];
+
+export interface TableExportDeps {
+  gate: Gate;
+  database: Database;
+  hasWorkspace(id: string): Promise<boolean>;
+}
+
+type Format = (typeof formats)[number];
+type CommonQuery = { format: Format; workspaceId?: string };
+
+const MEDIA_TYPES: Record<Format, string> = { csv: 'text/csv; charset=utf-8; header=present', ndjson: 'application/x-ndjson; charset=utf-8' };
+
+/** `GET /v1/export/{ledger|request-logs|keys}`: what the admin API lists, whole. */
+export function registerTableExports(rest: FastifyInstance, places: ExportPlaces, turns: Turns, { gate, database, hasWorkspace }: TableExportDeps): void {
+  for (const table of EXPORTED_TABLES) {
+    rest.get(`/v1/export/${table.name}`, async (request, reply) => {
+      const reader = await readerOf(request, gate);
+      const query = validate(table.query, withLists(table.query, request.query as object)) as z.output<typeof table.query> & CommonQuery;
+      const workspaceId = await workspaceFor(reader, query.workspaceId, table.permission, hasWorkspace);
+      if (workspaceId === undefined) throw invalid({ path: ['workspaceId'], message: 'is required of the operator' });
+      // Asked for again all the while, so that losing one of them ends what it showed
+      const permissions = [table.permission, ...table.besides.filter((permission) => may(reader, permission, workspaceId))];
+      const sees = permissions.includes.bind(permissions);
+      const { rows, startedAt } = await orUnavailable(async () => {
+        const startedAt = await database.now();
+        return { startedAt, rows: await table.rows({ reader: database.reader, workspaceId, query, startedAt, sees }) };
+      });
+      const name = `${table.name}-${startedAt.toISOString().replace(/[-:]|\.\d+/g, '')}.${query.format}`;
+      void reply.header('content-type', MEDIA_TYPES[query.format]).header('content-disposition', `attachment; filename="${name}"`);
+      return places.send(request, reply, reader, {
+        chunks: (stop) => turns.each(chunksOf(rows, Object.keys(table.line.shape), query.format, stop)),
+        mayRead: () => stillMay(request, gate, (now) => permissions.every((permission) => may(now, permission, workspaceId))),
+      });
+    });
+  }
+}
+
+/** An item for each window, empty where nothing of it is wanted. Throws when it is stopped: an export that was cut looks like no whole one. */
+async function* chunksOf(rows: AsyncIterable<object[]>, columns: readonly string[], format: Format, stop: AbortSignal): AsyncGenerator<string> {
+  let spokeAt = performance.now();
+  if (format === 'csv') yield csvHeader(columns);
+  for await (const some of rows) {
+    stop.throwIfAborted();
+    const isSilent = some.length === 0 && performance.now() - spokeAt < HEARTBEAT_MS;
+    if (!isSilent) spokeAt = performance.now();
+    if (some.length > 0) yield format === 'csv' ? csvLines(columns, some) : some.map(jsonLine).join('');
+    else yield isSilent || format === 'csv' ? '' : '\n'; // CSV has no line that says nothing
+  }
+}
+
+async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw isUnavailable(error) || isRetryable(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error }) : error;
+  }
+}

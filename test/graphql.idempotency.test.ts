@@ -1,0 +1,341 @@
+import { randomUUID } from 'node:crypto';
+import { buildSchema } from 'graphql';
+import { readFileSync } from 'node:fs';
+import { MUTATION_KEPT_MS, MUTATION_LEASE_MS } from '../src/access/idempotency';
+import { IdempotencyKey } from '../src/access/idempotency-key.entity';
+import { AuditEvent } from '../src/audit/event.entity';
+import { ApiKey } from '../src/keys/key.entity';
+import { Project } from '../src/tenancy/project.entity';
+import { Workspace } from '../src/tenancy/workspace.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { mutations } from './support/mutate';
+import { MUTATIONS_OF_PEOPLE, buildPerson } from './support/people';
+import { until } from './support/until';
+
+// `Idempotency-Key` on a mutation: done once, whoever asks again, on whatever node, and whatever dies in between.
+
+let app: TestApp;
+let other: TestApp;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  other = await createTestApp({ databaseUrl: app.databaseUrl });
+});
+
+afterAll(async () => {
+  await other.close();
+  await app.close();
+});
+
+interface Ask {
+  node?: TestApp;
+  key?: string;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+async function ask(query: string, variables: Record<string, unknown>, { node = app, key = randomUUID(), headers = { 'x-api-key': app.rootKey }, signal }: Ask = {}) {
+  const response = await fetch(`${node.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'idempotency-key': key, ...headers },
+    body: JSON.stringify({ query, variables }),
+    ...(signal && { signal }),
+  });
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  const { data, errors, extensions } = (await response.json()) as any;
+  const reason = errors?.[0]?.extensions.reason as string | undefined;
+  return { status: response.status, replayed: response.headers.get('idempotent-replayed'), retryAfter: response.headers.get('retry-after'), data, errors, extensions, reason };
+}
+
+const CREATE = 'mutation ($input: CreateWorkspaceInput!) { createWorkspace(input: $input) { workspace { id name slug version } } }';
+const MINT = 'mutation ($input: MintKeyInput!) { mintKey(input: $input) { secret key { id name hint } } }';
+const RENAME = 'mutation ($input: UpdateProjectInput!) { updateProject(input: $input) { project { id name version } } }';
+
+const slug = () => `ws-${randomUUID().slice(0, 8)}`;
+const countEvents = () => app.database.reader.count(AuditEvent);
+const stored = (key: string) => app.database.reader.findOneBy(IdempotencyKey, { idempotencyKey: key });
+
+/** Lets time pass on both nodes, and takes it back afterwards. */
+async function later<T>(ms: number, work: () => Promise<T>): Promise<T> {
+  for (const node of [app, other]) node.travel(ms);
+  try {
+    return await work();
+  } finally {
+    for (const node of [app, other]) node.travel(-ms);
+  }
+}
+
+describe('a mutation with an Idempotency-Key', () => {
+  it('runs once, and a repeat is answered the same on either node', async () => {
+    const [key, input] = [randomUUID(), { name: 'Once', slug: slug() }];
+    const first = await ask(CREATE, { input }, { key });
+    expect(first).toMatchObject({ status: 200, replayed: null, errors: undefined, extensions: undefined });
+    const events = await countEvents();
+    for (const node of [app, other]) {
+      expect(await ask(CREATE, { input }, { key, node })).toEqual({ ...first, replayed: 'true', extensions: { idempotencyReplay: true } });
+    }
+    expect(await ask(CREATE, { input: { slug: input.slug, name: 'Once' } }, { key: `"${key}"` })).toMatchObject({ replayed: 'true', data: first.data }); // quoted, and in another order
+    expect(await countEvents()).toBe(events);
+  });
+
+  it('runs once where twenty ask at once on two nodes, and all but one are told so or answered the same', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const [key, input] = [randomUUID(), { projectId: (await buildProject(app, { budget: 0 })).id, name: `Race ${round}`, permissions: [] }];
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => ask(MINT, { input }, { key, node: index % 2 === 0 ? app : other })));
+      expect(await app.database.reader.countBy(ApiKey, { projectId: input.projectId })).toBe(1);
+      const ran = answers.filter(({ data, replayed }) => data && !replayed);
+      expect(ran).toHaveLength(1);
+      for (const { status, data, reason, replayed, retryAfter } of answers) {
+        if (!data) expect([status, reason, retryAfter]).toEqual([409, 'IN_PROGRESS', '1']);
+        else expect(data.mintKey.key).toEqual(ran[0]?.data.mintKey.key);
+        if (replayed) expect(data.mintKey.secret).toBeNull();
+      }
+    }
+  });
+
+  it('is refused where the key was used for anything else: another input, another selection, another operation', async () => {
+    const [key, input] = [randomUUID(), { name: 'First', slug: slug() }];
+    await ask(CREATE, { input }, { key });
+    const events = await countEvents();
+    const refused = { status: 422, data: undefined, reason: 'KEY_REUSED', errors: [{ message: expect.stringContaining('another request'), extensions: { code: 'CONFLICT', reason: 'KEY_REUSED' } }] };
+    expect(await ask(CREATE, { input: { ...input, name: 'Second' } }, { key })).toMatchObject(refused);
+    expect(await ask(CREATE.replace(' version', ''), { input }, { key })).toMatchObject(refused);
+    expect(await ask(RENAME, { input: { id: 'prj_1', name: 'x' } }, { key })).toMatchObject(refused);
+    expect(await countEvents()).toBe(events);
+  });
+
+  it('keeps what changed nothing too: the repeat does not do later what there was no need for', async () => {
+    const [key, project] = [randomUUID(), await buildProject(app, { budget: 0 })];
+    const input = { id: project.id, name: project.name };
+    const first = await ask(RENAME, { input }, { key });
+    await ask(RENAME, { input: { id: project.id, name: 'Another' } });
+    expect(await ask(RENAME, { input }, { key })).toMatchObject({ replayed: 'true', data: first.data });
+    expect((await app.database.reader.findOneByOrFail(Project, { id: project.id })).name).toBe('Another');
+  });
+
+  it('may be tried again with the same key where it was refused, for nothing was done', async () => {
+    const [key, input] = [randomUUID(), { name: 'Wanted', slug: slug() }];
+    const { data } = await ask(CREATE, { input: { name: 'In the way', slug: input.slug } });
+    expect((await ask(CREATE, { input }, { key })).errors?.[0].extensions.code).toBe('CONFLICT');
+    expect(await stored(key)).toBeNull();
+    await app.database.transaction((tx) => tx.update(Workspace, { id: data.createWorkspace.workspace.id }, { slug: slug() }));
+    expect(await ask(CREATE, { input }, { key })).toMatchObject({ replayed: null, data: { createWorkspace: { workspace: { name: 'Wanted' } } } });
+  });
+
+  it('says that it was done where the answer is too large to keep, and to what', async () => {
+    const workspace = await buildWorkspace(app);
+    const project = await buildProject(app, { workspace, budget: 0 });
+    const [key, name] = [randomUUID(), 'n'.repeat(100)];
+    const wide = Array.from({ length: 600 }, (_, index) => `n${index}: name`).join(' ');
+    const query = RENAME.replace('id name version', wide);
+    expect((await ask(query, { input: { id: project.id, name } }, { key })).data.updateProject.project.n599).toBe(name);
+    const repeat = await ask(query, { input: { id: project.id, name } }, { key });
+    expect(repeat).toMatchObject({ status: 409, reason: 'DONE', errors: [{ extensions: { code: 'CONFLICT', subjectId: project.id }, message: expect.stringContaining('not kept') }] });
+    expect((await app.database.reader.findOneByOrFail(Project, { id: project.id })).version).toBe(2);
+  });
+
+  it('is forgotten after 24 hours, and then runs anew; the sweep takes the row away', async () => {
+    const [key, kept, input] = [randomUUID(), randomUUID(), { projectId: (await buildProject(app, { budget: 0 })).id, name: 'Daily', permissions: [] }];
+    await ask(MINT, { input }, { key });
+    await ask(MINT, { input }, { key: kept });
+    await later(MUTATION_KEPT_MS - 60_000, async () => expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: 'true' }));
+    await later(MUTATION_KEPT_MS + 1_000, async () => {
+      expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: null, data: { mintKey: { secret: expect.any(String) } } });
+      await app.forgetter.once();
+      expect([await stored(key), await stored(kept)]).toEqual([expect.any(IdempotencyKey), null]);
+    });
+    expect(await app.database.reader.countBy(ApiKey, { projectId: input.projectId })).toBe(3);
+  });
+});
+
+describe('what an Idempotency-Key comes with', () => {
+  it.each([
+    ['two mutations', 'mutation { a: archiveProject(input: { id: "prj_1" }) { __typename } b: archiveProject(input: { id: "prj_1" }) { __typename } }', randomUUID()],
+    ['two mutations in a fragment', 'mutation { ...F } fragment F on Mutation { a: archiveProject(input: { id: "prj_1" }) { __typename } b: archiveProject(input: { id: "prj_1" }) { __typename } }', randomUUID()],
+    ['none', 'mutation { __typename }', randomUUID()],
+    ['a key with a blank', 'mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', 'a b'],
+    ['a key that is too long', 'mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', 'k'.repeat(256)],
+  ])('is exactly one mutation and a key of 1 to 255 visible characters: %s is INVALID_REQUEST', async (_what, query, key) => {
+    expect(await ask(query, {}, { key })).toMatchObject({ status: 400, data: undefined, errors: [{ extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['Idempotency-Key'], message: expect.any(String) }] } }] });
+  });
+
+  it('may be a query, for which it counts for nothing', async () => {
+    const key = randomUUID();
+    expect(await ask('{ viewer { id } }', {}, { key })).toMatchObject({ status: 200, replayed: null, data: { viewer: { id: 'operator' } } });
+    expect(await stored(key)).toBeNull();
+  });
+
+  it('is not what signs in or out, or proves who somebody is', async () => {
+    const { cookie } = (await buildPerson(app)).cookie;
+    const schema = buildSchema(readFileSync('schema.graphql', 'utf8'));
+    const ofPeople = MUTATIONS_OF_PEOPLE.filter((name) => !['inviteMember', 'withdrawInvitation'].includes(name));
+    for (const name of ofPeople) {
+      const input = schema.getMutationType()?.getFields()[name]?.args.length ? `(input: $input)` : '';
+      const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
+      const texts = ['token', 'password', 'code', 'email', 'currentPassword', 'newPassword', 'id'];
+      const fields = input ? Object.keys((schema.getType(type) as unknown as { getFields(): object }).getFields()).filter((field) => texts.includes(field)) : [];
+      const query = `mutation ${input ? `($input: ${type}!) ` : ''}{ ${name}${input} { __typename } }`;
+      const answer = await ask(query, { input: Object.fromEntries(fields.map((field) => [field, 'x'])) }, { headers: { cookie } });
+      expect([name, answer.status, answer.errors?.[0].extensions.issues?.[0].message]).toEqual([name, 400, expect.stringContaining(`is not for ${name}`)]);
+    }
+  });
+
+  it('changes nothing for whoever has not said who they are', async () => {
+    expect(await ask('mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', {}, { headers: {} })).toMatchObject({ status: 401 });
+  });
+});
+
+describe('a secret', () => {
+  it('is in the first answer alone, by whatever name it was asked for; the repeat says what it withholds', async () => {
+    const [key, again] = [randomUUID(), randomUUID()];
+    const { key: apiKey, project } = await buildKey(app);
+    const mint = 'mutation ($input: MintKeyInput!) { made: mintKey(input: $input) { ...F one: secret ... on MintKeyPayload { two: secret } key { secret: id } } } fragment F on MintKeyPayload { secret }';
+    const input = { projectId: project.id, name: 'Secret', permissions: [] };
+    const { data } = await ask(mint, { input }, { key });
+    const { secret, one, two, key: minted } = data.made;
+    expect([one, two]).toEqual([secret, secret]);
+    const repeat = await ask(mint, { input }, { key });
+    expect(repeat.data).toEqual({ made: { secret: null, one: null, two: null, key: minted } });
+    expect(repeat.extensions).toEqual({ idempotencyReplay: true, withheld: [['made', 'secret'], ['made', 'one'], ['made', 'two']] });
+
+    const rotate = 'mutation ($input: RotateKeyInput!) { rotateKey(input: $input) { secret key { id hint } } }';
+    const rotated = await ask(rotate, { input: { id: apiKey.id } }, { key: again });
+    expect(await ask(rotate, { input: { id: apiKey.id } }, { key: again })).toMatchObject({ data: { rotateKey: { secret: null, key: rotated.data.rotateKey.key } }, extensions: { withheld: [['rotateKey', 'secret']] } });
+    expect((await app.rest({ secret: rotated.data.rotateKey.secret })).status).toBe(200); // it was rotated once
+    const rows = JSON.stringify(await app.database.reader.find(IdempotencyKey));
+    for (const text of [secret, rotated.data.rotateKey.secret]) expect(rows).not.toContain(text.slice(-38, -4));
+  });
+
+  it('of a link is withheld too', async () => {
+    const key = randomUUID();
+    const { id } = await buildWorkspace(app);
+    const invite = 'mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { link invitation { id } } }';
+    const input = { workspaceId: id, email: 'ada@example.com', roleId: 'rol_viewer' };
+    const { data } = await ask(invite, { input }, { key });
+    expect(data.inviteMember.link).toContain('/invitation?token=');
+    expect(await ask(invite, { input }, { key })).toMatchObject({ data: { inviteMember: { link: null, invitation: data.inviteMember.invitation } }, extensions: { withheld: [['inviteMember', 'link']] } });
+    expect(JSON.stringify(await stored(key))).not.toContain('token=');
+  });
+
+  it('has its mark, whichever payload of a mutation that may be repeated it is in', () => {
+    const { mutation } = { mutation: buildSchema(readFileSync('schema.graphql', 'utf8')).getMutationType() };
+    const suspicious = Object.values(mutation?.getFields() ?? {})
+      .filter(({ name }) => !MUTATIONS_OF_PEOPLE.includes(name) || ['inviteMember', 'withdrawInvitation'].includes(name))
+      .flatMap(({ name, type }) => Object.keys((type as unknown as { getFields(): object }).getFields()).filter((field) => /secret|link|token|code|password|uri|url/i.test(field)).map((field) => `${name}.${field}`));
+    expect(suspicious.sort()).toEqual(['inviteMember.link', 'mintKey.secret', 'rotateKey.secret']); // each is marked with ShownOnce
+  });
+});
+
+describe('whose a key is', () => {
+  const keyWith = async (project: { id: string }, permissions: string[]) => (await mutations(app).mutate('mintKey', { projectId: project.id, name: 'Asks', permissions }, 'secret key { id }')) as { secret: string; key: { id: string } };
+
+  it('is its principal’s alone: another tenant’s same key meets nothing of it', async () => {
+    const key = randomUUID();
+    const answers = [];
+    for (const name of ['Mine', 'Theirs']) {
+      const project = await buildProject(app, { budget: 0 });
+      const { secret } = await keyWith(project, ['write.projects']);
+      answers.push(await ask(RENAME, { input: { id: project.id, name } }, { key, headers: { 'x-api-key': secret } }));
+    }
+    for (const { replayed, data } of answers) expect([replayed, data.updateProject.project.version]).toEqual([null, 2]);
+    expect(await app.database.reader.countBy(IdempotencyKey, { idempotencyKey: key })).toBe(2);
+  });
+
+  it('shows its answer to nobody who may do less by now, and does nothing again', async () => {
+    const { mutate } = mutations(app);
+    const key = randomUUID();
+    const project = await buildProject(app, { budget: 5_000 });
+    const asks = await keyWith(project, ['write.projects', 'read.wallet']);
+    const headers = { 'x-api-key': asks.secret };
+    const query = 'mutation ($input: UpdateProjectInput!) { updateProject(input: $input) { project { name budget { balance } } } }';
+    const input = { id: project.id, name: 'Seen' };
+    expect((await ask(query, { input }, { key, headers })).data.updateProject.project.budget).toEqual({ balance: 5_000 });
+    await mutate('updateKey', { id: asks.key.id, permissions: ['write.projects', 'read.wallet', 'read.logs'] }, '__typename');
+    expect(await ask(query, { input }, { key, headers })).toMatchObject({ replayed: 'true' });
+    await mutate('updateKey', { id: asks.key.id, permissions: ['write.projects', 'read.logs'] }, '__typename');
+    const events = await countEvents();
+    const repeat = await ask(query, { input }, { key, headers });
+    expect(repeat).toMatchObject({ status: 409, data: undefined, reason: 'DONE', errors: [{ message: expect.stringContaining('no longer see') }] });
+    expect(JSON.stringify(repeat)).not.toContain('5000');
+    expect(await countEvents()).toBe(events);
+    await mutate('revokeKey', { id: asks.key.id }, '__typename');
+    expect(await ask(query, { input }, { key, headers })).toMatchObject({ status: 401 });
+  });
+
+  it('is a person’s in all their sessions, until they are no longer a member', async () => {
+    const { mutate } = mutations(app);
+    const { cookie, person, workspace } = await buildPerson(app);
+    await buildPerson(app, { workspace });
+    const [key, input] = [randomUUID(), { workspaceId: workspace.id, name: 'Shop', slug: 'shop' }];
+    const query = 'mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id } } }';
+    const first = await ask(query, { input }, { key, headers: cookie });
+    const { token } = await app.database.transaction(async (tx) => app.people.sessions.open(tx, person.id, { ip: null, userAgent: null }, await app.database.now(tx)));
+    expect(await ask(query, { input }, { key, headers: { cookie: `tollgate_session=${token}` } })).toMatchObject({ replayed: 'true', data: first.data });
+    await mutate('removeMember', { workspaceId: workspace.id, userId: person.id }, '__typename');
+    expect(await ask(query, { input }, { key, headers: cookie })).toMatchObject({ status: 409, data: undefined, reason: 'DONE' });
+  });
+});
+
+describe('a process that dies', () => {
+  /** Sends a mutation to a node that will never get as far as to keep its answer. */
+  async function dieBeforeAnswer(query: string, input: Record<string, unknown>, key: string): Promise<void> {
+    const gone = new AbortController();
+    const settle = jest.spyOn(other.idempotency, 'settle').mockImplementation(() => new Promise(() => undefined));
+    const lost = ask(query, { input }, { key, node: other, signal: gone.signal }).catch(() => undefined);
+    await until(() => settle.mock.calls.length > 0, 'the mutation to be committed');
+    gone.abort();
+    await lost;
+    settle.mockRestore();
+  }
+
+  it('after its commit has done it: the repeat waits for the lease, then says so and to what, and does nothing again', async () => {
+    const { id: projectId } = await buildProject(app, { budget: 0 });
+    const [key, input] = [randomUUID(), { projectId, name: 'Lost', permissions: [] }];
+    await dieBeforeAnswer(MINT, input, key);
+    expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'IN_PROGRESS', retryAfter: '1' });
+    const { id } = await app.database.reader.findOneByOrFail(ApiKey, { projectId });
+    await later(MUTATION_LEASE_MS + 1_000, async () => {
+      expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'DONE', errors: [{ extensions: { subjectId: id } }] });
+    });
+    expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
+  });
+
+  it('before its commit has done nothing: the repeat takes its place once the lease is over', async () => {
+    const { id: projectId } = await buildProject(app, { budget: 0 });
+    const [key, input] = [randomUUID(), { projectId, name: 'Never', permissions: [] }];
+    const mint = jest.spyOn(other.services.keys, 'mint').mockImplementation(() => new Promise(() => undefined));
+    const gone = new AbortController();
+    const lost = ask(MINT, { input }, { key, node: other, signal: gone.signal }).catch(() => undefined);
+    await until(async () => (await stored(key)) !== null, 'the key to be taken');
+    gone.abort();
+    await lost;
+    mint.mockRestore();
+    expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'IN_PROGRESS' });
+    await later(MUTATION_LEASE_MS + 1_000, async () => expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: null, data: { mintKey: { secret: expect.any(String) } } }));
+    expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
+  });
+
+  it('only seemed to be dead: what it does after a repeat has taken its place is undone', async () => {
+    const { id: projectId } = await buildProject(app, { budget: 0 });
+    const [key, input] = [randomUUID(), { projectId, name: 'Slow', permissions: [] }];
+    const real = other.services.keys.mint.bind(other.services.keys);
+    let wake: () => void = () => undefined;
+    const asleep = new Promise<void>((resolve) => (wake = resolve));
+    const mint = jest.spyOn(other.services.keys, 'mint').mockImplementation(async (...args) => {
+      await asleep;
+      return real(...args);
+    });
+    const slow = ask(MINT, { input }, { key, node: other });
+    await until(async () => (await stored(key)) !== null, 'the key to be taken');
+    const events = await later(MUTATION_LEASE_MS + 1_000, async () => {
+      expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: null, data: { mintKey: { secret: expect.any(String) } } });
+      return countEvents();
+    });
+    wake();
+    expect((await slow).errors).toEqual([expect.objectContaining({ message: expect.stringContaining('repeat has taken its place'), extensions: { code: 'CONFLICT' } })]);
+    mint.mockRestore();
+    expect([await app.database.reader.countBy(ApiKey, { projectId }), await countEvents()]).toEqual([1, events]);
+    expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: 'true' });
+  });
+});

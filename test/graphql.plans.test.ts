@@ -1,0 +1,36 @@
+import { createTestApp, type TestApp } from './support/app';
+import { statementsOf } from './support/statements';
+import { explain, type Plan } from './scale/explain';
+import { fill, type Filled } from './scale/fill';
+import { CASES } from './scale/lists';
+
+// How the database reads each list, so that a page costs what it shows whatever lies behind it. test/scale measures the same with a million rows.
+
+const ROWS = 4_000;
+
+let app: TestApp;
+let filled: Filled;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  filled = await fill(app, ROWS);
+}, 60_000);
+
+afterAll(() => app.close());
+
+it.each(CASES)('$name is read off its index, in its order, and no table from end to end', async ({ query, args, variables, index, isSparse }) => {
+  const plans: Plan[] = [];
+  const statements = await statementsOf(app, async () => {
+    const { data, errors } = await app.graphql(query.replace('PAGE', args), variables(filled, ROWS));
+    expect(errors).toBeUndefined();
+    if (!isSparse) expect(JSON.stringify(data).split('},{').length).toBeGreaterThanOrEqual(100);
+  });
+  for (const statement of statements.filter(({ sql }) => /^SELECT .* FROM/s.test(sql))) plans.push(await explain(app, statement));
+  const scans = plans.filter(({ accesses }) => accesses.some(({ isScan }) => isScan)).map(({ text }) => text);
+  expect(scans).toEqual([]);
+  const sorted = plans.filter(({ sorts }) => sorts).map(({ text }) => text);
+  expect(isSparse && index === 'request_logs_by_request_id' ? [] : sorted).toEqual([]); // of one requestId there are few
+  const used = plans.flatMap(({ accesses }) => accesses.flatMap((access) => access.index ?? []));
+  if (typeof index === 'string') expect(used).toContain(index);
+  else expect(used.filter((name) => index.test(name)).length).toBeGreaterThan(1);
+});
