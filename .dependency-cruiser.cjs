@@ -16,10 +16,12 @@ const FEATURES = {
   tenancy: [],
   access: ['tenancy'],
   keys: ['access', 'tenancy'],
+  'service-accounts': ['access', 'tenancy'],
   wallet: ['access', 'tenancy'],
   actions: ['access', 'tenancy'],
   requests: ['access', 'tenancy'],
-  gate: ['keys', 'access', 'wallet', 'actions', 'requests', 'tenancy'],
+  oauth: ['access', 'tenancy'],
+  gate: ['oauth', 'keys', 'service-accounts', 'access', 'wallet', 'actions', 'requests', 'tenancy'],
 };
 
 const FOLDERS = ['lib', 'db', 'audit', 'graphql', 'rest', 'pages', 'docs', ...Object.keys(FEATURES)];
@@ -90,7 +92,7 @@ module.exports = {
       from: { path: '^(src/|ormconfig)', pathNot: ['^src/(gate|rest)/', '^src/(app|cli)\\.ts$', '^src/graphql/context\\.ts$'] },
       to: { path: '^src/gate/', pathNot: ENTITIES },
     },
-    only('pages-imports', { path: '^src/pages/' }, [...BASE, '^src/pages/', '^src/access/'], 'pages/ is a server: it imports services and principals of access/, lib and errors; app.ts hands in the rest.'),
+    only('pages-imports', { path: '^src/pages/' }, [...BASE, '^src/pages/', '^src/access/', '^src/oauth/'], 'pages/ is a server: it imports services and principals of access/ and oauth/, lib and errors; app.ts hands in the rest.'),
     only('docs-imports', { path: '^src/docs/' }, [...BASE, '^src/docs/'], 'docs/ shows what it is handed: app.ts hands in the schema, the OpenAPI document and what servers make of errors.'),
     {
       name: 'servers-are-above',

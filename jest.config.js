@@ -7,7 +7,9 @@ const base = {
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   setupFiles: ['reflect-metadata'],
-  transform: { '^.+\\.ts$': '@swc/jest' },
+  // ES modules alone, which Node 20.19 can require and jest cannot
+  transform: { '^.+\\.ts$': '@swc/jest', '/node_modules/(oidc-provider|jose|openid-client|oauth4webapi)/.+\\.js$': '@swc/jest' },
+  transformIgnorePatterns: ['/node_modules/(?!(oidc-provider|jose|openid-client|oauth4webapi)/)'],
   clearMocks: true,
 };
 

@@ -11,6 +11,7 @@ import { Idempotency, MutationForgetter } from './access/idempotency';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Invitation } from './access/people/invitation.entity';
+import { Person } from './access/people/person.entity';
 import { InvitationResolver, WorkspaceInvitationsResolver } from './access/people/invitation.resolver';
 import { MembershipResolver, WorkspaceMembersResolver } from './access/people/member.resolver';
 import { sessionCookie, trustedOrigins } from './access/sessions/cookie';
@@ -26,7 +27,7 @@ import { ActionResolver } from './actions/action.resolver';
 import { ActionService } from './actions/action.service';
 import { ActionRunner } from './actions/runner';
 import { AuditChainResolver } from './audit/chain.resolver';
-import { AuditEventResolver, KeyEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
+import { AuditEventResolver, KeyEventsResolver, ServiceAccountEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
 import { Sealer } from './audit/sealer';
 import { readTrail } from './audit/trail';
 import type { Config } from './config';
@@ -57,6 +58,11 @@ import { KeyService } from './keys/key.service';
 import { loggableError } from './lib/loggable';
 import { DateTime } from './lib/scalars';
 import { processTime } from './lib/time';
+import { OAuthClientResolver, WorkspaceOAuthClientsResolver } from './oauth/client.resolver';
+import { ConsentResolver, OAuthClientConsentsResolver, ViewerConsentsResolver } from './oauth/consent.resolver';
+import { endConsents } from './oauth/consent.service';
+import { createOAuthServices, type OAuthServices } from './oauth/services';
+import { oauthErrorPage, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
 import { registerPages } from './pages/server';
 import { RequestLog } from './requests/request-log.entity';
 import {
@@ -64,6 +70,7 @@ import {
   LedgerEntryLogResolver,
   ProjectLogsResolver,
   RequestLogResolver,
+  ServiceAccountLogsResolver,
   WorkspaceLogsResolver,
 } from './requests/request-log.resolver';
 import { newRequestId } from './rest/request-id';
@@ -71,6 +78,11 @@ import { prepareAnswers, registerRest } from './rest/server';
 import { sendError } from './rest/answer';
 import { httpStatusOf } from './rest/status';
 import { openApiDocument } from './rest/openapi';
+import { RotationWatch } from './service-accounts/rotation-watch';
+import { ServiceAccount } from './service-accounts/service-account.entity';
+import { permissionsOfServiceAccountsRole } from './service-accounts/service-account.queries';
+import { ServiceAccountResolver, WorkspaceServiceAccountsResolver } from './service-accounts/service-account.resolver';
+import { ServiceAccountService } from './service-accounts/service-account.service';
 import { ProjectResolver, WorkspaceProjectsResolver } from './tenancy/project.resolver';
 import { ProjectService } from './tenancy/project.service';
 import { Workspace } from './tenancy/workspace.entity';
@@ -96,6 +108,7 @@ export interface Services {
   workspaces: WorkspaceService;
   projects: ProjectService;
   keys: KeyService;
+  serviceAccounts: ServiceAccountService;
   roles: RoleService;
   members: MemberService;
   wallets: WalletService;
@@ -107,22 +120,26 @@ export interface App {
   server: FastifyInstance;
   services: Services;
   people: PeopleServices;
+  oauth: OAuthServices;
   gate: Gate;
   sweep: Sweep;
   sealer: Sealer;
+  rotations: RotationWatch;
   idempotency: Idempotency;
   forgetter: MutationForgetter;
 }
 
 export function createServices(database: Database, pepper: string): Services {
   const actions = new ActionService(database);
+  const knownPermissions = async (tx: EntityManager) => (await actions.permissions(tx)).map(({ name }) => name);
   return {
     actions,
     workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
     projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
-    keys: new KeyService({ database, pepper, knownPermissions: async (tx) => (await actions.permissions(tx)).map(({ name }) => name) }),
+    keys: new KeyService({ database, pepper, knownPermissions }),
+    serviceAccounts: new ServiceAccountService({ database, pepper, knownPermissions }),
     roles: new RoleService({ database, holderOf: (tx, roleId) => roleHolder(database, tx, roleId) }),
-    members: new MemberService({ database }),
+    members: new MemberService({ database, left: endConsents }),
     wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
   };
 }
@@ -130,6 +147,7 @@ export function createServices(database: Database, pepper: string): Services {
 /** What has a role, but for members. */
 async function roleHolder(database: Database, tx: EntityManager, roleId: string): Promise<string | undefined> {
   if (await tx.existsBy(ApiKey, { roleId, revokedAt: IsNull() })) return 'a key';
+  if (await tx.existsBy(ServiceAccount, { roleId })) return 'a service account';
   const isOpen = { acceptedAt: IsNull(), withdrawnAt: IsNull(), expiresAt: MoreThan(await database.now(tx)) };
   return (await tx.existsBy(Invitation, { roleId, ...isOpen })) ? 'an invitation' : undefined;
 }
@@ -149,7 +167,16 @@ export async function createApp({ config, database, installation, log: destinati
     actorById: (tx, id) => principals.byId(tx, id),
     log,
   });
-  const principals = new Principals({ database, sessions: people.sessions });
+  const oauth = createOAuthServices({
+    database,
+    pepper: installation.pepper,
+    baseUrl: () => config.publicUrl ?? addressOf(server),
+    permissions: () => services.actions.permissions(),
+    errorPage: oauthErrorPage,
+    background: people.background,
+    log,
+  });
+  const principals = new Principals({ database, sessions: people.sessions, consents: oauth.consents });
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
   const store = await openTickStore(database, log);
   const gate = new Gate({
@@ -158,8 +185,9 @@ export async function createApp({ config, database, installation, log: destinati
     runner,
     pepper: installation.pepper,
     rootKeyDigest: () => rootKeyDigest(database),
-    permissionsOfRole: (keyId) => permissionsOfKeysRole(database.lookups, keyId),
+    permissionsOfRole: ({ credentialKind, keyId }) => (credentialKind === 'API_KEY' ? permissionsOfKeysRole : permissionsOfServiceAccountsRole)(database.lookups, keyId),
     principalOfSession: (token) => people.sessions.principalOf(token),
+    principalOfAccessToken: (token) => oauth.consents.principalOf(database.lookups, token),
     now: async () => (await database.now()).getTime(),
     keptAnswer: async ({ credentialId, requestId, attempt }) =>
       (await database.lookups.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
@@ -169,9 +197,11 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   const sealer = new Sealer({ database, log });
+  const rotations = new RotationWatch({ database, log });
   const idempotency = new Idempotency({ database, pepper: installation.pepper });
   const forgetter = new MutationForgetter({ database, log });
   server.addHook('onClose', async () => {
+    await rotations.stop();
     await sealer.stop();
     await forgetter.stop();
     await sweep.stop();
@@ -198,11 +228,15 @@ export async function createApp({ config, database, installation, log: destinati
     ping: () => database.ping(),
     openApi: openApiDocument(),
   });
-  const schema = createSchema(createResolvers(services, people, database));
+  const schema = createSchema(createResolvers(services, people, oauth, database));
   const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
   registerDocs(server, docsOf(schema));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
+  const identifySession = (token: string) => gate.identifySession(token);
+  const isOutage = (error: unknown) => isUnavailable(error) || isRetryable(error);
+  const emailOf = async (id: string) => (await database.reader.findOneByOrFail(Person, { id })).email;
+  const oauthPages = { oauth, signIns: people.signIns, sessions: people.sessions, cookie: kept, identifySession, emailOf, httpStatusOf, isOutage, log };
   await server.register(async (browsers) => {
     await browsers.register(cookie);
     await registerGraphQL(browsers, {
@@ -223,11 +257,12 @@ export async function createApp({ config, database, installation, log: destinati
     await pages.register(cookie);
     const { invitations, passwords } = people;
     const { trustedOrigins: trusted } = contextDeps;
-    const isOutage = (error: unknown) => isUnavailable(error) || isRetryable(error);
-    await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession: (token) => gate.identifySession(token), httpStatusOf, isOutage, log });
+    await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession, httpStatusOf, isOutage, log });
+    registerConsentPages(pages, oauthPages);
   });
+  await server.register(async (endpoints) => registerOAuthEndpoints(endpoints, oauthPages));
   await server.ready();
-  return { server, services, people, gate, sweep, sealer, idempotency, forgetter };
+  return { server, services, people, oauth, gate, sweep, sealer, idempotency, forgetter, rotations };
 }
 
 /** Where a server listens, as far as it knows. */
@@ -269,7 +304,7 @@ async function openTickStore(database: Database, log: Logger): Promise<TickStore
 
 type Resolvers = Map<unknown, object>;
 
-function createResolvers({ workspaces, projects, keys, roles, members, wallets, actions }: Services, people: PeopleServices, database: Database): Resolvers {
+function createResolvers({ workspaces, projects, keys, serviceAccounts, roles, members, wallets, actions }: Services, people: PeopleServices, oauth: OAuthServices, database: Database): Resolvers {
   const instances = [
     new ViewerResolver(),
     new ViewerPersonResolver(database.reader, people.sessions),
@@ -289,6 +324,13 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new KeyChangedResolver(),
     new WorkspaceKeysResolver(),
     new ProjectKeysResolver(),
+    new OAuthClientResolver(oauth.clients),
+    new WorkspaceOAuthClientsResolver(),
+    new ConsentResolver(oauth.consents),
+    new ViewerConsentsResolver(),
+    new OAuthClientConsentsResolver(),
+    new ServiceAccountResolver(serviceAccounts),
+    new WorkspaceServiceAccountsResolver(),
     new RoleResolver(roles),
     new WorkspaceRolesResolver(),
     new WalletResolver(wallets),
@@ -302,9 +344,11 @@ function createResolvers({ workspaces, projects, keys, roles, members, wallets, 
     new WorkspaceLogsResolver(),
     new ProjectLogsResolver(),
     new KeyLogsResolver(),
+    new ServiceAccountLogsResolver(),
     new AuditEventResolver(),
     new WorkspaceEventsResolver(),
     new KeyEventsResolver(),
+    new ServiceAccountEventsResolver(),
     new AuditChainResolver(database.reader),
   ];
   return new Map(instances.map((instance) => [instance.constructor, instance]));
@@ -344,7 +388,7 @@ const NO_PUB_SUB: NonNullable<BuildSchemaOptions['pubSub']> = {
 /** The admin schema without anything behind it, to be printed. */
 export function describeSchema(): GraphQLSchema {
   const nothing = {} as Services;
-  return createSchema(createResolvers(nothing, {} as PeopleServices, {} as Database));
+  return createSchema(createResolvers(nothing, {} as PeopleServices, {} as OAuthServices, {} as Database));
 }
 
 /** What the manual is made of. */

@@ -13,7 +13,12 @@ import { AuditEvent } from './audit/event.entity';
 import { AuditChain, AuditSeal, UnsealedEvent } from './audit/seal.entities';
 import { Claim, TickHolds, RefusalCount } from './gate/gate.entities';
 import { ApiKey, KeySecret } from './keys/key.entity';
+import { OAuthClient } from './oauth/client.entity';
+import { Consent } from './oauth/consent.entity';
+import { SigningKey } from './oauth/signing-key.entity';
+import { OAuthToken } from './oauth/token.entity';
 import { RequestLog } from './requests/request-log.entity';
+import { ServiceAccount, ServiceAccountProject, ServiceAccountSecret } from './service-accounts/service-account.entity';
 import { Project } from './tenancy/project.entity';
 import { Workspace } from './tenancy/workspace.entity';
 import { LedgerEntry, LedgerReference } from './wallet/ledger-entry.entity';
@@ -33,6 +38,13 @@ export const entities = [
   Project,
   ApiKey,
   KeySecret,
+  ServiceAccount,
+  ServiceAccountSecret,
+  ServiceAccountProject,
+  OAuthClient,
+  Consent,
+  OAuthToken,
+  SigningKey,
   Wallet,
   Budget,
   LedgerEntry,

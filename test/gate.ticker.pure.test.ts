@@ -7,8 +7,8 @@ it('a call whose secret is new waits no longer than any other: past its time it 
   const asked: string[] = [];
   const store: TickStore = {
     maxBytes: 1_000_000,
-    findKeys: async (digests) => {
-      asked.push(...digests);
+    findKeys: async (credentials) => {
+      asked.push(...credentials.map(({ digest }) => digest));
       return new Map();
     },
     transact: () => Promise.reject(new Error('No call is known, so there is nothing to decide.')),
@@ -16,7 +16,7 @@ it('a call whose secret is new waits no longer than any other: past its time it 
   };
   const decide = { process: 'p', httpStatusOf: () => 503, logsRefusal: () => true };
   const ticker = new Ticker({ store, time: processTime, decide, reserve: () => true, onFailure: () => undefined });
-  const call = (digest: string, waitedMs: number) => ({ digest, arrivedAt: performance.now() - waitedMs }) as Call;
+  const call = (digest: string, waitedMs: number) => ({ credentialKind: 'API_KEY', digest, namedProjectId: null, arrivedAt: performance.now() - waitedMs }) as Call;
   const late = ticker.admit(call('late', 6_000));
   const soon = ticker.admit(call('soon', 0));
   await expect(late).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });

@@ -59,7 +59,7 @@ it('the description of each mutation that takes an expectedVersion says what com
 it('the description of each field that takes a permission names it', () => {
   const permissions = (rows: [string, Needs][]) => rows.filter(([, needs]) => needs.includes('.') || needs === 'operator');
   const rows = permissions([...Object.entries(FIELDS), ...Object.entries(ROOT_FIELDS).map(([name, { needs }]): [string, Needs] => [name, needs])]);
-  const reachedByIt = /^(ApiKey\.(project|role)|RequestLog\.project)$/; // these take no more than the object that they belong to
+  const reachedByIt = /^(ApiKey\.(project|role)|ServiceAccount\.(workspace|projects|role)|RequestLog\.project)$/; // these take no more than the object that they belong to
   for (const [place, needs] of rows.filter(([name]) => !reachedByIt.test(name))) {
     const [type = '', name = ''] = place.replace(/\(.*/, '').split('.');
     const fields = (schema.getType(type) as { getFields?(): Record<string, GraphQLField<unknown, unknown>> } | undefined)?.getFields?.() ?? {};

@@ -6,7 +6,7 @@ import { KeySecret } from '../src/keys/key.entity';
 import type { Project } from '../src/tenancy/project.entity';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, PEPPER, type TestApp } from './support/app';
-import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { MUTATIONS_OF_PEOPLE } from './support/people';
 
@@ -55,6 +55,8 @@ async function deeds(): Promise<Deed[]> {
   const { key } = await buildKey(app, { project, permissions: ['demo.echo'] });
   const { key: rotating } = await buildKey(app, { project });
   const { key: doomed } = await buildKey(app, { project });
+  const accountIn = async (permissions: string[]) => (await buildServiceAccount(app, { projects: [project], permissions })).account;
+  const [account, turning, stopping] = [await accountIn(['demo.echo']), await accountIn([]), await accountIn([])];
   const { id: archived } = await buildProject(app, { workspace, budget: 0 });
   const { id: wallet } = (await app.graphql('query ($id: ID!) { workspace(id: $id) { wallet { id } } }', { id: workspace.id })).data.workspace.wallet;
   const billed = await buildKey(app, { workspace, budget: 5_000 });
@@ -71,7 +73,25 @@ async function deeds(): Promise<Deed[]> {
   const members = ['usr_promoted', 'usr_removed'].map((userId) => ({ userId, workspaceId: workspace.id, roleId: 'rol_viewer', createdAt: new Date(0) }));
   await app.database.transaction((tx) => tx.insert(Membership, members));
 
+  const clientOf = async (): Promise<string> => (await mutate('createOAuthClient', { workspaceId: workspace.id, name: 'App', confidential: true, redirectUris: ['https://app.example/cb'] }, 'client { id }')).client.id;
+  const [renamedClient, rotatedClient, deletedClient] = [await clientOf(), await clientOf(), await clientOf()];
+  const hint = expect.stringMatching(/^tollgate_client_\.\.\./);
+
   return [
+    {
+      mutation: 'createOAuthClient',
+      input: { workspaceId: workspace.id, name: 'Shop', confidential: true, redirectUris: ['https://shop.example/cb'] },
+      selection: 'client { id }',
+      action: 'oauth-client.created',
+      subject: (payload) => [payload.client.id, workspace.id],
+      before: null,
+      after: { name: 'Shop', confidential: true, redirectUris: ['https://shop.example/cb'], hint },
+      repeatable: true,
+      refused: { workspaceId: workspace.id, name: 'Shop', confidential: true, redirectUris: ['http://shop.example/cb'] },
+    },
+    { mutation: 'updateOAuthClient', input: { id: renamedClient, name: 'Store' }, action: 'oauth-client.updated', subject: inWorkspace(renamedClient), before: { name: 'App' }, after: { name: 'Store' }, refused: { id: renamedClient, redirectUris: [] } },
+    { mutation: 'rotateOAuthClientSecret', input: { id: rotatedClient }, action: 'oauth-client.rotated', subject: inWorkspace(rotatedClient), before: { hint }, after: { hint }, repeatable: true, refused: { id: 'app_none' } },
+    { mutation: 'deleteOAuthClient', input: { id: deletedClient }, action: 'oauth-client.deleted', subject: inWorkspace(deletedClient), before: { deletedAt: null }, after: { deletedAt: expect.any(String) }, refused: { id: 'app_none' } },
     {
       mutation: 'createWorkspace',
       input: { name: 'New', slug: 'brand-new' },
@@ -136,6 +156,37 @@ async function deeds(): Promise<Deed[]> {
       refused: { id: rotating.id, graceSeconds: -1 },
     },
     { mutation: 'revokeKey', input: { id: doomed.id, reason: 'Leaked.' }, action: 'key.revoked', subject: inWorkspace(doomed.id), before: { revokedAt: null, revokedReason: null }, after: { revokedAt: time, revokedReason: 'Leaked.' }, refused: { id: 'key_1' } },
+    {
+      mutation: 'createServiceAccount',
+      input: { workspaceId: workspace.id, name: 'Nightly', permissions: ['demo.*', 'demo.*'], projectIds: [project.id, project.id], rotationDays: 30 },
+      selection: 'serviceAccount { id hint }',
+      action: 'service-account.created',
+      subject: (payload) => [payload.serviceAccount.id, workspace.id],
+      before: null,
+      after: { workspaceId: workspace.id, name: 'Nightly', permissions: ['demo.*'], roleId: null, projectIds: [project.id], rotationDays: 30, hint: expect.stringMatching(/^acme_svc_\.\.\..{4}$/), enabled: true },
+      repeatable: true,
+      refused: { workspaceId: workspace.id, name: 'Nightly', permissions: [], projectIds: [], rotationDays: 0 },
+    },
+    {
+      mutation: 'updateServiceAccount',
+      input: { id: account.id, name: 'Robot', permissions: ['demo.*'], projectIds: [], enabled: false },
+      action: 'service-account.updated',
+      subject: inWorkspace(account.id),
+      before: { permissions: ['demo.echo'], projectIds: [project.id], enabled: true },
+      after: { permissions: ['demo.*'], projectIds: [], enabled: false },
+      refused: { id: account.id, projectIds: ['prj_1'] },
+    },
+    {
+      mutation: 'rotateServiceAccountKey',
+      input: { id: turning.id },
+      action: 'service-account.rotated',
+      subject: inWorkspace(turning.id),
+      before: { hint: turning.hint, rotatedAt: null, rotationDueAt: time },
+      after: { hint: expect.stringMatching(/^acme_svc_\.\.\..{4}$/), rotatedAt: time, rotationDueAt: time, graceSeconds: 86_400 },
+      repeatable: true,
+      refused: { id: turning.id, graceSeconds: -1 },
+    },
+    { mutation: 'disableServiceAccount', input: { id: stopping.id }, action: 'service-account.disabled', subject: inWorkspace(stopping.id), before: { enabled: true }, after: { enabled: false }, refused: { id: 'svc_1' } },
     {
       mutation: 'topUpWallet',
       input: { workspaceId: workspace.id, amount: 50, kind: 'BONUS', reference: 'gift' },

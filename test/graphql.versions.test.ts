@@ -1,7 +1,7 @@
 import { buildClientSchema, getIntrospectionQuery, isInputObjectType } from 'graphql';
 import { AuditEvent } from '../src/audit/event.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { buildAction, buildKey, buildProject, buildWorkspace } from './support/factories';
+import { buildAction, buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
 import { mutations, type Mutation } from './support/mutate';
 import { buildPerson } from './support/people';
 
@@ -35,6 +35,7 @@ async function cases(): Promise<Case[]> {
   const workspace = await buildWorkspace(app);
   const project = await buildProject(app, { workspace });
   const { key } = await buildKey(app, { project });
+  const { account } = await buildServiceAccount(app, { projects: [project] });
   const { role } = await mutate('createRole', { workspaceId: workspace.id, name: 'Own', permissions: [] }, 'role { id }');
   const { person } = await buildPerson(app, { workspace, roleId: 'rol_viewer' });
   const action = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:9/' });
@@ -43,6 +44,7 @@ async function cases(): Promise<Case[]> {
     { mutation: 'updateWorkspace', target: { id: workspace.id }, changes: named, field: 'workspace' },
     { mutation: 'updateProject', target: { id: project.id }, changes: named, field: 'project' },
     { mutation: 'updateKey', target: { id: key.id }, changes: named, field: 'key' },
+    { mutation: 'updateServiceAccount', target: { id: account.id }, changes: named, field: 'serviceAccount' },
     { mutation: 'updateRole', target: { id: role.id }, changes: named, field: 'role' },
     { mutation: 'updateAction', target: { id: action.id }, changes: [{ timeoutMs: 200 }, { timeoutMs: 300 }], field: 'action' },
     { mutation: 'setMemberRole', target: { workspaceId: workspace.id, userId: person.id }, changes: [{ roleId: 'rol_developer' }, { roleId: 'rol_billing' }], field: 'membership' },

@@ -249,7 +249,9 @@ class World {
     const key = pick(KEYS, at);
     this.made += 1;
     const call: Call = {
+      credentialKind: 'API_KEY',
       digest: key.id,
+      namedProjectId: null,
       service: 'demo',
       action: `demo.${pick(PRICES, price)}.${pick(TIMEOUTS, timeout)}`,
       requestId: requestId === null ? `made-${this.made}` : `chosen-${requestId}`,
@@ -259,13 +261,15 @@ class World {
       arrivedAt: 0,
       placeInProject: null,
     };
-    return { kind: 'admission', call, keyId: key.id, projectId: key.projectId, unlocked: false };
+    return { kind: 'admission', call, keyId: key.id, projectId: key.projectId };
   }
 
   /** What a tick reads: the tables, and the keys and actions as they stand. */
   private read(attempts: string[], locked: string[]): TickState {
     const keys = KEYS.map((key): KeyFacts => ({
+      credentialKind: 'API_KEY',
       digest: key.id,
+      namedProjectId: null,
       secretGraceUntil: null,
       secretEndedAt: null,
       keyId: key.id,

@@ -29,14 +29,15 @@ describe('hashes of passwords', () => {
 });
 
 describe('a sealed text', () => {
-  const sealed = new Sealed('pepper-of-the-tests-0123456789abcdefgh');
+  const sealed = new Sealed('pepper-of-the-tests-0123456789abcdefgh', 'second factor');
 
   it('is read by its owner under its pepper alone, and never twice the same', () => {
     const text = sealed.seal('a secret', 'usr_1');
     expect(sealed.open(text, 'usr_1')).toBe('a secret');
     expect(sealed.seal('a secret', 'usr_1')).not.toBe(text);
     expect(() => sealed.open(text, 'usr_2')).toThrow();
-    expect(() => new Sealed('another-pepper-0123456789abcdefghijkl').open(text, 'usr_1')).toThrow();
+    expect(() => new Sealed('another-pepper-0123456789abcdefghijkl', 'second factor').open(text, 'usr_1')).toThrow();
+    expect(() => new Sealed('pepper-of-the-tests-0123456789abcdefgh', 'oauth signing key').open(text, 'usr_1')).toThrow();
     expect(() => sealed.open(`${text.startsWith('A') ? 'B' : 'A'}${text.slice(1)}`, 'usr_1')).toThrow();
   });
 });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mintSecret } from '../src/keys/key.token';
+import { mintSecret } from '../src/access/secret';
 import { errorOf, type ErrorOf } from './support/answers';
 import { createTestApp, ROOT_KEY, type TestApp } from './support/app';
 import type { RestAnswer, RestCall } from './support/clients';

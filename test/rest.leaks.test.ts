@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { signingSecretFrom } from '../src/access/installation';
-import { digestSecret, mintSecret } from '../src/keys/key.token';
+import { digestSecret, mintSecret } from '../src/access/secret';
 import { outcomeOf } from './support/answers';
 import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';
 import type { RestAnswer, RestCall } from './support/clients';

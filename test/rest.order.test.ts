@@ -1,4 +1,4 @@
-import { mintSecret } from '../src/keys/key.token';
+import { mintSecret } from '../src/access/secret';
 import { outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import type { RestCall } from './support/clients';

@@ -42,7 +42,7 @@ async function join(roleId: string, workspaceId = workspace.id): Promise<string>
 
 /** Somebody who was let in with what they may do now, and is only then served. */
 async function letIn({ person }: BuiltPerson): Promise<Authority> {
-  const principals = new Principals({ database: app.database, sessions: app.people.sessions });
+  const principals = new Principals({ database: app.database, sessions: app.people.sessions, consents: app.oauth.consents });
   return { ...ORIGIN, actor: await principals.byId(app.database.reader, person.id), current: (tx) => principals.byId(tx, person.id) };
 }
 

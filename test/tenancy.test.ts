@@ -13,11 +13,13 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { Session } from '../src/access/sessions/session.entity';
+import type { Project } from '../src/tenancy/project.entity';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
+import { REDIRECT_URI, buildClient, tokensFor } from './support/oauth';
 import { buildPerson } from './support/people';
 import { operationsOf, requestOf, withoutClock, type Operation } from './support/operations';
 import { BEHIND_A_GUARD, ENTRANCES, FIELDS, ROOT_FIELDS, ROUTES, type IdKind, type Needs, type Row } from './support/tenancy-table';
@@ -58,7 +60,7 @@ beforeAll(async () => {
   app = await createTestApp();
   schema = buildClientSchema((await app.graphql(getIntrospectionQuery(), {}, null)).data);
   await buildPrincipals();
-}, 60_000);
+}, 120_000);
 
 afterAll(() => app.close());
 
@@ -72,22 +74,31 @@ function rolesInReadme(): Map<string, string[]> {
 
 const SINGLE_PERMISSIONS: string[] = ROLES.get('OWNER') ?? [];
 
-async function buildTenant(name: string): Promise<Tenant> {
+/** Lets an application act for a person in a project of its workspace. */
+async function consent(userId: string, clientId: string, projectId: string, scopes: string[] = []): Promise<string> {
+  const person = { kind: 'USER', id: userId, name: '', sessionId: '', permissionsByWorkspace: new Map() } as const;
+  return (await app.oauth.consents.give(person, { clientId, projectId, scopes }, { ip: null, userAgent: null })).id;
+}
+
+async function buildTenant(name: string, permissions = ['demo.*']): Promise<Tenant> {
   const { mutate } = mutations(app);
   const workspace = await buildWorkspace(app, { name: `Secret of ${name}` });
   const project = await buildProject(app, { workspace });
-  const { key, secret } = await buildKey(app, { project });
+  const { key, secret } = await buildKey(app, { project, permissions });
   await app.rest({ secret });
   const { role } = await mutate('createRole', { workspaceId: workspace.id, name: 'Own', permissions: [] }, 'role { id }');
+  const { account } = await buildServiceAccount(app, { projects: [project], permissions });
   const { person } = await buildPerson(app, { workspace, roleId: role.id });
   const { id: ses } = await app.database.reader.findOneByOrFail(Session, { userId: person.id });
   const { invitation } = await mutate('inviteMember', { workspaceId: workspace.id, email: 'invited@example.com', roleId: 'rol_viewer' }, 'invitation { id }');
+  const { client } = await mutate('createOAuthClient', { workspaceId: workspace.id, name: 'Application', confidential: true, redirectUris: [REDIRECT_URI] }, 'client { id }');
+  const con = await consent(person.id, client.id, project.id);
   const { data } = await app.graphql(
     'query ($id: ID!) { key(id: $id) { auditEvents { nodes { id } } requestLogs { nodes { id } } project { ledger { nodes { id } } workspace { wallet { id } } } } actions { nodes { id } } }',
     { id: key.id },
   );
   const { requestLogs, project: asked } = data.key;
-  const ids = { ws: workspace.id, prj: project.id, key: key.id, log: requestLogs.nodes[0].id, led: asked.ledger.nodes[0].id, wal: asked.workspace.wallet.id, act: data.actions.nodes[0].id, rol: role.id, usr: person.id, inv: invitation.id, ses, evt: data.key.auditEvents.nodes[0].id };
+  const ids = { ws: workspace.id, prj: project.id, key: key.id, svc: account.id, log: requestLogs.nodes[0].id, led: asked.ledger.nodes[0].id, wal: asked.workspace.wallet.id, act: data.actions.nodes[0].id, rol: role.id, usr: person.id, inv: invitation.id, ses, app: client.id, con, evt: data.key.auditEvents.nodes[0].id };
   return { workspace, home: (await buildProject(app, { workspace })).id, ids };
 }
 
@@ -123,11 +134,28 @@ async function buildPrincipals(): Promise<void> {
     const { secret } = await keyIn(tenant, { permissions: [permission] });
     add(`a key with ${permission}`, { headers: header(secret), tenant, standing: 'insider', permissions: [permission] });
   }
+  const accountIn = (tenant: Tenant, { permissions = [], roleId }: { permissions?: string[]; roleId?: string }) =>
+    buildServiceAccount(app, { projects: [{ id: tenant.home, workspaceId: tenant.ids.ws } as Project], permissions: ['demo.*', ...permissions], ...(roleId && { roleId }) });
+  for (const role of ['OWNER', 'DEVELOPER']) {
+    const permissions = ROLES.get(role) ?? [];
+    const tenant = await buildTenant(`a service account as ${role}`);
+    const { secret } = await accountIn(tenant, { roleId: `rol_${role.toLowerCase()}` });
+    add(`a service account as ${role}`, { headers: header(secret), tenant, standing: 'insider', permissions });
+  }
+  const ordinaryAccount = await buildTenant('an ordinary service account');
+  add('a service account that administers nothing', { headers: header((await accountIn(ordinaryAccount, {})).secret), tenant: ordinaryAccount, standing: 'outsider', permissions: [] });
+  const foreignAccount = await buildTenant('a foreign account');
+  add('an owner service account of another tenant', { headers: header((await accountIn(foreignAccount, { permissions: ['admin'] })).secret), tenant: await buildTenant('the visited'), standing: 'outsider', permissions: [] });
+  const stopped = await buildTenant('a disabled service account');
+  const { account: stoppedAccount, secret: stoppedSecret } = await accountIn(stopped, { permissions: ['admin'] });
+  await mutate('disableServiceAccount', { id: stoppedAccount.id }, '__typename');
+  add('a disabled owner service account', { headers: header(stoppedSecret), tenant: stopped, standing: 'unauthenticated', permissions: [] });
   for (const [role, permissions] of ROLES) {
     const tenant = await buildTenant(`a person as ${role}`);
     const { id, headers } = await personIn(tenant, `rol_${role.toLowerCase()}`);
     const { id: ses } = await openSession(id);
-    add(`a person as ${role}`, { headers, tenant: { ...tenant, ids: { ...tenant.ids, ses } }, standing: 'insider', permissions, userId: id, hasOtherSession: true });
+    const con = await consent(id, tenant.ids.app, tenant.home);
+    add(`a person as ${role}`, { headers, tenant: { ...tenant, ids: { ...tenant.ids, ses, con } }, standing: 'insider', permissions, userId: id, hasOtherSession: true });
   }
   const ofRole = await buildTenant('a person with a role of the workspace’s own');
   const { role: logReader } = await mutate('createRole', { workspaceId: ofRole.ids.ws, name: 'Log reader', permissions: ['read.logs'] }, 'role { id }');
@@ -153,6 +181,18 @@ async function buildPrincipals(): Promise<void> {
   add('an ordinary key of the tenant', { headers: header((await keyIn(ordinary, { permissions: ['demo.*'] })).secret), tenant: ordinary, standing: 'outsider', permissions: [] });
   const foreign = await buildTenant('a foreign tenant');
   add('an owner key of another tenant', { headers: header((await keyIn(foreign, { permissions: ['admin'] })).secret), tenant: await buildTenant('the visited'), standing: 'outsider', permissions: [] });
+  const acted = await buildTenant('an application', ['demo.echo', 'demo.fail']);
+  const built = await buildClient(app, { workspace: acted.workspace });
+  add('an application that an owner let do all', { headers: header((await tokensFor(app, built, { scope: 'admin demo.echo demo.fail' })).access), tenant: acted, standing: 'insider', permissions: SINGLE_PERMISSIONS });
+  const ofDeveloper = await buildTenant('an application of a developer');
+  const person = await buildPerson(app, { workspace: ofDeveloper.workspace, roleId: 'rol_developer' });
+  const narrow = { ...(await buildClient(app, { workspace: ofDeveloper.workspace })), person };
+  add('an application that a developer let see members', { headers: header((await tokensFor(app, narrow, { scope: 'admin read.members demo.echo' })).access), tenant: ofDeveloper, standing: 'insider', permissions: ['read.members'] });
+  const gone = await buildTenant('a consent that was withdrawn');
+  const goneClient = await buildClient(app, { workspace: gone.workspace });
+  const { access } = await tokensFor(app, goneClient, { scope: 'admin' });
+  await mutate('deleteOAuthClient', { id: goneClient.client.id }, '__typename');
+  add('an application that has ended', { headers: header(access), tenant: gone, standing: 'unauthenticated', permissions: [] });
   const revoked = await buildTenant('a revoked key');
   const { id, secret } = await keyIn(revoked, { permissions: ['admin'] });
   await mutate('revokeKey', { id }, '__typename');
@@ -223,7 +263,7 @@ function expected(principal: Principal, needs: Needs[], isMutationOfOperator = f
 }
 
 /** The kinds of ids that arguments ask for by their names. */
-const KIND_OF_ARGUMENT: Record<string, IdKind> = { workspaceId: 'ws', projectId: 'prj', requestLogId: 'log', roleId: 'rol', userId: 'usr', keyId: 'key', ids: 'prj', actorId: 'usr', subjectId: 'key' };
+const KIND_OF_ARGUMENT: Record<string, IdKind> = { workspaceId: 'ws', projectId: 'prj', requestLogId: 'log', roleId: 'rol', userId: 'usr', keyId: 'key', projectIds: 'prj', ids: 'prj', actorId: 'usr', subjectId: 'key' };
 
 function operationsFor({ ids }: Tenant): Operation[] {
   return operationsOf(schema, (argument, field) => {
@@ -347,7 +387,7 @@ describe('what is another tenant’s', () => {
           if (getNamedType(inputType).name !== 'ID') continue;
           const root = entrance.split('.')[1] as string;
           const query = `query ($id: ID!, $filter: ${filter.type.toString()}) { ${root}(id: $id) { ${field.name}(filter: $filter) { nodes { __typename } pageInfo { hasNextPage } } } }`;
-          const kinds = ['prj', 'key', 'ws', 'log', 'usr'] as const;
+          const kinds = ['prj', 'key', 'svc', 'ws', 'log', 'usr'] as const;
           const values = kinds.map((kind) => others.ids[kind]);
           const value = isListType(getNullableType(inputType)) ? values : values[0];
           const { data, errors } = await answerTo(owner, { query, variables: { id: owner.tenant.ids[id], filter: { [name]: value } } });

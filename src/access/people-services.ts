@@ -45,7 +45,7 @@ export function createPeopleServices({ mail, ...deps }: PeopleDeps): PeopleServi
   const throttles = new Throttles(database);
   const sessions = new SessionService({ database, pepper });
   const proofs = new ProofService({ database, pepper, passwords, throttles, background, log });
-  const secondFactors = new SecondFactorService({ database, sealed: new Sealed(pepper), recoveryCodes: new RecoveryCodes(pepper), proofs, sessions });
+  const secondFactors = new SecondFactorService({ database, sealed: new Sealed(pepper, 'second factor'), recoveryCodes: new RecoveryCodes(pepper), proofs, sessions });
   return {
     invitations: new InvitationService({ ...deps, passwords, proofs, sessions, throttles, mailer }),
     passwords: new PasswordService({ ...deps, passwords, proofs, sessions, throttles, mailer, background }),

@@ -1,27 +1,27 @@
 import { TollgateError, notFound } from '../errors';
 import { ADMINISTRATIVE_PERMISSIONS, allows, covers, isAdministrative, type AdministrativePermission } from './permissions';
-import type { Actor } from './principal';
+import type { Actor, OperatorPrincipal, SystemActor } from './principal';
 
 // Who may do what, as sentences. Pure: of an actor and a target, nothing else.
 
 /** The operator may do everything, and what is marked "operator only" nobody else. */
-export const mayOperate = (actor: Actor): boolean => actor.kind === 'OPERATOR' || actor.kind === 'SYSTEM';
+export const mayOperate = (actor: Actor): actor is OperatorPrincipal | SystemActor => actor.kind === 'OPERATOR' || actor.kind === 'SYSTEM';
 
 /** What an actor other than the operator was granted in a workspace; undefined where that workspace does not exist for it. */
 function grantsIn(actor: Actor, workspaceId: string): readonly string[] | undefined {
   if (actor.kind === 'USER') return actor.permissionsByWorkspace.get(workspaceId);
-  if (actor.kind === 'API_KEY') return actor.workspaceId === workspaceId && actor.permissions.some(isAdministrative) ? actor.permissions : undefined;
-  return undefined;
+  if (mayOperate(actor)) return undefined;
+  return actor.workspaceId === workspaceId && actor.permissions.some(isAdministrative) ? actor.permissions : undefined;
 }
 
-/** A workspace and its projects exist for the operator, for its members, and for its keys that administer anything. */
+/** A workspace and its projects exist for the operator, for its members, and for its keys, service accounts and applications that administer anything. */
 export const mayKnowWorkspace = (actor: Actor, workspaceId: string): boolean => mayOperate(actor) || grantsIn(actor, workspaceId) !== undefined;
 
 /** The workspaces that exist for an actor; undefined where all of them do. */
 export function knownWorkspaces(actor: Actor): string[] | undefined {
   if (mayOperate(actor)) return undefined;
   if (actor.kind === 'USER') return [...actor.permissionsByWorkspace.keys()];
-  return actor.kind === 'API_KEY' && mayKnowWorkspace(actor, actor.workspaceId) ? [actor.workspaceId] : [];
+  return mayKnowWorkspace(actor, actor.workspaceId) ? [actor.workspaceId] : [];
 }
 
 /** Whether an actor holds a permission in a workspace. */
@@ -34,8 +34,8 @@ export const heldIn = (actor: Actor, workspaceId: string): AdministrativePermiss
   ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => may(actor, name, workspaceId));
 
 /**
- * Nobody grants what they lack. A permission of an action is held by keys alone: a person who may write keys may grant it, a key that
- * may write keys only where it holds it itself.
+ * Nobody grants what they lack. A permission of an action is held by keys, service accounts and applications alone: a person who may write
+ * keys may grant it, any of those that may write keys only where it holds it itself.
  */
 export function mayGrant(actor: Actor, permission: string, workspaceId: string): boolean {
   if (mayOperate(actor)) return true;

@@ -1,5 +1,8 @@
 /** Whoever calls, on either server. */
-export type Principal = OperatorPrincipal | KeyPrincipal | UserPrincipal;
+export type Principal = OperatorPrincipal | KeyPrincipal | ServiceAccountPrincipal | UserPrincipal | ClientPrincipal;
+
+/** Those that a secret in a header stands for. */
+export type CredentialPrincipal = Exclude<Principal, UserPrincipal>;
 
 /** The holder of the root key: runs the installation. */
 export interface OperatorPrincipal {
@@ -18,6 +21,16 @@ export interface KeyPrincipal {
   permissions: readonly string[];
 }
 
+/** Where it may call is for the gate to know; it administers its whole workspace. */
+export interface ServiceAccountPrincipal {
+  kind: 'SERVICE_ACCOUNT';
+  id: string;
+  name: string;
+  workspaceId: string;
+  /** Those of its own, and those of its role. */
+  permissions: readonly string[];
+}
+
 /** A person who has signed in. */
 export interface UserPrincipal {
   kind: 'USER';
@@ -26,6 +39,21 @@ export interface UserPrincipal {
   sessionId: string;
   /** What it may do in each workspace that it is a member of. */
   permissionsByWorkspace: ReadonlyMap<string, readonly string[]>;
+}
+
+/** An application, which a person has let act for them in one project. */
+export interface ClientPrincipal {
+  kind: 'OAUTH_CLIENT';
+  /** That of the consent: it names the person, the application and the project. */
+  id: string;
+  /** The application's. */
+  name: string;
+  /** Of the access token that it came with. */
+  tokenDigest: string;
+  workspaceId: string;
+  projectId: string;
+  /** What its token is for, and the person may do now. */
+  permissions: readonly string[];
 }
 
 export const OPERATOR: OperatorPrincipal = { kind: 'OPERATOR', id: 'operator', name: 'Operator' };

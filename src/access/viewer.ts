@@ -44,7 +44,7 @@ export const viewerOf = (caller: Principal): Viewer => ({ kind: ActorKind[caller
 /** What a caller may do in every workspace that it knows of. */
 function permissionsEverywhere(caller: Principal): string[] {
   if (caller.kind === 'OPERATOR') return ['*'];
-  if (caller.kind === 'API_KEY') return [...caller.permissions];
+  if (caller.kind !== 'USER') return [...caller.permissions];
   const held = [...caller.permissionsByWorkspace.values()];
   return ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => held.length > 0 && held.every((permissions) => allows(permissions, name)));
 }

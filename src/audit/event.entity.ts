@@ -19,7 +19,7 @@ export class AuditEvent implements Node {
   @Column({ ...idColumn, nullable: true })
   workspaceId: string | null;
 
-  @Field({ description: 'What acted: OPERATOR, API_KEY, USER, or SYSTEM for Tollgate itself.' })
+  @Field({ description: 'What acted: OPERATOR, API_KEY, SERVICE_ACCOUNT, USER, or SYSTEM for Tollgate itself.' })
   @Column(textColumn(16))
   actorKind: string;
 

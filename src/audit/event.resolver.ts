@@ -4,6 +4,7 @@ import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { AuditEvent } from './event.entity';
 import { EVENTS, eventsOf, type EventFilter } from './event.queries';
@@ -120,5 +121,19 @@ export class KeyEventsResolver {
   ): Promise<Connection<AuditEvent>> {
     ctx.require('read.audit', key);
     return ctx.page(EVENTS, { subjectId: key.id }, filter ?? {}, page);
+  }
+}
+
+@Resolver(() => ServiceAccount)
+export class ServiceAccountEventsResolver {
+  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first; what it did itself, `Workspace.auditEvents` has by actorId. Takes `read.audit`.' })
+  async auditEvents(
+    @Root() account: ServiceAccount,
+    @Args() page: PageArgs,
+    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Which of them.' }) filter: AuditEventFilter | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<AuditEvent>> {
+    ctx.require('read.audit', account);
+    return ctx.page(EVENTS, { subjectId: account.id }, filter ?? {}, page);
   }
 }

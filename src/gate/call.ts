@@ -1,9 +1,20 @@
+import type { CredentialKind } from '../access/secret';
 import type { RateLimit } from './rate-limit';
 
-/** A call that passed parsing; what the gate needs to decide about it. */
-export interface Call {
+/** How a call names whoever makes it, and for which project. */
+export interface CredentialRef {
+  credentialKind: CredentialKind;
   /** Of the secret that it brought. */
   digest: string;
+  /** The project that it names, where its kind of credential may work in several; else null. */
+  namedProjectId: string | null;
+}
+
+/** Refs that are equal have the same. */
+export const credentialKey = ({ digest, namedProjectId }: CredentialRef): string => (namedProjectId === null ? digest : `${digest} ${namedProjectId}`);
+
+/** A call that passed parsing; what the gate needs to decide about it. */
+export interface Call extends CredentialRef {
   service: string;
   action: string;
   /** A UUID in lower case: the caller's choice, or this server's. */
@@ -19,9 +30,8 @@ export interface Call {
   placeInProject: string | null;
 }
 
-/** A credential as it was found on the primary, with its project and the project's limit. */
-export interface KeyFacts {
-  digest: string;
+/** A credential as it was found on the primary, whatever its kind, with the project that a call is for and that one's limit. */
+export interface KeyFacts extends CredentialRef {
   secretGraceUntil: number | null;
   secretEndedAt: number | null;
   keyId: string;
@@ -32,12 +42,19 @@ export interface KeyFacts {
   enabled: boolean;
   expiresAt: number | null;
   revokedAt: number | null;
-  projectId: string;
   workspaceId: string;
+  /** Null where it has no project to work in: it may not work in the one that was named, or none was named and it may work in several. */
+  projectId: string | null;
+  /** These are the project's, and say nothing where there is none. */
   galleryMode: string;
   archivedAt: number | null;
   limit: RateLimit;
 }
+
+/** One that has a project. */
+export type PlacedKeyFacts = KeyFacts & { projectId: string };
+
+export const isPlaced = (key: KeyFacts): key is PlacedKeyFacts => key.projectId !== null;
 
 /** An enabled action, as the same read found it. */
 export interface ActionFacts {

@@ -3,6 +3,9 @@ import type { ErrorCode } from '../errors';
 import { isInBlocks } from '../lib/cidr';
 import type { Call, Facts, KeyFacts } from './call';
 
+/** In which a call names its project, where its credential may work in several. */
+export const PROJECT_HEADER = 'X-Project-Id';
+
 /** Why a call is not admitted, as its caller reads it. */
 export interface Refusal {
   code: ErrorCode;
@@ -29,6 +32,13 @@ const disabled: Check = (key) => (key.enabled && key.archivedAt === null ? undef
 
 const address: Check = (key, { ip }) => (key.allowedIps.length === 0 || (ip !== null && isInBlocks(ip, key.allowedIps)) ? undefined : refuse('IP_NOT_ALLOWED'));
 
+/** What may work in several projects names the one; one that it may not work in reads like one that never was. */
+const project: Check = (key) => {
+  if (key.projectId !== null) return undefined;
+  if (key.namedProjectId !== null) return refuse('NOT_FOUND', { header: PROJECT_HEADER });
+  return refuse('INVALID_REQUEST', { issues: [{ path: [PROJECT_HEADER], message: 'must name one of the projects that this credential may work in' }] });
+};
+
 const action: Check = (_key, call, facts) => (facts.action ? undefined : refuse('UNKNOWN_ACTION', { action: call.action }));
 
 const permission: Check = (key, _call, facts) =>
@@ -40,7 +50,7 @@ const permission: Check = (key, _call, facts) =>
 const CREDENTIAL_CHECKS: Check[] = [revoked, expired, disabled, address];
 
 /** All that is checked before rate, repeats and budget, which need the budget's lock. Order is part of the contract. */
-const CALL_CHECKS: Check[] = [...CREDENTIAL_CHECKS, action, permission];
+const CALL_CHECKS: Check[] = [...CREDENTIAL_CHECKS, project, action, permission];
 
 /** The first check that a call fails, or undefined. */
 export function firstRefusal(call: Pick<Call, 'ip' | 'action'>, facts: Facts, nowMs: number): Refusal | undefined {

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../errors';
 import { post } from '../wallet/ledger-account';
 import { LedgerKind } from '../wallet/ledger-entry.entity';
-import type { ActionFacts, Call, KeyFacts } from './call';
+import { credentialKey, isPlaced, type ActionFacts, type Call, type KeyFacts, type PlacedKeyFacts } from './call';
 import { firstRefusal, type Refusal } from './checks';
 import { standingOf, takeCall, type RateLimit, type RateStanding } from './rate-limit';
 import { attemptId, claimKey, type ClaimRow, type HoldRow, type LockedBudget, type LogRow, type TickState, type TickWrites } from './rows';
@@ -22,9 +22,11 @@ export interface Admission {
   call: Call;
   /** Whose its secret is, for good. */
   keyId: string;
-  projectId: string;
-  /** Its key was dead a moment ago: it is judged without the project's lock, and comes again with it where the key has come to life. */
-  unlocked: boolean;
+  /**
+   * The project whose lock it is judged with, as it looked a moment ago; null where its credential was dead, or had no project, a moment
+   * ago, and it is judged without one. Where that has changed, it comes again with the right lock.
+   */
+  projectId: string | null;
 }
 
 /** How a call in flight ended, for the one who holds it to write down. */
@@ -60,7 +62,7 @@ export interface RateReport extends RateStanding {
 }
 
 export type Verdict =
-  | { kind: 'admitted'; hold: HoldRow; key: KeyFacts; action: ActionFacts; rate: RateReport }
+  | { kind: 'admitted'; hold: HoldRow; key: PlacedKeyFacts; action: ActionFacts; rate: RateReport }
   | { kind: 'refused'; refusal: Refusal; key: KeyFacts | undefined; rate: RateReport | undefined }
   | { kind: 'replay'; claim: ClaimRow; rate: RateReport }
   | { kind: 'settled'; outcome: LogRow['outcome']; billing: Billing; answer: string | undefined }
@@ -92,7 +94,7 @@ export function decide(items: readonly TickItem[], state: TickState, options: De
 /** The project whose budget an item needs locked, or undefined where none. */
 export function projectOf(item: TickItem): string | undefined {
   if (item.kind === 'settlement') return item.hold.projectId;
-  return item.kind === 'admission' && !item.unlocked ? item.projectId : undefined;
+  return item.kind === 'admission' ? (item.projectId ?? undefined) : undefined;
 }
 
 class Tick {
@@ -145,12 +147,13 @@ class Tick {
     };
   }
 
-  private admit({ call, keyId, projectId }: Admission): Verdict {
-    const key = this.state.keys.get(call.digest);
-    if (key && (key.keyId !== keyId || key.projectId !== projectId)) throw new Error(`A secret of ${keyId} has become one of ${key.keyId}.`);
+  private admit({ call, keyId }: Admission): Verdict {
+    const key = this.state.keys.get(credentialKey(call));
+    if (key && key.keyId !== keyId) throw new Error(`A secret of ${keyId} has become one of ${key.keyId}.`);
     const action = this.state.actions.get(actionKey(call));
     const refusal = firstRefusal(call, { key, action }, this.nowMs);
     if (refusal || !key || !action) return this.refuse(call, key, refusal ?? { code: 'INVALID_API_KEY', details: {} });
+    if (!isPlaced(key)) throw new Error(`A call of ${keyId} passed the checks without a project.`);
     const budget = this.state.budgets.get(key.projectId);
     if (!budget) return { kind: 'locked', projectId: key.projectId };
 
@@ -229,10 +232,10 @@ class Tick {
     return { kind: 'settled', outcome: ended.outcome, billing, answer: undefined };
   }
 
-  private holdOf(call: Call, key: KeyFacts, amount: number, timeoutMs: number): HoldRow {
+  private holdOf(call: Call, key: PlacedKeyFacts, amount: number, timeoutMs: number): HoldRow {
     return {
       attempt: this.nextAttempt(),
-      credentialKind: 'API_KEY',
+      credentialKind: key.credentialKind,
       credentialId: key.keyId,
       workspaceId: key.workspaceId,
       projectId: key.projectId,
@@ -276,7 +279,7 @@ class Tick {
   }
 
   private refuse(call: Call, key: KeyFacts | undefined, refusal: Refusal, rate?: RateReport): Verdict {
-    if (key && this.options.logsRefusal(key.keyId, this.nowMs)) {
+    if (key && isPlaced(key) && this.options.logsRefusal(key.keyId, this.nowMs)) {
       const httpStatus = this.options.httpStatusOf(refusal.code);
       const ending: Ending = { kind: 'voided', outcome: 'REFUSED', errorCode: refusal.code, httpStatus, actionMs: null, arrivedAt: call.arrivedAt };
       this.logs.push(this.logOf(this.holdOf(call, key, 0, 0), ending, 0)); // as if it had been held and let go in the same moment

@@ -1,12 +1,12 @@
-import { OPERATOR, type KeyPrincipal, type OperatorPrincipal, type UserPrincipal } from '../access/principal';
+import { OPERATOR, type ClientPrincipal, type CredentialPrincipal, type UserPrincipal } from '../access/principal';
 import type { ActionCall, ActionError, ActionOutcome, Runner } from '../actions/runner';
 import { TollgateError, type ErrorCode } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
 import type { Time } from '../lib/time';
-import { isSecret } from '../keys/key.token';
+import { NAMES_ITS_PROJECT, kindOfSecret, type CredentialKind } from '../access/secret';
 import { galleryId } from '../tenancy/project.entity';
-import type { Call } from './call';
+import { credentialKey, type Call, type CredentialRef, type KeyFacts } from './call';
 import { credentialRefusal } from './checks';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
 import { Load } from './load';
@@ -22,6 +22,9 @@ const COUNT_FLUSH_MS = 1_000;
 export interface ExecuteRequest {
   /** In the form of a secret, its checksum right. */
   secret: string;
+  credentialKind: CredentialKind;
+  /** The project that it names; null where it names none, or its kind of credential works in one alone. */
+  namedProjectId: string | null;
   service: string;
   action: string;
   /** A UUID in lower case. */
@@ -44,7 +47,7 @@ export type ExecuteResult =
   | { kind: 'saidNo'; errors: ActionError[]; billing: Billing; rate: RateReport }
   | { kind: 'error'; code: ErrorCode; details: Record<string, unknown>; rate?: RateReport | undefined };
 
-export type Identity = { kind: 'principal'; principal: OperatorPrincipal | KeyPrincipal } | { kind: 'refused'; code: ErrorCode };
+export type Identity = { kind: 'principal'; principal: CredentialPrincipal } | { kind: 'refused'; code: ErrorCode };
 
 /** Where the gate tells what went wrong; pino's interface. */
 export interface GateLog {
@@ -59,10 +62,12 @@ export interface GateDeps {
   pepper: string;
   /** The digest of the root key, as it stands now. */
   rootKeyDigest(): Promise<string | null>;
-  /** What the role of a key grants it, as it stands now; nothing where it has none. Roles administer, so ticks never ask. */
-  permissionsOfRole(keyId: string): Promise<readonly string[]>;
+  /** What the role of a credential grants it, as it stands now; nothing where it has none. Roles administer, so ticks never ask. */
+  permissionsOfRole(credential: Pick<KeyFacts, 'credentialKind' | 'keyId'>): Promise<readonly string[]>;
   /** Whose session a token is of, as it stands now; null where it has ended or never was. */
   principalOfSession(token: string): Promise<UserPrincipal | null>;
+  /** Who comes with an access token, as it stands now; null where it has ended or never was. */
+  principalOfAccessToken(token: string): Promise<ClientPrincipal | null>;
   /** Milliseconds since 1970 by the clock that decides. */
   now(): Promise<number>;
   /** The answer that a success's claim keeps, or null where it is gone. */
@@ -96,6 +101,8 @@ export class Gate {
         logsRefusal: (credentialId, nowMs) => this.refusals.logsRefusal(credentialId, nowMs),
       },
       reserve: (call, projectId) => {
+        if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // it looked as if it were for another project
+        call.placeInProject = null;
         if (!this.load.enterProject(projectId)) return false;
         call.placeInProject = projectId;
         return true;
@@ -138,13 +145,25 @@ export class Gate {
   private async recognise(secret: string, ip: string | null): Promise<Identity> {
     const digest = this.digest(secret);
     if (digest === (await this.deps.rootKeyDigest())) return { kind: 'principal', principal: OPERATOR };
-    if (!isSecret(secret)) return { kind: 'refused', code: 'INVALID_API_KEY' };
-    const key = (await this.deps.store.findKeys([digest])).get(digest);
-    const refusal = credentialRefusal(ip, key, await this.deps.now());
+    const credentialKind = kindOfSecret(secret);
+    if (!credentialKind) return { kind: 'refused', code: 'INVALID_API_KEY' };
+    if (credentialKind === 'OAUTH_CLIENT') {
+      const client = await this.deps.principalOfAccessToken(secret);
+      return client ? { kind: 'principal', principal: client } : { kind: 'refused', code: 'INVALID_API_KEY' };
+    }
+    const credential: CredentialRef = { credentialKind, digest, namedProjectId: null };
+    const key = (await this.deps.store.findKeys([credential])).get(credentialKey(credential));
+    // What may work in several projects is not bound to the end of one
+    const bound = key && NAMES_ITS_PROJECT.has(credentialKind) ? { ...key, archivedAt: null } : key;
+    const refusal = credentialRefusal(ip, bound, await this.deps.now());
     if (refusal || !key) return { kind: 'refused', code: refusal?.code ?? 'INVALID_API_KEY' };
-    const { keyId: id, keyName: name, workspaceId, projectId } = key;
-    const permissions = [...key.permissions, ...(await this.deps.permissionsOfRole(id))];
-    return { kind: 'principal', principal: { kind: 'API_KEY', id, name, workspaceId, projectId, permissions } };
+    return { kind: 'principal', principal: await this.principalOf({ ...key, credentialKind }) };
+  }
+
+  private async principalOf(key: KeyFacts & { credentialKind: Exclude<CredentialKind, 'OAUTH_CLIENT'> }): Promise<CredentialPrincipal> {
+    const { credentialKind: kind, keyId: id, keyName: name, workspaceId, projectId } = key;
+    const permissions = [...key.permissions, ...(await this.deps.permissionsOfRole(key))];
+    return kind === 'API_KEY' ? { kind, id, name, workspaceId, projectId: projectId as string, permissions } : { kind, id, name, workspaceId, permissions };
   }
 
   /**
@@ -154,7 +173,9 @@ export class Gate {
   async execute(request: ExecuteRequest): Promise<ExecuteResult> {
     if (!this.load.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     const call: Call = {
+      credentialKind: request.credentialKind,
       digest: this.digest(request.secret),
+      namedProjectId: request.namedProjectId,
       service: request.service,
       action: request.action,
       requestId: request.requestId,
@@ -280,7 +301,8 @@ export class Gate {
 
 /** What a runner is told of a call. */
 function toActionCall({ params, debug }: ExecuteRequest, { hold, key }: Admitted): ActionCall {
-  const { keyId, projectId, workspaceId, environment, galleryMode } = key;
+  const { projectId, workspaceId, environment, galleryMode } = key;
+  const keyId = key.credentialKind === 'API_KEY' ? key.keyId : null;
   return {
     attempt: hold.attempt,
     action: hold.action,

@@ -6,14 +6,19 @@ import type { SessionService } from '../access/sessions/session.service';
 import type { Database } from '../db/database';
 import { ApiKey } from '../keys/key.entity';
 import { permissionsOfKey } from '../keys/key.queries';
+import type { ConsentService } from '../oauth/consent.service';
+import { ServiceAccount } from '../service-accounts/service-account.entity';
+import { permissionsOfServiceAccount } from '../service-accounts/service-account.queries';
 
 /** What those may do who were recognised before: read again, as a transaction sees it. */
 export class Principals {
-  constructor(private readonly deps: { database: Database; sessions: Pick<SessionService, 'principalById'> }) {}
+  constructor(private readonly deps: { database: Database; sessions: Pick<SessionService, 'principalById'>; consents: Pick<ConsentService, 'principalById' | 'principalOfDigest'> }) {}
 
-  /** A principal with what it may do now: nothing where its session or its key has ended. */
+  /** A principal with what it may do now: nothing where its session, its key, its service account or its token has ended. */
   async current(manager: EntityManager, principal: Principal): Promise<Principal> {
     if (principal.kind === 'API_KEY') return { ...principal, permissions: await this.ofKey(manager, principal.id) };
+    if (principal.kind === 'SERVICE_ACCOUNT') return { ...principal, permissions: await permissionsOfServiceAccount(manager, principal.id) };
+    if (principal.kind === 'OAUTH_CLIENT') return (await this.deps.consents.principalOfDigest(manager, principal.tokenDigest)) ?? { ...principal, permissions: [] };
     if (principal.kind !== 'USER') return principal;
     return (await this.deps.sessions.principalById(manager, principal.sessionId)) ?? { ...principal, permissionsByWorkspace: new Map() };
   }
@@ -23,6 +28,11 @@ export class Principals {
     if (id.startsWith('usr_')) {
       const person = await manager.findOneByOrFail(Person, { id }); // nor are people
       return { kind: 'USER', id, name: person.name, sessionId: '', permissionsByWorkspace: await permissionsOf(manager, person) };
+    }
+    if (id.startsWith('con_')) return this.deps.consents.principalById(manager, id);
+    if (id.startsWith('svc_')) {
+      const { name, workspaceId } = await manager.findOneByOrFail(ServiceAccount, { id }); // nor are these
+      return { kind: 'SERVICE_ACCOUNT', id, name, workspaceId, permissions: await permissionsOfServiceAccount(manager, id) };
     }
     if (!id.startsWith('key_')) return OPERATOR;
     const { name, workspaceId, projectId } = await manager.findOneByOrFail(ApiKey, { id }); // keys are never deleted

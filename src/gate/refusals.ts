@@ -1,4 +1,4 @@
-import type { Call } from './call';
+import { credentialKey, type Call } from './call';
 import type { Count, RateReport } from './decide';
 
 /** Refusals of one credential that one node writes as rows in a second; the rest it counts. */
@@ -74,5 +74,5 @@ export class RefusalMemory {
 
 // All that the checks before the rate look at. A call that brings a requestId has the same standing: rate is checked before repeats.
 function keyOf(call: Call): string {
-  return `${call.digest} ${call.service} ${call.action} ${call.ip ?? ''}`;
+  return `${credentialKey(call)} ${call.service} ${call.action} ${call.ip ?? ''}`;
 }

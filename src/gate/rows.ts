@@ -81,7 +81,7 @@ export interface EndedAttempt {
 export interface TickState {
   /** Microseconds since 1970, by the clock that decides. */
   nowUs: number;
-  /** By digest. */
+  /** By `credentialKey`. */
   keys: Map<string, KeyFacts>;
   /** Those that are enabled, by `actionKey`. */
   actions: Map<string, ActionFacts>;

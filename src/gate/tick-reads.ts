@@ -1,17 +1,10 @@
-import type { ActionFacts, KeyFacts } from './call';
+import type { ActionFacts } from './call';
 import { claimKey, placeOf, tickOf, type ClaimRow, type EndedAttempt, type HoldRow, type LockedBudget, type LogRow, type TickHoldsRow, type TickWrites } from './rows';
 import { actionKey } from './tick-store';
 
 // What a tick reads, the same on both databases: the columns, and the values that rows become. Portable SQL only.
 
 export type SqlRow = Record<string, unknown>;
-
-export const KEY_COLUMNS = `s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
-  k.id AS keyId, k.name AS keyName, k.environment AS environment, k.permissions AS permissions, k.allowed_ips AS allowedIps,
-  k.enabled AS enabled, k.expires_at AS expiresAt, k.revoked_at AS revokedAt,
-  p.id AS projectId, p.workspace_id AS workspaceId, p.gallery_mode AS galleryMode, p.archived_at AS archivedAt,
-  p.sustained_rps AS sustainedRps, p.burst AS burst
-  FROM key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN projects p ON p.id = k.project_id`;
 
 export const ACTION_COLUMNS = `service, name, price_micro_credits AS priceMicroCredits, permission, upstream_url AS upstreamUrl, timeout_ms AS timeoutMs
   FROM actions`;
@@ -27,33 +20,6 @@ export const MARK_COLUMNS = 'id, marks FROM tick_holds';
 export const HOLD_COLUMNS = 'id, marks, holds FROM tick_holds';
 
 export const ENDED_COLUMNS = 'id, outcome, charged_micro_credits AS chargedMicroCredits FROM request_logs';
-
-const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
-
-export function toKeys(rows: SqlRow[]): Map<string, KeyFacts> {
-  return new Map(rows.map(toKeyFacts).map((key) => [key.digest, key]));
-}
-
-function toKeyFacts(row: SqlRow): KeyFacts {
-  return {
-    digest: row.digest as string,
-    secretGraceUntil: numberOrNull(row.secretGraceUntil),
-    secretEndedAt: numberOrNull(row.secretEndedAt),
-    keyId: row.keyId as string,
-    keyName: row.keyName as string,
-    environment: row.environment as KeyFacts['environment'],
-    permissions: JSON.parse(row.permissions as string) as string[],
-    allowedIps: JSON.parse(row.allowedIps as string) as string[],
-    enabled: Boolean(row.enabled),
-    expiresAt: numberOrNull(row.expiresAt),
-    revokedAt: numberOrNull(row.revokedAt),
-    projectId: row.projectId as string,
-    workspaceId: row.workspaceId as string,
-    galleryMode: row.galleryMode as string,
-    archivedAt: numberOrNull(row.archivedAt),
-    limit: { sustainedRps: Number(row.sustainedRps), burst: Number(row.burst) },
-  };
-}
 
 export function toActions(rows: SqlRow[]): Map<string, ActionFacts> {
   return new Map(

@@ -1,13 +1,15 @@
 import { escape } from 'mysql2';
+import type { CredentialKind } from '../access/secret';
 import { NOW_MICROS_SQL } from '../db/clock';
+import type { CredentialRef } from './call';
 import { tickOf, type TickWrites } from './rows';
+import { credentialSelects } from './tick-credentials';
 import {
   ACTION_COLUMNS,
   BUDGET_COLUMNS,
   CLAIM_COLUMNS,
   ENDED_COLUMNS,
   HOLD_COLUMNS,
-  KEY_COLUMNS,
   MARK_COLUMNS,
   marksAfter,
   toTickHolds,
@@ -59,12 +61,13 @@ const SPECIAL = /['\\\0-\x1f\x7f]/;
 export class TickSql {
   constructor(private readonly dialect: Dialect) {}
 
-  keys(digests: string[]): string {
-    return `SELECT ${KEY_COLUMNS} WHERE s.digest IN (${this.list(digests)})`;
+  /** A SELECT for each kind of credential that is among these. */
+  credentials(credentials: CredentialRef[]): Map<CredentialKind, string> {
+    return credentialSelects(credentials, (texts) => this.list(texts));
   }
 
   /** The reads of a tick that it needs, by name. What follows the locks sees what was committed before they were had. */
-  reads({ projectIds, digests, actions, claims, attempts }: TickNeeds, waits: boolean): Map<TickRead, string> {
+  reads({ projectIds, credentials, actions, claims, attempts }: TickNeeds, waits: boolean): Map<TickRead, string> {
     const { byPrimaryKey, lock, now } = this.dialect;
     const reads = new Map<TickRead, string>();
     if (projectIds.length > 0) {
@@ -72,7 +75,7 @@ export class TickSql {
       reads.set('budgets', `SELECT ${BUDGET_COLUMNS}${byPrimaryKey} WHERE project_id IN (${ids}) ORDER BY project_id${waits ? lock.waiting : lock.skipping}`);
     }
     if (attempts.length > 0) reads.set('marks', this.ticksOf(MARK_COLUMNS, attempts) + (waits ? lock.waiting : lock.skipping));
-    if (digests.length > 0) reads.set('keys', this.keys(digests));
+    for (const [kind, select] of this.credentials(credentials)) reads.set(kind, select);
     if (actions.length > 0) {
       const named = this.anyOf('service', 'name', actions.map(({ service, action }) => [service, action]));
       reads.set('actions', `SELECT ${ACTION_COLUMNS} WHERE enabled = 1 AND (${named})`);
@@ -164,7 +167,7 @@ export class TickSql {
   }
 }
 
-export type TickRead = 'budgets' | 'marks' | 'keys' | 'actions' | 'claims' | 'now';
+export type TickRead = 'budgets' | 'marks' | CredentialKind | 'actions' | 'claims' | 'now';
 
 /** The rows are there and locked. */
 const BUDGETS: TickTable<TickWrites['budgets'][number]> = {

@@ -1,8 +1,9 @@
 import type { Clock } from '../db/clock';
-import type { KeyFacts } from './call';
+import type { CredentialRef, KeyFacts } from './call';
 import { tickOf, type TickHoldsRow, type TickState, type TickWrites } from './rows';
 import type { TickConnection, TickConnections } from './tick-connection';
-import { isOpen, openHoldsOf, staleAttempts, toActions, toBudgets, toClaims, toEnded, toKeys, toMarks, type OpenMarks, type SqlRow } from './tick-reads';
+import { toCredentials } from './tick-credentials';
+import { isOpen, openHoldsOf, staleAttempts, toActions, toBudgets, toClaims, toEnded, toMarks, type OpenMarks, type SqlRow } from './tick-reads';
 import { TickSql, type TickRead } from './tick-sql';
 import { TickFailure, type TickNeeds, type TickStore } from './tick-store';
 
@@ -19,9 +20,11 @@ export class SqlTickStore implements TickStore {
     this.sql = new TickSql(connections.dialect);
   }
 
-  async findKeys(digests: string[]): Promise<Map<string, KeyFacts>> {
+  async findKeys(credentials: CredentialRef[]): Promise<Map<string, KeyFacts>> {
     try {
-      return toKeys(await this.connections.read(this.sql.keys(digests)));
+      const selects = [...this.sql.credentials(credentials)].map(async ([kind, select]) => [kind, await this.connections.read(select)] as const);
+      const rowsOf = new Map(await Promise.all(selects));
+      return toCredentials(credentials, (kind) => rowsOf.get(kind) ?? []);
     } catch (error) {
       throw new TickFailure(false, error);
     }
@@ -58,7 +61,7 @@ export class SqlTickStore implements TickStore {
     const marks = toMarks(rows('marks'));
     const state: TickState = {
       nowUs: time ? this.clock.fromDatabase(Number(time.now)) : this.clock.fromProcess(),
-      keys: toKeys(rows('keys')),
+      keys: toCredentials(needs.credentials, rows),
       actions: toActions(rows('actions')),
       budgets: toBudgets(rows('budgets')),
       claims: toClaims(rows('claims')),

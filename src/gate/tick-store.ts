@@ -1,12 +1,12 @@
-import type { KeyFacts } from './call';
+import type { CredentialRef, KeyFacts } from './call';
 import type { TickState, TickWrites } from './rows';
 
 /** What one tick has to read. */
 export interface TickNeeds {
   /** Budgets to lock. */
   projectIds: string[];
-  /** Secrets of the calls to judge, and the actions that they ask for. */
-  digests: string[];
+  /** The credentials of the calls to judge, each once, and the actions that they ask for. */
+  credentials: CredentialRef[];
   actions: ActionName[];
   claims: { credentialId: string; requestId: string }[];
   /** Attempts to settle. */
@@ -25,8 +25,8 @@ export interface TickStore {
   /** The most bytes of SQL that one tick may make. */
   readonly maxBytes: number;
 
-  /** Keys by the digests of their secrets, by a plain read of what is committed, on the primary. */
-  findKeys(digests: string[]): Promise<Map<string, KeyFacts>>;
+  /** Credentials by `credentialKey`, by a plain read of what is committed, on the primary; without those that are not there. */
+  findKeys(credentials: CredentialRef[]): Promise<Map<string, KeyFacts>>;
 
   /**
    * One transaction: locks the budgets (waiting for them, or passing over those that are locked elsewhere), reads, has `decide` say

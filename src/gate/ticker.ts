@@ -2,7 +2,7 @@ import { isRetryable, isUnavailable } from '../db/failures';
 import { ERRORS, TollgateError } from '../errors';
 import { newId } from '../lib/id';
 import type { Time } from '../lib/time';
-import type { Call, KeyFacts } from './call';
+import { credentialKey, type Call, type CredentialRef, type KeyFacts } from './call';
 import { decide, projectOf, type Admission, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
 import { Lane } from './lane';
 import type { HoldRow } from './rows';
@@ -44,10 +44,8 @@ interface Job {
   reject(error: unknown): void;
 }
 
-/** Whose a secret is, and whether its key was dead when it was last seen. */
-interface Owner extends Pick<KeyFacts, 'keyId' | 'projectId'> {
-  isDead: boolean;
-}
+/** Whose a secret is, and the project whose lock its calls need; null where it was dead, or had no project, when it was last seen. */
+type Owner = Pick<KeyFacts, 'keyId' | 'projectId'>;
 
 /** A call whose secret this process does not know yet. */
 interface Newcomer {
@@ -64,8 +62,8 @@ export class Ticker {
   private waitingTicks = 0;
   private readonly waitingTurns: (() => void)[] = [];
   /**
-   * Whose a secret is, by its digest: that never changes, and tells what to lock and to read. What a key may do, and whether it still
-   * may do anything, is read in each tick: that a key was dead tells only that its calls need neither lock nor place.
+   * Whose a secret is, by `credentialKey`: that never changes, and tells what to lock and to read. What it may do, whether it still may do
+   * anything, and in which project, is read in each tick: this tells only which lock and place its calls seem to need, if any.
    */
   private readonly owners = new Map<string, Owner>();
 
@@ -78,15 +76,15 @@ export class Ticker {
   /** Judges a call. Rejects with SERVICE_UNAVAILABLE where the database cannot say; then nothing was admitted. */
   admit(call: Call): Promise<Verdict> {
     return new Promise((resolve, reject) => {
-      const owner = this.owners.get(call.digest);
+      const owner = this.owners.get(credentialKey(call));
       if (owner) this.enter(call, owner, resolve, reject);
       else this.newcomers.push({ call, resolve, reject });
     });
   }
 
-  private enter(call: Call, { keyId, projectId, isDead }: Owner, resolve: Job['resolve'], reject: Job['reject']): void {
-    if (!isDead && !this.deps.reserve(call, projectId)) return reject(new TollgateError('SERVICE_UNAVAILABLE'));
-    const item: TickItem = { kind: 'admission', call, keyId, projectId, unlocked: isDead };
+  private enter(call: Call, { keyId, projectId }: Owner, resolve: Job['resolve'], reject: Job['reject']): void {
+    if (projectId !== null && !this.deps.reserve(call, projectId)) return reject(new TollgateError('SERVICE_UNAVAILABLE'));
+    const item: TickItem = { kind: 'admission', call, keyId, projectId };
     this.laneOf(projectOf(item)).push({ item, bytes: ITEM_BYTES, skips: 0, resolve, reject });
   }
 
@@ -95,12 +93,13 @@ export class Ticker {
     const batch = this.inTime(waiting, ({ call }) => call);
     if (batch.length === 0) return [];
     try {
-      const keys = await this.deps.store.findKeys([...new Set(batch.map(({ call }) => call.digest))]);
+      const credentials = new Map<string, CredentialRef>(batch.map(({ call }) => [credentialKey(call), call]));
+      const keys = await this.deps.store.findKeys([...credentials.values()]);
       if (this.owners.size >= MAX_KNOWN_SECRETS) this.owners.clear();
-      for (const { digest, keyId, projectId } of keys.values()) this.owners.set(digest, { keyId, projectId, isDead: false });
+      for (const [name, { keyId, projectId }] of keys) if (projectId !== null) this.owners.set(name, { keyId, projectId });
       return batch.map(({ call, resolve, reject }) => () => {
-        const key = keys.get(call.digest);
-        if (key) this.enter(call, { ...key, isDead: false }, resolve, reject);
+        const key = keys.get(credentialKey(call));
+        if (key) this.enter(call, key, resolve, reject);
         else resolve({ kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, key, rate: undefined });
       });
     } catch (error) {
@@ -223,8 +222,8 @@ export class Ticker {
       return [];
     }
     if (verdict.kind !== 'locked') return [() => job.resolve(verdict)];
-    if (job.item.kind === 'admission' && job.item.unlocked) {
-      this.enter(job.item.call, { ...job.item, isDead: false }, job.resolve, job.reject);
+    if (job.item.kind === 'admission' && job.item.projectId !== verdict.projectId) {
+      this.enter(job.item.call, { keyId: job.item.keyId, projectId: verdict.projectId }, job.resolve, job.reject);
       return [];
     }
     job.skips += 1;
@@ -234,9 +233,9 @@ export class Ticker {
   }
 
   /** A flood of calls with a key that is revoked, expired or disabled is to cost the good keys of its project nothing. */
-  private learn({ call, keyId, projectId, unlocked }: Admission, verdict: Verdict): void {
-    const isDead = verdict.kind === 'refused' && ERRORS[verdict.refusal.code].kind === 'UNAUTHORIZED';
-    if (isDead !== unlocked) this.owners.set(call.digest, { keyId, projectId, isDead });
+  private learn({ call, keyId, projectId }: Admission, verdict: Verdict): void {
+    const seen = projectSeen(verdict);
+    if (seen !== undefined && seen !== projectId) this.owners.set(credentialKey(call), { keyId, projectId: seen });
   }
 
   private waitingLane(projectId: string): Lane<Job> {
@@ -302,9 +301,17 @@ export class Ticker {
   }
 }
 
+/** The project whose lock the next call like the one that was judged needs, or null where none; undefined where that was not seen. */
+function projectSeen(verdict: Verdict): string | null | undefined {
+  if (verdict.kind === 'admitted') return verdict.hold.projectId;
+  if (verdict.kind === 'locked') return verdict.projectId;
+  if (verdict.kind !== 'refused') return undefined;
+  return ERRORS[verdict.refusal.code].kind === 'UNAUTHORIZED' ? null : verdict.key?.projectId;
+}
+
 function needsOf(items: TickItem[]): TickNeeds {
   const projectIds = new Set<string>();
-  const digests = new Set<string>();
+  const credentials = new Map<string, CredentialRef>();
   const actions = new Map<string, ActionName>();
   const claims: TickNeeds['claims'] = [];
   const attempts: string[] = [];
@@ -316,12 +323,12 @@ function needsOf(items: TickItem[]): TickNeeds {
       attempts.push(hold.attempt);
       if (hold.claimed) claims.push(hold);
     } else {
-      const { call, keyId, projectId, unlocked } = item;
-      if (!unlocked) projectIds.add(projectId);
-      digests.add(call.digest);
+      const { call, keyId, projectId } = item;
+      if (projectId !== null) projectIds.add(projectId);
+      credentials.set(credentialKey(call), call);
       actions.set(actionKey(call), call);
       if (call.fingerprint !== null) claims.push({ credentialId: keyId, requestId: call.requestId });
     }
   }
-  return { projectIds: [...projectIds], digests: [...digests], actions: [...actions.values()], claims, attempts };
+  return { projectIds: [...projectIds], credentials: [...credentials.values()], actions: [...actions.values()], claims, attempts };
 }

@@ -6,6 +6,7 @@ import { invalid } from '../errors';
 import { ApiKey } from '../keys/key.entity';
 import { Node } from '../lib/graphql-types';
 import { RequestLog } from '../requests/request-log.entity';
+import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { entriesById, workspacesOf } from '../wallet/ledger.queries';
@@ -18,6 +19,7 @@ const FIND: Record<string, Find> = {
   ws: (id, ctx) => (ctx.knows(id) ? ctx.load(by(Workspace), id) : Promise.resolve(null)),
   prj: (id, ctx) => ctx.seen(by(Project), id),
   key: (id, ctx) => ctx.seen(by(ApiKey), id, 'read.keys'),
+  svc: (id, ctx) => ctx.seen(by(ServiceAccount), id, 'read.keys'),
   wal: (id, ctx) => ctx.seen(by(Wallet), id, 'read.wallet'),
   log: (id, ctx) => ctx.seen(by(RequestLog), id, 'read.logs'),
   rol: async (id, ctx) => {

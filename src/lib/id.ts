@@ -41,7 +41,7 @@ export function fromBase62(text: string): number {
   return value;
 }
 
-export type IdPrefix = 'ws' | 'prj' | 'key' | 'wal' | 'log' | 'act' | 'evt' | 'rol' | 'usr' | 'ses' | 'inv';
+export type IdPrefix = 'ws' | 'prj' | 'key' | 'wal' | 'log' | 'act' | 'evt' | 'rol' | 'usr' | 'ses' | 'inv' | 'svc' | 'app' | 'con';
 
 /** A new id such as `key_0VKq3Zb1M8fD2sYt6Hc0Qw`: its type, the millisecond, 77 random bits. Ids of one type sort by time. */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {

@@ -10,22 +10,28 @@ main { width: 100%; max-width: 26rem; padding: 2rem; background: var(--paper); b
 h1 { margin: 0 0 .5rem; font-size: 1.375rem; line-height: 1.3; overflow-wrap: anywhere; }
 p { margin: 0 0 1rem; color: var(--quiet); overflow-wrap: anywhere; }
 label { display: block; font-weight: 600; }
-input { width: 100%; margin: .25rem 0; padding: .625rem .75rem; font: inherit; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: .375rem; }
+h2 { margin: 1rem 0 .25rem; font-size: 1rem; }
+ul { margin: 0 0 1rem; padding-left: 1.25rem; }
+code { overflow-wrap: anywhere; }
+input, select { width: 100%; margin: .25rem 0; padding: .625rem .75rem; font: inherit; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: .375rem; }
 small { display: block; margin-bottom: 1rem; color: var(--quiet); }
 button { width: 100%; margin-top: .5rem; padding: .75rem; font: inherit; font-weight: 600; color: var(--paper); background: var(--accent); border: 0; border-radius: .375rem; cursor: pointer; }
+button.other { color: var(--accent); background: transparent; border: 1px solid var(--line); }
+select option { color: #1b1f24; background: #fff; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 a { color: var(--accent); }
 .alert { padding: .75rem 1rem; color: var(--wrong); background: var(--wrong-ground); border-radius: .375rem; }
 `;
 
-/** No script, no other host, no frame around it; the one style is named by its hash. */
-const POLICY = [
-  "default-src 'none'",
-  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-].join('; ');
+/** No script, no other host, no frame around it; the one style is named by its hash. Browsers ask of each redirect after a form whether it may lead there. */
+const policy = (formTargets: string): string =>
+  [
+    "default-src 'none'",
+    `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+    `form-action ${formTargets}`,
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+  ].join('; ');
 
 /**
  * The headers of every page. Its address holds a secret, which goes to no other host as its referrer; `no-referrer` would keep a browser
@@ -33,11 +39,18 @@ const POLICY = [
  */
 export const PAGE_HEADERS = {
   'content-type': 'text/html; charset=utf-8',
-  'content-security-policy': POLICY,
+  'content-security-policy': policy("'self'"),
+  'x-frame-options': 'DENY',
   'referrer-policy': 'same-origin',
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
 };
+
+/** The same for a page whose form leads to another site in the end. */
+export function headersLeadingTo(uri: string): Record<string, string> {
+  const { protocol, origin } = new URL(uri);
+  return { ...PAGE_HEADERS, 'content-security-policy': policy(`'self' ${/^https?:$/.test(protocol) ? origin : protocol}`) };
+}
 
 /** A whole page with one heading. */
 export function page(title: string, ...content: Html[]): string {

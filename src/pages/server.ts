@@ -6,7 +6,7 @@ import type { UserPrincipal } from '../access/principal';
 import { isFromHere, type SessionCookie, type TrustedOrigins } from '../access/sessions/cookie';
 import type { PasswordService } from '../access/sessions/password.service';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
-import { alert, type Problem } from './form';
+import { alert, textOf, type Problem } from './form';
 import { PAGE_HEADERS, page } from './html';
 import { acceptedPage, invitationPage } from './invitation.page';
 import { passwordWasSetPage, resetPasswordPage } from './reset-password.page';
@@ -83,12 +83,6 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
 }
 
 const send = (reply: FastifyReply, text: string, status = 200): FastifyReply => reply.code(status).headers(PAGE_HEADERS).send(text);
-
-/** One value of a form or of an address; nothing where it was left out or given twice. */
-function textOf(values: unknown, name: string): string {
-  const value = (values as Record<string, unknown> | undefined)?.[name];
-  return typeof value === 'string' ? value : '';
-}
 
 /** What the form is to say of a failure that its visitor can mend; throws any other. */
 function problemOf(error: unknown): { code: ErrorCode; problem: Problem } {

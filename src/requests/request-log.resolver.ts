@@ -5,6 +5,7 @@ import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
 import { Environment } from '../tenancy/environment';
+import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry } from '../wallet/ledger-entry.entity';
@@ -103,6 +104,12 @@ export class RequestLogResolver {
     return log.credentialKind === 'API_KEY' ? ctx.seen(by(ApiKey), log.credentialId, 'read.keys') : null;
   }
 
+  @FieldResolver(() => ServiceAccount, { nullable: true, description: 'Null where another kind of credential made the call. Takes `read.keys`.' })
+  async serviceAccount(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ServiceAccount | null> {
+    ctx.require('read.keys', log);
+    return log.credentialKind === 'SERVICE_ACCOUNT' ? ctx.load(by(ServiceAccount), log.credentialId) : null;
+  }
+
   @FieldResolver(() => Project, { description: 'The project that it was made in.' })
   project(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<Project> {
     return ctx.need(by(Project), log.projectId);
@@ -120,7 +127,7 @@ export class LedgerEntryLogResolver {
   }
 }
 
-/** The list that workspaces, projects and keys have in common. */
+/** The list that workspaces, projects, keys and service accounts have in common. */
 class RequestLogList {
   protected async list(owner: { workspaceId: string }, scope: RequestLogScope, page: PageArgs, filter: RequestLogFilter | null, ctx: GraphQLContext): Promise<Connection<RequestLog>> {
     ctx.require('read.logs', owner);
@@ -168,6 +175,24 @@ export class KeyLogsResolver extends RequestLogList {
 
   @FieldResolver(() => Date, { nullable: true, description: 'When its newest call was logged; null where there is none.' })
   lastUsedAt(@Root() { id }: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
+    return ctx.load(lastUsesOf, id);
+  }
+}
+
+@Resolver(() => ServiceAccount)
+export class ServiceAccountLogsResolver extends RequestLogList {
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Takes `read.logs`.' })
+  requestLogs(
+    @Root() account: ServiceAccount,
+    @Args() page: PageArgs,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<RequestLog>> {
+    return this.list(account, { credentialId: account.id }, page, filter, ctx);
+  }
+
+  @FieldResolver(() => Date, { nullable: true, description: 'When its newest call was logged; null where there is none.' })
+  lastUsedAt(@Root() { id }: ServiceAccount, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
     return ctx.load(lastUsesOf, id);
   }
 }

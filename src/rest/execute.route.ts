@@ -2,11 +2,13 @@ import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { secretFrom } from '../access/credential';
+import { NAMES_ITS_PROJECT, kindOfSecret } from '../access/secret';
 import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
 import { invalid, validate } from '../errors';
+import { PROJECT_HEADER } from '../gate/checks';
 import type { Gate, ExecuteResult } from '../gate/gate';
-import { isSecret } from '../keys/key.token';
 import { plainAddress } from '../lib/cidr';
+import { idRule } from '../lib/rules';
 import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
 import { executeBody, type ExecuteBody } from './execute.schema';
 import { chosenRequestId } from './request-id';
@@ -35,12 +37,15 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
     const body = parseBody(request.body);
     const requestId = chosenRequestId(body.requestId, headerOf(request, 'idempotency-key'));
     request.requestId = requestId ?? request.requestId;
+    const namedProjectId = namedProjectOf(request);
     const result = await gate.execute({
       secret: request.secret,
+      credentialKind: request.credentialKind,
+      namedProjectId,
       service,
       action: body.action,
       requestId: request.requestId,
-      fingerprint: requestId === undefined ? null : fingerprintOf(service, request.body),
+      fingerprint: requestId === undefined ? null : fingerprintOf(service, namedProjectId, request.body),
       params: body.params,
       debug: body.debug ?? false,
       ip: addressOf(request.ip),
@@ -64,13 +69,22 @@ function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
   if (!isService(service)) return { code: 'NOT_FOUND', details: {} };
   const secret = secretFrom(request.headers);
   if (secret === undefined) return { code: 'MISSING_API_KEY', details: { header: 'Authorization' } };
-  if (!isSecret(secret)) return { code: 'INVALID_API_KEY', details: {} };
+  const kind = kindOfSecret(secret);
+  if (kind === undefined) return { code: 'INVALID_API_KEY', details: {} };
   request.secret = secret;
+  request.credentialKind = kind;
   const version = headerOf(request, 'x-api-version');
   if (version !== undefined && version !== API_VERSION) return invalid({ path: ['X-Api-Version'], message: `must be ${API_VERSION}` });
   // Fastify would let a body that is empty pass without a type
   if (!/^application\/json\s*(;|$)/i.test(headerOf(request, 'content-type') ?? '')) return { code: 'UNSUPPORTED_MEDIA_TYPE', details: {} };
   return undefined;
+}
+
+/** The project that a call is for, where it says so and its kind of credential is bound to none. */
+function namedProjectOf(request: FastifyRequest): string | null {
+  if (!NAMES_ITS_PROJECT.has(request.credentialKind)) return null;
+  const name = headerOf(request, PROJECT_HEADER.toLowerCase());
+  return name === undefined ? null : validate(idRule, name, PROJECT_HEADER);
 }
 
 /** Bodies up to this are not counted: the connection that brings one has buffers as large. */
@@ -109,8 +123,9 @@ function parseBody(raw: Buffer = Buffer.alloc(0)): ExecuteBody {
   return validate(executeBody, value);
 }
 
-function fingerprintOf(service: string, body: Buffer): string {
-  return createHash('sha256').update(`${service}\n`).update(body).digest('base64url');
+/** A call in another project is another call. */
+function fingerprintOf(service: string, namedProjectId: string | null, body: Buffer): string {
+  return createHash('sha256').update(`${namedProjectId === null ? service : `${service} ${namedProjectId}`}\n`).update(body).digest('base64url');
 }
 
 function send(reply: FastifyReply, request: FastifyRequest, action: string, result: ExecuteResult): FastifyReply {

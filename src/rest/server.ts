@@ -1,4 +1,5 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { CredentialKind } from '../access/secret';
 import { TollgateError, type ErrorCode } from '../errors';
 import type { GateLog } from '../gate/gate';
 import { sendError } from './answer';
@@ -15,6 +16,7 @@ declare module 'fastify' {
     requestId: string;
     /** The caller's secret, in the form of one. */
     secret: string;
+    credentialKind: CredentialKind;
     /** By `performance.now()`. */
     arrivedAt: number;
   }
@@ -38,6 +40,7 @@ export interface AnswerDeps {
 export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.decorateRequest('requestId', '');
   app.decorateRequest('secret', '');
+  app.decorateRequest('credentialKind', 'API_KEY');
   app.decorateRequest('arrivedAt', 0);
   let closing = false;
   app.addHook('preClose', async () => {

@@ -1,4 +1,4 @@
-import type { ActionFacts, KeyFacts } from '../../src/gate/call';
+import type { ActionFacts, CredentialRef, KeyFacts } from '../../src/gate/call';
 import { actionKey, type TickNeeds } from '../../src/gate/tick-store';
 import { claimKey, type EndedAttempt, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
 import { DatabaseClock } from './database-clock';
@@ -180,7 +180,7 @@ export class ModelDatabase implements Owner {
     next();
   }
 
-  private read(session: Session, { projectIds, digests, actions, claims, attempts }: TickNeeds): TickState {
+  private read(session: Session, { projectIds, credentials, actions, claims, attempts }: TickNeeds): TickState {
     const { tables } = this;
     session.readAtUs = this.clock.forwardUs();
     const budgets = new Map<string, LockedBudget>();
@@ -193,7 +193,7 @@ export class ModelDatabase implements Owner {
     const found = claims.flatMap((name) => tables.claims.get(claimKey(name)) ?? []);
     return {
       nowUs: this.clock.nowUs(),
-      keys: this.findKeys(digests),
+      keys: this.findKeys(credentials),
       actions: new Map(actions.flatMap(({ action }) => this.actionOf(action) ?? []).map((action) => [actionKey({ service: SERVICE, action: action.name }), action])),
       budgets,
       claims: new Map(found.map((claim) => [claimKey(claim), { ...claim, answer: claim.answer === null ? null : '' }])),
@@ -205,8 +205,8 @@ export class ModelDatabase implements Owner {
   }
 
   /** Keys by the digests of their secrets, as they are now. */
-  findKeys(digests: string[]): Map<string, KeyFacts> {
-    return new Map(digests.flatMap((digest) => this.factsOf(digest) ?? []).map((key) => [key.digest, key]));
+  findKeys(credentials: CredentialRef[]): Map<string, KeyFacts> {
+    return new Map(credentials.flatMap(({ digest }) => this.factsOf(digest) ?? []).map((key) => [key.digest, key]));
   }
 
   private factsOf(digest: string): KeyFacts | undefined {
@@ -217,7 +217,9 @@ export class ModelDatabase implements Owner {
     if (!project) return undefined;
     return {
       ...key,
+      credentialKind: 'API_KEY',
       digest,
+      namedProjectId: null,
       secretGraceUntil: secret.graceUntil,
       secretEndedAt: secret.endedAt,
       keyName: key.keyId,

@@ -71,6 +71,7 @@ export class SimulatedNode implements Client {
       rootKeyDigest: () => Promise.resolve(null),
       permissionsOfRole: () => Promise.resolve([]),
       principalOfSession: () => Promise.resolve(null),
+      principalOfAccessToken: () => Promise.resolve(null),
       now: () => this.store.now(),
       keptAnswer: (claim) => this.store.keptAnswer(claim),
       httpStatusOf,
@@ -92,6 +93,8 @@ export class SimulatedNode implements Client {
       void this.gate
         .execute({
           secret: call.secret,
+          credentialKind: 'API_KEY',
+          namedProjectId: null,
           service: SERVICE,
           action: call.action,
           requestId: call.requestId,

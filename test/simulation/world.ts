@@ -1,4 +1,4 @@
-import { digestSecret } from '../../src/keys/key.token';
+import { digestSecret } from '../../src/access/secret';
 import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { Administrators } from './administrators';
 import { Auditor } from './auditor';

@@ -10,6 +10,8 @@ export interface CallAnswer {
 export interface LoadCall {
   url: string;
   secret: string;
+  /** Named in `X-Project-Id`. */
+  projectId?: string;
   service?: string;
   body?: Record<string, unknown>;
 }
@@ -27,13 +29,13 @@ export function startCallers(callers: number): Callers {
   const agent = new Agent({ connections: callers, pipelining: 1, headersTimeout: 120_000, bodyTimeout: 120_000 });
   const close = () => agent.destroy();
   (globalThis.atEndOfFile ??= []).unshift(close);
-  const call = async ({ url, secret, service = 'demo', body = {} }: LoadCall): Promise<CallAnswer> => {
+  const call = async ({ url, secret, projectId, service = 'demo', body = {} }: LoadCall): Promise<CallAnswer> => {
     try {
       const answer = await agent.request({
         origin: url,
         path: `/v1/${service}/execute`,
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'x-api-key': secret },
+        headers: { 'content-type': 'application/json', 'x-api-key': secret, ...(projectId === undefined ? {} : { 'x-project-id': projectId }) },
         body: JSON.stringify({ action: 'demo.echo', params: {}, ...body }),
       });
       return { status: answer.statusCode, body: await answer.body.json() };

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { systemAuthority } from '../../src/access/authority';
 import type { Action } from '../../src/actions/action.entity';
 import type { ApiKey } from '../../src/keys/key.entity';
+import type { ServiceAccount } from '../../src/service-accounts/service-account.entity';
 import { Environment } from '../../src/tenancy/environment';
 import type { Project } from '../../src/tenancy/project.entity';
 import type { Workspace } from '../../src/tenancy/workspace.entity';
@@ -56,6 +57,23 @@ export async function buildKey(app: Services, values: KeyValues = {}): Promise<{
   const { environment = Environment.LIVE, permissions = ['demo.*'], roleId, allowedIps = [], expiresAt } = values;
   const minted = await app.services.keys.mint(ORIGIN, { projectId: project.id, name: 'Key', environment, permissions, roleId, allowedIps, expiresAt });
   return { ...minted, project };
+}
+
+export interface ServiceAccountValues extends ProjectValues {
+  projects?: Project[];
+  permissions?: string[];
+  roleId?: string;
+  rotationDays?: number;
+}
+
+/** A service account that may run the demo actions in one project, or in those given, with its secret. */
+export async function buildServiceAccount(app: Services, values: ServiceAccountValues = {}): Promise<{ account: ServiceAccount; secret: string; projects: Project[] }> {
+  const workspace = values.workspace ?? (values.projects ? undefined : await buildWorkspace(app));
+  const projects = values.projects ?? [await buildProject(app, { ...values, workspace })];
+  const workspaceId = workspace?.id ?? (projects[0]?.workspaceId as string);
+  const { permissions = ['demo.*'], roleId, rotationDays = 90 } = values;
+  const created = await app.services.serviceAccounts.create(ORIGIN, { workspaceId, name: 'Robot', permissions, roleId, projectIds: projects.map(({ id }) => id), rotationDays });
+  return { account: created.serviceAccount, secret: created.secret, projects };
 }
 
 /** An action of a service of its own, at an upstream. */

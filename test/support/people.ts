@@ -13,6 +13,7 @@ export const PASSWORD = 'correct horse battery staple';
 export const MUTATIONS_OF_PEOPLE = [
   ...['inviteMember', 'withdrawInvitation', 'acceptInvitation', 'signIn', 'signOut', 'signOutEverywhere', 'endSession', 'changePassword'],
   ...['requestPasswordReset', 'resetPassword', 'beginSecondFactor', 'confirmSecondFactor', 'removeSecondFactor'],
+  'withdrawConsent', // test/oauth.ends.test.ts
 ];
 
 export interface PersonValues {

@@ -12,7 +12,7 @@ import type { AdministrativePermission } from '../../src/access/permissions';
 export type Needs = AdministrativePermission | 'nothing' | 'credential' | 'knowledge' | 'operator' | 'person' | 'own';
 
 /** What kind of object an id of an argument names, where the argument's own name does not say. */
-export type IdKind = 'ws' | 'prj' | 'key' | 'log' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt';
+export type IdKind = 'ws' | 'prj' | 'key' | 'log' | 'svc' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt' | 'app' | 'con';
 
 export interface Row {
   needs: Needs;
@@ -29,6 +29,7 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Query.workspaces': { needs: 'credential' },
   'Query.project': { needs: 'knowledge', id: 'prj' },
   'Query.key': { needs: 'read.keys', id: 'key' },
+  'Query.serviceAccount': { needs: 'read.keys', id: 'svc' },
   'Query.requestLog': { needs: 'read.logs', id: 'log' },
   'Query.actions': { needs: 'credential' },
   'Query.permissions': { needs: 'credential' },
@@ -43,6 +44,9 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Mutation.mintKey': { needs: 'write.keys' },
   'Mutation.updateKey': { needs: 'write.keys', id: 'key' },
   'Mutation.rotateKey': { needs: 'write.keys', id: 'key' },
+  'Mutation.createServiceAccount': { needs: 'write.keys' },
+  'Mutation.updateServiceAccount': { needs: 'write.keys', id: 'svc' },
+  'Mutation.rotateServiceAccountKey': { needs: 'write.keys', id: 'svc' },
   'Mutation.topUpWallet': { needs: 'operator' },
   'Mutation.allocateBudget': { needs: 'write.budgets' },
   'Mutation.refundRequest': { needs: 'operator' },
@@ -51,6 +55,9 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Mutation.updateAction': { needs: 'operator', id: 'act' },
   'Mutation.createRole': { needs: 'admin.roles' },
   'Mutation.updateRole': { needs: 'admin.roles', id: 'rol' },
+  'Mutation.createOAuthClient': { needs: 'admin.clients' },
+  'Mutation.updateOAuthClient': { needs: 'admin.clients', id: 'app' },
+  'Mutation.rotateOAuthClientSecret': { needs: 'admin.clients', id: 'app' },
   'Mutation.setMemberRole': { needs: 'admin.members' },
   'Mutation.inviteMember': { needs: 'admin.members' },
   'Mutation.acceptInvitation': { needs: 'nothing' },
@@ -62,7 +69,10 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Mutation.confirmSecondFactor': { needs: 'person' },
   'Mutation.removeSecondFactor': { needs: 'person' },
   // What ends something is asked last
+  'Mutation.withdrawConsent': { needs: 'own', id: 'con' },
+  'Mutation.deleteOAuthClient': { needs: 'admin.clients', id: 'app' },
   'Mutation.revokeKey': { needs: 'write.keys', id: 'key' },
+  'Mutation.disableServiceAccount': { needs: 'write.keys', id: 'svc' },
   'Mutation.archiveProject': { needs: 'write.projects', id: 'prj' },
   'Mutation.deleteRole': { needs: 'admin.roles', id: 'rol' },
   'Mutation.withdrawInvitation': { needs: 'admin.members', id: 'inv' },
@@ -83,6 +93,7 @@ export const ENTRANCES: Record<string, { field: string; id: IdKind }> = {
   Workspace: { field: 'Query.workspace', id: 'ws' },
   Project: { field: 'Query.project', id: 'prj' },
   ApiKey: { field: 'Query.key', id: 'key' },
+  ServiceAccount: { field: 'Query.serviceAccount', id: 'svc' },
   RequestLog: { field: 'Query.requestLog', id: 'log' },
 };
 
@@ -91,10 +102,12 @@ export const FIELDS: Record<string, Needs> = {
   'Workspace.wallet': 'read.wallet',
   'Workspace.projects': 'knowledge',
   'Workspace.keys': 'read.keys',
+  'Workspace.serviceAccounts': 'read.keys',
   'Workspace.requestLogs': 'read.logs',
   'Workspace.roles': 'read.members',
   'Workspace.members': 'read.members',
   'Workspace.invitations': 'read.members',
+  'Workspace.oauthClients': 'read.members',
   'Workspace.auditEvents': 'read.audit',
   'Project.workspace': 'knowledge',
   'Project.budget': 'read.wallet',
@@ -106,7 +119,13 @@ export const FIELDS: Record<string, Needs> = {
   'ApiKey.role': 'read.keys',
   'ApiKey.requestLogs': 'read.logs',
   'ApiKey.auditEvents': 'read.audit',
+  'ServiceAccount.workspace': 'read.keys',
+  'ServiceAccount.projects': 'read.keys',
+  'ServiceAccount.role': 'read.keys',
+  'ServiceAccount.requestLogs': 'read.logs',
+  'ServiceAccount.auditEvents': 'read.audit',
   'RequestLog.key': 'read.keys',
+  'RequestLog.serviceAccount': 'read.keys',
   'RequestLog.project': 'read.logs',
 };
 
@@ -124,7 +143,11 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'Invitation.role': 'Workspace.invitations',
   'AuditVerification.firstBroken': 'Query.auditChain(workspaceId)',
   'AuditChain.verify': 'Query.auditChain(workspaceId)',
+  'OAuthClient.consents': 'Workspace.oauthClients',
+  'Consent.user': 'OAuthClient.consents',
+  'Consent.project': 'OAuthClient.consents',
   'Viewer.memberships': 'Query.viewer',
+  'Viewer.consents': 'Query.viewer',
   'Viewer.sessions': 'Query.viewer',
   'RequestLogged.requestLog': 'Subscription.requestLogged',
   'BudgetChanged.project': 'Subscription.budgetChanged',
@@ -139,7 +162,7 @@ export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may
   'GET /readyz': 'anybody',
   'GET /openapi.json': 'anybody',
   'GET /docs': 'anybody',
-  'GET /:name': 'anybody', // of /docs
+  'GET /docs/:name': 'anybody',
   'GET /graphql': 'anybody',
   'POST /graphql': 'anybody',
   'GET /graphql/stream': 'a credential',
@@ -149,6 +172,18 @@ export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may
   'POST /invitation': 'anybody',
   'GET /reset-password': 'anybody',
   'POST /reset-password': 'anybody',
+  'GET /.well-known/openid-configuration': 'anybody',
+  'GET /.well-known/oauth-authorization-server': 'anybody',
+  'GET /oauth/jwks': 'anybody',
+  'GET /oauth/authorize': 'anybody',
+  'GET /oauth/authorize/:uid': 'anybody',
+  'GET /oauth/consent/:uid': 'anybody',
+  'POST /oauth/consent/:uid': 'anybody',
+  'POST /oauth/consent/:uid/sign-in': 'anybody',
+  'POST /oauth/consent/:uid/sign-out': 'anybody',
+  'POST /oauth/token': 'anybody',
+  'POST /oauth/revoke': 'anybody',
+  'POST /oauth/introspect': 'anybody',
   'GET /v1/audit/export': 'read.audit',
   'GET /v1/export/ledger': 'read.wallet',
   'GET /v1/export/request-logs': 'read.logs',

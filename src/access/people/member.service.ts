@@ -16,9 +16,15 @@ import { Membership } from './membership.entity';
 const removeRule = z.object({ workspaceId: idRule, userId: idRule });
 const setRoleRule = removeRule.extend({ roleId: idRule, expectedVersion: expectedVersionRule });
 
+export interface MemberServiceDeps {
+  database: Database;
+  /** Ends what a member had in the workspace, in the transaction in which they leave it. */
+  left(tx: EntityManager, member: { workspaceId: string; userId: string }, at: Date): Promise<void>;
+}
+
 /** Who is in a workspace, and as what. What changes it takes the workspace's row, so that two cannot each remove the other owner. */
 export class MemberService {
-  constructor(private readonly deps: { database: Database }) {}
+  constructor(private readonly deps: MemberServiceDeps) {}
 
   /**
    * Ends a membership, at once and on every node. Anybody may leave; to remove another takes holding all that their role grants.
@@ -32,6 +38,7 @@ export class MemberService {
       await this.requireOtherOwner(tx, { workspaceId, userId, roleId });
       await tx.delete(Membership, { workspaceId, userId });
       const at = await this.deps.database.now(tx);
+      await this.deps.left(tx, { workspaceId, userId }, at);
       await recordEvent(tx, { ...origin, action: 'member.removed', subject: { id: userId, workspaceId }, before: { roleId }, after: null, at });
     });
   }

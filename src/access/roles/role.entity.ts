@@ -39,7 +39,7 @@ const builtIn = (name: string, permissions: string[]): Role =>
 /** The roles that every workspace has, from the most to the least that one may do. */
 export const BUILT_IN_ROLES: readonly Role[] = [
   builtIn('OWNER', ['admin']),
-  builtIn('ADMIN', ['write', 'webhook', 'admin.members', 'admin.roles']),
+  builtIn('ADMIN', ['write', 'webhook', 'admin.members', 'admin.roles', 'admin.clients']),
   builtIn('DEVELOPER', ['read.keys', 'read.logs', 'read.wallet', 'read.members', 'write.projects', 'write.keys']),
   builtIn('BILLING', ['read.logs', 'read.wallet', 'write.budgets']),
   builtIn('VIEWER', ['read.keys', 'read.logs', 'read.wallet', 'read.members']),

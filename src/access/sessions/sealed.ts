@@ -7,8 +7,9 @@ const TAG_BYTES = 16;
 export class Sealed {
   private readonly key: Buffer;
 
-  constructor(pepper: string) {
-    this.key = Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate second factor', 32));
+  /** What is sealed for one purpose is not opened for another. */
+  constructor(pepper: string, purpose: 'second factor' | 'oauth signing key') {
+    this.key = Buffer.from(hkdfSync('sha256', pepper, '', `tollgate ${purpose}`, 32));
   }
 
   /** `text` as only `open` can read it, and only under the same `owner`. */

@@ -2,19 +2,23 @@ import { AuditTrail1764100000000 as mysqlAuditTrail } from './mysql/176410000000
 import { Foundation1763700000000 as mysqlFoundation } from './mysql/1763700000000-foundation';
 import { Lists1764300000000 as mysqlLists } from './mysql/1764300000000-lists';
 import { Idempotency1764400000000 as mysqlIdempotency } from './mysql/1764400000000-idempotency';
+import { OAuth1764600000000 as mysqlOAuth } from './mysql/1764600000000-oauth';
 import { People1764200000000 as mysqlPeople } from './mysql/1764200000000-people';
 import { Roles1764150000000 as mysqlRoles } from './mysql/1764150000000-roles';
 import { TickHolds1764000000000 as mysqlTickHolds } from './mysql/1764000000000-tick-holds';
+import { ServiceAccounts1764500000000 as mysqlServiceAccounts } from './mysql/1764500000000-service-accounts';
 import { AuditTrail1764100000000 as sqliteAuditTrail } from './sqlite/1764100000000-audit-trail';
 import { Foundation1763700000000 as sqliteFoundation } from './sqlite/1763700000000-foundation';
 import { Lists1764300000000 as sqliteLists } from './sqlite/1764300000000-lists';
 import { Idempotency1764400000000 as sqliteIdempotency } from './sqlite/1764400000000-idempotency';
+import { OAuth1764600000000 as sqliteOAuth } from './sqlite/1764600000000-oauth';
 import { People1764200000000 as sqlitePeople } from './sqlite/1764200000000-people';
 import { Roles1764150000000 as sqliteRoles } from './sqlite/1764150000000-roles';
+import { ServiceAccounts1764500000000 as sqliteServiceAccounts } from './sqlite/1764500000000-service-accounts';
 import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/1764000000000-tick-holds';
 
 /** In the order in which they are applied. A migration that has landed is never edited; the next one mends it. */
 export const migrations = {
-  mysql: [mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists, mysqlIdempotency],
-  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists, sqliteIdempotency],
+  mysql: [mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists, mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth],
+  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists, sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth],
 };

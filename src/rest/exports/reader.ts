@@ -2,13 +2,13 @@ import type { FastifyRequest } from 'fastify';
 import { secretFrom } from '../../access/credential';
 import type { AdministrativePermission } from '../../access/permissions';
 import { requireAdministered, requirePermission } from '../../access/policies';
-import type { KeyPrincipal, OperatorPrincipal } from '../../access/principal';
+import type { CredentialPrincipal } from '../../access/principal';
 import { TollgateError } from '../../errors';
 import type { Gate } from '../../gate/gate';
 import { plainAddress } from '../../lib/cidr';
 
 /** Whoever reads an export. */
-export type Reader = OperatorPrincipal | KeyPrincipal;
+export type Reader = CredentialPrincipal;
 
 /** Whoever asks, by the secret that they bring: a cookie counts at `/graphql` alone. UNAUTHORIZED where nobody does, or with a credential that does not work now. */
 export async function readerOf(request: FastifyRequest, gate: Gate): Promise<Reader> {
@@ -20,7 +20,7 @@ export async function readerOf(request: FastifyRequest, gate: Gate): Promise<Rea
 }
 
 /**
- * The workspace that an export is of: the one that is asked for, or a key's own; undefined where the operator asks for none. NOT_FOUND where
+ * The workspace that an export is of: the one that is asked for, or a key's or service account's own; undefined where the operator asks for none. NOT_FOUND where
  * the reader may not know of it, FORBIDDEN where it lacks the permission there.
  */
 export async function workspaceFor(

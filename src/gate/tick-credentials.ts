@@ -1,0 +1,130 @@
+import { mayGrant } from '../access/policies';
+import { builtInRole } from '../access/roles/role.entity';
+import type { CredentialKind } from '../access/secret';
+import { credentialKey, type CredentialRef, type KeyFacts } from './call';
+import type { SqlRow } from './tick-reads';
+
+// How a tick reads credentials: each kind has tables of its own and a SELECT of its own, and all of them give the same columns. A kind that
+// no call of a tick has brought costs that tick nothing.
+
+/** What a kind of credential is read with: its SELECT, and the facts that its rows become. Texts come as literals, between parentheses. */
+interface CredentialSource {
+  select(credentials: CredentialRef[], listed: (texts: string[]) => string): string;
+  toFacts(credentials: CredentialRef[], rows: SqlRow[]): KeyFacts[];
+}
+
+const PROJECT_COLUMNS = `p.id AS projectId, p.gallery_mode AS galleryMode, p.archived_at AS archivedAt, p.sustained_rps AS sustainedRps, p.burst AS burst`;
+
+const digestsOf = (credentials: CredentialRef[]): string[] => credentials.map(({ digest }) => digest);
+
+const API_KEYS: CredentialSource = {
+  select: (credentials, listed) => `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
+  k.id AS keyId, k.name AS keyName, k.environment AS environment, k.permissions AS permissions, k.allowed_ips AS allowedIps,
+  k.enabled AS enabled, k.expires_at AS expiresAt, k.revoked_at AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}
+  FROM key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN projects p ON p.id = k.project_id WHERE s.digest IN (${listed(digestsOf(credentials))})`,
+  toFacts: (_credentials, rows) => rows.map((row) => toFacts('API_KEY', null, row)),
+};
+
+const GRANTS = '(SELECT COUNT(*) FROM service_account_projects o WHERE o.account_id = k.id)';
+
+// Each works in the project that its call names, or in its only one. Those that were granted are looked for by name, so that an account of
+// many projects costs a tick no more rows than its calls name.
+const SERVICE_ACCOUNTS: CredentialSource = {
+  select: (credentials, listed) => {
+    const named = credentials.flatMap(({ namedProjectId }) => namedProjectId ?? []);
+    return `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
+  k.id AS keyId, k.name AS keyName, 'LIVE' AS environment, k.permissions AS permissions, '[]' AS allowedIps,
+  k.enabled AS enabled, NULL AS expiresAt, NULL AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}, ${GRANTS} AS grants
+  FROM service_account_secrets s JOIN service_accounts k ON k.id = s.account_id
+  LEFT JOIN service_account_projects g ON g.account_id = k.id AND (${GRANTS} = 1${named.length > 0 ? ` OR g.project_id IN (${listed(named)})` : ''})
+  LEFT JOIN projects p ON p.id = g.project_id WHERE s.digest IN (${listed(digestsOf(credentials))})`;
+  },
+  toFacts: (credentials, rows) =>
+    credentials.flatMap(({ digest, namedProjectId }) => {
+      const its = rows.filter((row) => row.digest === digest);
+      const [first] = its;
+      if (!first) return [];
+      const inProject = namedProjectId === null ? its.find(({ grants }) => Number(grants) === 1) : its.find(({ projectId }) => projectId === namedProjectId);
+      return [toFacts('SERVICE_ACCOUNT', namedProjectId, inProject ?? { ...first, ...NO_PROJECT })];
+    }),
+};
+
+const NO_PROJECT = { projectId: null, galleryMode: '', archivedAt: null, sustainedRps: 0, burst: 0 };
+
+/** Access tokens. One is as good as the consent, the client, the membership and its role that it hangs on. */
+const OAUTH_CLIENTS: CredentialSource = {
+  select: (credentials, listed) => `SELECT t.digest AS digest, NULL AS secretGraceUntil, t.ended_at AS secretEndedAt,
+  c.id AS keyId, a.name AS keyName, 'LIVE' AS environment, t.scopes AS permissions, '[]' AS allowedIps,
+  CASE WHEN m.user_id IS NULL THEN 0 ELSE 1 END AS enabled, t.expires_at AS expiresAt, COALESCE(c.ended_at, a.deleted_at) AS revokedAt,
+  c.workspace_id AS workspaceId, ${PROJECT_COLUMNS}, m.role_id AS roleId, r.permissions AS rolePermissions,
+  CASE WHEN w.requires_second_factor = 1 AND u.totp_enabled_at IS NULL THEN 1 ELSE 0 END AS shutOut
+  FROM oauth_tokens t JOIN consents c ON c.id = t.consent_id JOIN oauth_clients a ON a.id = c.client_id JOIN people u ON u.id = c.user_id
+  JOIN workspaces w ON w.id = c.workspace_id JOIN projects p ON p.id = c.project_id
+  LEFT JOIN memberships m ON m.user_id = c.user_id AND m.workspace_id = c.workspace_id LEFT JOIN roles r ON r.id = m.role_id
+  WHERE t.kind = 'AccessToken' AND t.digest IN (${listed(digestsOf(credentials))})`,
+  toFacts: (_credentials, rows) =>
+    rows.map((row) => {
+      const facts = toFacts('OAUTH_CLIENT', null, row);
+      return { ...facts, permissions: facts.permissions.filter((scope) => mayGrantByRole(row, scope)) };
+    }),
+};
+
+/** Whether the person who let an application in may still grant what it was let do. */
+function mayGrantByRole({ shutOut, roleId, rolePermissions, workspaceId }: SqlRow, scope: string): boolean {
+  const ofRole = roleId === null ? [] : (builtInRole(roleId as string)?.permissions ?? (rolePermissions === null ? [] : (JSON.parse(rolePermissions as string) as string[])));
+  const permissionsByWorkspace = new Map([[workspaceId as string, Number(shutOut) === 1 ? [] : ofRole]]);
+  return mayGrant({ kind: 'USER', id: '', name: '', sessionId: '', permissionsByWorkspace }, scope, workspaceId as string);
+}
+
+const SOURCES: Record<CredentialKind, CredentialSource> = { API_KEY: API_KEYS, SERVICE_ACCOUNT: SERVICE_ACCOUNTS, OAUTH_CLIENT: OAUTH_CLIENTS };
+
+/** A SELECT for each kind that is among some credentials. */
+export function credentialSelects(credentials: CredentialRef[], listed: (texts: string[]) => string): Map<CredentialKind, string> {
+  const selects = new Map<CredentialKind, string>();
+  for (const [kind, ofKind] of byKind(credentials)) selects.set(kind, SOURCES[kind].select(ofKind, listed));
+  return selects;
+}
+
+/** What the rows of those SELECTs say of each, by `credentialKey`. */
+export function toCredentials(credentials: CredentialRef[], rowsOf: (kind: CredentialKind) => SqlRow[]): Map<string, KeyFacts> {
+  const found = new Map<string, KeyFacts>();
+  for (const [kind, ofKind] of byKind(credentials)) {
+    for (const facts of SOURCES[kind].toFacts(ofKind, rowsOf(kind))) found.set(credentialKey(facts), facts);
+  }
+  return found;
+}
+
+function byKind(credentials: CredentialRef[]): Map<CredentialKind, CredentialRef[]> {
+  const kinds = new Map<CredentialKind, CredentialRef[]>();
+  for (const credential of credentials) {
+    const known = kinds.get(credential.credentialKind);
+    if (known) known.push(credential);
+    else kinds.set(credential.credentialKind, [credential]);
+  }
+  return kinds;
+}
+
+const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
+
+function toFacts(credentialKind: CredentialKind, namedProjectId: string | null, row: SqlRow): KeyFacts {
+  return {
+    credentialKind,
+    digest: row.digest as string,
+    namedProjectId,
+    secretGraceUntil: numberOrNull(row.secretGraceUntil),
+    secretEndedAt: numberOrNull(row.secretEndedAt),
+    keyId: row.keyId as string,
+    keyName: row.keyName as string,
+    environment: row.environment as KeyFacts['environment'],
+    permissions: JSON.parse(row.permissions as string) as string[],
+    allowedIps: JSON.parse(row.allowedIps as string) as string[],
+    enabled: Boolean(row.enabled),
+    expiresAt: numberOrNull(row.expiresAt),
+    revokedAt: numberOrNull(row.revokedAt),
+    workspaceId: row.workspaceId as string,
+    projectId: row.projectId as string | null,
+    galleryMode: row.galleryMode as string,
+    archivedAt: numberOrNull(row.archivedAt),
+    limit: { sustainedRps: Number(row.sustainedRps), burst: Number(row.burst) },
+  };
+}

@@ -1,0 +1,170 @@
+import './node-20';
+import type { IncomingMessage } from 'node:http';
+import Provider, { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
+import { IsNull, LessThan, type EntityManager } from 'typeorm';
+import type { Whence } from '../access/people/person.events';
+import { recordEvent, type Origin } from '../audit/record-event';
+import type { Database } from '../db/database';
+import { hmacSha256 } from '../lib/hmac';
+import type { ClientService } from './client.service';
+import { Consent } from './consent.entity';
+import type { ConsentService } from './consent.service';
+import { IDENTITY_SCOPES, scopesIn } from './scopes';
+import { OAuthToken } from './token.entity';
+
+export interface AdapterDeps {
+  database: Database;
+  pepper: string;
+  clients: ClientService;
+  consents: ConsentService;
+  /** Where a request came from. */
+  whenceOf(request: IncomingMessage | undefined): Whence;
+}
+
+/** What says nothing any more is forgotten after so many things kept by a process. */
+const KEPT_BETWEEN_CLEANINGS = 256;
+
+/** What stands in a payload for what its bearer has, which is stored nowhere. */
+const BEARER = '{bearer}';
+
+/** Those that may be used once: coming again they are told apart from what never was. */
+const USED_ONCE = new Set(['AuthorizationCode', 'RefreshToken']);
+
+const secondsOf = (ms: number): number => Math.floor(ms / 1000);
+
+/** What oidc-provider keeps, by the name of its model. */
+export function adapterFactory(deps: AdapterDeps): (model: string) => Adapter {
+  const tokens = new Tokens(deps);
+  return (model) => {
+    if (model === 'Client') return { ...NOTHING, find: (id) => findClient(deps, id) };
+    if (model === 'Grant') return { ...NOTHING, find: (id) => findGrant(deps, id), destroy: (id) => endGrant(deps, id) };
+    if (model === 'Session') return NOTHING; // who has signed in, our own sessions tell alone
+    return {
+      ...NOTHING,
+      upsert: (id, payload, expiresIn) => tokens.keep(model, id, payload, expiresIn ?? 0),
+      find: (id) => tokens.find(model, id),
+      consume: (id) => tokens.useUp(model, id),
+      destroy: async (id) => void (await tokens.end(model, id)),
+    };
+  };
+}
+
+/** What has nothing to keep. Tokens of a grant need no end of their own: they end with the consent, which each use asks for. */
+const NOTHING: Adapter = {
+  upsert: () => Promise.resolve(),
+  find: () => Promise.resolve(undefined),
+  findByUserCode: () => Promise.resolve(undefined),
+  findByUid: () => Promise.resolve(undefined),
+  consume: () => Promise.resolve(),
+  destroy: () => Promise.resolve(),
+  revokeByGrantId: () => Promise.resolve(),
+};
+
+/** A client as oidc-provider knows clients. In the place of its secret is the digest, which `compareClientSecret` is told to expect. */
+async function findClient({ clients }: AdapterDeps, id: string): Promise<AdapterPayload | undefined> {
+  const client = await clients.find(id);
+  if (!client) return undefined;
+  const { name, redirectUris, secretDigest } = client;
+  return {
+    client_id: id,
+    client_name: name,
+    redirect_uris: redirectUris,
+    grant_types: ['authorization_code', 'refresh_token'], // client_credentials are for service accounts
+    response_types: ['code'],
+    response_modes: ['query'], // the others take a script
+    application_type: secretDigest === null ? 'native' : 'web', // native ones may have loopback addresses, on any port
+    token_endpoint_auth_method: secretDigest === null ? 'none' : 'client_secret_basic',
+    ...(secretDigest !== null && { client_secret: secretDigest }),
+  };
+}
+
+/** A consent as oidc-provider knows grants, cut down to what its person may grant now. */
+async function findGrant({ database, consents }: AdapterDeps, id: string): Promise<AdapterPayload | undefined> {
+  const living = await consents.living(database.lookups, id);
+  if (!living) return undefined;
+  const { consent, scopes } = living;
+  return { kind: 'Grant', jti: id, accountId: consent.userId, clientId: consent.clientId, openid: { scope: scopes.join(' ') } };
+}
+
+/** oidc-provider asks for it where a code or a refresh token comes again, and where a token is revoked. */
+async function endGrant({ database, consents, whenceOf }: AdapterDeps, id: string): Promise<void> {
+  const { oidc, req } = Provider.ctx ?? {};
+  await database.transaction(async (tx) => {
+    const consent = await tx.findOneBy(Consent, { id });
+    const action = oidc?.route === 'revocation' ? 'token.revoked' : 'token.reused';
+    if (consent) await consents.end(tx, consent, { ...byClient(id, whenceOf(req)), action }, await database.now(tx));
+  });
+}
+
+const byClient = (consentId: string, whence: Whence): Origin => ({ actor: { kind: 'OAUTH_CLIENT', id: consentId }, ...whence });
+
+/** Codes, tokens and authorizations under way: each as the digest of what its bearer has. */
+class Tokens {
+  private readonly digest: (text: string) => string;
+  private kept = 0;
+
+  constructor(private readonly deps: AdapterDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  async keep(kind: string, id: string, payload: AdapterPayload, seconds: number): Promise<void> {
+    const { database } = this.deps;
+    const digest = this.digest(id);
+    await database.transaction(async (tx) => {
+      const at = await database.now(tx);
+      const expiresAt = new Date(at.getTime() + seconds * 1000);
+      const values = { consentId: payload.grantId ?? null, scopes: scopesIn(payload.scope), payload: JSON.stringify(payload).replaceAll(id, BEARER), expiresAt };
+      const { affected } = await tx.update(OAuthToken, { digest, kind }, values);
+      if (affected === 0) await tx.insert(OAuthToken, { digest, kind, ...values, endedAt: null, createdAt: at });
+      if (payload.grantId) await this.tell(tx, kind, payload, expiresAt, at);
+    });
+    this.kept += 1;
+    if (this.kept % KEPT_BETWEEN_CLEANINGS === 0) await database.transaction(async (tx) => tx.delete(OAuthToken, { expiresAt: LessThan(await database.now(tx)) }));
+  }
+
+  /** What has not ended, nor anything that it hangs on. By the database's clock: its times are told in those of this process, which oidc-provider compares them with. */
+  async find(kind: string, id: string): Promise<AdapterPayload | undefined> {
+    const { database, consents } = this.deps;
+    const token = await database.lookups.findOneBy(OAuthToken, { digest: this.digest(id), kind });
+    const nowMs = (await database.now()).getTime();
+    if (!token || token.expiresAt.getTime() <= nowMs || (token.endedAt && !USED_ONCE.has(kind))) return undefined;
+    const payload = JSON.parse(token.payload.replaceAll(BEARER, id)) as AdapterPayload;
+    if (token.consentId !== null) {
+      const living = await consents.living(database.lookups, token.consentId);
+      if (!living) return undefined;
+      if (kind === 'AccessToken') payload.scope = token.scopes.filter((scope) => living.scopes.includes(scope)).join(' ');
+    }
+    const awayMs = Date.now() - nowMs;
+    const times = { iat: secondsOf(token.createdAt.getTime() + awayMs), exp: secondsOf(token.expiresAt.getTime() + awayMs) };
+    return { ...payload, ...times, ...(token.endedAt && { consumed: secondsOf(token.endedAt.getTime() + awayMs) }) };
+  }
+
+  /** Of several that use one at the same time one succeeds; for the others it is as if it came again. */
+  async useUp(kind: string, id: string): Promise<void> {
+    if (await this.end(kind, id)) return;
+    const token = await this.deps.database.lookups.findOneBy(OAuthToken, { digest: this.digest(id), kind });
+    if (token?.consentId) await endGrant(this.deps, token.consentId);
+    throw new errors.InvalidGrant('it was used already');
+  }
+
+  /** False where it had ended before. */
+  async end(kind: string, id: string): Promise<boolean> {
+    const { database } = this.deps;
+    return database.transaction(async (tx) => {
+      const { affected } = await tx.update(OAuthToken, { digest: this.digest(id), kind, endedAt: IsNull() }, { endedAt: await database.now(tx) });
+      return affected === 1;
+    });
+  }
+
+  private async tell(tx: EntityManager, kind: string, { grantId = '', gty = '', scope, accountId, clientId }: AdapterPayload, expiresAt: Date, at: Date): Promise<void> {
+    if (kind === 'RefreshToken') await tx.update(Consent, { id: grantId, endedAt: IsNull() }, { expiresAt });
+    if (kind !== 'AccessToken') return;
+    const consent = await tx.findOneByOrFail(Consent, { id: grantId });
+    const action = gty.endsWith('refresh_token') ? 'token.refreshed' : 'token.issued';
+    const after = { clientId, userId: accountId, scopes: scopesIn(scope), expiresAt };
+    await recordEvent(tx, { ...byClient(grantId, this.deps.whenceOf(Provider.ctx?.req)), action, subject: consent, after, at });
+  }
+}
+
+/** Every scope that there is: those of OpenID Connect, and every permission. */
+export const scopesOf = (permissions: readonly string[]): string[] => [...Object.keys(IDENTITY_SCOPES), ...permissions];

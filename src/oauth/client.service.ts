@@ -1,0 +1,114 @@
+import { IsNull, type EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { currentActor, type Authority } from '../access/authority';
+import { hintOf, mintSecret } from '../access/secret';
+import { difference, recordEvent } from '../audit/record-event';
+import { forUpdate, type Database } from '../db/database';
+import { conflict, notFound, validate } from '../errors';
+import { hmacSha256 } from '../lib/hmac';
+import { newId } from '../lib/id';
+import { idRule, nameRule } from '../lib/rules';
+import { Workspace } from '../tenancy/workspace.entity';
+import { OAuthClient } from './client.entity';
+import { endConsents } from './consent.service';
+import { PRODUCT } from './lifetimes';
+import { redirectUrisRule } from './redirect-uris';
+
+/** The most clients that a workspace has. */
+const MAX_CLIENTS = 100;
+
+const createRule = z
+  .object({ workspaceId: idRule, name: nameRule, confidential: z.boolean(), redirectUris: z.array(z.string()) })
+  .transform((input, context) => ({ ...input, redirectUris: redirectUrisRule(input.redirectUris, input.confidential, context) }));
+const updateRule = z.object({ id: idRule, name: nameRule.optional(), redirectUris: z.array(z.string()).optional() });
+const idInput = z.object({ id: idRule });
+
+export interface ClientServiceDeps {
+  database: Database;
+  pepper: string;
+}
+
+/** The applications of a workspace. They are read from the database with each use, so that a change counts at once on every node. */
+export class ClientService {
+  private readonly digest: (secret: string) => string;
+
+  constructor(private readonly deps: ClientServiceDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  /** A new client and, where it is confidential, its secret, which is stored nowhere. */
+  async create(origin: Authority, raw: z.input<typeof createRule>): Promise<{ client: OAuthClient; secret: string | null }> {
+    const { workspaceId, name, confidential, redirectUris } = validate(createRule, raw, 'input');
+    const { database } = this.deps;
+    return database.transaction(async (tx) => {
+      if (!(await tx.findOne(Workspace, { where: { id: workspaceId }, ...forUpdate(tx) }))) notFound();
+      await currentActor(tx, origin, 'admin.clients', { workspaceId });
+      if ((await tx.countBy(OAuthClient, { workspaceId, deletedAt: IsNull() })) >= MAX_CLIENTS) throw conflict(`A workspace has at most ${MAX_CLIENTS} OAuth clients.`);
+      const at = await database.now(tx);
+      const minted = confidential ? this.mint() : { secret: null, secretDigest: null, hint: null };
+      const { secret, ...kept } = minted;
+      const client = Object.assign(new OAuthClient(), { id: newId('app', at.getTime()), workspaceId, name, redirectUris, ...kept, deletedAt: null, createdAt: at });
+      await tx.insert(OAuthClient, client);
+      await recordEvent(tx, { ...origin, action: 'oauth-client.created', subject: client, after: { name, confidential, redirectUris, hint: kept.hint }, at });
+      return { client, secret };
+    });
+  }
+
+  /** Changes the given properties; they count from the next request on. */
+  async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<OAuthClient> {
+    const { id, ...changes } = validate(updateRule, raw, 'input');
+    return this.change(origin, id, async (tx, client, at) => {
+      const rule = z.object({ redirectUris: z.array(z.string()).transform((uris, context) => redirectUrisRule(uris, client.confidential, context, [])) });
+      if (changes.redirectUris) validate(rule, { redirectUris: changes.redirectUris }, 'input');
+      const { before, after } = difference<Partial<OAuthClient>>(client, changes);
+      if (Object.keys(after).length === 0) return client;
+      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, after);
+      await recordEvent(tx, { ...origin, action: 'oauth-client.updated', subject: client, before, after, at });
+      return Object.assign(client, after);
+    });
+  }
+
+  /** A new secret; the one before ends at once. CONFLICT for a public client, which has none. */
+  async rotateSecret(origin: Authority, raw: { id: string }): Promise<{ client: OAuthClient; secret: string }> {
+    const { id } = validate(idInput, raw, 'input');
+    return this.change(origin, id, async (tx, client, at) => {
+      if (!client.confidential) throw conflict('A public client has no secret.');
+      const { secret, ...kept } = this.mint();
+      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, kept);
+      await recordEvent(tx, { ...origin, action: 'oauth-client.rotated', subject: client, before: { hint: client.hint }, after: { hint: kept.hint }, at });
+      return { client: Object.assign(client, kept), secret };
+    });
+  }
+
+  /** Ends a client for good, and with it all that people let it do, at once and on every node. Repeated, it changes nothing. */
+  async delete(origin: Authority, raw: { id: string }): Promise<OAuthClient> {
+    const { id } = validate(idInput, raw, 'input');
+    return this.change(origin, id, async (tx, client, at) => {
+      if (client.deletedAt) return client;
+      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, { deletedAt: at });
+      await endConsents(tx, { clientId: id }, at);
+      await recordEvent(tx, { ...origin, action: 'oauth-client.deleted', subject: client, before: { deletedAt: null }, after: { deletedAt: at }, at });
+      return Object.assign(client, { deletedAt: at });
+    }, true);
+  }
+
+  /** The client of a `client_id`; null where there is none, or none any more. */
+  find(id: string): Promise<OAuthClient | null> {
+    return this.deps.database.lookups.findOneBy(OAuthClient, { id, deletedAt: IsNull() });
+  }
+
+  private async change<T>(origin: Authority, id: string, work: (tx: EntityManager, client: OAuthClient, at: Date) => Promise<T>, evenDeleted = false): Promise<T> {
+    const { database } = this.deps;
+    return database.transaction(async (tx) => {
+      const client = (await tx.findOne(OAuthClient, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      await currentActor(tx, origin, 'admin.clients', client);
+      if (client.deletedAt && !evenDeleted) throw conflict('This client is deleted.');
+      return work(tx, client, await database.now(tx));
+    });
+  }
+
+  private mint(): { secret: string; secretDigest: string; hint: string } {
+    const secret = mintSecret(PRODUCT, 'CLIENT');
+    return { secret, secretDigest: this.digest(secret), hint: hintOf(secret) };
+  }
+}

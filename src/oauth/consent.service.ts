@@ -1,0 +1,149 @@
+import { IsNull, MoreThan, type EntityManager } from 'typeorm';
+import type { Whence } from '../access/people/person.events';
+import { actorOf } from '../access/people/person.events';
+import { permissionsOf } from '../access/people/person.queries';
+import { Person } from '../access/people/person.entity';
+import { mayGrant } from '../access/policies';
+import type { ClientPrincipal, UserPrincipal } from '../access/principal';
+import { recordEvent, type Origin } from '../audit/record-event';
+import { forUpdate, type Database } from '../db/database';
+import { conflict, notFound } from '../errors';
+import { hmacSha256 } from '../lib/hmac';
+import { newId } from '../lib/id';
+import { Project } from '../tenancy/project.entity';
+import { OAuthClient } from './client.entity';
+import { Consent } from './consent.entity';
+import { REFRESH_TOKEN_SECONDS } from './lifetimes';
+import { isIdentityScope } from './scopes';
+import { OAuthToken } from './token.entity';
+
+/** A consent that goes on, with all that it takes. */
+export interface LivingConsent {
+  consent: Consent;
+  client: OAuthClient;
+  person: Person;
+  /** Those of its scopes that the person may still grant. */
+  scopes: string[];
+}
+
+export interface ConsentServiceDeps {
+  database: Database;
+  pepper: string;
+}
+
+/**
+ * What people have let applications do. A consent is what all its tokens hang on: read with each use of any of them, together with the
+ * client, the membership and its role, so that the end of any of these counts at once on every node.
+ */
+export class ConsentService {
+  private readonly digest: (token: string) => string;
+
+  constructor(private readonly deps: ConsentServiceDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  /** The projects for which a person may let a client act; none where they are no member of its workspace. */
+  async projectsFor(person: UserPrincipal, { workspaceId }: OAuthClient): Promise<Project[]> {
+    if (!person.permissionsByWorkspace.has(workspaceId)) return [];
+    return this.deps.database.lookups.find(Project, { where: { workspaceId, archivedAt: IsNull() }, order: { name: 'ASC', id: 'ASC' }, take: MAX_PROJECTS_SHOWN });
+  }
+
+  /** Those of the scopes that a person may grant in the workspace of a client. */
+  grantable(person: UserPrincipal, { workspaceId }: OAuthClient, scopes: readonly string[]): string[] {
+    return scopes.filter((scope) => isIdentityScope(scope) || mayGrant(person, scope, workspaceId));
+  }
+
+  /** Lets a client act for a person in a project, for those of the scopes that they may grant. NOT_FOUND where they are no member there. */
+  async give(person: UserPrincipal, { clientId, projectId, scopes }: { clientId: string; projectId: string; scopes: readonly string[] }, whence: Whence): Promise<Consent> {
+    const { database } = this.deps;
+    return database.transaction(async (tx) => {
+      const client = (await tx.findOne(OAuthClient, { where: { id: clientId, deletedAt: IsNull() }, ...forUpdate(tx) })) ?? notFound();
+      const project = (await tx.findOneBy(Project, { id: projectId, workspaceId: client.workspaceId })) ?? notFound();
+      if (project.archivedAt) throw conflict('This project is archived.');
+      const { workspaceId } = client;
+      const known = (await tx.findOneBy(Person, { id: person.id })) ?? notFound();
+      const now: UserPrincipal = { ...person, permissionsByWorkspace: await permissionsOf(tx, known) };
+      if (!now.permissionsByWorkspace.has(workspaceId)) notFound();
+      const at = await database.now(tx);
+      const granted = this.grantable(now, client, scopes);
+      const expiresAt = new Date(at.getTime() + REFRESH_TOKEN_SECONDS * 1000); // put off with each refresh
+      const values = { workspaceId, projectId, clientId, userId: person.id, scopes: granted, expiresAt, endedAt: null, createdAt: at };
+      const consent = Object.assign(new Consent(), { id: newId('con', at.getTime()), ...values });
+      await tx.insert(Consent, consent);
+      const after = { clientId, projectId, scopes: granted };
+      await recordEvent(tx, { actor: actorOf(person.id), ...whence, action: 'consent.given', subject: consent, after, at });
+      return consent;
+    });
+  }
+
+  /** Ends a consent of a person, and all of its tokens, at once and on every node. NOT_FOUND where it is not theirs. Repeated, it changes nothing. */
+  async withdraw(origin: Origin, id: string): Promise<Consent> {
+    const { database } = this.deps;
+    return database.transaction(async (tx) => {
+      const consent = (await tx.findOneBy(Consent, { id, userId: origin.actor.id })) ?? notFound();
+      const at = await database.now(tx);
+      await this.end(tx, consent, { ...origin, action: 'consent.withdrawn' }, at);
+      return (await tx.findOneBy(Consent, { id })) as Consent;
+    });
+  }
+
+  /** Ends a consent in a transaction, and tells how; what has ended stays as it is. */
+  async end(tx: EntityManager, consent: Consent, { action, ...origin }: Origin & { action: string }, at: Date): Promise<void> {
+    const { affected } = await tx.update(Consent, { id: consent.id, endedAt: IsNull() }, { endedAt: at });
+    if (affected === 0) return;
+    const { clientId, userId } = consent;
+    await recordEvent(tx, { ...origin, action, subject: consent, before: { endedAt: null }, after: { endedAt: at, clientId, userId }, at });
+  }
+
+  /** A consent with all that it takes; null where any of it has ended, or is not there any more. */
+  async living(manager: EntityManager, id: string): Promise<LivingConsent | null> {
+    const now = await this.deps.database.now(manager);
+    const consent = await manager.findOneBy(Consent, { id, endedAt: IsNull(), expiresAt: MoreThan(now) });
+    if (!consent) return null;
+    const { clientId, projectId, userId, workspaceId } = consent;
+    const client = await manager.findOneBy(OAuthClient, { id: clientId, deletedAt: IsNull() });
+    const project = await manager.findOneBy(Project, { id: projectId, archivedAt: IsNull() });
+    const person = await manager.findOneBy(Person, { id: userId });
+    if (!client || !project || !person) return null;
+    const permissionsByWorkspace = await permissionsOf(manager, person);
+    if (!permissionsByWorkspace.has(workspaceId)) return null;
+    const principal: UserPrincipal = { kind: 'USER', id: userId, name: person.name, sessionId: '', permissionsByWorkspace };
+    return { consent, client, person, scopes: this.grantable(principal, client, consent.scopes) };
+  }
+
+  /** Who comes with an access token, as `manager` sees it; null where it has ended, or never was one. */
+  principalOf(manager: EntityManager, token: string): Promise<ClientPrincipal | null> {
+    return this.principalOfDigest(manager, this.digest(token));
+  }
+
+  /** The same by the digest of the token. */
+  async principalOfDigest(manager: EntityManager, tokenDigest: string): Promise<ClientPrincipal | null> {
+    const now = await this.deps.database.now(manager);
+    const token = await manager.findOneBy(OAuthToken, { digest: tokenDigest, kind: 'AccessToken', endedAt: IsNull(), expiresAt: MoreThan(now) });
+    const living = token?.consentId ? await this.living(manager, token.consentId) : null;
+    return token && living ? principalFrom(living, tokenDigest, token.scopes) : null;
+  }
+
+  /** Who once acted by a consent, with what they might do by it now; nothing where it has ended. */
+  async principalById(manager: EntityManager, id: string): Promise<ClientPrincipal> {
+    const living = await this.living(manager, id);
+    if (living) return principalFrom(living, '', living.scopes);
+    const { workspaceId, projectId, clientId } = await manager.findOneByOrFail(Consent, { id }); // nor are consents
+    const { name } = await manager.findOneByOrFail(OAuthClient, { id: clientId });
+    return { kind: 'OAUTH_CLIENT', id, name, tokenDigest: '', workspaceId, projectId, permissions: [] };
+  }
+}
+
+/** The most projects that a person is shown to choose from. */
+const MAX_PROJECTS_SHOWN = 200;
+
+function principalFrom({ consent, client, scopes }: LivingConsent, tokenDigest: string, ofToken: readonly string[]): ClientPrincipal {
+  const { id, workspaceId, projectId } = consent;
+  const permissions = ofToken.filter((scope) => scopes.includes(scope) && !isIdentityScope(scope));
+  return { kind: 'OAUTH_CLIENT', id, name: client.name, tokenDigest, workspaceId, projectId, permissions };
+}
+
+/** Ends all consents of a member who leaves, or for a client that ends, in the transaction that tells of that: nothing brings them back. */
+export async function endConsents(tx: EntityManager, which: { userId: string; workspaceId: string } | { clientId: string }, at: Date): Promise<void> {
+  await tx.update(Consent, { ...which, endedAt: IsNull() }, { endedAt: at });
+}

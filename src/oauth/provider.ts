@@ -1,0 +1,194 @@
+import './node-20';
+import { createHash, hkdfSync, timingSafeEqual, type JsonWebKey } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import Provider, { interactionPolicy, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import { NOBODY_YET, type Whence } from '../access/people/person.events';
+import { Person } from '../access/people/person.entity';
+import { mintSecret } from '../access/secret';
+import type { Throttles } from '../access/sessions/throttle';
+import { recordEvent } from '../audit/record-event';
+import type { Database } from '../db/database';
+import { TollgateError } from '../errors';
+import type { Background } from '../lib/background';
+import { hmacSha256 } from '../lib/hmac';
+import { adapterFactory, scopesOf } from './adapter';
+import type { ClientService } from './client.service';
+import type { ConsentService } from './consent.service';
+import { ACCESS_TOKEN_SECONDS, CODE_SECONDS, ID_TOKEN_SECONDS, INTERACTION_SECONDS, PRODUCT, REFRESH_TOKEN_SECONDS } from './lifetimes';
+import type { SigningKeys } from './signing-keys';
+
+// oidc-provider speaks the protocol; here it is told what counts here, and nothing of the protocol is done anywhere else.
+
+/** The paths of the protocol, each with its methods. */
+export const OAUTH_ROUTES = [
+  ['GET', '/oauth/authorize'],
+  ['GET', '/oauth/authorize/:uid'],
+  ['POST', '/oauth/token'],
+  ['OPTIONS', '/oauth/token'],
+  ['POST', '/oauth/revoke'],
+  ['OPTIONS', '/oauth/revoke'],
+  ['POST', '/oauth/introspect'],
+  ['GET', '/oauth/jwks'],
+  ['GET', '/.well-known/openid-configuration'],
+  ['GET', '/.well-known/oauth-authorization-server'],
+] as const;
+
+/** Where a person is asked; below it what they answer. */
+export const CONSENT_PATH = '/oauth/consent';
+
+/** Refusals that the trail tells of one client at once, and how often one more after that: anybody may ask for anything in its name. */
+const REFUSALS_TOLD = 20;
+const REFUSAL_TOLD_EVERY_MS = 60_000;
+
+export interface OAuthProviderDeps {
+  database: Database;
+  pepper: string;
+  clients: ClientService;
+  consents: ConsentService;
+  signingKeys: SigningKeys;
+  throttles: Throttles;
+  background: Background;
+  /** How the world reaches this server, without a slash at the end: the issuer. */
+  baseUrl(): string;
+  /** The names of every permission that there is. */
+  knownPermissions(): Promise<string[]>;
+  /** What a browser is shown where it cannot be sent back to the application. */
+  errorPage(message: string): { headers: Record<string, string>; body: string };
+  log: { error(properties: object, message: string): void; warn(properties: object, message: string): void };
+}
+
+/** oidc-provider, as the signing keys and the permissions are now. */
+export class OAuthProvider {
+  private readonly whences = new WeakMap<IncomingMessage, Whence>();
+  private readonly digest: (secret: string) => string;
+  private made: { fingerprint: string; provider: Provider } | undefined;
+
+  constructor(private readonly deps: OAuthProviderDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  /** One that knows the keys and permissions that are in the database now. */
+  async current(): Promise<Provider> {
+    const keys = await this.deps.signingKeys.current();
+    const scopes = scopesOf(await this.deps.knownPermissions());
+    const issuer = this.deps.baseUrl();
+    const fingerprint = createHash('sha256').update(JSON.stringify([issuer, keys, scopes])).digest('base64url');
+    if (this.made?.fingerprint !== fingerprint) this.made = { fingerprint, provider: this.make(issuer, keys, scopes) };
+    return this.made.provider;
+  }
+
+  /** Prepares a request for oidc-provider: it is told how the world reaches this server, whatever the request says of that itself. */
+  receive(request: IncomingMessage, whence: Whence): void {
+    const { protocol, host } = new URL(this.deps.baseUrl());
+    request.headers['x-forwarded-proto'] = protocol.slice(0, -1);
+    request.headers['x-forwarded-host'] = host;
+    this.whences.set(request, whence);
+  }
+
+  /** Answers a request of one of OAUTH_ROUTES, errors too. */
+  async answer(provider: Provider, request: IncomingMessage, response: ServerResponse, whence: Whence): Promise<void> {
+    this.receive(request, whence);
+    await provider.callback()(request, response);
+  }
+
+  private make(issuer: string, keys: JsonWebKey[], scopes: string[]): Provider {
+    const provider = new Provider(issuer, this.configuration(keys, scopes));
+    provider.proxy = true; // see receive
+    Object.assign(provider.AccessToken.prototype, {
+      generateTokenId(this: { format: string }) {
+        this.format = 'opaque';
+        return mintSecret(PRODUCT, 'ACCESS');
+      },
+    });
+    Object.assign(provider.AuthorizationCode.prototype, { generateTokenId: () => mintSecret(PRODUCT, 'CODE') });
+    Object.assign(provider.RefreshToken.prototype, { generateTokenId: () => mintSecret(PRODUCT, 'REFRESH') });
+    const { digest } = this;
+    provider.Client.prototype.compareClientSecret = async function (secret: string) {
+      return typeof this.clientSecret === 'string' && timingSafeEqual(Buffer.from(this.clientSecret), Buffer.from(digest(secret)));
+    };
+    provider.on('server_error', (_ctx, error) => this.deps.log.error({ err: error }, 'oauth: a request failed'));
+    for (const event of ['grant.error', 'authorization.error', 'revocation.error', 'introspection.error'] as const) {
+      provider.on(event as 'grant.error', (ctx, error) => this.tellRefusal(ctx, error));
+    }
+    return provider;
+  }
+
+  private configuration(keys: JsonWebKey[], scopes: string[]): Configuration {
+    const { pepper, clients, consents, database, errorPage } = this.deps;
+    const sameSite = { httpOnly: true, sameSite: 'lax', signed: true } as const;
+    return {
+      adapter: adapterFactory({ database, pepper, clients, consents, whenceOf: (request) => (request && this.whences.get(request)) ?? { ip: null, userAgent: null } }),
+      jwks: { keys: keys as never },
+      cookies: {
+        keys: [Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate oauth cookies', 32)).toString('base64')],
+        names: { session: 'tollgate_oauth', interaction: 'tollgate_oauth_asked', resume: 'tollgate_oauth_resumed' },
+        long: sameSite,
+        short: sameSite,
+      },
+      routes: { authorization: '/oauth/authorize', token: '/oauth/token', revocation: '/oauth/revoke', introspection: '/oauth/introspect', jwks: '/oauth/jwks' },
+      scopes,
+      claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
+      responseTypes: ['code'],
+      clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
+      enabledJWA: { idTokenSigningAlgValues: ['RS256'] },
+      pkce: { required: () => true },
+      ttl: { AccessToken: ACCESS_TOKEN_SECONDS, RefreshToken: REFRESH_TOKEN_SECONDS, IdToken: ID_TOKEN_SECONDS, AuthorizationCode: CODE_SECONDS, Interaction: INTERACTION_SECONDS, Session: INTERACTION_SECONDS, Grant: REFRESH_TOKEN_SECONDS },
+      rotateRefreshToken: true,
+      issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+      expiresWithSession: () => false,
+      revokeGrantPolicy: () => true, // the whole family
+      allowOmittingSingleRegisteredRedirectUri: false,
+      clientBasedCORS: (_ctx, origin, client) => (client.redirectUris ?? []).some((uri) => new URL(uri).origin === origin),
+      findAccount: async (_ctx, id) => {
+        const person = await database.lookups.findOneBy(Person, { id });
+        return person ? { accountId: id, claims: () => ({ sub: id, name: person.name, email: person.email }) } : undefined;
+      },
+      interactions: { policy: consentPolicy(), url: (_ctx, { uid }) => `${CONSENT_PATH}/${uid}` },
+      renderError: (ctx, { error, error_description: description }) => {
+        const { headers, body } = errorPage(description ? `${error}: ${description}.` : `${error}.`);
+        ctx.set(headers);
+        ctx.body = body;
+      },
+      features: {
+        devInteractions: { enabled: false },
+        userinfo: { enabled: false }, // the ID token tells all
+        rpInitiatedLogout: { enabled: false },
+        pushedAuthorizationRequests: { enabled: false },
+        dPoP: { enabled: false },
+        introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+        revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+      },
+    };
+  }
+
+  /** In the background, and of one client only so often. */
+  private tellRefusal(ctx: KoaContextWithOIDC, error: Error & { error?: string; error_description?: string }): void {
+    const { database, background, throttles, log } = this.deps;
+    const clientId = ctx.oidc.entities.Client?.clientId;
+    if (clientId === undefined) return; // nobody's, so no workspace's
+    const whence = this.whences.get(ctx.req) ?? { ip: null, userAgent: null };
+    const record = async () => {
+      const client = await this.deps.clients.find(clientId);
+      if (!client) return;
+      await throttles.take({ name: `oauth-refusals:${clientId}`, burst: REFUSALS_TOLD, intervalMs: REFUSAL_TOLD_EVERY_MS });
+      await database.transaction(async (tx) => {
+        const at = await database.now(tx);
+        const after = { clientId, endpoint: ctx.oidc.route, error: error.error ?? 'server_error', reason: error.error_description ?? null };
+        await recordEvent(tx, { actor: NOBODY_YET, ...whence, action: 'token.refused', subject: client, after, at });
+      });
+    };
+    background.run(record, (failure) => {
+      if (!(failure instanceof TollgateError)) log.warn({ err: failure }, 'oauth: a refusal was not recorded');
+    });
+  }
+}
+
+/** The person is asked each time, signed in or not: an application's name is all that tells it from another. */
+function consentPolicy(): ReturnType<typeof interactionPolicy.base> {
+  const { Check, base } = interactionPolicy;
+  const policy = base();
+  const { checks } = policy.get('consent') as { checks: { clear(): void; add(check: object): void } };
+  checks.clear();
+  checks.add(new Check('not_asked', 'the person has to agree', 'consent_required', ({ oidc }) => !oidc.result?.consent));
+  return policy;
+}

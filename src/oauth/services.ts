@@ -1,0 +1,37 @@
+import type { Permission } from '../access/permissions';
+import { Throttles } from '../access/sessions/throttle';
+import type { Database } from '../db/database';
+import type { Background } from '../lib/background';
+import { Authorizations } from './authorization';
+import { ClientService } from './client.service';
+import { ConsentService } from './consent.service';
+import { OAuthProvider, type OAuthProviderDeps } from './provider';
+import { SigningKeys } from './signing-keys';
+
+export interface OAuthDeps extends Pick<OAuthProviderDeps, 'baseUrl' | 'errorPage' | 'log'> {
+  database: Database;
+  pepper: string;
+  background: Background;
+  /** Every permission that there is. */
+  permissions(): Promise<Permission[]>;
+}
+
+export interface OAuthServices {
+  clients: ClientService;
+  consents: ConsentService;
+  provider: OAuthProvider;
+  authorizations: Authorizations;
+  throttles: Throttles;
+}
+
+/** Everything about OAuth, made by plain constructor calls. */
+export function createOAuthServices({ permissions, ...deps }: OAuthDeps): OAuthServices {
+  const { database, pepper } = deps;
+  const throttles = new Throttles(database);
+  const clients = new ClientService({ database, pepper });
+  const consents = new ConsentService({ database, pepper });
+  const signingKeys = new SigningKeys({ database, pepper });
+  const knownPermissions = async () => (await permissions()).map(({ name }) => name);
+  const provider = new OAuthProvider({ ...deps, clients, consents, signingKeys, throttles, knownPermissions });
+  return { clients, consents, provider, throttles, authorizations: new Authorizations({ database, oauth: provider, clients, consents, permissions }) };
+}

@@ -1,0 +1,61 @@
+import { generateKeyPair, type JsonWebKey } from 'node:crypto';
+import { promisify } from 'node:util';
+import { Sealed } from '../access/sessions/sealed';
+import { recordEvent } from '../audit/record-event';
+import type { Database } from '../db/database';
+import { isDuplicate } from '../db/failures';
+import { ID_TOKEN_SECONDS } from './lifetimes';
+import { SigningKey } from './signing-key.entity';
+
+const DAY_MS = 86_400_000;
+/** So long a key is the newest before the next one is made. */
+const KEY_AGE_MS = 90 * DAY_MS;
+/** So long a key is published before it signs: whoever keeps the published keys has it by then. */
+const PUBLISHED_BEFORE_MS = DAY_MS;
+const RSA_BITS = 2_048;
+
+const TOLLGATE = { actor: { kind: 'SYSTEM', id: 'oauth' }, ip: null, userAgent: null };
+
+/** The keys that sign ID tokens: in the database, encrypted, the same for all nodes. They follow one another by age. */
+export class SigningKeys {
+  private readonly sealed: Sealed;
+
+  constructor(private readonly deps: { database: Database; pepper: string }) {
+    this.sealed = new Sealed(deps.pepper, 'oauth signing key');
+  }
+
+  /** The keys to publish, as private JWKs, that which signs first. Makes the first one, and the next when it is time. */
+  async current(): Promise<JsonWebKey[]> {
+    const { database } = this.deps;
+    const keys = await database.lookups.find(SigningKey, { order: { number: 'DESC' } });
+    const nowMs = (await database.now()).getTime();
+    const ageMs = ({ createdAt }: SigningKey) => nowMs - createdAt.getTime();
+    const [newest] = keys;
+    if (!newest || ageMs(newest) >= KEY_AGE_MS) {
+      await this.make((newest?.number ?? 0) + 1);
+      return this.current();
+    }
+    const signs = keys.find((key) => ageMs(key) >= PUBLISHED_BEFORE_MS) ?? (keys.at(-1) as SigningKey);
+    const next = keys.filter(({ number }) => number > signs.number);
+    // Those before it go once the last ID token that they signed has ended
+    const signsForMs = ageMs(signs) - PUBLISHED_BEFORE_MS;
+    const before = keys.filter(({ number }) => number < signs.number && number >= signs.number - (signsForMs < 2 * ID_TOKEN_SECONDS * 1000 ? 1 : 0));
+    return [signs, ...next, ...before].map(({ number, sealed }) => JSON.parse(this.sealed.open(sealed, String(number))) as JsonWebKey);
+  }
+
+  /** Makes a key, unless another node has just made it. */
+  private async make(number: number): Promise<void> {
+    const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: RSA_BITS });
+    const sealed = this.sealed.seal(JSON.stringify({ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' }), String(number));
+    const { database } = this.deps;
+    try {
+      await database.transaction(async (tx) => {
+        const at = await database.now(tx);
+        await tx.insert(SigningKey, { number, sealed, createdAt: at });
+        await recordEvent(tx, { ...TOLLGATE, action: 'oauth-key.made', subject: { id: `oauth-key-${number}`, workspaceId: null }, after: { number }, at });
+      });
+    } catch (error) {
+      if (!isDuplicate(error)) throw error;
+    }
+  }
+}

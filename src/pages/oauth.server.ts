@@ -1,0 +1,115 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { actorOf, whenceOf } from '../access/people/person.events';
+import type { UserPrincipal } from '../access/principal';
+import type { SessionCookie } from '../access/sessions/cookie';
+import type { SessionService } from '../access/sessions/session.service';
+import type { SignInService } from '../access/sessions/sign-in.service';
+import { triesFrom } from '../access/sessions/throttle';
+import { TollgateError, type ErrorCode } from '../errors';
+import type { Asked, Raw } from '../oauth/authorization';
+import { CONSENT_PATH, OAUTH_ROUTES } from '../oauth/provider';
+import type { OAuthServices } from '../oauth/services';
+import { consentPage, signInPage } from './consent.page';
+import { alert, textOf, type Problem } from './form';
+import { PAGE_HEADERS, headersLeadingTo, page } from './html';
+
+export interface OAuthPagesDeps {
+  oauth: OAuthServices;
+  signIns: SignInService;
+  sessions: SessionService;
+  cookie: SessionCookie;
+  identifySession(token: string): Promise<UserPrincipal | null>;
+  emailOf(personId: string): Promise<string>;
+  httpStatusOf(code: ErrorCode): number;
+  isOutage(error: unknown): boolean;
+  log: { error(properties: object, message: string): void };
+}
+
+/** Authorizations that may begin from one address at once, and how often one more after that: each is kept for a while. */
+const AUTHORIZATIONS = 60;
+const AUTHORIZATION_EVERY_MS = 1_000;
+
+/** What oidc-provider answers. It reads requests and writes answers itself, errors in the form that OAuth gives them. */
+export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, log }: OAuthPagesDeps): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null)); // unread
+  app.setErrorHandler((error, request, reply) => {
+    const isLimit = error instanceof TollgateError && error.code === 'RATE_LIMITED';
+    if (!isLimit) log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
+    if (isLimit) return reply.code(429).headers(PAGE_HEADERS).send(page('Too many requests', alert(error.message)));
+    const [status, code] = isOutage(error) ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
+    return reply.code(status).send({ error: code, error_description: isOutage(error) ? 'try again later' : 'something went wrong on this side' });
+  });
+  for (const [method, url] of OAUTH_ROUTES) {
+    app.route({
+      method,
+      url,
+      handler: async (request, reply) => {
+        const whence = whenceOf(request);
+        if (url === '/oauth/authorize') await oauth.throttles.take({ name: `authorize ${triesFrom(whence.ip).name}`, burst: AUTHORIZATIONS, intervalMs: AUTHORIZATION_EVERY_MS });
+        const provider = await oauth.provider.current();
+        reply.hijack();
+        reply.raw.setHeader('x-request-id', request.requestId);
+        await oauth.provider.answer(provider, request.raw, reply.raw, whence);
+      },
+    });
+  }
+}
+
+/** The pages on which a person signs in and agrees: forms without scripts. For where `registerPages` has prepared them. */
+export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps): void {
+  const { oauth, signIns, sessions, cookie, httpStatusOf } = deps;
+  const { authorizations } = oauth;
+  const tokenOf = ({ cookies }: FastifyRequest): string | undefined => cookies[cookie.name] || undefined;
+  const rawOf = (request: FastifyRequest, reply: FastifyReply): Raw => ({ request: request.raw, response: reply.raw, whence: whenceOf(request) });
+  const actionOf = ({ uid }: Asked): string => `${CONSENT_PATH}/${uid}`;
+  const askedOf = (request: FastifyRequest, reply: FastifyReply): Promise<Asked> => authorizations.asked((request.params as { uid: string }).uid, rawOf(request, reply));
+  const send = (reply: FastifyReply, { redirectUri }: Asked, text: string, status = 200) => reply.code(status).headers(headersLeadingTo(redirectUri)).send(text);
+
+  const personOf = async (request: FastifyRequest, asked: Asked): Promise<UserPrincipal | null> => {
+    const token = tokenOf(request);
+    const person = token === undefined ? null : await deps.identifySession(token);
+    return person && (await authorizations.isRecent(asked, person)) ? person : null;
+  };
+
+  app.get(`${CONSENT_PATH}/:uid`, async (request, reply) => {
+    const asked = await askedOf(request, reply);
+    const person = await personOf(request, asked);
+    if (!person) return send(reply, asked, signInPage(asked, actionOf(asked), asked.loginHint));
+    return send(reply, asked, consentPage(asked, await authorizations.choice(asked, person), actionOf(asked), await deps.emailOf(person.id)));
+  });
+
+  app.post(`${CONSENT_PATH}/:uid/sign-in`, async (request, reply) => {
+    const asked = await askedOf(request, reply);
+    const given = { email: textOf(request.body, 'email'), password: textOf(request.body, 'password'), code: textOf(request.body, 'code') };
+    const again = (problem: Problem, code: ErrorCode) => send(reply, asked, signInPage(asked, actionOf(asked), given.email, problem), httpStatusOf(code));
+    try {
+      const session = await signIns.signIn(given, whenceOf(request), tokenOf(request));
+      if (!session) return await again({ message: 'Your account has a second factor: give its code as well.', field: 'code' }, 'SIGN_IN_FAILED');
+      return await reply.setCookie(cookie.name, session.token, cookie.options).redirect(actionOf(asked), 303);
+    } catch (error) {
+      if (error instanceof TollgateError && (error.code === 'SIGN_IN_FAILED' || error.code === 'RATE_LIMITED')) return again({ message: error.message }, error.code);
+      throw error;
+    }
+  });
+
+  app.post(`${CONSENT_PATH}/:uid/sign-out`, async (request, reply) => {
+    const asked = await askedOf(request, reply);
+    const token = tokenOf(request);
+    const person = token === undefined ? null : await deps.identifySession(token);
+    if (person) await sessions.end({ actor: actorOf(person.id), ...whenceOf(request) }, person.sessionId);
+    return reply.clearCookie(cookie.name, cookie.options).redirect(actionOf(asked), 303);
+  });
+
+  app.post(`${CONSENT_PATH}/:uid`, async (request, reply) => {
+    const asked = await askedOf(request, reply);
+    const raw = rawOf(request, reply);
+    if (textOf(request.body, 'decision') !== 'allow') return reply.redirect(await authorizations.refuse(raw), 303);
+    const person = await personOf(request, asked);
+    if (!person) return reply.redirect(actionOf(asked), 303);
+    return reply.redirect(await authorizations.allow(asked, person, textOf(request.body, 'projectId'), raw), 303);
+  });
+}
+
+/** What a browser is shown where it cannot be sent back to the application. */
+export const oauthErrorPage = (message: string): { headers: Record<string, string>; body: string } => ({ headers: PAGE_HEADERS, body: page('That did not work', alert(message)) });

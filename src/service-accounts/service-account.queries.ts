@@ -1,0 +1,105 @@
+import { Brackets, In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
+import { permissionsOfRoles } from '../access/roles/grants';
+import { NEWEST_FIRST } from '../db/keyset';
+import type { List } from '../db/list';
+import { invalid } from '../errors';
+import { storable } from '../lib/rules';
+import { RotationStatus, ServiceAccount, ServiceAccountProject, ServiceAccountSecret } from './service-account.entity';
+
+/** The most projects that one service account is granted. */
+export const MAX_ACCOUNT_PROJECTS = 100;
+/** How long a rotation is due before it is overdue. */
+export const ROTATION_OVERDUE_AFTER_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** How a rotation stands at a time. */
+export function rotationStatusOf({ rotationDueAt }: ServiceAccount, now: Date): RotationStatus {
+  const dueForMs = now.getTime() - rotationDueAt.getTime();
+  if (dueForMs < 0) return RotationStatus.OK;
+  return dueForMs < ROTATION_OVERDUE_AFTER_MS ? RotationStatus.DUE : RotationStatus.OVERDUE;
+}
+
+// The same as SQL
+const ROTATION_SQL: Record<RotationStatus, string> = {
+  OK: 'row.rotationDueAt > :now',
+  DUE: 'row.rotationDueAt <= :now AND row.rotationDueAt > :overdue',
+  OVERDUE: 'row.rotationDueAt <= :overdue',
+};
+
+export interface ServiceAccountFilter {
+  rotation?: RotationStatus[] | null;
+  enabled?: boolean | null;
+  projectId?: string[] | null;
+}
+
+export interface ServiceAccountListing {
+  filter: ServiceAccountFilter;
+  /** As of when a rotation is due. */
+  now: Date;
+}
+
+/** The service accounts of a workspace that a filter lets through as of a time, newest first. */
+export const SERVICE_ACCOUNTS: List<ServiceAccount, { workspaceId: string }, ServiceAccountListing> = {
+  entity: ServiceAccount,
+  orderOf: () => NEWEST_FIRST,
+  sourceOf: (scope, { filter, now }) => {
+    const isNarrow = Object.values(filter).some((value) => value !== undefined && value !== null);
+    return { ranges: [scope], narrow: isNarrow ? (query) => narrow(query, filter, now) : undefined };
+  },
+};
+
+function narrow(query: SelectQueryBuilder<ServiceAccount>, { rotation, enabled, projectId }: ServiceAccountFilter, now: Date): void {
+  if (typeof enabled === 'boolean') query.andWhere('row.enabled = :enabled', { enabled });
+  if (projectId) {
+    const ids = storable(projectId);
+    if (ids.length > MAX_ACCOUNT_PROJECTS) throw invalid({ path: ['filter', 'projectId'], message: `must be at most ${MAX_ACCOUNT_PROJECTS} values` });
+    const granted = 'SELECT COUNT(*) FROM service_account_projects g WHERE g.account_id = row.id AND g.project_id IN (:...grantedAny)';
+    query.andWhere(ids.length === 0 ? '1 = 0' : `(${granted}) > 0`, { grantedAny: ids });
+  }
+  if (rotation) {
+    query.setParameters({ now: now.getTime(), overdue: now.getTime() - ROTATION_OVERDUE_AFTER_MS });
+    query.andWhere(
+      new Brackets((either) => {
+        either.where('1 = 0');
+        for (const status of new Set(rotation)) either.orWhere(`(${ROTATION_SQL[status]})`);
+      }),
+    );
+  }
+}
+
+/** The projects that each service account was granted, by their ids. */
+export async function projectIdsOf(accountIds: readonly string[], reader: EntityManager): Promise<Map<string, string[]>> {
+  const granted = new Map(accountIds.map((id) => [id, [] as string[]]));
+  const rows = await reader.find(ServiceAccountProject, { where: { accountId: In([...accountIds]) }, order: { accountId: 'ASC', projectId: 'ASC' } });
+  for (const { accountId, projectId } of rows) granted.get(accountId)?.push(projectId);
+  return granted;
+}
+
+/** Until when the last of each account's former secrets works, for those that have any. */
+export async function lastGracesOf(accountIds: readonly string[], reader: EntityManager): Promise<Map<string, Date>> {
+  const rows = await reader
+    .createQueryBuilder(ServiceAccountSecret, 'row')
+    .select('row.accountId', 'accountId')
+    .addSelect('MAX(row.graceUntil)', 'until')
+    .where({ accountId: In([...accountIds]) })
+    .andWhere('row.endedAt IS NULL AND row.graceUntil IS NOT NULL')
+    .groupBy('row.accountId')
+    .getRawMany<{ accountId: string; until: string | number }>();
+  return new Map(rows.map(({ accountId, until }) => [accountId, new Date(Number(until))]));
+}
+
+/** What the role of a service account grants; nothing where it has none. */
+export async function permissionsOfServiceAccountsRole(reader: EntityManager, id: string): Promise<readonly string[]> {
+  const account = await reader.findOne(ServiceAccount, { select: { roleId: true, id: true }, where: { id } });
+  return account ? permissionsOfRoleOf(reader, account) : [];
+}
+
+/** The same, of one that is at hand. */
+export async function permissionsOfRoleOf(reader: EntityManager, { roleId }: Pick<ServiceAccount, 'roleId'>): Promise<readonly string[]> {
+  return roleId === null ? [] : ((await permissionsOfRoles(reader, [roleId])).get(roleId) ?? []);
+}
+
+/** All that a service account may do now, its role included; nothing where it is disabled. */
+export async function permissionsOfServiceAccount(reader: EntityManager, id: string): Promise<readonly string[]> {
+  const account = await reader.findOneBy(ServiceAccount, { id });
+  return account?.enabled ? [...account.permissions, ...(await permissionsOfRoleOf(reader, account))] : [];
+}

@@ -1,0 +1,233 @@
+import { In, IsNull, MoreThan, type EntityManager } from 'typeorm';
+import { z } from 'zod';
+import { currentActor, type Authority } from '../access/authority';
+import { permissionsRule, requireKnownPermissions } from '../access/granting';
+import { requireGrants } from '../access/policies';
+import type { Actor } from '../access/principal';
+import { roleToGrant } from '../access/roles/role.service';
+import { PEPPER_VERSION, digestSecret, hintOf, mintSecret } from '../access/secret';
+import { difference, recordEvent } from '../audit/record-event';
+import { forUpdate, type Database } from '../db/database';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
+import { TollgateError, conflict, notFound, validate } from '../errors';
+import { newId } from '../lib/id';
+import { idRule, nameRule } from '../lib/rules';
+import { Project } from '../tenancy/project.entity';
+import { Workspace } from '../tenancy/workspace.entity';
+import { ServiceAccount, ServiceAccountProject, ServiceAccountSecret } from './service-account.entity';
+import { MAX_ACCOUNT_PROJECTS, permissionsOfRoleOf, projectIdsOf } from './service-account.queries';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** How old a secret may be meant to become. */
+export const MAX_ROTATION_DAYS = 365;
+const MAX_ACCOUNT_GRACE_SECONDS = 2_592_000; // 30 days
+const DEFAULT_GRACE_SECONDS = 86_400;
+
+const unique = (texts: string[]): string[] => [...new Set(texts)];
+
+const projectIdsRule = z.array(idRule).max(MAX_ACCOUNT_PROJECTS, `must be at most ${MAX_ACCOUNT_PROJECTS} projects`).transform(unique);
+const rotationDaysRule = z
+  .int('must be a whole number of days')
+  .min(1, 'must be 1 or more')
+  .max(MAX_ROTATION_DAYS, `must be at most ${MAX_ROTATION_DAYS}`);
+
+const createRule = z.object({
+  workspaceId: idRule,
+  name: nameRule,
+  permissions: permissionsRule,
+  roleId: idRule.nullish(),
+  projectIds: projectIdsRule,
+  rotationDays: rotationDaysRule,
+});
+
+const updateRule = z.object({
+  id: idRule,
+  name: nameRule.optional(),
+  permissions: permissionsRule.optional(),
+  roleId: idRule.nullable().optional(),
+  projectIds: projectIdsRule.optional(),
+  rotationDays: rotationDaysRule.optional(),
+  enabled: z.boolean().optional(),
+  expectedVersion: expectedVersionRule,
+});
+
+const rotateRule = z.object({
+  id: idRule,
+  graceSeconds: z
+    .int('must be a whole number of seconds')
+    .min(0, 'must be 0 or more')
+    .max(MAX_ACCOUNT_GRACE_SECONDS, 'must be at most 2,592,000 (30 days)')
+    .default(DEFAULT_GRACE_SECONDS),
+});
+
+const disableRule = z.object({ id: idRule });
+
+export interface ServiceAccountServiceDeps {
+  database: Database;
+  pepper: string;
+  /** The names of every permission that there is. */
+  knownPermissions(tx: EntityManager): Promise<string[]>;
+}
+
+/**
+ * Service accounts and their secrets. Nobody makes, changes or rotates one that may do what they may not, and none does so to itself: a
+ * secret that is to end soon would otherwise bring its bearer one that does not.
+ */
+export class ServiceAccountService {
+  constructor(private readonly deps: ServiceAccountServiceDeps) {}
+
+  /** A new service account and its secret, which is stored nowhere. NOT_FOUND for a project of another workspace, CONFLICT for an archived one. */
+  async create(origin: Authority, raw: z.input<typeof createRule>): Promise<{ serviceAccount: ServiceAccount; secret: string }> {
+    const { projectIds, ...input } = validate(createRule, raw, 'input');
+    const { workspaceId } = input;
+    return this.deps.database.transaction(async (tx) => {
+      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: workspaceId })) ?? notFound();
+      const actor = await currentActor(tx, origin, 'write.keys', { workspaceId });
+      requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx));
+      requireGrants(actor, input.permissions, workspaceId);
+      await this.requireRole(tx, actor, input.roleId, workspaceId);
+      await this.requireProjects(tx, projectIds, workspaceId);
+      const at = await this.deps.database.now(tx);
+      const secret = mintSecret(keyPrefix, 'SVC');
+      const values = { ...input, permissions: unique(input.permissions), roleId: input.roleId ?? null, hint: hintOf(secret), enabled: true };
+      const serviceAccount = Object.assign(new ServiceAccount(), values, {
+        id: newId('svc', at.getTime()),
+        rotationDueAt: dueAfter(at, input.rotationDays),
+        rotationDueToldAt: null,
+        rotatedAt: null,
+        version: 1,
+        createdAt: at,
+      });
+      await tx.insert(ServiceAccount, serviceAccount);
+      await this.grantProjects(tx, serviceAccount.id, projectIds);
+      await this.insertSecret(tx, serviceAccount.id, secret, at);
+      await recordEvent(tx, { ...origin, action: 'service-account.created', subject: serviceAccount, after: { ...values, projectIds }, at });
+      return { serviceAccount, secret };
+    });
+  }
+
+  /**
+   * Changes the given properties, of the version that is expected if any is; they count at once. Takes an actor who may grant all that the account may do, before and after: or who
+   * has less could give such an account to itself.
+   */
+  async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ServiceAccount> {
+    const { id, projectIds, expectedVersion, ...input } = validate(updateRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const account = await this.lock(tx, id);
+      const { workspaceId } = account;
+      const actor = await this.requireAnother(tx, origin, account);
+      if (input.permissions) requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx), account.permissions);
+      requireGrants(actor, input.permissions ?? [], workspaceId);
+      await this.requireRole(tx, actor, input.roleId, workspaceId);
+      const granted = (await projectIdsOf([id], tx)).get(id) ?? [];
+      const added = projectIds?.filter((projectId) => !granted.includes(projectId)) ?? [];
+      await this.requireProjects(tx, added, workspaceId);
+      requireVersion(expectedVersion, account);
+      const at = await this.deps.database.now(tx);
+      const permissions = input.permissions && { permissions: unique(input.permissions) };
+      const { before, after } = difference<Partial<ServiceAccount> & { projectIds?: string[] }>(
+        { ...account, projectIds: granted },
+        { ...input, ...permissions, ...(projectIds && { projectIds: [...projectIds].sort() }) },
+      );
+      if (Object.keys(after).length === 0) return account;
+      const { projectIds: regranted, ...columns } = after;
+      const changes = { ...columns, ...rotationChanges(account, columns.rotationDays, at) };
+      await tx.update(ServiceAccount, { id }, { ...changes, ...nextVersion });
+      if (regranted) {
+        const withdrawn = granted.filter((projectId) => !regranted.includes(projectId));
+        if (withdrawn.length > 0) await tx.delete(ServiceAccountProject, { accountId: id, projectId: In(withdrawn) });
+        await this.grantProjects(tx, id, added);
+      }
+      await recordEvent(tx, { ...origin, action: 'service-account.updated', subject: account, before, after, at });
+      return Object.assign(account, changes, { version: account.version + 1 });
+    });
+  }
+
+  /**
+   * A new secret for the same account. The one before works until its grace is over, and those before that until theirs are, or this one's
+   * where that is sooner: no rotation makes an old secret live longer, and one without grace ends them all.
+   */
+  async rotate(origin: Authority, raw: z.input<typeof rotateRule>): Promise<{ serviceAccount: ServiceAccount; secret: string }> {
+    const { id, graceSeconds } = validate(rotateRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const account = await this.lock(tx, id);
+      await this.requireAnother(tx, origin, account);
+      const at = await this.deps.database.now(tx);
+      await this.endSecrets(tx, id, at.getTime(), graceSeconds);
+      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: account.workspaceId })) ?? notFound();
+      const secret = mintSecret(keyPrefix, 'SVC');
+      const rotationDueAt = dueAfter(at, account.rotationDays);
+      const { before, after } = difference<Partial<ServiceAccount>>(account, { hint: hintOf(secret), rotatedAt: at, rotationDueAt });
+      await this.insertSecret(tx, id, secret, at);
+      const changes = { ...after, rotationDueToldAt: null };
+      await tx.update(ServiceAccount, { id }, { ...changes, ...nextVersion });
+      await recordEvent(tx, { ...origin, action: 'service-account.rotated', subject: account, before, after: { ...after, graceSeconds }, at });
+      return { serviceAccount: Object.assign(account, changes, { version: account.version + 1 }), secret };
+    });
+  }
+
+  /** Stops a service account at once, with all its secrets, until it is switched on again. Repeated, it changes nothing. */
+  async disable(origin: Authority, raw: z.input<typeof disableRule>): Promise<ServiceAccount> {
+    const { id } = validate(disableRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
+      const account = await this.lock(tx, id);
+      await currentActor(tx, origin, 'write.keys', account);
+      if (!account.enabled) return account;
+      await tx.update(ServiceAccount, { id, enabled: true }, { enabled: false, ...nextVersion });
+      const at = await this.deps.database.now(tx);
+      await recordEvent(tx, { ...origin, action: 'service-account.disabled', subject: account, before: { enabled: true }, after: { enabled: false }, at });
+      return Object.assign(account, { enabled: false, version: account.version + 1 });
+    });
+  }
+
+  private async lock(tx: EntityManager, id: string): Promise<ServiceAccount> {
+    return (await tx.findOne(ServiceAccount, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+  }
+
+  /** Who acts, where it is not the account itself and may grant all that the account may do. */
+  private async requireAnother(tx: EntityManager, origin: Authority, account: ServiceAccount): Promise<Actor> {
+    const actor = await currentActor(tx, origin, 'write.keys', account);
+    if (actor.id === account.id) throw new TollgateError('FORBIDDEN', 'A service account neither changes nor rotates itself.');
+    requireGrants(actor, [...account.permissions, ...(await permissionsOfRoleOf(tx, account))], account.workspaceId);
+    return actor;
+  }
+
+  private async requireRole(tx: EntityManager, actor: Actor, roleId: string | null | undefined, workspaceId: string): Promise<void> {
+    if (roleId) requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
+  }
+
+  /** One that is archived in this moment may still be granted: the gate refuses its calls all the same. */
+  private async requireProjects(tx: EntityManager, ids: string[], workspaceId: string): Promise<void> {
+    const projects = ids.length === 0 ? [] : await tx.findBy(Project, { id: In(ids), workspaceId });
+    if (projects.length < ids.length) return notFound();
+    if (projects.some(({ archivedAt }) => archivedAt !== null)) throw conflict('One of these projects is archived.');
+  }
+
+  private async grantProjects(tx: EntityManager, accountId: string, projectIds: string[]): Promise<void> {
+    if (projectIds.length > 0) await tx.insert(ServiceAccountProject, projectIds.map((projectId) => ({ accountId, projectId })));
+  }
+
+  private async insertSecret(tx: EntityManager, accountId: string, secret: string, at: Date): Promise<void> {
+    await tx.insert(ServiceAccountSecret, { digest: digestSecret(secret, this.deps.pepper), pepperVersion: PEPPER_VERSION, accountId, graceUntil: null, endedAt: null, createdAt: at });
+  }
+
+  private async endSecrets(tx: EntityManager, accountId: string, now: number, graceSeconds: number): Promise<void> {
+    const living = { accountId, endedAt: IsNull() };
+    if (graceSeconds === 0) {
+      await tx.update(ServiceAccountSecret, living, { endedAt: now });
+      return;
+    }
+    const graceUntil = now + graceSeconds * 1000;
+    await tx.update(ServiceAccountSecret, { ...living, graceUntil: IsNull() }, { graceUntil });
+    await tx.update(ServiceAccountSecret, { ...living, graceUntil: MoreThan(graceUntil) }, { graceUntil });
+  }
+}
+
+const dueAfter = (at: Date, days: number): Date => new Date(at.getTime() + days * DAY_MS);
+
+/** What other rotation days do to an account: the age of its secret counts, and a time that is still to come will be told of. */
+function rotationChanges({ rotatedAt, createdAt }: ServiceAccount, days: number | undefined, now: Date): Partial<ServiceAccount> {
+  if (days === undefined) return {};
+  const rotationDueAt = dueAfter(rotatedAt ?? createdAt, days);
+  return rotationDueAt > now ? { rotationDueAt, rotationDueToldAt: null } : { rotationDueAt };
+}

@@ -1,0 +1,162 @@
+import { AuditEvent } from '../src/audit/event.entity';
+import { SigningKey } from '../src/oauth/signing-key.entity';
+import { RequestLog } from '../src/requests/request-log.entity';
+import { Budget } from '../src/wallet/wallet.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { ORIGIN } from './support/factories';
+import { mutations } from './support/mutate';
+import { buildClient, refresh, tokensFor, type BuiltClient } from './support/oauth';
+import { buildPerson } from './support/people';
+
+// What tokens do, and what ends them: at once, on the node that was told and on every other one.
+
+let app: TestApp;
+let other: TestApp;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  other = await createTestApp({ databaseUrl: app.databaseUrl, config: { publicUrl: app.url } });
+});
+
+afterAll(async () => {
+  await other.close();
+  await app.close();
+});
+
+const run = (token: string, node = app, action = 'demo.echo') => node.rest({ headers: { authorization: `Bearer ${token}` }, body: { action } });
+const permissionsOf = async (token: string, node = app): Promise<string[] | number> => {
+  const { status, data } = await node.graphql('{ viewer { permissions } }', {}, token);
+  return status === 200 ? data.viewer.permissions : status;
+};
+
+describe('a token', () => {
+  it('runs what it is for in the project that was chosen, which is billed, and nothing else', async () => {
+    const built = await buildClient(app);
+    const { access } = await tokensFor(app, built);
+    for (const node of [app, other]) expect((await run(access, node)).body).toMatchObject({ ok: true, billing: { chargedMicroCredits: 1_000 } });
+    expect((await run(access, app, 'demo.fail')).body.error).toMatchObject({ code: 'FORBIDDEN', details: { required_permission: 'demo.fail' } });
+    expect(await app.database.reader.findOneByOrFail(Budget, { projectId: built.project.id })).toMatchObject({ balance: 998_000 });
+    const logs = await app.database.reader.findBy(RequestLog, { projectId: built.project.id });
+    expect(new Set(logs.map(({ credentialKind }) => credentialKind))).toEqual(new Set(['OAUTH_CLIENT']));
+    const { data } = await app.graphql('query ($id: ID!) { project(id: $id) { requestLogs { nodes { outcome key { id } } } } }', { id: built.project.id });
+    expect(data.project.requestLogs.nodes[0]).toMatchObject({ key: null });
+  });
+
+  it('administers in its workspace what it is for, tells the trail so, and makes nobody a person', async () => {
+    const built = await buildClient(app);
+    const { access } = await tokensFor(app, built, { scope: 'write.projects read.keys' });
+    const { project } = await mutations(app).mutate('createProject', { workspaceId: built.workspace.id, name: 'By Shop', slug: 'by-shop' }, 'project { id }', access);
+    const event = await app.database.reader.findOneByOrFail(AuditEvent, { subjectId: project.id });
+    expect(event).toMatchObject({ actorKind: 'OAUTH_CLIENT', actorId: expect.stringMatching(/^con_/) });
+    const { refusal } = mutations(app);
+    expect((await refusal('createRole', { workspaceId: built.workspace.id, name: 'Role', permissions: [] }, access)).code).toBe('FORBIDDEN');
+    for (const [name, input] of [['signOut', undefined], ['changePassword', { currentPassword: 'a', newPassword: 'b' }]] as const) {
+      const call = input ? `${name}(input: { currentPassword: "a", newPassword: "b" })` : name;
+      expect((await app.graphql(`mutation { ${call} { __typename } }`, {}, access)).errors?.[0]?.extensions.code).toBe('FORBIDDEN');
+    }
+    expect((await refusal('withdrawConsent', { id: event.actorId }, access)).code).toBe('NOT_FOUND');
+    expect((await refusal('createProject', { workspaceId: (await buildClient(app)).workspace.id, name: 'Foreign', slug: 'foreign' }, access)).code).toBe('NOT_FOUND');
+  });
+
+  it('is for what its person may grant and no more, at consent and at each use', async () => {
+    const built = await buildClient(app);
+    const viewer = await buildPerson(app, { workspace: built.workspace, roleId: 'rol_viewer' });
+    const asViewer = await tokensFor(app, { ...built, person: viewer }, { scope: 'read.keys demo.echo admin' });
+    expect(asViewer.scope).toBe('read.keys');
+    expect((await run(asViewer.access)).body.error.code).toBe('FORBIDDEN');
+    const developer = await buildPerson(app, { workspace: built.workspace, roleId: 'rol_developer' });
+    const tokens = await tokensFor(app, { ...built, person: developer }, { scope: 'read.keys demo.echo' });
+    expect([(await run(tokens.access)).status, await permissionsOf(tokens.access)]).toEqual([200, ['read.keys', 'demo.echo']]);
+    await mutations(app).mutate('setMemberRole', { workspaceId: built.workspace.id, userId: developer.person.id, roleId: 'rol_billing' }, '__typename');
+    for (const node of [app, other]) expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([403, []]);
+    expect((await refresh(app, built, tokens.refresh)).body.scope ?? '').toBe('');
+  });
+
+  it('is of no use where a second factor is wanted that its person lacks', async () => {
+    const built = await buildClient(app);
+    const { access } = await tokensFor(app, built);
+    await mutations(app).mutate('updateWorkspace', { id: built.workspace.id, requiresSecondFactor: true }, '__typename');
+    for (const node of [app, other]) expect([(await run(access, node)).status, await permissionsOf(access, node)]).toEqual([403, []]);
+  });
+});
+
+describe('all tokens of a consent end at once, on every node, when', () => {
+  const ENDS: [string, (built: BuiltClient) => Promise<unknown>, (built: BuiltClient) => Promise<unknown>][] = [
+    [
+      'the person withdraws it',
+      async ({ person }) => {
+        const { data } = await app.graphql('{ viewer { consents { nodes { id clientName scopes project { id } user { id } } } } }', {}, person.cookie);
+        await mutations(app).mutate('withdrawConsent', { id: data.viewer.consents.nodes[0].id }, 'consent { endedAt }', person.cookie);
+      },
+      () => Promise.resolve(),
+    ],
+    ['the client is deleted', ({ client }) => mutations(app).mutate('deleteOAuthClient', { id: client.id }, 'client { deletedAt }'), () => Promise.resolve()],
+    [
+      'the person is removed, and they stay ended when that one comes back',
+      async ({ workspace, person }) => {
+        await buildPerson(app, { workspace });
+        await mutations(app).mutate('removeMember', { workspaceId: workspace.id, userId: person.person.id }, '__typename');
+      },
+      async ({ workspace, person }) => {
+        const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email: person.person.email, roleId: 'rol_owner' });
+        await app.people.invitations.accept(person.person.id, { token: new URL(link ?? '').searchParams.get('token') ?? '' }, { ip: null, userAgent: null });
+      },
+    ],
+    ['the project is archived', ({ project }) => mutations(app).mutate('archiveProject', { id: project.id }, '__typename'), () => Promise.resolve()],
+  ];
+
+  it.each(ENDS)('%s', async (_name, end, comeBack) => {
+    const built = await buildClient(app);
+    const tokens = await tokensFor(app, built);
+    for (const node of [app, other]) expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([200, ['demo.echo', 'read.keys']]);
+    await end(built);
+    const isOver = async () => {
+      for (const node of [app, other]) expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([401, 401]);
+      for (const node of [app, other]) expect([400, 401]).toContain((await refresh(node, built, tokens.refresh)).status);
+    };
+    await isOver();
+    await comeBack(built);
+    await isOver();
+  });
+});
+
+it('tells the trail of each step, who took it and for whom', async () => {
+  const built = await buildClient(app);
+  const tokens = await tokensFor(app, built);
+  await refresh(app, built, tokens.refresh);
+  await refresh(app, built, tokens.refresh);
+  const events = await app.database.reader.find(AuditEvent, { where: { workspaceId: built.workspace.id }, order: { createdAt: 'ASC', id: 'ASC' } });
+  const told = events.filter(({ action }) => /^(oauth-client|consent|token)\.(?!refused)/.test(action));
+  expect(told.map(({ action, actorKind }) => [action, actorKind])).toEqual([
+    ['oauth-client.created', 'SYSTEM'],
+    ['consent.given', 'USER'],
+    ['token.issued', 'OAUTH_CLIENT'],
+    ['token.refreshed', 'OAUTH_CLIENT'],
+    ['token.reused', 'OAUTH_CLIENT'],
+  ]);
+  for (const { subjectId, after } of told.slice(2)) expect([subjectId, after]).toEqual([told[1]?.subjectId, expect.objectContaining({ clientId: built.client.id, userId: built.person.person.id })]);
+});
+
+describe('the keys that sign ID tokens', () => {
+  it('follow one another: the next is published before it signs, and the last one while what it signed goes on', async () => {
+    const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
+    const day = 86_400_000;
+    const at = async (ms: number) => {
+      for (const node of [app, other]) node.travel(ms);
+      const [here, there] = [await kidsOf(app), await kidsOf(other)];
+      expect(there).toEqual(here);
+      return here;
+    };
+    const first = await at(0);
+    expect(first).toHaveLength(1);
+    const prepared = await at(90 * day);
+    expect(prepared).toEqual([...first, expect.any(String)]);
+    const changed = await at(day);
+    expect(changed).toEqual([...prepared].reverse());
+    expect(await at(day)).toEqual(prepared.slice(1));
+    for (const node of [app, other]) node.travel(-92 * day);
+    const rows = await app.database.reader.find(SigningKey);
+    expect(rows).toHaveLength(2);
+    expect(rows.every(({ sealed }) => !sealed.includes('kty'))).toBe(true);
+  });
+});

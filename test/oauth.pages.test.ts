@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Page } from 'playwright-core';
+import { createTestApp, type TestApp } from './support/app';
+import { codeAt } from './support/authenticator';
+import { withBrowserPage } from './support/browser';
+import { VERIFIER, Visitor, authorizationUrl, buildClient, redeem } from './support/oauth';
+import { enableSecondFactor } from './support/people';
+
+// What a person sees who is sent here by an application.
+
+let app: TestApp;
+/** Where an application on the person's device waits for the answer. */
+let device: Server;
+let callback: string;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  device = createServer((_request, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><html lang="en"><title>Back</title><link rel="icon" href="data:,"><h1>Back in the application</h1>'));
+  await new Promise<void>((resolve) => device.listen(0, '127.0.0.1', resolve));
+  callback = `http://127.0.0.1:${(device.address() as AddressInfo).port}/callback`;
+});
+
+afterAll(async () => {
+  await new Promise((resolve) => device.close(resolve));
+  await app.close();
+});
+
+const alertOf = (text: string): string | undefined => /role="alert">([^<]*)</.exec(text)?.[1];
+
+/** What a screen reader could not use, as axe-core finds it. */
+async function problemsOf(page: Page): Promise<string[]> {
+  await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
+  const found = (await page.evaluate('axe.run()')) as { violations: { id: string; impact: string; nodes: { html: string }[] }[] };
+  return found.violations.map(({ id, impact, nodes }) => `${impact}: ${id} at ${nodes.map(({ html }) => html).join(', ')}`);
+}
+
+it.each(['light', 'dark'] as const)('a person signs in with their second factor and agrees, in a real browser without scripts (%s)', async (colorScheme) => {
+  const built = await buildClient(app, { confidential: false });
+  const { secret } = await enableSecondFactor(app, built.person, Date.now() - 30_000);
+  await withBrowserPage(async (page, record) => {
+    await page.goto(authorizationUrl(app, built, { redirect_uri: callback }).href);
+    expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('Sign in');
+    expect(await problemsOf(page)).toEqual([]);
+    await page.getByLabel('Your e-mail address').fill(built.person.person.email);
+    await page.getByLabel('Your password').fill(built.person.password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    expect(await page.getByRole('alert').textContent()).toContain('second factor');
+    expect(await problemsOf(page)).toEqual([]);
+    await page.getByLabel('Your password').fill(built.person.password);
+    await page.getByLabel('A code').fill(codeAt(secret, Date.now()));
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Allow Shop?' }).waitFor();
+    expect(await problemsOf(page)).toEqual([]);
+    await page.getByLabel('In which project').selectOption(built.project.id);
+    await page.getByRole('button', { name: 'Allow' }).click();
+    await page.getByRole('heading', { name: 'Back in the application' }).waitFor();
+    const back = new URL(page.url());
+    expect([back.origin, back.pathname]).toEqual([new URL(callback).origin, '/callback']);
+    const form = { code_verifier: VERIFIER, redirect_uri: callback };
+    expect((await redeem(app, built, back.searchParams.get('code') ?? '', form)).status).toBe(200);
+    expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [expect.stringContaining('401')] }); // the one without a code
+  }, { colorScheme });
+}, 60_000);
+
+describe('the page that asks to sign in', () => {
+  it('says the same of whatever is wrong, keeps the address and not the password, and signs in by a code once', async () => {
+    const built = await buildClient(app);
+    const visitor = new Visitor(app.url);
+    const asked = await visitor.go(authorizationUrl(app, built, { login_hint: 'ada"<b>@example.com' }).href);
+    expect(asked.body).toContain('value="ada&quot;&lt;b&gt;@example.com"');
+    const signIn = (fields: Record<string, string>) => visitor.go(`${asked.address}/sign-in`, fields);
+    const { email } = built.person.person;
+    const wrong = [await signIn({ email, password: 'not this one' }), await signIn({ email: 'nobody@example.com', password: 'not this one' })];
+    expect(wrong.map(({ status, body }) => [status, alertOf(body)])).toEqual(Array(2).fill([401, 'The e-mail, the password or the code is not right.']));
+    expect(wrong[0]?.body).toContain(`value="${email}"`);
+    expect(wrong[0]?.body).not.toContain('not this one');
+    const { secret } = await enableSecondFactor(app, built.person, Date.now() - 30_000);
+    const code = codeAt(secret, Date.now());
+    expect((await signIn({ email, password: built.person.password })).body).toContain('second factor');
+    expect((await signIn({ email, password: built.person.password, code })).body).toContain('Allow Shop?');
+    expect(alertOf((await new Visitor(app.url).go(asked.address)).body)).toContain('another browser');
+  });
+
+  it('is shown again to whom the application wants to sign in anew, and to whoever uses another account', async () => {
+    const built = await buildClient(app);
+    const { email } = built.person.person;
+    const h1 = ({ body }: { body: string }) => /<h1>([^<]*)</.exec(body)?.[1];
+    const isAsked = async (parameters: Record<string, string>) => {
+      const visitor = new Visitor(app.url, built.person.cookie);
+      const asked = await visitor.go(authorizationUrl(app, built, parameters).href);
+      return { visitor, asked };
+    };
+    const { visitor, asked } = await isAsked({});
+    expect(h1(await visitor.go(`${asked.address}/sign-out`, {}))).toBe('Sign in');
+    expect(h1(await visitor.go(asked.address))).toBe('Sign in');
+    expect(h1(await visitor.go(`${asked.address}/sign-in`, { email, password: built.person.password }))).toBe('Allow Shop?');
+    expect(h1(await visitor.go(authorizationUrl(app, built, { max_age: '3600' }).href))).toBe('Allow Shop?');
+    app.travel(2_000);
+    expect(h1(await visitor.go(authorizationUrl(app, built, { prompt: 'login' }).href))).toBe('Sign in');
+    app.travel(7_200_000);
+    expect(h1(await visitor.go(authorizationUrl(app, built, { max_age: '3600' }).href))).toBe('Sign in');
+    app.travel(-7_202_000);
+  });
+
+  it('is limited in how often an address may begin', async () => {
+    const built = await buildClient(app);
+    const answers: number[] = [];
+    for (let turn = 0; turn < 70; turn += 1) answers.push((await app.server.inject({ url: authorizationUrl(app, built).href.slice(app.url.length), remoteAddress: '203.0.113.7' })).statusCode);
+    expect(answers.slice(0, 60)).toEqual(Array(60).fill(303));
+    expect(answers).toContain(429);
+  });
+});

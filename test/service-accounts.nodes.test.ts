@@ -1,0 +1,112 @@
+import { AuditEvent } from '../src/audit/event.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { faultsOf } from './support/books';
+import { startCallers, tally, type CallAnswer, type Callers } from './support/callers';
+import { freshDatabaseUrl } from './support/database';
+import { ORIGIN, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
+import { until } from './support/until';
+
+jest.setTimeout(90_000); // other test files take the processors too
+
+// What holds of service accounts between the servers of one installation. SQLite has one server, which then plays both parts.
+
+let a: TestApp;
+let b: TestApp;
+let callers: Callers;
+
+beforeAll(async () => {
+  const databaseUrl = await freshDatabaseUrl();
+  a = await createTestApp({ databaseUrl });
+  b = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : a;
+  if (a === b) process.stderr.write('\nNOT TESTED ON SQLITE: what holds between two servers, for it has one. The same tests ran on one.\n');
+  callers = startCallers(24);
+});
+afterAll(async () => {
+  await callers.close();
+  await Promise.all([...new Set([a, b])].map((node) => node.close()));
+});
+
+/** A fleet of callers over both nodes, each of which calls with the secret that it has, again and again, until `stop`. */
+function startFleet(size: number, secret: string, projectId: string) {
+  const secrets = Array.from({ length: size }, () => secret);
+  const answers: { answer: CallAnswer; secret: string; after: number }[] = [];
+  const busy = { on: true };
+  let phase = 0;
+  const running = secrets.map(async (_, index) => {
+    while (busy.on) {
+      const [used, after] = [secrets[index] as string, phase];
+      answers.push({ answer: await callers.call({ url: (index % 2 === 0 ? a : b).url, secret: used, projectId }), secret: used, after });
+    }
+  });
+  return {
+    secrets,
+    /** What was sent after the last `next`. */
+    now: () => answers.filter(({ after }) => after === phase).map(({ answer }) => answer),
+    all: () => answers.map(({ answer }) => answer),
+    next: () => (phase += 1),
+    calledWith: (wanted: string) => answers.filter((one) => one.secret === wanted).length,
+    stop: async () => {
+      busy.on = false;
+      await Promise.all(running);
+    },
+  };
+}
+
+it('a fleet of callers moves to a new secret under load, over all nodes, and not one call is refused', async () => {
+  const workspace = await buildWorkspace(a);
+  const projects = [await buildProject(a, { workspace, budget: 1_000_000_000 }), await buildProject(a, { workspace })];
+  const { account, secret } = await buildServiceAccount(a, { projects });
+  const fleet = startFleet(24, secret, projects[0]?.id as string);
+  await until(() => fleet.all().length >= 100, '100 calls');
+  let current = secret;
+  for (let rotation = 1; rotation <= 2; rotation += 1) {
+    const { secret: next } = await a.services.serviceAccounts.rotate(ORIGIN, { id: account.id });
+    for (const [index] of fleet.secrets.entries()) {
+      const before = fleet.all().length;
+      fleet.secrets[index] = next; // one after the other, while the others still have the one before
+      await until(() => fleet.all().length > before, 'a call more');
+    }
+    await until(() => fleet.calledWith(next) >= 100, '100 calls with the new secret');
+    current = next;
+  }
+  // And the end of the old ones ends nobody's work
+  fleet.next();
+  expect(fleet.secrets).toEqual(fleet.secrets.map(() => current));
+  for (const node of new Set([a, b])) node.travel(24 * 60 * 60 * 1000);
+  await until(() => fleet.now().length >= 100, '100 calls after the old secrets have ended');
+  await fleet.stop();
+  expect(tally(fleet.all())).toEqual({ 200: fleet.all().length });
+  expect(tally([await callers.call({ url: b.url, secret, projectId: projects[0]?.id as string })])).toEqual({ '401 REVOKED_API_KEY': 1 });
+  expect(await faultsOf(a)).toEqual([]);
+});
+
+describe('what has answered at one node holds for every call that then arrives at any other, however busy it is:', () => {
+  it.each([
+    ['a disabled service account', '401 DISABLED_API_KEY', (id: string) => a.services.serviceAccounts.disable(ORIGIN, { id })],
+    ['a secret that was replaced without grace', '401 REVOKED_API_KEY', (id: string) => a.services.serviceAccounts.rotate(ORIGIN, { id, graceSeconds: 0 })],
+    ['one that lost the permission', '403 FORBIDDEN', (id: string) => a.services.serviceAccounts.update(ORIGIN, { id, permissions: ['demo.fail'] })],
+    ['one that lost the project', '404 NOT_FOUND', (id: string) => a.services.serviceAccounts.update(ORIGIN, { id, projectIds: [] })],
+    ['one whose project was archived', '401 DISABLED_API_KEY', (_id: string, projectId: string) => a.services.projects.archive(ORIGIN, { id: projectId })],
+  ])('%s is refused', async (_what, refusal, end) => {
+    const { account, secret, projects } = await buildServiceAccount(a, { budget: 1_000_000_000 });
+    const projectId = projects[0]?.id as string;
+    const fleet = startFleet(16, secret, projectId);
+    await until(() => fleet.now().length >= 50, '50 answers');
+    expect(tally(fleet.now().slice(0, 50))).toEqual({ 200: 50 });
+    await end(account.id, projectId);
+    fleet.next();
+    await until(() => fleet.now().length >= 50, '50 answers more');
+    await fleet.stop();
+    expect(tally(fleet.now())).toEqual({ [refusal]: fleet.now().length });
+    expect(await faultsOf(a)).toEqual([]);
+  });
+});
+
+it('a rotation that is due is one event, though every node looks for it at once and again', async () => {
+  const accounts = await Promise.all(Array.from({ length: 5 }, () => buildServiceAccount(a, { rotationDays: 1 })));
+  for (const node of new Set([a, b])) node.travel(24 * 60 * 60 * 1000);
+  const look = () => Promise.all([a, b, a, b].map((node) => node.rotations.once()));
+  await look();
+  await look();
+  for (const { account } of accounts) expect(await a.database.reader.countBy(AuditEvent, { subjectId: account.id, action: 'service-account.rotation-due' })).toBe(1);
+});

@@ -1,0 +1,314 @@
+import { buildClientSchema, getIntrospectionQuery } from 'graphql';
+import { AuditEvent } from '../src/audit/event.entity';
+import { RequestLog } from '../src/requests/request-log.entity';
+import { ServiceAccountSecret } from '../src/service-accounts/service-account.entity';
+import { outcomeOf } from './support/answers';
+import { createTestApp, type TestApp } from './support/app';
+import { accountOf, faultsOf } from './support/books';
+import { ORIGIN, buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
+import { mutations } from './support/mutate';
+import { buildPerson } from './support/people';
+
+const HOUR_MS = 60 * 60 * 1000;
+const DAY_MS = 24 * HOUR_MS;
+
+let app: TestApp;
+let mutate: ReturnType<typeof mutations>['mutate'];
+let refusal: ReturnType<typeof mutations>['refusal'];
+
+beforeAll(async () => {
+  app = await createTestApp();
+  ({ mutate, refusal } = mutations(app));
+});
+
+afterAll(() => app.close());
+
+const inProject = (secret: string, { id }: { id: string }, body: Record<string, unknown> = {}) => app.rest({ secret, headers: { 'x-project-id': id }, body });
+const eventsOf = (subjectId: string, action: string) => app.database.reader.findBy(AuditEvent, { subjectId, action });
+
+describe('a service account', () => {
+  it('shows its secret when it is made and nowhere after: no field of its type has one', async () => {
+    const project = await buildProject(app);
+    const input = { workspaceId: project.workspaceId, name: 'Nightly', permissions: ['demo.*'], projectIds: [project.id], rotationDays: 30 };
+    const { secret, serviceAccount } = await mutate('createServiceAccount', input, 'secret serviceAccount { id name hint permissions enabled rotationDays rotationStatus rotatedAt workspace { id } projects { id } role { id } }');
+    expect(secret).toMatch(/^acme_svc_[0-9A-Za-z]{38}$/);
+    expect(serviceAccount).toMatchObject({ name: 'Nightly', hint: `acme_svc_...${secret.slice(-4)}`, permissions: ['demo.*'], enabled: true, rotationDays: 30, rotationStatus: 'OK', rotatedAt: null, role: null });
+    expect(serviceAccount).toMatchObject({ workspace: { id: project.workspaceId }, projects: [{ id: project.id }] });
+    const schema = buildClientSchema((await app.graphql(getIntrospectionQuery(), {}, app.rootKey)).data);
+    const fields = Object.keys((schema.getType('ServiceAccount') as unknown as { getFields(): object }).getFields());
+    expect(fields.filter((name) => /secret|digest|token/i.test(name))).toEqual(['previousSecretsValidUntil']);
+    expect(JSON.stringify(await app.database.reader.find(AuditEvent))).not.toContain(secret.slice(-38, -4));
+    expect(JSON.stringify(await app.database.reader.find(ServiceAccountSecret))).not.toContain(secret.slice(-38, -4));
+  });
+
+  it('calls in its only project without naming it, is billed there, and the log says who called', async () => {
+    const { secret, account, projects } = await buildServiceAccount(app, { budget: 5_000 });
+    const [project] = projects as [(typeof projects)[0]];
+    expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
+    expect(outcomeOf(await inProject(secret, project))).toBe('200 ok');
+    expect(await accountOf(app, project.id)).toMatchObject({ balance: 3_000, bills: 2, holds: 0 });
+    const { data } = await app.graphql(
+      'query ($id: ID!) { serviceAccount(id: $id) { lastUsedAt requestLogs { nodes { outcome key { id } serviceAccount { id } project { id } } } } node(id: $id) { id } }',
+      { id: account.id },
+    );
+    expect(data.node).toEqual({ id: account.id });
+    expect(data.serviceAccount.lastUsedAt).not.toBeNull();
+    const log = { outcome: 'SUCCEEDED', key: null, serviceAccount: { id: account.id }, project: { id: project.id } };
+    expect(data.serviceAccount.requestLogs.nodes).toEqual([log, log]);
+    expect(await app.database.reader.countBy(RequestLog, { credentialId: account.id, credentialKind: 'SERVICE_ACCOUNT' })).toBe(2);
+    expect(await faultsOf(app)).toEqual([]);
+  });
+
+  it('has to name its project where it has several, and is told so in words', async () => {
+    const workspace = await buildWorkspace(app);
+    const projects = [await buildProject(app, { workspace, budget: 5_000 }), await buildProject(app, { workspace, budget: 7_000 })] as const;
+    const { secret } = await buildServiceAccount(app, { projects: [...projects] });
+    const unnamed = await app.rest({ secret });
+    expect(outcomeOf(unnamed)).toBe('400 INVALID_REQUEST');
+    expect(unnamed.body.error.details.issues).toEqual([{ path: ['X-Project-Id'], message: 'must name one of the projects that this credential may work in' }]);
+    expect(outcomeOf(await app.rest({ secret, headers: { 'x-project-id': 'no id, that' } }))).toBe('400 INVALID_REQUEST');
+    for (const project of projects) expect(outcomeOf(await inProject(secret, project))).toBe('200 ok');
+    expect([(await accountOf(app, projects[0].id)).balance, (await accountOf(app, projects[1].id)).balance]).toEqual([4_000, 6_000]);
+  });
+
+  it('reads of a project that it was not granted exactly what it reads of one that never was', async () => {
+    const workspace = await buildWorkspace(app);
+    const others = await buildProject(app, { workspace });
+    const foreign = await buildProject(app);
+    const { secret } = await buildServiceAccount(app, { workspace });
+    const answers = await Promise.all([others, foreign, { id: 'prj_000000000neverWasHere00' }].map((project) => inProject(secret, project)));
+    const plain = answers.map(({ status, body: { requestId: _requestId, ...body } }) => ({ status, body }));
+    expect(plain[0]).toMatchObject({ status: 404, body: { error: { code: 'NOT_FOUND' } } });
+    expect(plain).toEqual([plain[0], plain[0], plain[0]]);
+    expect(await accountOf(app, others.id)).toMatchObject({ bills: 0 });
+  });
+
+  it('calls nowhere where it was granted nothing', async () => {
+    const workspace = await buildWorkspace(app);
+    const { secret } = await buildServiceAccount(app, { workspace, projects: [] });
+    expect(outcomeOf(await app.rest({ secret }))).toBe('400 INVALID_REQUEST');
+  });
+
+  it('keeps to the rate of the project that it names, and to no other', async () => {
+    const workspace = await buildWorkspace(app);
+    const slow = await buildProject(app, { workspace, rateLimit: { sustainedRps: 0.001, burst: 1 } });
+    const fast = await buildProject(app, { workspace });
+    const { secret } = await buildServiceAccount(app, { projects: [slow, fast] });
+    expect([outcomeOf(await inProject(secret, slow)), outcomeOf(await inProject(secret, slow))]).toEqual(['200 ok', '429 RATE_LIMITED']);
+    for (let call = 0; call < 3; call += 1) expect(outcomeOf(await inProject(secret, fast))).toBe('200 ok');
+  });
+
+  it('repeats a requestId in its project alone: in another one it is another call', async () => {
+    const workspace = await buildWorkspace(app);
+    const projects = [await buildProject(app, { workspace }), await buildProject(app, { workspace })] as const;
+    const { secret } = await buildServiceAccount(app, { projects: [...projects] });
+    const requestId = 'd5a31d8c-1f0b-4a51-8c56-0f9a4f0d7c11';
+    expect(outcomeOf(await inProject(secret, projects[0], { requestId }))).toBe('200 ok');
+    expect((await inProject(secret, projects[0], { requestId })).body.meta).toEqual({ idempotencyReplay: true });
+    expect(outcomeOf(await inProject(secret, projects[1], { requestId }))).toBe('422 REQUEST_ID_REUSED');
+  });
+
+  it('follows its grants at once: a project withdrawn, one added, and its only one replaced by another', async () => {
+    const workspace = await buildWorkspace(app);
+    const [first, second] = [await buildProject(app, { workspace, budget: 5_000 }), await buildProject(app, { workspace, budget: 5_000 })] as const;
+    const { secret, account } = await buildServiceAccount(app, { projects: [first] });
+    const grant = (...projects: { id: string }[]) => mutate('updateServiceAccount', { id: account.id, projectIds: projects.map(({ id }) => id) }, 'serviceAccount { projects { id } }');
+    expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
+    expect((await grant(second)).serviceAccount.projects).toEqual([{ id: second.id }]);
+    expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
+    expect(outcomeOf(await inProject(secret, first))).toBe('404 NOT_FOUND');
+    expect([(await accountOf(app, first.id)).bills, (await accountOf(app, second.id)).bills]).toEqual([1, 1]);
+    await grant(first, second);
+    expect([outcomeOf(await app.rest({ secret })), outcomeOf(await inProject(secret, first))]).toEqual(['400 INVALID_REQUEST', '200 ok']);
+    await grant();
+    expect([outcomeOf(await app.rest({ secret })), outcomeOf(await inProject(secret, first))]).toEqual(['400 INVALID_REQUEST', '404 NOT_FOUND']);
+    await grant(first);
+    expect([outcomeOf(await app.rest({ secret })), outcomeOf(await inProject(secret, first))]).toEqual(['200 ok', '200 ok']);
+    expect(await faultsOf(app)).toEqual([]);
+  });
+
+  it('is refused in a project that is archived, and administers on', async () => {
+    const { secret, projects } = await buildServiceAccount(app, { permissions: ['demo.*', 'read.keys'] });
+    await app.services.projects.archive(ORIGIN, { id: projects[0]?.id as string });
+    expect(outcomeOf(await app.rest({ secret }))).toBe('401 DISABLED_API_KEY');
+    expect((await app.graphql('{ viewer { kind } }', {}, secret)).data.viewer).toEqual({ kind: 'SERVICE_ACCOUNT' });
+  });
+
+  it('stops with all its secrets when it is disabled, and works again when it is enabled', async () => {
+    const { secret, account } = await buildServiceAccount(app, { permissions: ['demo.*', 'read.keys'] });
+    const { secret: next } = await mutate('rotateServiceAccountKey', { id: account.id }, 'secret');
+    for (const one of [secret, next]) expect(outcomeOf(await app.rest({ secret: one }))).toBe('200 ok');
+    await mutate('disableServiceAccount', { id: account.id }, '__typename');
+    for (const one of [secret, next]) {
+      expect(outcomeOf(await app.rest({ secret: one }))).toBe('401 DISABLED_API_KEY');
+      expect((await app.graphql('{ viewer { id } }', {}, one)).status).toBe(401);
+    }
+    await mutate('updateServiceAccount', { id: account.id, enabled: true }, '__typename');
+    for (const one of [secret, next]) expect(outcomeOf(await app.rest({ secret: one }))).toBe('200 ok');
+  });
+});
+
+describe('a rotation', () => {
+  it('lets the secret before live for 24 hours, to the millisecond, and its end is shown', async () => {
+    const { secret, account } = await buildServiceAccount(app);
+    const { secret: next, serviceAccount } = await mutate('rotateServiceAccountKey', { id: account.id }, 'secret serviceAccount { hint rotatedAt previousSecretsValidUntil }');
+    expect(serviceAccount.hint).toBe(`acme_svc_...${next.slice(-4)}`);
+    expect(Date.parse(serviceAccount.previousSecretsValidUntil) - Date.parse(serviceAccount.rotatedAt)).toBe(DAY_MS);
+    app.travel(DAY_MS - HOUR_MS);
+    for (const one of [secret, next]) expect(outcomeOf(await app.rest({ secret: one }))).toBe('200 ok');
+    app.travel(HOUR_MS);
+    expect(outcomeOf(await app.rest({ secret }))).toBe('401 REVOKED_API_KEY');
+    expect(outcomeOf(await app.rest({ secret: next }))).toBe('200 ok');
+  });
+
+  it('never pushes out the end of an older secret, whatever grace it has itself', async () => {
+    const { secret: first, account } = await buildServiceAccount(app);
+    const rotate = async (graceSeconds: number) => (await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds }, 'secret')).secret as string;
+    const second = await rotate(60 * 60);
+    const third = await rotate(30 * 24 * 60 * 60);
+    app.travel(HOUR_MS);
+    expect(outcomeOf(await app.rest({ secret: first }))).toBe('401 REVOKED_API_KEY');
+    expect(outcomeOf(await app.rest({ secret: second }))).toBe('200 ok');
+    const fourth = await rotate(60); // and one that is shorter counts for all before it
+    app.travel(60_000);
+    for (const one of [first, second, third]) expect(outcomeOf(await app.rest({ secret: one }))).toBe('401 REVOKED_API_KEY');
+    expect(outcomeOf(await app.rest({ secret: fourth }))).toBe('200 ok');
+  });
+
+  it('without grace ends all secrets before it, whatever the clock says after', async () => {
+    const { secret: first, account } = await buildServiceAccount(app);
+    const { secret: second } = await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds: 2_592_000 }, 'secret');
+    const { secret: third } = await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds: 0 }, 'secret');
+    app.travel(-HOUR_MS);
+    for (const one of [first, second]) expect(outcomeOf(await app.rest({ secret: one }))).toBe('401 REVOKED_API_KEY');
+    expect(outcomeOf(await app.rest({ secret: third }))).toBe('200 ok');
+    app.travel(HOUR_MS);
+  });
+
+  it('has a grace of 30 days at most', async () => {
+    const { account } = await buildServiceAccount(app);
+    for (const graceSeconds of [-1, 2_592_001]) expect((await refusal('rotateServiceAccountKey', { id: account.id, graceSeconds })).code).toBe('INVALID_REQUEST');
+  });
+
+  it('that is due stops nothing: it shows, it is an event, once, and so is the next one', async () => {
+    const workspace = await buildWorkspace(app);
+    const { secret, account } = await buildServiceAccount(app, { workspace, rotationDays: 10 });
+    const shown = async () => {
+      await app.rotations.once();
+      await app.rotations.once();
+      const query = 'query ($id: ID!, $due: ServiceAccountFilter, $over: ServiceAccountFilter, $ok: ServiceAccountFilter) { workspace(id: $id) { due: serviceAccounts(filter: $due) { nodes { rotationStatus } } over: serviceAccounts(filter: $over) { nodes { rotationStatus } } ok: serviceAccounts(filter: $ok) { nodes { rotationStatus } } } }';
+      const { data } = await app.graphql(query, { id: workspace.id, due: { rotation: ['DUE'] }, over: { rotation: ['OVERDUE'] }, ok: { rotation: ['OK'], enabled: true } });
+      const statuses = [data.workspace.ok, data.workspace.due, data.workspace.over].map(({ nodes }) => nodes.map((node: { rotationStatus: string }) => node.rotationStatus));
+      return [...statuses, (await eventsOf(account.id, 'service-account.rotation-due')).length, outcomeOf(await app.rest({ secret }))];
+    };
+    app.travel(10 * DAY_MS - HOUR_MS);
+    expect(await shown()).toEqual([['OK'], [], [], 0, '200 ok']);
+    app.travel(HOUR_MS);
+    expect(await shown()).toEqual([[], ['DUE'], [], 1, '200 ok']);
+    app.travel(7 * DAY_MS);
+    expect(await shown()).toEqual([[], [], ['OVERDUE'], 1, '200 ok']);
+    await mutate('rotateServiceAccountKey', { id: account.id }, '__typename');
+    expect(await shown()).toEqual([['OK'], [], [], 1, '200 ok']);
+    app.travel(10 * DAY_MS);
+    expect((await shown()).slice(0, 4)).toEqual([[], ['DUE'], [], 2]);
+    const [event] = await eventsOf(account.id, 'service-account.rotation-due');
+    expect(event).toMatchObject({ actorKind: 'SYSTEM', workspaceId: workspace.id, before: null, after: { name: 'Robot' } });
+  });
+
+  it('that other rotation days make due again is told of once more', async () => {
+    const { account } = await buildServiceAccount(app, { rotationDays: 1 });
+    app.travel(DAY_MS);
+    await app.rotations.once();
+    await mutate('updateServiceAccount', { id: account.id, rotationDays: 3 }, '__typename');
+    await app.rotations.once();
+    expect(await eventsOf(account.id, 'service-account.rotation-due')).toHaveLength(1);
+    app.travel(2 * DAY_MS);
+    await app.rotations.once();
+    expect(await eventsOf(account.id, 'service-account.rotation-due')).toHaveLength(2);
+  });
+});
+
+describe('nobody grants what they lack:', () => {
+  it('a service account changes and rotates nothing of itself, by no secret of its own', async () => {
+    const workspace = await buildWorkspace(app);
+    const other = await buildProject(app, { workspace });
+    const { secret, account, projects } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo', 'write.keys'] });
+    const { secret: next } = await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds: 3_600 }, 'secret');
+    for (const one of [secret, next]) {
+      for (const change of [{ permissions: ['demo.echo', 'write.keys', 'admin'] }, { projectIds: [...projects, other].map(({ id }) => id) }, { roleId: 'rol_viewer' }, { rotationDays: 365 }, { name: 'Mine' }]) {
+        expect((await refusal('updateServiceAccount', { id: account.id, ...change }, one)).code).toBe('FORBIDDEN');
+      }
+      expect((await refusal('rotateServiceAccountKey', { id: account.id, graceSeconds: 2_592_000 }, one)).code).toBe('FORBIDDEN');
+    }
+    const { data } = await app.graphql('query ($id: ID!) { serviceAccount(id: $id) { permissions name projects { id } } }', { id: account.id });
+    expect(data.serviceAccount).toEqual({ permissions: ['demo.echo', 'write.keys'], name: 'Robot', projects: [{ id: projects[0]?.id }] });
+  });
+
+  it('nor does it make a key or another account that may do more', async () => {
+    const { secret, account, projects } = await buildServiceAccount(app, { permissions: ['demo.echo', 'write.keys'] });
+    const [projectId, { workspaceId }] = [projects[0]?.id, account];
+    for (const more of [{ permissions: ['admin'] }, { permissions: ['demo.*'] }, { permissions: [], roleId: 'rol_owner' }]) {
+      expect((await refusal('mintKey', { projectId, name: 'More', ...more }, secret)).code).toBe('FORBIDDEN');
+      expect((await refusal('createServiceAccount', { workspaceId, name: 'More', projectIds: [], rotationDays: 1, ...more }, secret)).code).toBe('FORBIDDEN');
+    }
+    expect(await mutate('mintKey', { projectId, name: 'As much', permissions: ['demo.echo'] }, 'key { permissions }', secret)).toEqual({ key: { permissions: ['demo.echo'] } });
+    const lesser = { workspaceId, name: 'As much', permissions: ['demo.echo'], projectIds: [projectId], rotationDays: 1 };
+    expect(await mutate('createServiceAccount', lesser, 'serviceAccount { permissions }', secret)).toEqual({ serviceAccount: { permissions: ['demo.echo'] } });
+    const [event] = await app.database.reader.findBy(AuditEvent, { action: 'key.minted', actorId: account.id });
+    expect(event?.actorKind).toBe('SERVICE_ACCOUNT');
+  });
+
+  it('a developer neither changes nor rotates an account that may do more, but may stop it', async () => {
+    const workspace = await buildWorkspace(app);
+    const { cookie } = await buildPerson(app, { workspace, roleId: 'rol_developer' });
+    const { account } = await buildServiceAccount(app, { workspace, permissions: [], roleId: 'rol_owner' });
+    expect((await refusal('updateServiceAccount', { id: account.id, name: 'Mine' }, cookie)).code).toBe('FORBIDDEN');
+    expect((await refusal('rotateServiceAccountKey', { id: account.id }, cookie)).code).toBe('FORBIDDEN');
+    await mutate('disableServiceAccount', { id: account.id }, '__typename', cookie);
+    expect((await refusal('updateServiceAccount', { id: account.id, enabled: true }, cookie)).code).toBe('FORBIDDEN');
+  });
+
+  it('what its role allows counts as long as it has it, at once', async () => {
+    const { role } = await mutate('createRole', { workspaceId: (await buildWorkspace(app)).id, name: 'Seer', permissions: ['read.logs'] }, 'role { id workspaceId: __typename }');
+    const { account, secret } = await buildServiceAccount(app, { permissions: ['demo.*'], roleId: 'rol_viewer' });
+    const seen = async () => (await app.graphql('query ($id: ID!) { workspace(id: $id) { id } }', { id: account.workspaceId }, secret)).data.workspace;
+    expect(await seen()).toEqual({ id: account.workspaceId });
+    expect((await refusal('updateServiceAccount', { id: account.id, roleId: role.id })).code).toBe('NOT_FOUND'); // of another workspace
+    await mutate('updateServiceAccount', { id: account.id, roleId: null }, '__typename');
+    expect(await seen()).toBeNull();
+  });
+
+  it('a role stays while a service account has it', async () => {
+    const workspace = await buildWorkspace(app);
+    const { role } = await mutate('createRole', { workspaceId: workspace.id, name: 'Held', permissions: ['read.logs'] }, 'role { id }');
+    const { account } = await buildServiceAccount(app, { workspace, roleId: role.id });
+    expect(await refusal('deleteRole', { id: role.id })).toMatchObject({ code: 'CONFLICT', message: expect.stringContaining('a service account') });
+    await mutate('updateServiceAccount', { id: account.id, roleId: null }, '__typename');
+    await mutate('deleteRole', { id: role.id }, '__typename');
+  });
+
+  it('a project of another tenant reads like none, an archived one is refused', async () => {
+    const workspace = await buildWorkspace(app);
+    const { account } = await buildServiceAccount(app, { workspace });
+    const foreign = await buildProject(app);
+    const archived = await buildProject(app, { workspace, budget: 0 });
+    await app.services.projects.archive(ORIGIN, { id: archived.id });
+    expect((await refusal('updateServiceAccount', { id: account.id, projectIds: [foreign.id] })).code).toBe('NOT_FOUND');
+    expect((await refusal('updateServiceAccount', { id: account.id, projectIds: [archived.id] })).code).toBe('CONFLICT');
+  });
+});
+
+it('exports the trail of its workspace with the permission, and no other', async () => {
+  const { secret, account } = await buildServiceAccount(app, { permissions: ['read.audit'] });
+  const foreign = await buildWorkspace(app);
+  await app.sealer.once();
+  const exported = (workspaceId: string) => fetch(`${app.url}/v1/audit/export?workspaceId=${workspaceId}`, { headers: { 'x-api-key': secret } });
+  const lines = (await (await exported(account.workspaceId)).text()).trim().split('\n');
+  expect(lines.some((line) => line.includes('service-account.created'))).toBe(true);
+  expect((await exported(foreign.id)).status).toBe(404);
+});
+
+it('a key that names a project works in its own as ever', async () => {
+  const { secret } = await buildKey(app);
+  expect(outcomeOf(await app.rest({ secret, headers: { 'x-project-id': 'prj_another' } }))).toBe('200 ok');
+});
