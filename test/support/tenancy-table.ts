@@ -139,7 +139,7 @@ export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may
   'GET /readyz': 'anybody',
   'GET /openapi.json': 'anybody',
   'GET /docs': 'anybody',
-  'GET /:name': 'anybody', // of /docs
+  'GET /docs/:name': 'anybody', // of /docs
   'GET /graphql': 'anybody',
   'POST /graphql': 'anybody',
   'GET /graphql/stream': 'a credential',
