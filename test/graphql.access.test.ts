@@ -182,7 +182,7 @@ describe('a request that cannot be read', () => {
     ['a batch', 400, '[{"query":"{ __typename }"}]', undefined],
     ['a name that no operation has', 400, '{"query":"query A { __typename }","operationName":"B"}', undefined],
     ['several operations and no name', 400, '{"query":"query A { __typename } query B { __typename }"}', undefined],
-    ['a subscription', 400, '{"query":"subscription { __typename }"}', undefined],
+    ['a subscription', 400, '{"query":"subscription { auditEventAdded { cursor } }"}', undefined],
     ['a hash of another query', 400, '{"query":"{ __typename }","extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}}}', undefined],
     ['text', 415, '{"query":"{ __typename }"}', 'text/plain'],
     ['a form', 415, 'query=%7B__typename%7D', 'application/x-www-form-urlencoded'],

@@ -152,7 +152,7 @@ describe('filters', () => {
       d: make({ credentialId: 'key_b', action: 'face.find', outcome: RequestOutcome.REFUSED, errorCode: 'PAYMENT_REQUIRED', httpStatus: 402, projectId: own.other.id }, NOW + 3),
       e: make({ credentialId: 'key_c', outcome: RequestOutcome.EXPIRED, errorCode: 'OUTCOME_UNKNOWN', httpStatus: null, totalMs: null }, NOW + 4),
     };
-    await app.database.transaction((tx) => tx.insert(RequestLog, Object.values(made)));
+    await app.database.transaction((tx) => tx.insert(RequestLog, Object.values(made).map((row) => ({ ...row }))));
     const labels = new Map(Object.entries(made).map(([label, { id }]) => [id, label]));
     const left = (filter: Record<string, unknown>) => labelsOf(labels, 'RequestLogFilter', 'requestLogs LIST', filter);
     const at = (ms: number) => new Date(NOW + ms).toISOString();
@@ -203,7 +203,7 @@ describe('filters', () => {
       g: make({ revokedAt: past, projectId: own.other.id, environment: Environment.TEST }),
       h: make({ projectId: own.other.id }),
     };
-    await app.database.transaction((tx) => tx.insert(ApiKey, Object.values(made)));
+    await app.database.transaction((tx) => tx.insert(ApiKey, Object.values(made).map((row) => ({ ...row }))));
     const labels = new Map(Object.entries(made).map(([label, { id }]) => [id, label]));
     const left = (filter: Record<string, unknown>) => labelsOf(labels, 'ApiKeyFilter', 'keys LIST', filter);
 

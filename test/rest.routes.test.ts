@@ -174,7 +174,7 @@ describe('/openapi.json', () => {
     expect([status, headers.get('cache-control')]).toEqual([200, 'no-store']);
     const document = body as Documented;
     expect(document.openapi).toMatch(/^3\.1\./);
-    expect(Object.keys(document.paths)).toEqual(['/v1/{service}/execute', '/v1/audit/export', '/healthz', '/readyz', '/openapi.json']);
+    expect(Object.keys(document.paths)).toEqual(['/v1/{service}/execute', '/v1/audit/export', '/v1/export/ledger', '/v1/export/request-logs', '/v1/export/keys', '/healthz', '/readyz', '/openapi.json']);
     const responses = document.paths['/v1/{service}/execute']?.post?.responses ?? {};
     expect(new Set(Object.keys(responses))).toEqual(new Set(['200', ...rows.map(({ http }) => String(http))]));
     for (const { http, code } of rows) expect(responses[http]?.description).toContain(`\`${code}\``);

@@ -75,7 +75,7 @@ describe('while the database is out of reach', () => {
     const call = { secret, body: { requestId: randomUUID() } };
     expect(outcomeOf(await app.rest(call))).toBe('200 ok');
     const lost = Object.assign(new Error('Connection lost'), { code: 'PROTOCOL_CONNECTION_LOST' });
-    const read = jest.spyOn(app.database.reader, 'findOneBy').mockImplementation((entity) => Promise.reject(entity === Claim ? lost : new Error('not expected')));
+    const read = jest.spyOn(app.database.lookups, 'findOneBy').mockImplementation((entity) => Promise.reject(entity === Claim ? lost : new Error('not expected')));
     const answer = await app.rest(call).finally(() => read.mockRestore());
     expect(errorOf(answer)).toEqual(expect.objectContaining({ http: 503, code: 'SERVICE_UNAVAILABLE' }));
     expect(outcomeOf(await app.rest(call))).toBe('200 replay');

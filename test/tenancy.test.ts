@@ -442,7 +442,7 @@ describe('every route', () => {
       for (const [route, needs] of Object.entries(ROUTES)) {
         const [method = '', pattern = ''] = route.split(' ');
         const { path = pattern, headers = {}, body } = ASK[route] ?? {};
-        const permission = needs === 'anybody' || needs === 'a key that may call' ? undefined : needs;
+        const permission = needs === 'anybody' || needs === 'a credential' || needs === 'a key that may call' ? undefined : needs;
         const query = permission ? `?workspaceId=${principal.tenant.ids.ws}` : '';
         const response = await fetch(`${app.url}${path}${query}`, { method, headers: { ...headers, ...principal.headers }, ...(body !== undefined && { body }) });
         const text = await response.text();
