@@ -115,7 +115,7 @@ const LISTS: Record<string, (list: string) => string> = {
 };
 
 /** What is no row of a list: asked for once in a request, or written by nobody here, with what else reads it. */
-const APART = new Set(['AuditChain', 'AuditVerification', 'BrokenAuditLink', 'Viewer', 'Session', 'Invitation', 'Permission', 'RateLimit', 'PageInfo']);
+const APART = new Set(['AuditChain', 'AuditVerification', 'BrokenAuditLink', 'Viewer', 'Session', 'Invitation', 'Permission', 'RateLimit', 'PageInfo', 'ServiceAccount', 'OAuthClient', 'Consent']);
 
 /** A field with everything that it shows of itself, its counts and nodes where it is a list. */
 function selectionOf(field: GraphQLField<unknown, unknown>, depth = 2): string {

@@ -195,7 +195,7 @@ describe('the page that asks', () => {
     expect(asked.headers.get('content-security-policy')).toMatch(/default-src 'none'; .*form-action 'self' https:\/\/shop\.example; frame-ancestors 'none'/);
     expect(asked.headers.get('cache-control')).toBe('no-store');
     expect(asked.body).not.toMatch(/<script|\bon[a-z]+=/i);
-    for (const shown of ['Allow Shop?', built.person.person.email, 'Run demo/demo.echo.', 'See the keys of the workspace', 'shop.example', built.project.name, built.workspace.name]) expect(asked.body).toContain(shown);
+    for (const shown of ['Allow Shop?', built.person.person.email, 'Run demo/demo.echo.', 'See the keys and service accounts of the workspace', 'shop.example', built.project.name, built.workspace.name]) expect(asked.body).toContain(shown);
   });
 
   it('takes no answer that a page of another site made, nor of another browser, nor twice', async () => {
