@@ -55,7 +55,7 @@ const MINT = 'mutation ($input: MintKeyInput!) { mintKey(input: $input) { secret
 const RENAME = 'mutation ($input: UpdateProjectInput!) { updateProject(input: $input) { project { id name version } } }';
 
 /** What may not be repeated. */
-const ofSigningIn = MUTATIONS_OF_PEOPLE.filter((name) => !['inviteMember', 'withdrawInvitation'].includes(name));
+const ofSigningIn = MUTATIONS_OF_PEOPLE.filter((name) => !['inviteMember', 'withdrawInvitation', 'withdrawConsent'].includes(name));
 
 const slug = () => `ws-${randomUUID().slice(0, 8)}`;
 const countEvents = () => app.database.reader.count(AuditEvent);
