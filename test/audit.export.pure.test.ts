@@ -133,9 +133,9 @@ describe('as OCSF', () => {
   const actions = files.flatMap((file) => [...readFileSync(join(__dirname, '../src', file), 'utf8').matchAll(/\baction: ['`]([\w$.{}-]+\.[a-z-]+)['`]/g)].map(([, action = '']) => action));
   const deedsOf = (ofSessions: boolean) => new Set(actions.filter((action) => action.startsWith('session.') === ofSessions).map((action) => action.split('.').at(-1)));
 
-  it('each deed that there is has its activity, and no other has: but a reset that was only asked for', () => {
+  it('each deed that there is has its activity, and no other has: but what was only asked for, refused or told', () => {
     expect(deedsOf(true)).toEqual(new Set(OCSF_DEEDS.authentication));
-    expect(deedsOf(false)).toEqual(new Set([...OCSF_DEEDS.apiActivity, 'reset-requested']));
+    expect(deedsOf(false)).toEqual(new Set([...OCSF_DEEDS.apiActivity, 'reset-requested', 'refused', 'rotation-due']));
     expect(ocsf({ action: 'password.reset-requested' })).toMatchObject({ class_uid: 6003, activity_id: 99, activity_name: 'reset-requested', type_uid: 600399 });
     expect(ocsf({ action: 'member.role-changed' })).toMatchObject({ activity_id: 3, type_uid: 600303, resources: [{ uid: 'key_1', type: 'member' }] });
   });

@@ -35,8 +35,11 @@ const API_ACTIVITY: OcsfClass = {
     minted: CREATE,
     invited: CREATE,
     joined: CREATE,
+    given: CREATE,
+    made: CREATE,
     enabled: CREATE, // a second factor: there was none
     updated: UPDATE,
+    disabled: UPDATE,
     rotated: UPDATE,
     'role-changed': UPDATE,
     changed: UPDATE,
