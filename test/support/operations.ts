@@ -98,6 +98,7 @@ class Filler {
 
   valueOf(type: GraphQLInputType, name: string): unknown {
     if (isNonNullType(type)) return this.valueOf(type.ofType, name);
+    if (name === 'redirectUris') return ['https://app.example/back']; // at least one
     if (isListType(type)) return getNamedType(type).name === 'ID' ? [this.valueOf(type.ofType, name)] : [];
     if (isEnumType(type)) return type.getValues()[0]?.name;
     if (isInputObjectType(type)) {
