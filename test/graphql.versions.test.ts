@@ -36,6 +36,7 @@ async function cases(): Promise<Case[]> {
   const project = await buildProject(app, { workspace });
   const { key } = await buildKey(app, { project });
   const { account } = await buildServiceAccount(app, { projects: [project] });
+  const { client } = await mutate('createOAuthClient', { workspaceId: workspace.id, name: 'App', confidential: true, redirectUris: ['https://app.example/back'] }, 'client { id }');
   const { role } = await mutate('createRole', { workspaceId: workspace.id, name: 'Own', permissions: [] }, 'role { id }');
   const { person } = await buildPerson(app, { workspace, roleId: 'rol_viewer' });
   const action = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:9/' });
@@ -45,6 +46,7 @@ async function cases(): Promise<Case[]> {
     { mutation: 'updateProject', target: { id: project.id }, changes: named, field: 'project' },
     { mutation: 'updateKey', target: { id: key.id }, changes: named, field: 'key' },
     { mutation: 'updateServiceAccount', target: { id: account.id }, changes: named, field: 'serviceAccount' },
+    { mutation: 'updateOAuthClient', target: { id: client.id }, changes: named, field: 'client' },
     { mutation: 'updateRole', target: { id: role.id }, changes: named, field: 'role' },
     { mutation: 'updateAction', target: { id: action.id }, changes: [{ timeoutMs: 200 }, { timeoutMs: 300 }], field: 'action' },
     { mutation: 'setMemberRole', target: { workspaceId: workspace.id, userId: person.id }, changes: [{ roleId: 'rol_developer' }, { roleId: 'rol_billing' }], field: 'membership' },
@@ -66,7 +68,7 @@ const countEvents = () => app.database.reader.count(AuditEvent);
 it('is taken by every mutation that edits what is there, and by no other', async () => {
   const schema = buildClientSchema((await app.graphql(getIntrospectionQuery())).data);
   const takes = Object.values(schema.getTypeMap()).filter(isInputObjectType).filter((type) => 'expectedVersion' in type.getFields()).map(({ name }) => name);
-  const edits = Object.keys(schema.getMutationType()?.getFields() ?? {}).filter((name) => (name.startsWith('update') || name === 'setMemberRole') && name !== 'updateOAuthClient'); // applications have no version yet
+  const edits = Object.keys(schema.getMutationType()?.getFields() ?? {}).filter((name) => name.startsWith('update') || name === 'setMemberRole');
   expect(takes.sort()).toEqual(edits.map((name) => `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`).sort());
   expect((await cases()).map(({ mutation }) => mutation).sort()).toEqual(edits.sort());
 });

@@ -1,6 +1,7 @@
-import { Field, ID, ObjectType } from 'type-graphql';
+import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
+import { VERSION } from '../lib/versions';
 
 @ObjectType({ description: 'An application that people let act for them, by OAuth 2 or OpenID Connect.' })
 @Entity('oauth_clients')
@@ -32,6 +33,10 @@ export class OAuthClient {
   @Field(() => Date, { nullable: true, description: 'When it was deleted; null while it was not.' })
   @Column({ ...instantColumn, nullable: true })
   deletedAt: Date | null;
+
+  @Field(() => Int, { description: VERSION })
+  @Column('int', { default: 1 })
+  version: number;
 
   @Field({ description: 'When it was made.' })
   @Column(instantColumn)

@@ -1,7 +1,8 @@
-import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../graphql/context';
 import { ShownOnce, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { EXPECTED_VERSION } from '../lib/versions';
 import { Workspace } from '../tenancy/workspace.entity';
 import { OAuthClient } from './client.entity';
 import { ClientService } from './client.service';
@@ -34,6 +35,9 @@ class UpdateOAuthClientInput {
 
   @Field(() => [String], { nullable: true, description: 'All the places that people may be sent back to from now on.' })
   redirectUris?: string[];
+
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
 }
 
 @InputType({ description: 'Which client gets a new secret.' })
@@ -96,7 +100,7 @@ export class OAuthClientResolver {
 
   @Mutation(() => UpdateOAuthClientPayload, {
     nullable: true,
-    description: 'Change an application; it counts from the next request on.' + '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` for one that is deleted.',
+    description: 'Change an application; it counts from the next request on.' + '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` for one that is deleted, or for another version than `expectedVersion`.',
   })
   async updateOAuthClient(@Arg('input', { description: 'What is to change.' }) input: UpdateOAuthClientInput, @Ctx() ctx: GraphQLContext): Promise<UpdateOAuthClientPayload> {
     return { client: await this.service.update(await ctx.originFor(by(OAuthClient), input.id, 'admin.clients'), input) };

@@ -4,6 +4,7 @@ import { currentActor, type Authority } from '../access/authority';
 import { hintOf, mintSecret } from '../access/secret';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
 import { newId } from '../lib/id';
@@ -20,7 +21,7 @@ const MAX_CLIENTS = 100;
 const createRule = z
   .object({ workspaceId: idRule, name: nameRule, confidential: z.boolean(), redirectUris: z.array(z.string()) })
   .transform((input, context) => ({ ...input, redirectUris: redirectUrisRule(input.redirectUris, input.confidential, context) }));
-const updateRule = z.object({ id: idRule, name: nameRule.optional(), redirectUris: z.array(z.string()).optional() });
+const updateRule = z.object({ id: idRule, name: nameRule.optional(), redirectUris: z.array(z.string()).optional(), expectedVersion: expectedVersionRule });
 const idInput = z.object({ id: idRule });
 
 export interface ClientServiceDeps {
@@ -47,24 +48,25 @@ export class ClientService {
       const at = await database.now(tx);
       const minted = confidential ? this.mint() : { secret: null, secretDigest: null, hint: null };
       const { secret, ...kept } = minted;
-      const client = Object.assign(new OAuthClient(), { id: newId('app', at.getTime()), workspaceId, name, redirectUris, ...kept, deletedAt: null, createdAt: at });
+      const client = Object.assign(new OAuthClient(), { id: newId('app', at.getTime()), workspaceId, name, redirectUris, ...kept, version: 1, deletedAt: null, createdAt: at });
       await tx.insert(OAuthClient, client);
       await recordEvent(tx, { ...origin, action: 'oauth-client.created', subject: client, after: { name, confidential, redirectUris, hint: kept.hint }, at });
       return { client, secret };
     });
   }
 
-  /** Changes the given properties; they count from the next request on. */
+  /** Changes the given properties, of the version that is expected if any is; they count from the next request on. */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<OAuthClient> {
-    const { id, ...changes } = validate(updateRule, raw, 'input');
+    const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.change(origin, id, async (tx, client, at) => {
+      requireVersion(expectedVersion, client);
       const rule = z.object({ redirectUris: z.array(z.string()).transform((uris, context) => redirectUrisRule(uris, client.confidential, context, [])) });
       if (changes.redirectUris) validate(rule, { redirectUris: changes.redirectUris }, 'input');
       const { before, after } = difference<Partial<OAuthClient>>(client, changes);
       if (Object.keys(after).length === 0) return client;
-      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, after);
+      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, { ...after, ...nextVersion });
       await recordEvent(tx, { ...origin, action: 'oauth-client.updated', subject: client, before, after, at });
-      return Object.assign(client, after);
+      return Object.assign(client, after, { version: client.version + 1 });
     });
   }
 
@@ -74,9 +76,9 @@ export class ClientService {
     return this.change(origin, id, async (tx, client, at) => {
       if (!client.confidential) throw conflict('A public client has no secret.');
       const { secret, ...kept } = this.mint();
-      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, kept);
+      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, { ...kept, ...nextVersion });
       await recordEvent(tx, { ...origin, action: 'oauth-client.rotated', subject: client, before: { hint: client.hint }, after: { hint: kept.hint }, at });
-      return { client: Object.assign(client, kept), secret };
+      return { client: Object.assign(client, kept, { version: client.version + 1 }), secret };
     });
   }
 
@@ -85,10 +87,10 @@ export class ClientService {
     const { id } = validate(idInput, raw, 'input');
     return this.change(origin, id, async (tx, client, at) => {
       if (client.deletedAt) return client;
-      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, { deletedAt: at });
+      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, { deletedAt: at, ...nextVersion });
       await endConsents(tx, { clientId: id }, at);
       await recordEvent(tx, { ...origin, action: 'oauth-client.deleted', subject: client, before: { deletedAt: null }, after: { deletedAt: at }, at });
-      return Object.assign(client, { deletedAt: at });
+      return Object.assign(client, { deletedAt: at, version: client.version + 1 });
     }, true);
   }
 

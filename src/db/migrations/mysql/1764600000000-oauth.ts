@@ -8,6 +8,7 @@ const STEPS = [
     redirect_uris text NOT NULL,
     secret_digest varchar(43) NULL,
     hint varchar(32) NULL,
+    version int NOT NULL DEFAULT 1,
     deleted_at bigint NULL,
     created_at bigint NOT NULL,
     PRIMARY KEY (id),

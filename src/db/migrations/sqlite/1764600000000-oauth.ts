@@ -8,6 +8,7 @@ const STEPS = [
     redirect_uris text NOT NULL,
     secret_digest varchar(43),
     hint varchar(32),
+    version integer NOT NULL DEFAULT 1,
     deleted_at bigint,
     created_at bigint NOT NULL,
     PRIMARY KEY (id)
