@@ -2,6 +2,9 @@ import { buildClientSchema, getIntrospectionQuery, getNamedType, isInterfaceType
 import { Membership } from '../src/access/people/membership.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { newId } from '../src/lib/id';
+import { OAuthClient } from '../src/oauth/client.entity';
+import { Consent } from '../src/oauth/consent.entity';
+import { ServiceAccount, ServiceAccountProject } from '../src/service-accounts/service-account.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildPerson } from './support/people';
 import { ApiKey, Budget, LedgerEntry, Project, RequestLog, Wallet, Workspace, budgetRow, entryRow, insertRows, keyRow, logRow, projectRow, walletRow, workspaceRow } from './support/rows';
@@ -43,9 +46,24 @@ async function furnish(): Promise<Workspace> {
   await insertRows(app, LedgerEntry, accounts.flatMap((account) => [1, 2].map((seq) => entryRow(account, seq, START + seq, { requestLogId: logs[seq]?.id ?? null }))));
   const { person } = await buildPerson(app, { workspace: main });
   await insertRows(app, Membership, workspaces.slice(0, -1).map(({ id }) => ({ userId: person.id, workspaceId: id, roleId: 'rol_owner', createdAt: new Date(START) })));
+  const accountsAtWork = Array.from({ length: ROWS }, (_, index) => accountRow(main.id, START + index));
+  await insertRows(app, ServiceAccount, accountsAtWork);
+  await insertRows(app, ServiceAccountProject, accountsAtWork.flatMap(({ id: accountId }) => projects.slice(-2).map(({ id: projectId }) => ({ accountId, projectId }))));
+  const clients = Array.from({ length: ROWS }, (_, index) => clientRow(main.id, START + index));
+  await insertRows(app, OAuthClient, clients);
+  await insertRows(app, Consent, clients.map(({ id: clientId }, index) => consentRow(projects.at(-1 - index) as Project, { clientId, userId: person.id })));
   await insertRows(app, AuditEvent, [...workspaces, ...keys].map((subject) => eventRow('workspaceId' in subject ? subject.workspaceId : subject.id, subject.id)));
   return main;
 }
+
+const accountRow = (workspaceId: string, at: number) => {
+  const state = { permissions: [], roleId: 'rol_viewer', enabled: true, rotationDays: 90, rotationDueAt: new Date('2099-01-01'), rotationDueToldAt: null, rotatedAt: null, version: 1 };
+  return { id: newId('svc', at), workspaceId, name: 'Account', hint: 'acme_svc_...abcd', ...state, createdAt: new Date(at) };
+};
+
+const clientRow = (workspaceId: string, at: number) => ({ id: newId('app', at), workspaceId, name: 'App', redirectUris: ['https://app.example/back'], secretDigest: null, hint: null, version: 1, deletedAt: null, createdAt: new Date(at) });
+
+const consentRow = ({ id: projectId, workspaceId }: Pick<Project, 'id' | 'workspaceId'>, of: { clientId: string; userId: string }) => ({ id: newId('con', START), workspaceId, projectId, ...of, scopes: ['openid'], expiresAt: new Date('2099-01-01'), endedAt: null, createdAt: new Date(START) });
 
 const eventRow = (workspaceId: string, subjectId: string): Partial<AuditEvent> => ({ id: newId('evt', START), workspaceId, actorKind: 'SYSTEM', actorId: 'tests', action: 'thing.done', subjectId, ip: null, userAgent: null, before: null, after: null, createdAt: new Date(START) });
 
@@ -111,11 +129,14 @@ const LISTS: Record<string, (list: string) => string> = {
   Membership: (list) => `{ workspaces(LIST) { nodes { members { nodes { ${list} } } } } }`,
   Budget: (list) => `query ($id: ID!) { workspace(id: $id) { projects(LIST) { nodes { budget { ${list} } } } } }`,
   User: (list) => `{ workspaces(LIST) { nodes { members { nodes { user { ${list} } } } } } }`,
+  ServiceAccount: (list) => `query ($id: ID!) { workspace(id: $id) { serviceAccounts(LIST) { nodes { ${list} } } } }`,
+  OAuthClient: (list) => `query ($id: ID!) { workspace(id: $id) { oauthClients(LIST) { nodes { ${list} } } } }`,
+  Consent: (list) => `query ($id: ID!) { workspace(id: $id) { oauthClients(LIST) { nodes { consents { nodes { ${list} } } } } } }`,
   Role: (list) => `query ($id: ID!) { workspace(id: $id) { keys(LIST) { nodes { role { ${list} } } } } }`,
 };
 
 /** What is no row of a list: asked for once in a request, or written by nobody here, with what else reads it. */
-const APART = new Set(['AuditChain', 'AuditVerification', 'BrokenAuditLink', 'Viewer', 'Session', 'Invitation', 'Permission', 'RateLimit', 'PageInfo', 'ServiceAccount', 'OAuthClient', 'Consent']);
+const APART = new Set(['AuditChain', 'AuditVerification', 'BrokenAuditLink', 'Viewer', 'Session', 'Invitation', 'Permission', 'RateLimit', 'PageInfo']);
 
 /** A field with everything that it shows of itself, its counts and nodes where it is a list. */
 function selectionOf(field: GraphQLField<unknown, unknown>, depth = 2): string {
