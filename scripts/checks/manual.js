@@ -5,7 +5,7 @@ const { parse } = require('graphql');
 const { ROOT, StepFailure } = require('./tools');
 
 /** What the server's pages show of README.md: GraphiQL has the tour's operations, /docs its tables. */
-const MANUAL_FILE = 'src/lib/manual.json';
+const MANUAL_FILE = 'src/lib/readme.json';
 
 /** The file has what README.md says. */
 async function checkManual() {

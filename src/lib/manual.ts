@@ -1,4 +1,4 @@
-import manual from './manual.json';
+import manual from './readme.json';
 
 /** An operation of README.md's tour, as it is tested there. */
 export interface Example {
