@@ -65,6 +65,11 @@ export function allows(granted: readonly string[], required: string): boolean {
   return covers(granted, required) || granted.some((name) => Object.hasOwn(BUNDLES, name) && BUNDLES[name]?.includes(firstPart(required)));
 }
 
+/** Those of what was `asked` for that the `granted` cover; all of these where nothing in particular was. */
+export function narrowedTo(asked: readonly string[] | null, granted: readonly string[]): readonly string[] {
+  return asked === null ? granted : asked.filter((name) => allows(granted, name));
+}
+
 /** Whether `name` is one of the `known` permissions, or `PART.*` where PART begins at least one of them. */
 export function isGrantable(name: string, known: readonly string[]): boolean {
   return known.includes(name) || (name.endsWith('.*') && known.some((one) => one.startsWith(name.slice(0, -1))));

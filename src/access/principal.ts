@@ -27,8 +27,10 @@ export interface ServiceAccountPrincipal {
   id: string;
   name: string;
   workspaceId: string;
-  /** Those of its own, and those of its role. */
+  /** Those of its own, and those of its role, as far as its token is for them. */
   permissions: readonly string[];
+  /** What the access token that it came with is for; null where it came with its secret. */
+  scopes: readonly string[] | null;
 }
 
 /** A person who has signed in. */

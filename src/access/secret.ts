@@ -9,7 +9,7 @@ export type CredentialKind = 'API_KEY' | 'SERVICE_ACCOUNT' | 'OAUTH_CLIENT';
 export const NAMES_ITS_PROJECT: ReadonlySet<CredentialKind> = new Set<CredentialKind>(['SERVICE_ACCOUNT']);
 
 /** The second part of a secret, and what it tells: which table has its digest is known before anything is asked. */
-const KIND_OF_FORM = { live: 'API_KEY', test: 'API_KEY', svc: 'SERVICE_ACCOUNT', access: 'OAUTH_CLIENT' } as const satisfies Record<string, CredentialKind>;
+const KIND_OF_FORM = { live: 'API_KEY', test: 'API_KEY', svc: 'SERVICE_ACCOUNT', svctoken: 'SERVICE_ACCOUNT', access: 'OAUTH_CLIENT' } as const satisfies Record<string, CredentialKind>;
 
 /** Forms of what opens nothing but OAuth's own endpoints. */
 type OAuthForm = 'CODE' | 'REFRESH' | 'CLIENT';

@@ -37,7 +37,9 @@ export interface KeyFacts extends CredentialRef {
   keyId: string;
   keyName: string;
   environment: 'LIVE' | 'TEST';
-  permissions: string[];
+  permissions: readonly string[];
+  /** What an access token of a service account is for; null of all else. */
+  scopes: readonly string[] | null;
   allowedIps: string[];
   enabled: boolean;
   expiresAt: number | null;

@@ -4,6 +4,7 @@ import { TollgateError, type ErrorCode } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
 import type { Time } from '../lib/time';
+import { narrowedTo } from '../access/permissions';
 import { NAMES_ITS_PROJECT, kindOfSecret, type CredentialKind } from '../access/secret';
 import { galleryId } from '../tenancy/project.entity';
 import { credentialKey, type Call, type CredentialRef, type KeyFacts } from './call';
@@ -161,9 +162,9 @@ export class Gate {
   }
 
   private async principalOf(key: KeyFacts & { credentialKind: Exclude<CredentialKind, 'OAUTH_CLIENT'> }): Promise<CredentialPrincipal> {
-    const { credentialKind: kind, keyId: id, keyName: name, workspaceId, projectId } = key;
-    const permissions = [...key.permissions, ...(await this.deps.permissionsOfRole(key))];
-    return kind === 'API_KEY' ? { kind, id, name, workspaceId, projectId: projectId as string, permissions } : { kind, id, name, workspaceId, permissions };
+    const { credentialKind: kind, keyId: id, keyName: name, workspaceId, projectId, scopes } = key;
+    const permissions = narrowedTo(scopes, [...key.permissions, ...(await this.deps.permissionsOfRole(key))]);
+    return kind === 'API_KEY' ? { kind, id, name, workspaceId, projectId: projectId as string, permissions } : { kind, id, name, workspaceId, permissions, scopes };
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { Person } from '../access/people/person.entity';
 import { permissionsOf } from '../access/people/person.queries';
+import { narrowedTo } from '../access/permissions';
 import { OPERATOR, type Actor, type Principal } from '../access/principal';
 import type { SessionService } from '../access/sessions/session.service';
 import type { Database } from '../db/database';
@@ -17,7 +18,7 @@ export class Principals {
   /** A principal with what it may do now: nothing where its session, its key, its service account or its token has ended. */
   async current(manager: EntityManager, principal: Principal): Promise<Principal> {
     if (principal.kind === 'API_KEY') return { ...principal, permissions: await this.ofKey(manager, principal.id) };
-    if (principal.kind === 'SERVICE_ACCOUNT') return { ...principal, permissions: await permissionsOfServiceAccount(manager, principal.id) };
+    if (principal.kind === 'SERVICE_ACCOUNT') return { ...principal, permissions: narrowedTo(principal.scopes, await permissionsOfServiceAccount(manager, principal.id)) };
     if (principal.kind === 'OAUTH_CLIENT') return (await this.deps.consents.principalOfDigest(manager, principal.tokenDigest)) ?? { ...principal, permissions: [] };
     if (principal.kind !== 'USER') return principal;
     return (await this.deps.sessions.principalById(manager, principal.sessionId)) ?? { ...principal, permissionsByWorkspace: new Map() };
@@ -32,7 +33,7 @@ export class Principals {
     if (id.startsWith('con_')) return this.deps.consents.principalById(manager, id);
     if (id.startsWith('svc_')) {
       const { name, workspaceId } = await manager.findOneByOrFail(ServiceAccount, { id }); // nor are these
-      return { kind: 'SERVICE_ACCOUNT', id, name, workspaceId, permissions: await permissionsOfServiceAccount(manager, id) };
+      return { kind: 'SERVICE_ACCOUNT', id, name, workspaceId, permissions: await permissionsOfServiceAccount(manager, id), scopes: null };
     }
     if (!id.startsWith('key_')) return OPERATOR;
     const { name, workspaceId, projectId } = await manager.findOneByOrFail(ApiKey, { id }); // keys are never deleted

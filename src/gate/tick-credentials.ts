@@ -1,3 +1,4 @@
+import { narrowedTo } from '../access/permissions';
 import { mayGrant } from '../access/policies';
 import { builtInRole } from '../access/roles/role.entity';
 import type { CredentialKind } from '../access/secret';
@@ -33,7 +34,7 @@ const SERVICE_ACCOUNTS: CredentialSource = {
   select: (credentials, listed) => {
     const named = credentials.flatMap(({ namedProjectId }) => namedProjectId ?? []);
     return `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
-  k.id AS keyId, k.name AS keyName, 'LIVE' AS environment, k.permissions AS permissions, '[]' AS allowedIps,
+  s.scopes AS scopes, k.id AS keyId, k.name AS keyName, 'LIVE' AS environment, k.permissions AS permissions, '[]' AS allowedIps,
   k.enabled AS enabled, NULL AS expiresAt, NULL AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}, ${GRANTS} AS grants
   FROM service_account_secrets s JOIN service_accounts k ON k.id = s.account_id
   LEFT JOIN service_account_projects g ON g.account_id = k.id AND (${GRANTS} = 1${named.length > 0 ? ` OR g.project_id IN (${listed(named)})` : ''})
@@ -45,7 +46,9 @@ const SERVICE_ACCOUNTS: CredentialSource = {
       const [first] = its;
       if (!first) return [];
       const inProject = namedProjectId === null ? its.find(({ grants }) => Number(grants) === 1) : its.find(({ projectId }) => projectId === namedProjectId);
-      return [toFacts('SERVICE_ACCOUNT', namedProjectId, inProject ?? { ...first, ...NO_PROJECT })];
+      const facts = toFacts('SERVICE_ACCOUNT', namedProjectId, inProject ?? { ...first, ...NO_PROJECT });
+      const scopes = first.scopes === null ? null : (JSON.parse(first.scopes as string) as string[]);
+      return [{ ...facts, scopes, permissions: narrowedTo(scopes, facts.permissions) }];
     }),
 };
 
@@ -117,6 +120,7 @@ function toFacts(credentialKind: CredentialKind, namedProjectId: string | null, 
     keyName: row.keyName as string,
     environment: row.environment as KeyFacts['environment'],
     permissions: JSON.parse(row.permissions as string) as string[],
+    scopes: null,
     allowedIps: JSON.parse(row.allowedIps as string) as string[],
     enabled: Boolean(row.enabled),
     expiresAt: numberOrNull(row.expiresAt),

@@ -6,6 +6,7 @@ import type { Whence } from '../access/people/person.events';
 import { recordEvent, type Origin } from '../audit/record-event';
 import type { Database } from '../db/database';
 import { hmacSha256 } from '../lib/hmac';
+import type { AccountTokens } from './account-tokens';
 import type { ClientService } from './client.service';
 import { Consent } from './consent.entity';
 import type { ConsentService } from './consent.service';
@@ -17,6 +18,7 @@ export interface AdapterDeps {
   pepper: string;
   clients: ClientService;
   consents: ConsentService;
+  accountTokens: AccountTokens;
   /** Where a request came from. */
   whenceOf(request: IncomingMessage | undefined): Whence;
 }
@@ -35,10 +37,20 @@ const secondsOf = (ms: number): number => Math.floor(ms / 1000);
 /** What oidc-provider keeps, by the name of its model. */
 export function adapterFactory(deps: AdapterDeps): (model: string) => Adapter {
   const tokens = new Tokens(deps);
+  const { accountTokens } = deps;
+  const whence = () => deps.whenceOf(Provider.ctx?.req);
   return (model) => {
-    if (model === 'Client') return { ...NOTHING, find: (id) => findClient(deps, id) };
+    if (model === 'Client') return { ...NOTHING, find: (id) => (accountTokens.isAccount(id) ? accountTokens.findClient(id) : findClient(deps, id)) };
     if (model === 'Grant') return { ...NOTHING, find: (id) => findGrant(deps, id), destroy: (id) => endGrant(deps, id) };
     if (model === 'Session') return NOTHING; // who has signed in, our own sessions tell alone
+    if (model === 'ClientCredentials') {
+      return {
+        ...NOTHING,
+        upsert: (id, payload, expiresIn) => accountTokens.keep(id, payload, expiresIn ?? 0, whence()),
+        find: (id) => accountTokens.find(id),
+        destroy: (id) => accountTokens.end(id, whence()),
+      };
+    }
     return {
       ...NOTHING,
       upsert: (id, payload, expiresIn) => tokens.keep(model, id, payload, expiresIn ?? 0),
@@ -69,7 +81,7 @@ async function findClient({ clients }: AdapterDeps, id: string): Promise<Adapter
     client_id: id,
     client_name: name,
     redirect_uris: redirectUris,
-    grant_types: ['authorization_code', 'refresh_token'], // client_credentials are for service accounts
+    grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     response_modes: ['query'], // the others take a script
     application_type: secretDigest === null ? 'native' : 'web', // native ones may have loopback addresses, on any port

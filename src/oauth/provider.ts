@@ -11,6 +11,7 @@ import type { Database } from '../db/database';
 import { TollgateError } from '../errors';
 import type { Background } from '../lib/background';
 import { hmacSha256 } from '../lib/hmac';
+import type { AccountTokens } from './account-tokens';
 import { adapterFactory, scopesOf } from './adapter';
 import type { ClientService } from './client.service';
 import type { ConsentService } from './consent.service';
@@ -45,6 +46,7 @@ export interface OAuthProviderDeps {
   pepper: string;
   clients: ClientService;
   consents: ConsentService;
+  accountTokens: AccountTokens;
   signingKeys: SigningKeys;
   throttles: Throttles;
   background: Background;
@@ -102,8 +104,17 @@ export class OAuthProvider {
     });
     Object.assign(provider.AuthorizationCode.prototype, { generateTokenId: () => mintSecret(PRODUCT, 'CODE') });
     Object.assign(provider.RefreshToken.prototype, { generateTokenId: () => mintSecret(PRODUCT, 'REFRESH') });
+    Object.assign(provider.ClientCredentials.prototype, {
+      generateTokenId(this: { format: string; scope?: string; client: { scope?: string } }) {
+        this.format = 'opaque';
+        this.scope ??= this.client.scope; // all that the account may do, where it asks for nothing in particular
+        return mintSecret(PRODUCT, 'SVCTOKEN');
+      },
+    });
     const { digest } = this;
+    const { accountTokens } = this.deps;
     provider.Client.prototype.compareClientSecret = async function (secret: string) {
+      if (accountTokens.isAccount(this.clientId)) return accountTokens.recognise(this.clientId, secret);
       return typeof this.clientSecret === 'string' && timingSafeEqual(Buffer.from(this.clientSecret), Buffer.from(digest(secret)));
     };
     provider.on('server_error', (_ctx, error) => this.deps.log.error({ err: error }, 'oauth: a request failed'));
@@ -114,10 +125,10 @@ export class OAuthProvider {
   }
 
   private configuration(keys: JsonWebKey[], scopes: string[]): Configuration {
-    const { pepper, clients, consents, database, errorPage } = this.deps;
+    const { pepper, clients, consents, accountTokens, database, errorPage } = this.deps;
     const sameSite = { httpOnly: true, sameSite: 'lax', signed: true } as const;
     return {
-      adapter: adapterFactory({ database, pepper, clients, consents, whenceOf: (request) => (request && this.whences.get(request)) ?? { ip: null, userAgent: null } }),
+      adapter: adapterFactory({ database, pepper, clients, consents, accountTokens, whenceOf: (request) => (request && this.whences.get(request)) ?? { ip: null, userAgent: null } }),
       jwks: { keys: keys as never },
       cookies: {
         keys: [Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate oauth cookies', 32)).toString('base64')],
@@ -132,7 +143,7 @@ export class OAuthProvider {
       clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
       enabledJWA: { idTokenSigningAlgValues: ['RS256'] },
       pkce: { required: () => true },
-      ttl: { AccessToken: ACCESS_TOKEN_SECONDS, RefreshToken: REFRESH_TOKEN_SECONDS, IdToken: ID_TOKEN_SECONDS, AuthorizationCode: CODE_SECONDS, Interaction: INTERACTION_SECONDS, Session: INTERACTION_SECONDS, Grant: REFRESH_TOKEN_SECONDS },
+      ttl: { AccessToken: ACCESS_TOKEN_SECONDS, ClientCredentials: (ctx) => accountTokens.secondsOf(ctx), RefreshToken: REFRESH_TOKEN_SECONDS, IdToken: ID_TOKEN_SECONDS, AuthorizationCode: CODE_SECONDS, Interaction: INTERACTION_SECONDS, Session: INTERACTION_SECONDS, Grant: REFRESH_TOKEN_SECONDS },
       rotateRefreshToken: true,
       issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
       expiresWithSession: () => false,
@@ -151,6 +162,7 @@ export class OAuthProvider {
       },
       features: {
         devInteractions: { enabled: false },
+        clientCredentials: { enabled: true },
         userinfo: { enabled: false }, // the ID token tells all
         rpInitiatedLogout: { enabled: false },
         pushedAuthorizationRequests: { enabled: false },
@@ -168,13 +180,13 @@ export class OAuthProvider {
     if (clientId === undefined) return; // nobody's, so no workspace's
     const whence = this.whences.get(ctx.req) ?? { ip: null, userAgent: null };
     const record = async () => {
-      const client = await this.deps.clients.find(clientId);
-      if (!client) return;
+      const subject = (await this.deps.clients.find(clientId)) ?? (await this.deps.accountTokens.account(clientId));
+      if (!subject) return;
       await throttles.take({ name: `oauth-refusals:${clientId}`, burst: REFUSALS_TOLD, intervalMs: REFUSAL_TOLD_EVERY_MS });
       await database.transaction(async (tx) => {
         const at = await database.now(tx);
         const after = { clientId, endpoint: ctx.oidc.route, error: error.error ?? 'server_error', reason: error.error_description ?? null };
-        await recordEvent(tx, { actor: NOBODY_YET, ...whence, action: 'token.refused', subject: client, after, at });
+        await recordEvent(tx, { actor: NOBODY_YET, ...whence, action: 'token.refused', subject, after, at });
       });
     };
     background.run(record, (failure) => {

@@ -3,6 +3,7 @@ import { Throttles } from '../access/sessions/throttle';
 import type { Database } from '../db/database';
 import type { Background } from '../lib/background';
 import { Authorizations } from './authorization';
+import { AccountTokens } from './account-tokens';
 import { ClientService } from './client.service';
 import { ConsentService } from './consent.service';
 import { OAuthProvider, type OAuthProviderDeps } from './provider';
@@ -32,6 +33,7 @@ export function createOAuthServices({ permissions, ...deps }: OAuthDeps): OAuthS
   const consents = new ConsentService({ database, pepper });
   const signingKeys = new SigningKeys({ database, pepper });
   const knownPermissions = async () => (await permissions()).map(({ name }) => name);
-  const provider = new OAuthProvider({ ...deps, clients, consents, signingKeys, throttles, knownPermissions });
+  const accountTokens = new AccountTokens({ database, pepper, knownPermissions });
+  const provider = new OAuthProvider({ ...deps, clients, consents, accountTokens, signingKeys, throttles, knownPermissions });
   return { clients, consents, provider, throttles, authorizations: new Authorizations({ database, oauth: provider, clients, consents, permissions }) };
 }

@@ -4,6 +4,7 @@ import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
+import { Consent } from '../oauth/consent.entity';
 import { Environment } from '../tenancy/environment';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Project } from '../tenancy/project.entity';
@@ -108,6 +109,12 @@ export class RequestLogResolver {
   async serviceAccount(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ServiceAccount | null> {
     ctx.require('read.keys', log);
     return log.credentialKind === 'SERVICE_ACCOUNT' ? ctx.load(by(ServiceAccount), log.credentialId) : null;
+  }
+
+  @FieldResolver(() => Consent, { nullable: true, description: 'What let an application make it; null where another kind of credential did. Takes `read.members`.' })
+  async consent(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<Consent | null> {
+    ctx.require('read.members', log);
+    return log.credentialKind === 'OAUTH_CLIENT' ? ctx.load(by(Consent), log.credentialId) : null;
   }
 
   @FieldResolver(() => Project, { description: 'The project that it was made in.' })

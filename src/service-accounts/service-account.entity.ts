@@ -79,7 +79,7 @@ export class ServiceAccount implements Node {
   createdAt: Date;
 }
 
-/** One secret of a service account, as its digest. Kept when it has ended, so that its bearer is told so. */
+/** One secret of a service account, or an access token of it, as its digest. Secrets are kept when they have ended, so that their bearer is told so. */
 @Entity('service_account_secrets')
 @Index('service_account_secrets_by_account', ['accountId'])
 export class ServiceAccountSecret {
@@ -93,7 +93,11 @@ export class ServiceAccountSecret {
   @Column(idColumn)
   accountId: string;
 
-  /** Until when it still works, replaced though it is; null for the current one. It only ever becomes earlier. */
+  /** Of an access token, what it is for at most; null for a secret. */
+  @Column({ type: 'simple-json', nullable: true })
+  scopes: string[] | null;
+
+  /** Until when it still works, where it was replaced, or is an access token; null for the current secret. It only ever becomes earlier. */
   @Column({ ...bigintColumn, nullable: true })
   graceUntil: number | null;
 

@@ -81,7 +81,7 @@ export async function lastGracesOf(accountIds: readonly string[], reader: Entity
     .select('row.accountId', 'accountId')
     .addSelect('MAX(row.graceUntil)', 'until')
     .where({ accountId: In([...accountIds]) })
-    .andWhere('row.endedAt IS NULL AND row.graceUntil IS NOT NULL')
+    .andWhere('row.endedAt IS NULL AND row.graceUntil IS NOT NULL AND row.scopes IS NULL')
     .groupBy('row.accountId')
     .getRawMany<{ accountId: string; until: string | number }>();
   return new Map(rows.map(({ accountId, until }) => [accountId, new Date(Number(until))]));

@@ -208,7 +208,7 @@ export class ServiceAccountService {
   }
 
   private async insertSecret(tx: EntityManager, accountId: string, secret: string, at: Date): Promise<void> {
-    await tx.insert(ServiceAccountSecret, { digest: digestSecret(secret, this.deps.pepper), pepperVersion: PEPPER_VERSION, accountId, graceUntil: null, endedAt: null, createdAt: at });
+    await tx.insert(ServiceAccountSecret, { digest: digestSecret(secret, this.deps.pepper), pepperVersion: PEPPER_VERSION, accountId, scopes: null, graceUntil: null, endedAt: null, createdAt: at });
   }
 
   private async endSecrets(tx: EntityManager, accountId: string, now: number, graceSeconds: number): Promise<void> {

@@ -126,6 +126,7 @@ export const FIELDS: Record<string, Needs> = {
   'ServiceAccount.auditEvents': 'read.audit',
   'RequestLog.key': 'read.keys',
   'RequestLog.serviceAccount': 'read.keys',
+  'RequestLog.consent': 'read.members',
   'RequestLog.project': 'read.logs',
 };
 

@@ -21,7 +21,7 @@ const LASTING = /^(npm start|node upstream\.mjs)$/;
 const NAME_IN_DOCUMENT = /\btollgate\b/g;
 
 /** The newest of each kind that an answer showed: what `key_...` and `acme_live_...` in the document stand for. */
-const SHOWN = /(?<!\w)((?:ws|prj|key|svc|act|rol|usr|inv|invite|ses|log|root|app|con)_|[a-z][a-z0-9]*_(?:live|test|svc)_|tollgate_(?:code|access|refresh|client)_)[0-9A-Za-z]{9,}(?!\w)/g;
+const SHOWN = /(?<!\w)((?:ws|prj|key|svc|act|rol|usr|inv|invite|ses|log|root|app|con)_|[a-z][a-z0-9]*_(?:live|test|svc)_|tollgate_(?:code|access|refresh|client|svctoken)_)[0-9A-Za-z]{9,}(?!\w)/g;
 
 interface Server {
   url: URL;
@@ -76,7 +76,7 @@ export class Walkthrough {
 
   /** The document's text with this reader's secrets, ids and addresses. */
   private fill(text: string): string {
-    return this.authenticator.fill(this.relocate(text)).replace(/(?<!\w)([a-z][a-z0-9]*_(?:live_|test_|svc_|code_|access_|refresh_|client_)?)\.\.\./g, (whole, kind: string) => {
+    return this.authenticator.fill(this.relocate(text)).replace(/(?<!\w)([a-z][a-z0-9]*_(?:live_|test_|svc_|code_|access_|refresh_|client_|svctoken_)?)\.\.\./g, (whole, kind: string) => {
       const value = this.shown.get(kind);
       if (value === undefined) throw new Error(`${whole} stands for something that no answer has shown yet.`);
       return value;

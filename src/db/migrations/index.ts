@@ -5,6 +5,7 @@ import { Idempotency1764400000000 as mysqlIdempotency } from './mysql/1764400000
 import { OAuth1764600000000 as mysqlOAuth } from './mysql/1764600000000-oauth';
 import { People1764200000000 as mysqlPeople } from './mysql/1764200000000-people';
 import { Roles1764150000000 as mysqlRoles } from './mysql/1764150000000-roles';
+import { ServiceAccountTokens1764700000000 as mysqlServiceAccountTokens } from './mysql/1764700000000-service-account-tokens';
 import { TickHolds1764000000000 as mysqlTickHolds } from './mysql/1764000000000-tick-holds';
 import { ServiceAccounts1764500000000 as mysqlServiceAccounts } from './mysql/1764500000000-service-accounts';
 import { AuditTrail1764100000000 as sqliteAuditTrail } from './sqlite/1764100000000-audit-trail';
@@ -15,10 +16,11 @@ import { OAuth1764600000000 as sqliteOAuth } from './sqlite/1764600000000-oauth'
 import { People1764200000000 as sqlitePeople } from './sqlite/1764200000000-people';
 import { Roles1764150000000 as sqliteRoles } from './sqlite/1764150000000-roles';
 import { ServiceAccounts1764500000000 as sqliteServiceAccounts } from './sqlite/1764500000000-service-accounts';
+import { ServiceAccountTokens1764700000000 as sqliteServiceAccountTokens } from './sqlite/1764700000000-service-account-tokens';
 import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/1764000000000-tick-holds';
 
 /** In the order in which they are applied. A migration that has landed is never edited; the next one mends it. */
 export const migrations = {
-  mysql: [mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists, mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth],
-  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists, sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth],
+  mysql: [mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists, mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth, mysqlServiceAccountTokens],
+  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists, sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth, sqliteServiceAccountTokens],
 };

@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { invalid } from '../../errors';
+import type { AdministrativePermission } from '../../access/permissions';
+import type { CredentialKind } from '../../access/secret';
 import { windowsOf, type PlaceByAge } from '../../db/windows';
 import { ApiKey } from '../../keys/key.entity';
 import { idRule } from '../../lib/rules';
@@ -31,7 +33,7 @@ const line = z
     id: text,
     requestId: text,
     projectId: text,
-    keyId: textOrNull.meta({ description: 'Null without the permission read.keys.' }),
+    keyId: textOrNull.meta({ description: 'Null where another kind of credential made it, and without the permission read.keys.' }),
     environment,
     service: text,
     action: text,
@@ -44,13 +46,18 @@ const line = z
     ip: textOrNull,
     userAgent: textOrNull,
     createdAt: time,
+    serviceAccountId: textOrNull.meta({ description: 'The same of service accounts.' }),
+    consentId: textOrNull.meta({ description: 'What let an application make it; null where another kind of credential did, and without the permission read.members.' }),
   })
   .meta({ id: 'ExportedRequestLog' });
 
 function lineOf(log: RequestLog, sees: Sees): z.output<typeof line> {
   const { id, requestId, projectId, service, action, outcome, errorCode, httpStatus, chargedMicroCredits, actionMs, totalMs, ip, userAgent, createdAt } = log;
-  const keyId = log.credentialKind === 'API_KEY' && sees('read.keys') ? log.credentialId : null;
-  return { id, requestId, projectId, keyId, environment: log.environment, service, action, outcome, errorCode, httpStatus, chargedMicroCredits, actionMs, totalMs, ip, userAgent, createdAt };
+  const credentialOf = (kind: CredentialKind, permission: AdministrativePermission) => (log.credentialKind === kind && sees(permission) ? log.credentialId : null);
+  const keyId = credentialOf('API_KEY', 'read.keys');
+  const serviceAccountId = credentialOf('SERVICE_ACCOUNT', 'read.keys');
+  const consentId = credentialOf('OAUTH_CLIENT', 'read.members');
+  return { id, requestId, projectId, keyId, environment: log.environment, service, action, outcome, errorCode, httpStatus, chargedMicroCredits, actionMs, totalMs, ip, userAgent, createdAt, serviceAccountId, consentId };
 }
 
 /** The calls of a workspace. */
@@ -58,7 +65,7 @@ export const requestLogsTable: ExportedTable<typeof query> = {
   name: 'request-logs',
   summary: 'The calls of a workspace, oldest first',
   permission: 'read.logs',
-  besides: ['read.keys'],
+  besides: ['read.keys', 'read.members'],
   query,
   line,
   async rows(request) {

@@ -1,0 +1,16 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+/** Access tokens of service accounts: secrets that are for some things alone. */
+export class ServiceAccountTokens1764700000000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    // MySQL has no ADD COLUMN IF NOT EXISTS
+    const there = (await runner.query(
+      `SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'service_account_secrets' AND column_name = 'scopes'`,
+    )) as unknown[];
+    if (there.length === 0) await runner.query('ALTER TABLE service_account_secrets ADD COLUMN scopes text NULL');
+  }
+
+  down(): Promise<void> {
+    return Promise.reject(new Error('What access tokens are for is not taken away again: they would be for everything.'));
+  }
+}

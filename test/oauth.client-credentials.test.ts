@@ -1,0 +1,174 @@
+import * as oauth from 'oauth4webapi';
+import * as openid from 'openid-client';
+import { IsNull } from 'typeorm';
+import { AuditEvent } from '../src/audit/event.entity';
+import { ServiceAccountSecret } from '../src/service-accounts/service-account.entity';
+import { outcomeOf } from './support/answers';
+import { createTestApp, type TestApp } from './support/app';
+import { accountOf } from './support/books';
+import { ORIGIN, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
+import { VERIFIER, ask } from './support/oauth';
+import { until } from './support/until';
+
+// Service accounts that come as OAuth clients, and the tokens that they get.
+
+let app: TestApp;
+/** Another node on the same database. */
+let other: TestApp;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  other = await createTestApp({ databaseUrl: app.databaseUrl, config: { publicUrl: app.url } });
+});
+
+afterAll(async () => {
+  await other.close();
+  await app.close();
+});
+
+const HOUR_MS = 3_600_000;
+
+type Built = Awaited<ReturnType<typeof buildServiceAccount>>;
+
+const configOf = ({ account, secret }: Built) =>
+  openid.discovery(new URL(app.url), account.id, undefined, openid.ClientSecretBasic(secret), { execute: [openid.allowInsecureRequests] });
+const tokenFor = async (built: Built, parameters: Record<string, string> = {}) => openid.clientCredentialsGrant(await configOf(built), parameters);
+/** The same as raw as can be, for what is refused. */
+const askToken = ({ account, secret }: { account: { id: string }; secret: string | null }, form: Record<string, string> = {}, node = app) =>
+  ask(node, '/oauth/token', { client: { id: account.id } as never, secret }, { grant_type: 'client_credentials', ...form });
+const eventsOf = async (subjectId: string) => (await app.database.reader.findBy(AuditEvent, { subjectId })).map(({ action }) => action);
+const call = (token: string, node = app) => node.rest({ headers: { authorization: `Bearer ${token}` } }).then(outcomeOf);
+const viewerOf = async (token: string) => {
+  const { status, data } = await app.graphql('{ viewer { kind id permissions } }', {}, token);
+  return status === 200 ? (data.viewer as { kind: string; id: string; permissions: string[] }) : status;
+};
+
+it('openid-client gets a token that calls and administers as its service account, on every node, and asks about it and gives it back', async () => {
+  const built = await buildServiceAccount(app, { budget: 5_000, permissions: ['demo.*', 'read.keys'] });
+  const config = await configOf(built);
+  const token = await openid.clientCredentialsGrant(config);
+  expect(token).toMatchObject({ access_token: expect.stringMatching(/^tollgate_svctoken_[0-9A-Za-z]{38}$/), token_type: 'bearer', expires_in: 3_600 });
+  expect(token.scope?.split(' ')).toEqual(expect.arrayContaining(['demo.echo', 'read.keys']));
+  expect(await Promise.all([call(token.access_token), call(token.access_token, other)])).toEqual(['200 ok', '200 ok']);
+  expect(await accountOf(app, built.projects[0]?.id as string)).toMatchObject({ bills: 2 });
+  expect(await viewerOf(token.access_token)).toMatchObject({ kind: 'SERVICE_ACCOUNT', id: built.account.id });
+  expect(await openid.tokenIntrospection(config, token.access_token)).toMatchObject({ active: true, client_id: built.account.id, scope: token.scope });
+  await openid.tokenRevocation(config, token.access_token);
+  expect([await call(token.access_token), await call(token.access_token, other), await viewerOf(token.access_token)]).toEqual(['401 REVOKED_API_KEY', '401 REVOKED_API_KEY', 401]);
+  expect(await openid.tokenIntrospection(config, token.access_token)).toEqual({ active: false });
+  expect(await eventsOf(built.account.id)).toEqual(expect.arrayContaining(['token.issued', 'token.revoked']));
+});
+
+it('oauth4webapi gets one too', async () => {
+  const { account, secret } = await buildServiceAccount(app);
+  const insecure = { [oauth.allowInsecureRequests]: true };
+  const issuer = new URL(app.url);
+  const server = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure));
+  expect(server.grant_types_supported).toContain('client_credentials');
+  const client = { client_id: account.id };
+  const response = await oauth.clientCredentialsGrantRequest(server, client, oauth.ClientSecretBasic(secret), { scope: 'demo.echo' }, insecure);
+  const token = await oauth.processClientCredentialsResponse(server, client, response);
+  expect(token.scope).toBe('demo.echo');
+  expect(await call(token.access_token)).toBe('200 ok');
+});
+
+it('a token is for what was asked for and no more, and its account grants nothing by it that it is not for', async () => {
+  const built = await buildServiceAccount(app, { permissions: ['demo.*', 'read.keys', 'write.keys'] });
+  const echoes = await tokenFor(built, { scope: 'demo.echo' });
+  expect(await call(echoes.access_token)).toBe('200 ok');
+  expect(await viewerOf(echoes.access_token)).toMatchObject({ permissions: ['demo.echo'] });
+  const reads = await tokenFor(built, { scope: 'read.keys' });
+  expect(await call(reads.access_token)).toBe('403 FORBIDDEN');
+  const writes = await tokenFor(built, { scope: 'write.keys' });
+  const project = built.projects[0] as Built['projects'][0];
+  const mint = (permissions: string[]) =>
+    app.graphql('mutation ($input: MintKeyInput!) { mintKey(input: $input) { key { id } } }', { input: { projectId: project.id, name: 'More', permissions, environment: 'LIVE' } }, writes.access_token);
+  expect((await mint(['demo.echo'])).errors?.[0]).toMatchObject({ message: 'This needs the permission demo.echo.', extensions: { code: 'FORBIDDEN' } });
+  expect((await mint([])).errors).toBeUndefined();
+});
+
+it('asks for nothing that the account may not do, and loses what the account loses', async () => {
+  const built = await buildServiceAccount(app, { permissions: ['demo.echo'] });
+  expect(await askToken(built, { scope: 'read.wallet' })).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
+  const { access_token: token } = await tokenFor(built);
+  await app.services.serviceAccounts.update(ORIGIN, { id: built.account.id, permissions: [] });
+  expect([await call(token), await call(token, other)]).toEqual(['403 FORBIDDEN', '403 FORBIDDEN']);
+  for (const form of [{}, { scope: 'demo.echo' }] as Record<string, string>[]) expect(await askToken(built, form)).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
+});
+
+it('names its project where the account works in several', async () => {
+  const workspace = await buildWorkspace(app);
+  const projects = [await buildProject(app, { workspace, budget: 5_000 }), await buildProject(app, { workspace, budget: 5_000 })];
+  const { access_token: token } = await tokenFor(await buildServiceAccount(app, { projects }));
+  expect(await call(token)).toBe('400 INVALID_REQUEST');
+  const named = await app.rest({ headers: { authorization: `Bearer ${token}`, 'x-project-id': projects[1]?.id as string } });
+  expect(outcomeOf(named)).toBe('200 ok');
+});
+
+describe('on every node at once, a token ends with', () => {
+  it.each<[string, string, (built: Built) => Promise<unknown>]>([
+    ['its account', '401 DISABLED_API_KEY', ({ account }) => app.services.serviceAccounts.disable(ORIGIN, { id: account.id })],
+    ['a rotation that ends all secrets', '401 REVOKED_API_KEY', ({ account }) => app.services.serviceAccounts.rotate(ORIGIN, { id: account.id, graceSeconds: 0 })],
+  ])('%s', async (_with, outcome, end) => {
+    const built = await buildServiceAccount(app);
+    const { access_token: token } = await tokenFor(built);
+    expect([await call(token), await call(token, other)]).toEqual(['200 ok', '200 ok']);
+    await end(built);
+    expect([await call(token), await call(token, other), await viewerOf(token)]).toEqual([outcome, outcome, 401]);
+  });
+
+  it('its hour, or with the secret that it was got by where that is sooner', async () => {
+    const built = await buildServiceAccount(app);
+    const { access_token: hours } = await tokenFor(built);
+    await app.services.serviceAccounts.rotate(ORIGIN, { id: built.account.id, graceSeconds: 600 });
+    const late = await tokenFor(built);
+    expect(late.expires_in).toBeLessThanOrEqual(600);
+    for (const node of [app, other]) node.travel(601_000);
+    expect([await call(hours), await call(late.access_token)]).toEqual(['401 REVOKED_API_KEY', '401 REVOKED_API_KEY']);
+    expect(await askToken(built)).toMatchObject({ status: 401, body: { error: 'invalid_client' } });
+    const another = await buildServiceAccount(app);
+    const { access_token: token } = await tokenFor(another);
+    for (const node of [app, other]) node.travel(HOUR_MS);
+    expect([await call(token), await call(token, other)]).toEqual(['401 REVOKED_API_KEY', '401 REVOKED_API_KEY']);
+    await tokenFor(another);
+    expect(await app.database.reader.findBy(ServiceAccountSecret, { accountId: another.account.id })).toHaveLength(2); // those that have ended are not kept
+  });
+});
+
+describe('nobody gets a token', () => {
+  it('with the secret of another, with a token, without a secret, or for an account that does not work', async () => {
+    const [built, foreign] = [await buildServiceAccount(app), await buildServiceAccount(app)];
+    const { access_token: token } = await tokenFor(built);
+    const disabled = await buildServiceAccount(app);
+    await app.services.serviceAccounts.disable(ORIGIN, { id: disabled.account.id });
+    for (const asked of [{ ...built, secret: foreign.secret }, { ...built, secret: token }, { ...built, secret: null }, disabled, { account: { id: 'svc_none' }, secret: built.secret }]) {
+      expect(await askToken(asked)).toMatchObject({ status: 401, body: { error: 'invalid_client' } });
+    }
+    await until(async () => (await eventsOf(built.account.id)).includes('token.refused'), 'the refusal in the trail');
+  });
+
+  it('as a person: a service account authorizes nothing, and redeems no code', async () => {
+    const built = await buildServiceAccount(app);
+    const authorize = await fetch(`${app.url}/oauth/authorize?client_id=${built.account.id}&response_type=code&redirect_uri=https://shop.example/callback&scope=openid`, { redirect: 'manual' });
+    expect([authorize.status, authorize.headers.get('location')]).toEqual([400, null]);
+    expect(await askToken(built, { grant_type: 'authorization_code', code: 'tollgate_code_x', redirect_uri: 'https://shop.example/callback', code_verifier: VERIFIER })).toMatchObject({ status: 400, body: { error_description: 'requested grant type is not allowed for this client' } });
+  });
+});
+
+it('two secrets of one account that come at the same time are told apart: no token outlives the one that it was got by', async () => {
+  const built = await buildServiceAccount(app);
+  const { secret } = await app.services.serviceAccounts.rotate(ORIGIN, { id: built.account.id, graceSeconds: 60 });
+  const both = await Promise.all(Array.from({ length: 20 }, (_, index) => askToken(index % 2 === 0 ? built : { ...built, secret })));
+  const lifetimes = both.map(({ body }) => body.expires_in as number);
+  expect(lifetimes.filter((_, index) => index % 2 === 0 && (lifetimes[index] as number) > 60)).toEqual([]);
+  expect(lifetimes.filter((_, index) => index % 2 === 1)).toEqual(Array.from({ length: 10 }, () => 3_600));
+});
+
+it('a rotation without grace while tokens are asked for leaves none behind, whichever comes first', async () => {
+  const built = await buildServiceAccount(app);
+  const asked = Array.from({ length: 12 }, (_, index) => askToken(built, {}, index % 2 === 0 ? app : other));
+  await app.services.serviceAccounts.rotate(ORIGIN, { id: built.account.id, graceSeconds: 0 });
+  const tokens = (await Promise.all(asked)).flatMap(({ status, body }) => (status === 200 ? [body.access_token as string] : []));
+  for (const token of tokens) expect(await call(token)).toBe('401 REVOKED_API_KEY');
+  expect(await app.database.reader.countBy(ServiceAccountSecret, { accountId: built.account.id, endedAt: IsNull() })).toBe(1); // the new secret
+});
