@@ -7,6 +7,7 @@ import { PEPPER_VERSION } from '../access/secret';
 import { recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { hmacSha256 } from '../lib/hmac';
+import { TokenBuckets } from '../lib/token-buckets';
 import { ServiceAccount, ServiceAccountSecret } from '../service-accounts/service-account.entity';
 import { permissionsOfServiceAccount } from '../service-accounts/service-account.queries';
 import { ACCESS_TOKEN_SECONDS } from './lifetimes';
@@ -27,13 +28,18 @@ interface Proof {
   seconds: number;
 }
 
+/** Tokens that an account gets from a process at once, and how many more in a second: each is good for an hour. */
+const ACCOUNT_TOKENS = 100;
+const ACCOUNT_TOKENS_PER_SECOND = 1;
+
 /** What oidc-provider knows of a request. */
-type OidcContext = KoaContextWithOIDC['oidc'];
+export type OidcContext = KoaContextWithOIDC['oidc'];
 
 const KIND = 'ClientCredentials';
 
 export class AccountTokens {
   private readonly digest: (secret: string) => string;
+  private readonly allowances = new TokenBuckets({ most: ACCOUNT_TOKENS, perSecond: ACCOUNT_TOKENS_PER_SECOND, now: () => performance.now() });
   /** By request: clients are shared by all requests of an account, whichever of its secrets they came with. */
   private readonly proofs = new WeakMap<OidcContext, Proof>();
 
@@ -92,6 +98,7 @@ export class AccountTokens {
     const { oidc } = Provider.ctx ?? {};
     const proof = oidc && this.proofs.get(oidc);
     const accountId = clientId as string;
+    if (this.allowances.take(accountId, 1) > 0) throw new errors.TemporarilyUnavailable('so many tokens are enough for now: use those that you have');
     await database.transaction(async (tx) => {
       const account = await tx.findOne(ServiceAccount, { where: { id: accountId, enabled: true }, ...forUpdate(tx) });
       const at = await database.now(tx);
