@@ -72,6 +72,15 @@ describe('a token', () => {
     expect((await refresh(app, built, tokens.refresh)).body.scope ?? '').toBe('');
   });
 
+  it('hands on no right to make credentials, which would outlive it', async () => {
+    const built = await buildClient(app);
+    const { access } = await tokensFor(app, built, { scope: 'write.keys read.keys' });
+    const { mutate, refusal } = mutations(app);
+    const input = { projectId: built.project.id, name: 'Heir', permissions: ['write.keys'] };
+    expect(await refusal('mintKey', input, access)).toMatchObject({ code: 'FORBIDDEN', message: expect.stringContaining('Only a person') });
+    await mutate('mintKey', { ...input, permissions: ['read.keys'] }, '__typename', access);
+  });
+
   it('is of no use where a second factor is wanted that its person lacks', async () => {
     const built = await buildClient(app);
     const { access } = await tokensFor(app, built);

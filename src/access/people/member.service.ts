@@ -6,7 +6,7 @@ import { expectedVersionRule, nextVersion, requireVersion } from '../../db/versi
 import { conflict, notFound, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
 import { currentActor, type Authority } from '../authority';
-import { requireGrants } from '../policies';
+import { requireGrants, requireHeld } from '../policies';
 import type { Actor } from '../principal';
 import { permissionsOfRoles } from '../roles/grants';
 import { OWNER_ROLE_ID } from '../roles/role.entity';
@@ -68,7 +68,7 @@ export class MemberService {
   }
 
   private async requireRank(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {
-    requireGrants(actor, (await permissionsOfRoles(tx, [roleId])).get(roleId) ?? [], workspaceId);
+    requireHeld(actor, (await permissionsOfRoles(tx, [roleId])).get(roleId) ?? [], workspaceId);
   }
 
   private async requireOtherOwner(tx: EntityManager, { workspaceId, userId, roleId }: Pick<Membership, 'workspaceId' | 'userId' | 'roleId'>): Promise<void> {
