@@ -3,7 +3,7 @@ import { SigningKey } from '../src/oauth/signing-key.entity';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { Budget } from '../src/wallet/wallet.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { ORIGIN } from './support/factories';
+import { ORIGIN, buildProject } from './support/factories';
 import { mutations } from './support/mutate';
 import { buildClient, refresh, tokensFor, type BuiltClient } from './support/oauth';
 import { buildPerson } from './support/people';
@@ -129,6 +129,29 @@ describe('all tokens of a consent end at once, on every node, when', () => {
   });
 });
 
+it('a person who withdraws is rid of the application in that project, however often they let it in, and of it there alone', async () => {
+  const built = await buildClient(app);
+  const elsewhere = { ...built, project: await buildProject(app, { workspace: built.workspace }) };
+  const another = await buildClient(app, { workspace: built.workspace });
+  const { person } = built;
+  const [first, second] = [await tokensFor(app, built), await tokensFor(app, built)];
+  const kept = [await tokensFor(app, elsewhere), await tokensFor(app, { ...another, person }), await tokensFor(app, { ...built, person: another.person })];
+  const { access } = await tokensFor(app, built);
+  const { nodes } = (await app.graphql('{ viewer { consents { nodes { id project { id } clientName } } } }', {}, person.cookie)).data.viewer.consents;
+  const id = nodes.at(-1).id as string; // the oldest
+  const withdraw = () => mutations(app).mutate('withdrawConsent', { id }, 'consent { id endedAt }', person.cookie);
+  const { consent } = await withdraw();
+  expect(consent).toEqual({ id, endedAt: expect.any(String) });
+  for (const token of [first.access, second.access, access]) for (const node of [app, other]) expect((await run(token, node)).status).toBe(401);
+  for (const { refresh: token } of [first, second]) expect((await refresh(other, built, token)).status).toBe(400);
+  for (const { access: token } of kept) expect((await run(token)).status).toBe(200);
+  const again = await tokensFor(app, built);
+  expect((await withdraw()).consent).toEqual(consent);
+  expect((await run(again.access)).status).toBe(200);
+  const told = await app.database.reader.findBy(AuditEvent, { workspaceId: built.workspace.id, action: 'consent.withdrawn' });
+  expect(told).toMatchObject([{ subjectId: id, actorId: person.person.id, after: { consents: 3, clientId: built.client.id, projectId: built.project.id } }]);
+});
+
 it('tells the trail of each step, who took it and for whom', async () => {
   const built = await buildClient(app);
   const tokens = await tokensFor(app, built);
@@ -166,6 +189,6 @@ describe('the keys that sign ID tokens', () => {
     for (const node of [app, other]) node.travel(-92 * day);
     const rows = await app.database.reader.find(SigningKey);
     expect(rows).toHaveLength(2);
-    expect(rows.every(({ sealed }) => !sealed.includes('kty'))).toBe(true);
+    expect(rows.every(({ sealed }) => !sealed.includes('"kty"'))).toBe(true);
   });
 });

@@ -76,14 +76,21 @@ export class ConsentService {
     });
   }
 
-  /** Ends a consent of a person, and all of its tokens, at once and on every node. NOT_FOUND where it is not theirs. Repeated, it changes nothing. */
+  /**
+   * Lets an application act for a person in a project no longer: ends the consent that is named, and all others of the three, for each
+   * authorization makes one. All of their tokens end at once and on every node. NOT_FOUND where it is not theirs. Repeated, it changes nothing.
+   */
   async withdraw(origin: Origin, id: string): Promise<Consent> {
     const { database } = this.deps;
     return database.transaction(async (tx) => {
-      const consent = (await tx.findOneBy(Consent, { id, userId: origin.actor.id })) ?? notFound();
+      const consent = (await tx.findOne(Consent, { where: { id, userId: origin.actor.id }, ...forUpdate(tx) })) ?? notFound();
+      if (consent.endedAt) return consent;
+      const { userId, clientId, projectId } = consent;
       const at = await database.now(tx);
-      await this.end(tx, consent, { ...origin, action: 'consent.withdrawn' }, at);
-      return (await tx.findOneBy(Consent, { id })) as Consent;
+      const consents = await endConsents(tx, { userId, clientId, projectId }, at);
+      const after = { endedAt: at, clientId, userId, projectId, consents };
+      await recordEvent(tx, { ...origin, action: 'consent.withdrawn', subject: consent, before: { endedAt: null }, after, at });
+      return Object.assign(consent, { endedAt: at });
     });
   }
 
@@ -143,7 +150,12 @@ function principalFrom({ consent, client, scopes }: LivingConsent, tokenDigest: 
   return { kind: 'OAUTH_CLIENT', id, name: client.name, tokenDigest, workspaceId, projectId, permissions };
 }
 
-/** Ends all consents of a member who leaves, or for a client that ends, in the transaction that tells of that: nothing brings them back. */
-export async function endConsents(tx: EntityManager, which: { userId: string; workspaceId: string } | { clientId: string }, at: Date): Promise<void> {
-  await tx.update(Consent, { ...which, endedAt: IsNull() }, { endedAt: at });
+/** Whose consents: a person's, in all or in one of their workspaces, or for one application in one project; or everybody's for an application. */
+type Whose = { userId: string } | { userId: string; workspaceId: string } | { userId: string; clientId: string; projectId: string } | { clientId: string };
+
+/** Ends all of these consents in the transaction that tells of it: nothing brings them back. How many of them went on until then. */
+export async function endConsents(tx: EntityManager, whose: Whose, at: Date): Promise<number> {
+  const { affected } = await tx.update(Consent, { ...whose, endedAt: IsNull(), expiresAt: MoreThan(at) }, { endedAt: at });
+  await tx.update(Consent, { ...whose, endedAt: IsNull() }, { endedAt: at });
+  return affected ?? 0;
 }

@@ -19,7 +19,7 @@ const setRoleRule = removeRule.extend({ roleId: idRule, expectedVersion: expecte
 export interface MemberServiceDeps {
   database: Database;
   /** Ends what a member had in the workspace, in the transaction in which they leave it. */
-  left(tx: EntityManager, member: { workspaceId: string; userId: string }, at: Date): Promise<void>;
+  left(tx: EntityManager, member: { workspaceId: string; userId: string }, at: Date): Promise<unknown>;
 }
 
 /** Who is in a workspace, and as what. What changes it takes the workspace's row, so that two cannot each remove the other owner. */
