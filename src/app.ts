@@ -60,7 +60,7 @@ import { DateTime } from './lib/scalars';
 import { processTime } from './lib/time';
 import { OAuthClientResolver, WorkspaceOAuthClientsResolver } from './oauth/client.resolver';
 import { ConsentResolver, OAuthClientConsentsResolver, ViewerConsentsResolver } from './oauth/consent.resolver';
-import { endConsents } from './oauth/consent.service';
+import { endConsents, endConsentsOf } from './oauth/consent.service';
 import { createOAuthServices, type OAuthServices } from './oauth/services';
 import { oauthErrorPage, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
 import { registerPages } from './pages/server';
@@ -165,6 +165,7 @@ export async function createApp({ config, database, installation, log: destinati
     mail: config.mail,
     baseUrl: () => config.publicUrl ?? addressOf(server),
     actorById: (tx, id) => principals.byId(tx, id),
+    endConsents: endConsentsOf,
     log,
   });
   const oauth = createOAuthServices({
@@ -172,6 +173,7 @@ export async function createApp({ config, database, installation, log: destinati
     pepper: installation.pepper,
     baseUrl: () => config.publicUrl ?? addressOf(server),
     permissions: () => services.actions.permissions(),
+    principalOfSession: (tx, id) => people.sessions.principalById(tx, id),
     errorPage: oauthErrorPage,
     background: people.background,
     log,

@@ -1,12 +1,13 @@
+import type { UserPrincipal } from '../src/access/principal';
 import { AuditEvent } from '../src/audit/event.entity';
 import { SigningKey } from '../src/oauth/signing-key.entity';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { Budget } from '../src/wallet/wallet.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { ORIGIN, buildProject } from './support/factories';
+import { ORIGIN, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { buildClient, refresh, tokensFor, type BuiltClient } from './support/oauth';
-import { buildPerson } from './support/people';
+import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
 
 // What tokens do, and what ends them: at once, on the node that was told and on every other one.
 
@@ -28,6 +29,18 @@ const permissionsOf = async (token: string, node = app): Promise<string[] | numb
   const { status, data } = await node.graphql('{ viewer { permissions } }', {}, token);
   return status === 200 ? data.viewer.permissions : status;
 };
+
+const NOWHERE = { ip: null, userAgent: null };
+
+async function joinAsOwner({ person }: BuiltPerson, workspaceId: string): Promise<void> {
+  const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId, email: person.email, roleId: 'rol_owner' });
+  await app.people.invitations.accept(person.id, { token: tokenOf(link ?? '') }, NOWHERE);
+}
+
+async function resetPassword({ person }: BuiltPerson): Promise<void> {
+  const link = await app.people.passwords.resetLink(ORIGIN, person.email);
+  await app.people.passwords.reset({ token: tokenOf(link ?? ''), newPassword: 'a third horse, a third battery' }, NOWHERE);
+}
 
 describe('a token', () => {
   it('runs what it is for in the project that was chosen, which is billed, and nothing else', async () => {
@@ -106,10 +119,23 @@ describe('all tokens of a consent end at once, on every node, when', () => {
         await buildPerson(app, { workspace });
         await mutations(app).mutate('removeMember', { workspaceId: workspace.id, userId: person.person.id }, '__typename');
       },
-      async ({ workspace, person }) => {
-        const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email: person.person.email, roleId: 'rol_owner' });
-        await app.people.invitations.accept(person.person.id, { token: new URL(link ?? '').searchParams.get('token') ?? '' }, { ip: null, userAgent: null });
+      ({ workspace, person }) => joinAsOwner(person, workspace.id),
+    ],
+    [
+      'the person sets a new password by a link, which tells how many there were, but not when they change it or sign out everywhere',
+      async (built) => {
+        const { person } = built;
+        const { access } = await tokensFor(app, built);
+        await mutations(app).mutate('changePassword', { currentPassword: person.password, newPassword: 'another horse, another battery' }, '__typename', person.cookie);
+        await app.graphql('mutation { signOutEverywhere { sessions { id } } }', {}, person.cookie);
+        expect((await run(access)).status).toBe(200);
+        const elsewhere = await buildWorkspace(app);
+        await joinAsOwner(person, elsewhere.id);
+        await resetPassword(person);
+        const told = await app.database.reader.findBy(AuditEvent, { action: 'password.reset', subjectId: person.person.id });
+        expect(told.map(({ workspaceId, after }) => [workspaceId, after])).toEqual(expect.arrayContaining([[built.workspace.id, { consents: 2 }], [elsewhere.id, { consents: 0 }]]));
       },
+      () => Promise.resolve(),
     ],
     ['the project is archived', ({ project }) => mutations(app).mutate('archiveProject', { id: project.id }, '__typename'), () => Promise.resolve()],
   ];
@@ -127,6 +153,14 @@ describe('all tokens of a consent end at once, on every node, when', () => {
     await comeBack(built);
     await isOver();
   });
+});
+
+it('no application is let in by a session that the reset of the password has ended meanwhile', async () => {
+  const { person, client, project } = await buildClient(app);
+  const letIn = (await app.people.sessions.principalOf(person.cookie.cookie.split('=')[1] as string)) as UserPrincipal;
+  await resetPassword(person);
+  const asked = { clientId: client.id, projectId: project.id, scopes: ['openid'] };
+  await expect(app.oauth.consents.give(letIn, asked, NOWHERE)).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
 it('a person who withdraws is rid of the application in that project, however often they let it in, and of it there alone', async () => {
