@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Page } from 'playwright-core';
+import { ADMINISTRATIVE_PERMISSIONS } from '../src/access/permissions';
 import { createTestApp, type TestApp } from './support/app';
 import { codeAt } from './support/authenticator';
 import { withBrowserPage } from './support/browser';
@@ -63,6 +64,21 @@ it.each(['light', 'dark'] as const)('a person signs in with their second factor 
     expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [expect.stringContaining('401')] }); // the one without a code
   }, { colorScheme });
 }, 60_000);
+
+it('the page that asks tells what counts in the project that is chosen from what counts in the whole workspace, and that it goes on', async () => {
+  const built = await buildClient(app);
+  const namesIn = (body: string) => body.split('<h2>').slice(1).map((part) => [part.slice(0, part.indexOf('</h2>')), [...part.matchAll(/<code>([^<]*)</g)].map(([, name]) => name)]);
+  const asked = async (scope: string) => (await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { scope }).href)).body;
+  const body = await asked('openid email read.logs demo.echo admin');
+  expect(namesIn(body)).toEqual([
+    ['About you, it would', ['email']],
+    ['In the project that you choose, it could', ['demo.echo']],
+    [`In the whole workspace ${built.workspace.name}, it could`, ['read.logs', 'admin']],
+  ]);
+  expect(body).toContain('It goes on while you are away, until you withdraw your consent.');
+  expect(namesIn(await asked('openid demo.echo'))).toEqual([['In the project that you choose, it could', ['demo.echo']]]);
+  for (const { name, description } of ADMINISTRATIVE_PERMISSIONS) expect([name, description]).toEqual([name, expect.stringMatching(/\bworkspace\b/)]);
+});
 
 describe('the page that asks to sign in', () => {
   it('says the same of whatever is wrong, keeps the address and not the password, and signs in by a code once', async () => {
