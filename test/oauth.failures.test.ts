@@ -189,10 +189,14 @@ describe('the page that asks', () => {
     return { visitor, asked: await visitor.go(authorizationUrl(app, built).href) };
   };
 
-  it('is in no frame, runs no script, and its form leads to the application and nowhere else', async () => {
+  it('is in no frame, runs no script, and its forms are for this server, which leads to the application; that where one signs in leads nowhere else', async () => {
     const { asked } = await isAsked();
     expect(asked.headers.get('x-frame-options')).toBe('DENY');
-    expect(asked.headers.get('content-security-policy')).toMatch(/default-src 'none'; .*form-action 'self' https:\/\/shop\.example; frame-ancestors 'none'/);
+    expect(asked.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-[^']+'; frame-ancestors 'none'; base-uri 'none'$/);
+    const { pathname } = new URL(asked.address);
+    expect([...asked.body.matchAll(/\b(?:form)?action="([^"]*)"/g)].map(([, action]) => action)).toEqual([pathname, `${pathname}/sign-out`]);
+    const signIn = await new Visitor(app.url).go(authorizationUrl(app, built).href);
+    expect(signIn.headers.get('content-security-policy')).toContain("form-action 'self';");
     expect(asked.headers.get('cache-control')).toBe('no-store');
     expect(asked.body).not.toMatch(/<script|\bon[a-z]+=/i);
     for (const shown of ['Allow Shop?', built.person.person.email, 'Run demo/demo.echo.', 'See the keys and service accounts of the workspace', 'shop.example', built.project.name, built.workspace.name]) expect(asked.body).toContain(shown);

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { Page } from 'playwright-core';
 import { ADMINISTRATIVE_PERMISSIONS } from '../src/access/permissions';
 import { createTestApp, type TestApp } from './support/app';
@@ -63,6 +64,31 @@ it.each(['light', 'dark'] as const)('a person signs in with their second factor 
     expect((await redeem(app, built, back.searchParams.get('code') ?? '', form)).status).toBe(200);
     expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [expect.stringContaining('401')] }); // the one without a code
   }, { colorScheme });
+}, 60_000);
+
+const hasIpv6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === '::1'));
+
+it.each([
+  ['at an address of IPv6', '::1'],
+  ['that leads on to another origin', '127.0.0.1'],
+])('a person who agrees comes back to an application %s, in a real browser', async (_where, host) => {
+  if (host === '::1' && !hasIpv6) return void process.stderr.write('\nSKIPPED, NOT TESTED: this machine has no ::1.\n');
+  const first = createServer((_request, response) => response.writeHead(302, { location: callback }).end());
+  await new Promise<void>((resolve) => first.listen(0, host, resolve));
+  const named = `http://${host.includes(':') ? `[${host}]` : host}`;
+  const built = await buildClient(app, { confidential: false, redirectUris: [`${named}/first`] });
+  try {
+    await withBrowserPage(async (page, record) => {
+      const [name = '', value = ''] = built.person.cookie.cookie.split('=');
+      await page.context().addCookies([{ name, value, url: app.url }]);
+      await page.goto(authorizationUrl(app, built, { redirect_uri: `${named}:${(first.address() as AddressInfo).port}/first` }).href);
+      await page.getByRole('button', { name: 'Allow' }).click();
+      await page.getByRole('heading', { name: 'Back in the application' }).waitFor({ timeout: 15_000 });
+      expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [] });
+    });
+  } finally {
+    await new Promise((resolve) => first.close(resolve));
+  }
 }, 60_000);
 
 it('the page that asks tells what counts in the project that is chosen from what counts in the whole workspace, and that it goes on', async () => {
