@@ -124,6 +124,31 @@ describe('where a browser is sent back to', () => {
   });
 });
 
+describe('a scope that is no permission', () => {
+  const scopesOf = async (clientId: string) => (await app.database.reader.findBy(Consent, { clientId })).map(({ scopes }) => scopes);
+
+  it.each([{ scope: 'openid demo.* admin.* nonsense' }, { scope: 'openid demo.*', resource: 'https://api.example' }])('is in no consent and no token, whatever the person may grant: %j', async (parameters) => {
+    const own = await buildClient(app);
+    const { access, scope } = await tokensFor(app, own, parameters);
+    expect([scope, await scopesOf(own.client.id)]).toEqual(['openid', [['openid']]]);
+    expect((await ask(app, '/oauth/introspect', own, { token: access })).body).toMatchObject({ active: true, scope: 'openid' });
+    expect((await app.rest({ headers: { authorization: `Bearer ${access}` } })).status).toBe(403);
+  });
+
+  it('is in no consent even where it reaches the page that asks: what is not shown is not agreed to', async () => {
+    const own = await buildClient(app);
+    const { authorizations } = app.oauth;
+    const asked = authorizations.asked.bind(authorizations);
+    const smuggled = jest.spyOn(authorizations, 'asked').mockImplementation(async (...given) => ({ ...(await asked(...given)), scopes: ['demo.echo', 'demo.*', 'admin.*', 'nonsense'] }));
+    try {
+      await agree(app, authorizationUrl(app, own), own);
+    } finally {
+      smuggled.mockRestore();
+    }
+    expect(await scopesOf(own.client.id)).toEqual([['openid', 'demo.echo']]);
+  });
+});
+
 describe('a refresh token', () => {
   it('that comes again, stolen as it must be, ends the whole family and its successors, on every node', async () => {
     const first = await tokensFor(app, built);
