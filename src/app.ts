@@ -63,7 +63,7 @@ import type { Repeated } from './lib/repeated';
 import { processTime } from './lib/time';
 import { OAuthClientResolver, WorkspaceOAuthClientsResolver } from './oauth/client.resolver';
 import { ConsentResolver, OAuthClientConsentsResolver, ViewerConsentsResolver } from './oauth/consent.resolver';
-import { endConsents } from './oauth/consent.service';
+import { endConsents, endConsentsOf } from './oauth/consent.service';
 import { OAuthToken } from './oauth/token.entity';
 import { createOAuthServices, type OAuthServices } from './oauth/services';
 import { oauthErrorPage, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
@@ -170,6 +170,7 @@ export async function createApp({ config, database, installation, log: destinati
     mail: config.mail,
     baseUrl: () => config.publicUrl ?? addressOf(server),
     actorById: (tx, id) => principals.byId(tx, id),
+    endConsents: endConsentsOf,
     log,
   });
   const oauth = createOAuthServices({
@@ -177,6 +178,7 @@ export async function createApp({ config, database, installation, log: destinati
     pepper: installation.pepper,
     baseUrl: () => config.publicUrl ?? addressOf(server),
     permissions: () => services.actions.permissions(database.lookups),
+    principalOfSession: (tx, id) => people.sessions.principalById(tx, id),
     errorPage: oauthErrorPage,
     background: people.background,
     log,

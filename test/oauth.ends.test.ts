@@ -1,13 +1,14 @@
+import type { UserPrincipal } from '../src/access/principal';
 import { AuditEvent } from '../src/audit/event.entity';
 import { SigningKey } from '../src/oauth/signing-key.entity';
 import { OAuthToken } from '../src/oauth/token.entity';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { Budget } from '../src/wallet/wallet.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { ORIGIN } from './support/factories';
+import { ORIGIN, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { buildClient, refresh, tokensFor, type BuiltClient } from './support/oauth';
-import { buildPerson } from './support/people';
+import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
 import { until } from './support/until';
 
 // What tokens do, and what ends them: at once, on the node that was told and on every other one.
@@ -30,6 +31,18 @@ const permissionsOf = async (token: string, node = app): Promise<string[] | numb
   const { status, data } = await node.graphql('{ viewer { permissions } }', {}, token);
   return status === 200 ? data.viewer.permissions : status;
 };
+
+const NOWHERE = { ip: null, userAgent: null };
+
+async function joinAsOwner({ person }: BuiltPerson, workspaceId: string): Promise<void> {
+  const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId, email: person.email, roleId: 'rol_owner' });
+  await app.people.invitations.accept(person.id, { token: tokenOf(link ?? '') }, NOWHERE);
+}
+
+async function resetPassword({ person }: BuiltPerson): Promise<void> {
+  const link = await app.people.passwords.resetLink(ORIGIN, person.email);
+  await app.people.passwords.reset({ token: tokenOf(link ?? ''), newPassword: 'a third horse, a third battery' }, NOWHERE);
+}
 
 describe('a token', () => {
   it('runs what it is for in the project that was chosen, which is billed, and nothing else', async () => {
@@ -74,6 +87,15 @@ describe('a token', () => {
     expect((await refresh(app, built, tokens.refresh)).body.scope ?? '').toBe('');
   });
 
+  it('hands on no right to make credentials, which would outlive it', async () => {
+    const built = await buildClient(app);
+    const { access } = await tokensFor(app, built, { scope: 'write.keys read.keys' });
+    const { mutate, refusal } = mutations(app);
+    const input = { projectId: built.project.id, name: 'Heir', permissions: ['write.keys'] };
+    expect(await refusal('mintKey', input, access)).toMatchObject({ code: 'FORBIDDEN', message: expect.stringContaining('Only a person') });
+    await mutate('mintKey', { ...input, permissions: ['read.keys'] }, '__typename', access);
+  });
+
   it('is of no use where a second factor is wanted that its person lacks', async () => {
     const built = await buildClient(app);
     const { access } = await tokensFor(app, built);
@@ -99,10 +121,23 @@ describe('all tokens of a consent end at once, on every node, when', () => {
         await buildPerson(app, { workspace });
         await mutations(app).mutate('removeMember', { workspaceId: workspace.id, userId: person.person.id }, '__typename');
       },
-      async ({ workspace, person }) => {
-        const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email: person.person.email, roleId: 'rol_owner' });
-        await app.people.invitations.accept(person.person.id, { token: new URL(link ?? '').searchParams.get('token') ?? '' }, { ip: null, userAgent: null });
+      ({ workspace, person }) => joinAsOwner(person, workspace.id),
+    ],
+    [
+      'the person sets a new password by a link, which tells how many there were, but not when they change it or sign out everywhere',
+      async (built) => {
+        const { person } = built;
+        const { access } = await tokensFor(app, built);
+        await mutations(app).mutate('changePassword', { currentPassword: person.password, newPassword: 'another horse, another battery' }, '__typename', person.cookie);
+        await app.graphql('mutation { signOutEverywhere { sessions { id } } }', {}, person.cookie);
+        expect((await run(access)).status).toBe(200);
+        const elsewhere = await buildWorkspace(app);
+        await joinAsOwner(person, elsewhere.id);
+        await resetPassword(person);
+        const told = await app.database.reader.findBy(AuditEvent, { action: 'password.reset', subjectId: person.person.id });
+        expect(told.map(({ workspaceId, after }) => [workspaceId, after])).toEqual(expect.arrayContaining([[built.workspace.id, { consents: 2 }], [elsewhere.id, { consents: 0 }]]));
       },
+      () => Promise.resolve(),
     ],
     ['the project is archived', ({ project }) => mutations(app).mutate('archiveProject', { id: project.id }, '__typename'), () => Promise.resolve()],
   ];
@@ -120,6 +155,37 @@ describe('all tokens of a consent end at once, on every node, when', () => {
     await comeBack(built);
     await isOver();
   });
+});
+
+it('no application is let in by a session that the reset of the password has ended meanwhile', async () => {
+  const { person, client, project } = await buildClient(app);
+  const letIn = (await app.people.sessions.principalOf(person.cookie.cookie.split('=')[1] as string)) as UserPrincipal;
+  await resetPassword(person);
+  const asked = { clientId: client.id, projectId: project.id, scopes: ['openid'] };
+  await expect(app.oauth.consents.give(letIn, asked, NOWHERE)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+it('a person who withdraws is rid of the application in that project, however often they let it in, and of it there alone', async () => {
+  const built = await buildClient(app);
+  const elsewhere = { ...built, project: await buildProject(app, { workspace: built.workspace }) };
+  const another = await buildClient(app, { workspace: built.workspace });
+  const { person } = built;
+  const [first, second] = [await tokensFor(app, built), await tokensFor(app, built)];
+  const kept = [await tokensFor(app, elsewhere), await tokensFor(app, { ...another, person }), await tokensFor(app, { ...built, person: another.person })];
+  const { access } = await tokensFor(app, built);
+  const { nodes } = (await app.graphql('{ viewer { consents { nodes { id project { id } clientName } } } }', {}, person.cookie)).data.viewer.consents;
+  const id = nodes.at(-1).id as string; // the oldest
+  const withdraw = () => mutations(app).mutate('withdrawConsent', { id }, 'consent { id endedAt }', person.cookie);
+  const { consent } = await withdraw();
+  expect(consent).toEqual({ id, endedAt: expect.any(String) });
+  for (const token of [first.access, second.access, access]) for (const node of [app, other]) expect((await run(token, node)).status).toBe(401);
+  for (const { refresh: token } of [first, second]) expect((await refresh(other, built, token)).status).toBe(400);
+  for (const { access: token } of kept) expect((await run(token)).status).toBe(200);
+  const again = await tokensFor(app, built);
+  expect((await withdraw()).consent).toEqual(consent);
+  expect((await run(again.access)).status).toBe(200);
+  const told = await app.database.reader.findBy(AuditEvent, { workspaceId: built.workspace.id, action: 'consent.withdrawn' });
+  expect(told).toMatchObject([{ subjectId: id, actorId: person.person.id, after: { consents: 3, clientId: built.client.id, projectId: built.project.id } }]);
 });
 
 it('tells the trail of each step, who took it and for whom', async () => {
@@ -164,7 +230,7 @@ describe('the keys that sign ID tokens', () => {
     for (const node of [app, other]) node.travel(-92 * day);
     const rows = await app.database.reader.find(SigningKey);
     expect(rows).toHaveLength(2);
-    expect(rows.every(({ sealed }) => !sealed.includes('kty'))).toBe(true);
+    expect(rows.every(({ sealed }) => !sealed.includes('"kty"'))).toBe(true);
   });
 });
 

@@ -124,6 +124,31 @@ describe('where a browser is sent back to', () => {
   });
 });
 
+describe('a scope that is no permission', () => {
+  const scopesOf = async (clientId: string) => (await app.database.reader.findBy(Consent, { clientId })).map(({ scopes }) => scopes);
+
+  it.each([{ scope: 'openid demo.* admin.* nonsense' }, { scope: 'openid demo.*', resource: 'https://api.example' }])('is in no consent and no token, whatever the person may grant: %j', async (parameters) => {
+    const own = await buildClient(app);
+    const { access, scope } = await tokensFor(app, own, parameters);
+    expect([scope, await scopesOf(own.client.id)]).toEqual(['openid', [['openid']]]);
+    expect((await ask(app, '/oauth/introspect', own, { token: access })).body).toMatchObject({ active: true, scope: 'openid' });
+    expect((await app.rest({ headers: { authorization: `Bearer ${access}` } })).status).toBe(403);
+  });
+
+  it('is in no consent even where it reaches the page that asks: what is not shown is not agreed to', async () => {
+    const own = await buildClient(app);
+    const { authorizations } = app.oauth;
+    const asked = authorizations.asked.bind(authorizations);
+    const smuggled = jest.spyOn(authorizations, 'asked').mockImplementation(async (...given) => ({ ...(await asked(...given)), scopes: ['demo.echo', 'demo.*', 'admin.*', 'nonsense'] }));
+    try {
+      await agree(app, authorizationUrl(app, own), own);
+    } finally {
+      smuggled.mockRestore();
+    }
+    expect(await scopesOf(own.client.id)).toEqual([['openid', 'demo.echo']]);
+  });
+});
+
 describe('a refresh token', () => {
   it('that comes again, stolen as it must be, ends the whole family and its successors, on every node', async () => {
     const first = await tokensFor(app, built);
@@ -189,10 +214,14 @@ describe('the page that asks', () => {
     return { visitor, asked: await visitor.go(authorizationUrl(app, built).href) };
   };
 
-  it('is in no frame, runs no script, and its form leads to the application and nowhere else', async () => {
+  it('is in no frame, runs no script, and its forms are for this server, which leads to the application; that where one signs in leads nowhere else', async () => {
     const { asked } = await isAsked();
     expect(asked.headers.get('x-frame-options')).toBe('DENY');
-    expect(asked.headers.get('content-security-policy')).toMatch(/default-src 'none'; .*form-action 'self' https:\/\/shop\.example; frame-ancestors 'none'/);
+    expect(asked.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-[^']+'; frame-ancestors 'none'; base-uri 'none'$/);
+    const { pathname } = new URL(asked.address);
+    expect([...asked.body.matchAll(/\b(?:form)?action="([^"]*)"/g)].map(([, action]) => action)).toEqual([pathname, `${pathname}/sign-out`]);
+    const signIn = await new Visitor(app.url).go(authorizationUrl(app, built).href);
+    expect(signIn.headers.get('content-security-policy')).toContain("form-action 'self';");
     expect(asked.headers.get('cache-control')).toBe('no-store');
     expect(asked.body).not.toMatch(/<script|\bon[a-z]+=/i);
     for (const shown of ['Allow Shop?', built.person.person.email, 'Run demo/demo.echo.', 'See the keys and service accounts of the workspace', 'shop.example', built.project.name, built.workspace.name]) expect(asked.body).toContain(shown);

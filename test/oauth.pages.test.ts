@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import type { Page } from 'playwright-core';
+import { ADMINISTRATIVE_PERMISSIONS } from '../src/access/permissions';
 import { createTestApp, type TestApp } from './support/app';
 import { codeAt } from './support/authenticator';
 import { withBrowserPage } from './support/browser';
@@ -63,6 +65,46 @@ it.each(['light', 'dark'] as const)('a person signs in with their second factor 
     expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [expect.stringContaining('401')] }); // the one without a code
   }, { colorScheme });
 }, 60_000);
+
+const hasIpv6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === '::1'));
+
+it.each([
+  ['at an address of IPv6', '::1'],
+  ['that leads on to another origin', '127.0.0.1'],
+])('a person who agrees comes back to an application %s, in a real browser', async (_where, host) => {
+  if (host === '::1' && !hasIpv6) return void process.stderr.write('\nSKIPPED, NOT TESTED: this machine has no ::1.\n');
+  const first = createServer((_request, response) => response.writeHead(302, { location: callback }).end());
+  await new Promise<void>((resolve) => first.listen(0, host, resolve));
+  const named = `http://${host.includes(':') ? `[${host}]` : host}`;
+  const built = await buildClient(app, { confidential: false, redirectUris: [`${named}/first`] });
+  try {
+    await withBrowserPage(async (page, record) => {
+      const [name = '', value = ''] = built.person.cookie.cookie.split('=');
+      await page.context().addCookies([{ name, value, url: app.url }]);
+      await page.goto(authorizationUrl(app, built, { redirect_uri: `${named}:${(first.address() as AddressInfo).port}/first` }).href);
+      await page.getByRole('button', { name: 'Allow' }).click();
+      await page.getByRole('heading', { name: 'Back in the application' }).waitFor({ timeout: 15_000 });
+      expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [] });
+    });
+  } finally {
+    await new Promise((resolve) => first.close(resolve));
+  }
+}, 60_000);
+
+it('the page that asks tells what counts in the project that is chosen from what counts in the whole workspace, and that it goes on', async () => {
+  const built = await buildClient(app);
+  const namesIn = (body: string) => body.split('<h2>').slice(1).map((part) => [part.slice(0, part.indexOf('</h2>')), [...part.matchAll(/<code>([^<]*)</g)].map(([, name]) => name)]);
+  const asked = async (scope: string) => (await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { scope }).href)).body;
+  const body = await asked('openid email read.logs demo.echo admin');
+  expect(namesIn(body)).toEqual([
+    ['About you, it would', ['email']],
+    ['In the project that you choose, it could', ['demo.echo']],
+    [`In the whole workspace ${built.workspace.name}, it could`, ['read.logs', 'admin']],
+  ]);
+  expect(body).toContain('It goes on while you are away, until you withdraw your consent.');
+  expect(namesIn(await asked('openid demo.echo'))).toEqual([['In the project that you choose, it could', ['demo.echo']]]);
+  for (const { name, description } of ADMINISTRATIVE_PERMISSIONS) expect([name, description]).toEqual([name, expect.stringMatching(/\bworkspace\b/)]);
+});
 
 describe('the page that asks to sign in', () => {
   it('says the same of whatever is wrong, keeps the address and not the password, and signs in by a code once', async () => {

@@ -144,6 +144,32 @@ describe('nobody grants what they lack', () => {
     expect((await mutate('updateRole', { id, name: `Renamed ${id}` }, 'role { permissions }', secret)).role.permissions).toEqual(['admin', 'read.keys']);
   });
 
+  it('nor, unless they are a person, hands on the right to make credentials, to whomever and however it is called', async () => {
+    const { secret, key, project } = await keyWith(['admin', 'demo.*']);
+    const { key: peer } = await keyWith(['write.keys']);
+    const [developer, another, viewer] = [await join('rol_developer'), await join('rol_developer'), await join('rol_viewer')];
+    const member = (userId: string, roleId: string) => ({ workspaceId: workspace.id, userId, roleId });
+    for (const permissions of [['write.keys'], ['write.*'], ['write'], ['admin']]) {
+      const message = `Only a person may hand on the permission ${permissions[0]}.`;
+      expect(await refusal('mintKey', { projectId: project.id, name: 'Heir', permissions }, secret)).toMatchObject({ code: 'FORBIDDEN', message });
+      expect(await refusal('createRole', { workspaceId: workspace.id, name: 'Heirs', permissions }, secret)).toMatchObject({ code: 'FORBIDDEN', message });
+    }
+    for (const [mutation, input] of [
+      ['mintKey', { projectId: project.id, name: 'Heir', permissions: [], roleId: 'rol_developer' }],
+      ['rotateKey', { id: key.id }],
+      ['rotateKey', { id: peer.id }],
+      ['updateKey', { id: peer.id, expiresAt: null }],
+      ['inviteMember', { workspaceId: workspace.id, email: 'heir@example.com', roleId: 'rol_developer' }],
+      ['setMemberRole', member(viewer, 'rol_developer')],
+    ] as const) {
+      expect([mutation, await refusal(mutation, input, secret)]).toMatchObject([mutation, { code: 'FORBIDDEN', message: expect.stringContaining('Only a person may hand on') }]);
+    }
+    await mutate('mintKey', { projectId: project.id, name: 'Reader', permissions: ['read', 'demo.*'] }, '__typename', secret);
+    await mutate('setMemberRole', member(developer, 'rol_viewer'), '__typename', secret);
+    await mutate('removeMember', { workspaceId: workspace.id, userId: another }, '__typename', secret);
+    await mutate('updateRole', { id: await roleWith(['write.keys', 'read.keys']), permissions: ['read.keys'] }, '__typename', secret);
+  });
+
   it('to a member, nor removes or lowers one who may do more', async () => {
     const { secret } = await keyWith(['admin.members', 'read', 'demo.*']);
     const [viewer, owner, spare] = [await join('rol_viewer'), await join(OWNER_ROLE_ID), await join(OWNER_ROLE_ID)];
@@ -212,7 +238,8 @@ describe('a role of another tenant', () => {
   it('is, to a key, a member and a change, as one that never was', async () => {
     const { project } = await buildKey(app);
     const foreign = (await mutate('createRole', { workspaceId: project.workspaceId, name: 'Theirs', permissions: [] }, 'role { id }')).role.id;
-    const { secret, key, project: own } = await keyWith(['admin', 'demo.*']);
+    const { secret, project: own } = await keyWith(['admin', 'demo.*']);
+    const { key } = await buildKey(app, { project: own });
     const userId = await join('rol_viewer');
     for (const roleId of [foreign, 'rol_000000000neverWasHere00']) {
       for (const credential of [secret, app.rootKey]) {

@@ -258,6 +258,26 @@ describe('nobody grants what they lack:', () => {
     expect(event?.actorKind).toBe('SERVICE_ACCOUNT');
   });
 
+  it('nor gets round that by another account or key: what may make credentials it neither makes, changes nor rotates', async () => {
+    const workspace = await buildWorkspace(app);
+    const { secret, account, projects } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo', 'write.keys'] });
+    const { account: peer } = await buildServiceAccount(app, { workspace, permissions: ['write.keys'] });
+    const projectIds = projects.map(({ id }) => id);
+    for (const name of ['write.keys', 'write.*']) {
+      const permissions = ['demo.echo', name];
+      for (const call of [
+        refusal('createServiceAccount', { workspaceId: workspace.id, name: 'Twin', permissions, projectIds, rotationDays: 1 }, secret),
+        refusal('mintKey', { projectId: projectIds[0], name: 'Twin', permissions }, secret),
+      ]) {
+        expect(await call).toMatchObject({ code: 'FORBIDDEN', message: expect.stringContaining(`the permission ${name}.`) });
+      }
+    }
+    expect((await refusal('rotateServiceAccountKey', { id: peer.id }, secret)).code).toBe('FORBIDDEN');
+    expect((await refusal('updateServiceAccount', { id: peer.id, projectIds }, secret)).code).toBe('FORBIDDEN');
+    const { cookie } = await buildPerson(app, { workspace, roleId: 'rol_developer' });
+    await mutate('rotateServiceAccountKey', { id: account.id }, '__typename', cookie); // a person may
+  });
+
   it('a developer neither changes nor rotates an account that may do more, but may stop it', async () => {
     const workspace = await buildWorkspace(app);
     const { cookie } = await buildPerson(app, { workspace, roleId: 'rol_developer' });

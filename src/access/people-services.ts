@@ -4,7 +4,7 @@ import { Background } from '../lib/background';
 import type { Actor } from './principal';
 import { InvitationService } from './people/invitation.service';
 import { Mailer, type Log } from './people/mailer';
-import { PasswordService } from './sessions/password.service';
+import { PasswordService, type PasswordServiceDeps } from './sessions/password.service';
 import { Passwords } from './sessions/passwords';
 import { ProofService } from './sessions/proof.service';
 import { RecoveryCodes } from './sessions/recovery-codes';
@@ -14,7 +14,7 @@ import { SessionService } from './sessions/session.service';
 import { SignInService } from './sessions/sign-in.service';
 import { Throttles } from './sessions/throttle';
 
-export interface PeopleDeps {
+export interface PeopleDeps extends Pick<PasswordServiceDeps, 'endConsents'> {
   database: Database;
   pepper: string;
   /** Undefined where this server sends no mail. */

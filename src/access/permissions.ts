@@ -14,23 +14,23 @@ export class Permission {
  * of a workspace, and every key that holds any of them, knows that workspace and its projects; the rest is as they say.
  */
 export const ADMINISTRATIVE_PERMISSIONS = [
-  { name: 'read', description: 'Administration: all that begins with `read.`. Runs no action.' },
+  { name: 'read', description: 'Administration: see everything of the workspace, which is all that begins with `read.`. Runs no action.' },
   { name: 'read.keys', description: 'Administration: see the keys and service accounts of the workspace, their permissions and status.' },
-  { name: 'read.logs', description: 'Administration: see the logs of its calls.' },
-  { name: 'read.wallet', description: 'Administration: see its wallet, budgets and ledgers.' },
-  { name: 'read.members', description: 'Administration: see its people, invitations, roles and OAuth clients.' },
-  { name: 'read.audit', description: 'Administration: see and export its audit trail.' },
-  { name: 'write', description: 'Administration: all of `read`, and all that begins with `write.`. Runs no action.' },
-  { name: 'write.workspace', description: 'Administration: change its name and key prefix.' },
-  { name: 'write.projects', description: 'Administration: create, change and archive projects.' },
-  { name: 'write.keys', description: 'Administration: make, change, rotate and end keys and service accounts.' },
-  { name: 'write.budgets', description: 'Administration: move credits between the wallet and budgets.' },
+  { name: 'read.logs', description: 'Administration: see the logs of all calls of the workspace.' },
+  { name: 'read.wallet', description: 'Administration: see the workspace’s wallet, budgets and ledgers.' },
+  { name: 'read.members', description: 'Administration: see the workspace’s people, invitations, roles and OAuth clients.' },
+  { name: 'read.audit', description: 'Administration: see and export the workspace’s audit trail.' },
+  { name: 'write', description: 'Administration: see and change the workspace, which is all of `read`, and all that begins with `write.`. Runs no action.' },
+  { name: 'write.workspace', description: 'Administration: change the workspace’s name and key prefix.' },
+  { name: 'write.projects', description: 'Administration: create, change and archive the workspace’s projects.' },
+  { name: 'write.keys', description: 'Administration: make, change, rotate and end keys and service accounts of the workspace, for all of its projects.' },
+  { name: 'write.budgets', description: 'Administration: move credits between the workspace’s wallet and its budgets.' },
   { name: 'webhook', description: 'Administration: manage where the workspace’s events are sent. Runs no action.' },
-  { name: 'admin', description: 'Administration: all of `write` and `webhook`, and all that begins with `admin.`. Runs no action.' },
-  { name: 'admin.members', description: 'Administration: invite and remove people, and set their roles.' },
+  { name: 'admin', description: 'Administration: everything in the workspace, which is all of `write` and `webhook`, and all that begins with `admin.`. Runs no action.' },
+  { name: 'admin.members', description: 'Administration: invite people to the workspace, remove them, and set their roles.' },
   { name: 'admin.roles', description: 'Administration: make and change roles of the workspace’s own.' },
-  { name: 'admin.clients', description: 'Administration: make, change and delete OAuth clients.' },
-  { name: 'admin.security', description: 'Administration: require a second factor of everybody. What makes an owner.' },
+  { name: 'admin.clients', description: 'Administration: make, change and delete the workspace’s OAuth clients.' },
+  { name: 'admin.security', description: 'Administration: require a second factor of everybody in the workspace. What makes an owner.' },
 ] as const satisfies readonly Permission[];
 
 export type AdministrativePermission = (typeof ADMINISTRATIVE_PERMISSIONS)[number]['name'];

@@ -35,9 +35,14 @@ export const heldIn = (actor: Actor, workspaceId: string): AdministrativePermiss
 
 /**
  * Nobody grants what they lack. A permission of an action is held by keys, service accounts and applications alone: a person who may write
- * keys may grant it, any of those that may write keys only where it holds it itself.
+ * keys may grant it, any of those that may write keys only where it holds it itself. And none of those hands on the right to make
+ * credentials: what it made could make it anew, and outlive its end.
  */
 export function mayGrant(actor: Actor, permission: string, workspaceId: string): boolean {
+  return mayOperate(actor) || (holds(actor, permission, workspaceId) && (actor.kind === 'USER' || !allows([permission], 'write.keys')));
+}
+
+function holds(actor: Actor, permission: string, workspaceId: string): boolean {
   if (mayOperate(actor)) return true;
   const held = grantsIn(actor, workspaceId) ?? [];
   if (isAdministrative(permission)) return allows(held, permission);
@@ -54,9 +59,16 @@ export function requirePermission(actor: Actor, permission: AdministrativePermis
   if (!may(actor, permission, workspaceId)) throw lacking(permission);
 }
 
-/** FORBIDDEN where an actor would grant what it lacks. */
+/** FORBIDDEN where an actor would grant what it lacks, or may not hand on. */
 export function requireGrants(actor: Actor, permissions: readonly string[], workspaceId: string): void {
-  const missing = permissions.find((permission) => !mayGrant(actor, permission, workspaceId));
+  requireHeld(actor, permissions, workspaceId);
+  const kept = permissions.find((permission) => !mayGrant(actor, permission, workspaceId));
+  if (kept !== undefined) throw new TollgateError('FORBIDDEN', `Only a person may hand on the permission ${kept}.`);
+}
+
+/** FORBIDDEN where an actor would take away what it lacks. */
+export function requireHeld(actor: Actor, permissions: readonly string[], workspaceId: string): void {
+  const missing = permissions.find((permission) => !holds(actor, permission, workspaceId));
   if (missing !== undefined) throw lacking(missing);
 }
 

@@ -100,9 +100,11 @@ export class Authorizations {
     };
   }
 
-  /** The person agrees. Where their browser is to go on. */
-  async allow({ client, scopes }: Asked, person: UserPrincipal, projectId: string, raw: Raw): Promise<string> {
-    const { id } = await this.deps.consents.give(person, { clientId: client.id, projectId, scopes: ['openid', ...scopes] }, raw.whence);
+  /** The person agrees, to what they were shown and to nothing else that was asked for. Where their browser is to go on. */
+  async allow(asked: Asked, person: UserPrincipal, projectId: string, raw: Raw): Promise<string> {
+    const { granted } = await this.choice(asked, person);
+    const scopes = new Set(['openid', ...granted.map(({ name }) => name)]);
+    const { id } = await this.deps.consents.give(person, { clientId: asked.client.id, projectId, scopes: [...scopes] }, raw.whence);
     const login = { accountId: person.id, remember: false, ts: await this.signedInAt(person) };
     return this.finish(raw, { login, consent: { grantId: id } });
   }

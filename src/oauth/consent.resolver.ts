@@ -47,7 +47,8 @@ export class ConsentResolver {
   @Mutation(() => WithdrawConsentPayload, {
     nullable: true,
     description:
-      'Let an application act no longer: all tokens that came of this consent end, at once and on every node. Repeated, it answers the same and changes nothing.' +
+      'Let an application act no longer in a project: this consent ends, every other one that the same person gave it there, and all tokens that came of them, at once and on every node. ' +
+      'Repeated, it answers the same and changes nothing.' +
       '\n\nFor who has signed in. Errors: `NOT_FOUND` where it is not theirs.',
   })
   async withdrawConsent(@Arg('input', { description: 'Which consent.' }) { id }: WithdrawConsentInput, @Ctx() ctx: GraphQLContext): Promise<WithdrawConsentPayload> {

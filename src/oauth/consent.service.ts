@@ -1,7 +1,7 @@
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
 import type { Whence } from '../access/people/person.events';
 import { actorOf } from '../access/people/person.events';
-import { permissionsOf } from '../access/people/person.queries';
+import { lockPerson, permissionsOf } from '../access/people/person.queries';
 import { Person } from '../access/people/person.entity';
 import { mayGrant } from '../access/policies';
 import type { ClientPrincipal, UserPrincipal } from '../access/principal';
@@ -29,6 +29,8 @@ export interface LivingConsent {
 export interface ConsentServiceDeps {
   database: Database;
   pepper: string;
+  /** Whose a session is, as a transaction sees it; null where it has ended. */
+  principalOfSession(tx: EntityManager, sessionId: string): Promise<UserPrincipal | null>;
 }
 
 /**
@@ -53,7 +55,7 @@ export class ConsentService {
     return scopes.filter((scope) => isIdentityScope(scope) || mayGrant(person, scope, workspaceId));
   }
 
-  /** Lets a client act for a person in a project, for those of the scopes that they may grant. NOT_FOUND where they are no member there. */
+  /** Lets a client act for a person in a project, for those of the scopes that they may grant. NOT_FOUND where they are no member there, or their session has ended. */
   async give(person: UserPrincipal, { clientId, projectId, scopes }: { clientId: string; projectId: string; scopes: readonly string[] }, whence: Whence): Promise<Consent> {
     const { database } = this.deps;
     return database.transaction(async (tx) => {
@@ -61,8 +63,8 @@ export class ConsentService {
       const project = (await tx.findOneBy(Project, { id: projectId, workspaceId: client.workspaceId })) ?? notFound();
       if (project.archivedAt) throw conflict('This project is archived.');
       const { workspaceId } = client;
-      const known = (await tx.findOneBy(Person, { id: person.id })) ?? notFound();
-      const now: UserPrincipal = { ...person, permissionsByWorkspace: await permissionsOf(tx, known) };
+      await lockPerson(tx, person.id); // a reset of the password ends sessions and consents: one that comes at this moment waits, and then ends this one
+      const now = (await this.deps.principalOfSession(tx, person.sessionId)) ?? notFound();
       if (!now.permissionsByWorkspace.has(workspaceId)) notFound();
       const at = await database.now(tx);
       const granted = this.grantable(now, client, scopes);
@@ -76,14 +78,21 @@ export class ConsentService {
     });
   }
 
-  /** Ends a consent of a person, and all of its tokens, at once and on every node. NOT_FOUND where it is not theirs. Repeated, it changes nothing. */
+  /**
+   * Lets an application act for a person in a project no longer: ends the consent that is named, and all others of the three, for each
+   * authorization makes one. All of their tokens end at once and on every node. NOT_FOUND where it is not theirs. Repeated, it changes nothing.
+   */
   async withdraw(origin: Origin, id: string): Promise<Consent> {
     const { database } = this.deps;
     return database.transaction(async (tx) => {
-      const consent = (await tx.findOneBy(Consent, { id, userId: origin.actor.id })) ?? notFound();
+      const consent = (await tx.findOne(Consent, { where: { id, userId: origin.actor.id }, ...forUpdate(tx) })) ?? notFound();
+      if (consent.endedAt) return consent;
+      const { userId, clientId, projectId } = consent;
       const at = await database.now(tx);
-      await this.end(tx, consent, { ...origin, action: 'consent.withdrawn' }, at);
-      return (await tx.findOneBy(Consent, { id })) as Consent;
+      const consents = await endConsents(tx, { userId, clientId, projectId }, at);
+      const after = { endedAt: at, clientId, userId, projectId, consents };
+      await recordEvent(tx, { ...origin, action: 'consent.withdrawn', subject: consent, before: { endedAt: null }, after, at });
+      return Object.assign(consent, { endedAt: at });
     });
   }
 
@@ -143,7 +152,20 @@ function principalFrom({ consent, client, scopes }: LivingConsent, tokenDigest: 
   return { kind: 'OAUTH_CLIENT', id, name: client.name, tokenDigest, workspaceId, projectId, permissions };
 }
 
-/** Ends all consents of a member who leaves, or for a client that ends, in the transaction that tells of that: nothing brings them back. */
-export async function endConsents(tx: EntityManager, which: { userId: string; workspaceId: string } | { clientId: string }, at: Date): Promise<void> {
-  await tx.update(Consent, { ...which, endedAt: IsNull() }, { endedAt: at });
+/** Whose consents: a person's in one of their workspaces, or for one application in one project; or everybody's for an application. */
+type Whose = { userId: string; workspaceId: string } | { userId: string; clientId: string; projectId: string } | { clientId: string };
+
+/** Ends all of these consents in the transaction that tells of it: nothing brings them back. How many of them went on until then. */
+export async function endConsents(tx: EntityManager, whose: Whose, at: Date): Promise<number> {
+  const { affected } = await tx.update(Consent, { ...whose, endedAt: IsNull(), expiresAt: MoreThan(at) }, { endedAt: at });
+  await tx.update(Consent, { ...whose, endedAt: IsNull() }, { endedAt: at });
+  return affected ?? 0;
+}
+
+/** Ends all that applications may do for a person, wherever that is. How many consents it was, by workspace. */
+export async function endConsentsOf(tx: EntityManager, userId: string, at: Date): Promise<Map<string, number>> {
+  const ended = new Map<string, number>();
+  const open = await tx.find(Consent, { select: { workspaceId: true }, where: { userId, endedAt: IsNull() } });
+  for (const { workspaceId } of open) if (!ended.has(workspaceId)) ended.set(workspaceId, await endConsents(tx, { userId, workspaceId }, at));
+  return ended;
 }

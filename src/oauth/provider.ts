@@ -181,6 +181,7 @@ export class OAuthProvider {
         rpInitiatedLogout: { enabled: false },
         pushedAuthorizationRequests: { enabled: false },
         dPoP: { enabled: false },
+        resourceIndicators: { enabled: false }, // there is one resource, and scopes are its permissions
         introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
         revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       },

@@ -5,11 +5,11 @@ import type { Background } from '../lib/background';
 import { Authorizations } from './authorization';
 import { AccountTokens } from './account-tokens';
 import { ClientService } from './client.service';
-import { ConsentService } from './consent.service';
+import { ConsentService, type ConsentServiceDeps } from './consent.service';
 import { OAuthProvider, type OAuthProviderDeps } from './provider';
 import { SigningKeys } from './signing-keys';
 
-export interface OAuthDeps extends Pick<OAuthProviderDeps, 'baseUrl' | 'errorPage' | 'log'> {
+export interface OAuthDeps extends Pick<OAuthProviderDeps, 'baseUrl' | 'errorPage' | 'log'>, Pick<ConsentServiceDeps, 'principalOfSession'> {
   database: Database;
   pepper: string;
   background: Background;
@@ -30,7 +30,7 @@ export function createOAuthServices({ permissions, ...deps }: OAuthDeps): OAuthS
   const { database, pepper } = deps;
   const throttles = new Throttles(database);
   const clients = new ClientService({ database, pepper });
-  const consents = new ConsentService({ database, pepper });
+  const consents = new ConsentService({ database, pepper, principalOfSession: deps.principalOfSession });
   const signingKeys = new SigningKeys({ database, pepper });
   const knownPermissions = async () => (await permissions()).map(({ name }) => name);
   const accountTokens = new AccountTokens({ database, pepper, knownPermissions });

@@ -1,5 +1,7 @@
-import { html } from '../lib/html';
+import { isAdministrative, type Permission } from '../access/permissions';
+import { html, type Html } from '../lib/html';
 import type { Asked, Choice } from '../oauth/authorization';
+import { isIdentityScope } from '../oauth/scopes';
 import { alert, form, type Problem } from './form';
 import { page } from './html';
 
@@ -22,7 +24,7 @@ export function signInPage({ client }: Asked, action: string, email: string, pro
   );
 }
 
-/** Asks a person whether an application may act for them: who it is, for what, and in which project. */
+/** Asks a person whether an application may act for them: who it is, for what, where, and for how long. */
 export function consentPage({ client, workspaceName, redirectUri }: Asked, { projects, granted, lacking }: Choice, action: string, email: string): string {
   const nothing = projects.length === 0 ? 'You are in no project of the workspace that this application belongs to.' : granted.length === 0 ? 'You may not grant anything that it asks for.' : undefined;
   return page(
@@ -31,10 +33,11 @@ export function consentPage({ client, workspaceName, redirectUri }: Asked, { pro
 ${nothing === undefined ? [] : alert(nothing)}<form method="post" action="${action}">
 ${
       nothing === undefined
-        ? html`<h2>It could</h2>
-<ul>
-${granted.map(({ name, description }) => html`<li>${description} <code>${name}</code></li>
-`)}</ul>
+        ? html`${[
+            ...list('About you, it would', granted.filter(({ name }) => isIdentityScope(name))),
+            ...list('In the project that you choose, it could', granted.filter(({ name }) => !isIdentityScope(name) && !isAdministrative(name))),
+            ...list(`In the whole workspace ${workspaceName}, it could`, granted.filter(({ name }) => isAdministrative(name))),
+          ]}<p>It goes on while you are away, until you withdraw your consent.</p>
 ${lacking.length === 0 ? [] : html`<p>It asks for more, which you cannot grant: ${lacking.join(', ')}.</p>
 `}<label for="projectId">In which project</label>
 <select id="projectId" name="projectId" required>
@@ -48,6 +51,15 @@ ${projects.map(({ id, name }) => html`<option value="${id}">${name}</option>
 <form method="post" action="${action}/sign-out"><button class="other" type="submit">Use another account</button></form>
 `,
   );
+}
+
+function list(heading: string, permissions: Permission[]): Html[] {
+  const items = permissions.map(({ name, description }) => html`<li>${description} <code>${name}</code></li>
+`);
+  return items.length === 0 ? [] : [html`<h2>${heading}</h2>
+<ul>
+${items}</ul>
+`];
 }
 
 /** Where a person ends up, as they can recognise it. */

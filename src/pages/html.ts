@@ -23,15 +23,9 @@ a { color: var(--accent); }
 .alert { padding: .75rem 1rem; color: var(--wrong); background: var(--wrong-ground); border-radius: .375rem; }
 `;
 
-/** No script, no other host, no frame around it; the one style is named by its hash. Browsers ask of each redirect after a form whether it may lead there. */
-const policy = (formTargets: string): string =>
-  [
-    "default-src 'none'",
-    `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
-    `form-action ${formTargets}`,
-    "frame-ancestors 'none'",
-    "base-uri 'none'",
-  ].join('; ');
+/** No script, no other host, no frame around it; the one style is named by its hash. */
+const policy = (...more: string[]): string =>
+  ["default-src 'none'", `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`, ...more, "frame-ancestors 'none'", "base-uri 'none'"].join('; ');
 
 /**
  * The headers of every page. Its address holds a secret, which goes to no other host as its referrer; `no-referrer` would keep a browser
@@ -39,18 +33,18 @@ const policy = (formTargets: string): string =>
  */
 export const PAGE_HEADERS = {
   'content-type': 'text/html; charset=utf-8',
-  'content-security-policy': policy("'self'"),
+  'content-security-policy': policy("form-action 'self'"),
   'x-frame-options': 'DENY',
   'referrer-policy': 'same-origin',
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
 };
 
-/** The same for a page whose form leads to another site in the end. */
-export function headersLeadingTo(uri: string): Record<string, string> {
-  const { protocol, origin } = new URL(uri);
-  return { ...PAGE_HEADERS, 'content-security-policy': policy(`'self' ${/^https?:$/.test(protocol) ? origin : protocol}`) };
-}
+/**
+ * The same for a page whose form leads to another site in the end. Browsers hold `form-action` against every redirect after a form, and where
+ * an application leads people after its own address nobody knows here; nor can `form-action` name an address of IPv6.
+ */
+export const HEADERS_LEADING_AWAY = { ...PAGE_HEADERS, 'content-security-policy': policy() };
 
 /** A whole page with one heading. */
 export function page(title: string, ...content: Html[]): string {

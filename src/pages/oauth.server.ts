@@ -12,7 +12,7 @@ import type { OAuthServices } from '../oauth/services';
 import { consentPage, signInPage } from './consent.page';
 import { alert, textOf, type Problem } from './form';
 import { TokenBuckets, customerAt } from '../lib/token-buckets';
-import { PAGE_HEADERS, headersLeadingTo, page } from './html';
+import { HEADERS_LEADING_AWAY, PAGE_HEADERS, page } from './html';
 
 export interface OAuthPagesDeps {
   oauth: OAuthServices;
@@ -76,7 +76,8 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
   const rawOf = (request: FastifyRequest, reply: FastifyReply): Raw => ({ request: request.raw, response: reply.raw, whence: whenceOf(request) });
   const actionOf = ({ uid }: Asked): string => `${CONSENT_PATH}/${uid}`;
   const askedOf = (request: FastifyRequest, reply: FastifyReply): Promise<Asked> => authorizations.asked((request.params as { uid: string }).uid, rawOf(request, reply));
-  const send = (reply: FastifyReply, { redirectUri }: Asked, text: string, status = 200) => reply.code(status).headers(headersLeadingTo(redirectUri)).send(text);
+  const sendSignIn = (reply: FastifyReply, asked: Asked, email: string, problem?: Problem, status = 200) =>
+    reply.code(status).headers(PAGE_HEADERS).send(signInPage(asked, actionOf(asked), email, problem));
 
   const personOf = async (request: FastifyRequest, asked: Asked): Promise<UserPrincipal | null> => {
     const token = tokenOf(request);
@@ -87,14 +88,14 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
   app.get(`${CONSENT_PATH}/:uid`, async (request, reply) => {
     const asked = await askedOf(request, reply);
     const person = await personOf(request, asked);
-    if (!person) return send(reply, asked, signInPage(asked, actionOf(asked), asked.loginHint));
-    return send(reply, asked, consentPage(asked, await authorizations.choice(asked, person), actionOf(asked), await deps.emailOf(person.id)));
+    if (!person) return sendSignIn(reply, asked, asked.loginHint);
+    return reply.headers(HEADERS_LEADING_AWAY).send(consentPage(asked, await authorizations.choice(asked, person), actionOf(asked), await deps.emailOf(person.id)));
   });
 
   app.post(`${CONSENT_PATH}/:uid/sign-in`, async (request, reply) => {
     const asked = await askedOf(request, reply);
     const given = { email: textOf(request.body, 'email'), password: textOf(request.body, 'password'), code: textOf(request.body, 'code') };
-    const again = (problem: Problem, code: ErrorCode) => send(reply, asked, signInPage(asked, actionOf(asked), given.email, problem), httpStatusOf(code));
+    const again = (problem: Problem, code: ErrorCode) => sendSignIn(reply, asked, given.email, problem, httpStatusOf(code));
     try {
       const session = await signIns.signIn(given, whenceOf(request), tokenOf(request));
       if (!session) return await again({ message: 'Your account has a second factor: give its code as well.', field: 'code' }, 'SIGN_IN_FAILED');

@@ -6,7 +6,7 @@ import { chromium, type BrowserContext, type Page } from 'playwright-core';
 
 /** What the browser did while a test drove it; each list is to be empty in a page that is well. */
 export interface BrowserRecord {
-  /** Addresses asked for on any host but 127.0.0.1; none of them is answered. */
+  /** Addresses asked for on any host but this one, 127.0.0.1 or [::1]; none of them is answered. */
   readonly foreignRequests: string[];
   /** What the console called an error: answers of 400 and above and violated content security policies included. */
   readonly consoleErrors: string[];
@@ -79,7 +79,7 @@ function openBrowser(executablePath: string, profile: string, colorScheme: 'ligh
       '--disable-component-update',
       '--disable-sync',
       // A page that asks another host gets no answer on any machine, instead of one where the network happens to be there.
-      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+      '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE ::1',
     ],
   });
 }
@@ -88,7 +88,7 @@ function recordOf(context: BrowserContext, page: Page): BrowserRecord {
   const record: BrowserRecord = { foreignRequests: [], consoleErrors: [], pageErrors: [], failedRequests: [] };
   const noteForeign = (address: string): void => {
     const url = new URL(address);
-    if (/^(https?|wss?):$/.test(url.protocol) && url.hostname !== '127.0.0.1') record.foreignRequests.push(address);
+    if (/^(https?|wss?):$/.test(url.protocol) && !['127.0.0.1', '[::1]'].includes(url.hostname)) record.foreignRequests.push(address);
   };
   context.on('request', (request) => noteForeign(request.url()));
   page.on('websocket', (socket) => noteForeign(socket.url()));

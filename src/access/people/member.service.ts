@@ -6,7 +6,7 @@ import { expectedVersionRule, nextVersion, requireVersion } from '../../db/versi
 import { conflict, notFound, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
 import { currentActor, type Authority } from '../authority';
-import { requireGrants } from '../policies';
+import { requireGrants, requireHeld } from '../policies';
 import type { Actor } from '../principal';
 import { permissionsOfRoles } from '../roles/grants';
 import { OWNER_ROLE_ID } from '../roles/role.entity';
@@ -19,7 +19,7 @@ const setRoleRule = removeRule.extend({ roleId: idRule, expectedVersion: expecte
 export interface MemberServiceDeps {
   database: Database;
   /** Ends what a member had in the workspace, in the transaction in which they leave it. */
-  left(tx: EntityManager, member: { workspaceId: string; userId: string }, at: Date): Promise<void>;
+  left(tx: EntityManager, member: { workspaceId: string; userId: string }, at: Date): Promise<unknown>;
 }
 
 /** Who is in a workspace, and as what. What changes it takes the workspace's row, so that two cannot each remove the other owner. */
@@ -68,7 +68,7 @@ export class MemberService {
   }
 
   private async requireRank(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {
-    requireGrants(actor, (await permissionsOfRoles(tx, [roleId])).get(roleId) ?? [], workspaceId);
+    requireHeld(actor, (await permissionsOfRoles(tx, [roleId])).get(roleId) ?? [], workspaceId);
   }
 
   private async requireOtherOwner(tx: EntityManager, { workspaceId, userId, roleId }: Pick<Membership, 'workspaceId' | 'userId' | 'roleId'>): Promise<void> {

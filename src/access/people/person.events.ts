@@ -23,13 +23,16 @@ export const actorOf = (personId: string): Origin['actor'] => ({ kind: 'USER', i
 interface PersonEvent extends Origin {
   action: string;
   subjectId: string;
-  after?: Record<string, unknown>;
+  /** The same in all of their workspaces, or for each its own: none learns of another. */
+  after?: Record<string, unknown> | ((workspaceId: string | null) => Record<string, unknown>);
   at: Date;
 }
 
 /** Records what concerns a person in each workspace that they are a member of; with no workspace where there is none. */
-export async function recordOfPerson(tx: EntityManager, personId: string, { subjectId, ...event }: PersonEvent): Promise<void> {
+export async function recordOfPerson(tx: EntityManager, personId: string, { subjectId, after, ...event }: PersonEvent): Promise<void> {
   const memberships = await tx.find(Membership, { where: { userId: personId }, order: { workspaceId: 'ASC' } });
   const workspaceIds = memberships.length > 0 ? memberships.map(({ workspaceId }) => workspaceId) : [null];
-  for (const workspaceId of workspaceIds) await recordEvent(tx, { ...event, subject: { id: subjectId, workspaceId } });
+  for (const workspaceId of workspaceIds) {
+    await recordEvent(tx, { ...event, subject: { id: subjectId, workspaceId }, after: typeof after === 'function' ? after(workspaceId) : (after ?? null) });
+  }
 }

@@ -11,7 +11,7 @@ import { Workspace } from '../../tenancy/workspace.entity';
 import { Membership } from '../people/membership.entity';
 import { ADMINISTRATIVE_PERMISSIONS, isGrantable } from '../permissions';
 import { currentActor, type Authority } from '../authority';
-import { requireGrants } from '../policies';
+import { requireGrants, requireHeld } from '../policies';
 import { BUILT_IN_ROLES, Role, builtInRole } from './role.entity';
 
 /** The most roles of its own that a workspace has. */
@@ -67,7 +67,10 @@ export class RoleService {
       this.deps.database.transaction(async (tx) => {
         const role = await lockRole(tx, id);
         const actor = await currentActor(tx, origin, 'admin.roles', role);
-        if (changes.permissions) requireGrants(actor, [...role.permissions, ...changes.permissions], role.workspaceId);
+        if (changes.permissions) {
+          requireHeld(actor, role.permissions, role.workspaceId);
+          requireGrants(actor, changes.permissions, role.workspaceId);
+        }
         requireVersion(expectedVersion, role);
         const { before, after } = difference<Partial<Role>>(role, changes);
         if (Object.keys(after).length === 0) return role;

@@ -44,7 +44,7 @@ class RequestPasswordResetPayload {
 
 @ObjectType({ description: 'What `resetPassword` came to.' })
 class ResetPasswordPayload {
-  @Field({ description: 'True: the new password counts, and every session has ended.' })
+  @Field({ description: 'True: the new password counts, and every session and consent has ended.' })
   changed: boolean;
 }
 
@@ -55,7 +55,7 @@ export class PasswordResolver {
   @Mutation(() => ChangePasswordPayload, {
     nullable: true,
     description:
-      'Set a new password, and end every other session.' +
+      'Set a new password, and end every other session. What applications were let do goes on: see `Viewer.consents`.' +
       '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong current one; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async changePassword(@Arg('input', { description: 'Both passwords.' }) input: ChangePasswordInput, @Ctx() ctx: GraphQLContext): Promise<ChangePasswordPayload> {
@@ -78,7 +78,7 @@ export class PasswordResolver {
   @Mutation(() => ResetPasswordPayload, {
     nullable: true,
     description:
-      'Set a new password by a link, once, and end every session. It signs nobody in.' +
+      'Set a new password by a link, once, and end every session and every consent: applications that were let in by whoever knew the old one act no longer. It signs nobody in.' +
       '\n\nPublic. Errors: `NOT_FOUND` for any link that does not work; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async resetPassword(@Arg('input', { description: 'The link and the password.' }) input: ResetPasswordInput, @Ctx() ctx: GraphQLContext): Promise<ResetPasswordPayload> {

@@ -30,6 +30,8 @@ export interface PasswordServiceDeps {
   background: Background;
   /** How the world reaches this server, without a slash at the end. */
   baseUrl(): string;
+  /** Ends all that applications may do for a person, and says how much of it was in which workspace. */
+  endConsents(tx: EntityManager, userId: string, at: Date): Promise<ReadonlyMap<string, number>>;
   log: Log;
 }
 
@@ -84,7 +86,10 @@ export class PasswordService {
     return `${baseUrl()}/reset-password?token=${token}`;
   }
 
-  /** Sets a new password by the link, once, ends every session, and lets its owner sign in at once. NOT_FOUND for any link that does not work. */
+  /**
+   * Sets a new password by the link, once, ends every session and all that applications were let do, for whoever knew the old password may
+   * have let one in, and lets its owner sign in at once. NOT_FOUND for any link that does not work.
+   */
   async reset({ token, newPassword }: { token: string; newPassword: string }, whence: Whence): Promise<void> {
     const { database, passwords, proofs } = this.deps;
     const digest = this.digest(token);
@@ -97,7 +102,9 @@ export class PasswordService {
       await lockPerson(tx, userId);
       const at = await this.set(tx, userId, passwordHash);
       await proofs.forgive(tx, email);
-      await recordOfPerson(tx, userId, { actor: actorOf(userId), ...whence, action: 'password.reset', subjectId: userId, at });
+      const ended = await this.deps.endConsents(tx, userId, at);
+      const after = (workspaceId: string | null) => ({ consents: ended.get(workspaceId ?? '') ?? 0 });
+      await recordOfPerson(tx, userId, { actor: actorOf(userId), ...whence, action: 'password.reset', subjectId: userId, after, at });
     });
   }
 

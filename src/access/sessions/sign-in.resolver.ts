@@ -84,7 +84,7 @@ export class SignInResolver {
   @Mutation(() => SignOutEverywherePayload, {
     nullable: true,
     description:
-      'End all sessions of whoever asks, at once and on every node.' +
+      'End all sessions of whoever asks, at once and on every node. What applications were let do goes on: see `Viewer.consents`.' +
       '\n\nFor who has signed in. No errors of its own.',
   })
   async signOutEverywhere(@Ctx() ctx: GraphQLContext): Promise<SignOutEverywherePayload> {
