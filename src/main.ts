@@ -1,3 +1,4 @@
+import './graphql/production';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { createApp } from './app';

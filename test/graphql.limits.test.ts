@@ -48,55 +48,69 @@ const costOf = async (query: string, variables: object = {}, secret?: string): P
 
 const times = (count: number, make: (index: number) => string): string => Array.from({ length: count }, (_, index) => make(index)).join(' ');
 
+/** What an answer of so many objects and values costs. */
+const pointsFor = (objects: number, values: number): number => Math.ceil(objects + values / 10);
+
 describe('what an operation costs', () => {
   it('is told with each answer: as asked, as it came, and what is left', async () => {
     const cost = await costOf('{ viewer { id } }', {}, (await buildKey(app)).secret);
-    expect(cost).toEqual({ requested: 1, actual: 1, left: expect.any(Number), max: 20_000, refillPerSecond: 1_000 });
+    expect(cost).toEqual({ requested: 2, actual: 2, left: expect.any(Number), max: 20_000, refillPerSecond: 1_000 });
     expect(cost.left).toBeGreaterThan(19_900);
   });
 
   it.each<[string, number, string, object?]>([
-    ['scalars cost nothing', 0, '{ __typename }'],
-    ['an object is a point', 2, 'query ($id: ID!) { project(id: $id) { id budget { balance } } }'],
-    ['a page is as long as it is asked for', 1 + 40 * 2, '{ workspaces(first: 40) { nodes { wallet { id } } } }'],
-    ['by a variable, too', 1 + 40, 'query ($first: Int) { workspaces(first: $first) { nodes { id } } }', { first: 40 }],
-    ['or by the default of one', 1 + 40, 'query ($first: Int = 40) { workspaces(first: $first) { nodes { id } } }'],
-    ['or by that of the list', 1 + 25, '{ workspaces { nodes { id } } }'],
-    ['pages within pages multiply', 1 + 10 * (1 + 1 + 20 * 2), '{ workspaces(first: 10) { nodes { projects(first: 20) { nodes { budget { held } } } } } }'],
-    ['edges and nodes are two lists', 1 + 1 + 10 + 10 + 10, '{ workspaces(first: 10) { nodes { id } edges { node { id } } pageInfo { hasNextPage } } }'],
-    ['what is named twice is asked once', 1 + 10, '{ workspaces(first: 10) { nodes { id } nodes { name } } workspaces(first: 10) { nodes { id } } }'],
-    ['an alias asks again', 2 * (1 + 10), '{ a: workspaces(first: 10) { nodes { id } } b: workspaces(first: 10) { nodes { id } } }'],
-    ['fragments are what is in them', 1 + 10 + 10, '{ workspaces(first: 10) { ...A } } fragment A on WorkspaceConnection { nodes { ...B ...B ... on Node { id } } } fragment B on Workspace { wallet { id } }'],
-    ['what is skipped is not asked', 1, 'query ($no: Boolean = false) { viewer { id } workspaces @include(if: $no) { nodes { id } } actions @skip(if: true) { nodes { id } } }'],
-    ['what is not skipped is', 1 + 25, 'query ($no: Boolean!) { workspaces @skip(if: $no) { nodes { id } } }', { no: false }],
+    ['a value is a tenth of a point, and what is begun counts', pointsFor(0, 1), '{ __typename }'],
+    ['so is each that a list of them is expected to have', pointsFor(1 + 1 + 1 + 1, 2 * 10), '{ workspaces(first: 1) { nodes { keys(first: 1) { nodes { a: permissions b: permissions } } } } }'],
+    ['an object is a point', pointsFor(2, 2), 'query ($id: ID!) { project(id: $id) { id budget { balance } } }'],
+    ['a page is as long as it is asked for', pointsFor(1 + 40 * 2, 40), '{ workspaces(first: 40) { nodes { wallet { id } } } }'],
+    ['by a variable, too', pointsFor(1 + 40, 40), 'query ($first: Int) { workspaces(first: $first) { nodes { id } } }', { first: 40 }],
+    ['or by the default of one', pointsFor(1 + 40, 40), 'query ($first: Int = 40) { workspaces(first: $first) { nodes { id } } }'],
+    ['or by that of the list', pointsFor(1 + 25, 25), '{ workspaces { nodes { id } } }'],
+    ['pages within pages multiply', pointsFor(1 + 10 * (1 + 1 + 20 * 2), 10 * 20), '{ workspaces(first: 10) { nodes { projects(first: 20) { nodes { budget { held } } } } } }'],
+    ['edges and nodes are two lists', pointsFor(1 + 1 + 10 + 10 + 10, 10 + 10 + 1), '{ workspaces(first: 10) { nodes { id } edges { node { id } } pageInfo { hasNextPage } } }'],
+    ['what is named twice is asked once', pointsFor(1 + 10, 2 * 10), '{ workspaces(first: 10) { nodes { id } nodes { name } } workspaces(first: 10) { nodes { id } } }'],
+    ['an alias asks again', pointsFor(2 * (1 + 10), 2 * 10), '{ a: workspaces(first: 10) { nodes { id } } b: workspaces(first: 10) { nodes { id } } }'],
+    ['fragments are what is in them', pointsFor(1 + 10 + 10, 10 + 10), '{ workspaces(first: 10) { ...A } } fragment A on WorkspaceConnection { nodes { ...B ...B ... on Node { id } } } fragment B on Workspace { wallet { id } }'],
+    ['what is skipped is not asked', pointsFor(1, 1), 'query ($no: Boolean = false) { viewer { id } workspaces @include(if: $no) { nodes { id } } actions @skip(if: true) { nodes { id } } }'],
+    ['what is not skipped is', pointsFor(1 + 25, 25), 'query ($no: Boolean!) { workspaces @skip(if: $no) { nodes { id } } }', { no: false }],
   ])('%s', async (_what, requested, query, variables = {}) => {
     const cost = await costOf(query, query.includes('$id') ? { id: project.id, ...variables } : variables);
     expect(cost.requested).toBe(requested);
     expect(cost.actual).toBeLessThanOrEqual(requested);
   });
 
+  it('is that of looking through rows for what a filter lets through, found or not, and of each fifty of its values', async () => {
+    const nothing = { action: times(100, (index) => `none.${index}`).split(' ') };
+    const query = 'query ($id: ID!, $filter: RequestLogFilter) { project(id: $id) { requestLogs(first: 1, filter: $filter) { totalCount nodes { id } } } }';
+    const costWith = (filter?: object) => costOf(query, { id: project.id, filter });
+    expect(await costWith()).toMatchObject({ requested: pointsFor(1 + 1 + 10 + 1, 1), actual: pointsFor(1 + 1 + 10, 0) });
+    expect(await costWith({ action: ['none'] })).toMatchObject({ requested: pointsFor(1 + 21 + 100 + 1, 1), actual: 1 + 21 + 100 });
+    expect(await costWith(nothing)).toMatchObject({ requested: pointsFor(1 + 21 + 2 + 100 + 1, 1), actual: 1 + 21 + 2 + 100 });
+    expect(await costWith({})).toMatchObject({ actual: pointsFor(1 + 1 + 10, 0) });
+  });
+
   it('comes to what the answer has, each of its objects and no scalar that looks like one', async () => {
     const { id } = await buildWorkspace(app);
     await app.graphql('mutation ($id: ID!) { updateWorkspace(input: { id: $id, name: "Other" }) { workspace { id } } }', { id });
     const cost = await costOf('query ($id: ID!) { workspace(id: $id) { auditEvents(first: 100) { nodes { before after } } wallet { id } projects { nodes { budget { held } } } } }', { id });
-    expect(cost).toMatchObject({ requested: 1 + (1 + 100) + 1 + (1 + 25 * 2) });
+    expect(cost).toMatchObject({ requested: pointsFor(1 + (1 + 100) + 1 + (1 + 25 * 2), 2 * 100 + 1 + 25) });
     const events = (await app.graphql('query ($id: ID!) { workspace(id: $id) { auditEvents(first: 100) { nodes { id } } } }', { id })).data.workspace.auditEvents.nodes.length;
-    expect(cost.actual).toBe(1 + 1 + events + 1 + 1);
+    expect(cost.actual).toBe(pointsFor(1 + 1 + events + 1 + 1, 2 * events + 1));
   });
 
   it('is ten points more for each mutation, done or not', async () => {
     const answer = await ask({ query: 'mutation { a: archiveProject(input: { id: "prj_1" }) { project { id } } b: archiveProject(input: { id: "prj_2" }) { project { id } } }' });
     expect(answer.errors?.map(({ extensions }) => extensions.code)).toEqual(['NOT_FOUND', 'NOT_FOUND']);
-    expect(answer.extensions?.cost).toMatchObject({ requested: 2 * (1 + 10 + 1), actual: 2 * (1 + 10) });
+    expect(answer.extensions?.cost).toMatchObject({ requested: pointsFor(2 * (1 + 10 + 1), 2), actual: 2 * (1 + 10) });
   });
 
   it('counts no more than a page of what no page may have, which the list refuses', async () => {
     const { errors, extensions } = await ask({ query: '{ workspaces(first: 100000) { nodes { id } } }' });
-    expect([errors?.[0]?.extensions.code, extensions?.cost?.requested]).toEqual(['INVALID_REQUEST', 1 + 100]);
+    expect([errors?.[0]?.extensions.code, extensions?.cost?.requested]).toEqual(['INVALID_REQUEST', pointsFor(1 + 100, 100)]);
   });
 
   it('is a price of its own for what is no look-up', async () => {
-    expect((await costOf('{ auditChain { verify(first: 10) { checked } } }')).requested).toBe(1 + 100);
+    expect((await costOf('{ auditChain { verify(first: 10) { checked } } }')).requested).toBe(pointsFor(1 + 100, 1));
   });
 
   it('of introspection is modest, and known', async () => {
@@ -110,24 +124,24 @@ describe('what an operation costs', () => {
     const { secret } = await buildKey(app);
     const query = '{ workspaces(first: 100) { nodes { projects(first: 100) { nodes { id } } } } }';
     const { status, data, errors } = await ask({ query }, secret);
-    const asked = 1 + 100 * (1 + 1 + 100);
+    const asked = pointsFor(1 + 100 * (1 + 1 + 100), 100 * 100);
     expect({ status, data }).toEqual({ status: 400, data: undefined });
     expect(errors).toEqual([{ message: expect.stringContaining(`points ${asked}, at most 10000`), extensions: { code: 'QUERY_TOO_COMPLEX', limits: [{ limit: 'points', asked, allowed: 10_000 }] } }]);
-    expect((await costOf('{ __typename }', {}, secret)).left).toBe(20_000);
+    expect((await costOf('{ __typename }', {}, secret)).left).toBe(19_999);
   });
 });
 
 describe('a principal’s points', () => {
-  const dear = '{ workspaces(first: 100) { nodes { projects(first: 90) { nodes { id } } } } }';
+  const dear = '{ workspaces(first: 100) { nodes { projects(first: 80) { nodes { id } } } } }';
   /** It comes to all that it asks for: an error of a field that cannot be null takes the whole answer with it. */
   const spend = { query: `${dear.slice(0, -1)} actions(first: 0) { nodes { id } } }` };
-  const price = 1 + 100 * (1 + 1 + 90) + 1;
+  const price = pointsFor(1 + 100 * (1 + 1 + 80) + 1, 100 * 80);
 
   it('that an answer does not come to are given back at once', async () => {
     const { secret } = await buildKey(app);
     for (let i = 0; i < 5; i++) {
       const cost = await costOf(dear, {}, secret);
-      expect(cost).toMatchObject({ requested: 1 + 100 * (1 + 1 + 90), actual: 1 });
+      expect(cost).toMatchObject({ requested: pointsFor(1 + 100 * (1 + 1 + 80), 100 * 80), actual: 1 });
       expect(cost.left).toBeGreaterThan(19_900);
     }
   });
@@ -152,6 +166,16 @@ describe('a principal’s points', () => {
     const started = performance.now();
     await until(async () => (await ask(spend, secret)).status !== 429, 'points to come back');
     expect(performance.now() - started).toBeLessThan(retryAfterMs + 10_000);
+  });
+
+  it('go for documents that are refused, too, by what there is to read of them', async () => {
+    const { secret } = await buildKey(app);
+    const wrong = `query ($id: ID!) { nodes(ids: [${times(9_900, () => '"x"')}]) { nothing } }`;
+    const answers: Answer[] = [];
+    await until(async () => answers.push(await ask({ query: wrong }, secret)) > 0 && answers.at(-1)?.status === 429, 'a budget to be spent on nothing');
+    expect(answers.at(-1)?.errors?.[0]).toMatchObject({ message: expect.stringMatching(/^This asks for 198 points, /), extensions: { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) } });
+    expect(answers.filter(({ status }) => status === 400).length).toBeGreaterThanOrEqual(100);
+    expect((await ask({ query: '{ viewer { id } }' }, secret)).extensions?.cost).toMatchObject({ requested: 2, actual: 2 }); // and for those that run by what they ask
   });
 
   it('are its address’s where it brings no credential', async () => {

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { GraphQLError } from 'graphql';
 import type { EntityManager, ObjectLiteral } from 'typeorm';
 import { secretFrom } from '../access/credential';
 import type { MutationClaim } from '../access/idempotency';
@@ -34,10 +35,20 @@ export interface OpenStream {
   send<T>(feed: Feed<T>, allow: Subscribed<T>['allow']): AsyncIterable<T>;
 }
 
+interface AskedSoFar {
+  points: number;
+  /** Those that were taken for reading its documents. */
+  readingPoints: number;
+  /** The characters of what was answered. */
+  answerLength: number;
+  /** Why nothing more is answered. */
+  excess?: GraphQLError;
+}
+
 /** What every resolver is handed: who asks, from where, and the look-ups of this request. */
 export class GraphQLContext {
-  /** The points that all operations of this request have asked for so far: one object, though each operation of a batch has a context of its own. */
-  readonly asked = { points: 0 };
+  /** What all operations of this request have asked for so far: one object, though each operation of a batch has a context of its own. */
+  readonly asked: AskedSoFar = { points: 0, readingPoints: 0, answerLength: 0 };
   private readonly loaders: Loaders;
   private time: Promise<Date> | undefined;
   /** Whether this request may have changed what whoever asks may do. */

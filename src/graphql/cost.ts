@@ -26,13 +26,21 @@ import {
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../lib/page';
 import { fragmentsOf } from './limits';
 
-// A point is an object in the answer, or what is priced like so many of them. What an operation asks for is counted as execution collects
+// A point is an object in the answer, or what takes as long as so many of them. What an operation asks for is counted as execution collects
 // it: a fragment once for each object, places that name one field together, and what @skip and @include leave out not at all.
+
+/** Values that make a point: texts, numbers, each item of a list of them. */
+const VALUES_PER_POINT = 10;
 
 /** What a mutation costs beside the objects of its answer: it is a transaction. */
 const MUTATION_POINTS = 10;
 /** What it costs to count a list, for each field that tells of it. */
 const TOTAL_COUNT_POINTS = 10;
+/** What it costs to look for a page of what a filter lets through, whether it finds any, and to count that. */
+const FILTER_POINTS = 20;
+const FILTERED_COUNT_POINTS = 100;
+/** Values of a filter that make a point, each time that it is asked. */
+const FILTER_VALUES_PER_POINT = 50;
 const COUNTS = new Set(['totalCount', 'totalCountIsExact']);
 /** How many are expected of a list that has no pages. */
 const UNPAGED_LIST_SIZE = 10;
@@ -41,9 +49,9 @@ const SCHEMA_OBJECTS_PER_POINT = 4;
 
 /** `extensions.cost` of an answer, in points. */
 export interface Cost {
-  /** As much as it could have come to. */
+  /** What it was expected to come to, and had to be there. */
   requested: number;
-  /** What it came to; the rest was given back. */
+  /** What it came to, which is what was taken: most often less. */
   actual: number;
   /** What the principal may still ask for at once. */
   left: number;
@@ -71,7 +79,7 @@ export function planOf(schema: GraphQLSchema, document: DocumentNode, operation:
   const isLeftOut = (node: SelectionNode): boolean =>
     getDirectiveValues(GraphQLSkipDirective, node, coerced)?.if === true || getDirectiveValues(GraphQLIncludeDirective, node, coerced)?.if === false;
 
-  const plan = (sets: readonly SelectionSetNode[], parent: GraphQLCompositeType, pageSize: number | undefined): Plan => {
+  const plan = (sets: readonly SelectionSetNode[], parent: GraphQLCompositeType, page: AskedPage | undefined): Plan => {
     const asked = new Map<string, { name: string; type: GraphQLCompositeType; nodes: [FieldNode, ...FieldNode[]] }>();
     const seen = new Set<string>();
     const collect = ({ selections }: SelectionSetNode, type: GraphQLCompositeType): void => {
@@ -101,9 +109,9 @@ export function planOf(schema: GraphQLSchema, document: DocumentNode, operation:
       const of = getNamedType(field.type);
       const args = argumentsOf(field, nodes[0], coerced);
       const inside = nodes.flatMap(({ selectionSet }) => selectionSet ?? []);
-      const within = isCompositeType(of) ? plan(inside, of, pageSizeOf(field, args)) : new Map<string, PlannedField[]>();
+      const within = isCompositeType(of) ? plan(inside, of, pageOf(field, args)) : new Map<string, PlannedField[]>();
       const fields = planned.get(name) ?? [];
-      planned.set(name, [...fields, { price: priceOf(schema, type, field), times: timesOf(schema, type, field, args, pageSize), within }]);
+      planned.set(name, [...fields, { price: priceOf(schema, type, field, args, page), times: timesOf(schema, type, field, args, page), within }]);
     }
     return planned;
   };
@@ -117,7 +125,7 @@ export function requestedPoints(plan: Plan): number {
     for (const { price, times, within } of [...fields.values()].flat()) points += times * (price + pointsOf(within));
     return points;
   };
-  return Math.ceil(pointsOf(plan));
+  return wholePoints(pointsOf(plan));
 }
 
 /** The points that the answer came to. */
@@ -136,8 +144,11 @@ export function actualPoints(plan: Plan, data: unknown): number {
     }
     return points;
   };
-  return Math.ceil(withinOf(plan, data));
+  return wholePoints(withinOf(plan, data));
 }
+
+/** What is begun counts; what sums of fractions miss it by does not. */
+const wholePoints = (points: number): number => Math.ceil(Number(points.toFixed(3)));
 
 function definitionOf(parent: GraphQLCompositeType, name: string): GraphQLField<unknown, unknown> | undefined {
   if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef;
@@ -156,29 +167,46 @@ function argumentsOf(field: GraphQLField<unknown, unknown>, node: FieldNode, var
 }
 
 /** For each answer of a field. A field's `complexity`, as type-graphql calls it, is a price of its own. */
-function priceOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: GraphQLField<unknown, unknown>): number {
+function priceOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: GraphQLField<unknown, unknown>, args: Record<string, unknown>, page: AskedPage | undefined): number {
   const of = getNamedType(field.type);
   const { complexity } = field.extensions;
   if (typeof complexity === 'number') return complexity;
-  if (COUNTS.has(field.name)) return TOTAL_COUNT_POINTS;
-  if (!isCompositeType(of)) return 0;
+  if (COUNTS.has(field.name)) return page && page.filterValues > 0 ? FILTERED_COUNT_POINTS : TOTAL_COUNT_POINTS;
+  if (parent.name.startsWith('__') && !isCompositeType(of)) return 0;
+  if (!isCompositeType(of)) return 1 / VALUES_PER_POINT;
   if (of.name.startsWith('__')) return 1 / SCHEMA_OBJECTS_PER_POINT;
-  return parent === schema.getMutationType() ? 1 + MUTATION_POINTS : 1;
+  if (parent === schema.getMutationType()) return 1 + MUTATION_POINTS;
+  const filterValues = pageOf(field, args)?.filterValues ?? 0;
+  return filterValues === 0 ? 1 : 1 + FILTER_POINTS + Math.floor(filterValues / FILTER_VALUES_PER_POINT);
 }
 
 /** How many answers are to be expected of a field of one object. */
-function timesOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: GraphQLField<unknown, unknown>, args: Record<string, unknown>, pageSize: number | undefined): number {
+function timesOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: GraphQLField<unknown, unknown>, args: Record<string, unknown>, page: AskedPage | undefined): number {
   if (parent.name.startsWith('__')) return schemaSizesOf(schema)[field.name] ?? 1;
   if (!isListType(getNullableType(field.type))) return 1;
   const listed = Object.values(args).flatMap((value) => (Array.isArray(value) ? [value.length] : []));
-  return listed.length > 0 ? Math.max(...listed) : (pageSize ?? UNPAGED_LIST_SIZE);
+  return listed.length > 0 ? Math.max(...listed) : (page?.size ?? UNPAGED_LIST_SIZE);
 }
 
-/** How many objects a page has at most; undefined for what has no pages. What is more than a page may have is refused where it is read. */
-function pageSizeOf({ args: declared }: GraphQLField<unknown, unknown>, { first, last }: Record<string, unknown>): number | undefined {
+/** What is asked of a list that has pages. */
+interface AskedPage {
+  /** How many objects it has at most. */
+  size: number;
+  /** How many values its filter has; 0 where it has none. */
+  filterValues: number;
+}
+
+/** Undefined for what has no pages. What is more than a page may have is refused where it is read. */
+function pageOf({ args: declared }: GraphQLField<unknown, unknown>, { first, last, filter }: Record<string, unknown>): AskedPage | undefined {
   if (!declared.some(({ name }) => name === 'first')) return undefined;
   const size = typeof first === 'number' ? first : typeof last === 'number' ? last : DEFAULT_PAGE_SIZE;
-  return Math.min(Math.max(size, 0), MAX_PAGE_SIZE);
+  return { size: Math.min(Math.max(size, 0), MAX_PAGE_SIZE), filterValues: valuesIn(filter) };
+}
+
+function valuesIn(value: unknown): number {
+  if (value === undefined || value === null) return 0;
+  if (Array.isArray(value)) return Math.max(value.length, 1); // one that is empty lets nothing through
+  return typeof value === 'object' && !(value instanceof Date) ? Object.values(value).reduce<number>((sum, inner) => sum + valuesIn(inner), 0) : 1;
 }
 
 const schemaSizes = new WeakMap<GraphQLSchema, Record<string, number>>();

@@ -10,6 +10,8 @@ import { figuresOfDocument, figuresOfVariables, requireModest, tooComplex } from
 export const MAX_POINTS = 20_000;
 /** The points that come back to it in a second. */
 export const POINTS_PER_SECOND = 1_000;
+/** Tokens of a document that make a point, where it is refused after it was read. */
+const TOKENS_PER_POINT = 50;
 /** The points that an operation may ask for, or all operations of a batch. */
 const MAX_OPERATION_POINTS = 10_000;
 
@@ -36,18 +38,32 @@ export class QueryCosts {
     this.budgets = new TokenBuckets({ most: MAX_POINTS, perSecond: POINTS_PER_SECOND, now });
   }
 
+  /** Takes the points of reading a document, which are given back where it runs. RATE_LIMITED where they are not there. */
+  payForReading(tokens: number, context: GraphQLContext): void {
+    const requested = Math.floor(tokens / TOKENS_PER_POINT);
+    this.take(payerOf(context.principal, context.whence.ip), requested);
+    context.asked.readingPoints += requested;
+  }
+
   /** What an operation may cost. QUERY_TOO_COMPLEX where that is more than one may ask for, alone or with what its request has asked for before. */
   estimate({ schema, document, operation, variables }: AskedOperation, context: GraphQLContext): Estimate {
     requireModest({ ...figuresOfDocument(document), ...figuresOfVariables(variables) }); // a persisted document has not come by as a text
+    const payer = payerOf(context.principal, context.whence.ip);
+    this.budgets.giveBack(payer, context.asked.readingPoints); // its own are those that count from here on
+    context.asked.readingPoints = 0;
     const plan = planOf(schema, document, operation, variables);
     const requested = requestedPoints(plan);
     const asked = (context.asked.points += requested);
     if (asked > MAX_OPERATION_POINTS) throw tooComplex([{ limit: 'points', asked, allowed: MAX_OPERATION_POINTS }]);
-    return { payer: payerOf(context.principal, context.whence.ip), plan, requested };
+    return { payer, plan, requested };
   }
 
   /** Takes the points out of the principal's budget. RATE_LIMITED where it has too few, with the time until it will have enough. */
   pay({ payer, requested }: Estimate): void {
+    this.take(payer, requested);
+  }
+
+  private take(payer: string, requested: number): void {
     const retryAfterMs = this.budgets.take(payer, requested);
     if (retryAfterMs === 0) return;
     const left = this.budgets.left(payer);
@@ -55,15 +71,15 @@ export class QueryCosts {
     throw new TollgateError('RATE_LIMITED', message, { retryAfterMs, cost: this.costOf(payer, requested, 0) });
   }
 
-  /** Gives back what an operation was paid for and did not come to. Without data, for there was an error at its top, it came to all of it. */
+  /** Gives back what an operation was paid for and did not come to, or takes what it came to besides. Without data, for there was an error at its top, it came to all of it. */
   settle({ payer, plan, requested }: Estimate, data: unknown): Cost {
-    const actual = data ? Math.min(actualPoints(plan, data), requested) : requested;
+    const actual = data ? actualPoints(plan, data) : requested;
     this.budgets.giveBack(payer, requested - actual);
     return this.costOf(payer, requested, actual);
   }
 
   private costOf(payer: string, requested: number, actual: number): Cost {
-    return { requested, actual, left: this.budgets.left(payer), max: MAX_POINTS, refillPerSecond: POINTS_PER_SECOND };
+    return { requested, actual, left: Math.max(this.budgets.left(payer), 0), max: MAX_POINTS, refillPerSecond: POINTS_PER_SECOND };
   }
 }
 

@@ -3,6 +3,7 @@ import { TollgateError } from '../errors';
 import type { GraphQLContext } from './context';
 import { MAX_TOKENS, figuresOfDocument, figuresOfText, figuresOfVariables, requireModest, tooComplex, type Figures } from './limits';
 import { isPublicOperation } from './public-mutations';
+import type { QueryCosts } from './query-costs';
 
 /** Operations in one batch, where batches are taken. */
 const MAX_BATCH = 10;
@@ -22,20 +23,23 @@ interface Asked {
 
 /**
  * Refuses what costs more to validate than it is worth: documents that are too much of anything (QUERY_TOO_COMPLEX), those of a batch taken
- * together, and without a credential what is not public (UNAUTHENTICATED). What cannot be read passes, for others say what is wrong with it.
+ * together, what whoever asks has no points left to have read (RATE_LIMITED), and without a credential what is not public (UNAUTHENTICATED).
+ * What cannot be read passes, for others say what is wrong with it.
  */
-export function screen({ method, body, query }: ScreenedRequest, { principal }: GraphQLContext): void {
+export function screen({ method, body, query }: ScreenedRequest, context: GraphQLContext, costs: QueryCosts): void {
   const given: unknown = method === 'POST' ? body : query;
   const operations = (Array.isArray(given) ? given : [given]).filter((one): one is Asked => typeof one === 'object' && one !== null);
   if (operations.length > MAX_BATCH) throw tooComplex([{ limit: 'batch', asked: operations.length, allowed: MAX_BATCH }]);
   const texts = operations.flatMap((one) => (typeof one.query === 'string' ? [{ text: one.query, operationName: one.operationName }] : []));
-  requireModest(together([...texts.map(({ text }) => figuresOfText(text)), ...operations.map(({ variables }) => figuresOfVariables(variables))]));
+  const figures = together([...texts.map(({ text }) => figuresOfText(text)), ...operations.map(({ variables }) => figuresOfVariables(variables))]);
+  requireModest(figures);
+  costs.payForReading(figures.tokens ?? 0, context);
   const documents = texts.flatMap(({ text, operationName }) => {
     const document = parsed(text);
     return document ? [{ document, operationName }] : [];
   });
   requireModest(together(documents.map(({ document }) => figuresOfDocument(document))));
-  if (principal) return;
+  if (context.principal) return;
   for (const { document, operationName } of documents) {
     const operation = getOperationAST(document, typeof operationName === 'string' ? operationName : undefined);
     if (operation && !isPublicOperation(operation, document)) throw new TollgateError('MISSING_API_KEY');

@@ -6,6 +6,7 @@ import { GraphQLError, NoSchemaIntrospectionCustomRule, type GraphQLSchema, type
 import type { Logger } from 'pino';
 import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
+import { boundAnswers } from './answer-length';
 import type { Cost } from './cost';
 import { FROM_ELSEWHERE, NO_STREAM, type GraphQLContext } from './context';
 import { formatError, toGraphQLError, type GraphQLFailure } from './errors';
@@ -44,6 +45,7 @@ export interface GraphQLDeps {
 export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, introspection, batching, streams }: GraphQLDeps): Promise<void> {
   const report = (cause: unknown) => log.warn({ err: cause }, 'graphql: an operation failed');
   const costs = new QueryCosts();
+  boundAnswers(schema);
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // without a credential, too; where it is not wanted, a rule says so in our words
@@ -71,7 +73,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   const handler = fastifyApolloHandler(apollo, {
     context: async (request, reply) => {
       const context = await contextOf(request, reply);
-      screenOf(request, context);
+      screenOf(request, context, costs);
       return context;
     },
   });
@@ -133,9 +135,9 @@ async function forbidStore(_request: FastifyRequest, reply: FastifyReply): Promi
 }
 
 /** What is refused before Apollo parses and validates, in the form in which it takes an error of the context. */
-function screenOf(request: FastifyRequest, context: GraphQLContext): void {
+function screenOf(request: FastifyRequest, context: GraphQLContext, costs: QueryCosts): void {
   try {
-    screen(request, context);
+    screen(request, context, costs);
   } catch (error) {
     throw error instanceof TollgateError ? toGraphQLError(error) : error;
   }
@@ -164,9 +166,15 @@ function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> 
             throw error instanceof TollgateError ? toGraphQLError(error) : error;
           }
         },
-        willSendResponse: async ({ response: { body }, errors }) => {
+        willSendResponse: async ({ response: { body, http }, errors, contextValue }) => {
           if (body.kind !== 'single') return;
           const { singleResult } = body;
+          const { excess } = contextValue.asked;
+          if (excess) {
+            const { code, limits } = excess.extensions;
+            Object.assign(singleResult, { data: undefined, errors: [{ message: excess.message, extensions: { code, limits } }] });
+            http.status = 400;
+          }
           const cost = estimate ? costs.settle(estimate, singleResult.data) : (errors?.[0]?.extensions.cost as Cost | undefined);
           if (cost) singleResult.extensions = { ...singleResult.extensions, cost };
         },
