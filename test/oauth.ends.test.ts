@@ -1,10 +1,11 @@
 import type { UserPrincipal } from '../src/access/principal';
+import { Action } from '../src/actions/action.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { SigningKey } from '../src/oauth/signing-key.entity';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { Budget } from '../src/wallet/wallet.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { ORIGIN, buildProject, buildWorkspace } from './support/factories';
+import { ORIGIN, buildAction, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { buildClient, refresh, tokensFor, type BuiltClient } from './support/oauth';
 import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
@@ -83,6 +84,15 @@ describe('a token', () => {
     await mutations(app).mutate('setMemberRole', { workspaceId: built.workspace.id, userId: developer.person.id, roleId: 'rol_billing' }, '__typename');
     for (const node of [app, other]) expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([403, []]);
     expect((await refresh(app, built, tokens.refresh)).body.scope ?? '').toBe('');
+  });
+
+  it('runs no action by what it may know of its person, whatever that is called', async () => {
+    const { id, service, name } = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:9/' });
+    await app.database.transaction((tx) => tx.update(Action, { id }, { permission: 'email' })); // as it could be called once
+    const { access } = await tokensFor(app, await buildClient(app), { scope: 'openid email' });
+    const answer = await app.rest({ service, headers: { authorization: `Bearer ${access}` }, body: { action: name } });
+    expect([answer.status, answer.body.error.code]).toEqual([403, 'FORBIDDEN']);
+    await app.services.actions.update(ORIGIN, { id, enabled: false, permission: name });
   });
 
   it('hands on no right to make credentials, which would outlive it', async () => {

@@ -127,7 +127,7 @@ describe('where a browser is sent back to', () => {
 describe('a scope that is no permission', () => {
   const scopesOf = async (clientId: string) => (await app.database.reader.findBy(Consent, { clientId })).map(({ scopes }) => scopes);
 
-  it.each([{ scope: 'openid demo.* admin.* nonsense' }, { scope: 'openid demo.*', resource: 'https://api.example' }])('is in no consent and no token, whatever the person may grant: %j', async (parameters) => {
+  it.each<Record<string, string>>([{ scope: 'openid demo.* admin.* nonsense' }, { scope: 'openid demo.*', resource: 'https://api.example' }])('is in no consent and no token, whatever the person may grant: %j', async (parameters) => {
     const own = await buildClient(app);
     const { access, scope } = await tokensFor(app, own, parameters);
     expect([scope, await scopesOf(own.client.id)]).toEqual(['openid', [['openid']]]);

@@ -3,6 +3,7 @@ import type { Whence } from '../access/people/person.events';
 import { actorOf } from '../access/people/person.events';
 import { lockPerson, permissionsOf } from '../access/people/person.queries';
 import { Person } from '../access/people/person.entity';
+import { isIdentityScope } from '../access/permissions';
 import { mayGrant } from '../access/policies';
 import type { ClientPrincipal, UserPrincipal } from '../access/principal';
 import { recordEvent, type Origin } from '../audit/record-event';
@@ -14,7 +15,6 @@ import { Project } from '../tenancy/project.entity';
 import { OAuthClient } from './client.entity';
 import { Consent } from './consent.entity';
 import { REFRESH_TOKEN_SECONDS } from './lifetimes';
-import { isIdentityScope } from './scopes';
 import { OAuthToken } from './token.entity';
 
 /** A consent that goes on, with all that it takes. */
