@@ -240,6 +240,22 @@ describe('the page that asks', () => {
     expect(await app.database.reader.countBy(Consent, { clientId: built.client.id })).toBe(before + 1);
   });
 
+  it('makes one consent where it is answered twice before the browser has gone on, and one that nobody comes back for ends with the time for that', async () => {
+    const own = await buildClient(app);
+    const consents = () => app.database.reader.findBy(Consent, { clientId: own.client.id });
+    const lifeOf = ({ createdAt, expiresAt }: Consent) => expiresAt.getTime() - createdAt.getTime();
+    const visitor = new Visitor(app.url, own.person.cookie);
+    const asked = await visitor.go(authorizationUrl(app, own).href);
+    const answer = () => visitor.go(asked.address, { decision: 'allow', projectId: own.project.id }, {}, { follow: false });
+    const [first, second] = [await answer(), await answer()];
+    expect([first.status, second.status]).toEqual([303, 404]);
+    expect((await consents()).map(lifeOf)).toEqual([960_000]);
+    const code = new URL((await visitor.go(first.address)).address).searchParams.get('code');
+    expect((await redeem(app, own, code as string)).status).toBe(200);
+    expect((await consents()).map(lifeOf)).toEqual([expect.any(Number)]);
+    expect(lifeOf((await consents())[0] as Consent)).toBeGreaterThanOrEqual(30 * 86_400_000);
+  });
+
   it('takes no project that is not of the application’s workspace, and nobody who is no member', async () => {
     const { visitor, asked } = await isAsked();
     expect((await visitor.go(asked.address, { decision: 'allow', projectId: publicly.project.id })).status).toBe(404);

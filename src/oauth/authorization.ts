@@ -63,9 +63,9 @@ export class Authorizations {
   async asked(uid: string, raw: Raw): Promise<Asked> {
     const { clients, database } = this.deps;
     const interaction = await this.interaction(raw);
-    const { params, iat, prompt } = interaction;
+    const { params, iat, prompt, result } = interaction;
     const client = typeof params.client_id === 'string' ? await clients.find(params.client_id) : null;
-    if (!client || interaction.uid !== uid) throw ended();
+    if (!client || interaction.uid !== uid || result) throw ended();
     const { name: workspaceName } = await database.lookups.findOneByOrFail(Workspace, { id: client.workspaceId });
     return {
       uid,
