@@ -30,7 +30,7 @@ import { AuditChainResolver } from './audit/chain.resolver';
 import { AuditEventResolver, KeyEventsResolver, ServiceAccountEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
 import { Sealer } from './audit/sealer';
 import { readTrail } from './audit/trail';
-import type { Config } from './config';
+import { warningOf, type Config } from './config';
 import type { Database } from './db/database';
 import { isRetryable, isUnavailable } from './db/failures';
 import { registerDocs } from './docs/server';
@@ -159,6 +159,8 @@ export async function createApp({ config, database, installation, log: destinati
   await services.actions.ensureBuiltIns();
 
   const server = createServer(config);
+  const warning = warningOf(config);
+  if (warning !== undefined) server.addHook('onListen', async () => log.warn(warning));
   const people: PeopleServices = createPeopleServices({
     database,
     pepper: installation.pepper,
