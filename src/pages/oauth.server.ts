@@ -34,9 +34,11 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null)); // unread
   app.setErrorHandler((error, request, reply) => {
-    const isLimit = error instanceof TollgateError && error.code === 'RATE_LIMITED';
-    if (!isLimit) log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
-    if (isLimit) return reply.code(429).headers(PAGE_HEADERS).send(page('Too many requests', alert(error.message)));
+    if (error instanceof TollgateError && error.code === 'RATE_LIMITED') {
+      const retryAfter = Math.ceil((error.details.retryAfterMs as number) / 1000);
+      return reply.code(429).headers({ ...PAGE_HEADERS, 'retry-after': retryAfter }).send(page('Too many requests', alert(error.message)));
+    }
+    log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
     const [status, code] = isOutage(error) ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
     return reply.code(status).send({ error: code, error_description: isOutage(error) ? 'try again later' : 'something went wrong on this side' });
   });

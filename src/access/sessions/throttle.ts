@@ -48,7 +48,7 @@ export class Throttles {
     if (this.turns % TURNS_BETWEEN_CLEANINGS === 0) await this.forget();
     if (waitMs === 0) return;
     const seconds = Math.ceil(waitMs / 1000);
-    throw new TollgateError('RATE_LIMITED', `Too many tries; wait ${seconds} second${seconds === 1 ? '' : 's'}.`);
+    throw new TollgateError('RATE_LIMITED', `Too many tries; wait ${seconds} second${seconds === 1 ? '' : 's'}.`, { retryAfterMs: waitMs });
   }
 
   /** Gives back one turn of each that was taken. */
