@@ -1,3 +1,5 @@
+import { createPublicKey, verify, type JsonWebKey } from 'node:crypto';
+import { In } from 'typeorm';
 import type { UserPrincipal } from '../src/access/principal';
 import { Action } from '../src/actions/action.entity';
 import { AuditEvent } from '../src/audit/event.entity';
@@ -7,7 +9,7 @@ import { Budget } from '../src/wallet/wallet.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { ORIGIN, buildAction, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
-import { buildClient, refresh, tokensFor, type BuiltClient } from './support/oauth';
+import { ask, buildClient, codeFor, redeem, refresh, tokensFor, type BuiltClient } from './support/oauth';
 import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
 
 // What tokens do, and what ends them: at once, on the node that was told and on every other one.
@@ -213,7 +215,31 @@ it('tells the trail of each step, who took it and for whom', async () => {
   for (const { subjectId, after } of told.slice(2)) expect([subjectId, after]).toEqual([told[1]?.subjectId, expect.objectContaining({ clientId: built.client.id, userId: built.person.person.id })]);
 });
 
+it('tells that an application gave a token back, and not that it was stolen', async () => {
+  const built = await buildClient(app);
+  const { refresh: token } = await tokensFor(app, built);
+  expect((await ask(app, '/oauth/revoke', built, { token })).status).toBe(200);
+  const told = await app.database.reader.findBy(AuditEvent, { workspaceId: built.workspace.id, action: In(['token.revoked', 'token.reused']) });
+  expect(told).toMatchObject([{ action: 'token.revoked', actorKind: 'OAUTH_CLIENT', after: { clientId: built.client.id, userId: built.person.person.id } }]);
+  expect(told[0]?.actorId).toBe(told[0]?.subjectId);
+});
+
 describe('the keys that sign ID tokens', () => {
+  /** The key that an ID token names, once the published one of that name has proved to have signed it. */
+  async function signerOf(idToken: string): Promise<string> {
+    const [head = '', body = '', signature = ''] = idToken.split('.');
+    const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString()) as { kid: string };
+    const { keys } = (await (await fetch(`${other.url}/oauth/jwks`)).json()) as { keys: (JsonWebKey & { kid: string })[] };
+    const key = createPublicKey({ key: keys.find((one) => one.kid === kid) as JsonWebKey, format: 'jwk' });
+    expect(verify('RSA-SHA256', Buffer.from(`${head}.${body}`), key, Buffer.from(signature, 'base64url'))).toBe(true);
+    return kid;
+  }
+
+  const newIdToken = async (): Promise<string> => {
+    const built = await buildClient(app); // with a session that has just begun
+    return (await redeem(app, built, await codeFor(app, built))).body.id_token as string;
+  };
+
   it('follow one another: the next is published before it signs, and the last one while what it signed goes on', async () => {
     const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
     const day = 86_400_000;
@@ -227,8 +253,12 @@ describe('the keys that sign ID tokens', () => {
     expect(first).toHaveLength(1);
     const prepared = await at(90 * day);
     expect(prepared).toEqual([...first, expect.any(String)]);
+    const before = await newIdToken();
+    expect(await signerOf(before)).toBe(first[0]);
     const changed = await at(day);
     expect(changed).toEqual([...prepared].reverse());
+    expect(await signerOf(before)).toBe(first[0]);
+    expect(await signerOf(await newIdToken())).toBe(prepared[1]);
     expect(await at(day)).toEqual(prepared.slice(1));
     for (const node of [app, other]) node.travel(-92 * day);
     const rows = await app.database.reader.find(SigningKey);

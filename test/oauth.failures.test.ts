@@ -285,6 +285,13 @@ describe('a client', () => {
     expect((await events('token.refused', own.workspace.id))[0]).toMatchObject({ subjectId: own.client.id, after: { endpoint: 'token', error: 'invalid_client' } });
   });
 
+  it('has its secret in the answer that makes it and in no field of it', async () => {
+    const { data } = await app.graphql('{ client: __type(name: "OAuthClient") { fields { name } } consent: __type(name: "Consent") { fields { name } } }');
+    const fields = [...data.client.fields, ...data.consent.fields].map(({ name }: { name: string }) => name);
+    expect(fields).toContain('hint');
+    expect(fields.filter((name) => /secret|digest|token|pepper|payload/i.test(name))).toEqual([]);
+  });
+
   it('is told nothing of the tokens of another one, and ends none of them', async () => {
     const { access } = await tokensFor(app, built);
     const another = await buildClient(app);

@@ -318,6 +318,26 @@ describe('nobody grants what they lack:', () => {
   });
 });
 
+it('each has a trail of its own: what was done to it, by whom and what of it changed, and nothing of another', async () => {
+  const workspace = await buildWorkspace(app);
+  const { account, secret } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo', 'write.keys'] });
+  const { account: lesser } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo'] });
+  await mutate('updateServiceAccount', { id: lesser.id, name: 'Renamed' }, '__typename', secret);
+  await mutate('rotateServiceAccountKey', { id: lesser.id, graceSeconds: 60 }, '__typename', secret);
+  await mutate('disableServiceAccount', { id: account.id }, '__typename');
+  const trailOf = async (id: string) => {
+    const { data } = await app.graphql('query ($id: ID!) { serviceAccount(id: $id) { auditEvents { nodes { action actorKind actorId subjectId workspaceId before after } } } }', { id });
+    return data.serviceAccount.auditEvents.nodes as { action: string }[];
+  };
+  const [about, by] = [{ workspaceId: workspace.id, subjectId: lesser.id }, { actorKind: 'SERVICE_ACCOUNT', actorId: account.id }];
+  expect(await trailOf(lesser.id)).toMatchObject([
+    { ...about, ...by, action: 'service-account.rotated', after: { graceSeconds: 60 } },
+    { ...about, ...by, action: 'service-account.updated', before: { name: 'Robot' }, after: { name: 'Renamed' } },
+    { ...about, actorKind: 'SYSTEM', action: 'service-account.created', before: null, after: { name: 'Robot', permissions: ['demo.echo'] } },
+  ]);
+  expect((await trailOf(account.id)).map(({ action }) => action)).toEqual(['service-account.disabled', 'service-account.created']);
+});
+
 it('there are 1,000 of a workspace at most that are enabled; to disable one makes room', async () => {
   const workspace = await buildWorkspace(app);
   const { account } = await buildServiceAccount(app, { workspace, projects: [] });
