@@ -20,7 +20,7 @@ const FEATURES = {
   wallet: ['access', 'tenancy'],
   actions: ['access', 'tenancy'],
   requests: ['access', 'tenancy'],
-  oauth: ['access', 'tenancy'],
+  oauth: ['service-accounts', 'access', 'tenancy'],
   gate: ['oauth', 'keys', 'service-accounts', 'access', 'wallet', 'actions', 'requests', 'tenancy'],
 };
 

@@ -7,7 +7,8 @@ import type { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type BuildSchemaOptions, type ClassType } from 'type-graphql';
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
-import { Idempotency, MutationForgetter } from './access/idempotency';
+import { Idempotency } from './access/idempotency';
+import { IdempotencyKey } from './access/idempotency-key.entity';
 import { rootKeyDigest, type Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Invitation } from './access/people/invitation.entity';
@@ -32,6 +33,7 @@ import { Sealer } from './audit/sealer';
 import { readTrail } from './audit/trail';
 import { warningOf, type Config } from './config';
 import type { Database } from './db/database';
+import { Forgetter } from './db/forgetter';
 import { isRetryable, isUnavailable } from './db/failures';
 import { registerDocs } from './docs/server';
 import type { DocsDeps } from './docs/site';
@@ -57,10 +59,12 @@ import { permissionsOfKeysRole } from './keys/key.queries';
 import { KeyService } from './keys/key.service';
 import { loggableError } from './lib/loggable';
 import { DateTime } from './lib/scalars';
+import type { Repeated } from './lib/repeated';
 import { processTime } from './lib/time';
 import { OAuthClientResolver, WorkspaceOAuthClientsResolver } from './oauth/client.resolver';
 import { ConsentResolver, OAuthClientConsentsResolver, ViewerConsentsResolver } from './oauth/consent.resolver';
 import { endConsents, endConsentsOf } from './oauth/consent.service';
+import { OAuthToken } from './oauth/token.entity';
 import { createOAuthServices, type OAuthServices } from './oauth/services';
 import { oauthErrorPage, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
 import { registerPages } from './pages/server';
@@ -126,7 +130,8 @@ export interface App {
   sealer: Sealer;
   rotations: RotationWatch;
   idempotency: Idempotency;
-  forgetter: MutationForgetter;
+  /** Of the answers of mutations, and of what OAuth has handed out. */
+  forgetters: Repeated[];
 }
 
 export function createServices(database: Database, pepper: string): Services {
@@ -174,7 +179,7 @@ export async function createApp({ config, database, installation, log: destinati
     database,
     pepper: installation.pepper,
     baseUrl: () => config.publicUrl ?? addressOf(server),
-    permissions: () => services.actions.permissions(),
+    permissions: () => services.actions.permissions(database.lookups),
     principalOfSession: (tx, id) => people.sessions.principalById(tx, id),
     errorPage: oauthErrorPage,
     background: people.background,
@@ -203,11 +208,11 @@ export async function createApp({ config, database, installation, log: destinati
   const sealer = new Sealer({ database, log });
   const rotations = new RotationWatch({ database, log });
   const idempotency = new Idempotency({ database, pepper: installation.pepper });
-  const forgetter = new MutationForgetter({ database, log });
+  const forgetters = [IdempotencyKey, OAuthToken].map((entity) => new Forgetter({ database, log, entity }));
   server.addHook('onClose', async () => {
     await rotations.stop();
     await sealer.stop();
-    await forgetter.stop();
+    for (const forgetter of forgetters) await forgetter.stop();
     await sweep.stop();
     await gate.close();
     await runner.close();
@@ -266,7 +271,7 @@ export async function createApp({ config, database, installation, log: destinati
   });
   await server.register(async (endpoints) => registerOAuthEndpoints(endpoints, oauthPages));
   await server.ready();
-  return { server, services, people, oauth, gate, sweep, sealer, idempotency, forgetter, rotations };
+  return { server, services, people, oauth, gate, sweep, sealer, idempotency, forgetters, rotations };
 }
 
 /** Where a server listens, as far as it knows. */

@@ -3,7 +3,7 @@ import { MANUAL } from '../src/lib/manual';
 import { createTestApp, type TestApp } from './support/app';
 import { barriers } from './support/axe';
 import { withBrowserPage } from './support/browser';
-import { buildProject, buildWorkspace } from './support/factories';
+import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { until } from './support/until';
 
@@ -122,6 +122,26 @@ it('mints a key in GraphiQL by keyboard, calls with it, and sees the call in the
     await page.keyboard.press('Enter');
     await page.locator('.graphiql-tab').nth(1).waitFor();
     await expectNoBarriers(page, 'with the history and two tabs');
+    expect(record).toEqual(NOTHING);
+  });
+});
+
+it('follows a budget in GraphiQL: what is spent shows without being asked for again, until it is stopped', async () => {
+  const project = await buildProject(app, { workspace: await buildWorkspace(app), budget: 5_000 });
+  const { secret } = await buildKey(app, { project });
+  await withBrowserPage(async (page, record) => {
+    await openGraphiql(page);
+    await type(page, 'Headers', JSON.stringify({ 'X-Api-Key': app.rootKey }));
+    await type(page, 'Operation', `subscription Follow { budgetChanged(workspaceId: "${project.workspaceId}") { budget { balance } } }`);
+    await untilRead(page, 'Follow');
+    await page.keyboard.press('Control+Enter');
+    const result = page.locator('.result-window');
+    await result.getByText('5000').first().waitFor();
+    expect((await app.rest({ secret })).status).toBe(200);
+    await result.getByText('4000').first().waitFor();
+    await tabTo(page, page.getByRole('button', { name: /stop/i }));
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: /execute/i }).waitFor();
     expect(record).toEqual(NOTHING);
   });
 });

@@ -146,7 +146,7 @@ describe('a mutation with an Idempotency-Key', () => {
     await later(MUTATION_KEPT_MS - 60_000, async () => expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: 'true' }));
     await later(MUTATION_KEPT_MS + 1_000, async () => {
       expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: null, data: { mintKey: { secret: expect.any(String) } } });
-      await app.forgetter.once();
+      for (const forgetter of app.forgetters) await forgetter.once();
       expect([await stored(key), await stored(kept)]).toEqual([expect.any(IdempotencyKey), null]);
     });
     expect(await app.database.reader.countBy(ApiKey, { projectId: input.projectId })).toBe(3);

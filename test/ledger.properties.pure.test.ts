@@ -252,6 +252,7 @@ class World {
       credentialKind: 'API_KEY',
       digest: key.id,
       namedProjectId: null,
+      scopes: null,
       service: 'demo',
       action: `demo.${pick(PRICES, price)}.${pick(TIMEOUTS, timeout)}`,
       requestId: requestId === null ? `made-${this.made}` : `chosen-${requestId}`,

@@ -4,6 +4,7 @@ import type { UserPrincipal } from '../src/access/principal';
 import { Action } from '../src/actions/action.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { SigningKey } from '../src/oauth/signing-key.entity';
+import { OAuthToken } from '../src/oauth/token.entity';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { Budget } from '../src/wallet/wallet.entity';
 import { createTestApp, type TestApp } from './support/app';
@@ -11,6 +12,7 @@ import { ORIGIN, buildAction, buildProject, buildWorkspace } from './support/fac
 import { mutations } from './support/mutate';
 import { ask, buildClient, codeFor, redeem, refresh, tokensFor, type BuiltClient } from './support/oauth';
 import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
+import { until } from './support/until';
 
 // What tokens do, and what ends them: at once, on the node that was told and on every other one.
 
@@ -224,6 +226,35 @@ it('tells that an application gave a token back, and not that it was stolen', as
   expect(told[0]?.actorId).toBe(told[0]?.subjectId);
 });
 
+describe('a refresh', () => {
+  it.each([1, 2, 3, 4])('that fails at the %d. thing that it writes has used nothing up: the application tries again, and is taken for no thief', async (nth) => {
+    const built = await buildClient(app);
+    const { refresh: token } = await tokensFor(app, built);
+    const transaction = app.database.transaction.bind(app.database);
+    let begun = 0;
+    const failing = jest.spyOn(app.database, 'transaction').mockImplementation((work) => (++begun === nth ? Promise.reject(new Error('the database is gone')) : transaction(work)));
+    const { status } = await refresh(app, built, token);
+    failing.mockRestore();
+    expect(status).toBe(begun >= nth ? 500 : 200);
+    if (begun < nth) return; // it writes less often than that
+    const { status: again, body } = await refresh(app, built, token);
+    expect({ again, body }).toMatchObject({ again: 200, body: { access_token: expect.any(String) } });
+    expect((await run(body.access_token)).status).toBe(200);
+  });
+});
+
+it('what has expired is not kept, and what has not is', async () => {
+  const built = await buildClient(app);
+  await tokensFor(app, built);
+  const kinds = async () => (await app.database.reader.find(OAuthToken)).map(({ kind }) => kind);
+  expect(await kinds()).toEqual(expect.arrayContaining(['AccessToken', 'AuthorizationCode', 'RefreshToken']));
+  for (const node of [app, other]) node.travel(7_200_000);
+  for (const forgetter of app.forgetters) await forgetter.once();
+  expect(new Set(await kinds())).toEqual(new Set(['RefreshToken']));
+  for (const node of [app, other]) node.travel(-7_200_000);
+});
+
+// The last one: the tokens and throttles of a time to come stay behind.
 describe('the keys that sign ID tokens', () => {
   /** The key that an ID token names, once the published one of that name has proved to have signed it. */
   async function signerOf(idToken: string): Promise<string> {
@@ -243,23 +274,28 @@ describe('the keys that sign ID tokens', () => {
   it('follow one another: the next is published before it signs, and the last one while what it signed goes on', async () => {
     const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
     const day = 86_400_000;
-    const at = async (ms: number) => {
+    /** The keys that both nodes publish, a moment after so much time. */
+    const at = async (ms: number, isSo: (kids: string[]) => boolean) => {
       for (const node of [app, other]) node.travel(ms);
-      const [here, there] = [await kidsOf(app), await kidsOf(other)];
+      let kids: string[][] = [];
+      await until(async () => {
+        kids = [await kidsOf(app), await kidsOf(other)];
+        return kids.every((ofNode) => isSo(ofNode));
+      }, 'both nodes to publish the keys of that time');
+      const [here, there] = kids;
       expect(there).toEqual(here);
-      return here;
+      return here as string[];
     };
-    const first = await at(0);
-    expect(first).toHaveLength(1);
-    const prepared = await at(90 * day);
+    const first = await at(0, (kids) => kids.length === 1);
+    const prepared = await at(90 * day, (kids) => kids.length === 2);
     expect(prepared).toEqual([...first, expect.any(String)]);
     const before = await newIdToken();
     expect(await signerOf(before)).toBe(first[0]);
-    const changed = await at(day);
+    const changed = await at(day, (kids) => kids[1] === first[0]);
     expect(changed).toEqual([...prepared].reverse());
     expect(await signerOf(before)).toBe(first[0]);
     expect(await signerOf(await newIdToken())).toBe(prepared[1]);
-    expect(await at(day)).toEqual(prepared.slice(1));
+    expect(await at(day, (kids) => kids.length === 1)).toEqual(prepared.slice(1));
     for (const node of [app, other]) node.travel(-92 * day);
     const rows = await app.database.reader.find(SigningKey);
     expect(rows).toHaveLength(2);

@@ -6,7 +6,7 @@ import { MAX_STREAMS_PER_CONNECTION } from '../src/graphql/streams/connection';
 import { createTestApp, type TestApp } from './support/app';
 import type { Credential } from './support/clients';
 import { freshDatabaseUrl } from './support/database';
-import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
+import { ORIGIN, buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
 import { send } from './support/http';
 import { buildPerson } from './support/people';
 import { followByWebSocket, followBySse, socketUrl, WAYS, type Follow, type Followed } from './support/streams';
@@ -159,21 +159,39 @@ describe.each(WAYS)('over %s', (_way, way) => {
     }
   });
 
-  const endings: [string, (tools: { keyId: string; personId: string; workspaceId: string; cookie: Credential }) => Promise<unknown>, 'key' | 'person'][] = [
+  interface Tools {
+    keyId: string;
+    projectId: string;
+    personId: string;
+    accountId: string;
+    workspaceId: string;
+    cookie: Credential;
+  }
+  const lowerRole = async ({ personId: userId, workspaceId }: Tools) => {
+    const role = await b.services.roles.create(ORIGIN, { workspaceId, name: 'Looks at keys', permissions: ['read.keys'] });
+    await b.services.members.setRole(ORIGIN, { userId, workspaceId, roleId: role.id });
+  };
+  const endings: [string, (tools: Tools) => Promise<unknown>, 'key' | 'person' | 'account'][] = [
     ['a key is revoked', ({ keyId }) => b.services.keys.revoke(ORIGIN, { id: keyId }), 'key'],
     ['a key loses the permission', ({ keyId }) => b.services.keys.update(ORIGIN, { id: keyId, permissions: ['read.keys'] }), 'key'],
+    ['the project of a key is archived', ({ projectId: id }) => b.services.projects.archive(ORIGIN, { id }), 'key'],
     ['a member is removed', ({ personId: userId, workspaceId }) => b.services.members.remove(ORIGIN, { userId, workspaceId }), 'person'],
+    ['a member gets a lesser role', lowerRole, 'person'],
     ['a session ends', ({ cookie }) => b.graphql('mutation { signOut { session { id } } }', {}, cookie), 'person'],
+    ['a service account is disabled', ({ accountId: id }) => b.services.serviceAccounts.disable(ORIGIN, { id }), 'account'],
+    ['a service account gets a new secret without grace', ({ accountId: id }) => b.services.serviceAccounts.rotate(ORIGIN, { id, graceSeconds: 0 }), 'account'],
   ];
   it.each(endings)('ends where %s at another node', async (_what, end, kind) => {
     const workspace = await buildWorkspace(a);
     await buildPerson(a, { workspace }); // an owner stays
     const { person, cookie } = await buildPerson(a, { workspace });
-    const { key, secret } = await buildKey(a, { workspace, permissions: ['read.wallet', 'read.keys'] });
+    const permissions = ['read.wallet', 'read.keys'];
+    const { key, secret, project: keys } = await buildKey(a, { workspace, permissions });
+    const { account, secret: ofAccount } = await buildServiceAccount(a, { workspace, permissions });
     const project = await buildProject(a, { workspace });
-    const stream = follow(BUDGETS, { workspaceId: workspace.id }, kind === 'key' ? secret : cookie);
+    const stream = follow(BUDGETS, { workspaceId: workspace.id }, { key: secret, person: cookie, account: ofAccount }[kind]);
     await stream.arrived(1);
-    await end({ keyId: key.id, personId: person.id, workspaceId: workspace.id, cookie });
+    await end({ keyId: key.id, projectId: keys.id, personId: person.id, accountId: account.id, workspaceId: workspace.id, cookie });
     const told = stream.events.length;
     await stream.over();
     expect(String(stream.errors[0]?.code ?? stream.ended?.code)).toMatch(/^(FORBIDDEN|NOT_FOUND|UNAUTHENTICATED|4401)$/);

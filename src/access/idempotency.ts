@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { IsNull, LessThanOrEqual, type EntityManager } from 'typeorm';
+import { IsNull, type EntityManager } from 'typeorm';
 import type { Claim, EventDraft } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { TollgateError, conflict } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
-import { Repeated } from '../lib/repeated';
 import { IdempotencyKey } from './idempotency-key.entity';
 import type { AdministrativePermission } from './permissions';
 import { heldIn, may } from './policies';
@@ -17,9 +16,6 @@ export const MUTATION_KEPT_MS = 86_400_000;
 export const MUTATION_LEASE_MS = 30_000;
 /** The largest answer of a mutation that is kept, in bytes. */
 const MAX_KEPT_MUTATION_BYTES = 65_536;
-/** How often a process looks for what is no longer kept. */
-const FORGET_INTERVAL_MS = 60_000;
-const FORGOTTEN_AT_A_TIME = 500;
 
 const later = (at: Date, ms: number): Date => new Date(at.getTime() + ms);
 
@@ -132,33 +128,3 @@ function answerFor(principal: Principal, found: IdempotencyKey, fingerprint: str
 }
 
 const refused = (reason: string, message: string, details: Record<string, unknown> = {}): TollgateError => new TollgateError('CONFLICT', message, { reason, ...details });
-
-export interface ForgetterDeps {
-  database: Database;
-  log: { warn(properties: object, message: string): void };
-}
-
-/** Forgets the answers of mutations that are no longer kept. Any process may, beside any other. */
-export class MutationForgetter extends Repeated {
-  constructor(private readonly deps: ForgetterDeps) {
-    super({ intervalMs: FORGET_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'forgetting the answers of mutations failed') });
-  }
-
-  /** Read by the index first, then removed one by one, where no later request has taken them. */
-  async once(): Promise<void> {
-    const { database } = this.deps;
-    const now = await database.now();
-    for (;;) {
-      const old = await database.reader.find(IdempotencyKey, {
-        select: { principalId: true, idempotencyKey: true, attempt: true },
-        where: { expiresAt: LessThanOrEqual(now) },
-        order: { expiresAt: 'ASC' },
-        take: FORGOTTEN_AT_A_TIME,
-      });
-      await database.transaction(async (tx) => {
-        for (const { principalId, idempotencyKey, attempt } of old) await tx.delete(IdempotencyKey, { principalId, idempotencyKey, attempt });
-      });
-      if (old.length < FORGOTTEN_AT_A_TIME) return;
-    }
-  }
-}

@@ -1,10 +1,15 @@
 import type { DocumentNode, GraphQLSchema, OperationDefinitionNode } from 'graphql';
+import type { Principal } from '../access/principal';
 import { TollgateError } from '../errors';
+import { TokenBuckets, customerAt } from '../lib/token-buckets';
 import type { GraphQLContext } from './context';
 import { actualPoints, planOf, requestedPoints, type Cost, type Plan } from './cost';
 import { figuresOfDocument, figuresOfVariables, requireModest, tooComplex } from './limits';
-import { MAX_POINTS, POINTS_PER_SECOND, PointBudgets, payerOf } from './point-budgets';
 
+/** The points that a principal has after a quiet spell. */
+export const MAX_POINTS = 20_000;
+/** The points that come back to it in a second. */
+export const POINTS_PER_SECOND = 1_000;
 /** The points that an operation may ask for, or all operations of a batch. */
 const MAX_OPERATION_POINTS = 10_000;
 
@@ -25,10 +30,10 @@ export interface Estimate {
 
 /** What operations cost, and who may still ask for how much. */
 export class QueryCosts {
-  private readonly budgets: PointBudgets;
+  private readonly budgets: TokenBuckets;
 
   constructor(now: () => number = () => performance.now()) {
-    this.budgets = new PointBudgets(now);
+    this.budgets = new TokenBuckets({ most: MAX_POINTS, perSecond: POINTS_PER_SECOND, now });
   }
 
   /** What an operation may cost. QUERY_TOO_COMPLEX where that is more than one may ask for, alone or with what its request has asked for before. */
@@ -61,3 +66,6 @@ export class QueryCosts {
     return { requested, actual, left: this.budgets.left(payer), max: MAX_POINTS, refillPerSecond: POINTS_PER_SECOND };
   }
 }
+
+/** Whose budget a request is paid from: the principal's, or without one that of its address. */
+const payerOf = (principal: Principal | null, ip: string | null): string => (principal ? `${principal.kind} ${principal.id}` : `address ${customerAt(ip)}`);

@@ -1,12 +1,12 @@
 import './node-20';
 import type { IncomingMessage } from 'node:http';
 import Provider, { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
-import { IsNull, LessThan, type EntityManager } from 'typeorm';
+import { IsNull, type EntityManager } from 'typeorm';
 import type { Whence } from '../access/people/person.events';
 import { recordEvent, type Origin } from '../audit/record-event';
 import type { Database } from '../db/database';
 import { hmacSha256 } from '../lib/hmac';
-import type { AccountTokens } from './account-tokens';
+import type { AccountTokens, OidcContext } from './account-tokens';
 import type { ClientService } from './client.service';
 import { Consent } from './consent.entity';
 import type { ConsentService } from './consent.service';
@@ -23,14 +23,13 @@ export interface AdapterDeps {
   whenceOf(request: IncomingMessage | undefined): Whence;
 }
 
-/** What says nothing any more is forgotten after so many things kept by a process. */
-const KEPT_BETWEEN_CLEANINGS = 256;
-
 /** What stands in a payload for what its bearer has, which is stored nowhere. */
 const BEARER = '{bearer}';
 
 /** Those that may be used once: coming again they are told apart from what never was. */
 const USED_ONCE = new Set(['AuthorizationCode', 'RefreshToken']);
+/** What one of them is exchanged for. */
+const EXCHANGED_FOR = new Set(['AccessToken', 'RefreshToken']);
 
 const secondsOf = (ms: number): number => Math.floor(ms / 1000);
 
@@ -53,10 +52,10 @@ export function adapterFactory(deps: AdapterDeps): (model: string) => Adapter {
     }
     return {
       ...NOTHING,
-      upsert: (id, payload, expiresIn) => tokens.keep(model, id, payload, expiresIn ?? 0),
+      upsert: (id, payload, expiresIn) => tokens.keep({ kind: model, id, payload, seconds: expiresIn ?? 0 }),
       find: (id) => tokens.find(model, id),
-      consume: (id) => tokens.useUp(model, id),
-      destroy: async (id) => void (await tokens.end(model, id)),
+      consume: (id) => Promise.resolve(tokens.useUp(model, id)),
+      destroy: (id) => tokens.end(model, id),
     };
   };
 }
@@ -110,28 +109,47 @@ async function endGrant({ database, consents, whenceOf }: AdapterDeps, id: strin
 
 const byClient = (consentId: string, whence: Whence): Origin => ({ actor: { kind: 'OAUTH_CLIENT', id: consentId }, ...whence });
 
+/** What redeeming a code, or a refresh token, does: it is used up, and both tokens are kept. */
+interface Exchange {
+  usedKind: string;
+  usedId: string;
+  kept: Kept[];
+}
+
+interface Kept {
+  kind: string;
+  id: string;
+  payload: AdapterPayload;
+  seconds: number;
+}
+
 /** Codes, tokens and authorizations under way: each as the digest of what its bearer has. */
 class Tokens {
   private readonly digest: (text: string) => string;
-  private kept = 0;
+  /** Those of requests that have not come to their end. */
+  private readonly exchanges = new WeakMap<OidcContext, Exchange>();
 
   constructor(private readonly deps: AdapterDeps) {
     this.digest = hmacSha256(deps.pepper);
   }
 
-  async keep(kind: string, id: string, payload: AdapterPayload, seconds: number): Promise<void> {
+  /** Keeps one; of an exchange both tokens at once, when the second comes: what fails before has used nothing up, and may be tried again. */
+  async keep(kept: Kept): Promise<void> {
     const { database } = this.deps;
-    const digest = this.digest(id);
-    await database.transaction(async (tx) => {
+    const { oidc } = Provider.ctx ?? {};
+    const exchange = oidc && this.exchanges.get(oidc);
+    if (!exchange || !EXCHANGED_FOR.has(kept.kind)) return database.transaction(async (tx) => this.insert(tx, kept, await database.now(tx)));
+    exchange.kept.push(kept);
+    if (exchange.kept.length < EXCHANGED_FOR.size) return;
+    const { usedKind, usedId } = exchange;
+    const isFirst = await database.transaction(async (tx) => {
       const at = await database.now(tx);
-      const expiresAt = new Date(at.getTime() + seconds * 1000);
-      const values = { consentId: payload.grantId ?? null, scopes: scopesIn(payload.scope), payload: JSON.stringify(payload).replaceAll(id, BEARER), expiresAt };
-      const { affected } = await tx.update(OAuthToken, { digest, kind }, values);
-      if (affected === 0) await tx.insert(OAuthToken, { digest, kind, ...values, endedAt: null, createdAt: at });
-      if (payload.grantId) await this.tell(tx, kind, payload, expiresAt, at);
+      const { affected } = await tx.update(OAuthToken, { digest: this.digest(usedId), kind: usedKind, endedAt: IsNull() }, { endedAt: at });
+      if (affected === 0) return false;
+      for (const one of exchange.kept) await this.insert(tx, one, at);
+      return true;
     });
-    this.kept += 1;
-    if (this.kept % KEPT_BETWEEN_CLEANINGS === 0) await database.transaction(async (tx) => tx.delete(OAuthToken, { expiresAt: LessThan(await database.now(tx)) }));
+    if (!isFirst) await this.comesAgain(usedKind, usedId);
   }
 
   /** What has not ended, nor anything that it hangs on. By the database's clock: its times are told in those of this process, which oidc-provider compares them with. */
@@ -140,7 +158,7 @@ class Tokens {
     const token = await database.lookups.findOneBy(OAuthToken, { digest: this.digest(id), kind });
     const nowMs = (await database.now()).getTime();
     if (!token || token.expiresAt.getTime() <= nowMs || (token.endedAt && !USED_ONCE.has(kind))) return undefined;
-    const payload = JSON.parse(token.payload.replaceAll(BEARER, id)) as AdapterPayload;
+    const payload = withBearer(JSON.parse(token.payload) as AdapterPayload, BEARER, id);
     if (token.consentId !== null) {
       const living = await consents.living(database.lookups, token.consentId);
       if (!living) return undefined;
@@ -151,21 +169,31 @@ class Tokens {
     return { ...payload, ...times, ...(token.endedAt && { consumed: secondsOf(token.endedAt.getTime() + awayMs) }) };
   }
 
-  /** Of several that use one at the same time one succeeds; for the others it is as if it came again. */
-  async useUp(kind: string, id: string): Promise<void> {
-    if (await this.end(kind, id)) return;
+  /** Begins an exchange. Of several of one code or token one succeeds; for the others it is as if it came again. */
+  useUp(kind: string, id: string): void {
+    const { oidc } = Provider.ctx ?? {};
+    if (oidc) this.exchanges.set(oidc, { usedKind: kind, usedId: id, kept: [] });
+  }
+
+  /** What has ended stays as it is. */
+  async end(kind: string, id: string): Promise<void> {
+    const { database } = this.deps;
+    await database.transaction(async (tx) => tx.update(OAuthToken, { digest: this.digest(id), kind, endedAt: IsNull() }, { endedAt: await database.now(tx) }));
+  }
+
+  private async comesAgain(kind: string, id: string): Promise<never> {
     const token = await this.deps.database.lookups.findOneBy(OAuthToken, { digest: this.digest(id), kind });
     if (token?.consentId) await endGrant(this.deps, token.consentId);
     throw new errors.InvalidGrant('it was used already');
   }
 
-  /** False where it had ended before. */
-  async end(kind: string, id: string): Promise<boolean> {
-    const { database } = this.deps;
-    return database.transaction(async (tx) => {
-      const { affected } = await tx.update(OAuthToken, { digest: this.digest(id), kind, endedAt: IsNull() }, { endedAt: await database.now(tx) });
-      return affected === 1;
-    });
+  private async insert(tx: EntityManager, { kind, id, payload, seconds }: Kept, at: Date): Promise<void> {
+    const digest = this.digest(id);
+    const expiresAt = new Date(at.getTime() + seconds * 1000);
+    const values = { consentId: payload.grantId ?? null, scopes: scopesIn(payload.scope), payload: JSON.stringify(withBearer(payload, id, BEARER)), expiresAt };
+    const { affected } = await tx.update(OAuthToken, { digest, kind }, values);
+    if (affected === 0) await tx.insert(OAuthToken, { digest, kind, ...values, endedAt: null, createdAt: at });
+    if (payload.grantId) await this.tell(tx, kind, payload, expiresAt, at);
   }
 
   private async tell(tx: EntityManager, kind: string, { grantId = '', gty = '', scope, accountId, clientId }: AdapterPayload, expiresAt: Date, at: Date): Promise<void> {
@@ -176,6 +204,11 @@ class Tokens {
     const after = { clientId, userId: accountId, scopes: scopesIn(scope), expiresAt };
     await recordEvent(tx, { ...byClient(grantId, this.deps.whenceOf(Provider.ctx?.req)), action, subject: consent, after, at });
   }
+}
+
+/** A payload with `other` where it has what its bearer has: its own name, and the address of an authorization under way. What strangers may write is left alone. */
+function withBearer({ jti, returnTo, ...payload }: AdapterPayload, bearer: string, other: string): AdapterPayload {
+  return { ...payload, ...(jti && { jti: other }), ...(returnTo && { returnTo: returnTo.replace(bearer, other) }) };
 }
 
 /** Every scope that there is: those of OpenID Connect, and every permission. */

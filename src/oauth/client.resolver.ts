@@ -6,7 +6,7 @@ import { EXPECTED_VERSION } from '../lib/versions';
 import { Workspace } from '../tenancy/workspace.entity';
 import { OAuthClient } from './client.entity';
 import { ClientService } from './client.service';
-import { CLIENTS } from './lists';
+import { CLIENTS } from './client.queries';
 
 const OAuthClientConnection = connectionOf(OAuthClient, 'OAuthClient');
 

@@ -9,7 +9,7 @@ import { Project } from '../tenancy/project.entity';
 import { OAuthClient } from './client.entity';
 import { Consent } from './consent.entity';
 import { ConsentService } from './consent.service';
-import { CONSENTS_FOR_CLIENT, CONSENTS_OF_PERSON } from './lists';
+import { CONSENTS_FOR_CLIENT, CONSENTS_OF_PERSON } from './consent.queries';
 
 const ConsentConnection = connectionOf(Consent, 'Consent');
 

@@ -5,12 +5,11 @@ import Provider, { interactionPolicy, type Configuration, type KoaContextWithOID
 import { NOBODY_YET, type Whence } from '../access/people/person.events';
 import { Person } from '../access/people/person.entity';
 import { mintSecret } from '../access/secret';
-import type { Throttles } from '../access/sessions/throttle';
 import { recordEvent } from '../audit/record-event';
 import type { Database } from '../db/database';
-import { TollgateError } from '../errors';
 import type { Background } from '../lib/background';
 import { hmacSha256 } from '../lib/hmac';
+import { TokenBuckets } from '../lib/token-buckets';
 import type { AccountTokens } from './account-tokens';
 import { adapterFactory, scopesOf } from './adapter';
 import type { ClientService } from './client.service';
@@ -37,9 +36,14 @@ export const OAUTH_ROUTES = [
 /** Where a person is asked; below it what they answer. */
 export const CONSENT_PATH = '/oauth/consent';
 
-/** Refusals that the trail tells of one client at once, and how often one more after that: anybody may ask for anything in its name. */
+/** Refusals of one client that each process tells the trail of at once, and how many more in a minute: anybody may ask for anything in its name. */
 const REFUSALS_TOLD = 20;
-const REFUSAL_TOLD_EVERY_MS = 60_000;
+const REFUSALS_TOLD_PER_MINUTE = 1;
+/** What happens to everybody, and says nothing of anybody. */
+const NOT_WORTH_TELLING = new Set(['access_denied', 'login_required', 'consent_required', 'interaction_required']);
+
+/** How long what is in the database may have changed before it counts: other permissions, and keys, which are published a day before they sign. */
+const MADE_ANEW_AFTER_MS = 1_000;
 
 export interface OAuthProviderDeps {
   database: Database;
@@ -48,7 +52,6 @@ export interface OAuthProviderDeps {
   consents: ConsentService;
   accountTokens: AccountTokens;
   signingKeys: SigningKeys;
-  throttles: Throttles;
   background: Background;
   /** How the world reaches this server, without a slash at the end: the issuer. */
   baseUrl(): string;
@@ -63,14 +66,25 @@ export interface OAuthProviderDeps {
 export class OAuthProvider {
   private readonly whences = new WeakMap<IncomingMessage, Whence>();
   private readonly digest: (secret: string) => string;
+  private readonly refusals = new TokenBuckets({ most: REFUSALS_TOLD, perSecond: REFUSALS_TOLD_PER_MINUTE / 60, now: () => performance.now() });
   private made: { fingerprint: string; provider: Provider } | undefined;
+  private latest: { provider: Promise<Provider>; atMs: number } | undefined;
 
   constructor(private readonly deps: OAuthProviderDeps) {
     this.digest = hmacSha256(deps.pepper);
   }
 
-  /** One that knows the keys and permissions that are in the database now. */
-  async current(): Promise<Provider> {
+  /** One that knows the keys and permissions that were in the database a moment ago: whoever asks may be anybody, and is to cost little. */
+  current(): Promise<Provider> {
+    const nowMs = performance.now();
+    if (this.latest && nowMs - this.latest.atMs < MADE_ANEW_AFTER_MS) return this.latest.provider;
+    const provider = this.read();
+    this.latest = { provider, atMs: nowMs };
+    provider.catch(() => (this.latest = undefined));
+    return provider;
+  }
+
+  private async read(): Promise<Provider> {
     const keys = await this.deps.signingKeys.current();
     const scopes = scopesOf(await this.deps.knownPermissions());
     const issuer = this.deps.baseUrl();
@@ -174,25 +188,23 @@ export class OAuthProvider {
     };
   }
 
-  /** In the background, and of one client only so often. */
+  /** In the background, and of one client only so often: what is too much costs nothing. */
   private tellRefusal(ctx: KoaContextWithOIDC, error: Error & { error?: string; error_description?: string }): void {
-    const { database, background, throttles, log } = this.deps;
+    const { database, background, log } = this.deps;
     const clientId = ctx.oidc.entities.Client?.clientId;
     if (clientId === undefined) return; // nobody's, so no workspace's
+    if (NOT_WORTH_TELLING.has(error.error ?? '') || this.refusals.take(clientId, 1) > 0) return;
     const whence = this.whences.get(ctx.req) ?? { ip: null, userAgent: null };
     const record = async () => {
       const subject = (await this.deps.clients.find(clientId)) ?? (await this.deps.accountTokens.account(clientId));
       if (!subject) return;
-      await throttles.take({ name: `oauth-refusals:${clientId}`, burst: REFUSALS_TOLD, intervalMs: REFUSAL_TOLD_EVERY_MS });
       await database.transaction(async (tx) => {
         const at = await database.now(tx);
         const after = { clientId, endpoint: ctx.oidc.route, error: error.error ?? 'server_error', reason: error.error_description ?? null };
         await recordEvent(tx, { actor: NOBODY_YET, ...whence, action: 'token.refused', subject, after, at });
       });
     };
-    background.run(record, (failure) => {
-      if (!(failure instanceof TollgateError)) log.warn({ err: failure }, 'oauth: a refusal was not recorded');
-    });
+    background.run(record, (failure) => log.warn({ err: failure }, 'oauth: a refusal was not recorded'));
   }
 }
 

@@ -34,6 +34,6 @@ export function createOAuthServices({ permissions, ...deps }: OAuthDeps): OAuthS
   const signingKeys = new SigningKeys({ database, pepper });
   const knownPermissions = async () => (await permissions()).map(({ name }) => name);
   const accountTokens = new AccountTokens({ database, pepper, knownPermissions });
-  const provider = new OAuthProvider({ ...deps, clients, consents, accountTokens, signingKeys, throttles, knownPermissions });
+  const provider = new OAuthProvider({ ...deps, clients, consents, accountTokens, signingKeys, knownPermissions });
   return { clients, consents, provider, throttles, authorizations: new Authorizations({ database, oauth: provider, clients, consents, permissions }) };
 }

@@ -1,5 +1,6 @@
 import { generateKeyPair, type JsonWebKey } from 'node:crypto';
 import { promisify } from 'node:util';
+import { systemAuthority } from '../access/authority';
 import { Sealed } from '../access/sessions/sealed';
 import { recordEvent } from '../audit/record-event';
 import type { Database } from '../db/database';
@@ -13,8 +14,6 @@ const KEY_AGE_MS = 90 * DAY_MS;
 /** So long a key is published before it signs: whoever keeps the published keys has it by then. */
 const PUBLISHED_BEFORE_MS = DAY_MS;
 const RSA_BITS = 2_048;
-
-const TOLLGATE = { actor: { kind: 'SYSTEM', id: 'oauth' }, ip: null, userAgent: null };
 
 /** The keys that sign ID tokens: in the database, encrypted, the same for all nodes. They follow one another by age. */
 export class SigningKeys {
@@ -52,7 +51,7 @@ export class SigningKeys {
       await database.transaction(async (tx) => {
         const at = await database.now(tx);
         await tx.insert(SigningKey, { number, sealed, createdAt: at });
-        await recordEvent(tx, { ...TOLLGATE, action: 'oauth-key.made', subject: { id: `oauth-key-${number}`, workspaceId: null }, after: { number }, at });
+        await recordEvent(tx, { ...systemAuthority('oauth'), action: 'oauth-key.made', subject: { id: `oauth-key-${number}`, workspaceId: null }, after: { number }, at });
       });
     } catch (error) {
       if (!isDuplicate(error)) throw error;

@@ -4,13 +4,14 @@ import type { UserPrincipal } from '../access/principal';
 import type { SessionCookie } from '../access/sessions/cookie';
 import type { SessionService } from '../access/sessions/session.service';
 import type { SignInService } from '../access/sessions/sign-in.service';
-import { triesFrom } from '../access/sessions/throttle';
+import { tooMany, triesFrom } from '../access/sessions/throttle';
 import { TollgateError, type ErrorCode } from '../errors';
 import type { Asked, Raw } from '../oauth/authorization';
 import { CONSENT_PATH, OAUTH_ROUTES } from '../oauth/provider';
 import type { OAuthServices } from '../oauth/services';
 import { consentPage, signInPage } from './consent.page';
 import { alert, textOf, type Problem } from './form';
+import { TokenBuckets, customerAt } from '../lib/token-buckets';
 import { HEADERS_LEADING_AWAY, PAGE_HEADERS, page } from './html';
 
 export interface OAuthPagesDeps {
@@ -28,6 +29,11 @@ export interface OAuthPagesDeps {
 /** Authorizations that may begin from one address at once, and how often one more after that: each is kept for a while. */
 const AUTHORIZATIONS = 60;
 const AUTHORIZATION_EVERY_MS = 1_000;
+/** Requests of all kinds from one address at once, counted by each process for itself; and how many more in a second. */
+const MAX_REQUESTS = 200;
+const REQUESTS_PER_SECOND = 50;
+
+const AUTHORIZE = '/oauth/authorize';
 
 /** What oidc-provider answers. It reads requests and writes answers itself, errors in the form that OAuth gives them. */
 export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, log }: OAuthPagesDeps): void {
@@ -35,20 +41,24 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
   app.addContentTypeParser('*', (_request, _payload, done) => done(null)); // unread
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof TollgateError && error.code === 'RATE_LIMITED') {
-      const retryAfter = Math.ceil((error.details.retryAfterMs as number) / 1000);
-      return reply.code(429).headers({ ...PAGE_HEADERS, 'retry-after': retryAfter }).send(page('Too many requests', alert(error.message)));
+      void reply.code(429).header('retry-after', Math.ceil(Number(error.details.retryAfterMs) / 1000));
+      if (request.url.startsWith(AUTHORIZE)) return reply.headers(PAGE_HEADERS).send(page('Too many requests', alert(error.message)));
+      return reply.send({ error: 'temporarily_unavailable', error_description: error.message });
     }
     log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
     const [status, code] = isOutage(error) ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
     return reply.code(status).send({ error: code, error_description: isOutage(error) ? 'try again later' : 'something went wrong on this side' });
   });
+  const requests = new TokenBuckets({ most: MAX_REQUESTS, perSecond: REQUESTS_PER_SECOND, now: () => performance.now() });
   for (const [method, url] of OAUTH_ROUTES) {
     app.route({
       method,
       url,
       handler: async (request, reply) => {
         const whence = whenceOf(request);
-        if (url === '/oauth/authorize') await oauth.throttles.take({ name: `authorize ${triesFrom(whence.ip).name}`, burst: AUTHORIZATIONS, intervalMs: AUTHORIZATION_EVERY_MS });
+        const waitMs = requests.take(customerAt(whence.ip), 1);
+        if (waitMs > 0) throw tooMany('requests', waitMs);
+        if (url === AUTHORIZE) await oauth.throttles.take({ name: `authorize ${triesFrom(whence.ip).name}`, burst: AUTHORIZATIONS, intervalMs: AUTHORIZATION_EVERY_MS });
         const provider = await oauth.provider.current();
         reply.hijack();
         reply.raw.setHeader('x-request-id', request.requestId);

@@ -1,11 +1,11 @@
-import { In, IsNull, MoreThan, type EntityManager } from 'typeorm';
+import { In, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
 import { permissionsRule, requireKnownPermissions } from '../access/granting';
 import { requireGrants } from '../access/policies';
 import type { Actor } from '../access/principal';
 import { lockWorkspace, roleToGrant } from '../access/roles/role.service';
-import { PEPPER_VERSION, digestSecret, hintOf, mintSecret } from '../access/secret';
+import { digestSecret, hintOf, mintSecret } from '../access/secret';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
@@ -14,7 +14,8 @@ import { newId } from '../lib/id';
 import { idRule, nameRule } from '../lib/rules';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
-import { ServiceAccount, ServiceAccountProject, ServiceAccountSecret } from './service-account.entity';
+import { endSecrets, insertSecret } from './secrets';
+import { ServiceAccount, ServiceAccountProject } from './service-account.entity';
 import { MAX_ACCOUNT_PROJECTS, permissionsOfRoleOf, projectIdsOf } from './service-account.queries';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -103,7 +104,7 @@ export class ServiceAccountService {
       });
       await tx.insert(ServiceAccount, serviceAccount);
       await this.grantProjects(tx, serviceAccount.id, projectIds);
-      await this.insertSecret(tx, serviceAccount.id, secret, at);
+      await insertSecret(tx, serviceAccount.id, digestSecret(secret, this.deps.pepper), at);
       await recordEvent(tx, { ...origin, action: 'service-account.created', subject: serviceAccount, after: { ...values, projectIds }, at });
       return { serviceAccount, secret };
     });
@@ -160,12 +161,12 @@ export class ServiceAccountService {
       const account = await this.lock(tx, id);
       await this.requireAnother(tx, origin, account);
       const at = await this.deps.database.now(tx);
-      await this.endSecrets(tx, id, at.getTime(), graceSeconds);
+      await endSecrets(tx, id, at.getTime(), graceSeconds);
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: account.workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, 'SVC');
       const rotationDueAt = dueAfter(at, account.rotationDays);
       const { before, after } = difference<Partial<ServiceAccount>>(account, { hint: hintOf(secret), rotatedAt: at, rotationDueAt });
-      await this.insertSecret(tx, id, secret, at);
+      await insertSecret(tx, id, digestSecret(secret, this.deps.pepper), at);
       const changes = { ...after, rotationDueToldAt: null };
       await tx.update(ServiceAccount, { id }, { ...changes, ...nextVersion });
       await recordEvent(tx, { ...origin, action: 'service-account.rotated', subject: account, before, after: { ...after, graceSeconds }, at });
@@ -218,21 +219,6 @@ export class ServiceAccountService {
 
   private async grantProjects(tx: EntityManager, accountId: string, projectIds: string[]): Promise<void> {
     if (projectIds.length > 0) await tx.insert(ServiceAccountProject, projectIds.map((projectId) => ({ accountId, projectId })));
-  }
-
-  private async insertSecret(tx: EntityManager, accountId: string, secret: string, at: Date): Promise<void> {
-    await tx.insert(ServiceAccountSecret, { digest: digestSecret(secret, this.deps.pepper), pepperVersion: PEPPER_VERSION, accountId, scopes: null, graceUntil: null, endedAt: null, createdAt: at });
-  }
-
-  private async endSecrets(tx: EntityManager, accountId: string, now: number, graceSeconds: number): Promise<void> {
-    const living = { accountId, endedAt: IsNull() };
-    if (graceSeconds === 0) {
-      await tx.update(ServiceAccountSecret, living, { endedAt: now });
-      return;
-    }
-    const graceUntil = now + graceSeconds * 1000;
-    await tx.update(ServiceAccountSecret, { ...living, graceUntil: IsNull() }, { graceUntil });
-    await tx.update(ServiceAccountSecret, { ...living, graceUntil: MoreThan(graceUntil) }, { graceUntil });
   }
 }
 

@@ -2,7 +2,7 @@ import { In, LessThan, type EntityManager } from 'typeorm';
 import { forUpdate, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
 import { TollgateError } from '../../errors';
-import { parseBlock } from '../../lib/cidr';
+import { customerAt } from '../../lib/token-buckets';
 import { Throttle } from './throttle.entity';
 
 /** How often something may be done: so many times at once, and then once in each interval. */
@@ -16,10 +16,9 @@ export interface Allowance {
 const ADDRESS_TRIES = 50;
 const ADDRESS_TRY_EVERY_MS = 10_000;
 
-/** The tries of an address. One customer has 2^64 of IPv6, which count as one. */
+/** The tries of an address. */
 export function triesFrom(ip: string | null): Allowance {
-  const name = ip?.includes(':') ? parseBlock(`${ip}/64`) : ip;
-  return { name: `address:${name ?? 'unknown'}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS };
+  return { name: `address:${customerAt(ip)}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS };
 }
 
 /** Mails that may be sent at once to one address for one reason, and how often one more after that. */
@@ -28,6 +27,12 @@ const MAIL_EVERY_MS = 600_000;
 
 /** The mails to whatever address `digest` is of: it is nothing to keep. */
 export const mailsOf = (reason: 'reset' | 'invitation', digest: string): Allowance => ({ name: `${reason}:${digest}`, burst: MAILS_TO_ONE, intervalMs: MAIL_EVERY_MS });
+
+/** RATE_LIMITED, with the time to wait. */
+export function tooMany(what: string, retryAfterMs: number): TollgateError {
+  const seconds = Math.ceil(retryAfterMs / 1000);
+  return new TollgateError('RATE_LIMITED', `Too many ${what}; wait ${seconds} second${seconds === 1 ? '' : 's'}.`, { retryAfterMs });
+}
 
 /** Rows that say nothing any more are forgotten after so many turns of a process. */
 const TURNS_BETWEEN_CLEANINGS = 256;
@@ -47,8 +52,7 @@ export class Throttles {
     this.turns += 1;
     if (this.turns % TURNS_BETWEEN_CLEANINGS === 0) await this.forget();
     if (waitMs === 0) return;
-    const seconds = Math.ceil(waitMs / 1000);
-    throw new TollgateError('RATE_LIMITED', `Too many tries; wait ${seconds} second${seconds === 1 ? '' : 's'}.`, { retryAfterMs: waitMs });
+    throw tooMany('tries', waitMs);
   }
 
   /** Gives back one turn of each that was taken. */

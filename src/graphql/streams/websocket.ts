@@ -128,10 +128,14 @@ function attach(protocol: Server<Extra>, extra: Extra, services: StreamServices)
   });
 }
 
-/** What a browser, which can set no headers here, says in `connectionParams`: `{ authorization }` or `{ apiKey }`. */
-function credentialsIn(params: Record<string, unknown> | undefined): Credentials {
-  const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
-  return { authorization: text(params?.authorization), 'x-api-key': text(params?.apiKey) };
+/**
+ * What a browser, which can set no headers here, says in `connectionParams`: `{ authorization }` or `{ apiKey }`, or the headers by their
+ * names in any case, as GraphiQL does.
+ */
+function credentialsIn(params: Record<string, unknown> = {}): Credentials {
+  const given = new Map(Object.entries(params).map(([name, value]) => [name.toLowerCase(), value]));
+  const text = (...names: string[]) => names.map((name) => given.get(name)).find((value) => typeof value === 'string');
+  return { authorization: text('authorization'), 'x-api-key': text('apikey', 'x-api-key') };
 }
 
 function closeFor(error: unknown, { report }: StreamServices): Close {

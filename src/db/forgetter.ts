@@ -1,0 +1,45 @@
+import { LessThanOrEqual, type EntityTarget, type FindOptionsOrder, type FindOptionsSelect, type FindOptionsWhere } from 'typeorm';
+import { Repeated } from '../lib/repeated';
+import type { Database } from './database';
+
+/** How often a process looks for what has expired. */
+const FORGET_INTERVAL_MS = 60_000;
+const FORGOTTEN_AT_A_TIME = 500;
+
+interface Expiring {
+  expiresAt: Date;
+}
+
+export interface ForgetterDeps<T extends Expiring> {
+  database: Database;
+  /** Has an index of its own on its expiresAt. */
+  entity: EntityTarget<T>;
+  log: { warn(properties: object, message: string): void };
+}
+
+/** Takes rows away that have expired. Any process may, beside any other. */
+export class Forgetter<T extends Expiring> extends Repeated {
+  constructor(private readonly deps: ForgetterDeps<T>) {
+    super({ intervalMs: FORGET_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'taking away what has expired failed') });
+  }
+
+  /** Read by the index first, then removed one by one, where they were not put off meanwhile. */
+  async once(): Promise<void> {
+    const { database, entity } = this.deps;
+    const { primaryColumns } = database.reader.connection.getMetadata(entity);
+    const names = [...primaryColumns.map(({ propertyName }) => propertyName), 'expiresAt'] as (keyof T)[];
+    const now = await database.now();
+    for (;;) {
+      const old = await database.reader.find(entity, {
+        select: Object.fromEntries(names.map((name) => [name, true])) as FindOptionsSelect<T>,
+        where: { expiresAt: LessThanOrEqual(now) } as FindOptionsWhere<T>,
+        order: { expiresAt: 'ASC' } as FindOptionsOrder<T>,
+        take: FORGOTTEN_AT_A_TIME,
+      });
+      await database.transaction(async (tx) => {
+        for (const row of old) await tx.delete(entity, Object.fromEntries(names.map((name) => [name, row[name]])) as FindOptionsWhere<T>);
+      });
+      if (old.length < FORGOTTEN_AT_A_TIME) return;
+    }
+  }
+}
