@@ -31,7 +31,7 @@ import { AuditChainResolver } from './audit/chain.resolver';
 import { AuditEventResolver, KeyEventsResolver, ServiceAccountEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
 import { Sealer } from './audit/sealer';
 import { readTrail } from './audit/trail';
-import type { Config } from './config';
+import { warningOf, type Config } from './config';
 import type { Database } from './db/database';
 import { Forgetter } from './db/forgetter';
 import { isRetryable, isUnavailable } from './db/failures';
@@ -164,6 +164,8 @@ export async function createApp({ config, database, installation, log: destinati
   await services.actions.ensureBuiltIns();
 
   const server = createServer(config);
+  const warning = warningOf(config);
+  if (warning !== undefined) server.addHook('onListen', async () => log.warn(warning));
   const people: PeopleServices = createPeopleServices({
     database,
     pepper: installation.pepper,

@@ -127,6 +127,16 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   });
 }
 
+/** What is to be said at the start of an installation that cannot know how the world reaches it; undefined where it can. */
+export function warningOf({ host, database, publicUrl }: Config): string | undefined {
+  const isUnspecified = /^[0:.]+$/.test(host);
+  if (publicUrl !== undefined || (!isUnspecified && database.type !== 'mysql')) return undefined;
+  return (
+    `PUBLIC_URL is not set, and ${isUnspecified ? `HOST=${host} is no address that anybody calls` : 'there may be several processes, each with an address of its own'}: ` +
+    'set it to how the world reaches this server, such as https://api.example.com. Until then the issuer of OAuth, links in mails and cookies follow the address that each process listens on.'
+  );
+}
+
 /** `mysql://user:password@host:port/database`, with `?ssl=true` where it is to be encrypted, or `sqlite:PATH`, taken apart; a ConfigError for anything else. */
 export function parseDatabaseUrl(text: string): DatabaseConfig {
   if (text.startsWith('sqlite:')) {

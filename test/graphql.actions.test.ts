@@ -70,10 +70,11 @@ describe('createAction', () => {
 
   it('refuses administrative permissions, and what is no permission', async () => {
     const input = { service: 'face', name: 'face.never', priceMicroCredits: 1, upstreamUrl };
-    for (const permission of ['read', 'write', 'admin', 'webhook', 'read.logs', 'admin.x.y', '', '*', 'face.*', 'face.', '.face', 'face detect', 'Face', 'x'.repeat(129)]) {
+    for (const permission of ['read', 'write', 'admin', 'webhook', 'read.logs', 'admin.x.y', '', '*', 'face.*', 'face.', '.face', 'face detect', 'Face', 'x'.repeat(129), 'openid', 'profile', 'email', 'offline_access']) {
       expect(await issuePaths('createAction', { ...input, permission })).toEqual(['input.permission']);
     }
     await mutate('createAction', { ...input, permission: 'reader.read' }, ACTION);
+    await mutate('createAction', { ...input, name: 'face.mail', permission: 'email.send' }, ACTION);
   });
 
   it('refuses services that are reserved, and what is no service', async () => {

@@ -270,6 +270,7 @@ class World {
       credentialKind: 'API_KEY',
       digest: key.id,
       namedProjectId: null,
+      scopes: null,
       secretGraceUntil: null,
       secretEndedAt: null,
       keyId: key.id,

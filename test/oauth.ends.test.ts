@@ -1,13 +1,16 @@
+import { createPublicKey, verify, type JsonWebKey } from 'node:crypto';
+import { In } from 'typeorm';
 import type { UserPrincipal } from '../src/access/principal';
+import { Action } from '../src/actions/action.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { SigningKey } from '../src/oauth/signing-key.entity';
 import { OAuthToken } from '../src/oauth/token.entity';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { Budget } from '../src/wallet/wallet.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { ORIGIN, buildProject, buildWorkspace } from './support/factories';
+import { ORIGIN, buildAction, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
-import { buildClient, refresh, tokensFor, type BuiltClient } from './support/oauth';
+import { ask, buildClient, codeFor, redeem, refresh, tokensFor, type BuiltClient } from './support/oauth';
 import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
 import { until } from './support/until';
 
@@ -85,6 +88,15 @@ describe('a token', () => {
     await mutations(app).mutate('setMemberRole', { workspaceId: built.workspace.id, userId: developer.person.id, roleId: 'rol_billing' }, '__typename');
     for (const node of [app, other]) expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([403, []]);
     expect((await refresh(app, built, tokens.refresh)).body.scope ?? '').toBe('');
+  });
+
+  it('runs no action by what it may know of its person, whatever that is called', async () => {
+    const { id, service, name } = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:9/' });
+    await app.database.transaction((tx) => tx.update(Action, { id }, { permission: 'email' })); // as it could be called once
+    const { access } = await tokensFor(app, await buildClient(app), { scope: 'openid email' });
+    const answer = await app.rest({ service, headers: { authorization: `Bearer ${access}` }, body: { action: name } });
+    expect([answer.status, answer.body.error.code]).toEqual([403, 'FORBIDDEN']);
+    await app.services.actions.update(ORIGIN, { id, enabled: false, permission: name });
   });
 
   it('hands on no right to make credentials, which would outlive it', async () => {
@@ -205,33 +217,13 @@ it('tells the trail of each step, who took it and for whom', async () => {
   for (const { subjectId, after } of told.slice(2)) expect([subjectId, after]).toEqual([told[1]?.subjectId, expect.objectContaining({ clientId: built.client.id, userId: built.person.person.id })]);
 });
 
-describe('the keys that sign ID tokens', () => {
-  it('follow one another: the next is published before it signs, and the last one while what it signed goes on', async () => {
-    const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
-    const day = 86_400_000;
-    /** The keys that both nodes publish, a moment after so much time. */
-    const at = async (ms: number, isSo: (kids: string[]) => boolean) => {
-      for (const node of [app, other]) node.travel(ms);
-      let kids: string[][] = [];
-      await until(async () => {
-        kids = [await kidsOf(app), await kidsOf(other)];
-        return kids.every((ofNode) => isSo(ofNode));
-      }, 'both nodes to publish the keys of that time');
-      const [here, there] = kids;
-      expect(there).toEqual(here);
-      return here as string[];
-    };
-    const first = await at(0, (kids) => kids.length === 1);
-    const prepared = await at(90 * day, (kids) => kids.length === 2);
-    expect(prepared).toEqual([...first, expect.any(String)]);
-    const changed = await at(day, (kids) => kids[1] === first[0]);
-    expect(changed).toEqual([...prepared].reverse());
-    expect(await at(day, (kids) => kids.length === 1)).toEqual(prepared.slice(1));
-    for (const node of [app, other]) node.travel(-92 * day);
-    const rows = await app.database.reader.find(SigningKey);
-    expect(rows).toHaveLength(2);
-    expect(rows.every(({ sealed }) => !sealed.includes('"kty"'))).toBe(true);
-  });
+it('tells that an application gave a token back, and not that it was stolen', async () => {
+  const built = await buildClient(app);
+  const { refresh: token } = await tokensFor(app, built);
+  expect((await ask(app, '/oauth/revoke', built, { token })).status).toBe(200);
+  const told = await app.database.reader.findBy(AuditEvent, { workspaceId: built.workspace.id, action: In(['token.revoked', 'token.reused']) });
+  expect(told).toMatchObject([{ action: 'token.revoked', actorKind: 'OAUTH_CLIENT', after: { clientId: built.client.id, userId: built.person.person.id } }]);
+  expect(told[0]?.actorId).toBe(told[0]?.subjectId);
 });
 
 describe('a refresh', () => {
@@ -260,4 +252,53 @@ it('what has expired is not kept, and what has not is', async () => {
   for (const forgetter of app.forgetters) await forgetter.once();
   expect(new Set(await kinds())).toEqual(new Set(['RefreshToken']));
   for (const node of [app, other]) node.travel(-7_200_000);
+});
+
+// The last one: the tokens and throttles of a time to come stay behind.
+describe('the keys that sign ID tokens', () => {
+  /** The key that an ID token names, once the published one of that name has proved to have signed it. */
+  async function signerOf(idToken: string): Promise<string> {
+    const [head = '', body = '', signature = ''] = idToken.split('.');
+    const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString()) as { kid: string };
+    const { keys } = (await (await fetch(`${other.url}/oauth/jwks`)).json()) as { keys: (JsonWebKey & { kid: string })[] };
+    const key = createPublicKey({ key: keys.find((one) => one.kid === kid) as JsonWebKey, format: 'jwk' });
+    expect(verify('RSA-SHA256', Buffer.from(`${head}.${body}`), key, Buffer.from(signature, 'base64url'))).toBe(true);
+    return kid;
+  }
+
+  const newIdToken = async (): Promise<string> => {
+    const built = await buildClient(app); // with a session that has just begun
+    return (await redeem(app, built, await codeFor(app, built))).body.id_token as string;
+  };
+
+  it('follow one another: the next is published before it signs, and the last one while what it signed goes on', async () => {
+    const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
+    const day = 86_400_000;
+    /** The keys that both nodes publish, a moment after so much time. */
+    const at = async (ms: number, isSo: (kids: string[]) => boolean) => {
+      for (const node of [app, other]) node.travel(ms);
+      let kids: string[][] = [];
+      await until(async () => {
+        kids = [await kidsOf(app), await kidsOf(other)];
+        return kids.every((ofNode) => isSo(ofNode));
+      }, 'both nodes to publish the keys of that time');
+      const [here, there] = kids;
+      expect(there).toEqual(here);
+      return here as string[];
+    };
+    const first = await at(0, (kids) => kids.length === 1);
+    const prepared = await at(90 * day, (kids) => kids.length === 2);
+    expect(prepared).toEqual([...first, expect.any(String)]);
+    const before = await newIdToken();
+    expect(await signerOf(before)).toBe(first[0]);
+    const changed = await at(day, (kids) => kids[1] === first[0]);
+    expect(changed).toEqual([...prepared].reverse());
+    expect(await signerOf(before)).toBe(first[0]);
+    expect(await signerOf(await newIdToken())).toBe(prepared[1]);
+    expect(await at(day, (kids) => kids.length === 1)).toEqual(prepared.slice(1));
+    for (const node of [app, other]) node.travel(-92 * day);
+    const rows = await app.database.reader.find(SigningKey);
+    expect(rows).toHaveLength(2);
+    expect(rows.every(({ sealed }) => !sealed.includes('"kty"'))).toBe(true);
+  });
 });

@@ -127,7 +127,7 @@ describe('where a browser is sent back to', () => {
 describe('a scope that is no permission', () => {
   const scopesOf = async (clientId: string) => (await app.database.reader.findBy(Consent, { clientId })).map(({ scopes }) => scopes);
 
-  it.each([{ scope: 'openid demo.* admin.* nonsense' }, { scope: 'openid demo.*', resource: 'https://api.example' }])('is in no consent and no token, whatever the person may grant: %j', async (parameters) => {
+  it.each<Record<string, string>>([{ scope: 'openid demo.* admin.* nonsense' }, { scope: 'openid demo.*', resource: 'https://api.example' }])('is in no consent and no token, whatever the person may grant: %j', async (parameters) => {
     const own = await buildClient(app);
     const { access, scope } = await tokensFor(app, own, parameters);
     expect([scope, await scopesOf(own.client.id)]).toEqual(['openid', [['openid']]]);
@@ -240,6 +240,22 @@ describe('the page that asks', () => {
     expect(await app.database.reader.countBy(Consent, { clientId: built.client.id })).toBe(before + 1);
   });
 
+  it('makes one consent where it is answered twice before the browser has gone on, and one that nobody comes back for ends with the time for that', async () => {
+    const own = await buildClient(app);
+    const consents = () => app.database.reader.findBy(Consent, { clientId: own.client.id });
+    const lifeOf = ({ createdAt, expiresAt }: Consent) => expiresAt.getTime() - createdAt.getTime();
+    const visitor = new Visitor(app.url, own.person.cookie);
+    const asked = await visitor.go(authorizationUrl(app, own).href);
+    const answer = () => visitor.go(asked.address, { decision: 'allow', projectId: own.project.id }, {}, { follow: false });
+    const [first, second] = [await answer(), await answer()];
+    expect([first.status, second.status]).toEqual([303, 404]);
+    expect((await consents()).map(lifeOf)).toEqual([960_000]);
+    const code = new URL((await visitor.go(first.address)).address).searchParams.get('code');
+    expect((await redeem(app, own, code as string)).status).toBe(200);
+    expect((await consents()).map(lifeOf)).toEqual([expect.any(Number)]);
+    expect(lifeOf((await consents())[0] as Consent)).toBeGreaterThanOrEqual(30 * 86_400_000);
+  });
+
   it('takes no project that is not of the application’s workspace, and nobody who is no member', async () => {
     const { visitor, asked } = await isAsked();
     expect((await visitor.go(asked.address, { decision: 'allow', projectId: publicly.project.id })).status).toBe(404);
@@ -267,6 +283,13 @@ describe('a client', () => {
     expect((await refresh(other, { ...own, secret }, right.refresh)).status).toBe(200);
     await until(async () => (await events('token.refused', own.workspace.id)).length >= 4, 'the refusals to be told');
     expect((await events('token.refused', own.workspace.id))[0]).toMatchObject({ subjectId: own.client.id, after: { endpoint: 'token', error: 'invalid_client' } });
+  });
+
+  it('has its secret in the answer that makes it and in no field of it', async () => {
+    const { data } = await app.graphql('{ client: __type(name: "OAuthClient") { fields { name } } consent: __type(name: "Consent") { fields { name } } }');
+    const fields = [...data.client.fields, ...data.consent.fields].map(({ name }: { name: string }) => name);
+    expect(fields).toContain('hint');
+    expect(fields.filter((name) => /secret|digest|token|pepper|payload/i.test(name))).toEqual([]);
   });
 
   it('is told nothing of the tokens of another one, and ends none of them', async () => {

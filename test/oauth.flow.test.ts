@@ -72,3 +72,14 @@ describe.each([
     }
   });
 });
+
+it('a start warns where it cannot know how the world reaches it, and so who the issuer is, and not where it is told', async () => {
+  const warned = ({ logLines }: TestApp) => logLines.filter((line) => line.includes('PUBLIC_URL is not set'));
+  const started = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0' } });
+  const told = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0', publicUrl: 'https://tollgate.example' } });
+  expect(warned(started)).toEqual([expect.stringContaining('"level":40')]);
+  expect([warned(told), warned(other)]).toEqual([[], []]);
+  expect(warned(app)).toHaveLength(TEST_DATABASE === 'mysql' ? 1 : 0);
+  await started.close();
+  await told.close();
+});

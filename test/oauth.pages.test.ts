@@ -146,11 +146,14 @@ describe('the page that asks to sign in', () => {
     app.travel(-7_202_000);
   });
 
-  it('is limited in how often an address may begin', async () => {
+  it('is limited in how often an address may begin, and says when it may again', async () => {
     const built = await buildClient(app);
-    const answers: number[] = [];
-    for (let turn = 0; turn < 70; turn += 1) answers.push((await app.server.inject({ url: authorizationUrl(app, built).href.slice(app.url.length), remoteAddress: '203.0.113.7' })).statusCode);
-    expect(answers.slice(0, 60)).toEqual(Array(60).fill(303));
-    expect(answers).toContain(429);
+    const answers: [number, string | undefined][] = [];
+    for (let turn = 0; turn < 70; turn += 1) {
+      const { statusCode, headers } = await app.server.inject({ url: authorizationUrl(app, built).href.slice(app.url.length), remoteAddress: '203.0.113.7' });
+      answers.push([statusCode, headers['retry-after']?.toString()]);
+    }
+    expect(answers.slice(0, 60)).toEqual(Array(60).fill([303, undefined]));
+    expect(answers).toContainEqual([429, '1']);
   });
 });

@@ -1,7 +1,7 @@
 import { buildClientSchema, getIntrospectionQuery } from 'graphql';
 import { AuditEvent } from '../src/audit/event.entity';
 import { RequestLog } from '../src/requests/request-log.entity';
-import { ServiceAccountSecret } from '../src/service-accounts/service-account.entity';
+import { ServiceAccount, ServiceAccountSecret } from '../src/service-accounts/service-account.entity';
 import { outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { accountOf, faultsOf } from './support/books';
@@ -316,6 +316,41 @@ describe('nobody grants what they lack:', () => {
     expect((await refusal('updateServiceAccount', { id: account.id, projectIds: [foreign.id] })).code).toBe('NOT_FOUND');
     expect((await refusal('updateServiceAccount', { id: account.id, projectIds: [archived.id] })).code).toBe('CONFLICT');
   });
+});
+
+it('each has a trail of its own: what was done to it, by whom and what of it changed, and nothing of another', async () => {
+  const workspace = await buildWorkspace(app);
+  const { account, secret } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo', 'write.keys'] });
+  const { account: lesser } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo'] });
+  await mutate('updateServiceAccount', { id: lesser.id, name: 'Renamed' }, '__typename', secret);
+  await mutate('rotateServiceAccountKey', { id: lesser.id, graceSeconds: 60 }, '__typename', secret);
+  await mutate('disableServiceAccount', { id: account.id }, '__typename');
+  const trailOf = async (id: string) => {
+    const { data } = await app.graphql('query ($id: ID!) { serviceAccount(id: $id) { auditEvents { nodes { action actorKind actorId subjectId workspaceId before after } } } }', { id });
+    return data.serviceAccount.auditEvents.nodes as { action: string }[];
+  };
+  const [about, by] = [{ workspaceId: workspace.id, subjectId: lesser.id }, { actorKind: 'SERVICE_ACCOUNT', actorId: account.id }];
+  expect(await trailOf(lesser.id)).toMatchObject([
+    { ...about, ...by, action: 'service-account.rotated', after: { graceSeconds: 60 } },
+    { ...about, ...by, action: 'service-account.updated', before: { name: 'Robot' }, after: { name: 'Renamed' } },
+    { ...about, actorKind: 'SYSTEM', action: 'service-account.created', before: null, after: { name: 'Robot', permissions: ['demo.echo'] } },
+  ]);
+  expect((await trailOf(account.id)).map(({ action }) => action)).toEqual(['service-account.disabled', 'service-account.created']);
+});
+
+it('there are 1,000 of a workspace at most that are enabled; to disable one makes room', async () => {
+  const workspace = await buildWorkspace(app);
+  const { account } = await buildServiceAccount(app, { workspace, projects: [] });
+  const copies = Array.from({ length: 999 }, (_, number) => ({ ...account, id: `svc_copy${number}${account.id.slice(-8)}` }));
+  await app.database.transaction(async (tx) => {
+    for (let from = 0; from < copies.length; from += 111) await tx.insert(ServiceAccount, copies.slice(from, from + 111));
+  });
+  const make = { workspaceId: workspace.id, name: 'More', permissions: [], projectIds: [], rotationDays: 1 };
+  expect((await refusal('createServiceAccount', make)).code).toBe('CONFLICT');
+  await mutate('disableServiceAccount', { id: account.id }, '__typename');
+  await mutate('createServiceAccount', make, '__typename');
+  expect((await refusal('updateServiceAccount', { id: account.id, enabled: true })).code).toBe('CONFLICT');
+  await mutate('updateServiceAccount', { id: account.id, name: 'Renamed' }, '__typename');
 });
 
 it('exports the trail of its workspace with the permission, and no other', async () => {

@@ -50,9 +50,16 @@ const firstPart = (name: string): string => name.split('.', 1)[0] as string;
 /** Whether a permission, or a wildcard, is one of administration rather than of an action. */
 export const isAdministrative = (name: string): boolean => Object.hasOwn(BUNDLES, firstPart(name));
 
+/** What OpenID Connect calls scopes: what of a person an application may know. None of these runs an action. */
+const IDENTITY_SCOPES = ['openid', 'profile', 'email', 'offline_access'] as const;
+
+export type IdentityScope = (typeof IDENTITY_SCOPES)[number];
+
+export const isIdentityScope = (name: string): name is IdentityScope => (IDENTITY_SCOPES as readonly string[]).includes(name);
+
 /** Whether an action may be guarded by a permission of this name. */
 export function isActionPermission(name: string): boolean {
-  return name.length <= 128 && NAME.test(name) && !isAdministrative(name);
+  return name.length <= 128 && NAME.test(name) && !isAdministrative(name) && !isIdentityScope(name);
 }
 
 /** Whether one of the `granted` names, or a wildcard among them, covers `required`. */

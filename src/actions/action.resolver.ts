@@ -35,7 +35,7 @@ class CreateActionInput {
   @Field(() => MicroCredits, { description: 'Zero or more.' })
   priceMicroCredits: number;
 
-  @Field({ description: 'What a key must be granted to run it, such as `face.detect`; not an administrative one.' })
+  @Field({ description: 'What a key must be granted to run it, such as `face.detect`; not an administrative one, nor `openid`, `profile`, `email` or `offline_access`.' })
   permission: string;
 
   @Field({ description: 'Where calls are sent: http or https, such as `https://upstream.example/actions`.' })

@@ -25,7 +25,7 @@ const serviceRule = z
 
 const permissionRule = z
   .string()
-  .refine(isActionPermission, 'must be words of letters, digits, - and _ joined by dots, such as face.detect, and none of read, write, admin and webhook');
+  .refine(isActionPermission, 'must be words of letters, digits, - and _ joined by dots, such as face.detect, none of read, write, admin and webhook, and no scope of OpenID Connect');
 
 const upstreamUrlRule = z
   .string()

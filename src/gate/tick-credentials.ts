@@ -1,4 +1,4 @@
-import { narrowedTo } from '../access/permissions';
+import { isIdentityScope, narrowedTo } from '../access/permissions';
 import { mayGrant } from '../access/policies';
 import { builtInRole } from '../access/roles/role.entity';
 import type { CredentialKind } from '../access/secret';
@@ -68,7 +68,7 @@ const OAUTH_CLIENTS: CredentialSource = {
   toFacts: (_credentials, rows) =>
     rows.map((row) => {
       const facts = toFacts('OAUTH_CLIENT', null, row);
-      return { ...facts, permissions: facts.permissions.filter((scope) => mayGrantByRole(row, scope)) };
+      return { ...facts, permissions: facts.permissions.filter((scope) => !isIdentityScope(scope) && mayGrantByRole(row, scope)) };
     }),
 };
 

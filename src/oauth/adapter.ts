@@ -10,7 +10,7 @@ import type { AccountTokens, OidcContext } from './account-tokens';
 import type { ClientService } from './client.service';
 import { Consent } from './consent.entity';
 import type { ConsentService } from './consent.service';
-import { IDENTITY_SCOPES, scopesIn } from './scopes';
+import { IDENTITY_WORDS, scopesIn } from './scopes';
 import { OAuthToken } from './token.entity';
 
 export interface AdapterDeps {
@@ -212,4 +212,4 @@ function withBearer({ jti, returnTo, ...payload }: AdapterPayload, bearer: strin
 }
 
 /** Every scope that there is: those of OpenID Connect, and every permission. */
-export const scopesOf = (permissions: readonly string[]): string[] => [...Object.keys(IDENTITY_SCOPES), ...permissions];
+export const scopesOf = (permissions: readonly string[]): string[] => [...Object.keys(IDENTITY_WORDS), ...permissions];

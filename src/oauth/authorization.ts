@@ -2,7 +2,7 @@ import './node-20';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errors, type InteractionResults } from 'oidc-provider';
 import type { Whence } from '../access/people/person.events';
-import type { Permission } from '../access/permissions';
+import { isIdentityScope, type Permission } from '../access/permissions';
 import type { UserPrincipal } from '../access/principal';
 import { Session } from '../access/sessions/session.entity';
 import type { Database } from '../db/database';
@@ -13,7 +13,7 @@ import type { ClientService } from './client.service';
 import type { OAuthClient } from './client.entity';
 import type { ConsentService } from './consent.service';
 import type { OAuthProvider } from './provider';
-import { IDENTITY_SCOPES, scopesIn } from './scopes';
+import { IDENTITY_WORDS, scopesIn } from './scopes';
 
 /** What an application asks of a person, before it is known who they are. */
 export interface Asked {
@@ -63,9 +63,9 @@ export class Authorizations {
   async asked(uid: string, raw: Raw): Promise<Asked> {
     const { clients, database } = this.deps;
     const interaction = await this.interaction(raw);
-    const { params, iat, prompt } = interaction;
+    const { params, iat, prompt, result } = interaction;
     const client = typeof params.client_id === 'string' ? await clients.find(params.client_id) : null;
-    if (!client || interaction.uid !== uid) throw ended();
+    if (!client || interaction.uid !== uid || result) throw ended();
     const { name: workspaceName } = await database.lookups.findOneByOrFail(Workspace, { id: client.workspaceId });
     return {
       uid,
@@ -91,11 +91,11 @@ export class Authorizations {
   async choice({ client, scopes }: Asked, person: UserPrincipal): Promise<Choice> {
     const { consents, permissions } = this.deps;
     const words = new Map((await permissions()).map(({ name, description }) => [name, inPlainWords(description)]));
-    const known = scopes.filter((scope) => words.has(scope) || Object.hasOwn(IDENTITY_SCOPES, scope));
+    const known = scopes.filter((scope) => words.has(scope) || isIdentityScope(scope));
     const granted = consents.grantable(person, client, known);
     return {
       projects: await consents.projectsFor(person, client),
-      granted: granted.map((name) => ({ name, description: IDENTITY_SCOPES[name] ?? words.get(name) ?? name })),
+      granted: granted.map((name) => ({ name, description: isIdentityScope(name) ? IDENTITY_WORDS[name] : (words.get(name) ?? name) })),
       lacking: known.filter((scope) => !granted.includes(scope)),
     };
   }

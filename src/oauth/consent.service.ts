@@ -3,6 +3,7 @@ import type { Whence } from '../access/people/person.events';
 import { actorOf } from '../access/people/person.events';
 import { lockPerson, permissionsOf } from '../access/people/person.queries';
 import { Person } from '../access/people/person.entity';
+import { isIdentityScope } from '../access/permissions';
 import { mayGrant } from '../access/policies';
 import type { ClientPrincipal, UserPrincipal } from '../access/principal';
 import { recordEvent, type Origin } from '../audit/record-event';
@@ -13,8 +14,7 @@ import { newId } from '../lib/id';
 import { Project } from '../tenancy/project.entity';
 import { OAuthClient } from './client.entity';
 import { Consent } from './consent.entity';
-import { REFRESH_TOKEN_SECONDS } from './lifetimes';
-import { isIdentityScope } from './scopes';
+import { CODE_SECONDS, INTERACTION_SECONDS } from './lifetimes';
 import { OAuthToken } from './token.entity';
 
 /** A consent that goes on, with all that it takes. */
@@ -68,7 +68,7 @@ export class ConsentService {
       if (!now.permissionsByWorkspace.has(workspaceId)) notFound();
       const at = await database.now(tx);
       const granted = this.grantable(now, client, scopes);
-      const expiresAt = new Date(at.getTime() + REFRESH_TOKEN_SECONDS * 1000); // put off with each refresh
+      const expiresAt = new Date(at.getTime() + (INTERACTION_SECONDS + CODE_SECONDS) * 1000); // put off by each refresh token, the first among them
       const values = { workspaceId, projectId, clientId, userId: person.id, scopes: granted, expiresAt, endedAt: null, createdAt: at };
       const consent = Object.assign(new Consent(), { id: newId('con', at.getTime()), ...values });
       await tx.insert(Consent, consent);

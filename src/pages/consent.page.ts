@@ -1,7 +1,6 @@
-import { isAdministrative, type Permission } from '../access/permissions';
+import { isAdministrative, isIdentityScope, type Permission } from '../access/permissions';
 import { html, type Html } from '../lib/html';
 import type { Asked, Choice } from '../oauth/authorization';
-import { isIdentityScope } from '../oauth/scopes';
 import { alert, form, type Problem } from './form';
 import { page } from './html';
 

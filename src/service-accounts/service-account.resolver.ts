@@ -159,7 +159,7 @@ export class ServiceAccountResolver {
     nullable: true,
     description:
       'Make a service account. The secret is in this answer and nowhere else, ever.' +
-      '\n\nTakes `write.keys`, and holding all that the account is to do: nobody grants what they lack. Errors: `NOT_FOUND` for its workspace, a project or its role; `CONFLICT` where a project is archived; `FORBIDDEN` for what one may not grant.',
+      '\n\nTakes `write.keys`, and holding all that the account is to do: nobody grants what they lack. Errors: `NOT_FOUND` for its workspace, a project or its role; `CONFLICT` where a project is archived, or where the workspace has 1,000 that are enabled; `FORBIDDEN` for what one may not grant.',
   })
   async createServiceAccount(@Arg('input', { description: 'The new service account.' }) input: CreateServiceAccountInput, @Ctx() ctx: GraphQLContext): Promise<CreateServiceAccountPayload> {
     return this.service.create(await ctx.originIn(input.workspaceId, 'write.keys'), input);
@@ -169,7 +169,7 @@ export class ServiceAccountResolver {
     nullable: true,
     description:
       'Change a service account, at once and everywhere.' +
-      '\n\nTakes `write.keys`, and holding all that the account may do, before and after; none changes itself. Errors: `NOT_FOUND` for it, a project or its role; `CONFLICT` where a new project is archived, or for another version than `expectedVersion`; `FORBIDDEN` for what one may not grant.',
+      '\n\nTakes `write.keys`, and holding all that the account may do, before and after; none changes itself. Errors: `NOT_FOUND` for it, a project or its role; `CONFLICT` where a new project is archived, where one too many would be enabled, or for another version than `expectedVersion`; `FORBIDDEN` for what one may not grant.',
   })
   async updateServiceAccount(@Arg('input', { description: 'What is to change.' }) input: UpdateServiceAccountInput, @Ctx() ctx: GraphQLContext): Promise<UpdateServiceAccountPayload> {
     return { serviceAccount: await this.service.update(await ctx.originFor(by(ServiceAccount), input.id, 'write.keys'), input) };

@@ -4,7 +4,7 @@ import { currentActor, type Authority } from '../access/authority';
 import { permissionsRule, requireKnownPermissions } from '../access/granting';
 import { requireGrants } from '../access/policies';
 import type { Actor } from '../access/principal';
-import { roleToGrant } from '../access/roles/role.service';
+import { lockWorkspace, roleToGrant } from '../access/roles/role.service';
 import { digestSecret, hintOf, mintSecret } from '../access/secret';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
@@ -21,6 +21,8 @@ import { MAX_ACCOUNT_PROJECTS, permissionsOfRoleOf, projectIdsOf } from './servi
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** How old a secret may be meant to become. */
 export const MAX_ROTATION_DAYS = 365;
+/** The most service accounts of a workspace that are enabled; none of them is ever deleted. */
+const MAX_SERVICE_ACCOUNTS = 1_000;
 const MAX_ACCOUNT_GRACE_SECONDS = 2_592_000; // 30 days
 const DEFAULT_GRACE_SECONDS = 86_400;
 
@@ -77,13 +79,14 @@ export interface ServiceAccountServiceDeps {
 export class ServiceAccountService {
   constructor(private readonly deps: ServiceAccountServiceDeps) {}
 
-  /** A new service account and its secret, which is stored nowhere. NOT_FOUND for a project of another workspace, CONFLICT for an archived one. */
+  /** A new service account and its secret, which is stored nowhere. NOT_FOUND for a project of another workspace, CONFLICT for an archived one, and where the workspace has as many as it may. */
   async create(origin: Authority, raw: z.input<typeof createRule>): Promise<{ serviceAccount: ServiceAccount; secret: string }> {
     const { projectIds, ...input } = validate(createRule, raw, 'input');
     const { workspaceId } = input;
     return this.deps.database.transaction(async (tx) => {
-      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: workspaceId })) ?? notFound();
+      const { keyPrefix } = await lockWorkspace(tx, workspaceId);
       const actor = await currentActor(tx, origin, 'write.keys', { workspaceId });
+      await this.requireRoom(tx, workspaceId);
       requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx));
       requireGrants(actor, input.permissions, workspaceId);
       await this.requireRole(tx, actor, input.roleId, workspaceId);
@@ -124,6 +127,10 @@ export class ServiceAccountService {
       const added = projectIds?.filter((projectId) => !granted.includes(projectId)) ?? [];
       await this.requireProjects(tx, added, workspaceId);
       requireVersion(expectedVersion, account);
+      if (input.enabled && !account.enabled) {
+        await lockWorkspace(tx, workspaceId);
+        await this.requireRoom(tx, workspaceId);
+      }
       const at = await this.deps.database.now(tx);
       const permissions = input.permissions && { permissions: unique(input.permissions) };
       const { before, after } = difference<Partial<ServiceAccount> & { projectIds?: string[] }>(
@@ -195,6 +202,12 @@ export class ServiceAccountService {
 
   private async requireRole(tx: EntityManager, actor: Actor, roleId: string | null | undefined, workspaceId: string): Promise<void> {
     if (roleId) requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
+  }
+
+  /** Of whoever has the lock of the workspace. */
+  private async requireRoom(tx: EntityManager, workspaceId: string): Promise<void> {
+    const enabled = await tx.countBy(ServiceAccount, { workspaceId, enabled: true });
+    if (enabled >= MAX_SERVICE_ACCOUNTS) throw conflict(`A workspace has at most ${MAX_SERVICE_ACCOUNTS} service accounts that are enabled.`);
   }
 
   /** One that is archived in this moment may still be granted: the gate refuses its calls all the same. */

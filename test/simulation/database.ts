@@ -220,6 +220,7 @@ export class ModelDatabase implements Owner {
       credentialKind: 'API_KEY',
       digest,
       namedProjectId: null,
+      scopes: null,
       secretGraceUntil: secret.graceUntil,
       secretEndedAt: secret.endedAt,
       keyName: key.keyId,

@@ -43,8 +43,8 @@ export class Visitor {
     this.cookies.set(`${name} /`, { value, path: '/' });
   }
 
-  /** Where a request leads in the end: a page of ours, or the address of another site. */
-  async go(address: string, form?: Record<string, string>, headers: Record<string, string> = {}): Promise<{ status: number; address: string; body: string; headers: Headers }> {
+  /** Where a request leads in the end: a page of ours, or the address of another site; or where it leads at once. */
+  async go(address: string, form?: Record<string, string>, headers: Record<string, string> = {}, { follow = true } = {}): Promise<{ status: number; address: string; body: string; headers: Headers }> {
     const target = new URL(address, this.url);
     const response = await fetch(target, {
       method: form ? 'POST' : 'GET',
@@ -56,7 +56,7 @@ export class Visitor {
     const location = response.headers.get('location');
     if (location === null) return { status: response.status, address: target.href, body: await response.text(), headers: response.headers };
     const next = new URL(location, target);
-    if (next.origin !== new URL(this.url).origin) return { status: response.status, address: next.href, body: '', headers: response.headers };
+    if (!follow || next.origin !== new URL(this.url).origin) return { status: response.status, address: next.href, body: '', headers: response.headers };
     return this.go(next.href);
   }
 

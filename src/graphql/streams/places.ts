@@ -1,8 +1,8 @@
 import type { Principal } from '../../access/principal';
 import { TollgateError } from '../../errors';
 
-/** Whose something is: all keys of a workspace are one, or minting more would get around a limit. */
-export const ownerOf = (principal: Principal): string => (principal.kind === 'API_KEY' ? principal.workspaceId : principal.id);
+/** Whose something is: all keys, service accounts and applications of a workspace are one, or making more would get around a limit. */
+export const ownerOf = (principal: Principal): string => ('workspaceId' in principal ? principal.workspaceId : principal.id);
 
 /** Nothing is free; SERVICE_UNAVAILABLE. */
 export class NoPlace extends TollgateError {
