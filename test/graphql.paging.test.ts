@@ -113,7 +113,7 @@ describe('many lists in one answer', () => {
     await insertRows(app, ApiKey, keys);
     const fields = `totalCount totalCountIsExact edges { cursor node { id name enabled: status permissions createdAt expiresAt revokedReason project { id } } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor isCutShort }`;
     for (const args of ['(first: 3)', '(last: 4)', '(first: 2, orderBy: { field: NAME, direction: ASC })', '(first: 2, filter: { name: "key 1" })', '(first: 5, filter: { environment: TEST })']) {
-      const together = await app.graphql(`query ($id: ID!) { workspace(id: $id) { projects(first: 100) { nodes { id keys${args} { ${fields} } } } } }`, { id: tenant.id });
+      const together = await app.graphql(`query ($id: ID!) { workspace(id: $id) { projects(first: 20) { nodes { id keys${args} { ${fields} } } } } }`, { id: tenant.id });
       expect(together.errors).toBeUndefined();
       for (const { id, keys: found } of together.data.workspace.projects.nodes) {
         const alone = await app.graphql(`query ($id: ID!) { project(id: $id) { keys${args} { ${fields} } } }`, { id });
