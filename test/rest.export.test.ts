@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { buildSchema, isInputObjectType } from 'graphql';
 import { WINDOW_ROWS } from '../src/db/windows';
 import { ApiKey, KeySecret } from '../src/keys/key.entity';
+import { LOOK_BACK_MS } from '../src/requests/request-log.feed';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { MAX_EXPORTS_PER_PRINCIPAL } from '../src/rest/exports/places';
 import { EXPORTED_TABLES } from '../src/rest/exports/tables.route';
@@ -85,16 +86,17 @@ async function buildTenant() {
   await app.services.keys.rotate(ORIGIN, { id: rotated.key.id, graceSeconds: 600 });
   const { mutate } = mutations(app);
   await mutate('adjustBalance', { projectId: project.id, delta: -5, reason: 'A correction', reference: 'ref-1' }, 'entry { id }');
+  app.travel(LOOK_BACK_MS); // by now no call comes late any more
   return { workspace, reader, secret, key, project, secrets: [secret, calling.secret, disabled.secret, revoked.secret, rotated.secret] };
 }
 
 const KEY_FIELDS = 'id name environment hint permissions allowedIps status expiresAt revokedAt revokedReason rotatedAt previousSecretValidUntil lastUsedAt createdAt project { id } role { id }';
-const LOG_FIELDS = 'id requestId environment service action outcome errorCode httpStatus chargedMicroCredits actionMs totalMs ip userAgent createdAt project { id } key { id }';
+const LOG_FIELDS = 'id requestId environment service action outcome errorCode httpStatus chargedMicroCredits actionMs totalMs ip userAgent createdAt project { id } key { id } serviceAccount { id } consent { id }';
 const ENTRY_FIELDS = 'id kind delta balanceAfter reference reason createdAt project { id } linkedEntry { id } requestLog { id }';
 
 /** A node of the admin API as a line of an export: what it leads to is told by its id. */
 const flat = (node: Line): Line =>
-  Object.fromEntries(Object.entries(node).map(([name, value]) => (['project', 'key', 'role', 'linkedEntry', 'requestLog'].includes(name) ? [`${name}Id`, (value as { id: string } | null)?.id ?? null] : [name, value])));
+  Object.fromEntries(Object.entries(node).map(([name, value]) => (['project', 'key', 'serviceAccount', 'consent', 'role', 'linkedEntry', 'requestLog'].includes(name) ? [`${name}Id`, (value as { id: string } | null)?.id ?? null] : [name, value])));
 
 /** What a connection lists, oldest first. */
 async function listed(entrance: string, id: string, path: string[], fields: string, filter: Line = {}): Promise<Line[]> {
@@ -266,6 +268,21 @@ describe('an export', () => {
     const tomorrowMs = Date.now() + 86_400_000;
     await insertBulk(app.database, 'request_logs', 3, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, index === 2 ? tomorrowMs : PAST_MS, index));
     expect(await linesOf('request-logs', secret)).toHaveLength(2);
+  });
+
+  it('tells no call while one may still come before it: what is committed late is in the next one, as all else is, once', async () => {
+    const { key, secret, project } = await buildKey(app, { permissions: READS });
+    const of = { workspaceId: key.workspaceId, projectId: project.id, keyId: key.id };
+    const nowMs = (await app.database.now()).getTime();
+    const log = (agoMs: number, index: number) => insertBulk(app.database, 'request_logs', 1, () => callRow(of, nowMs - agoMs, index));
+    await log(60_000, 0);
+    await log(30_000, 2);
+    const first = await linesOf('request-logs', secret);
+    await log(30_001, 1); // its tick began before that of the one before, and committed after it
+    app.travel(LOOK_BACK_MS);
+    const next = await linesOf(`request-logs?after=${first.at(-1)?.id}`, secret);
+    expect([first.length, next.length]).toEqual([1, 2]);
+    expect(await linesOf(`request-logs?after=${next.at(-1)?.id}`, secret)).toEqual([]);
   });
 
   it('tells which key called and which call was billed to those alone who may see that', async () => {

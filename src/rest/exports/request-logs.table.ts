@@ -6,6 +6,7 @@ import { windowsOf, type PlaceByAge } from '../../db/windows';
 import { ApiKey } from '../../keys/key.entity';
 import { idRule } from '../../lib/rules';
 import { RequestLog, RequestOutcome } from '../../requests/request-log.entity';
+import { LOOK_BACK_MS } from '../../requests/request-log.feed';
 import { requestLogsOf, type RequestLogFilter, type RequestLogScope } from '../../requests/request-log.queries';
 import { Project } from '../../tenancy/project.entity';
 import { amount, anyOfThese, commonParameters, endOf, environment, instant, mapped, microCredits, none, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
@@ -63,7 +64,7 @@ function lineOf(log: RequestLog, sees: Sees): z.output<typeof line> {
 /** The calls of a workspace. */
 export const requestLogsTable: ExportedTable<typeof query> = {
   name: 'request-logs',
-  summary: 'The calls of a workspace, oldest first',
+  summary: 'The calls of a workspace, oldest first, but those of the last 45 seconds, which the next export has: until then one may still come between them',
   permission: 'read.logs',
   besides: ['read.keys', 'read.members'],
   query,
@@ -79,7 +80,7 @@ export const requestLogsTable: ExportedTable<typeof query> = {
       minor: 'id',
       after,
       from: query.from,
-      to: endOf(request),
+      to: new Date(Math.min(endOf(request).getTime(), request.startedAt.getTime() - LOOK_BACK_MS)), // or one that comes late would be in no export that goes on after another
     });
     return mapped(windows, (logs) => logs.map((log) => lineOf(log, sees)));
   },
