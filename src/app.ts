@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import cookie from '@fastify/cookie';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyInstance } from 'fastify';
-import type { GraphQLSchema } from 'graphql';
+import { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
 import { buildSchemaSync, type BuildSchemaOptions, type ClassType } from 'type-graphql';
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
@@ -239,7 +239,8 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const schema = createSchema(createResolvers(services, people, oauth, database));
   const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
-  registerDocs(server, docsOf(schema));
+  const tellsSchema = config.graphqlIntrospection && !operations;
+  registerDocs(server, docsOf(tellsSchema ? schema : new GraphQLSchema({})));
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   const identifySession = (token: string) => gate.identifySession(token);

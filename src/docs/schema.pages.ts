@@ -43,10 +43,11 @@ export class SchemaPages {
     return html`${prose(type.description, this.names)}${contents(Object.keys(type.getFields()))}${Object.values(type.getFields()).map((field) => this.rootField(field))}`;
   }
 
-  /** All types that have their place on a page. */
-  types(page: PageName): Html {
+  /** All types that have their place on a page; undefined where there are none. */
+  types(page: PageName): Html | undefined {
     const roots = [this.schema.getQueryType(), this.schema.getMutationType(), this.schema.getSubscriptionType()];
     const types = typesOf(this.schema).filter((type) => pageOf(type) === page && !roots.some((root) => root === type));
+    if (types.length === 0) return undefined;
     return html`${contents(types.map(({ name }) => name))}${types.map((type) => this.type(type))}`;
   }
 
