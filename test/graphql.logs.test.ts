@@ -1,7 +1,10 @@
 import { RequestLog, RequestOutcome } from '../src/requests/request-log.entity';
 import { Environment } from '../src/tenancy/environment';
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey } from './support/factories';
+import { buildKey, buildProject } from './support/factories';
+import { insertRows, logRow } from './support/rows';
+
+const START = Date.UTC(2026, 0, 1);
 
 let app: TestApp;
 
@@ -24,6 +27,15 @@ async function logOf({ secret }: { secret: string }, body: Record<string, unknow
   expect(requestLog.requestId).toBe(requestId);
   return requestLog;
 }
+
+it('is found by its requestId though strangers have called a thousand times with the same since', async () => {
+  const [own, stranger] = [await buildProject(app), await buildProject(app)];
+  const requestId = '11111111-0000-4000-8000-000000000000';
+  const row = logRow(own, START, { requestId });
+  await insertRows(app, RequestLog, [row, ...Array.from({ length: 1_000 }, (_, index) => logRow(stranger, START + 1 + index, { requestId }))]);
+  const { data } = await app.graphql('query ($workspaceId: ID!, $projectId: ID!, $requestId: ID) { workspace(id: $workspaceId) { requestLogs(filter: { requestId: $requestId }) { nodes { id } } } project(id: $projectId) { requestLogs(filter: { requestId: $requestId }) { nodes { id } } } }', { workspaceId: own.workspaceId, projectId: own.id, requestId });
+  expect([data.workspace.requestLogs.nodes, data.project.requestLogs.nodes]).toEqual([[{ id: row.id }], [{ id: row.id }]]);
+});
 
 describe('a request log', () => {
   it('tells of a success: what was called, by whom, from where, for how much and for how long', async () => {

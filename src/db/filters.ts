@@ -18,11 +18,6 @@ export function anyOf<T extends ObjectLiteral>(query: SelectQueryBuilder<T>, pro
   query.andWhere(wanted.length === 0 ? '1 = 0' : `NULLIF(row.${property}, '') IN (:...${property}Any)`, { [`${property}Any`]: wanted });
 }
 
-/** Only the rows of a scope: for a query that another index answers. */
-export function inScope<T extends ObjectLiteral>(query: SelectQueryBuilder<T>, scope: Partial<Record<keyof T & string, string>>): void {
-  for (const [property, value] of Object.entries(scope)) query.andWhere(`NULLIF(row.${property}, '') = :${property}Scope`, { [`${property}Scope`]: value });
-}
-
 /**
  * That a column, in SQL, has a text in it; `argument` names its parameter. A to Z are the same in either case, other letters where the
  * database says so. INVALID_REQUEST for a text that is empty or too long.

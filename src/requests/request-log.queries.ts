@@ -1,5 +1,5 @@
 import type { EntityManager, SelectQueryBuilder } from 'typeorm';
-import { anyOf, inScope, ranging, within } from '../db/filters';
+import { anyOf, ranging, within } from '../db/filters';
 import { NEWEST_FIRST } from '../db/keyset';
 import { lookedUp, type List, type ListSource } from '../db/list';
 import { readRawTogether } from '../db/together';
@@ -26,6 +26,8 @@ export interface RequestLogFilter {
 
 export type RequestLogScope = { workspaceId: string } | { projectId: string } | { credentialId: string };
 
+const OWNER_COLUMNS = { workspaceId: 'workspace_id', projectId: 'project_id', credentialId: 'credential_id' };
+
 /** The calls of one requestId that a list finds: the newest of them. */
 const MAX_SAME_REQUEST_ID = 1_000;
 
@@ -33,7 +35,7 @@ const MAX_SAME_REQUEST_ID = 1_000;
 export function requestLogsOf(reader: EntityManager, scope: RequestLogScope, filter: RequestLogFilter): SelectQueryBuilder<RequestLog> {
   const query = reader.createQueryBuilder(RequestLog, 'row').where(scope);
   within(query, 'row.createdAt', filter);
-  narrow(query, filter);
+  narrow(query, filter, scope);
   return query;
 }
 
@@ -44,7 +46,7 @@ export const REQUEST_LOGS: List<RequestLog, RequestLogScope, RequestLogFilter> =
   sourceOf: (scope, filter) => {
     const bounds = (query: SelectQueryBuilder<RequestLog>) => within(query, 'row.createdAt', filter);
     if (typeof filter.requestId === 'string') {
-      return { ranges: [{}], bounds: (query) => (bounds(query), inScope(query, scope), narrow(query, filter)) }; // few: all are looked at
+      return { ranges: [{}], bounds: (query) => (bounds(query), narrow(query, filter, scope)) }; // few: all are looked at
     }
     const { ranges = [scope], ...rest } = lookUp(scope, filter);
     const left = { ...filter, ...rest };
@@ -52,7 +54,7 @@ export const REQUEST_LOGS: List<RequestLog, RequestLogScope, RequestLogFilter> =
       ranges,
       owner: ranges[0] === scope ? undefined : ownerOf(scope),
       bounds,
-      narrow: isNarrow(left) ? (query) => narrow(query, left) : undefined,
+      narrow: isNarrow(left) ? (query) => narrow(query, left, scope) : undefined,
     };
   },
 };
@@ -70,8 +72,8 @@ const ownerOf = (scope: RequestLogScope) => Object.entries(scope).map(([property
 /** Whether a filter asks for more than a time. */
 const isNarrow = ({ from: _from, to: _to, ...rest }: RequestLogFilter): boolean => Object.values(rest).some((value) => value !== undefined && value !== null);
 
-function narrow(query: SelectQueryBuilder<RequestLog>, filter: RequestLogFilter): void {
-  if (typeof filter.requestId === 'string') withRequestId(query, filter.requestId.toLowerCase());
+function narrow(query: SelectQueryBuilder<RequestLog>, filter: RequestLogFilter, scope: RequestLogScope): void {
+  if (typeof filter.requestId === 'string') withRequestId(query, filter.requestId.toLowerCase(), scope);
   anyOf(query, 'credentialId', filter.keyId, 'keyId');
   anyOf(query, 'projectId', filter.projectId);
   if (filter.environment) query.andWhere({ environment: filter.environment });
@@ -83,11 +85,13 @@ function narrow(query: SelectQueryBuilder<RequestLog>, filter: RequestLogFilter)
   ranging(query, 'row.chargedMicroCredits', 'charged', filter.minChargedMicroCredits, filter.maxChargedMicroCredits);
 }
 
-/** A caller may use one requestId a million times; ids of calls grow with time. */
-function withRequestId(query: SelectQueryBuilder<RequestLog>, requestId: string): void {
+/** A caller may use one requestId a million times, and strangers the same; ids of calls grow with time. */
+function withRequestId(query: SelectQueryBuilder<RequestLog>, requestId: string, scope: RequestLogScope): void {
   if (storable([requestId]).length === 0) query.andWhere('1 = 0');
-  const newest = `SELECT log.id AS id FROM request_logs log WHERE log.request_id = :requestId ORDER BY log.id DESC LIMIT ${MAX_SAME_REQUEST_ID}`;
-  query.andWhere(`row.id IN (SELECT newest.id FROM (${newest}) newest)`, { requestId });
+  const [[property, ownerId]] = Object.entries(scope) as [[keyof typeof OWNER_COLUMNS, string]];
+  const ofOwner = ` AND NULLIF(log.${OWNER_COLUMNS[property]}, '') = :ownerId`; // NULLIF: by the index of the requestId
+  const newest = `SELECT log.id AS id FROM request_logs log WHERE log.request_id = :requestId${ofOwner} ORDER BY log.id DESC LIMIT ${MAX_SAME_REQUEST_ID}`;
+  query.andWhere(`row.id IN (SELECT newest.id FROM (${newest}) newest)`, { requestId, ownerId });
 }
 
 /** When each credential's newest call was logged. Read off the end of an index, so that no call has to write it. */
