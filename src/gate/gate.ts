@@ -85,7 +85,7 @@ export class Gate {
   readonly ticker: Ticker;
   private readonly load: Load;
   private readonly refusals = new RefusalMemory();
-  /** As digestSecret makes it, with this process's pepper. */
+  /** What a secret is stored as. */
   private readonly digest: (secret: string) => string;
   private readonly flushing: NodeJS.Timeout;
   private flushed: Promise<void> = Promise.resolve();
