@@ -34,7 +34,7 @@ import { readTrail } from './audit/trail';
 import { warningOf, type Config } from './config';
 import type { Database } from './db/database';
 import { Forgetter } from './db/forgetter';
-import { isRetryable, isUnavailable } from './db/failures';
+import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
 import type { DocsDeps } from './docs/site';
 import { Claim } from './gate/gate.entities';
@@ -243,7 +243,6 @@ export async function createApp({ config, database, installation, log: destinati
   const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
   const kept = sessionCookie(config.publicUrl);
   const identifySession = (token: string) => gate.identifySession(token);
-  const isOutage = (error: unknown) => isUnavailable(error) || isRetryable(error);
   const emailOf = async (id: string) => (await database.reader.findOneByOrFail(Person, { id })).email;
   const oauthPages = { oauth, signIns: people.signIns, sessions: people.sessions, cookie: kept, identifySession, emailOf, httpStatusOf, isOutage, log };
   await server.register(async (browsers) => {

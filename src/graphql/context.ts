@@ -17,7 +17,7 @@ import type { Gate } from '../gate/gate';
 import type { Feed } from '../lib/feed';
 import type { Connection } from '../lib/graphql-types';
 import { Workspace } from '../tenancy/workspace.entity';
-import { toGraphQLError } from './errors';
+import { toGraphQLError, translated } from './errors';
 import { Loaders, by, type Batch } from './loaders';
 
 export { by, type Batch };
@@ -271,7 +271,7 @@ export async function contextOf({ session, keep, ...request }: ContextSource, { 
     const principal = secret !== undefined ? await principalOf(gate, secret, whence.ip) : session === undefined ? null : await personOf(gate, session, fromHere, keep);
     return new GraphQLContext(database, principal, whence, { session, isFromHere: fromHere, keep, identify: (token) => gate.identifySession(token), current });
   } catch (error) {
-    throw error instanceof TollgateError ? toGraphQLError(error) : error;
+    throw translated(error);
   }
 }
 

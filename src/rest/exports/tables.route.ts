@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { may } from '../../access/policies';
 import type { Database } from '../../db/database';
-import { isRetryable, isUnavailable } from '../../db/failures';
+import { isOutage } from '../../db/failures';
 import { TollgateError, invalid, validate } from '../../errors';
 import type { Gate } from '../../gate/gate';
 import { keysTable } from './keys.table';
@@ -71,6 +71,6 @@ async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw isUnavailable(error) || isRetryable(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error }) : error;
+    throw isOutage(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error }) : error;
   }
 }
