@@ -273,10 +273,13 @@ export async function createApp({ config, database, installation, log: destinati
   return { server, services, people, oauth, gate, sweep, sealer, idempotency, forgetters, rotations };
 }
 
+/** The URL of a name, or of an address of either kind. */
+export const urlOf = (host: string, port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+
 /** Where a server listens, as far as it knows. */
 function addressOf({ server }: FastifyInstance): string {
-  const { address, port, family } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  const { address, port } = server.address() as AddressInfo;
+  return urlOf(address, port);
 }
 
 /** How long a request may take to arrive, its body included. */

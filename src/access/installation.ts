@@ -33,7 +33,7 @@ export async function openInstallation(config: Config, database: Database): Prom
   if ((await settle(database, PEPPER_SETTING, fingerprint)) !== fingerprint) {
     throw new ConfigError('KEY_PEPPER is not the one that this database was started with; every key would be refused, so set that one again.');
   }
-  const rootKey = config.rootKey ?? `root_${randomBase62(43)}`;
+  const rootKey = config.rootKey ?? newRootKey();
   const rootKeyDigest = hmacSha256(pepper)(rootKey);
   const known = await settle(database, ROOT_KEY_SETTING, rootKeyDigest);
   if (config.rootKey && known !== rootKeyDigest) {
@@ -50,6 +50,8 @@ export async function openInstallation(config: Config, database: Database): Prom
 export async function rootKeyDigest(database: Database): Promise<string | null> {
   return (await database.reader.findOneBy(Setting, { name: ROOT_KEY_SETTING }))?.value ?? null;
 }
+
+export const newRootKey = (): string => `root_${randomBase62(43)}`;
 
 /** Makes `rootKey` the root key from now on, on every node; the one before ends. */
 export async function replaceRootKey(database: Database, pepper: string, rootKey: string): Promise<void> {

@@ -3,6 +3,7 @@ import type { ActionCall, ActionError, ActionOutcome, Runner } from '../actions/
 import { TollgateError, type ErrorCode } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
+import type { Log } from '../lib/log';
 import type { Time } from '../lib/time';
 import { narrowedTo } from '../access/permissions';
 import { NAMES_ITS_PROJECT, kindOfSecret, type CredentialKind } from '../access/secret';
@@ -50,12 +51,6 @@ export type ExecuteResult =
 
 export type Identity = { kind: 'principal'; principal: CredentialPrincipal } | { kind: 'refused'; code: ErrorCode };
 
-/** Where the gate tells what went wrong; pino's interface. */
-export interface GateLog {
-  error(properties: object, message: string): void;
-  warn(properties: object, message: string): void;
-}
-
 export interface GateDeps {
   store: TickStore;
   time: Time;
@@ -75,7 +70,7 @@ export interface GateDeps {
   keptAnswer(claim: { credentialId: string; requestId: string; attempt: string }): Promise<string | null>;
   httpStatusOf(code: ErrorCode): number;
   limits: { maxCalls: number; maxBytes: number };
-  log: GateLog;
+  log: Log;
 }
 
 type Admitted = Extract<Verdict, { kind: 'admitted' }>;
