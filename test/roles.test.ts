@@ -3,7 +3,6 @@ import { Membership } from '../src/access/people/membership.entity';
 import type { Authority } from '../src/access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
 import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
-import { Principals } from '../src/gate/principals';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
@@ -42,7 +41,7 @@ async function join(roleId: string, workspaceId = workspace.id): Promise<string>
 
 /** Somebody who was let in with what they may do now, and is only then served. */
 async function letIn({ person }: BuiltPerson): Promise<Authority> {
-  const principals = new Principals({ database: app.database, sessions: app.people.sessions, consents: app.oauth.consents });
+  const { principals } = app;
   return { ...ORIGIN, actor: await principals.byId(app.database.reader, person.id), current: (tx) => principals.byId(tx, person.id) };
 }
 

@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { CredentialKind } from '../access/secret';
 import { TollgateError, type ErrorCode } from '../errors';
+import type { Gate } from '../gate/gate';
 import type { Log } from '../lib/log';
 import { sendError } from './answer';
 import { isService, registerExecute } from './execute.route';
@@ -23,6 +24,7 @@ declare module 'fastify' {
 }
 
 export interface RestDeps extends AuditExportDeps, TableExportDeps {
+  gate: Gate;
   log: Log;
   /** Rejects where the database cannot be reached. */
   ping(): Promise<void>;
