@@ -4,10 +4,11 @@ import type { Authority } from '../src/access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
 import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
-import { createTestApp, type TestApp } from './support/app';
+import type { TestApp } from './support/app';
 import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
+import { closeNodes, createNodes } from './support/nodes';
 import { PASSWORD, buildPerson, tokenOf, type BuiltPerson } from './support/people';
 
 let app: TestApp;
@@ -17,16 +18,12 @@ let mutate: ReturnType<typeof mutations>['mutate'];
 let refusal: ReturnType<typeof mutations>['refusal'];
 
 beforeAll(async () => {
-  app = await createTestApp();
-  other = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl: app.databaseUrl }) : app; // SQLite has one node
+  [app, other] = await createNodes();
   ({ mutate, refusal } = mutations(app));
   workspace = await buildWorkspace(app);
 });
 
-afterAll(async () => {
-  if (other !== app) await other.close();
-  await app.close();
-});
+afterAll(() => closeNodes(other, app));
 
 const keyWith = (permissions: string[], roleId?: string) => buildKey(app, { workspace, permissions, ...(roleId && { roleId }) });
 
