@@ -137,9 +137,10 @@ describe('an export', () => {
   });
 
   it('reads on page by page: more events than are read at a time come whole', async () => {
-    const { secret } = await buildReader(600);
+    const { id, secret } = await buildReader(600);
     const lines = await linesOf('', secret);
     expect(lines.map(({ sequence }) => sequence)).toEqual(lines.map((_line, index) => index + 1));
+    expect(lines).toHaveLength(await app.database.reader.countBy(AuditEvent, { workspaceId: id }));
     expect(lines.length).toBeGreaterThan(600);
   });
 
