@@ -9,7 +9,7 @@ import { buildSchemaSync, type BuildSchemaOptions, type ClassType } from 'type-g
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
 import { Idempotency } from './access/idempotency';
 import { IdempotencyKey } from './access/idempotency-key.entity';
-import { rootKeyDigest, type Installation } from './access/installation';
+import type { Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Invitation } from './access/people/invitation.entity';
 import { Person } from './access/people/person.entity';
@@ -34,7 +34,7 @@ import { readTrail } from './audit/trail';
 import { warningOf, type Config } from './config';
 import type { Database } from './db/database';
 import { Forgetter } from './db/forgetter';
-import { isRetryable, isUnavailable } from './db/failures';
+import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
 import type { DocsDeps } from './docs/site';
 import { Claim } from './gate/gate.entities';
@@ -55,7 +55,6 @@ import { ApiKey } from './keys/key.entity';
 import { sourceOf, streamSourceOf } from './graphql/session-cookie';
 import { KeyChangedResolver } from './keys/key-changed.resolver';
 import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
-import { permissionsOfKeysRole } from './keys/key.queries';
 import { KeyService } from './keys/key.service';
 import { loggableError } from './lib/loggable';
 import { DateTime } from './lib/scalars';
@@ -84,7 +83,6 @@ import { httpStatusOf } from './rest/status';
 import { openApiDocument } from './rest/openapi';
 import { RotationWatch } from './service-accounts/rotation-watch';
 import { ServiceAccount } from './service-accounts/service-account.entity';
-import { permissionsOfServiceAccountsRole } from './service-accounts/service-account.queries';
 import { ServiceAccountResolver, WorkspaceServiceAccountsResolver } from './service-accounts/service-account.resolver';
 import { ServiceAccountService } from './service-accounts/service-account.service';
 import { ProjectResolver, WorkspaceProjectsResolver } from './tenancy/project.resolver';
@@ -125,6 +123,7 @@ export interface App {
   services: Services;
   people: PeopleServices;
   oauth: OAuthServices;
+  principals: Principals;
   gate: Gate;
   sweep: Sweep;
   sealer: Sealer;
@@ -185,7 +184,6 @@ export async function createApp({ config, database, installation, log: destinati
     background: people.background,
     log,
   });
-  const principals = new Principals({ database, sessions: people.sessions, consents: oauth.consents });
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
   const store = await openTickStore(database, log);
   const gate = new Gate({
@@ -193,17 +191,13 @@ export async function createApp({ config, database, installation, log: destinati
     time: processTime,
     runner,
     pepper: installation.pepper,
-    rootKeyDigest: () => rootKeyDigest(database),
-    permissionsOfRole: ({ credentialKind, keyId }) => (credentialKind === 'API_KEY' ? permissionsOfKeysRole : permissionsOfServiceAccountsRole)(database.lookups, keyId),
-    principalOfSession: (token) => people.sessions.principalOf(token),
-    principalOfAccessToken: (token) => oauth.consents.principalOf(database.lookups, token),
-    now: async () => (await database.now()).getTime(),
     keptAnswer: async ({ credentialId, requestId, attempt }) =>
       (await database.lookups.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
     httpStatusOf,
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
     log,
   });
+  const principals = new Principals({ database, pepper: installation.pepper, store, sessions: people.sessions, consents: oauth.consents, countUnknown: () => gate.countUnknown() });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   const sealer = new Sealer({ database, log });
   const rotations = new RotationWatch({ database, log });
@@ -230,6 +224,7 @@ export async function createApp({ config, database, installation, log: destinati
   }
   registerRest(server, {
     gate,
+    principals,
     database,
     log,
     readTrail: (request) => readTrail(database.reader, request),
@@ -241,10 +236,9 @@ export async function createApp({ config, database, installation, log: destinati
   const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
   const tellsSchema = config.graphqlIntrospection && !operations;
   registerDocs(server, docsOf(tellsSchema ? schema : new GraphQLSchema({})));
-  const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
+  const contextDeps = { principals, database, trustedOrigins: trustedOrigins(config) };
   const kept = sessionCookie(config.publicUrl);
-  const identifySession = (token: string) => gate.identifySession(token);
-  const isOutage = (error: unknown) => isUnavailable(error) || isRetryable(error);
+  const identifySession = (token: string) => principals.bySession(token);
   const emailOf = async (id: string) => (await database.reader.findOneByOrFail(Person, { id })).email;
   const oauthPages = { oauth, signIns: people.signIns, sessions: people.sessions, cookie: kept, identifySession, emailOf, httpStatusOf, isOutage, log };
   await server.register(async (browsers) => {
@@ -272,13 +266,16 @@ export async function createApp({ config, database, installation, log: destinati
   });
   await server.register(async (endpoints) => registerOAuthEndpoints(endpoints, oauthPages));
   await server.ready();
-  return { server, services, people, oauth, gate, sweep, sealer, idempotency, forgetters, rotations };
+  return { server, services, people, oauth, principals, gate, sweep, sealer, idempotency, forgetters, rotations };
 }
+
+/** The URL of a name, or of an address of either kind. */
+export const urlOf = (host: string, port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 /** Where a server listens, as far as it knows. */
 function addressOf({ server }: FastifyInstance): string {
-  const { address, port, family } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  const { address, port } = server.address() as AddressInfo;
+  return urlOf(address, port);
 }
 
 /** How long a request may take to arrive, its body included. */

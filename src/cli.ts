@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lexicographicSortSchema, printSchema } from 'graphql';
 import { Command } from 'commander';
-import { openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
+import { newRootKey, openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
 import { createServices, describeSchema, docsOf } from './app';
 import { auditChains, eventsThatWaitTooLong } from './audit/chains';
 import { ConfigError, loadConfig } from './config';
@@ -13,7 +13,6 @@ import { seedDemo } from './demo';
 import { renderDocs } from './docs/site';
 import { entities } from './entities';
 import { auditBooks } from './gate/books';
-import { randomBase62 } from './lib/id';
 import { loggableError } from './lib/loggable';
 import { openApiDocument } from './rest/openapi';
 
@@ -49,7 +48,7 @@ cli
     withDatabase(async (database) => {
       const config = loadConfig();
       const { pepper } = await openInstallation({ ...config, rootKey: undefined }, database);
-      const rootKey = config.rootKey ?? `root_${randomBase62(43)}`;
+      const rootKey = config.rootKey ?? newRootKey();
       await replaceRootKey(database, pepper, rootKey);
       console.log(config.rootKey ? 'ROOT_KEY is the root key from now on.' : `The operator's root key, shown this once: ${rootKey}`);
     }),

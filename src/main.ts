@@ -1,7 +1,7 @@
 import './graphql/production';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { createApp } from './app';
+import { createApp, urlOf } from './app';
 import { openInstallation } from './access/installation';
 import { ConfigError, loadConfig, type Config } from './config';
 import { Database } from './db/database';
@@ -33,7 +33,7 @@ async function main(): Promise<void> {
   process.once('SIGINT', stop);
 
   const { port } = server.server.address() as AddressInfo;
-  const url = `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`;
+  const url = urlOf(config.host, port);
   console.log(`Tollgate is listening on ${url}`);
   if (installation.newRootKey) {
     console.log(`The operator's root key, shown this once: ${installation.newRootKey}`);

@@ -7,9 +7,9 @@ import { readTrail } from '../src/audit/trail';
 import { verifyChain } from '../src/audit/verify';
 import { AuditTrail1764100000000 as MysqlAuditTrail } from '../src/db/migrations/mysql/1764100000000-audit-trail';
 import { AuditTrail1764100000000 as SqliteAuditTrail } from '../src/db/migrations/sqlite/1764100000000-audit-trail';
-import { createTestApp, type TestApp } from './support/app';
-import { freshDatabaseUrl } from './support/database';
+import type { TestApp } from './support/app';
 import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
+import { closeNodes, createNodes } from './support/nodes';
 import { brokenChains, sealedEvents } from './support/trail';
 
 jest.setTimeout(90_000); // other test files take the processors too
@@ -19,15 +19,10 @@ let app: TestApp;
 let other: TestApp;
 
 beforeAll(async () => {
-  const databaseUrl = await freshDatabaseUrl();
-  app = await createTestApp({ databaseUrl });
-  other = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : app;
+  [app, other] = await createNodes({ busy: true });
 });
 
-afterAll(async () => {
-  if (other !== app) await other.close();
-  await app.close();
-});
+afterAll(() => closeNodes(other, app));
 
 /** SQLite has one writer, and so nobody beside it. */
 const onMysql = TEST_DATABASE === 'mysql' ? it : it.skip;

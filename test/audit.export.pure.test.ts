@@ -9,6 +9,9 @@ import { exportStream, type ExportStream } from '../src/rest/exports/stream';
 
 // How an export reads, without a database: its trail is endless.
 
+beforeEach(() => jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] }));
+afterEach(() => jest.useRealTimers());
+
 function endless({ mayRead = async () => true, ...values }: Partial<Pick<ExportStream, 'mayRead'> & TrailLines> = {}) {
   const requests: TrailRequest[] = [];
   const read = async (request: TrailRequest): Promise<SealedEvent[]> => {
@@ -50,14 +53,11 @@ it('ends a moment after the right is lost, in the midst of a page too', async ()
   const { reader } = endless({ mayRead: async () => allowed });
   expect((await reader.next()).value).toBe('1\n');
   allowed = false;
-  await wait(1_500);
+  await jest.advanceTimersByTimeAsync(1_500);
   expect(await rest(reader)).toBeLessThan(5);
 });
 
 describe('a reader that takes nothing', () => {
-  beforeEach(() => jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] }));
-  afterEach(() => jest.useRealTimers());
-
   it('is cut off soon after its right is lost', async () => {
     let allowed = true;
     const { stream, reader } = endless({ mayRead: async () => allowed });

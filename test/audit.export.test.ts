@@ -9,7 +9,7 @@ import { createTestApp, type TestApp } from './support/app';
 import { freshDatabaseUrl } from './support/database';
 import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
 import { send } from './support/http';
-import { openLines, type Lines } from './support/lines';
+import { answersOf, openLines, type Lines } from './support/lines';
 import { buildPerson, signIn } from './support/people';
 import { until } from './support/until';
 
@@ -137,9 +137,10 @@ describe('an export', () => {
   });
 
   it('reads on page by page: more events than are read at a time come whole', async () => {
-    const { secret } = await buildReader(600);
+    const { id, secret } = await buildReader(600);
     const lines = await linesOf('', secret);
     expect(lines.map(({ sequence }) => sequence)).toEqual(lines.map((_line, index) => index + 1));
+    expect(lines).toHaveLength(await app.database.reader.countBy(AuditEvent, { workspaceId: id }));
     expect(lines.length).toBeGreaterThan(600);
   });
 
@@ -306,10 +307,11 @@ describe('an export that follows', () => {
       for (let turn = 0; turn < 300; turn += 1) await recordEvent(tx, { ...ORIGIN, action: 'workspace.updated', subject: { id, workspaceId: id }, after: { long }, at: new Date() });
     });
     await app.sealer.once();
+    const answers = answersOf(app.server.server);
     const stream = await follow(secret);
     stream.pause();
     await app.services.keys.revoke(ORIGIN, { id: key.id });
-    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    await until(() => answers.every(({ destroyed }) => destroyed), 'the end of its connection');
     stream.resume();
     expect(await stream.ended).toBe(false);
     expect(stream.lines.length).toBeLessThan(300);

@@ -1,10 +1,10 @@
 import { systemAuthority } from '../src/access/authority';
 import { randomUUID } from 'node:crypto';
-import { createTestApp, type TestApp } from './support/app';
+import type { TestApp } from './support/app';
 import { accountOf, faultsOf, outcomesOf } from './support/books';
 import { startCallers, tally, type CallAnswer, type Callers } from './support/callers';
-import { freshDatabaseUrl } from './support/database';
 import { buildAction, buildKey, buildProject } from './support/factories';
+import { closeNodes, createNodes } from './support/nodes';
 import { until } from './support/until';
 import { startUpstream } from './support/upstream';
 
@@ -19,15 +19,12 @@ let b: TestApp;
 let callers: Callers;
 
 beforeAll(async () => {
-  const databaseUrl = await freshDatabaseUrl();
-  a = await createTestApp({ databaseUrl });
-  b = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : a;
-  if (a === b) process.stderr.write('\nNOT TESTED ON SQLITE: what holds between two servers, for it has one. The same tests ran on one.\n');
+  [a, b] = await createNodes({ busy: true });
   callers = startCallers(32);
 });
 afterAll(async () => {
   await callers.close();
-  await Promise.all([...new Set([a, b])].map((node) => node.close()));
+  await closeNodes(b, a);
 });
 
 const urlOf = (index: number): string => (index % 2 === 0 ? a : b).url;

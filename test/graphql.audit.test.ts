@@ -1,4 +1,5 @@
-import type { AuditEvent } from '../src/audit/event.entity';
+import { BUILT_IN_ACTIONS } from '../src/actions/built-in';
+import { AuditEvent } from '../src/audit/event.entity';
 import type { ApiKey } from '../src/keys/key.entity';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
@@ -102,9 +103,24 @@ it('all events, those of the installation too, are the operator’s alone', asyn
   const query = `{ auditEvents(first: 100) { nodes { ${FIELDS} } } }`;
   const { data } = await app.graphql(query);
   const nodes = data.auditEvents.nodes as Seen[];
-  expect(nodes.filter(({ workspaceId }) => workspaceId === null)).toEqual([expect.objectContaining({ action: 'action.created', sequence: 1 })]);
+  const ofInstallation = nodes.filter(({ workspaceId }) => workspaceId === null).map(({ action, actorId, sequence }) => [action, actorId, sequence]);
+  expect(ofInstallation).toEqual([['action.created', 'tests', 3], ['action.created', 'installation', 2], ['action.created', 'installation', 1]]);
   expect(new Set(nodes.map(({ workspaceId }) => workspaceId)).size).toBe(3);
   expect(codesOf(await app.graphql(query, {}, reader.secret))).toEqual(['FORBIDDEN']);
+});
+
+it('of an action that is built in tells when it was put into the catalogue, once, however many nodes start', async () => {
+  const again = await createTestApp({ databaseUrl: app.databaseUrl });
+  await again.close();
+  const events = await app.database.reader.find(AuditEvent, { where: { action: 'action.created', actorId: 'installation' }, order: { subjectId: 'ASC' } });
+  expect(events.map(({ actorId, subjectId, workspaceId, after }) => ({ actorId, subjectId, workspaceId, after }))).toEqual(
+    BUILT_IN_ACTIONS.map(({ id, service, name, priceMicroCredits, permission, timeoutMs }) => ({
+      actorId: 'installation',
+      subjectId: id,
+      workspaceId: null,
+      after: { service, name, priceMicroCredits, permission, timeoutMs },
+    })),
+  );
 });
 
 it('an event is found by its id by whoever may read the trail, and is null for strangers', async () => {
@@ -134,7 +150,7 @@ describe('a chain', () => {
   });
 
   it('of the installation is the operator’s alone, and of strangers’ workspaces there is none', async () => {
-    expect((await app.graphql(CHAIN)).data.auditChain).toMatchObject({ length: 1, verify: { complete: true, firstBroken: null } });
+    expect((await app.graphql(CHAIN)).data.auditChain).toMatchObject({ length: 3, verify: { complete: true, firstBroken: null } });
     expect(codesOf(await app.graphql(CHAIN, {}, reader.secret))).toEqual(['FORBIDDEN']);
     expect(codesOf(await app.graphql(CHAIN, { id: workspace.id }, keeper.secret))).toEqual(['FORBIDDEN']);
     for (const id of [workspace.id, 'ws_000000000neverWasHere00']) expect((await app.graphql(CHAIN, { id }, stranger.secret)).data.auditChain).toBeNull();

@@ -92,7 +92,7 @@ it('reads a page of keys with project, workspace, wallet, budget and last call i
     counts.push((await countOf(`query ($id: ID!) { workspace(id: $id) { keys(first: ${first}) { nodes { ${key} } } } }`, { id: workspace.id })).statements);
   }
   expect(new Set(counts).size).toBe(1);
-  expect(counts[0]).toBeLessThanOrEqual(14);
+  expect(counts[0]).toBe(12);
 });
 
 it('reads a hundred projects, each with its keys, and each of those with its calls and all counts, in a constant number of statements', async () => {

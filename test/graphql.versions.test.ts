@@ -1,8 +1,9 @@
 import { buildClientSchema, getIntrospectionQuery, isInputObjectType } from 'graphql';
 import { AuditEvent } from '../src/audit/event.entity';
-import { createTestApp, type TestApp } from './support/app';
+import type { TestApp } from './support/app';
 import { buildAction, buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
 import { mutations, type Mutation } from './support/mutate';
+import { closeNodes, createNodes } from './support/nodes';
 import { buildPerson } from './support/people';
 
 // Two nodes on one database: where two people edit one thing, whoever has not seen the other's change makes none.
@@ -11,14 +12,10 @@ let app: TestApp;
 let other: TestApp;
 
 beforeAll(async () => {
-  app = await createTestApp();
-  other = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl: app.databaseUrl }) : app; // SQLite has one process
+  [app, other] = await createNodes();
 });
 
-afterAll(async () => {
-  if (other !== app) await other.close();
-  await app.close();
-});
+afterAll(() => closeNodes(other, app));
 
 /** A mutation that takes `expectedVersion`, on an object made for it. */
 interface Case {

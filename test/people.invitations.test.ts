@@ -2,10 +2,11 @@ import { Invitation } from '../src/access/people/invitation.entity';
 import { Membership } from '../src/access/people/membership.entity';
 import { Role } from '../src/access/roles/role.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
-import { createTestApp, type TestApp } from './support/app';
+import type { TestApp } from './support/app';
 import { cookieOf } from './support/clients';
 import { buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
+import { closeNodes, createNodes } from './support/nodes';
 import { PASSWORD, buildPerson, enableSecondFactor, signIn, statusOf, tokenOf, type BuiltPerson } from './support/people';
 
 const DAY_MS = 86_400_000;
@@ -14,14 +15,10 @@ let app: TestApp;
 let other: TestApp;
 
 beforeAll(async () => {
-  app = await createTestApp();
-  other = await createTestApp({ databaseUrl: app.databaseUrl });
+  [app, other] = await createNodes();
 });
 
-afterAll(async () => {
-  await other.close();
-  await app.close();
-});
+afterAll(() => closeNodes(other, app));
 
 const linkFor = async (workspaceId: string, email: string, roleId = 'rol_viewer'): Promise<string> =>
   tokenOf((await mutations(app).mutate('inviteMember', { workspaceId, email, roleId }, 'link')).link);

@@ -1,7 +1,8 @@
 import { Workspace } from '../src/tenancy/workspace.entity';
-import { createTestApp, type TestApp } from './support/app';
+import type { TestApp } from './support/app';
 import { codeAt } from './support/authenticator';
 import { mutations } from './support/mutate';
+import { closeNodes, createNodes } from './support/nodes';
 import { buildPerson, enableSecondFactor, signIn, statusOf, type BuiltPerson } from './support/people';
 
 const STEP_MS = 30_000;
@@ -13,8 +14,7 @@ let secret: string;
 let recoveryCodes: string[];
 
 beforeAll(async () => {
-  app = await createTestApp();
-  other = await createTestApp({ databaseUrl: app.databaseUrl });
+  [app, other] = await createNodes();
 });
 
 beforeEach(async () => {
@@ -22,10 +22,7 @@ beforeEach(async () => {
   ({ secret, recoveryCodes } = await enableSecondFactor(app, ada, await now()));
 });
 
-afterAll(async () => {
-  await other.close();
-  await app.close();
-});
+afterAll(() => closeNodes(other, app));
 
 const now = async (): Promise<number> => (await app.database.now()).getTime();
 const tryCode = async (code?: string, node = app) => (await signIn(node, { email: ada.person.email, password: ada.password, ...(code !== undefined && { code }) })).outcome;

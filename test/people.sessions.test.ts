@@ -4,6 +4,7 @@ import { AuditEvent } from '../src/audit/event.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { ORIGIN, buildKey } from './support/factories';
 import { mutations } from './support/mutate';
+import { closeNodes, createNodes } from './support/nodes';
 import { prepareOutage } from './support/outage';
 import { PASSWORD, buildPerson, signIn, statusOf, tokenOf, type BuiltPerson } from './support/people';
 
@@ -14,14 +15,10 @@ let app: TestApp;
 let other: TestApp;
 
 beforeAll(async () => {
-  app = await createTestApp();
-  other = await createTestApp({ databaseUrl: app.databaseUrl });
+  [app, other] = await createNodes();
 });
 
-afterAll(async () => {
-  await other.close();
-  await app.close();
-});
+afterAll(() => closeNodes(other, app));
 
 const post = (node: TestApp, query: string, headers: Record<string, string>, variables = {}) =>
   node.server.inject({ method: 'POST', url: '/graphql', headers: { 'content-type': 'application/json', ...headers }, payload: { query, variables } });

@@ -4,6 +4,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createConnection } from 'mysql2/promise';
+import { AuditEvent } from '../src/audit/event.entity';
 import { ConfigError, loadConfig } from '../src/config';
 import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';
 import { accountOf, faultsOf } from './support/books';
@@ -337,7 +338,7 @@ describe('the command', () => {
     expect(await faults()).not.toEqual([]);
   });
 
-  it('root-key makes a new one count at once, and ends the one before', async () => {
+  it('root-key makes a new one count at once, ends the one before, and is an event of each change', async () => {
     const viewer = (key: string) => graphqlClient(app.url, key)('{ workspaces { nodes { id } } }');
     expect((await viewer(ROOT_KEY)).errors).toBeUndefined();
     const made = await runCli(['root-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER } });
@@ -348,6 +349,10 @@ describe('the command', () => {
     expect(given).toMatchObject({ code: 0, stdout: 'ROOT_KEY is the root key from now on.\n' });
     expect((await viewer(ROOT_KEY)).errors).toBeUndefined();
     expect((await viewer(key)).status).toBe(401);
+    await run('root-key'); // the same one again is no change
+    const events = await app.database.reader.findBy(AuditEvent, { action: 'root-key.replaced' });
+    const told = { actorKind: 'SYSTEM', actorId: 'installation', subjectId: 'operator', workspaceId: null, before: null, after: null };
+    expect(events).toEqual([expect.objectContaining(told), expect.objectContaining(told)]);
     expectRefusal(await runCli(['root-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: `other-${PEPPER}` } }), /^KEY_PEPPER is not/);
   });
 

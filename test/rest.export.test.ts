@@ -16,7 +16,7 @@ import { errorOf } from './support/answers';
 import { PEPPER, createTestApp, type TestApp } from './support/app';
 import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { send } from './support/http';
-import { openLines } from './support/lines';
+import { answersOf, openLines } from './support/lines';
 import { mutations } from './support/mutate';
 import { callRow, insertBulk, usageRow } from './support/bulk';
 import { until } from './support/until';
@@ -383,10 +383,12 @@ describe('a long export', () => {
       ({ id }) => keys.update(ORIGIN, { id, roleId: null }),
     ];
     const readers = [await readerIn({ permissions: READS }), await readerIn({ permissions: READS }), await readerIn({ permissions: READS }), await readerIn({ permissions: [], roleId: 'rol_viewer' })];
+    const answers = answersOf(app.server.server);
     const streams = await Promise.all(readers.map(({ secret }) => open(secret)));
     for (const stream of streams) stream.pause();
     await Promise.all(ends.map((end, index) => end(readers[index]?.key as ApiKey)));
-    await new Promise((resolve) => setTimeout(resolve, 3_000)); // they are asked for each second
+    await until(() => answers.every(({ destroyed }) => destroyed), 'the ends of their connections');
+    expect(answers).toHaveLength(readers.length);
     for (const stream of streams) stream.resume();
     expect(await Promise.all(streams.map(({ ended }) => ended))).toEqual([false, false, false, false]);
     for (const { lines } of streams) expect(lines.length).toBeLessThan(MANY);

@@ -3,12 +3,12 @@ import { Membership } from '../src/access/people/membership.entity';
 import type { Authority } from '../src/access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
 import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
-import { Principals } from '../src/gate/principals';
 import { Workspace } from '../src/tenancy/workspace.entity';
-import { createTestApp, type TestApp } from './support/app';
+import type { TestApp } from './support/app';
 import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
+import { closeNodes, createNodes } from './support/nodes';
 import { PASSWORD, buildPerson, tokenOf, type BuiltPerson } from './support/people';
 
 let app: TestApp;
@@ -18,16 +18,12 @@ let mutate: ReturnType<typeof mutations>['mutate'];
 let refusal: ReturnType<typeof mutations>['refusal'];
 
 beforeAll(async () => {
-  app = await createTestApp();
-  other = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl: app.databaseUrl }) : app; // SQLite has one node
+  [app, other] = await createNodes();
   ({ mutate, refusal } = mutations(app));
   workspace = await buildWorkspace(app);
 });
 
-afterAll(async () => {
-  if (other !== app) await other.close();
-  await app.close();
-});
+afterAll(() => closeNodes(other, app));
 
 const keyWith = (permissions: string[], roleId?: string) => buildKey(app, { workspace, permissions, ...(roleId && { roleId }) });
 
@@ -42,7 +38,7 @@ async function join(roleId: string, workspaceId = workspace.id): Promise<string>
 
 /** Somebody who was let in with what they may do now, and is only then served. */
 async function letIn({ person }: BuiltPerson): Promise<Authority> {
-  const principals = new Principals({ database: app.database, sessions: app.people.sessions, consents: app.oauth.consents });
+  const { principals } = app;
   return { ...ORIGIN, actor: await principals.byId(app.database.reader, person.id), current: (tx) => principals.byId(tx, person.id) };
 }
 

@@ -1,9 +1,9 @@
 import { AuditEvent } from '../src/audit/event.entity';
-import { createTestApp, type TestApp } from './support/app';
+import type { TestApp } from './support/app';
 import { faultsOf } from './support/books';
 import { startCallers, tally, type CallAnswer, type Callers } from './support/callers';
-import { freshDatabaseUrl } from './support/database';
 import { ORIGIN, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
+import { closeNodes, createNodes } from './support/nodes';
 import { until } from './support/until';
 
 jest.setTimeout(90_000); // other test files take the processors too
@@ -15,15 +15,12 @@ let b: TestApp;
 let callers: Callers;
 
 beforeAll(async () => {
-  const databaseUrl = await freshDatabaseUrl();
-  a = await createTestApp({ databaseUrl });
-  b = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : a;
-  if (a === b) process.stderr.write('\nNOT TESTED ON SQLITE: what holds between two servers, for it has one. The same tests ran on one.\n');
+  [a, b] = await createNodes({ busy: true });
   callers = startCallers(24);
 });
 afterAll(async () => {
   await callers.close();
-  await Promise.all([...new Set([a, b])].map((node) => node.close()));
+  await closeNodes(b, a);
 });
 
 /** A fleet of callers over both nodes, each of which calls with the secret that it has, again and again, until `stop`. */

@@ -5,9 +5,9 @@ import { INIT_WAIT_MS, MAX_MESSAGE_BYTES } from '../src/graphql/streams/websocke
 import { MAX_STREAMS_PER_CONNECTION } from '../src/graphql/streams/connection';
 import { createTestApp, type TestApp } from './support/app';
 import type { Credential } from './support/clients';
-import { freshDatabaseUrl } from './support/database';
 import { ORIGIN, buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
 import { send } from './support/http';
+import { closeNodes, createNodes } from './support/nodes';
 import { buildPerson } from './support/people';
 import { followByWebSocket, followBySse, socketUrl, WAYS, type Follow, type Followed } from './support/streams';
 import { until } from './support/until';
@@ -21,14 +21,11 @@ let b: TestApp;
 const open: Followed[] = [];
 
 beforeAll(async () => {
-  const databaseUrl = await freshDatabaseUrl();
-  a = await createTestApp({ databaseUrl });
-  b = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : a;
-  if (a === b) process.stderr.write('\nNOT TESTED ON SQLITE: what holds between two servers, for it has one. The same tests ran on one.\n');
+  [a, b] = await createNodes({ busy: true });
   a.sealer.start();
 });
 afterEach(() => open.splice(0).forEach((stream) => stream.stop()));
-afterAll(() => Promise.all([...new Set([a, b])].map((node) => node.close())));
+afterAll(() => closeNodes(b, a));
 
 const LOGGED = `subscription ($workspaceId: ID!, $filter: RequestLogFilter, $after: String) {
   requestLogged(workspaceId: $workspaceId, filter: $filter, after: $after) { cursor requestLog { id action outcome key { name status } project { id } } }

@@ -5,6 +5,7 @@ import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { TollgateError, conflict } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
+import { later } from '../lib/time';
 import { IdempotencyKey } from './idempotency-key.entity';
 import type { AdministrativePermission } from './permissions';
 import { heldIn, may } from './policies';
@@ -17,7 +18,6 @@ export const MUTATION_LEASE_MS = 30_000;
 /** The largest answer of a mutation that is kept, in bytes. */
 const MAX_KEPT_MUTATION_BYTES = 65_536;
 
-const later = (at: Date, ms: number): Date => new Date(at.getTime() + ms);
 
 type Name = Pick<IdempotencyKey, 'principalId' | 'idempotencyKey'>;
 

@@ -1,11 +1,15 @@
 import { hkdfSync } from 'node:crypto';
 import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { Not } from 'typeorm';
+import { recordEvent } from '../audit/record-event';
 import { ConfigError, type Config } from '../config';
 import type { Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
+import { systemAuthority } from './authority';
 import { Setting } from './installation.entity';
+import { OPERATOR } from './principal';
 
 const PEPPER_SETTING = 'pepper-fingerprint';
 const ROOT_KEY_SETTING = 'root-key-digest';
@@ -29,7 +33,7 @@ export async function openInstallation(config: Config, database: Database): Prom
   if ((await settle(database, PEPPER_SETTING, fingerprint)) !== fingerprint) {
     throw new ConfigError('KEY_PEPPER is not the one that this database was started with; every key would be refused, so set that one again.');
   }
-  const rootKey = config.rootKey ?? `root_${randomBase62(43)}`;
+  const rootKey = config.rootKey ?? newRootKey();
   const rootKeyDigest = hmacSha256(pepper)(rootKey);
   const known = await settle(database, ROOT_KEY_SETTING, rootKeyDigest);
   if (config.rootKey && known !== rootKeyDigest) {
@@ -47,9 +51,17 @@ export async function rootKeyDigest(database: Database): Promise<string | null> 
   return (await database.reader.findOneBy(Setting, { name: ROOT_KEY_SETTING }))?.value ?? null;
 }
 
+export const newRootKey = (): string => `root_${randomBase62(43)}`;
+
 /** Makes `rootKey` the root key from now on, on every node; the one before ends. */
 export async function replaceRootKey(database: Database, pepper: string, rootKey: string): Promise<void> {
-  await database.transaction((tx) => tx.update(Setting, { name: ROOT_KEY_SETTING }, { value: hmacSha256(pepper)(rootKey) }));
+  const value = hmacSha256(pepper)(rootKey);
+  await database.transaction(async (tx) => {
+    const { affected } = await tx.update(Setting, { name: ROOT_KEY_SETTING, value: Not(value) }, { value });
+    if (affected === 0) return; // it is the root key already
+    const subject = { id: OPERATOR.id, workspaceId: null };
+    await recordEvent(tx, { ...systemAuthority('installation'), action: 'root-key.replaced', subject, at: await database.now(tx) });
+  });
 }
 
 /** The secret for upstreams that follows from the pepper (HKDF-SHA256, RFC 5869). */

@@ -1,9 +1,10 @@
 import type { EntityManager } from 'typeorm';
 import type { Database } from '../db/database';
 import { Background } from '../lib/background';
+import type { Log } from '../lib/log';
 import type { Actor } from './principal';
 import { InvitationService } from './people/invitation.service';
-import { Mailer, type Log } from './people/mailer';
+import { Mailer } from './people/mailer';
 import { PasswordService, type PasswordServiceDeps } from './sessions/password.service';
 import { Passwords } from './sessions/passwords';
 import { ProofService } from './sessions/proof.service';

@@ -60,7 +60,7 @@ export interface ClientPrincipal {
 
 export const OPERATOR: OperatorPrincipal = { kind: 'OPERATOR', id: 'operator', name: 'Operator' };
 
-/** Tollgate itself, as the demo and the tests act: nothing is closed to it. */
+/** Tollgate itself, by the name of what of it acts: the demo, the watch of rotations, a test. Nothing is closed to it. */
 export interface SystemActor {
   kind: 'SYSTEM';
   id: string;

@@ -1,5 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
+import { systemAuthority } from '../access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, isActionPermission, type Permission } from '../access/permissions';
 import { difference, recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
@@ -64,10 +65,12 @@ export class ActionService {
   async ensureBuiltIns(): Promise<void> {
     for (const { id, service, name, priceMicroCredits, permission, timeoutMs } of BUILT_IN_ACTIONS) {
       if (await this.database.reader.existsBy(Action, { id })) continue;
+      const values = { service, name, priceMicroCredits, permission, timeoutMs };
       try {
         await this.database.transaction(async (tx) => {
-          const createdAt = await this.database.now(tx);
-          await tx.insert(Action, { id, service, name, priceMicroCredits, permission, timeoutMs, upstreamUrl: null, enabled: true, createdAt });
+          const at = await this.database.now(tx);
+          await tx.insert(Action, { id, ...values, upstreamUrl: null, enabled: true, createdAt: at });
+          await recordEvent(tx, { ...systemAuthority('installation'), action: 'action.created', subject: { id, workspaceId: null }, after: values, at });
         });
       } catch (error) {
         if (!isDuplicate(error)) throw error; // another process was first

@@ -19,11 +19,11 @@ export class AuditEvent implements Node {
   @Column({ ...idColumn, nullable: true })
   workspaceId: string | null;
 
-  @Field({ description: 'What acted: OPERATOR, API_KEY, SERVICE_ACCOUNT, USER, or SYSTEM for Tollgate itself.' })
+  @Field({ description: 'What acted: OPERATOR, API_KEY, SERVICE_ACCOUNT, OAUTH_CLIENT, USER, or SYSTEM for Tollgate itself.' })
   @Column(textColumn(16))
   actorKind: string;
 
-  @Field(() => ID, { description: 'Who acted: the id of a key or a person, or `operator`.' })
+  @Field(() => ID, { description: 'Who acted: the id of a key, a service account, a consent or a person; `operator`; or the part of Tollgate that did.' })
   @Column(idColumn)
   actorId: string;
 

@@ -1,6 +1,8 @@
 import { In, type EntityManager } from 'typeorm';
 import { forUpdate, type Database } from '../db/database';
+import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
+import { DAY_MS } from '../lib/time';
 import { BEFORE_THE_FIRST, INSTALLATION, chainOf, hashOf, type Link } from './chain';
 import { AuditChain, AuditSeal, UnsealedEvent } from './seal.entities';
 import { waitingEvents } from './trail';
@@ -10,11 +12,11 @@ export const SEAL_INTERVAL_MS = 500;
 /** How long it waits after it failed. */
 const FAILED_INTERVAL_MS = 5_000;
 const SEALED_AT_A_TIME = 500;
-const ADOPTED_FOR_MS = 86_400_000;
+const ADOPTED_FOR_MS = DAY_MS;
 
 export interface SealerDeps {
   database: Database;
-  log: { warn(properties: object, message: string): void };
+  log: Log;
 }
 
 /** Gives committed events their places: over all nodes, each event once, and after every event that had been committed before it began. */

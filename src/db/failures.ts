@@ -78,6 +78,9 @@ export function isUnavailable(error: unknown): boolean {
   return isCutOff(error) || (code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith('SQLITE_IOERR')));
 }
 
+/** Asked again in a moment, the database may well do the same work: it is out of reach, or undid it for a reason that passes. */
+export const isOutage = (error: unknown): boolean => isUnavailable(error) || isRetryable(error);
+
 const UNUSABLE_CODES = new Set([
   'ER_ACCESS_DENIED_ERROR',
   'ER_DBACCESS_DENIED_ERROR',

@@ -1,4 +1,5 @@
 import { LessThanOrEqual, type EntityTarget, type FindOptionsOrder, type FindOptionsSelect, type FindOptionsWhere } from 'typeorm';
+import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
 import type { Database } from './database';
 
@@ -14,7 +15,7 @@ export interface ForgetterDeps<T extends Expiring> {
   database: Database;
   /** Has an index of its own on its expiresAt. */
   entity: EntityTarget<T>;
-  log: { warn(properties: object, message: string): void };
+  log: Log;
 }
 
 /** Takes rows away that have expired. Any process may, beside any other. */

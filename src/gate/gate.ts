@@ -1,14 +1,12 @@
-import { OPERATOR, type ClientPrincipal, type CredentialPrincipal, type UserPrincipal } from '../access/principal';
+import type { CredentialKind } from '../access/secret';
 import type { ActionCall, ActionError, ActionOutcome, Runner } from '../actions/runner';
 import { TollgateError, type ErrorCode } from '../errors';
 import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
+import type { Log } from '../lib/log';
 import type { Time } from '../lib/time';
-import { narrowedTo } from '../access/permissions';
-import { NAMES_ITS_PROJECT, kindOfSecret, type CredentialKind } from '../access/secret';
 import { galleryId } from '../tenancy/project.entity';
-import { credentialKey, type Call, type CredentialRef, type KeyFacts } from './call';
-import { credentialRefusal } from './checks';
+import type { Call } from './call';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
 import { Load } from './load';
 import { RefusalMemory } from './refusals';
@@ -48,44 +46,26 @@ export type ExecuteResult =
   | { kind: 'saidNo'; errors: ActionError[]; billing: Billing; rate: RateReport }
   | { kind: 'error'; code: ErrorCode; details: Record<string, unknown>; rate?: RateReport | undefined };
 
-export type Identity = { kind: 'principal'; principal: CredentialPrincipal } | { kind: 'refused'; code: ErrorCode };
-
-/** Where the gate tells what went wrong; pino's interface. */
-export interface GateLog {
-  error(properties: object, message: string): void;
-  warn(properties: object, message: string): void;
-}
-
 export interface GateDeps {
   store: TickStore;
   time: Time;
   runner: Runner;
   pepper: string;
-  /** The digest of the root key, as it stands now. */
-  rootKeyDigest(): Promise<string | null>;
-  /** What the role of a credential grants it, as it stands now; nothing where it has none. Roles administer, so ticks never ask. */
-  permissionsOfRole(credential: Pick<KeyFacts, 'credentialKind' | 'keyId'>): Promise<readonly string[]>;
-  /** Whose session a token is of, as it stands now; null where it has ended or never was. */
-  principalOfSession(token: string): Promise<UserPrincipal | null>;
-  /** Who comes with an access token, as it stands now; null where it has ended or never was. */
-  principalOfAccessToken(token: string): Promise<ClientPrincipal | null>;
-  /** Milliseconds since 1970 by the clock that decides. */
-  now(): Promise<number>;
   /** The answer that a success's claim keeps, or null where it is gone. */
   keptAnswer(claim: { credentialId: string; requestId: string; attempt: string }): Promise<string | null>;
   httpStatusOf(code: ErrorCode): number;
   limits: { maxCalls: number; maxBytes: number };
-  log: GateLog;
+  log: Log;
 }
 
 type Admitted = Extract<Verdict, { kind: 'admitted' }>;
 
-/** The auth service: says who calls, for both servers, and decides, runs and bills calls. */
+/** Decides, runs and bills calls. */
 export class Gate {
   readonly ticker: Ticker;
   private readonly load: Load;
   private readonly refusals = new RefusalMemory();
-  /** As digestSecret makes it, with this process's pepper. */
+  /** What a secret is stored as. */
   private readonly digest: (secret: string) => string;
   private readonly flushing: NodeJS.Timeout;
   private flushed: Promise<void> = Promise.resolve();
@@ -121,50 +101,6 @@ export class Gate {
   /** Counts one more refusal of a secret that belongs to nobody, and writes nothing now: whoever makes secrets up costs no transaction each. */
   countUnknown(): void {
     this.refusals.countUnknown();
-  }
-
-  /** Who a secret belongs to: the operator's root key, or a key that works now from this address. SERVICE_UNAVAILABLE where the database cannot say. */
-  async identify(secret: string, ip: string | null): Promise<Identity> {
-    try {
-      const identity = await this.recognise(secret, ip);
-      if (identity.kind === 'refused' && identity.code === 'INVALID_API_KEY') this.countUnknown();
-      return identity;
-    } catch (error) {
-      throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
-    }
-  }
-
-  /** Whose session a token is of, with what they may do now; null where it has ended or never was. SERVICE_UNAVAILABLE where the database cannot say. */
-  async identifySession(token: string): Promise<UserPrincipal | null> {
-    try {
-      return await this.deps.principalOfSession(token);
-    } catch (error) {
-      throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
-    }
-  }
-
-  private async recognise(secret: string, ip: string | null): Promise<Identity> {
-    const digest = this.digest(secret);
-    if (digest === (await this.deps.rootKeyDigest())) return { kind: 'principal', principal: OPERATOR };
-    const credentialKind = kindOfSecret(secret);
-    if (!credentialKind) return { kind: 'refused', code: 'INVALID_API_KEY' };
-    if (credentialKind === 'OAUTH_CLIENT') {
-      const client = await this.deps.principalOfAccessToken(secret);
-      return client ? { kind: 'principal', principal: client } : { kind: 'refused', code: 'INVALID_API_KEY' };
-    }
-    const credential: CredentialRef = { credentialKind, digest, namedProjectId: null };
-    const key = (await this.deps.store.findKeys([credential])).get(credentialKey(credential));
-    // What may work in several projects is not bound to the end of one
-    const bound = key && NAMES_ITS_PROJECT.has(credentialKind) ? { ...key, archivedAt: null } : key;
-    const refusal = credentialRefusal(ip, bound, await this.deps.now());
-    if (refusal || !key) return { kind: 'refused', code: refusal?.code ?? 'INVALID_API_KEY' };
-    return { kind: 'principal', principal: await this.principalOf({ ...key, credentialKind }) };
-  }
-
-  private async principalOf(key: KeyFacts & { credentialKind: Exclude<CredentialKind, 'OAUTH_CLIENT'> }): Promise<CredentialPrincipal> {
-    const { credentialKind: kind, keyId: id, keyName: name, workspaceId, projectId, scopes } = key;
-    const permissions = narrowedTo(scopes, [...key.permissions, ...(await this.deps.permissionsOfRole(key))]);
-    return kind === 'API_KEY' ? { kind, id, name, workspaceId, projectId: projectId as string, permissions } : { kind, id, name, workspaceId, permissions, scopes };
   }
 
   /**

@@ -1,19 +1,56 @@
 import type { EntityManager } from 'typeorm';
+import { rootKeyDigest } from '../access/installation';
 import { Person } from '../access/people/person.entity';
 import { permissionsOf } from '../access/people/person.queries';
 import { narrowedTo } from '../access/permissions';
-import { OPERATOR, type Actor, type Principal } from '../access/principal';
+import { OPERATOR, type Actor, type CredentialPrincipal, type Principal, type UserPrincipal } from '../access/principal';
+import { NAMES_ITS_PROJECT, kindOfSecret } from '../access/secret';
 import type { SessionService } from '../access/sessions/session.service';
 import type { Database } from '../db/database';
+import { TollgateError, type ErrorCode } from '../errors';
 import { ApiKey } from '../keys/key.entity';
-import { permissionsOfKey } from '../keys/key.queries';
+import { permissionsOfKey, permissionsOfKeysRole } from '../keys/key.queries';
+import { hmacSha256 } from '../lib/hmac';
 import type { ConsentService } from '../oauth/consent.service';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
-import { permissionsOfServiceAccount } from '../service-accounts/service-account.queries';
+import { permissionsOfServiceAccount, permissionsOfServiceAccountsRole } from '../service-accounts/service-account.queries';
+import { credentialKey, type CredentialRef } from './call';
+import { credentialRefusal } from './checks';
+import type { TickStore } from './tick-store';
 
-/** What those may do who were recognised before: read again, as a transaction sees it. */
+export interface PrincipalsDeps {
+  database: Database;
+  pepper: string;
+  store: Pick<TickStore, 'findKeys'>;
+  sessions: Pick<SessionService, 'principalOf' | 'principalById'>;
+  consents: Pick<ConsentService, 'principalOf' | 'principalById' | 'principalOfDigest'>;
+  /** Counts one more secret that belongs to nobody. */
+  countUnknown(): void;
+}
+
+/** Who calls, for both servers, and what those may do who were recognised before: read again, as a transaction sees it. */
 export class Principals {
-  constructor(private readonly deps: { database: Database; sessions: Pick<SessionService, 'principalById'>; consents: Pick<ConsentService, 'principalById' | 'principalOfDigest'> }) {}
+  private readonly digest: (secret: string) => string;
+
+  constructor(private readonly deps: PrincipalsDeps) {
+    this.digest = hmacSha256(deps.pepper);
+  }
+
+  /**
+   * Who a secret belongs to: the operator's root key, or a credential that works now from this address. What a caller is to be told where
+   * it does not, SERVICE_UNAVAILABLE where the database cannot say.
+   */
+  async bySecret(secret: string, ip: string | null): Promise<CredentialPrincipal> {
+    const found = await known(() => this.find(secret, ip));
+    if (typeof found === 'object') return found;
+    if (found === 'INVALID_API_KEY') this.deps.countUnknown();
+    throw new TollgateError(found);
+  }
+
+  /** Whose session a token is of, with what they may do now; null where it has ended or never was. SERVICE_UNAVAILABLE where the database cannot say. */
+  async bySession(token: string): Promise<UserPrincipal | null> {
+    return known(() => this.deps.sessions.principalOf(token));
+  }
 
   /** A principal with what it may do now: nothing where its session, its key, its service account or its token has ended. */
   async current(manager: EntityManager, principal: Principal): Promise<Principal> {
@@ -40,7 +77,37 @@ export class Principals {
     return { kind: 'API_KEY', id, name, workspaceId, projectId, permissions: await this.ofKey(manager, id) };
   }
 
+  private async find(secret: string, ip: string | null): Promise<CredentialPrincipal | ErrorCode> {
+    const { database, store, consents } = this.deps;
+    const digest = this.digest(secret);
+    if (digest === (await rootKeyDigest(database))) return OPERATOR;
+    const credentialKind = kindOfSecret(secret);
+    if (!credentialKind) return 'INVALID_API_KEY';
+    if (credentialKind === 'OAUTH_CLIENT') return (await consents.principalOf(database.lookups, secret)) ?? 'INVALID_API_KEY';
+    const credential: CredentialRef = { credentialKind, digest, namedProjectId: null };
+    const key = (await store.findKeys([credential])).get(credentialKey(credential));
+    // What may work in several projects is not bound to the end of one
+    const bound = key && NAMES_ITS_PROJECT.has(credentialKind) ? { ...key, archivedAt: null } : key;
+    const refusal = credentialRefusal(ip, bound, (await database.now()).getTime());
+    if (refusal || !key) return refusal?.code ?? 'INVALID_API_KEY';
+    const { keyId: id, keyName: name, workspaceId, projectId, scopes } = key;
+    // Roles administer, so ticks never ask for what they grant
+    const ofRole = await (credentialKind === 'API_KEY' ? permissionsOfKeysRole : permissionsOfServiceAccountsRole)(database.lookups, id);
+    const permissions = narrowedTo(scopes, [...key.permissions, ...ofRole]);
+    return credentialKind === 'API_KEY'
+      ? { kind: credentialKind, id, name, workspaceId, projectId: projectId as string, permissions }
+      : { kind: credentialKind, id, name, workspaceId, permissions, scopes };
+  }
+
   private async ofKey(manager: EntityManager, id: string): Promise<readonly string[]> {
     return permissionsOfKey(manager, id, await this.deps.database.now(manager));
+  }
+}
+
+async function known<T>(ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
   }
 }

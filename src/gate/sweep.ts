@@ -1,6 +1,6 @@
+import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
 import type { Time } from '../lib/time';
-import type { GateLog } from './gate';
 import type { SweepStore } from './sweep-store';
 import type { Ticker } from './ticker';
 
@@ -12,7 +12,7 @@ export interface SweepDeps {
   store: SweepStore;
   ticker: Pick<Ticker, 'settle'>;
   time: Time;
-  log: GateLog;
+  log: Log;
 }
 
 /** Ends the holds of calls whose process died, and forgets answers that are no longer kept. */

@@ -1,4 +1,4 @@
-import { isRetryable, isUnavailable } from '../db/failures';
+import { isOutage, isRetryable } from '../db/failures';
 import { ERRORS, TollgateError } from '../errors';
 import { newId } from '../lib/id';
 import type { Time } from '../lib/time';
@@ -204,7 +204,7 @@ export class Ticker {
           continue;
         }
         this.deps.onFailure(failure, 'tick');
-        if (isRetryable(failure.cause) || isUnavailable(failure.cause)) {
+        if (isOutage(failure.cause)) {
           this.giveUp(jobs, [], failure);
           return [];
         }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { GraphQLError } from 'graphql';
-import type { EntityManager, ObjectLiteral } from 'typeorm';
+import type { ObjectLiteral } from 'typeorm';
 import { secretFrom } from '../access/credential';
 import type { MutationClaim } from '../access/idempotency';
 import type { AdministrativePermission } from '../access/permissions';
@@ -13,11 +13,11 @@ import type { Database } from '../db/database';
 import type { PageRequest } from '../db/keyset';
 import type { List } from '../db/list';
 import { TollgateError, invalid } from '../errors';
-import type { Gate } from '../gate/gate';
+import type { Principals } from '../gate/principals';
 import type { Feed } from '../lib/feed';
 import type { Connection } from '../lib/graphql-types';
 import { Workspace } from '../tenancy/workspace.entity';
-import { toGraphQLError } from './errors';
+import { toGraphQLError, translated } from './errors';
 import { Loaders, by, type Batch } from './loaders';
 
 export { by, type Batch };
@@ -100,7 +100,7 @@ export class GraphQLContext {
   /** Who acts and from where, for what anybody may do who has come so far. */
   get origin(): Authority {
     const actor = this.caller;
-    return { actor, ...this.whence, claim: this.claim, current: (tx) => this.browser.current(tx, actor) };
+    return { actor, ...this.whence, claim: this.claim, current: (tx) => this.browser.principals.current(tx, actor) };
   }
 
   /** A person who asks; FORBIDDEN for other principals. */
@@ -121,7 +121,7 @@ export class GraphQLContext {
 
   /** Whoever has just signed in, or whose session it is already, asks from now on with what they may do now; the browser keeps the token. */
   async signedIn(token = this.token): Promise<UserPrincipal> {
-    const principal = token === undefined ? null : await this.browser.identify(token);
+    const principal = token === undefined ? null : await this.browser.principals.bySession(token);
     if (!token || !principal) throw new TollgateError('SIGN_IN_FAILED'); // ended by somebody else in this moment
     this.browser.keep(token);
     this.token = token;
@@ -219,7 +219,7 @@ export class GraphQLContext {
 
   /** Whoever asks, with what they may do now: a document may have many mutations, and one of them may have ended the right to the next. */
   async callerNow(): Promise<Principal> {
-    if (this.mayHaveChanged && this.identity) this.identity = await this.browser.current(this.database.reader, this.identity);
+    if (this.mayHaveChanged && this.identity) this.identity = await this.browser.principals.current(this.database.reader, this.identity);
     this.mayHaveChanged = true;
     return this.caller;
   }
@@ -246,32 +246,29 @@ interface Browser {
   session: ContextSource['session'];
   isFromHere: boolean;
   keep: ContextSource['keep'];
-  identify(token: string): Promise<UserPrincipal | null>;
-  current(manager: EntityManager, principal: Principal): Promise<Principal>;
+  principals: ContextDeps['principals'];
 }
 
 export interface ContextDeps {
-  gate: Gate;
+  principals: Pick<Principals, 'bySecret' | 'bySession' | 'current'>;
   database: Database;
   trustedOrigins: TrustedOrigins;
-  /** A principal with what it may do as `manager` sees it: nothing where it has ended. */
-  current(manager: EntityManager, principal: Principal): Promise<Principal>;
 }
 
 /**
  * The context of a request: anonymous where it brings no credential, or a session that has ended; UNAUTHENTICATED for a wrong one, whatever
  * is asked. A credential in a header wins over a cookie, and a cookie that a page of another site made a browser send is FORBIDDEN.
  */
-export async function contextOf({ session, keep, ...request }: ContextSource, { gate, database, trustedOrigins, current }: ContextDeps): Promise<GraphQLContext> {
+export async function contextOf({ session, keep, ...request }: ContextSource, { principals, database, trustedOrigins }: ContextDeps): Promise<GraphQLContext> {
   try {
     const { headers } = request;
     const whence = whenceOf(request);
     const secret = secretFrom(headers);
     const fromHere = secret !== undefined || isFromHere(headers, trustedOrigins);
-    const principal = secret !== undefined ? await principalOf(gate, secret, whence.ip) : session === undefined ? null : await personOf(gate, session, fromHere, keep);
-    return new GraphQLContext(database, principal, whence, { session, isFromHere: fromHere, keep, identify: (token) => gate.identifySession(token), current });
+    const principal = secret !== undefined ? await principals.bySecret(secret, whence.ip) : session === undefined ? null : await personOf(principals, session, fromHere, keep);
+    return new GraphQLContext(database, principal, whence, { session, isFromHere: fromHere, keep, principals });
   } catch (error) {
-    throw error instanceof TollgateError ? toGraphQLError(error) : error;
+    throw translated(error);
   }
 }
 
@@ -286,18 +283,12 @@ export async function contextOfSomebody(source: ContextSource, deps: ContextDeps
 export async function contextAgain(context: GraphQLContext, source: ContextSource, deps: ContextDeps): Promise<GraphQLContext> {
   const { principal } = context;
   if (principal?.kind !== 'USER') return contextOf(source, deps);
-  return context.later(undefined, await deps.current(deps.database.reader, principal));
+  return context.later(undefined, await deps.principals.current(deps.database.reader, principal));
 }
 
-async function principalOf(gate: Gate, secret: string, ip: string | null): Promise<Principal> {
-  const identity = await gate.identify(secret, ip);
-  if (identity.kind === 'refused') throw new TollgateError(identity.code);
-  return identity.principal;
-}
-
-async function personOf(gate: Gate, token: string, fromHere: boolean, keep: ContextSource['keep']): Promise<UserPrincipal | null> {
+async function personOf(principals: ContextDeps['principals'], token: string, fromHere: boolean, keep: ContextSource['keep']): Promise<UserPrincipal | null> {
   if (!fromHere) throw new TollgateError('FORBIDDEN', FROM_ELSEWHERE);
-  const person = await gate.identifySession(token);
+  const person = await principals.bySession(token);
   if (!person) keep(null);
   return person;
 }

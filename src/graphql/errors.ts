@@ -1,7 +1,7 @@
 import { HeaderMap, type GraphQLResponse } from '@apollo/server';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLErrorExtensions, type GraphQLFormattedError } from 'graphql';
-import { isCutOff, isRetryable, isUnavailable } from '../db/failures';
+import { isCutOff, isOutage } from '../db/failures';
 import { ERRORS, TollgateError, type ErrorCode, type ErrorKind, type Issue } from '../errors';
 import type { Cost } from './cost';
 import type { Excess } from './limits';
@@ -104,9 +104,12 @@ export function toGraphQLError(error: TollgateError): GraphQLFailure {
   return new GraphQLError(message, { originalError: cause instanceof Error ? cause : undefined, extensions }) as GraphQLFailure;
 }
 
+/** What was thrown, as GraphQL takes it where it is one of ours. */
+export const translated = (error: unknown): unknown => (error instanceof TollgateError ? toGraphQLError(error) : error);
+
 /** A whole answer that is nothing but a failure. `report` is handed what is worth a line in the log. */
 export function failedResponse(error: unknown, report: (cause: unknown) => void): GraphQLResponse {
-  const known = isUnavailable(error) || isRetryable(error) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
+  const known = isOutage(error) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
   if (!(error instanceof TollgateError)) report(error);
   const { message, extensions } = toGraphQLError(error instanceof TollgateError ? error : new TollgateError(known));
   const { http, ...told } = extensions;
@@ -122,8 +125,7 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, re
     ...(path && { path }),
     extensions: { code, ...told },
   });
-  const thrown = unwrapResolverError(error);
-  const cause = thrown instanceof TollgateError ? toGraphQLError(thrown) : thrown;
+  const cause = translated(unwrapResolverError(error));
   if (cause instanceof GraphQLError) {
     const { code } = cause.extensions;
     if (OWN_CODES.has(code)) {
@@ -135,7 +137,7 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, re
   }
   report(cause);
   if (isCutOff(cause)) return tell('Reading this took too long and was cut off: narrow the filter, or ask for a shorter page.', 'QUERY_TOO_COMPLEX');
-  const known = isUnavailable(cause) || isRetryable(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
+  const known = isOutage(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
   return tell(ERRORS[known].message, known);
 }
 

@@ -9,7 +9,7 @@ import { TollgateError, invalid, type Issue } from '../errors';
 import { boundAnswers } from './answer-length';
 import type { Cost } from './cost';
 import { FROM_ELSEWHERE, NO_STREAM, type GraphQLContext } from './context';
-import { formatError, toGraphQLError, type GraphQLFailure } from './errors';
+import { formatError, toGraphQLError, translated, type GraphQLFailure } from './errors';
 import { requireUnforged } from './forged';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
 import { idempotencyPlugin } from './idempotency';
@@ -139,7 +139,7 @@ function screenOf(request: FastifyRequest, context: GraphQLContext, costs: Query
   try {
     screen(request, context, costs);
   } catch (error) {
-    throw error instanceof TollgateError ? toGraphQLError(error) : error;
+    throw translated(error);
   }
 }
 
@@ -163,7 +163,7 @@ function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> 
             costs.pay(asked);
             estimate = asked;
           } catch (error) {
-            throw error instanceof TollgateError ? toGraphQLError(error) : error;
+            throw translated(error);
           }
         },
         willSendResponse: async ({ response: { body, http }, errors, contextValue }) => {

@@ -1,5 +1,9 @@
 import { setImmediate, setTimeout } from 'node:timers/promises';
 
+export const DAY_MS = 86_400_000;
+
+export const later = (at: Date, ms: number): Date => new Date(at.getTime() + ms);
+
 /** How a part of the gate waits, and measures how long: the process's own way, or a simulation's. It decides nothing. */
 export interface Time {
   /** Milliseconds since some moment; never goes back. */

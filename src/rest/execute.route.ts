@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { secretFrom } from '../access/credential';
+import { userAgentOf } from '../access/people/person.events';
 import { NAMES_ITS_PROJECT, kindOfSecret } from '../access/secret';
 import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
 import { invalid, validate } from '../errors';
@@ -14,7 +15,6 @@ import { executeBody, type ExecuteBody } from './execute.schema';
 import { chosenRequestId } from './request-id';
 
 const API_VERSION = '1';
-const MAX_USER_AGENT_LENGTH = 255;
 
 interface ExecuteRoute {
   Params: { service: string };
@@ -49,7 +49,7 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
       params: body.params,
       debug: body.debug ?? false,
       ip: addressOf(request.ip),
-      userAgent: request.headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
+      userAgent: userAgentOf(request.headers),
       arrivedAt: request.arrivedAt,
       present: (dataJson, billing) =>
         `{"ok":true,"success":true,"requestId":"${request.requestId}","action":${JSON.stringify(body.action)},"data":${dataJson},"errors":[],"billing":${JSON.stringify(billing)}}`,

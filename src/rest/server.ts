@@ -1,7 +1,8 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { CredentialKind } from '../access/secret';
 import { TollgateError, type ErrorCode } from '../errors';
-import type { GateLog } from '../gate/gate';
+import type { Gate } from '../gate/gate';
+import type { Log } from '../lib/log';
 import { sendError } from './answer';
 import { isService, registerExecute } from './execute.route';
 import { registerAuditExport, type AuditExportDeps } from './exports/audit.route';
@@ -23,7 +24,8 @@ declare module 'fastify' {
 }
 
 export interface RestDeps extends AuditExportDeps, TableExportDeps {
-  log: GateLog;
+  gate: Gate;
+  log: Log;
   /** Rejects where the database cannot be reached. */
   ping(): Promise<void>;
   openApi: object;
@@ -33,7 +35,7 @@ const READY_TIMEOUT_MS = 2_000;
 
 export interface AnswerDeps {
   bodyLimitBytes: number;
-  log: GateLog;
+  log: Log;
 }
 
 /** What every answer of this process has in common, and how all but GraphQL's say that something is wrong. Call it on the root. */

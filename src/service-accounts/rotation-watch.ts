@@ -2,6 +2,7 @@ import { IsNull, LessThanOrEqual } from 'typeorm';
 import { systemAuthority } from '../access/authority';
 import { recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
+import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
 import { ServiceAccount } from './service-account.entity';
 
@@ -11,7 +12,7 @@ const TOLD_AT_A_TIME = 100;
 
 export interface RotationWatchDeps {
   database: Database;
-  log: { warn(properties: object, message: string): void };
+  log: Log;
 }
 
 /** Makes an event of each rotation that becomes due: one over all nodes, however long it stays due. It stops no account. */

@@ -12,13 +12,13 @@ import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions
 import { TollgateError, conflict, notFound, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, nameRule } from '../lib/rules';
+import { DAY_MS, later } from '../lib/time';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { endSecrets, insertSecret } from './secrets';
 import { ServiceAccount, ServiceAccountProject } from './service-account.entity';
 import { MAX_ACCOUNT_PROJECTS, permissionsOfRoleOf, projectIdsOf } from './service-account.queries';
 
-const DAY_MS = 24 * 60 * 60 * 1000;
 /** How old a secret may be meant to become. */
 export const MAX_ROTATION_DAYS = 365;
 /** The most service accounts of a workspace that are enabled; none of them is ever deleted. */
@@ -222,7 +222,7 @@ export class ServiceAccountService {
   }
 }
 
-const dueAfter = (at: Date, days: number): Date => new Date(at.getTime() + days * DAY_MS);
+const dueAfter = (at: Date, days: number): Date => later(at, days * DAY_MS);
 
 /** What other rotation days do to an account: the age of its secret counts, and a time that is still to come will be told of. */
 function rotationChanges({ rotatedAt, createdAt }: ServiceAccount, days: number | undefined, now: Date): Partial<ServiceAccount> {

@@ -1,4 +1,4 @@
-import { get, type IncomingMessage } from 'node:http';
+import { get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
 /** An export as it comes in, line by line. */
 export interface Lines {
@@ -12,6 +12,13 @@ export interface Lines {
   pause(): void;
   resume(): void;
   hangUp(): void;
+}
+
+/** The answers that a server gives from now on, as it has them itself: a reader that takes nothing does not see that it was cut off. */
+export function answersOf(server: Server): ServerResponse[] {
+  const answers: ServerResponse[] = [];
+  server.on('request', (_request, answer) => answers.push(answer));
+  return answers;
 }
 
 /** Asks for an export. Resolves when its headers are there. */

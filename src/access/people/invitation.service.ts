@@ -7,6 +7,7 @@ import { TollgateError, conflict, notFound, validate } from '../../errors';
 import { hmacSha256 } from '../../lib/hmac';
 import { newId, randomBase62 } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
+import { DAY_MS, later } from '../../lib/time';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { currentActor, type Authority } from '../authority';
 import { may, mayGrant, mayOperate, requireGrants } from '../policies';
@@ -19,14 +20,13 @@ import { mailsOf, type Throttles } from '../sessions/throttle';
 import { emailRule } from './email';
 import { Invitation } from './invitation.entity';
 import type { Mailer } from './mailer';
-import { invitationMail } from './mails';
+import { deadLink, invitationMail } from './mails';
 import { Membership } from './membership.entity';
 import { Person } from './person.entity';
 import { actorOf, type Whence } from './person.events';
 import { lockPerson } from './person.queries';
 
 const INVITATION_DAYS = 7;
-const INVITATION_MS = INVITATION_DAYS * 86_400_000;
 
 /** Invitations to one workspace at once, and how often one more after that. */
 const INVITATIONS = 100;
@@ -98,7 +98,7 @@ export class InvitationService {
       if (!person && !mailer && !mayOperate(actor)) throw conflict('Whoever has no account yet is invited by the operator, or once this server sends mail (SMTP_URL).');
       const at = await database.now(tx);
       for (const earlier of await tx.findBy(Invitation, { workspaceId, email, acceptedAt: IsNull(), withdrawnAt: IsNull() })) await this.end(tx, authority, earlier, at);
-      const expiresAt = new Date(at.getTime() + INVITATION_MS);
+      const expiresAt = later(at, INVITATION_DAYS * DAY_MS);
       const values = { id: newId('inv', at.getTime()), workspaceId, email, roleId, digest: this.digest(token), invitedBy: actor.id, expiresAt };
       const invitation = Object.assign(new Invitation(), values, { acceptedAt: null, withdrawnAt: null, createdAt: at });
       await tx.insert(Invitation, invitation);
@@ -203,4 +203,3 @@ export class InvitationService {
   }
 }
 
-const deadLink = (): TollgateError => new TollgateError('NOT_FOUND', 'This link is not valid, or not any more.');

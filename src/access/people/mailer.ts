@@ -1,16 +1,12 @@
 import { backOff } from 'exponential-backoff';
 import { createTransport, type Transporter } from 'nodemailer';
 import type { Background } from '../../lib/background';
+import type { Log } from '../../lib/log';
 
 export interface Mail {
   to: string;
   subject: string;
   text: string;
-}
-
-/** Where this part tells what went wrong; pino's interface. */
-export interface Log {
-  warn(properties: object, message: string): void;
 }
 
 export interface MailerDeps {

@@ -9,10 +9,13 @@ export type Whence = Pick<Origin, 'ip' | 'userAgent'>;
 
 const MAX_USER_AGENT_LENGTH = 255;
 
+/** What a client calls itself, as far as it is kept. */
+export const userAgentOf = (headers: IncomingHttpHeaders): string | null => headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
+
 /** The same, of a request. */
 export const whenceOf = ({ ip, headers }: { ip: string; headers: IncomingHttpHeaders }): Whence => ({
   ip: plainAddress(ip),
-  userAgent: headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null,
+  userAgent: userAgentOf(headers),
 });
 
 /** Who acts where nobody has proved yet who they are. */

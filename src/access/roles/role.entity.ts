@@ -4,7 +4,7 @@ import { idColumn, instantColumn, textColumn } from '../../db/columns';
 import { VERSION } from '../../lib/versions';
 import { Node } from '../../lib/graphql-types';
 
-@ObjectType({ implements: Node, description: 'A set of administrative permissions by a name, granted to people and to keys. Five are built in; a workspace may have its own.' })
+@ObjectType({ implements: Node, description: 'A set of administrative permissions by a name, granted to people, keys and service accounts. Five are built in; a workspace may have its own.' })
 @Entity('roles')
 @Index('roles_by_name', ['workspaceId', 'name'], { unique: true })
 export class Role implements Node {

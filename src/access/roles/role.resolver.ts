@@ -94,7 +94,7 @@ export class RoleResolver {
     nullable: true,
     description:
       'Remove a role that nobody has.' +
-      '\n\nTakes `admin.roles`. Errors: `NOT_FOUND`, for one that is built in as well; `CONFLICT` where a person, an invitation or a key has it.',
+      '\n\nTakes `admin.roles`. Errors: `NOT_FOUND`, for one that is built in as well; `CONFLICT` where a person, an invitation, a key or a service account has it.',
   })
   async deleteRole(@Arg('input', { description: 'Which role.' }) input: DeleteRoleInput, @Ctx() ctx: GraphQLContext): Promise<DeleteRolePayload> {
     const { workspaceId } = await this.service.delete(await ctx.originFor(ownRoles, input.id, 'admin.roles'), input);

@@ -82,7 +82,7 @@ export class RoleService {
     );
   }
 
-  /** Removes a role that nobody has. CONFLICT where a person, an invitation or a key has it. */
+  /** Removes a role that nobody has. CONFLICT where a person, an invitation, a key or a service account has it. */
   async delete(origin: Authority, raw: z.input<typeof deleteRule>): Promise<{ workspaceId: string }> {
     const { id } = validate(deleteRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {

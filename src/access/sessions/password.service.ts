@@ -4,10 +4,11 @@ import { forUpdate, type Database } from '../../db/database';
 import { TollgateError, conflict, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
 import { hmacSha256 } from '../../lib/hmac';
+import type { Log } from '../../lib/log';
 import { randomBase62 } from '../../lib/id';
 import { normaliseEmail } from '../people/email';
-import type { Log, Mailer } from '../people/mailer';
-import { passwordResetMail } from '../people/mails';
+import type { Mailer } from '../people/mailer';
+import { deadLink, passwordResetMail } from '../people/mails';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, actorOf, recordOfPerson, type Whence } from '../people/person.events';
 import { lockPerson } from '../people/person.queries';
@@ -116,7 +117,7 @@ export class PasswordService {
   private async findReset(manager: EntityManager, digest: string, lock = false): Promise<PasswordReset> {
     const reset = await manager.findOne(PasswordReset, { where: { digest, usedAt: IsNull() }, ...(lock && forUpdate(manager)) });
     if (reset && reset.expiresAt > (await this.deps.database.now(manager))) return reset;
-    throw new TollgateError('NOT_FOUND', 'This link is not valid, or not any more.');
+    throw deadLink();
   }
 
   /** The password of a person whose row is locked; whatever else could sign in or set another ends. */

@@ -3,12 +3,11 @@ import type { Database } from '../../db/database';
 import { TollgateError, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
 import { hmacSha256 } from '../../lib/hmac';
+import type { Log } from '../../lib/log';
 import { normaliseEmail } from '../people/email';
-import type { Log } from '../people/mailer';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, recordOfPerson, type Whence } from '../people/person.events';
 import type { Passwords } from './passwords';
-import { Throttle } from './throttle.entity';
 import { triesFrom, type Allowance, type Throttles } from './throttle';
 
 /** Passwords that may be tried of one account at once, and how often one more after that. */
@@ -70,7 +69,7 @@ export class ProofService {
 
   /** Lets the owner of an account in, however many tries strangers have used up. */
   async forgive(tx: EntityManager, email: string): Promise<void> {
-    await tx.delete(Throttle, { name: this.account(email).name });
+    await this.deps.throttles.forgive(tx, this.account(email));
   }
 
   /** Throws SIGN_IN_FAILED, and has the trail tell why where the account is known. */

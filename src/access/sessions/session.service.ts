@@ -4,6 +4,7 @@ import type { Database } from '../../db/database';
 import { notFound } from '../../errors';
 import { hmacSha256 } from '../../lib/hmac';
 import { newId, randomBase62 } from '../../lib/id';
+import { later } from '../../lib/time';
 import { Person } from '../people/person.entity';
 import { actorOf, recordOfPerson, type Whence } from '../people/person.events';
 import { permissionsOf } from '../people/person.queries';
@@ -17,7 +18,6 @@ const SESSION_MAX_MS = 2_592_000_000; // 30 days
 /** How exact `last_seen_at` is: not every request is to write. */
 const SEEN_EVERY_MS = 300_000;
 
-const later = (at: Date, ms: number): Date => new Date(at.getTime() + ms);
 
 /** A session that has just begun, and what its cookie is to hold. */
 export interface OpenedSession {

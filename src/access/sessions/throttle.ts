@@ -65,6 +65,11 @@ export class Throttles {
     });
   }
 
+  /** Gives back all turns of each, whoever took them. */
+  async forgive(tx: EntityManager, ...allowances: Allowance[]): Promise<void> {
+    await tx.delete(Throttle, { name: In(allowances.map(({ name }) => name)) });
+  }
+
   /** Milliseconds to wait; 0 where all were taken. */
   private async tryTaking(allowances: Allowance[]): Promise<number> {
     try {

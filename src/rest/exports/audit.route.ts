@@ -4,7 +4,7 @@ import { may } from '../../access/policies';
 import type { TrailEntry, TrailRequest } from '../../audit/trail';
 import { isPlaceOf, trailPlace } from '../../audit/trail.cursor';
 import { invalid, validate } from '../../errors';
-import type { Gate } from '../../gate/gate';
+import type { Principals } from '../../gate/principals';
 import { lineOf } from './audit.lines';
 import { auditQuery } from './audit.schema';
 import type { ExportPlaces } from './places';
@@ -15,23 +15,23 @@ import { EXPORT_POLL_MS, HEARTBEAT_MS } from './stream';
 const PAGE = 500;
 
 export interface AuditExportDeps {
-  gate: Gate;
+  principals: Pick<Principals, 'bySecret'>;
   /** What was sealed, in the order of the seals. */
   readTrail(request: TrailRequest): Promise<TrailEntry[]>;
   hasWorkspace(id: string): Promise<boolean>;
 }
 
 /** `GET /v1/audit/export`: the audit trail, line by line, for tools that collect such things. */
-export function registerAuditExport(rest: FastifyInstance, places: ExportPlaces, { gate, readTrail, hasWorkspace }: AuditExportDeps): void {
+export function registerAuditExport(rest: FastifyInstance, places: ExportPlaces, { principals, readTrail, hasWorkspace }: AuditExportDeps): void {
   rest.get('/v1/audit/export', async (request, reply) => {
-    const reader = await readerOf(request, gate);
+    const reader = await readerOf(request, principals);
     const query = validate(auditQuery, request.query);
     const workspaceId = await workspaceFor(reader, query.workspaceId, 'read.audit', hasWorkspace);
     const after = await positionOf(query.after, readTrail);
     void reply.header('content-type', 'application/x-ndjson; charset=utf-8');
     return places.send(request, reply, reader, {
       chunks: (stop) => trailLines({ read: readTrail, lineOf: (entry) => lineOf(entry, query.format), chainId: workspaceId, after, follow: query.follow === 'true' }, stop),
-      mayRead: () => stillMay(request, gate, (now) => (workspaceId === undefined ? now.kind === 'OPERATOR' : may(now, 'read.audit', workspaceId))),
+      mayRead: () => stillMay(request, principals, (now) => (workspaceId === undefined ? now.kind === 'OPERATOR' : may(now, 'read.audit', workspaceId))),
     });
   });
 }

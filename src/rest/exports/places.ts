@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TollgateError } from '../../errors';
-import type { GateLog } from '../../gate/gate';
+import type { Log } from '../../lib/log';
 import type { Reader } from './reader';
 import { exportStream, type ExportStream } from './stream';
 
@@ -19,7 +19,7 @@ export class ExportPlaces {
 
   constructor(
     rest: FastifyInstance,
-    private readonly log: GateLog,
+    private readonly log: Log,
   ) {
     rest.addHook('preClose', async () => {
       this.stop.abort();

@@ -4,19 +4,17 @@ import type { AdministrativePermission } from '../../access/permissions';
 import { requireAdministered, requirePermission } from '../../access/policies';
 import type { CredentialPrincipal } from '../../access/principal';
 import { TollgateError } from '../../errors';
-import type { Gate } from '../../gate/gate';
+import type { Principals } from '../../gate/principals';
 import { plainAddress } from '../../lib/cidr';
 
 /** Whoever reads an export. */
 export type Reader = CredentialPrincipal;
 
 /** Whoever asks, by the secret that they bring: a cookie counts at `/graphql` alone. UNAUTHORIZED where nobody does, or with a credential that does not work now. */
-export async function readerOf(request: FastifyRequest, gate: Gate): Promise<Reader> {
+export async function readerOf(request: FastifyRequest, principals: Pick<Principals, 'bySecret'>): Promise<Reader> {
   const secret = secretFrom(request.headers);
   if (secret === undefined) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
-  const identity = await gate.identify(secret, plainAddress(request.ip));
-  if (identity.kind === 'refused') throw new TollgateError(identity.code);
-  return identity.principal;
+  return principals.bySecret(secret, plainAddress(request.ip));
 }
 
 /**
@@ -39,9 +37,9 @@ export async function workspaceFor(
 }
 
 /** Whether whoever sent a request still may, by what they may do now. Rejects where nobody can say. */
-export async function stillMay(request: FastifyRequest, gate: Gate, may: (reader: Reader) => boolean): Promise<boolean> {
+export async function stillMay(request: FastifyRequest, principals: Pick<Principals, 'bySecret'>, may: (reader: Reader) => boolean): Promise<boolean> {
   try {
-    return may(await readerOf(request, gate));
+    return may(await readerOf(request, principals));
   } catch (error) {
     if (error instanceof TollgateError && error.kind !== 'SERVICE_UNAVAILABLE') return false;
     throw error;

@@ -2,9 +2,9 @@ import type { FastifyInstance } from 'fastify';
 import type { z } from 'zod';
 import { may } from '../../access/policies';
 import type { Database } from '../../db/database';
-import { isRetryable, isUnavailable } from '../../db/failures';
+import { isOutage } from '../../db/failures';
 import { TollgateError, invalid, validate } from '../../errors';
-import type { Gate } from '../../gate/gate';
+import type { Principals } from '../../gate/principals';
 import { keysTable } from './keys.table';
 import { ledgerTable } from './ledger.table';
 import { csvHeader, csvLines, jsonLine } from './lines';
@@ -19,7 +19,7 @@ import type { Turns } from './turns';
 export const EXPORTED_TABLES = [ledgerTable, requestLogsTable, keysTable] as unknown as readonly ExportedTable[];
 
 export interface TableExportDeps {
-  gate: Gate;
+  principals: Pick<Principals, 'bySecret'>;
   database: Database;
   hasWorkspace(id: string): Promise<boolean>;
 }
@@ -30,10 +30,10 @@ type CommonQuery = { format: Format; workspaceId?: string };
 const MEDIA_TYPES: Record<Format, string> = { csv: 'text/csv; charset=utf-8; header=present', ndjson: 'application/x-ndjson; charset=utf-8' };
 
 /** `GET /v1/export/{ledger|request-logs|keys}`: what the admin API lists, whole. */
-export function registerTableExports(rest: FastifyInstance, places: ExportPlaces, turns: Turns, { gate, database, hasWorkspace }: TableExportDeps): void {
+export function registerTableExports(rest: FastifyInstance, places: ExportPlaces, turns: Turns, { principals, database, hasWorkspace }: TableExportDeps): void {
   for (const table of EXPORTED_TABLES) {
     rest.get(`/v1/export/${table.name}`, async (request, reply) => {
-      const reader = await readerOf(request, gate);
+      const reader = await readerOf(request, principals);
       const query = validate(table.query, withLists(table.query, request.query as object)) as z.output<typeof table.query> & CommonQuery;
       const workspaceId = await workspaceFor(reader, query.workspaceId, table.permission, hasWorkspace);
       if (workspaceId === undefined) throw invalid({ path: ['workspaceId'], message: 'is required of the operator' });
@@ -48,7 +48,7 @@ export function registerTableExports(rest: FastifyInstance, places: ExportPlaces
       void reply.header('content-type', MEDIA_TYPES[query.format]).header('content-disposition', `attachment; filename="${name}"`);
       return places.send(request, reply, reader, {
         chunks: (stop) => turns.each(chunksOf(rows, Object.keys(table.line.shape), query.format, stop)),
-        mayRead: () => stillMay(request, gate, (now) => permissions.every((permission) => may(now, permission, workspaceId))),
+        mayRead: () => stillMay(request, principals, (now) => permissions.every((permission) => may(now, permission, workspaceId))),
       });
     });
   }
@@ -71,6 +71,6 @@ async function orUnavailable<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw isUnavailable(error) || isRetryable(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error }) : error;
+    throw isOutage(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error }) : error;
   }
 }
