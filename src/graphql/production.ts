@@ -1,3 +1,4 @@
+/* eslint-disable no-restricted-properties -- it is graphql that reads this, and not us */
 // To be imported before graphql: it reads NODE_ENV once, as it is loaded, and in anything but production has each value of each answer looked
 // over for a second copy of itself, which takes a third of the time of a large answer. NODE_ENV says something else here, see config.ts.
 
