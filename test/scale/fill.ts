@@ -56,6 +56,12 @@ export async function fill(app: TestApp, rows: number): Promise<Filled> {
     people: { id: id('usr'), email: join("'p'", 'n', "'@example.com'"), name: join("'Person '", 'n'), password_hash: "'x'", password_changed_at: at, totp_secret: 'NULL', totp_enabled_at: 'NULL', totp_last_step: 'NULL', totp_staged_secret: 'NULL', created_at: at },
     memberships: { user_id: id('usr'), workspace_id: `'${workspace.id}'`, role_id: "'rol_viewer'", created_at: at },
     invitations: { id: id('inv'), workspace_id: `'${workspace.id}'`, email: join("'q'", 'n', "'@example.com'"), role_id: "'rol_viewer'", digest: padded('d', 40), invited_by: "'operator'", expires_at: String(FOREVER), accepted_at: 'NULL', withdrawn_at: 'NULL', created_at: at },
+    service_accounts: {
+      ...{ id: id('svc'), workspace_id: `'${workspace.id}'`, name: join("'Account '", 'n'), hint: "'acme_svc_...abcd'", permissions: "'[]'", role_id: 'NULL', enabled: '1', rotation_days: '90' },
+      ...{ rotation_due_at: `CASE n % 4 WHEN 0 THEN ${START} ELSE ${FOREVER} END`, rotation_due_told_at: 'NULL', rotated_at: 'NULL', created_at: at },
+    },
+    oauth_clients: { id: id('app'), workspace_id: `'${workspace.id}'`, name: join("'App '", 'n'), redirect_uris: `'["https://app.example/back"]'`, secret_digest: 'NULL', hint: 'NULL', deleted_at: 'NULL', created_at: at },
+    consents: { id: id('con'), workspace_id: `'${workspace.id}'`, project_id: `'${project.id}'`, client_id: `'app_${'0'.repeat(22)}'`, user_id: id('usr'), scopes: "'[]'", expires_at: String(FOREVER), ended_at: 'NULL', created_at: at },
     actions: { id: id('act'), service: join("'svc-'", '(n % 4)'), name: padded('act-', 12), price_micro_credits: '1', permission: "'face.detect'", upstream_url: 'NULL', timeout_ms: '1000', enabled: '1', created_at: at },
   };
   const escape = (column: string) => database.reader.connection.driver.escape(column);

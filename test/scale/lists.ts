@@ -18,6 +18,7 @@ const LOG = `nodes { id requestId createdAt service action outcome errorCode htt
 const KEY = `nodes { id name hint environment allowedIps permissions createdAt expiresAt revokedAt rotatedAt } ${NODES.pageInfo}`;
 const ENTRY = `nodes { id kind delta balanceAfter reference reason createdAt } ${NODES.pageInfo}`;
 const EVENT = `nodes { id actorKind actorId action subjectId ip userAgent before after createdAt workspaceId } ${NODES.pageInfo}`;
+const ACCOUNT = `nodes { id name hint permissions enabled rotationDays rotationDueAt createdAt } ${NODES.pageInfo}`;
 const NAMED = `nodes { id name slug createdAt } ${NODES.pageInfo}`;
 
 const ofWorkspace = (list: string) => `query ($ws: ID!, $filter: FILTER) { workspace(id: $ws) { ${list} } }`;
@@ -39,6 +40,19 @@ function page(name: string, of: (list: string) => string, list: string, nodes: s
     variables: (filled, rows) => ({ ws: filled.workspace.id, prj: filled.project.id, key: filled.key.id, filter: filter?.(filled, rows) ?? null }),
   };
 }
+
+/** The same of a list that has no filter. */
+function plain(name: string, lists: string, index: string): ListCase {
+  return { name, query: `query ($ws: ID!) { workspace(id: $ws) { ${lists.replace('PAGE_INFO', NODES.pageInfo)} } }`, args: 'first: 100', index, variables: ({ workspace }) => ({ ws: workspace.id }) };
+}
+
+/** Lists that are read as another one is, by the same index with another id. */
+export const ALIKE: Record<string, string> = {
+  'Wallet.ledger': 'Project.ledger',
+  'ServiceAccount.requestLogs': 'ApiKey.requestLogs',
+  'ServiceAccount.auditEvents': 'ApiKey.auditEvents',
+  'Viewer.consents': 'OAuthClient.consents', // by consents_by_user, of one person
+};
 
 const byName = 'first: 100, orderBy: { field: NAME, direction: ASC }';
 const LOGS = 'RequestLogFilter';
@@ -87,9 +101,13 @@ export const CASES: ListCase[] = [
   page('ApiKey.auditEvents', ofKey, 'auditEvents', EVENT, 'AuditEventFilter', 'audit_events_by_subject'),
   page('Workspace.members', ofWorkspace, 'members', `nodes { joinedAt user { name email } } ${NODES.pageInfo}`, 'MembershipFilter', 'memberships_by_age'),
   page('Workspace.members that have a text in their address', ofWorkspace, 'members', `nodes { joinedAt user { name email } } ${NODES.pageInfo}`, 'MembershipFilter', 'memberships_by_age', { filter: () => ({ email: 'EXAMPLE' }) }),
-  { ...page('Workspace.invitations', ofWorkspace, 'invitations', `nodes { id email expiresAt } ${NODES.pageInfo}`, 'ID', 'invitations_by_age'), query: `query ($ws: ID!) { workspace(id: $ws) { invitations(PAGE) { nodes { id email expiresAt } ${NODES.pageInfo} } } }` },
+  plain('Workspace.invitations', 'invitations(PAGE) { nodes { id email expiresAt } PAGE_INFO }', 'invitations_by_age'),
   page('Query.actions', ofAll, 'actions', `nodes { id service name priceMicroCredits enabled } ${NODES.pageInfo}`, 'ActionFilter', 'actions_by_name'),
   page('Query.actions of a service', ofAll, 'actions', `nodes { id service name priceMicroCredits enabled } ${NODES.pageInfo}`, 'ActionFilter', 'actions_by_name', { filter: () => ({ service: ['svc-1'] }) }),
+  page('Workspace.serviceAccounts', ofWorkspace, 'serviceAccounts', ACCOUNT, 'ServiceAccountFilter', 'service_accounts_by_workspace'),
+  page('Workspace.serviceAccounts whose rotation is due', ofWorkspace, 'serviceAccounts', ACCOUNT, 'ServiceAccountFilter', 'service_accounts_by_workspace', { filter: () => ({ rotation: ['DUE', 'OVERDUE'], enabled: true }) }),
+  plain('Workspace.oauthClients', 'oauthClients(PAGE) { nodes { id name redirectUris hint confidential createdAt } PAGE_INFO }', 'oauth_clients_by_age'),
+  plain('OAuthClient.consents', 'oauthClients(last: 1) { nodes { consents(PAGE) { nodes { id clientId scopes expiresAt createdAt } PAGE_INFO } } }', 'consents_by_client'),
   page('Workspace.keys with project, wallet, budget and last call', ofWorkspace, 'keys', `nodes { id name status lastUsedAt requestLogs(first: 1) { nodes { id outcome } } project { name budget { available } workspace { name wallet { balance } } } } ${NODES.pageInfo}`, 'ApiKeyFilter', /request_logs_by_credential|api_keys_by_workspace/),
   page('Workspace.projects with five keys each', ofWorkspace, 'projects', `nodes { id name keys(first: 5) { nodes { id name } } } ${NODES.pageInfo}`, 'ProjectFilter', /projects_living_by_age|api_keys_by_project/),
   page('Project.requestLogs with their count', ofProject, 'requestLogs', `totalCount totalCountIsExact ${LOG}`, LOGS, 'request_logs_by_project'),
