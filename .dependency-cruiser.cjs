@@ -25,7 +25,7 @@ const FEATURES = {
 };
 
 const FOLDERS = ['lib', 'db', 'audit', 'graphql', 'rest', 'pages', 'docs', ...Object.keys(FEATURES)];
-const FILES = ['main', 'app', 'cli', 'config', 'errors', 'entities', 'demo'];
+const FILES = ['main', 'app', 'schema', 'services', 'cli', 'config', 'errors', 'entities', 'demo'];
 
 /**
  * `from` may import `allowed` of ours and nothing else of ours.
@@ -81,8 +81,8 @@ module.exports = {
     {
       name: 'resolvers-belong-to-the-app',
       severity: 'error',
-      comment: 'Only app.ts imports a resolver: move what is to be shared into the service beside it.',
-      from: { path: '^(src/|ormconfig)', pathNot: '^src/app\\.ts$' },
+      comment: 'Only schema.ts imports a resolver: move what is to be shared into the service beside it.',
+      from: { path: '^(src/|ormconfig)', pathNot: '^src/schema\\.ts$' },
       to: { path: RESOLVERS },
     },
     {
@@ -98,15 +98,15 @@ module.exports = {
       name: 'servers-are-above',
       severity: 'error',
       comment: 'Services know no protocol: throw a TollgateError and return plain objects; graphql/, rest/ and pages/ translate.',
-      from: { path: '^src/', pathNot: ['^src/(graphql|rest|pages|docs)/', '^src/(app|main|cli)\\.ts$', RESOLVERS] },
+      from: { path: '^src/', pathNot: ['^src/(graphql|rest|pages|docs)/', '^src/(app|schema|main|cli)\\.ts$', RESOLVERS] },
       to: { path: ['^src/(graphql|rest|pages|docs)/', '(^|/)node_modules/(@apollo|@as-integrations|@fastify|fastify)/'] },
     },
     {
       name: 'app-is-on-top',
       severity: 'error',
-      comment: 'app.ts knows everyone and is known by main.ts, cli.ts and demo.ts alone, and these by no one below: take what you need as an argument of your constructor.',
-      from: { path: '^(src/|ormconfig)', pathNot: '^src/(app|main|cli|demo)\\.ts$' },
-      to: { path: '^src/(app|main|cli|demo)\\.ts$' },
+      comment: 'app.ts, with schema.ts and services.ts, knows everyone and is known by main.ts, cli.ts and demo.ts alone, and these by no one below: take what you need as an argument of your constructor.',
+      from: { path: '^(src/|ormconfig)', pathNot: '^src/(app|schema|services|main|cli|demo)\\.ts$' },
+      to: { path: '^src/(app|schema|services|main|cli|demo)\\.ts$' },
     },
     {
       name: 'starters-are-not-imported',

@@ -1,5 +1,5 @@
 import { openInstallation } from '../src/access/installation';
-import { createServices } from '../src/app';
+import { createServices } from '../src/services';
 import { systemAuthority } from '../src/access/authority';
 import { loadConfig } from '../src/config';
 import { Database } from '../src/db/database';

@@ -5,30 +5,13 @@ import cors from '@fastify/cors';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
-import { buildSchemaSync, type BuildSchemaOptions, type ClassType } from 'type-graphql';
-import { IsNull, MoreThan, type EntityManager } from 'typeorm';
 import { Idempotency } from './access/idempotency';
 import { IdempotencyKey } from './access/idempotency-key.entity';
 import type { Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
-import { Invitation } from './access/people/invitation.entity';
 import { Person } from './access/people/person.entity';
-import { InvitationResolver, WorkspaceInvitationsResolver } from './access/people/invitation.resolver';
-import { MembershipResolver, WorkspaceMembersResolver } from './access/people/member.resolver';
 import { sessionCookie, trustedOrigins } from './access/sessions/cookie';
-import { PasswordResolver } from './access/sessions/password.resolver';
-import { SecondFactorResolver } from './access/sessions/second-factor.resolver';
-import { SignInResolver } from './access/sessions/sign-in.resolver';
-import { SessionResolver, ViewerPersonResolver } from './access/sessions/viewer-person.resolver';
-import { MemberService } from './access/people/member.service';
-import { RoleResolver, WorkspaceRolesResolver } from './access/roles/role.resolver';
-import { RoleService } from './access/roles/role.service';
-import { ViewerResolver } from './access/viewer.resolver';
-import { ActionResolver } from './actions/action.resolver';
-import { ActionService } from './actions/action.service';
 import { ActionRunner } from './actions/runner';
-import { AuditChainResolver } from './audit/chain.resolver';
-import { AuditEventResolver, KeyEventsResolver, ServiceAccountEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
 import { Sealer } from './audit/sealer';
 import { readTrail } from './audit/trail';
 import { warningOf, type Config } from './config';
@@ -36,7 +19,6 @@ import type { Database } from './db/database';
 import { Forgetter } from './db/forgetter';
 import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
-import type { DocsDeps } from './docs/site';
 import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
 import { Principals } from './gate/principals';
@@ -47,53 +29,26 @@ import { MysqlTickConnections } from './gate/tick-connection.mysql';
 import { SqliteTickConnections } from './gate/tick-connection.sqlite';
 import { SqlTickStore } from './gate/tick-store.sql';
 import { contextAgain, contextOf, contextOfSomebody } from './graphql/context';
-import { graphqlAnswerOf } from './graphql/errors';
-import { NodeResolver } from './graphql/node.resolver';
 import { RegisteredOperations } from './graphql/operations';
 import { registerGraphQL } from './graphql/server';
-import { ApiKey } from './keys/key.entity';
 import { sourceOf, streamSourceOf } from './graphql/session-cookie';
-import { KeyChangedResolver } from './keys/key-changed.resolver';
-import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
-import { KeyService } from './keys/key.service';
 import { loggableError } from './lib/loggable';
-import { DateTime } from './lib/scalars';
 import type { Repeated } from './lib/repeated';
 import { processTime } from './lib/time';
-import { OAuthClientResolver, WorkspaceOAuthClientsResolver } from './oauth/client.resolver';
-import { ConsentResolver, OAuthClientConsentsResolver, ViewerConsentsResolver } from './oauth/consent.resolver';
-import { endConsents, endConsentsOf } from './oauth/consent.service';
+import { endConsentsOf } from './oauth/consent.service';
 import { OAuthToken } from './oauth/token.entity';
 import { createOAuthServices, type OAuthServices } from './oauth/services';
 import { oauthErrorPage, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
 import { registerPages } from './pages/server';
-import { RequestLog } from './requests/request-log.entity';
-import {
-  KeyLogsResolver,
-  LedgerEntryLogResolver,
-  ProjectLogsResolver,
-  RequestLogResolver,
-  ServiceAccountLogsResolver,
-  WorkspaceLogsResolver,
-} from './requests/request-log.resolver';
 import { newRequestId } from './rest/request-id';
 import { prepareAnswers, registerRest } from './rest/server';
 import { sendError } from './rest/answer';
 import { httpStatusOf } from './rest/status';
 import { openApiDocument } from './rest/openapi';
 import { RotationWatch } from './service-accounts/rotation-watch';
-import { ServiceAccount } from './service-accounts/service-account.entity';
-import { ServiceAccountResolver, WorkspaceServiceAccountsResolver } from './service-accounts/service-account.resolver';
-import { ServiceAccountService } from './service-accounts/service-account.service';
-import { ProjectResolver, WorkspaceProjectsResolver } from './tenancy/project.resolver';
-import { ProjectService } from './tenancy/project.service';
 import { Workspace } from './tenancy/workspace.entity';
-import { WorkspaceResolver } from './tenancy/workspace.resolver';
-import { WorkspaceService } from './tenancy/workspace.service';
-import { BudgetChangedResolver } from './wallet/budget-changed.resolver';
-import { openBudget, openWallet } from './wallet/ledger';
-import { LedgerEntryResolver, ProjectBudgetResolver, WalletResolver, WorkspaceWalletResolver } from './wallet/wallet.resolver';
-import { WalletService } from './wallet/wallet.service';
+import { createSchema, docsOf } from './schema';
+import { createServices, type Services } from './services';
 
 // The composition root: everything is made here, by plain constructor calls, and nothing else knows everyone.
 
@@ -104,17 +59,6 @@ export interface AppDeps {
   installation: Installation;
   /** Takes the log, a line of JSON at a time. */
   log: { write(line: string): void };
-}
-
-export interface Services {
-  workspaces: WorkspaceService;
-  projects: ProjectService;
-  keys: KeyService;
-  serviceAccounts: ServiceAccountService;
-  roles: RoleService;
-  members: MemberService;
-  wallets: WalletService;
-  actions: ActionService;
 }
 
 export interface App {
@@ -131,29 +75,8 @@ export interface App {
   idempotency: Idempotency;
   /** Of the answers of mutations, and of what OAuth has handed out. */
   forgetters: Repeated[];
-}
-
-export function createServices(database: Database, pepper: string): Services {
-  const actions = new ActionService(database);
-  const knownPermissions = async (tx: EntityManager) => (await actions.permissions(tx)).map(({ name }) => name);
-  return {
-    actions,
-    workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
-    projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
-    keys: new KeyService({ database, pepper, knownPermissions }),
-    serviceAccounts: new ServiceAccountService({ database, pepper, knownPermissions }),
-    roles: new RoleService({ database, holderOf: (tx, roleId) => roleHolder(database, tx, roleId) }),
-    members: new MemberService({ database, left: endConsents }),
-    wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
-  };
-}
-
-/** What has a role, but for members. */
-async function roleHolder(database: Database, tx: EntityManager, roleId: string): Promise<string | undefined> {
-  if (await tx.existsBy(ApiKey, { roleId, revokedAt: IsNull() })) return 'a key';
-  if (await tx.existsBy(ServiceAccount, { roleId })) return 'a service account';
-  const isOpen = { acceptedAt: IsNull(), withdrawnAt: IsNull(), expiresAt: MoreThan(await database.now(tx)) };
-  return (await tx.existsBy(Invitation, { roleId, ...isOpen })) ? 'an invitation' : undefined;
+  /** All that the process does again and again. */
+  jobs: Repeated[];
 }
 
 /** The whole application on an open database, without a port. */
@@ -203,11 +126,9 @@ export async function createApp({ config, database, installation, log: destinati
   const rotations = new RotationWatch({ database, log });
   const idempotency = new Idempotency({ database, pepper: installation.pepper });
   const forgetters = [IdempotencyKey, OAuthToken].map((entity) => new Forgetter({ database, log, entity }));
+  const jobs = [rotations, sealer, ...forgetters, sweep];
   server.addHook('onClose', async () => {
-    await rotations.stop();
-    await sealer.stop();
-    for (const forgetter of forgetters) await forgetter.stop();
-    await sweep.stop();
+    for (const job of jobs) await job.stop();
     await gate.close();
     await runner.close();
     await store.close();
@@ -232,7 +153,7 @@ export async function createApp({ config, database, installation, log: destinati
     ping: () => database.ping(),
     openApi: openApiDocument(),
   });
-  const schema = createSchema(createResolvers(services, people, oauth, database));
+  const schema = createSchema(services, people, oauth, database);
   const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
   const tellsSchema = config.graphqlIntrospection && !operations;
   registerDocs(server, docsOf(tellsSchema ? schema : new GraphQLSchema({})));
@@ -266,7 +187,7 @@ export async function createApp({ config, database, installation, log: destinati
   });
   await server.register(async (endpoints) => registerOAuthEndpoints(endpoints, oauthPages));
   await server.ready();
-  return { server, services, people, oauth, principals, gate, sweep, sealer, idempotency, forgetters, rotations };
+  return { server, services, people, oauth, principals, gate, sweep, sealer, idempotency, forgetters, rotations, jobs };
 }
 
 /** The URL of a name, or of an address of either kind. */
@@ -308,95 +229,3 @@ async function openTickStore(database: Database, log: Logger): Promise<TickStore
   }
   return new SqlTickStore(new MysqlTickConnections(settings, Number(row?.packet)), database.clock);
 }
-
-type Resolvers = Map<unknown, object>;
-
-function createResolvers({ workspaces, projects, keys, serviceAccounts, roles, members, wallets, actions }: Services, people: PeopleServices, oauth: OAuthServices, database: Database): Resolvers {
-  const instances = [
-    new ViewerResolver(),
-    new ViewerPersonResolver(database.reader, people.sessions),
-    new SessionResolver(),
-    new SignInResolver(people.signIns, people.sessions),
-    new PasswordResolver(people.passwords),
-    new SecondFactorResolver(people.secondFactors),
-    new InvitationResolver(people.invitations),
-    new WorkspaceInvitationsResolver(),
-    new MembershipResolver(members),
-    new WorkspaceMembersResolver(),
-    new NodeResolver(),
-    new WorkspaceResolver(workspaces),
-    new ProjectResolver(projects),
-    new WorkspaceProjectsResolver(),
-    new KeyResolver(keys),
-    new KeyChangedResolver(),
-    new WorkspaceKeysResolver(),
-    new ProjectKeysResolver(),
-    new OAuthClientResolver(oauth.clients),
-    new WorkspaceOAuthClientsResolver(),
-    new ConsentResolver(oauth.consents),
-    new ViewerConsentsResolver(),
-    new OAuthClientConsentsResolver(),
-    new ServiceAccountResolver(serviceAccounts),
-    new WorkspaceServiceAccountsResolver(),
-    new RoleResolver(roles),
-    new WorkspaceRolesResolver(),
-    new WalletResolver(wallets),
-    new WorkspaceWalletResolver(),
-    new ProjectBudgetResolver(),
-    new BudgetChangedResolver(),
-    new LedgerEntryResolver(),
-    new ActionResolver(actions),
-    new RequestLogResolver(),
-    new LedgerEntryLogResolver(),
-    new WorkspaceLogsResolver(),
-    new ProjectLogsResolver(),
-    new KeyLogsResolver(),
-    new ServiceAccountLogsResolver(),
-    new AuditEventResolver(),
-    new WorkspaceEventsResolver(),
-    new KeyEventsResolver(),
-    new ServiceAccountEventsResolver(),
-    new AuditChainResolver(database.reader),
-  ];
-  return new Map(instances.map((instance) => [instance.constructor, instance]));
-}
-
-/** The admin schema; from the resolvers of an app, or from none where only its text is wanted. */
-export function createSchema(resolvers: Resolvers): GraphQLSchema {
-  const schema = buildSchemaSync({
-    resolvers: [...resolvers.keys()] as [ClassType, ...ClassType[]],
-    container: { get: (resolver: unknown) => resolvers.get(resolver) },
-    scalarsMap: [{ type: Date, scalar: DateTime }],
-    pubSub: NO_PUB_SUB,
-    validate: false, // services validate, with every problem in one answer
-  });
-  const { query, mutation, subscription } = schema.toConfig();
-  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was; a field that takes a permission which the caller lacks is null too, ' +
-      'with `FORBIDDEN` at its path.\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not fit, ' +
-      '`QUERY_TOO_COMPLEX` and `RATE_LIMITED` for more than one may ask for, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
-  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.\n\nErrors of any mutation, besides those that it names: `UNAUTHENTICATED` without a ' +
-      'valid credential, `FORBIDDEN` where a permission is lacking, `INVALID_REQUEST` with `issues` for an input that does not fit, `CONFLICT` for an `Idempotency-Key` that another mutation has or ' +
-      'that is being done, `QUERY_TOO_COMPLEX` and `RATE_LIMITED` for more than one may ask for, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
-  if (subscription) {
-    subscription.description =
-      'What can be followed, over a WebSocket at `/graphql` (graphql-transport-ws) or as server-sent events at `/graphql/stream`. Whoever loses the right to it loses the stream within a second or so, with an error as its last result.';
-  }
-  return schema;
-}
-
-/** type-graphql wants one where there are subscriptions; ours read the database, which all nodes share. */
-const NO_PUB_SUB: NonNullable<BuildSchemaOptions['pubSub']> = {
-  publish: () => undefined,
-  subscribe: () => {
-    throw new Error('Nothing is published in a process.');
-  },
-};
-
-/** The admin schema without anything behind it, to be printed. */
-export function describeSchema(): GraphQLSchema {
-  const nothing = {} as Services;
-  return createSchema(createResolvers(nothing, {} as PeopleServices, {} as OAuthServices, {} as Database));
-}
-
-/** What the manual is made of. */
-export const docsOf = (schema: GraphQLSchema): DocsDeps => ({ schema, openApi: openApiDocument(), answers: { httpStatusOf, graphqlAnswerOf } });

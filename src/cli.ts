@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { lexicographicSortSchema, printSchema } from 'graphql';
 import { Command } from 'commander';
 import { newRootKey, openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
-import { createServices, describeSchema, docsOf } from './app';
 import { auditChains, eventsThatWaitTooLong } from './audit/chains';
 import { ConfigError, loadConfig } from './config';
 import { Database } from './db/database';
@@ -15,6 +14,8 @@ import { entities } from './entities';
 import { auditBooks } from './gate/books';
 import { loggableError } from './lib/loggable';
 import { openApiDocument } from './rest/openapi';
+import { describeSchema, docsOf } from './schema';
+import { createServices } from './services';
 
 const cli = new Command('tollgate').description('Administers a Tollgate database. Takes the same environment variables as the server.');
 

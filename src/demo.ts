@@ -1,5 +1,5 @@
 import { systemAuthority, type Authority } from './access/authority';
-import type { Services } from './app';
+import type { Services } from './services';
 import type { Database } from './db/database';
 import { TollgateError } from './errors';
 import { Environment } from './tenancy/environment';

@@ -17,14 +17,11 @@ async function main(): Promise<void> {
   const config = loadConfig();
   const database = await Database.open(config.database, { entities, migrations });
   const installation = await openInstallation(config, database);
-  const { server, services, sweep, sealer, forgetters, rotations } = await createApp({ config, database, installation, log: process.stderr });
+  const { server, services, jobs } = await createApp({ config, database, installation, log: process.stderr });
   const demoSecret = config.demo ? await seedDemo(database, services) : undefined;
 
   await listen(server, config);
-  sweep.start();
-  sealer.start();
-  rotations.start();
-  for (const forgetter of forgetters) forgetter.start();
+  for (const job of jobs) job.start();
   const stop = () => void stopProcess(config, async () => {
     await server.close();
     await database.close();

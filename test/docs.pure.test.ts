@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildSchema, isEnumType, isInputObjectType, isInterfaceType, isIntrospectionType, isObjectType } from 'graphql';
 import Fastify from 'fastify';
-import { describeSchema, docsOf } from '../src/app';
+import { describeSchema, docsOf } from '../src/schema';
 import { registerDocs } from '../src/docs/server';
 import { ERRORS } from '../src/errors';
 import { html } from '../src/lib/html';

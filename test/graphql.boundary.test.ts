@@ -1,7 +1,7 @@
 import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
 import { PUBLIC_MUTATIONS } from '../src/graphql/public-mutations';
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey } from './support/factories';
+import { buildKey, ghostOf } from './support/factories';
 import { lotsOf, operationsOf, requestOf, withoutClock, type Operation, type RootType } from './support/operations';
 
 let app: TestApp;
@@ -11,8 +11,6 @@ let secret: string;
 let own: Record<string, string>;
 /** The same of another tenant. */
 let others: Record<string, string>;
-
-const ghostOf = (id: string): string => `${id.split('_', 1)[0]}_000000000neverWasHere00`;
 
 beforeAll(async () => {
   app = await createTestApp();

@@ -9,6 +9,7 @@ import { createTestApp, PEPPER, type TestApp } from './support/app';
 import { buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { MUTATIONS_OF_PEOPLE } from './support/people';
+import { eventsWhile } from './support/trail';
 
 let app: TestApp;
 let mutate: ReturnType<typeof mutations>['mutate'];
@@ -25,12 +26,7 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** The events that are written while `work` is done, in their order. */
-async function eventsOf(work: () => Promise<unknown>): Promise<AuditEvent[]> {
-  const before = new Set((await app.database.reader.find(AuditEvent, { select: { id: true } })).map(({ id }) => id));
-  await work();
-  return (await app.database.reader.find(AuditEvent, { order: { id: 'ASC' } })).filter(({ id }) => !before.has(id));
-}
+const eventsOf = (work: () => Promise<unknown>) => eventsWhile(app, work);
 
 interface Deed {
   mutation: string;

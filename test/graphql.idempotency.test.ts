@@ -3,7 +3,7 @@ import { buildSchema, type GraphQLObjectType } from 'graphql';
 import { readFileSync } from 'node:fs';
 import { MUTATION_KEPT_MS, MUTATION_LEASE_MS } from '../src/access/idempotency';
 import { IdempotencyKey } from '../src/access/idempotency-key.entity';
-import { describeSchema } from '../src/app';
+import { describeSchema } from '../src/schema';
 import { AuditEvent } from '../src/audit/event.entity';
 import { ApiKey } from '../src/keys/key.entity';
 import { Project } from '../src/tenancy/project.entity';

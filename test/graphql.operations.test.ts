@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getIntrospectionQuery } from 'graphql';
-import { describeSchema } from '../src/app';
+import { describeSchema } from '../src/schema';
 import { ConfigError } from '../src/config';
 import { RegisteredOperations } from '../src/graphql/operations';
 import { createTestApp, type TestApp } from './support/app';

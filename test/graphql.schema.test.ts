@@ -14,8 +14,10 @@ import {
   isSpecifiedScalarType,
   lexicographicSortSchema,
   printSchema,
+  validateSchema,
   type GraphQLSchema,
 } from 'graphql';
+import { describeSchema } from '../src/schema';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildProject, buildWorkspace } from './support/factories';
@@ -54,6 +56,10 @@ function* partsOf(schema: GraphQLSchema): Generator<{ place: string; description
 describe('the schema', () => {
   it('keeps every promise of the contract: no type, field, argument or value is gone, renamed or of another type', () => {
     expect(findBreakingChanges(contract, served)).toEqual([]);
+  });
+
+  it('is valid, which building it does not look at', () => {
+    expect(validateSchema(describeSchema())).toEqual([]);
   });
 
   it('keeps the default values of the contract', () => {

@@ -1,4 +1,3 @@
-import { AuditEvent } from '../src/audit/event.entity';
 import { entities } from '../src/entities';
 import { newId } from '../src/lib/id';
 import { Consent } from '../src/oauth/consent.entity';
@@ -8,6 +7,7 @@ import { buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { MUTATIONS_OF_PEOPLE, enableSecondFactor, signIn, tokenOf } from './support/people';
 import { startSmtp, type Smtp } from './support/smtp';
+import { eventsWhile } from './support/trail';
 
 const FIRST_PASSWORD = 'the first horse, the first battery';
 const SECOND_PASSWORD = 'the second horse, the second battery';
@@ -25,13 +25,12 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** The actions of the events that are written while `work` is done, with what of them is asked for. */
-async function eventsOf(work: () => Promise<unknown>): Promise<AuditEvent[]> {
-  const before = new Set((await app.database.reader.find(AuditEvent, { select: { id: true } })).map(({ id }) => id));
-  await work();
-  await app.people.background.idle();
-  return (await app.database.reader.find(AuditEvent, { order: { id: 'ASC' } })).filter(({ id }) => !before.has(id));
-}
+/** What is written while `work` is done, and what is left to do after its answer. */
+const eventsOf = (work: () => Promise<unknown>) =>
+  eventsWhile(app, async () => {
+    await work();
+    await app.people.background.idle();
+  });
 
 const actionsOf = async (work: () => Promise<unknown>): Promise<string[]> => (await eventsOf(work)).map(({ action }) => action).sort();
 

@@ -16,7 +16,7 @@ import { Session } from '../src/access/sessions/session.entity';
 import type { Project } from '../src/tenancy/project.entity';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
+import { buildKey, buildProject, buildServiceAccount, buildWorkspace, ghostOf } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
 import { REDIRECT_URI, buildClient, tokensFor } from './support/oauth';
@@ -329,7 +329,6 @@ describe('every field of an object', () => {
 });
 
 describe('what is another tenant’s', () => {
-  const ghostOf = (id: string): string => `${id.split('_', 1)[0]}_000000000neverWasHere00`;
   const as = (name: string): Principal => principals.get(name) as Principal;
 
   /** The same operations, each with one of its ids replaced by `foreign` of its kind, and all others the asker's own. */

@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createConnection } from 'mysql2/promise';
 import { openInstallation } from '../../src/access/installation';
-import { createServices } from '../../src/app';
+import { createServices } from '../../src/services';
 import { loadConfig } from '../../src/config';
 import { Database } from '../../src/db/database';
 import { migrations } from '../../src/db/migrations';

@@ -27,7 +27,8 @@ export function graphqlClient(url: string, defaultSecret: string): GraphQLClient
   };
 }
 
-function headersOf(credential: Credential): Record<string, string> {
+/** What a credential is sent as. */
+export function headersOf(credential: Credential): Record<string, string> {
   if (credential === null) return {};
   return typeof credential === 'string' ? { 'x-api-key': credential } : { cookie: credential.cookie };
 }

@@ -15,6 +15,9 @@ export const ORIGIN = systemAuthority('tests');
 
 const unique = (): string => randomBytes(6).toString('hex');
 
+/** An id of the same kind that never was. */
+export const ghostOf = (id: string): string => `${id.split('_', 1)[0]}_000000000neverWasHere00`;
+
 type Services = Pick<TestApp, 'services'>;
 
 export function buildWorkspace({ services }: Services, values: Partial<{ name: string; slug: string; keyPrefix: string }> = {}): Promise<Workspace> {

@@ -1,7 +1,7 @@
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
 import WebSocket from 'ws';
-import type { Credential } from './clients';
+import { headersOf, type Credential } from './clients';
 import { until } from './until';
 
 /** One subscription, as it comes in. */
@@ -27,9 +27,6 @@ export interface Follow {
   variables?: Record<string, unknown> | undefined;
   headers?: Record<string, string>;
 }
-
-const headersOf = (credential: Credential): Record<string, string> =>
-  credential === null ? {} : typeof credential === 'string' ? { 'x-api-key': credential } : { cookie: credential.cookie };
 
 /** A WebSocket whose handshake has these headers. */
 export function socketWith(headers: Record<string, string>): typeof WebSocket {

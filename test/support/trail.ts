@@ -1,4 +1,5 @@
 import { auditChains } from '../../src/audit/chains';
+import { AuditEvent } from '../../src/audit/event.entity';
 import { readTrail, type SealedEvent } from '../../src/audit/trail';
 import type { TestApp } from './app';
 
@@ -9,6 +10,13 @@ export async function brokenChains({ database }: Trail): Promise<Record<string, 
   const broken: Record<string, string[]> = {};
   for await (const { chain, faults } of auditChains(database.reader)) if (faults.length > 0) broken[chain] = faults;
   return broken;
+}
+
+/** The events that are written while `work` is done, in their order. */
+export async function eventsWhile({ database: { reader } }: Trail, work: () => Promise<unknown>): Promise<AuditEvent[]> {
+  const before = new Set((await reader.find(AuditEvent, { select: { id: true } })).map(({ id }) => id));
+  await work();
+  return (await reader.find(AuditEvent, { order: { id: 'ASC' } })).filter(({ id }) => !before.has(id));
 }
 
 /** All that is sealed after a position, read page by page as an export does. */

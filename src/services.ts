@@ -1,0 +1,52 @@
+import { IsNull, MoreThan, type EntityManager } from 'typeorm';
+import { Invitation } from './access/people/invitation.entity';
+import { MemberService } from './access/people/member.service';
+import { RoleService } from './access/roles/role.service';
+import { ActionService } from './actions/action.service';
+import type { Database } from './db/database';
+import { ApiKey } from './keys/key.entity';
+import { KeyService } from './keys/key.service';
+import { endConsents } from './oauth/consent.service';
+import { RequestLog } from './requests/request-log.entity';
+import { ServiceAccount } from './service-accounts/service-account.entity';
+import { ServiceAccountService } from './service-accounts/service-account.service';
+import { ProjectService } from './tenancy/project.service';
+import { WorkspaceService } from './tenancy/workspace.service';
+import { openBudget, openWallet } from './wallet/ledger';
+import { WalletService } from './wallet/wallet.service';
+
+// The services of what has no bundle of its own: each knows its noun alone, and is handed what it asks of others.
+
+export interface Services {
+  workspaces: WorkspaceService;
+  projects: ProjectService;
+  keys: KeyService;
+  serviceAccounts: ServiceAccountService;
+  roles: RoleService;
+  members: MemberService;
+  wallets: WalletService;
+  actions: ActionService;
+}
+
+export function createServices(database: Database, pepper: string): Services {
+  const actions = new ActionService(database);
+  const knownPermissions = async (tx: EntityManager) => (await actions.permissions(tx)).map(({ name }) => name);
+  return {
+    actions,
+    workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
+    projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
+    keys: new KeyService({ database, pepper, knownPermissions }),
+    serviceAccounts: new ServiceAccountService({ database, pepper, knownPermissions }),
+    roles: new RoleService({ database, holderOf: (tx, roleId) => roleHolder(database, tx, roleId) }),
+    members: new MemberService({ database, left: endConsents }),
+    wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
+  };
+}
+
+/** What has a role, but for members. */
+async function roleHolder(database: Database, tx: EntityManager, roleId: string): Promise<string | undefined> {
+  if (await tx.existsBy(ApiKey, { roleId, revokedAt: IsNull() })) return 'a key';
+  if (await tx.existsBy(ServiceAccount, { roleId })) return 'a service account';
+  const isOpen = { acceptedAt: IsNull(), withdrawnAt: IsNull(), expiresAt: MoreThan(await database.now(tx)) };
+  return (await tx.existsBy(Invitation, { roleId, ...isOpen })) ? 'an invitation' : undefined;
+}
