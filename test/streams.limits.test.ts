@@ -1,7 +1,12 @@
 import { connect } from 'node:net';
+import { TrailFeed } from '../src/audit/trail.feed';
+import { LogFeed } from '../src/requests/request-log.feed';
+import { BudgetFeed } from '../src/wallet/budget.feed';
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey, buildWorkspace } from './support/factories';
-import { followBySse, type Followed } from './support/streams';
+import { freshDatabaseUrl } from './support/database';
+import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
+import { prepareOutage } from './support/outage';
+import { WAYS, followBySse, type Follow, type Followed } from './support/streams';
 import { until } from './support/until';
 
 jest.setTimeout(120_000); // other test files take the processors too
@@ -51,4 +56,68 @@ it('who hangs up before they were recognised keeps no place', async () => {
     await until(() => stream.events.length > 0 || stream.ended !== undefined, 'a stream to begin, or be refused');
     return stream.events.length > 0;
   }, 'a place');
+});
+
+describe.each(WAYS)('where the database is away, over %s', (way, followed) => {
+  const KINDS = {
+    requestLogged: 'subscription ($id: ID!) { requestLogged(workspaceId: $id) { cursor } }',
+    budgetChanged: 'subscription ($id: ID!) { budgetChanged(workspaceId: $id) { newestEntryId } }',
+    keyChanged: 'subscription ($id: ID!) { keyChanged(workspaceId: $id) { cursor } }',
+    auditEventAdded: 'subscription ($id: ID!) { auditEventAdded(workspaceId: $id) { cursor } }',
+  };
+  /** One of each kind, each of which has told of something, and what makes all of them tell more. */
+  const followAll = async (node: TestApp) => {
+    const workspace = await buildWorkspace(node);
+    const { key, secret } = await buildKey(node, { workspace });
+    const streams = Object.values(KINDS).map((query) => {
+      const stream = followed({ url: node.url, credential: node.rootKey, query, variables: { id: workspace.id } } satisfies Follow);
+      open.push(stream);
+      return stream;
+    });
+    const stir = async () => {
+      await node.rest({ secret });
+      await node.services.keys.update(ORIGIN, { id: key.id, name: `Name ${Math.random()}` });
+    };
+    const goesOn = async () => {
+      const before = streams.map(({ events }) => events.length);
+      await until(async () => {
+        await stir();
+        return streams.every(({ events, ended }, index) => ended !== undefined || events.length > (before[index] as number));
+      }, 'each to tell of something');
+    };
+    await goesOn();
+    return { streams, goesOn };
+  };
+
+  it.each(['PROTOCOL_CONNECTION_LOST', 'SQLITE_BUSY'])('for a moment (%s), each kind goes on', async (code) => {
+    const { streams, goesOn } = await followAll(app);
+    const failing = [BudgetFeed, LogFeed, TrailFeed].map(({ prototype }) => jest.spyOn(prototype, 'next').mockRejectedValueOnce(Object.assign(new Error('away'), { code })));
+    await until(() => failing.every(({ mock }) => mock.calls.length > 3), 'each to ask again');
+    await goesOn();
+    failing.forEach((spy) => spy.mockRestore());
+    expect(streams.map(({ ended, errors }) => [ended, errors])).toEqual(streams.map(() => [undefined, []]));
+  });
+
+  it('for longer, each kind ends as something to come back to; SQLite is read as before', async () => {
+    const outage = await prepareOutage(await freshDatabaseUrl());
+    const node = await createTestApp({ databaseUrl: outage.url });
+    node.sealer.start();
+    const { streams } = await followAll(node);
+    await outage.begin();
+    if (TEST_DATABASE === 'mysql') {
+      await Promise.all(streams.map((stream) => stream.over()));
+      const end = way === 'SSE' ? { ended: {}, errors: [expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })] } : { ended: expect.objectContaining({ code: 1013 }), errors: [] };
+      expect(streams).toEqual(streams.map(() => expect.objectContaining(end)));
+    }
+    await outage.end();
+    await node.close();
+  });
+
+  it('a read that took too long says so', async () => {
+    const { streams } = await followAll(app);
+    const failing = jest.spyOn(BudgetFeed.prototype, 'next').mockRejectedValueOnce(Object.assign(new Error('interrupted'), { code: 'SQLITE_INTERRUPT' }));
+    await until(() => streams.some(({ ended }) => ended !== undefined), 'the end of one');
+    failing.mockRestore();
+    expect(streams.flatMap(({ errors }) => errors)).toEqual([expect.objectContaining({ code: 'QUERY_TOO_COMPLEX', message: expect.stringContaining('took too long') })]);
+  });
 });
