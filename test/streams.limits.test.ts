@@ -1,12 +1,16 @@
 import { connect } from 'node:net';
 import { TrailFeed } from '../src/audit/trail.feed';
-import { LogFeed } from '../src/requests/request-log.feed';
+import { RequestOutcome } from '../src/requests/request-log.entity';
+import { LogFeed, MAX_PASSED_CALLS, type Logged } from '../src/requests/request-log.feed';
 import { BudgetFeed } from '../src/wallet/budget.feed';
+import { explain } from './scale/explain';
 import { createTestApp, type TestApp } from './support/app';
+import { callRow, insertBulk } from './support/bulk';
 import { freshDatabaseUrl } from './support/database';
 import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
 import { prepareOutage } from './support/outage';
 import { WAYS, followBySse, type Follow, type Followed } from './support/streams';
+import { statementsOf } from './support/statements';
 import { until } from './support/until';
 
 jest.setTimeout(120_000); // other test files take the processors too
@@ -120,4 +124,43 @@ describe.each(WAYS)('where the database is away, over %s', (way, followed) => {
     failing.mockRestore();
     expect(streams.flatMap(({ errors }) => errors)).toEqual([expect.objectContaining({ code: 'QUERY_TOO_COMPLEX', message: expect.stringContaining('took too long') })]);
   });
+});
+
+it('requestLogged passes by what its filter does not let through, a bounded number of calls at a time, and misses none for it', async () => {
+  const workspace = await buildWorkspace(app);
+  const { key, project } = await buildKey(app, { workspace });
+  const options = { scope: { workspaceId: workspace.id }, filter: { outcome: [RequestOutcome.FAILED] } };
+  const begin = (after?: string) => LogFeed.open(app.database, { ...options, after });
+  const fromMs = (await app.database.now()).getTime();
+  const rowOf = (index: number) => callRow({ workspaceId: workspace.id, projectId: project.id, keyId: key.id }, fromMs, index);
+  const addFailed = (index: number, id: string) => insertBulk(app.database, 'request_logs', 1, () => ({ ...rowOf(index), id, outcome: 'FAILED' }));
+  const idsOf = (logged: Logged[]) => logged.map(({ requestLog }) => requestLog.id);
+  const told = async (feed: LogFeed, polls: number) => {
+    const all: Logged[] = [];
+    for (let poll = 0; poll < polls; poll += 1) all.push(...(await feed.next(200)).events);
+    return all;
+  };
+
+  const feed = await begin();
+  const calls = 2 * MAX_PASSED_CALLS + 2_000;
+  await addFailed(0, 'log_first');
+  await insertBulk(app.database, 'request_logs', calls, (index) => rowOf(index + 1));
+  const first = await told(feed, 3);
+  expect(idsOf(first)).toEqual(['log_first']);
+
+  await addFailed(calls + 1, 'log_last');
+  let last: Logged[] = [];
+  const statements = (await statementsOf(app, async () => (last = await told(feed, 1)))).filter(({ sql }) => sql.includes('request_logs'));
+  expect(idsOf(last)).toEqual(['log_last']);
+  const again = await begin(first[0]?.cursor);
+  expect(idsOf(await told(again, 3))).toEqual(['log_last']);
+  await addFailed(calls - 100, 'log_late'); // among those that were passed by
+  for (const one of [feed, again, await begin(last[0]?.cursor)]) expect(idsOf(await told(one, 1))).toEqual(['log_late']);
+
+  for (const { sql, parameters } of statements) {
+    const times = [...sql.split(/\D+/), ...parameters].map(Number).filter((time) => time > fromMs - 60_000 && time < fromMs * 2);
+    expect(calls - (Math.min(...times) - fromMs) / 10).toBeLessThan(1_000); // calls that it can have looked at
+    expect(times).not.toEqual([]);
+  }
+  for (const statement of statements) expect((await explain(app, statement)).accesses.filter(({ isScan }) => isScan)).toEqual([]); // at the end: SQLite goes on seeing what is there now
 });

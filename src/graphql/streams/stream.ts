@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { GraphQLError, createSourceEventStream, execute, type ExecutionResult } from 'graphql';
 import { isCutOff, isRetryable, isUnavailable } from '../../db/failures';
 import { TollgateError } from '../../errors';
-import type { Feed } from '../../lib/feed';
+import type { Feed, FeedPage } from '../../lib/feed';
 import type { GraphQLContext, OpenStream, Subscribed } from '../context';
 import { failureOf, toGraphQLError } from '../errors';
 import type { StreamArgs } from './document';
@@ -86,21 +86,21 @@ export class Stream implements OpenStream {
   private async *events<T>(feed: Feed<T>): AsyncGenerator<T> {
     const { signal } = this.over;
     while (!signal.aborted) {
-      const page = await this.read(feed);
-      for (const event of page) {
+      const { events, more } = await this.read(feed);
+      for (const event of events) {
         if (signal.aborted) return;
         yield event;
       }
-      if (page.length < STREAM_PAGE) await wait(STREAM_POLL_MS, undefined, { signal }).catch(() => undefined);
+      if (!more) await wait(STREAM_POLL_MS, undefined, { signal }).catch(() => undefined);
     }
   }
 
   /** What is new. A feed that the database did not answer has kept its place: nothing is new, and a connection that must end for that ends by itself. */
-  private async read<T>(feed: Feed<T>): Promise<T[]> {
+  private async read<T>(feed: Feed<T>): Promise<FeedPage<T>> {
     try {
       return await feed.next(STREAM_PAGE);
     } catch (error) {
-      if (passes(error)) return [];
+      if (passes(error)) return { events: [], more: false };
       throw error;
     }
   }
