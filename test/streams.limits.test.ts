@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { TrailFeed } from '../src/audit/trail.feed';
+import { ApiKey } from '../src/keys/key.entity';
 import { RequestOutcome } from '../src/requests/request-log.entity';
 import { LogFeed, MAX_PASSED_CALLS, type Logged } from '../src/requests/request-log.feed';
 import { BudgetFeed } from '../src/wallet/budget.feed';
@@ -34,6 +35,14 @@ const follow = (query: string, variables: Record<string, unknown>, credential = 
   open.push(stream);
   return stream;
 };
+
+/** Does something again and again until a stream that begins with what is new has told of it. */
+const untilOpen = (stream: Followed, deed: () => Promise<unknown>) =>
+  until(async () => {
+    if (stream.ended) throw new Error(`It ended with ${JSON.stringify([stream.ended, stream.errors])}.`);
+    await deed();
+    return stream.events.length > 0;
+  }, 'a stream to tell of something');
 
 const connectionsOf = ({ server }: TestApp): Promise<number> => new Promise((resolve, reject) => server.server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 
@@ -163,4 +172,21 @@ it('requestLogged passes by what its filter does not let through, a bounded numb
     expect(times).not.toEqual([]);
   }
   for (const statement of statements) expect((await explain(app, statement)).accesses.filter(({ isScan }) => isScan)).toEqual([]); // at the end: SQLite goes on seeing what is there now
+});
+
+it('an event costs what it selects, as a query does, and waits until there are points for it', async () => {
+  const workspace = await buildWorkspace(app);
+  const { key, secret, project } = await buildKey(app, { workspace, permissions: ['read.keys'] });
+  await app.database.transaction((tx) => tx.insert(ApiKey, Array.from({ length: 100 }, (_, index) => ({ ...key, id: `key_dear${String(index).padStart(3, '0')}` }))));
+  const lists = Array.from({ length: 80 }, (_, index) => `k${index}: keys(first: 100) { nodes { id } }`).join(' '); // 8,080 points, of which there are 20,000
+  const began = performance.now();
+  const stream = follow(`subscription ($id: ID!) { keyChanged(workspaceId: $id) { action key { project { ${lists} } } } }`, { id: workspace.id }, secret);
+  await untilOpen(stream, () => app.services.keys.update(ORIGIN, { id: key.id, name: `Name ${Math.random()}` }));
+  expect(stream.events[0].keyChanged.key.project.k79.nodes).toHaveLength(100);
+  const { errors } = await app.graphql(`query ($id: ID!) { project(id: $id) { ${lists} } }`, { id: project.id }, secret);
+  expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['RATE_LIMITED']); // the points are the same
+  await app.services.keys.update(ORIGIN, { id: key.id, name: 'Another' });
+  await stream.arrived(2);
+  expect(performance.now() - began).toBeGreaterThan(4_000); // to open it was paid for, too
+  expect(stream.errors).toEqual([]);
 });

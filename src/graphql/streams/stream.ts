@@ -5,7 +5,7 @@ import { TollgateError } from '../../errors';
 import type { Feed, FeedPage } from '../../lib/feed';
 import type { GraphQLContext, OpenStream, Subscribed } from '../context';
 import { failureOf, toGraphQLError } from '../errors';
-import type { StreamArgs } from './document';
+import type { EventPrice, StreamArgs } from './document';
 import type { Pace } from './pace';
 
 /** How often a stream looks for more. */
@@ -91,7 +91,7 @@ export class Stream implements OpenStream {
         if (signal.aborted) return;
         yield event;
       }
-      if (!more) await wait(STREAM_POLL_MS, undefined, { signal }).catch(() => undefined);
+      if (!more) await this.wait(STREAM_POLL_MS);
     }
   }
 
@@ -105,11 +105,31 @@ export class Stream implements OpenStream {
     }
   }
 
-  private async *results(args: StreamArgs, events: AsyncIterable<unknown>): Results {
+  /** Waits until an event can be paid for, as the next ones wait in the database. */
+  private async paid({ pay }: EventPrice): Promise<void> {
+    while (!this.over.signal.aborted) {
+      try {
+        return pay();
+      } catch (error) {
+        if (!(error instanceof TollgateError) || error.code !== 'RATE_LIMITED') throw error;
+        await this.wait(error.details.retryAfterMs as number);
+      }
+    }
+  }
+
+  /** Waits, and no longer than it is open. */
+  private async wait(ms: number): Promise<void> {
+    await wait(ms, undefined, { signal: this.over.signal }).catch(() => undefined);
+  }
+
+  private async *results({ price, ...args }: StreamArgs, events: AsyncIterable<unknown>): Results {
     try {
       for await (const event of events) {
         await this.deps.pace.turn();
+        await this.paid(price);
+        if (this.over.signal.aborted) break;
         const result = await execute({ ...args, rootValue: event, contextValue: this.deps.viewer().later() });
+        price.settle(result.data);
         if (this.over.signal.aborted) break;
         this.waitsSince = performance.now();
         yield result;
