@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { invalid } from '../errors';
-import type { Feed } from '../lib/feed';
+import type { Feed, FeedPage } from '../lib/feed';
 import { AuditSeal } from './seal.entities';
 import { readTrail, type SealedEvent } from './trail';
 import { isPlaceOf, trailCursor, trailPlace } from './trail.cursor';
@@ -16,7 +16,7 @@ export interface TrailFeedOptions<T> {
   chainId?: string | undefined;
   /** The cursor of what was read last; absent: what is sealed from now on. */
   after?: string | null | undefined;
-  /** What there is to send of a page of events, by their ids; what is absent is passed over. */
+  /** What there is to send of a page of events, which may be empty, by their ids; what is absent is passed over. */
   present(events: SealedEvent[]): Promise<Map<string, T>>;
 }
 
@@ -33,18 +33,13 @@ export class TrailFeed<T> implements Feed<Sealed<T>> {
     return new TrailFeed(reader, options, await positionOf(reader, options.after));
   }
 
-  async next(limit: number): Promise<Sealed<T>[]> {
+  async next(limit: number): Promise<FeedPage<Sealed<T>>> {
     const { chainId, present } = this.options;
-    for (;;) {
-      const page = await readTrail(this.reader, { chainId, after: this.position, limit });
-      const last = page.at(-1);
-      if (!last) return [];
-      const events = page.filter((entry) => !entry.missing);
-      const shown = await present(events);
-      this.position = last.position;
-      const sealed = events.flatMap((event) => (shown.has(event.id) ? [{ cursor: trailCursor(event), of: shown.get(event.id) as T }] : []));
-      if (sealed.length > 0 || page.length < limit) return sealed;
-    }
+    const page = await readTrail(this.reader, { chainId, after: this.position, limit });
+    const events = page.filter((entry) => !entry.missing);
+    const shown = await present(events);
+    this.position = page.at(-1)?.position ?? this.position;
+    return { events: events.flatMap((event) => (shown.has(event.id) ? [{ cursor: trailCursor(event), of: shown.get(event.id) as T }] : [])), more: page.length === limit };
   }
 }
 

@@ -136,9 +136,14 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, re
     if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', { issues: [{ path: [], message: cause.message }] });
   }
   report(cause);
-  if (isCutOff(cause)) return tell('Reading this took too long and was cut off: narrow the filter, or ask for a shorter page.', 'QUERY_TOO_COMPLEX');
-  const known = isOutage(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
-  return tell(ERRORS[known].message, known);
+  const { message, code } = failureOf(cause);
+  return tell(message, code);
+}
+
+/** What nobody threw on purpose, as a caller may read it: the database was away or took too long, or else it is ours. */
+export function failureOf(cause: unknown): TollgateError {
+  if (isCutOff(cause)) return new TollgateError('QUERY_TOO_COMPLEX', 'Reading this took too long and was cut off: narrow the filter, or ask for a shorter page.', {}, { cause });
+  return new TollgateError(isOutage(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL', undefined, {}, { cause });
 }
 
 /** Whether the libraries blame the request: by a code, by a status, or by a place where it gave a value, rather than asked for a field. */

@@ -96,7 +96,10 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
     schema,
     rules: {
       documentOf: ({ query, extensions }) => (operations ? operations.require(query, extensions) : query),
-      afford: (asked, viewer) => costs.pay(costs.estimate(asked, viewer)),
+      priceOf: (asked, viewer) => {
+        const estimate = costs.estimate(asked, viewer);
+        return { pay: () => costs.pay(estimate), settle: (data) => costs.settle(estimate, data) };
+      },
       tellsSchema: introspection,
     },
     bodyLimit: BODY_LIMIT_BYTES,

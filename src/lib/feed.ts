@@ -1,5 +1,13 @@
+/** What there is to send of a feed at a time. */
+export interface FeedPage<T> {
+  /** Oldest first. */
+  events: T[];
+  /** Whether to ask again at once, for there may be more already. */
+  more: boolean;
+}
+
 /** What a stream sends, read as fast as it is taken. */
 export interface Feed<T> {
-  /** What there is to send now, at most `limit`, oldest first; nothing where there is nothing new. Never asked twice at once. */
-  next(limit: number): Promise<T[]>;
+  /** At most `limit` events that are new. Never asked twice at once; where it rejects, the next time begins where this one did. */
+  next(limit: number): Promise<FeedPage<T>>;
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { EntityManager, SelectQueryBuilder } from 'typeorm';
 import type { Database } from '../db/database';
 import { invalid } from '../errors';
-import type { Feed } from '../lib/feed';
+import type { Feed, FeedPage } from '../lib/feed';
 import { decodeCursor, encodeCursor } from '../lib/page';
 import { RequestLog } from './request-log.entity';
 import { requestLogsOf, type RequestLogFilter, type RequestLogScope } from './request-log.queries';
@@ -21,6 +21,9 @@ const LOOK_BACK_EVERY_MS = 5_000;
 const MOMENT_MS = 2_000;
 /** Logs of that time that a stream remembers; what has more cannot be followed as a whole. */
 export const MAX_FOLLOWED_CALLS = 50_000;
+
+/** Calls that are passed by at a time, however few of them the filter lets through: so no statement takes long, however long ago it did. */
+export const MAX_PASSED_CALLS = 10_000;
 
 const LIST = 'requestLogged';
 
@@ -46,7 +49,7 @@ export class LogFeed implements Feed<Logged> {
   /** What was asked for; a cursor is one of that alone. */
   private readonly question: string;
   private lookBackAt = performance.now() + LOOK_BACK_EVERY_MS;
-  /** How often all was looked through since something was told. */
+  /** How often all was looked through since the newest was met. */
   private quietChecks = 0;
   /** The date of the newest log when all was looked through the last time. */
   private checkedAt: number;
@@ -54,7 +57,7 @@ export class LogFeed implements Feed<Logged> {
   private constructor(
     private readonly reader: EntityManager,
     private readonly options: LogFeedOptions,
-    /** The newest log that was told. */
+    /** The newest call of the scope that was told or passed by. */
     private newest: LogPlace,
     /** No log from before this comes any more. */
     private since: number,
@@ -79,50 +82,72 @@ export class LogFeed implements Feed<Logged> {
     return feed;
   }
 
-  async next(limit: number): Promise<Logged[]> {
-    const late = await this.late(limit);
-    const fresh = late.length < limit ? await this.fresh(limit - late.length) : [];
-    return [...late, ...fresh].map((requestLog) => {
-      const place = placeOf(requestLog);
-      this.seen.add(place);
-      if (comesAfter(place, this.newest)) this.newest = place;
-      this.quietChecks = 0;
-      return { cursor: this.cursor(), requestLog };
-    });
+  async next(limit: number): Promise<FeedPage<Logged>> {
+    const isThorough = performance.now() >= this.lookBackAt;
+    const late = await this.late(limit, isThorough);
+    const { fresh, end } = await this.fresh(limit - late.length);
+    // All is read: nothing fails from here on, so that what is remembered is what is told
+    const events = [...late, ...fresh].map((requestLog) => this.tell(requestLog));
+    if (end) this.moveTo(end);
+    if (isThorough && late.length < limit) this.lookedBack();
+    return { events, more: events.length === limit };
+  }
+
+  private tell(requestLog: RequestLog): Logged {
+    const place = placeOf(requestLog);
+    this.seen.add(place);
+    if (comesAfter(place, this.newest)) this.moveTo(place);
+    return { cursor: this.cursor(), requestLog };
+  }
+
+  private moveTo(place: LogPlace): void {
+    this.newest = place;
+    this.quietChecks = 0;
+  }
+
+  private lookedBack(): void {
+    this.lookBackAt = performance.now() + LOOK_BACK_EVERY_MS;
+    this.quietChecks += 1;
+    // From the newest of the last time: a server that stood still for a minute has had time since to commit what it was sent before
+    this.since = Math.max(this.since, this.checkedAt - LOOK_BACK_MS);
+    this.checkedAt = this.newest.at;
+    this.seen.forgetBefore(this.since);
   }
 
   private cursor(): string {
     return encodeCursor([LIST, this.question, this.since, this.newest.at, this.newest.id, ...this.seen.counts(this.newest)]);
   }
 
-  /** What is dated after the newest, oldest first. */
-  private fresh(limit: number): Promise<RequestLog[]> {
-    const { at, id } = this.newest;
-    return this.query()
-      .andWhere('row.createdAt >= :at AND (row.createdAt > :at OR row.id > :id)', { at, id })
-      .orderBy('row.createdAt')
-      .addOrderBy('row.id')
+  /** What of the next calls is wanted, oldest first, and the last of these calls where that is all of it: the next time begins behind them, wanted or not. */
+  private async fresh(limit: number): Promise<{ fresh: RequestLog[]; end?: LogPlace | undefined }> {
+    const end = limit > 0 ? await this.endOfNext() : undefined;
+    if (!end) return { fresh: [] };
+    const fresh = await this.afterNewest(this.query())
+      .andWhere('row.createdAt <= :endAt AND (row.createdAt < :endAt OR row.id <= :endId)', { endAt: end.at, endId: end.id })
       .limit(limit)
       .getMany();
+    return { fresh, end: fresh.length < limit ? end : undefined };
+  }
+
+  /** The last of the next calls of the scope, whatever the filter says of them: read off an index. */
+  private async endOfNext(): Promise<LogPlace | undefined> {
+    const calls = this.afterNewest(requestLogsOf(this.reader, this.options.scope, {})).select('row.createdAt', 'at').addSelect('row.id', 'id').limit(MAX_PASSED_CALLS);
+    const query = this.reader.createQueryBuilder().select('picked.at', 'at').addSelect('picked.id', 'id').from(`(${calls.getQuery()})`, 'picked').setParameters(calls.getParameters());
+    const end = await query.orderBy('picked.at', 'DESC').addOrderBy('picked.id', 'DESC').limit(1).getRawOne<RawPlace>();
+    return end && { id: end.id, at: Number(end.at) };
+  }
+
+  private afterNewest(query: SelectQueryBuilder<RequestLog>): SelectQueryBuilder<RequestLog> {
+    const { at, id } = this.newest;
+    return query.andWhere('row.createdAt >= :at AND (row.createdAt > :at OR row.id > :id)', { at, id }).orderBy('row.createdAt').addOrderBy('row.id');
   }
 
   /** What is dated before the newest and has come after it. */
-  private async late(limit: number): Promise<RequestLog[]> {
+  private async late(limit: number, isThorough: boolean): Promise<RequestLog[]> {
     if (this.quietChecks > LOOK_BACK_MS / LOOK_BACK_EVERY_MS) return []; // by now all have come
-    const now = performance.now();
-    const isThorough = now >= this.lookBackAt;
     const places = await this.placesSince(isThorough ? this.since : Math.max(this.since, this.newest.at - MOMENT_MS));
-    const unseen = places.filter((place) => !this.seen.has(place));
-    if (isThorough && unseen.length <= limit) {
-      this.lookBackAt = now + LOOK_BACK_EVERY_MS;
-      this.quietChecks += 1;
-      // From the newest of the last time: a server that stood still for a minute has had time since to commit what it was sent before
-      this.since = Math.max(this.since, this.checkedAt - LOOK_BACK_MS);
-      this.checkedAt = this.newest.at;
-      this.seen.forgetBefore(this.since);
-    }
-    if (unseen.length === 0) return [];
-    const ids = unseen.slice(0, limit).map(({ id }) => id);
+    const ids = places.filter((place) => !this.seen.has(place)).slice(0, limit).map(({ id }) => id);
+    if (ids.length === 0) return [];
     return this.query().andWhere('row.id IN (:...ids)', { ids }).orderBy('row.createdAt').addOrderBy('row.id').getMany();
   }
 
@@ -137,7 +162,7 @@ export class LogFeed implements Feed<Logged> {
     }
   }
 
-  /** The logs up to the newest that was told, from a time on. */
+  /** What is wanted up to the newest, from a time on. */
   private async placesSince(since: number): Promise<LogPlace[]> {
     const { at, id } = this.newest;
     const rows = await this.query()
@@ -145,7 +170,7 @@ export class LogFeed implements Feed<Logged> {
       .addSelect('row.createdAt', 'at')
       .andWhere('row.createdAt >= :since AND row.createdAt <= :at AND (row.createdAt < :at OR row.id <= :id)', { since, at, id })
       .limit(MAX_FOLLOWED_CALLS + 1)
-      .getRawMany<{ id: string; at: string | number }>();
+      .getRawMany<RawPlace>();
     if (rows.length > MAX_FOLLOWED_CALLS) throw invalid({ path: ['filter'], message: 'lets through more calls than can be followed; name keys, projects or outcomes' });
     return rows.map((row) => ({ id: row.id, at: Number(row.at) }));
   }
@@ -153,6 +178,11 @@ export class LogFeed implements Feed<Logged> {
   private query(): SelectQueryBuilder<RequestLog> {
     return requestLogsOf(this.reader, this.options.scope, this.options.filter);
   }
+}
+
+interface RawPlace {
+  id: string;
+  at: string | number;
 }
 
 const placeOf = ({ id, createdAt }: RequestLog): LogPlace => ({ id, at: createdAt.getTime() });

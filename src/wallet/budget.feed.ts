@@ -1,7 +1,7 @@
 import { In, type EntityManager } from 'typeorm';
 import { anyOf } from '../db/filters';
 import { invalid } from '../errors';
-import type { Feed } from '../lib/feed';
+import type { Feed, FeedPage } from '../lib/feed';
 import { Project } from '../tenancy/project.entity';
 import { entryId } from './ledger-entry.entity';
 import { Budget } from './wallet.entity';
@@ -31,9 +31,9 @@ export class BudgetFeed implements Feed<BudgetState> {
   ) {}
 
   /** INVALID_REQUEST where there are more budgets than one subscription follows. */
-  async next(limit: number): Promise<BudgetState[]> {
+  async next(limit: number): Promise<FeedPage<BudgetState>> {
     if (this.waiting.length === 0) this.waiting = await this.changed();
-    return this.waiting.splice(0, limit);
+    return { events: this.waiting.splice(0, limit), more: this.waiting.length > 0 };
   }
 
   private async changed(): Promise<BudgetState[]> {

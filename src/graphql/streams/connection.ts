@@ -33,6 +33,7 @@ export class Connection {
   private readonly timer: NodeJS.Timeout;
   private readonly owner: string;
   private asking = false;
+  private isClosed = false;
 
   constructor(
     private viewer: GraphQLContext,
@@ -43,8 +44,9 @@ export class Connection {
     this.timer = setInterval(() => void this.watch(), STREAM_RIGHT_MS);
   }
 
-  /** Opens a subscription. SERVICE_UNAVAILABLE where too many are open. */
+  /** Opens a subscription. SERVICE_UNAVAILABLE where too many are open, or its reader has gone. */
   async open(args: StreamArgs): Promise<Results | ExecutionResult> {
+    if (this.isClosed) throw new TollgateError('SERVICE_UNAVAILABLE'); // or nobody would end it
     if (this.streams.size >= MAX_STREAMS_PER_CONNECTION) throw new TollgateError('SERVICE_UNAVAILABLE', `This connection has ${MAX_STREAMS_PER_CONNECTION} subscriptions, which are all that it may.`);
     const giveBack = this.deps.streams.take(this.owner);
     const stream = new Stream({
@@ -70,6 +72,7 @@ export class Connection {
   }
 
   close(): void {
+    this.isClosed = true;
     clearInterval(this.timer);
     this.endAll();
   }

@@ -14,14 +14,24 @@ export interface StreamRequest {
   extensions?: Record<string, unknown> | null | undefined;
 }
 
-export type StreamArgs = Pick<ExecutionArgs, 'schema' | 'document' | 'operationName' | 'variableValues'>;
+/** What an event may cost, as an operation of its own. */
+export interface EventPrice {
+  /** Throws RATE_LIMITED, with the time to wait, where whoever asks has too little left. */
+  pay(): void;
+  /** Gives back what the data of a result did not come to. */
+  settle(data: unknown): void;
+}
+
+export interface StreamArgs extends Pick<ExecutionArgs, 'schema' | 'document' | 'operationName' | 'variableValues'> {
+  price: EventPrice;
+}
 
 /** What a document may be: the limits of `/graphql` hold for streams too. */
 export interface DocumentRules {
   /** The document to run for what a request brings. Throws where it may not be run. */
   documentOf(asked: StreamRequest): string;
-  /** Throws where what one event may cost is more than whoever asks may, or has left. */
-  afford(asked: AskedOperation, viewer: GraphQLContext): void;
+  /** Throws where that is more than whoever asks may ask for. */
+  priceOf(asked: AskedOperation, viewer: GraphQLContext): EventPrice;
   /** Whether what is wrong with a document may name what is in the schema. */
   tellsSchema: boolean;
 }
@@ -45,8 +55,9 @@ export function prepare(schema: GraphQLSchema, asked: StreamRequest, rules: Docu
     const given = variables ?? {};
     const issues = variableIssues(schema, operation, given);
     if (issues.length > 0) throw invalid(...issues);
-    rules.afford({ schema, document, operation, variables: given }, viewer);
-    return { schema, document, operationName: operationName ?? null, variableValues: given };
+    const price = rules.priceOf({ schema, document, operation, variables: given }, viewer);
+    price.pay(); // for opening it
+    return { schema, document, operationName: operationName ?? null, variableValues: given, price };
   } catch (error) {
     if (error instanceof TollgateError) return [toGraphQLError(error)];
     if (error instanceof GraphQLError) return [coded(error, 'GRAPHQL_PARSE_FAILED')];

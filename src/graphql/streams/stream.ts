@@ -1,10 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { GraphQLError, createSourceEventStream, execute, type ExecutionResult } from 'graphql';
+import { isCutOff, isRetryable, isUnavailable } from '../../db/failures';
 import { TollgateError } from '../../errors';
-import type { Feed } from '../../lib/feed';
+import type { Feed, FeedPage } from '../../lib/feed';
 import type { GraphQLContext, OpenStream, Subscribed } from '../context';
-import { toGraphQLError } from '../errors';
-import type { StreamArgs } from './document';
+import { failureOf, toGraphQLError } from '../errors';
+import type { EventPrice, StreamArgs } from './document';
 import type { Pace } from './pace';
 
 /** How often a stream looks for more. */
@@ -64,11 +65,12 @@ export class Stream implements OpenStream {
     return this.events(feed);
   }
 
-  /** Ends it where whoever asks may not have it any more. */
+  /** Ends it where whoever asks may not have it any more. Rejects where the database cannot say. */
   async checkRight(viewer: GraphQLContext): Promise<void> {
     try {
       await this.allow?.(viewer.later());
     } catch (error) {
+      if (passes(error)) throw error;
       this.end(error);
     }
   }
@@ -84,20 +86,50 @@ export class Stream implements OpenStream {
   private async *events<T>(feed: Feed<T>): AsyncGenerator<T> {
     const { signal } = this.over;
     while (!signal.aborted) {
-      const page = await feed.next(STREAM_PAGE);
-      for (const event of page) {
+      const { events, more } = await this.read(feed);
+      for (const event of events) {
         if (signal.aborted) return;
         yield event;
       }
-      if (page.length < STREAM_PAGE) await wait(STREAM_POLL_MS, undefined, { signal }).catch(() => undefined);
+      if (!more) await this.wait(STREAM_POLL_MS);
     }
   }
 
-  private async *results(args: StreamArgs, events: AsyncIterable<unknown>): Results {
+  /** What is new. A feed that the database did not answer has kept its place: nothing is new, and a connection that must end for that ends by itself. */
+  private async read<T>(feed: Feed<T>): Promise<FeedPage<T>> {
+    try {
+      return await feed.next(STREAM_PAGE);
+    } catch (error) {
+      if (passes(error)) return { events: [], more: false };
+      throw error;
+    }
+  }
+
+  /** Waits until an event can be paid for, as the next ones wait in the database. */
+  private async paid({ pay }: EventPrice): Promise<void> {
+    while (!this.over.signal.aborted) {
+      try {
+        return pay();
+      } catch (error) {
+        if (!(error instanceof TollgateError) || error.code !== 'RATE_LIMITED') throw error;
+        await this.wait(error.details.retryAfterMs as number);
+      }
+    }
+  }
+
+  /** Waits, and no longer than it is open. */
+  private async wait(ms: number): Promise<void> {
+    await wait(ms, undefined, { signal: this.over.signal }).catch(() => undefined);
+  }
+
+  private async *results({ price, ...args }: StreamArgs, events: AsyncIterable<unknown>): Results {
     try {
       for await (const event of events) {
         await this.deps.pace.turn();
+        await this.paid(price);
+        if (this.over.signal.aborted) break;
         const result = await execute({ ...args, rootValue: event, contextValue: this.deps.viewer().later() });
+        price.settle(result.data);
         if (this.over.signal.aborted) break;
         this.waitsSince = performance.now();
         yield result;
@@ -115,7 +147,8 @@ const isStream = (events: AsyncIterable<unknown> | ExecutionResult): events is A
 
 export function asGraphQLError(error: unknown): GraphQLError {
   if (error instanceof GraphQLError) return error;
-  if (error instanceof TollgateError) return toGraphQLError(error);
-  const cause = error instanceof Error ? error : new Error(String(error));
-  return new GraphQLError(cause.message, { originalError: cause });
+  return toGraphQLError(error instanceof TollgateError ? error : failureOf(error));
 }
+
+/** Whether the database may be able to say by the next time that it is asked. */
+const passes = (error: unknown): boolean => isRetryable(error) || (isUnavailable(error) && !isCutOff(error));

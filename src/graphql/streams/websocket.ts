@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { Connection } from './connection';
-import { prepare } from './document';
+import { prepare, type StreamArgs } from './document';
 import { NoPlace, ownerOf } from './places';
 import { GOODBYE_MS, type Credentials, type StreamServices } from './services';
 import { asGraphQLError } from './stream';
@@ -87,7 +87,7 @@ function protocolOf(services: StreamServices): Server<Extra> {
     },
     subscribe: async ({ contextValue, ...args }) => {
       try {
-        return await (contextValue as Connection).open(args);
+        return await (contextValue as Connection).open(args as StreamArgs);
       } catch (error) {
         return { errors: [asGraphQLError(error)] };
       }
