@@ -33,6 +33,7 @@ const API_ACTIVITY: OcsfClass = {
   activities: {
     created: CREATE,
     minted: CREATE,
+    issued: CREATE,
     invited: CREATE,
     joined: CREATE,
     given: CREATE,
