@@ -238,7 +238,7 @@ export async function createApp({ config, database, installation, log: destinati
   const schema = createSchema(createResolvers(services, people, oauth, database));
   const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
   registerDocs(server, docsOf(schema));
-  const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals) };
+  const contextDeps = { gate, database, trustedOrigins: trustedOrigins(config), current: principals.current.bind(principals), personOfSession: people.sessions.principalById.bind(people.sessions) };
   const kept = sessionCookie(config.publicUrl);
   const identifySession = (token: string) => gate.identifySession(token);
   const isOutage = (error: unknown) => isUnavailable(error) || isRetryable(error);

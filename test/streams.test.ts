@@ -330,6 +330,15 @@ describe('a WebSocket', () => {
     expect(messages).toEqual([{ type: 'connection_ack' }]);
   });
 
+  it('of a person is closed when the session has ended at another node', async () => {
+    const { cookie } = await buildPerson(a);
+    const { say, messages, closed } = await opened(cookie as Record<string, string>);
+    say({ type: 'connection_init' });
+    await until(() => messages.length > 0, 'an answer');
+    await b.graphql('mutation { signOut { session { id } } }', {}, cookie);
+    expect(await closed()).toEqual({ code: 4401, reason: 'Unauthorized' });
+  });
+
   it('is closed with a code that says why, where what comes is not the protocol', async () => {
     const credential = { 'x-api-key': a.rootKey };
     const codeAfter = async (act: (socket: Awaited<ReturnType<typeof opened>>) => unknown, headers = credential, protocols?: string[]) => {

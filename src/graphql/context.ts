@@ -245,6 +245,8 @@ export interface ContextDeps {
   trustedOrigins: TrustedOrigins;
   /** A principal with what it may do as `manager` sees it: nothing where it has ended. */
   current(manager: EntityManager, principal: Principal): Promise<Principal>;
+  /** Whose session it is, with what they may do now; null where it has ended. */
+  personOfSession(manager: EntityManager, id: string): Promise<UserPrincipal | null>;
 }
 
 /**
@@ -271,11 +273,13 @@ export async function contextOfSomebody(source: ContextSource, deps: ContextDeps
   return context;
 }
 
-/** Who asked before, as they stand now. A session is not used by what stays open: it ends in its time. UNAUTHENTICATED where a secret has ended. */
+/** Who asked before, as they stand now. A session is not used by what stays open: it ends in its time. UNAUTHENTICATED where it, or a secret, has ended. */
 export async function contextAgain(context: GraphQLContext, source: ContextSource, deps: ContextDeps): Promise<GraphQLContext> {
   const { principal } = context;
   if (principal?.kind !== 'USER') return contextOf(source, deps);
-  return context.later(undefined, await deps.current(deps.database.reader, principal));
+  const person = await deps.personOfSession(deps.database.reader, principal.sessionId);
+  if (!person) throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
+  return context.later(undefined, person);
 }
 
 async function principalOf(gate: Gate, secret: string, ip: string | null): Promise<Principal> {
