@@ -52,13 +52,18 @@ export class Principals {
     return known(() => this.deps.sessions.principalOf(token));
   }
 
+  /** Who has a session that was found before, as `manager` sees it; null where it has ended. */
+  bySessionId(manager: EntityManager, id: string): Promise<UserPrincipal | null> {
+    return this.deps.sessions.principalById(manager, id);
+  }
+
   /** A principal with what it may do now: nothing where its session, its key, its service account or its token has ended. */
   async current(manager: EntityManager, principal: Principal): Promise<Principal> {
     if (principal.kind === 'API_KEY') return { ...principal, permissions: await this.ofKey(manager, principal.id) };
     if (principal.kind === 'SERVICE_ACCOUNT') return { ...principal, permissions: narrowedTo(principal.scopes, await permissionsOfServiceAccount(manager, principal.id)) };
     if (principal.kind === 'OAUTH_CLIENT') return (await this.deps.consents.principalOfDigest(manager, principal.tokenDigest)) ?? { ...principal, permissions: [] };
     if (principal.kind !== 'USER') return principal;
-    return (await this.deps.sessions.principalById(manager, principal.sessionId)) ?? { ...principal, permissionsByWorkspace: new Map() };
+    return (await this.bySessionId(manager, principal.sessionId)) ?? { ...principal, permissionsByWorkspace: new Map() };
   }
 
   /** Who once acted by this id, with what they may do now, signed in or not. */

@@ -250,7 +250,7 @@ interface Browser {
 }
 
 export interface ContextDeps {
-  principals: Pick<Principals, 'bySecret' | 'bySession' | 'current'>;
+  principals: Pick<Principals, 'bySecret' | 'bySession' | 'bySessionId' | 'current'>;
   database: Database;
   trustedOrigins: TrustedOrigins;
 }
@@ -279,11 +279,13 @@ export async function contextOfSomebody(source: ContextSource, deps: ContextDeps
   return context;
 }
 
-/** Who asked before, as they stand now. A session is not used by what stays open: it ends in its time. UNAUTHENTICATED where a secret has ended. */
+/** Who asked before, as they stand now. A session is not used by what stays open: it ends in its time. UNAUTHENTICATED where it, or a secret, has ended. */
 export async function contextAgain(context: GraphQLContext, source: ContextSource, deps: ContextDeps): Promise<GraphQLContext> {
   const { principal } = context;
   if (principal?.kind !== 'USER') return contextOf(source, deps);
-  return context.later(undefined, await deps.principals.current(deps.database.reader, principal));
+  const person = await deps.principals.bySessionId(deps.database.reader, principal.sessionId);
+  if (!person) throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
+  return context.later(undefined, person);
 }
 
 async function personOf(principals: ContextDeps['principals'], token: string, fromHere: boolean, keep: ContextSource['keep']): Promise<UserPrincipal | null> {

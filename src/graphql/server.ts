@@ -96,6 +96,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
     schema,
     rules: {
       documentOf: ({ query, extensions }) => (operations ? operations.require(query, extensions) : query),
+      payForReading: (tokens, viewer) => costs.payForReading(tokens, viewer),
       priceOf: (asked, viewer) => {
         const estimate = costs.estimate(asked, viewer);
         return { pay: () => costs.pay(estimate), settle: (data) => costs.settle(estimate, data) };

@@ -30,6 +30,8 @@ export interface StreamArgs extends Pick<ExecutionArgs, 'schema' | 'document' | 
 export interface DocumentRules {
   /** The document to run for what a request brings. Throws where it may not be run. */
   documentOf(asked: StreamRequest): string;
+  /** Takes what it costs to read a document, until it turns out to be one that runs. Throws where that is not there. */
+  payForReading(tokens: number, viewer: GraphQLContext): void;
   /** Throws where that is more than whoever asks may ask for. */
   priceOf(asked: AskedOperation, viewer: GraphQLContext): EventPrice;
   /** Whether what is wrong with a document may name what is in the schema. */
@@ -44,7 +46,9 @@ export function prepare(schema: GraphQLSchema, asked: StreamRequest, rules: Docu
   const { operationName, variables } = asked;
   try {
     const query = rules.documentOf(asked);
-    requireModest(figuresOfText(query));
+    const figures = figuresOfText(query);
+    requireModest(figures);
+    rules.payForReading(figures.tokens, viewer);
     const document = parse(query, { maxTokens: MAX_TOKENS });
     requireModest(figuresOfDocument(document));
     const errors = validate(schema, document);
