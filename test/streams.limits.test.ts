@@ -1,7 +1,8 @@
 import { connect } from 'node:net';
+import WebSocket from 'ws';
 import { trailCursor } from '../src/audit/trail.cursor';
 import { TrailFeed } from '../src/audit/trail.feed';
-import { STREAM_PAGE } from '../src/graphql/streams/stream';
+import { STREAM_PAGE, Stream } from '../src/graphql/streams/stream';
 import { ApiKey } from '../src/keys/key.entity';
 import { RequestOutcome } from '../src/requests/request-log.entity';
 import { LogFeed, MAX_PASSED_CALLS, type Logged } from '../src/requests/request-log.feed';
@@ -10,9 +11,9 @@ import { explain } from './scale/explain';
 import { createTestApp, type TestApp } from './support/app';
 import { callRow, insertBulk } from './support/bulk';
 import { freshDatabaseUrl } from './support/database';
-import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
+import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { prepareOutage } from './support/outage';
-import { WAYS, followBySse, type Follow, type Followed } from './support/streams';
+import { WAYS, followBySse, followByWebSocket, socketUrl, type Follow, type Followed } from './support/streams';
 import { statementsOf } from './support/statements';
 import { until } from './support/until';
 
@@ -202,14 +203,29 @@ it('auditEventAdded reads no more of the trail when its reader has gone', async 
   const pages = 200;
   await insertBulk(app.database, 'audit_seals', pages * STREAM_PAGE, (index) => ({ ...seal, position: Number(seal.position) + 1_000_000 + index, sequence: 1_000 + index, event_id: `evt_trail${index}` })); // whose events somebody took away
   const next = jest.spyOn(TrailFeed.prototype, 'next');
-  const before = await connectionsOf(app);
+  const end = jest.spyOn(Stream.prototype, 'end');
   const stream = follow('subscription ($id: ID!, $after: String) { auditEventAdded(workspaceId: $id, after: $after, filter: { action: ["never"] }) { cursor } }', { id, after: trailCursor({ position: Number(seal.position), hash: seal.hash }) });
   const statements = await statementsOf(app, async () => {
     await until(() => next.mock.calls.length > 0, 'it to begin');
     stream.stop();
-    await until(async () => (await connectionsOf(app)) <= before, 'it to hang up');
+    await until(() => end.mock.calls.length > 0, 'it to end');
     await next.mock.results.at(-1)?.value;
   });
   next.mockRestore();
+  end.mockRestore();
   expect(statements.filter(({ sql }) => sql.includes('audit_seals')).length).toBeLessThan(pages / 2);
+});
+
+it('whoever opens WebSockets and says nothing is refused more of them, and keeps none from those who do', async () => {
+  const silent = Array.from({ length: 300 }, () => new WebSocket(socketUrl(app.url), 'graphql-transport-ws', { localAddress: '127.0.0.2' }));
+  const codes: number[] = [];
+  for (const socket of silent) socket.on('error', () => undefined).on('close', (code) => codes.push(code));
+  await until(() => codes.filter((code) => code === 1013).length >= 200, 'most of them to be refused');
+  const workspace = await buildWorkspace(app);
+  const stream = followByWebSocket({ url: app.url, credential: app.rootKey, query: BUDGETS, variables: { workspaceId: workspace.id } });
+  await buildProject(app, { workspace });
+  await stream.arrived(1);
+  expect(stream.ended).toBeUndefined();
+  stream.stop();
+  for (const socket of silent) socket.terminate();
 });

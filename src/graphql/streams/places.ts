@@ -18,10 +18,6 @@ export class Places {
 
   constructor(private readonly limits: { most: number; each: number; what: string }) {}
 
-  get most(): number {
-    return this.limits.most;
-  }
-
   /** Takes one, and gives what gives it back. Throws NoPlace. */
   take(owner: string): () => void {
     const { most, each, what } = this.limits;

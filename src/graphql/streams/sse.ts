@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -21,6 +22,7 @@ type Results = AsyncIterator<ExecutionResult> | ExecutionResult;
 /** `/graphql/stream`: a subscription as server-sent events, one for each request ("distinct connections" of graphql-sse). */
 export function registerSse(app: FastifyInstance, { services, bodyLimit }: { services: StreamServices; bodyLimit: number }): void {
   const stopping = new AbortController();
+  setMaxListeners(0, stopping.signal); // one for each stream
   app.addHook('preClose', async () => stopping.abort());
 
   const answer = async (request: FastifyRequest, reply: FastifyReply, asked: StreamRequest): Promise<FastifyReply> => {

@@ -4,7 +4,8 @@ import { GraphQLError } from 'graphql';
 import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { Connection } from './connection';
 import { prepare, type StreamArgs } from './document';
-import { NoPlace, ownerOf } from './places';
+import { customerAt } from '../../lib/token-buckets';
+import { NoPlace, Places, ownerOf } from './places';
 import { GOODBYE_MS, type Credentials, type StreamServices } from './services';
 import { asGraphQLError } from './stream';
 import { upgradesOf } from './upgrades';
@@ -13,6 +14,10 @@ import { upgradesOf } from './upgrades';
 export const MAX_MESSAGE_BYTES = 65_536;
 /** How long a client may take until it has said who it is. */
 export const INIT_WAIT_MS = 3_000;
+/** WebSockets that have not said who they are; they keep no place from those that have. */
+const MAX_UNRECOGNISED = 512;
+/** Of these, for each address (IPv6: one /64). */
+const MAX_UNRECOGNISED_EACH = 64;
 /** How often a client is asked whether it is there; it has as long for its answer. */
 const PING_INTERVAL_MS = 12_000;
 /** What may wait to be sent to a client that takes none of it. */
@@ -38,12 +43,15 @@ const CLOSE = {
 interface Extra {
   socket: WebSocket;
   request: FastifyRequest;
+  /** To be called when it is known who opened it. */
+  recognised(): void;
   connection?: Connection;
 }
 
 /** GraphQL over WebSocket, by the protocol graphql-transport-ws. Gives what takes the sockets of its route. */
 export async function registerWebSockets(app: FastifyInstance, services: StreamServices): Promise<(socket: WebSocket, request: FastifyRequest) => void> {
   const sockets = new Set<WebSocket>();
+  const unrecognised = new Places({ most: MAX_UNRECOGNISED, each: MAX_UNRECOGNISED_EACH, what: 'connections that have not said who they are' });
   await app.register(websocket, {
     options: { server: upgradesOf(app.server, '/graphql') as never, maxPayload: MAX_MESSAGE_BYTES, handleProtocols },
     errorHandler: (_error, socket) => socket.terminate(), // the connection broke, or a frame was none or too large: ws has said so by then
@@ -56,8 +64,13 @@ export async function registerWebSockets(app: FastifyInstance, services: StreamS
   return (socket, request) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    if (sockets.size > services.connections.most) return close(socket, CLOSE.full);
-    attach(protocol, { socket, request }, services);
+    try {
+      const recognised = unrecognised.take(customerAt(request.ip));
+      socket.once('close', recognised);
+      attach(protocol, { socket, request, recognised }, services);
+    } catch (error) {
+      close(socket, closeFor(error, services));
+    }
   };
 }
 
@@ -76,6 +89,7 @@ function protocolOf(services: StreamServices): Server<Extra> {
         stalled: () => close(socket, CLOSE.slow),
       });
       extra.connection = connection;
+      extra.recognised();
       socket.once('close', () => {
         connection.close();
         giveBack();
