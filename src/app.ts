@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import cookie from '@fastify/cookie';
 import cors from '@fastify/cors';
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -86,6 +86,7 @@ export async function createApp({ config, database, installation, log: destinati
   await services.actions.ensureBuiltIns();
 
   const server = createServer(config);
+  closeSilentOnStop(server);
   const warning = warningOf(config);
   if (warning !== undefined) server.addHook('onListen', async () => log.warn(warning));
   const people: PeopleServices = createPeopleServices({
@@ -197,6 +198,18 @@ export const urlOf = (host: string, port: number): string => `http://${host.incl
 function addressOf({ server }: FastifyInstance): string {
   const { address, port } = server.address() as AddressInfo;
   return urlOf(address, port);
+}
+
+/** Connections that nothing has come by, as browsers open them ahead: node takes each for a request that is late, and would wait for it. */
+function closeSilentOnStop(server: FastifyInstance): void {
+  const open = new Set<Socket>();
+  server.server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  server.addHook('preClose', async () => {
+    for (const socket of open) if (socket.bytesRead === 0) socket.destroy();
+  });
 }
 
 /** How long a request may take to arrive, its body included. */

@@ -9,6 +9,7 @@ import { codeAt } from './support/authenticator';
 import { withBrowserPage } from './support/browser';
 import { VERIFIER, Visitor, authorizationUrl, buildClient, redeem } from './support/oauth';
 import { enableSecondFactor } from './support/people';
+import { until } from './support/until';
 
 // What a person sees who is sent here by an application.
 
@@ -118,6 +119,7 @@ describe('the page that asks to sign in', () => {
     expect(wrong.map(({ status, body }) => [status, alertOf(body)])).toEqual(Array(2).fill([401, 'The e-mail, the password or the code is not right.']));
     expect(wrong[0]?.body).toContain(`value="${email}"`);
     expect(wrong[0]?.body).not.toContain('not this one');
+    await until(() => Date.now() % 30_000 < 20_000, 'a step that lasts for the next three lines');
     const { secret } = await enableSecondFactor(app, built.person, Date.now() - 30_000);
     const code = codeAt(secret, Date.now());
     expect((await signIn({ email, password: built.person.password })).body).toContain('second factor');

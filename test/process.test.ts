@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { execFile } from 'node:child_process';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo } from 'node:net';
@@ -119,11 +120,14 @@ describe('a stop', () => {
     const { upstream, secret, project, server, url, running } = await inFlight();
     const { hostname, port } = new URL(url);
     const idle = connect(Number(port), hostname);
+    const silent = connect(Number(port), hostname); // as browsers open connections ahead
+    await once(silent, 'connect');
+    const silentClosed = once(silent, 'close');
     idle.write(`GET /healthz HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
     await new Promise((resolve) => idle.once('data', resolve));
     const idleClosed = new Promise((resolve) => idle.once('close', resolve));
     server.kill('SIGTERM');
-    await idleClosed;
+    await Promise.all([idleClosed, silentClosed]);
     await until(() => isRefused(Number(port), hostname), 'new connections to be refused');
     expect((await accountOf(app, project.id)).holds).toBe(1);
     upstream.release();
