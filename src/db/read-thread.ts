@@ -1,10 +1,13 @@
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { EntityManager, QueryFailedError, QueryResult, type DataSource } from 'typeorm';
 import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSqlite3QueryRunner.js';
 
 /** How long a read waits for its turn and its rows, where reads have a time-out: twice that. */
 const WAIT_PER_TIMEOUT = 2;
+/** How long a thread may take to end. */
+const TERMINATE_MS = 5_000;
 
 interface Reply {
   id: number;
@@ -20,32 +23,41 @@ interface Waiter {
 /**
  * A SQLite connection in a thread of its own, which sees what is committed and can write nothing. Reads have their turns in the order of
  * asking. One that takes longer than the time-out is interrupted: SQLITE_INTERRUPT. One whose turn does not come in twice that time, for
- * what is before it cannot be interrupted, is READS_BUSY. With a time-out of 0 all take their time.
+ * what is before it cannot be interrupted, is READS_BUSY; and a thread that answers nothing for as long is left to itself, and another one
+ * reads on. With a time-out of 0 all take their time.
  */
 export class ReadThread {
-  private readonly worker: Worker;
+  private worker: Worker;
   private readonly waiting = new Map<number, Waiter>();
   private asked = 0;
   private isOpen = true;
+  private answeredAt = 0;
 
   constructor(
-    path: string,
+    private readonly path: string,
     private readonly timeoutMs: number,
   ) {
-    this.worker = new Worker(join(__dirname, 'sqlite-read-thread.js'), { workerData: { path, timeoutMs } });
-    this.worker.on('message', ({ id, rows, failure }: Reply) => {
+    this.worker = this.start();
+  }
+
+  private start(): Worker {
+    const worker = new Worker(join(__dirname, 'sqlite-read-thread.js'), { workerData: { path: this.path, timeoutMs: this.timeoutMs } });
+    worker.on('message', ({ id, rows, failure }: Reply) => {
+      this.answeredAt = performance.now();
       const waiter = this.waiting.get(id);
       if (failure) waiter?.reject(Object.assign(new Error(failure.message), { code: failure.code }));
       else waiter?.resolve(rows);
     });
     // It has no failure that it does not answer: without it nothing can be read, so the process ends rather than hang
-    this.worker.on('error', (error) => {
+    worker.on('error', (error) => {
       throw error;
     });
-    this.worker.on('exit', () => {
+    worker.on('exit', () => {
+      if (worker !== this.worker) return;
       this.isOpen = false;
       for (const { reject } of this.waiting.values()) reject(failure('POOL_CLOSED', 'The connection is closed.'));
     });
+    return worker;
   }
 
   /** The rows of a SELECT. Rejects with the driver's failure. */
@@ -53,12 +65,18 @@ export class ReadThread {
     if (!this.isOpen) throw failure('POOL_CLOSED', 'The connection is closed.');
     const id = (this.asked += 1);
     const waitMs = this.timeoutMs > 0 ? this.timeoutMs * WAIT_PER_TIMEOUT : Number.POSITIVE_INFINITY;
+    const { worker } = this;
+    const askedAt = performance.now();
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise((resolve, reject) => {
         this.waiting.set(id, { resolve, reject });
-        if (Number.isFinite(waitMs)) timer = setTimeout(() => reject(failure('READS_BUSY', 'What was asked before took too long.')), waitMs);
-        this.worker.postMessage({ id, sql, parameters, until: Date.now() + waitMs });
+        const giveUp = () => {
+          if (this.answeredAt < askedAt) this.leave(worker);
+          reject(failure('READS_BUSY', 'What was asked before took too long.'));
+        };
+        if (Number.isFinite(waitMs)) timer = setTimeout(giveUp, waitMs);
+        worker.postMessage({ id, sql, parameters, until: Date.now() + waitMs });
       });
     } finally {
       clearTimeout(timer);
@@ -68,7 +86,13 @@ export class ReadThread {
 
   /** Ends the thread; what it was asked and has not answered is POOL_CLOSED. */
   async close(): Promise<void> {
-    await this.worker.terminate();
+    await Promise.race([this.worker.terminate(), wait(TERMINATE_MS, undefined, { ref: false })]); // one that is stuck in a statement does not end
+  }
+
+  private leave(stuck: Worker): void {
+    if (stuck !== this.worker || !this.isOpen) return;
+    this.worker = this.start();
+    void stuck.terminate();
   }
 }
 
