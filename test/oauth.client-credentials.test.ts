@@ -158,10 +158,19 @@ describe('nobody gets a token', () => {
 it('two secrets of one account that come at the same time are told apart: no token outlives the one that it was got by', async () => {
   const built = await buildServiceAccount(app);
   const { secret } = await app.services.serviceAccounts.rotate(ORIGIN, { id: built.account.id, graceSeconds: 60 });
-  const both = await Promise.all(Array.from({ length: 20 }, (_, index) => askToken(index % 2 === 0 ? built : { ...built, secret })));
-  const lifetimes = both.map(({ body }) => body.expires_in as number);
-  expect(lifetimes.filter((_, index) => index % 2 === 0 && (lifetimes[index] as number) > 60)).toEqual([]);
-  expect(lifetimes.filter((_, index) => index % 2 === 1)).toEqual(Array.from({ length: 10 }, () => 3_600));
+  await askToken({ ...built, secret }); // from here on oidc-provider has one object for this client, which all requests share
+  const { lookups } = app.database;
+  const findOneBy = lookups.findOneBy.bind(lookups);
+  const waiting: (() => void)[] = [];
+  const slow = jest.spyOn(lookups, 'findOneBy').mockImplementation(async (entity, where) => {
+    const found = await findOneBy(entity, where);
+    if (entity !== ServiceAccountSecret) return found;
+    await new Promise<void>((go) => (waiting.push(go) === 2 ? waiting.forEach((one) => one()) : undefined)); // both are recognised at once
+    return found;
+  });
+  const [before, now] = await Promise.all([askToken(built), askToken({ ...built, secret })]);
+  slow.mockRestore();
+  expect([before.body.expires_in <= 60, now.body.expires_in]).toEqual([true, 3_600]);
 });
 
 it('a rotation without grace while tokens are asked for leaves none behind, whichever comes first', async () => {
