@@ -13,7 +13,7 @@ import { callRow, insertBulk } from './support/bulk';
 import { freshDatabaseUrl } from './support/database';
 import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { prepareOutage } from './support/outage';
-import { WAYS, followBySse, followByWebSocket, socketUrl, type Follow, type Followed } from './support/streams';
+import { WAYS, followBySse, followByWebSocket, socketUrl, untilOpen, type Follow, type Followed } from './support/streams';
 import { statementsOf } from './support/statements';
 import { until } from './support/until';
 
@@ -38,14 +38,6 @@ const follow = (query: string, variables: Record<string, unknown>, credential = 
   open.push(stream);
   return stream;
 };
-
-/** Does something again and again until a stream that begins with what is new has told of it. */
-const untilOpen = (stream: Followed, deed: () => Promise<unknown>) =>
-  until(async () => {
-    if (stream.ended) throw new Error(`It ended with ${JSON.stringify([stream.ended, stream.errors])}.`);
-    await deed();
-    return stream.events.length > 0;
-  }, 'a stream to tell of something');
 
 const connectionsOf = ({ server }: TestApp): Promise<number> => new Promise((resolve, reject) => server.server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 

@@ -9,7 +9,7 @@ import { ORIGIN, buildKey, buildProject, buildServiceAccount, buildWorkspace } f
 import { send } from './support/http';
 import { closeNodes, createNodes } from './support/nodes';
 import { buildPerson } from './support/people';
-import { followByWebSocket, followBySse, socketUrl, WAYS, type Follow, type Followed } from './support/streams';
+import { WAYS, followBySse, followByWebSocket, socketUrl, untilOpen, type Follow, type Followed } from './support/streams';
 import { until } from './support/until';
 
 jest.setTimeout(120_000); // other test files take the processors too
@@ -47,14 +47,6 @@ const following = (follow: (request: Follow) => Followed) => (query: string, var
 };
 const bySse = following(followBySse);
 const byWebSocket = following((request) => followByWebSocket(request));
-
-/** Does something again and again until a stream that begins with what is new has told of it. */
-const untilOpen = (stream: Followed, deed: () => Promise<unknown>) =>
-  until(async () => {
-    if (stream.ended) throw new Error(`It ended with ${JSON.stringify([stream.ended, stream.errors])}.`);
-    await deed();
-    return stream.events.length > 0;
-  }, 'a stream to tell of something');
 
 const logIds = (stream: Followed): string[] => stream.events.map(({ requestLogged }) => requestLogged.requestLog.id as string);
 const rename = (id: string, name: string) => b.services.workspaces.update(ORIGIN, { id, name });

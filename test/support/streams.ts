@@ -92,3 +92,11 @@ export const WAYS: [string, (follow: Follow) => Followed][] = [
   ['WebSocket', followByWebSocket],
   ['SSE', followBySse],
 ];
+
+/** Does something again and again until a stream that begins with what is new has told of it. */
+export const untilOpen = (stream: Followed, deed: () => Promise<unknown>) =>
+  until(async () => {
+    if (stream.ended) throw new Error(`It ended with ${JSON.stringify([stream.ended, stream.errors])}.`);
+    await deed();
+    return stream.events.length > 0;
+  }, 'a stream to tell of something');
