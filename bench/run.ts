@@ -25,6 +25,8 @@ const QUICK_PROJECTS = 100;
 const MARIADB_SETTINGS = ['innodb_buffer_pool_size = 536870912', 'innodb_log_file_size = 536870912'];
 const PROFILE_CONNECTIONS = 128;
 const WARM_UP_CONNECTIONS = 64;
+/** On two slow cores the compiler needs so long beside the load. */
+const WARM_UP_SECONDS = 12;
 
 interface Step {
   scenario: ScenarioName;
@@ -84,7 +86,7 @@ async function bench(options: Options, stage: Stage): Promise<number> {
     progress(`starting ${name}`);
     const target = await startTarget(name, stage);
     targets.push(target);
-    await warmUp(target, stage, options.quick ? 1 : 4);
+    await warmUp(target, stage, options.quick ? 1 : WARM_UP_SECONDS);
   }
   const measurements: Measurement[] = [];
   let faults: string[];
