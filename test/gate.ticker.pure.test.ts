@@ -7,7 +7,7 @@ it('a call whose secret is new waits no longer than any other: past its time it 
   const asked: string[] = [];
   const store: TickStore = {
     maxBytes: 1_000_000,
-    findKeys: async (credentials) => {
+    findCredentials: async (credentials) => {
       asked.push(...credentials.map(({ digest }) => digest));
       return new Map();
     },

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { ActionFacts, Call, KeyFacts } from '../src/gate/call';
+import type { ActionFacts, Call, Credential } from '../src/gate/call';
 import { decide, type DecideOptions, type Ending, type TickItem, type Verdict } from '../src/gate/decide';
 import type { RateLimit } from '../src/gate/rate-limit';
 import type { TickState } from '../src/gate/rows';
@@ -191,8 +191,8 @@ class World {
     return { writes, model };
   }
 
-  private checkAdmission({ call, keyId }: Extract<TickItem, { kind: 'admission' }>, verdict: Verdict, model: Model, locked: string[]): void {
-    const key = KEYS.find(({ id }) => id === keyId) as (typeof KEYS)[number];
+  private checkAdmission({ call, credentialId }: Extract<TickItem, { kind: 'admission' }>, verdict: Verdict, model: Model, locked: string[]): void {
+    const key = KEYS.find(({ id }) => id === credentialId) as (typeof KEYS)[number];
     const { priceMicroCredits, timeoutMs } = ACTIONS.find(({ name }) => name === call.action) as ActionFacts;
     if (key.revoked) {
       expect(labelOf(verdict)).toBe('REVOKED_API_KEY');
@@ -261,20 +261,20 @@ class World {
       arrivedAt: 0,
       placeInProject: null,
     };
-    return { kind: 'admission', call, keyId: key.id, projectId: key.projectId };
+    return { kind: 'admission', call, credentialId: key.id, projectId: key.projectId };
   }
 
   /** What a tick reads: the tables, and the keys and actions as they stand. */
   private read(attempts: string[], locked: string[]): TickState {
-    const keys = KEYS.map((key): KeyFacts => ({
+    const keys = KEYS.map((key): Credential => ({
       credentialKind: 'API_KEY',
       digest: key.id,
       namedProjectId: null,
       scopes: null,
       secretGraceUntil: null,
       secretEndedAt: null,
-      keyId: key.id,
-      keyName: 'Key',
+      id: key.id,
+      name: 'Key',
       environment: key.environment,
       permissions: ['demo.*'],
       allowedIps: [],
@@ -289,7 +289,7 @@ class World {
     }));
     return {
       ...this.memory.read(this.now * 1000, attempts, locked),
-      keys: new Map(keys.map((key) => [key.digest, key])),
+      credentials: new Map(keys.map((key) => [key.digest, key])),
       actions: new Map(ACTIONS.map((action) => [actionKey({ service: action.service, action: action.name }), action])),
     };
   }
@@ -418,7 +418,7 @@ it('a hold that was never committed is gone, and its settlement bills nothing', 
     ...{ credentialKind: 'API_KEY', credentialId: 'key_a1', workspaceId: 'ws_a', projectId: 'prj_a', environment: 'LIVE' },
     ...{ service: 'demo', action: 'demo.echo', requestId: 'r', ip: null, userAgent: null },
   };
-  const state = { ...world.memory.read(START_MS * 1000, ['log_never']), keys: new Map(), actions: new Map() };
+  const state = { ...world.memory.read(START_MS * 1000, ['log_never']), credentials: new Map(), actions: new Map() };
   const { writes, verdicts } = decide([{ kind: 'settlement', hold, ending: endingOf('post') }], state, {
     tick: 'log_tick',
     process: 'p',

@@ -31,11 +31,11 @@ export interface Call extends CredentialRef {
 }
 
 /** A credential as it was found on the primary, whatever its kind, with the project that a call is for and that one's limit. */
-export interface KeyFacts extends CredentialRef {
+export interface Credential extends CredentialRef {
   secretGraceUntil: number | null;
   secretEndedAt: number | null;
-  keyId: string;
-  keyName: string;
+  id: string;
+  name: string;
   environment: 'LIVE' | 'TEST';
   permissions: readonly string[];
   /** What an access token of a service account is for; null of all else. */
@@ -54,9 +54,9 @@ export interface KeyFacts extends CredentialRef {
 }
 
 /** One that has a project. */
-export type PlacedKeyFacts = KeyFacts & { projectId: string };
+export type PlacedCredential = Credential & { projectId: string };
 
-export const isPlaced = (key: KeyFacts): key is PlacedKeyFacts => key.projectId !== null;
+export const isPlaced = (credential: Credential): credential is PlacedCredential => credential.projectId !== null;
 
 /** An enabled action, as the same read found it. */
 export interface ActionFacts {
@@ -69,6 +69,6 @@ export interface ActionFacts {
 }
 
 export interface Facts {
-  key: KeyFacts | undefined;
+  credential: Credential | undefined;
   action: ActionFacts | undefined;
 }

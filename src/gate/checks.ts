@@ -1,7 +1,7 @@
 import { covers } from '../access/permissions';
 import type { ErrorCode } from '../errors';
 import { isInBlocks } from '../lib/cidr';
-import type { Call, Facts, KeyFacts } from './call';
+import type { Call, Facts, Credential } from './call';
 
 /** In which a call names its project, where its credential may work in several. */
 export const PROJECT_HEADER = 'X-Project-Id';
@@ -12,37 +12,37 @@ export interface Refusal {
   details: Record<string, unknown>;
 }
 
-type Check = (key: KeyFacts, call: Pick<Call, 'ip' | 'action'>, facts: Facts, nowMs: number) => Refusal | undefined;
+type Check = (credential: Credential, call: Pick<Call, 'ip' | 'action'>, facts: Facts, nowMs: number) => Refusal | undefined;
 
 const refuse = (code: ErrorCode, details: Record<string, unknown> = {}): Refusal => ({ code, details });
 const timestamp = (ms: number): string => new Date(ms).toISOString();
 
-const revoked: Check = (key, _call, _facts, nowMs) => {
-  const graceOver = key.secretGraceUntil !== null && key.secretGraceUntil <= nowMs ? key.secretGraceUntil : null;
-  const at = key.revokedAt ?? key.secretEndedAt ?? graceOver;
-  return at === null ? undefined : refuse('REVOKED_API_KEY', { key_id: key.keyId, revoked_at: timestamp(at) });
+const revoked: Check = (credential, _call, _facts, nowMs) => {
+  const graceOver = credential.secretGraceUntil !== null && credential.secretGraceUntil <= nowMs ? credential.secretGraceUntil : null;
+  const at = credential.revokedAt ?? credential.secretEndedAt ?? graceOver;
+  return at === null ? undefined : refuse('REVOKED_API_KEY', { key_id: credential.id, revoked_at: timestamp(at) });
 };
 
-const expired: Check = (key, _call, _facts, nowMs) =>
-  key.expiresAt !== null && key.expiresAt <= nowMs
-    ? refuse('EXPIRED_API_KEY', { key_id: key.keyId, expired_at: timestamp(key.expiresAt) })
+const expired: Check = (credential, _call, _facts, nowMs) =>
+  credential.expiresAt !== null && credential.expiresAt <= nowMs
+    ? refuse('EXPIRED_API_KEY', { key_id: credential.id, expired_at: timestamp(credential.expiresAt) })
     : undefined;
 
-const disabled: Check = (key) => (key.enabled && key.archivedAt === null ? undefined : refuse('DISABLED_API_KEY', { key_id: key.keyId }));
+const disabled: Check = (credential) => (credential.enabled && credential.archivedAt === null ? undefined : refuse('DISABLED_API_KEY', { key_id: credential.id }));
 
-const address: Check = (key, { ip }) => (key.allowedIps.length === 0 || (ip !== null && isInBlocks(ip, key.allowedIps)) ? undefined : refuse('IP_NOT_ALLOWED'));
+const address: Check = (credential, { ip }) => (credential.allowedIps.length === 0 || (ip !== null && isInBlocks(ip, credential.allowedIps)) ? undefined : refuse('IP_NOT_ALLOWED'));
 
 /** What may work in several projects names the one; one that it may not work in reads like one that never was. */
-const project: Check = (key) => {
-  if (key.projectId !== null) return undefined;
-  if (key.namedProjectId !== null) return refuse('NOT_FOUND', { header: PROJECT_HEADER });
+const project: Check = (credential) => {
+  if (credential.projectId !== null) return undefined;
+  if (credential.namedProjectId !== null) return refuse('NOT_FOUND', { header: PROJECT_HEADER });
   return refuse('INVALID_REQUEST', { issues: [{ path: [PROJECT_HEADER], message: 'must name one of the projects that this credential may work in' }] });
 };
 
 const action: Check = (_key, call, facts) => (facts.action ? undefined : refuse('UNKNOWN_ACTION', { action: call.action }));
 
-const permission: Check = (key, _call, facts) =>
-  !facts.action || covers(key.permissions, facts.action.permission)
+const permission: Check = (credential, _call, facts) =>
+  !facts.action || covers(credential.permissions, facts.action.permission)
     ? undefined
     : refuse('FORBIDDEN', { required_permission: facts.action.permission });
 
@@ -58,14 +58,14 @@ export function firstRefusal(call: Pick<Call, 'ip' | 'action'>, facts: Facts, no
 }
 
 /** The first check that a credential fails by itself, or undefined. */
-export function credentialRefusal(ip: string | null, key: KeyFacts | undefined, nowMs: number): Refusal | undefined {
-  return firstOf(CREDENTIAL_CHECKS, { ip, action: '' }, { key, action: undefined }, nowMs);
+export function credentialRefusal(ip: string | null, credential: Credential | undefined, nowMs: number): Refusal | undefined {
+  return firstOf(CREDENTIAL_CHECKS, { ip, action: '' }, { credential, action: undefined }, nowMs);
 }
 
 function firstOf(checks: Check[], call: Pick<Call, 'ip' | 'action'>, facts: Facts, nowMs: number): Refusal | undefined {
-  if (!facts.key) return refuse('INVALID_API_KEY');
+  if (!facts.credential) return refuse('INVALID_API_KEY');
   for (const check of checks) {
-    const refusal = check(facts.key, call, facts, nowMs);
+    const refusal = check(facts.credential, call, facts, nowMs);
     if (refusal) return refusal;
   }
   return undefined;

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../errors';
 import { post } from '../wallet/ledger-account';
 import { LedgerKind } from '../wallet/ledger-entry.entity';
-import { credentialKey, isPlaced, type ActionFacts, type Call, type KeyFacts, type PlacedKeyFacts } from './call';
+import { credentialKey, isPlaced, type ActionFacts, type Call, type Credential, type PlacedCredential } from './call';
 import { firstRefusal, type Refusal } from './checks';
 import { standingOf, takeCall, type RateLimit, type RateStanding } from './rate-limit';
 import { attemptId, claimKey, type ClaimRow, type HoldRow, type LockedBudget, type LogRow, type TickState, type TickWrites } from './rows';
@@ -21,7 +21,7 @@ export interface Admission {
   kind: 'admission';
   call: Call;
   /** Whose its secret is, for good. */
-  keyId: string;
+  credentialId: string;
   /**
    * The project whose lock it is judged with, as it looked a moment ago; null where its credential was dead, or had no project, a moment
    * ago, and it is judged without one. Where that has changed, it comes again with the right lock.
@@ -62,8 +62,8 @@ export interface RateReport extends RateStanding {
 }
 
 export type Verdict =
-  | { kind: 'admitted'; hold: HoldRow; key: PlacedKeyFacts; action: ActionFacts; rate: RateReport }
-  | { kind: 'refused'; refusal: Refusal; key: KeyFacts | undefined; rate: RateReport | undefined }
+  | { kind: 'admitted'; hold: HoldRow; credential: PlacedCredential; action: ActionFacts; rate: RateReport }
+  | { kind: 'refused'; refusal: Refusal; credential: Credential | undefined; rate: RateReport | undefined }
   | { kind: 'replay'; claim: ClaimRow; rate: RateReport }
   | { kind: 'settled'; outcome: LogRow['outcome']; billing: Billing; answer: string | undefined }
   | { kind: 'gone' }
@@ -147,49 +147,49 @@ class Tick {
     };
   }
 
-  private admit({ call, keyId }: Admission): Verdict {
-    const key = this.state.keys.get(credentialKey(call));
-    if (key && key.keyId !== keyId) throw new Error(`A secret of ${keyId} has become one of ${key.keyId}.`);
+  private admit({ call, credentialId }: Admission): Verdict {
+    const credential = this.state.credentials.get(credentialKey(call));
+    if (credential && credential.id !== credentialId) throw new Error(`A secret of ${credentialId} has become one of ${credential.id}.`);
     const action = this.state.actions.get(actionKey(call));
-    const refusal = firstRefusal(call, { key, action }, this.nowMs);
-    if (refusal || !key || !action) return this.refuse(call, key, refusal ?? { code: 'INVALID_API_KEY', details: {} });
-    if (!isPlaced(key)) throw new Error(`A call of ${keyId} passed the checks without a project.`);
-    const budget = this.state.budgets.get(key.projectId);
-    if (!budget) return { kind: 'locked', projectId: key.projectId };
+    const refusal = firstRefusal(call, { credential, action }, this.nowMs);
+    if (refusal || !credential || !action) return this.refuse(call, credential, refusal ?? { code: 'INVALID_API_KEY', details: {} });
+    if (!isPlaced(credential)) throw new Error(`A call of ${credentialId} passed the checks without a project.`);
+    const budget = this.state.budgets.get(credential.projectId);
+    if (!budget) return { kind: 'locked', projectId: credential.projectId };
 
-    const { limit } = key;
+    const { limit } = credential;
     const { theoreticalArrivalUs, arrivalIntervalUs } = budget;
     const fits = takeCall(budget, limit, this.state.nowUs);
     if (budget.theoreticalArrivalUs !== theoreticalArrivalUs || budget.arrivalIntervalUs !== arrivalIntervalUs) this.changed.add(budget);
     const { remaining, untilNextUs } = standingOf(budget, limit, this.state.nowUs);
     const rate: RateReport = { limit, remaining, untilNextUs, asOfMs: this.options.monotonicMs };
     if (!fits) {
-      return this.refuse(call, key, rateRefusal(rate), rate);
+      return this.refuse(call, credential, rateRefusal(rate), rate);
     }
 
-    const repeat = this.repeat(call, key);
-    if (repeat === 'replay') return { kind: 'replay', claim: this.claimOf(call, key) as ClaimRow, rate };
-    if (repeat) return this.refuse(call, key, repeat, rate);
+    const repeat = this.repeat(call, credential);
+    if (repeat === 'replay') return { kind: 'replay', claim: this.claimOf(call, credential) as ClaimRow, rate };
+    if (repeat) return this.refuse(call, credential, repeat, rate);
 
-    const amount = key.environment === 'TEST' ? 0 : action.priceMicroCredits;
+    const amount = credential.environment === 'TEST' ? 0 : action.priceMicroCredits;
     const available = budget.balance - budget.held;
     if (amount > available) {
       const details = { price_micro_credits: amount, available_micro_credits: available };
-      return this.refuse(call, key, { code: 'PAYMENT_REQUIRED', details }, rate);
+      return this.refuse(call, credential, { code: 'PAYMENT_REQUIRED', details }, rate);
     }
 
-    const hold = this.holdOf(call, key, amount, action.timeoutMs);
+    const hold = this.holdOf(call, credential, amount, action.timeoutMs);
     budget.held += amount;
     this.changed.add(budget);
     this.holds.push(hold);
     if (call.fingerprint !== null) this.claim(hold, call.fingerprint);
-    return { kind: 'admitted', hold, key, action, rate };
+    return { kind: 'admitted', hold, credential, action, rate };
   }
 
   /** What an earlier call with this requestId means for this one; undefined where it may go on. A claim that ran out is ended here. */
-  private repeat(call: Call, key: KeyFacts): Refusal | 'replay' | undefined {
+  private repeat(call: Call, credential: Credential): Refusal | 'replay' | undefined {
     if (call.fingerprint === null) return undefined;
-    const claim = this.claimOf(call, key);
+    const claim = this.claimOf(call, credential);
     if (!claim) return undefined;
     if (claim.expiresAt <= this.nowMs) {
       const stale = claim.state === 'RUNNING' ? this.state.staleHolds.get(claim.attempt) : undefined;
@@ -232,14 +232,14 @@ class Tick {
     return { kind: 'settled', outcome: ended.outcome, billing, answer: undefined };
   }
 
-  private holdOf(call: Call, key: PlacedKeyFacts, amount: number, timeoutMs: number): HoldRow {
+  private holdOf(call: Call, credential: PlacedCredential, amount: number, timeoutMs: number): HoldRow {
     return {
       attempt: this.nextAttempt(),
-      credentialKind: key.credentialKind,
-      credentialId: key.keyId,
-      workspaceId: key.workspaceId,
-      projectId: key.projectId,
-      environment: key.environment,
+      credentialKind: credential.credentialKind,
+      credentialId: credential.id,
+      workspaceId: credential.workspaceId,
+      projectId: credential.projectId,
+      environment: credential.environment,
       service: call.service,
       action: call.action,
       requestId: call.requestId,
@@ -278,15 +278,15 @@ class Tick {
     };
   }
 
-  private refuse(call: Call, key: KeyFacts | undefined, refusal: Refusal, rate?: RateReport): Verdict {
-    if (key && isPlaced(key) && this.options.logsRefusal(key.keyId, this.nowMs)) {
+  private refuse(call: Call, credential: Credential | undefined, refusal: Refusal, rate?: RateReport): Verdict {
+    if (credential && isPlaced(credential) && this.options.logsRefusal(credential.id, this.nowMs)) {
       const httpStatus = this.options.httpStatusOf(refusal.code);
       const ending: Ending = { kind: 'voided', outcome: 'REFUSED', errorCode: refusal.code, httpStatus, actionMs: null, arrivedAt: call.arrivedAt };
-      this.logs.push(this.logOf(this.holdOf(call, key, 0, 0), ending, 0)); // as if it had been held and let go in the same moment
-    } else if (key) {
-      this.count(key.keyId, refusal.code, 1);
+      this.logs.push(this.logOf(this.holdOf(call, credential, 0, 0), ending, 0)); // as if it had been held and let go in the same moment
+    } else if (credential) {
+      this.count(credential.id, refusal.code, 1);
     }
-    return { kind: 'refused', refusal, key, rate };
+    return { kind: 'refused', refusal, credential, rate };
   }
 
   private count(credentialId: string, code: string, calls: number): void {
@@ -295,8 +295,8 @@ class Tick {
     this.counts.set(key, { credentialId, code, minute, calls: (this.counts.get(key)?.calls ?? 0) + calls });
   }
 
-  private claimOf(call: Call, key: KeyFacts): ClaimRow | undefined {
-    const id = claimKey({ credentialId: key.keyId, requestId: call.requestId });
+  private claimOf(call: Call, credential: Credential): ClaimRow | undefined {
+    const id = claimKey({ credentialId: credential.id, requestId: call.requestId });
     const touched = this.touched.get(id);
     return touched ? touched.now : this.state.claims.get(id);
   }

@@ -139,9 +139,9 @@ export class Gate {
   private async answerWithoutRunning(call: Call, verdict: Verdict): Promise<ExecuteResult> {
     switch (verdict.kind) {
       case 'refused': {
-        const { refusal, key, rate } = verdict;
-        if (!key) this.countUnknown();
-        if (refusal.code === 'RATE_LIMITED' && key && rate) this.refusals.remember(call, key.keyId, rate);
+        const { refusal, credential, rate } = verdict;
+        if (!credential) this.countUnknown();
+        if (refusal.code === 'RATE_LIMITED' && credential && rate) this.refusals.remember(call, credential.id, rate);
         return { kind: 'error', ...refusal, rate };
       }
       case 'replay': {
@@ -237,9 +237,9 @@ export class Gate {
 }
 
 /** What a runner is told of a call. */
-function toActionCall({ params, debug }: ExecuteRequest, { hold, key }: Admitted): ActionCall {
-  const { projectId, workspaceId, environment, galleryMode } = key;
-  const keyId = key.credentialKind === 'API_KEY' ? key.keyId : null;
+function toActionCall({ params, debug }: ExecuteRequest, { hold, credential }: Admitted): ActionCall {
+  const { projectId, workspaceId, environment, galleryMode } = credential;
+  const keyId = credential.credentialKind === 'API_KEY' ? credential.id : null;
   return {
     attempt: hold.attempt,
     action: hold.action,

@@ -21,7 +21,7 @@ import type { TickStore } from './tick-store';
 export interface PrincipalsDeps {
   database: Database;
   pepper: string;
-  store: Pick<TickStore, 'findKeys'>;
+  store: Pick<TickStore, 'findCredentials'>;
   sessions: Pick<SessionService, 'principalOf' | 'principalById'>;
   consents: Pick<ConsentService, 'principalOf' | 'principalById' | 'principalOfDigest'>;
   /** Counts one more secret that belongs to nobody. */
@@ -89,16 +89,16 @@ export class Principals {
     const credentialKind = kindOfSecret(secret);
     if (!credentialKind) return 'INVALID_API_KEY';
     if (credentialKind === 'OAUTH_CLIENT') return (await consents.principalOf(database.lookups, secret)) ?? 'INVALID_API_KEY';
-    const credential: CredentialRef = { credentialKind, digest, namedProjectId: null };
-    const key = (await store.findKeys([credential])).get(credentialKey(credential));
+    const ref: CredentialRef = { credentialKind, digest, namedProjectId: null };
+    const credential = (await store.findCredentials([ref])).get(credentialKey(ref));
     // What may work in several projects is not bound to the end of one
-    const bound = key && NAMES_ITS_PROJECT.has(credentialKind) ? { ...key, archivedAt: null } : key;
+    const bound = credential && NAMES_ITS_PROJECT.has(credentialKind) ? { ...credential, archivedAt: null } : credential;
     const refusal = credentialRefusal(ip, bound, (await database.now()).getTime());
-    if (refusal || !key) return refusal?.code ?? 'INVALID_API_KEY';
-    const { keyId: id, keyName: name, workspaceId, projectId, scopes } = key;
+    if (refusal || !credential) return refusal?.code ?? 'INVALID_API_KEY';
+    const { id, name, workspaceId, projectId, scopes } = credential;
     // Roles administer, so ticks never ask for what they grant
     const ofRole = await (credentialKind === 'API_KEY' ? permissionsOfKeysRole : permissionsOfServiceAccountsRole)(database.lookups, id);
-    const permissions = narrowedTo(scopes, [...key.permissions, ...ofRole]);
+    const permissions = narrowedTo(scopes, [...credential.permissions, ...ofRole]);
     return credentialKind === 'API_KEY'
       ? { kind: credentialKind, id, name, workspaceId, projectId: projectId as string, permissions }
       : { kind: credentialKind, id, name, workspaceId, permissions, scopes };

@@ -1,6 +1,6 @@
 import type { LedgerAccount, EntryRow } from '../wallet/ledger-account';
 import { fromBase62, toBase62 } from '../lib/id';
-import type { ActionFacts, KeyFacts } from './call';
+import type { ActionFacts, Credential } from './call';
 import type { RateMemory } from './rate-limit';
 
 // The rows that a tick reads and writes, as plain values: times in milliseconds, names as in SQL but in camelCase.
@@ -82,7 +82,7 @@ export interface TickState {
   /** Microseconds since 1970, by the clock that decides. */
   nowUs: number;
   /** By `credentialKey`. */
-  keys: Map<string, KeyFacts>;
+  credentials: Map<string, Credential>;
   /** Those that are enabled, by `actionKey`. */
   actions: Map<string, ActionFacts>;
   /** Those that could be locked; a project that is missing is locked elsewhere. */

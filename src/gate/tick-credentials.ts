@@ -2,7 +2,7 @@ import { isIdentityScope, narrowedTo } from '../access/permissions';
 import { mayGrant } from '../access/policies';
 import { builtInRole } from '../access/roles/role.entity';
 import type { CredentialKind } from '../access/secret';
-import { credentialKey, type CredentialRef, type KeyFacts } from './call';
+import { credentialKey, type CredentialRef, type Credential } from './call';
 import type { SqlRow } from './tick-reads';
 
 // How a tick reads credentials: each kind has tables of its own and a SELECT of its own, and all of them give the same columns. A kind that
@@ -11,7 +11,7 @@ import type { SqlRow } from './tick-reads';
 /** What a kind of credential is read with: its SELECT, and the facts that its rows become. Texts come as literals, between parentheses. */
 interface CredentialSource {
   select(credentials: CredentialRef[], listed: (texts: string[]) => string): string;
-  toFacts(credentials: CredentialRef[], rows: SqlRow[]): KeyFacts[];
+  toFacts(credentials: CredentialRef[], rows: SqlRow[]): Credential[];
 }
 
 const PROJECT_COLUMNS = `p.id AS projectId, p.gallery_mode AS galleryMode, p.archived_at AS archivedAt, p.sustained_rps AS sustainedRps, p.burst AS burst`;
@@ -20,7 +20,7 @@ const digestsOf = (credentials: CredentialRef[]): string[] => credentials.map(({
 
 const API_KEYS: CredentialSource = {
   select: (credentials, listed) => `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
-  k.id AS keyId, k.name AS keyName, k.environment AS environment, k.permissions AS permissions, k.allowed_ips AS allowedIps,
+  k.id AS id, k.name AS name, k.environment AS environment, k.permissions AS permissions, k.allowed_ips AS allowedIps,
   k.enabled AS enabled, k.expires_at AS expiresAt, k.revoked_at AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}
   FROM key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN projects p ON p.id = k.project_id WHERE s.digest IN (${listed(digestsOf(credentials))})`,
   toFacts: (_credentials, rows) => rows.map((row) => toFacts('API_KEY', null, row)),
@@ -34,7 +34,7 @@ const SERVICE_ACCOUNTS: CredentialSource = {
   select: (credentials, listed) => {
     const named = credentials.flatMap(({ namedProjectId }) => namedProjectId ?? []);
     return `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
-  s.scopes AS scopes, k.id AS keyId, k.name AS keyName, 'LIVE' AS environment, k.permissions AS permissions, '[]' AS allowedIps,
+  s.scopes AS scopes, k.id AS id, k.name AS name, 'LIVE' AS environment, k.permissions AS permissions, '[]' AS allowedIps,
   k.enabled AS enabled, NULL AS expiresAt, NULL AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}, ${GRANTS} AS grants
   FROM service_account_secrets s JOIN service_accounts k ON k.id = s.account_id
   LEFT JOIN service_account_projects g ON g.account_id = k.id AND (${GRANTS} = 1${named.length > 0 ? ` OR g.project_id IN (${listed(named)})` : ''})
@@ -57,7 +57,7 @@ const NO_PROJECT = { projectId: null, galleryMode: '', archivedAt: null, sustain
 /** Access tokens. One is as good as the consent, the client, the membership and its role that it hangs on. */
 const OAUTH_CLIENTS: CredentialSource = {
   select: (credentials, listed) => `SELECT t.digest AS digest, NULL AS secretGraceUntil, t.ended_at AS secretEndedAt,
-  c.id AS keyId, a.name AS keyName, 'LIVE' AS environment, t.scopes AS permissions, '[]' AS allowedIps,
+  c.id AS id, a.name AS name, 'LIVE' AS environment, t.scopes AS permissions, '[]' AS allowedIps,
   CASE WHEN m.user_id IS NULL THEN 0 ELSE 1 END AS enabled, t.expires_at AS expiresAt, COALESCE(c.ended_at, a.deleted_at) AS revokedAt,
   c.workspace_id AS workspaceId, ${PROJECT_COLUMNS}, m.role_id AS roleId, r.permissions AS rolePermissions,
   CASE WHEN w.requires_second_factor = 1 AND u.totp_enabled_at IS NULL THEN 1 ELSE 0 END AS shutOut
@@ -89,8 +89,8 @@ export function credentialSelects(credentials: CredentialRef[], listed: (texts: 
 }
 
 /** What the rows of those SELECTs say of each, by `credentialKey`. */
-export function toCredentials(credentials: CredentialRef[], rowsOf: (kind: CredentialKind) => SqlRow[]): Map<string, KeyFacts> {
-  const found = new Map<string, KeyFacts>();
+export function toCredentials(credentials: CredentialRef[], rowsOf: (kind: CredentialKind) => SqlRow[]): Map<string, Credential> {
+  const found = new Map<string, Credential>();
   for (const [kind, ofKind] of byKind(credentials)) {
     for (const facts of SOURCES[kind].toFacts(ofKind, rowsOf(kind))) found.set(credentialKey(facts), facts);
   }
@@ -109,16 +109,16 @@ function byKind(credentials: CredentialRef[]): Map<CredentialKind, CredentialRef
 
 const numberOrNull = (value: unknown): number | null => (value === null ? null : Number(value));
 
-function toFacts(credentialKind: CredentialKind, namedProjectId: string | null, row: SqlRow): KeyFacts {
+function toFacts(credentialKind: CredentialKind, namedProjectId: string | null, row: SqlRow): Credential {
   return {
     credentialKind,
     digest: row.digest as string,
     namedProjectId,
     secretGraceUntil: numberOrNull(row.secretGraceUntil),
     secretEndedAt: numberOrNull(row.secretEndedAt),
-    keyId: row.keyId as string,
-    keyName: row.keyName as string,
-    environment: row.environment as KeyFacts['environment'],
+    id: row.id as string,
+    name: row.name as string,
+    environment: row.environment as Credential['environment'],
     permissions: JSON.parse(row.permissions as string) as string[],
     scopes: null,
     allowedIps: JSON.parse(row.allowedIps as string) as string[],

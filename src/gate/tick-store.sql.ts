@@ -1,5 +1,5 @@
 import type { Clock } from '../db/clock';
-import type { CredentialRef, KeyFacts } from './call';
+import type { CredentialRef, Credential } from './call';
 import { tickOf, type TickHoldsRow, type TickState, type TickWrites } from './rows';
 import type { TickConnection, TickConnections } from './tick-connection';
 import { toCredentials } from './tick-credentials';
@@ -20,7 +20,7 @@ export class SqlTickStore implements TickStore {
     this.sql = new TickSql(connections.dialect);
   }
 
-  async findKeys(credentials: CredentialRef[]): Promise<Map<string, KeyFacts>> {
+  async findCredentials(credentials: CredentialRef[]): Promise<Map<string, Credential>> {
     try {
       const selects = [...this.sql.credentials(credentials)].map(async ([kind, select]) => [kind, await this.connections.read(select)] as const);
       const rowsOf = new Map(await Promise.all(selects));
@@ -61,7 +61,7 @@ export class SqlTickStore implements TickStore {
     const marks = toMarks(rows('marks'));
     const state: TickState = {
       nowUs: time ? this.clock.fromDatabase(Number(time.now)) : this.clock.fromProcess(),
-      keys: toCredentials(needs.credentials, rows),
+      credentials: toCredentials(needs.credentials, rows),
       actions: toActions(rows('actions')),
       budgets: toBudgets(rows('budgets')),
       claims: toClaims(rows('claims')),

@@ -1,4 +1,4 @@
-import type { CredentialRef, KeyFacts } from './call';
+import type { CredentialRef, Credential } from './call';
 import type { TickState, TickWrites } from './rows';
 
 /** What one tick has to read. */
@@ -26,7 +26,7 @@ export interface TickStore {
   readonly maxBytes: number;
 
   /** Credentials by `credentialKey`, by a plain read of what is committed, on the primary; without those that are not there. */
-  findKeys(credentials: CredentialRef[]): Promise<Map<string, KeyFacts>>;
+  findCredentials(credentials: CredentialRef[]): Promise<Map<string, Credential>>;
 
   /**
    * One transaction: locks the budgets (waiting for them, or passing over those that are locked elsewhere), reads, has `decide` say

@@ -2,7 +2,7 @@ import { isOutage, isRetryable } from '../db/failures';
 import { ERRORS, TollgateError } from '../errors';
 import { newId } from '../lib/id';
 import type { Time } from '../lib/time';
-import { credentialKey, type Call, type CredentialRef, type KeyFacts } from './call';
+import { credentialKey, type Call, type CredentialRef, type Credential } from './call';
 import { decide, projectOf, type Admission, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
 import { Lane } from './lane';
 import type { HoldRow } from './rows';
@@ -45,7 +45,7 @@ interface Job {
 }
 
 /** Whose a secret is, and the project whose lock its calls need; null where it was dead, or had no project, when it was last seen. */
-type Owner = Pick<KeyFacts, 'keyId' | 'projectId'>;
+type Owner = Pick<Credential, 'id' | 'projectId'>;
 
 /** A call whose secret this process does not know yet. */
 interface Newcomer {
@@ -82,9 +82,9 @@ export class Ticker {
     });
   }
 
-  private enter(call: Call, { keyId, projectId }: Owner, resolve: Job['resolve'], reject: Job['reject']): void {
+  private enter(call: Call, { id, projectId }: Owner, resolve: Job['resolve'], reject: Job['reject']): void {
     if (projectId !== null && !this.deps.reserve(call, projectId)) return reject(new TollgateError('SERVICE_UNAVAILABLE'));
-    const item: TickItem = { kind: 'admission', call, keyId, projectId };
+    const item: TickItem = { kind: 'admission', call, credentialId: id, projectId };
     this.laneOf(projectOf(item)).push({ item, bytes: ITEM_BYTES, skips: 0, resolve, reject });
   }
 
@@ -94,13 +94,13 @@ export class Ticker {
     if (batch.length === 0) return [];
     try {
       const credentials = new Map<string, CredentialRef>(batch.map(({ call }) => [credentialKey(call), call]));
-      const keys = await this.deps.store.findKeys([...credentials.values()]);
+      const found = await this.deps.store.findCredentials([...credentials.values()]);
       if (this.owners.size >= MAX_KNOWN_SECRETS) this.owners.clear();
-      for (const [name, { keyId, projectId }] of keys) if (projectId !== null) this.owners.set(name, { keyId, projectId });
+      for (const [name, { id, projectId }] of found) if (projectId !== null) this.owners.set(name, { id, projectId });
       return batch.map(({ call, resolve, reject }) => () => {
-        const key = keys.get(credentialKey(call));
-        if (key) this.enter(call, key, resolve, reject);
-        else resolve({ kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, key, rate: undefined });
+        const credential = found.get(credentialKey(call));
+        if (credential) this.enter(call, credential, resolve, reject);
+        else resolve({ kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, credential, rate: undefined });
       });
     } catch (error) {
       this.deps.onFailure(error, 'look-up');
@@ -223,7 +223,7 @@ export class Ticker {
     }
     if (verdict.kind !== 'locked') return [() => job.resolve(verdict)];
     if (job.item.kind === 'admission' && job.item.projectId !== verdict.projectId) {
-      this.enter(job.item.call, { keyId: job.item.keyId, projectId: verdict.projectId }, job.resolve, job.reject);
+      this.enter(job.item.call, { id: job.item.credentialId, projectId: verdict.projectId }, job.resolve, job.reject);
       return [];
     }
     job.skips += 1;
@@ -233,9 +233,9 @@ export class Ticker {
   }
 
   /** A flood of calls with a key that is revoked, expired or disabled is to cost the good keys of its project nothing. */
-  private learn({ call, keyId, projectId }: Admission, verdict: Verdict): void {
+  private learn({ call, credentialId, projectId }: Admission, verdict: Verdict): void {
     const seen = projectSeen(verdict);
-    if (seen !== undefined && seen !== projectId) this.owners.set(credentialKey(call), { keyId, projectId: seen });
+    if (seen !== undefined && seen !== projectId) this.owners.set(credentialKey(call), { id: credentialId, projectId: seen });
   }
 
   private waitingLane(projectId: string): Lane<Job> {
@@ -306,7 +306,7 @@ function projectSeen(verdict: Verdict): string | null | undefined {
   if (verdict.kind === 'admitted') return verdict.hold.projectId;
   if (verdict.kind === 'locked') return verdict.projectId;
   if (verdict.kind !== 'refused') return undefined;
-  return ERRORS[verdict.refusal.code].kind === 'UNAUTHORIZED' ? null : verdict.key?.projectId;
+  return ERRORS[verdict.refusal.code].kind === 'UNAUTHORIZED' ? null : verdict.credential?.projectId;
 }
 
 function needsOf(items: TickItem[]): TickNeeds {
@@ -323,11 +323,11 @@ function needsOf(items: TickItem[]): TickNeeds {
       attempts.push(hold.attempt);
       if (hold.claimed) claims.push(hold);
     } else {
-      const { call, keyId, projectId } = item;
+      const { call, credentialId, projectId } = item;
       if (projectId !== null) projectIds.add(projectId);
       credentials.set(credentialKey(call), call);
       actions.set(actionKey(call), call);
-      if (call.fingerprint !== null) claims.push({ credentialId: keyId, requestId: call.requestId });
+      if (call.fingerprint !== null) claims.push({ credentialId, requestId: call.requestId });
     }
   }
   return { projectIds: [...projectIds], credentials: [...credentials.values()], actions: [...actions.values()], claims, attempts };

@@ -1,4 +1,4 @@
-import type { ActionFacts, CredentialRef, KeyFacts } from '../../src/gate/call';
+import type { ActionFacts, CredentialRef, Credential } from '../../src/gate/call';
 import { actionKey, type TickNeeds } from '../../src/gate/tick-store';
 import { claimKey, type EndedAttempt, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
 import { DatabaseClock } from './database-clock';
@@ -193,7 +193,7 @@ export class ModelDatabase implements Owner {
     const found = claims.flatMap((name) => tables.claims.get(claimKey(name)) ?? []);
     return {
       nowUs: this.clock.nowUs(),
-      keys: this.findKeys(credentials),
+      credentials: this.findCredentials(credentials),
       actions: new Map(actions.flatMap(({ action }) => this.actionOf(action) ?? []).map((action) => [actionKey({ service: SERVICE, action: action.name }), action])),
       budgets,
       claims: new Map(found.map((claim) => [claimKey(claim), { ...claim, answer: claim.answer === null ? null : '' }])),
@@ -205,25 +205,29 @@ export class ModelDatabase implements Owner {
   }
 
   /** Keys by the digests of their secrets, as they are now. */
-  findKeys(credentials: CredentialRef[]): Map<string, KeyFacts> {
+  findCredentials(credentials: CredentialRef[]): Map<string, Credential> {
     return new Map(credentials.flatMap(({ digest }) => this.factsOf(digest) ?? []).map((key) => [key.digest, key]));
   }
 
-  private factsOf(digest: string): KeyFacts | undefined {
+  private factsOf(digest: string): Credential | undefined {
     const { secrets, keys, projects } = this.tables;
     const secret = secrets.get(digest);
     const key = secret && keys.get(secret.keyId);
     const project = key && projects.get(key.projectId);
     if (!project) return undefined;
     return {
-      ...key,
       credentialKind: 'API_KEY',
       digest,
       namedProjectId: null,
       scopes: null,
       secretGraceUntil: secret.graceUntil,
       secretEndedAt: secret.endedAt,
-      keyName: key.keyId,
+      id: key.keyId,
+      name: key.keyId,
+      projectId: key.projectId,
+      environment: key.environment,
+      enabled: key.enabled,
+      revokedAt: key.revokedAt,
       permissions: ['run'],
       allowedIps: [],
       expiresAt: null,

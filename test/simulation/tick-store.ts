@@ -1,4 +1,4 @@
-import type { CredentialRef, KeyFacts } from '../../src/gate/call';
+import type { CredentialRef, Credential } from '../../src/gate/call';
 import { claimKey, type ClaimRow, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
 import type { ClaimName, SweepStore } from '../../src/gate/sweep-store';
 import { TickFailure, type TickNeeds, type TickStore } from '../../src/gate/tick-store';
@@ -25,8 +25,8 @@ export class SimulatedTickStore implements TickStore, SweepStore {
     readonly maxBytes: number,
   ) {}
 
-  findKeys(credentials: CredentialRef[]): Promise<Map<string, KeyFacts>> {
-    return this.once('look-up', (database) => database.findKeys(credentials)).catch((error: unknown) => {
+  findCredentials(credentials: CredentialRef[]): Promise<Map<string, Credential>> {
+    return this.once('look-up', (database) => database.findCredentials(credentials)).catch((error: unknown) => {
       throw new TickFailure(false, error);
     });
   }

@@ -18,7 +18,7 @@ export class TickMemory {
   }
 
   /** What a tick reads after its lock, where `locked` are projects that somebody else holds. */
-  read(nowUs: number, attempts: string[], locked: string[] = []): Omit<TickState, 'keys' | 'actions'> {
+  read(nowUs: number, attempts: string[], locked: string[] = []): Omit<TickState, 'credentials' | 'actions'> {
     const nowMs = nowUs / 1000;
     const open = [...this.budgets.keys()].filter((id) => !locked.includes(id));
     const stale = [...this.claims.values()].filter((claim) => claim.state === 'RUNNING' && claim.expiresAt <= nowMs && this.holds.has(claim.attempt));
