@@ -74,20 +74,30 @@ it('calls are answered as fast while long reads follow one another', async () =>
   expect(p99(meanwhile)).toBeLessThan(READ_TIMEOUT_MS / 2 + p99(alone) * 5);
 });
 
-it('reads give what TypeORM gives, whatever its type', async () => {
-  const project = await buildProject(app);
-  const { key } = await buildKey(app, { project, allowedIps: ['10.0.0.0/8'], expiresAt: new Date('2099-01-01') });
-  const found = await app.database.reader.findOneByOrFail(ApiKey, { id: key.id });
-  expect(found).toEqual(await app.database.lookups.findOneByOrFail(ApiKey, { id: key.id }));
-  expect(found).toBeInstanceOf(ApiKey);
-  expect(found.expiresAt).toEqual(new Date('2099-01-01'));
-  expect(await app.database.reader.createQueryBuilder(ApiKey, 'row').where({ id: key.id }).getRawAndEntities()).toMatchObject({ entities: [{ id: key.id }], raw: [{ row_id: key.id }] });
-  const values = ['Ünïcödé 💥', null, Number.MAX_SAFE_INTEGER, 0.5, true];
-  const select = `SELECT ${values.map((_, index) => `? AS v${index}`).join(', ')}`;
-  expect(await app.database.reader.query(select, values)).toEqual(await app.database.lookups.query(select, values));
-  await expect(app.database.reader.query('SELECT nope')).rejects.toThrow(/nope/);
-});
+describe('in the time that reads have', () => {
+  let patient: TestApp;
 
-(TEST_DATABASE === 'sqlite' ? it : it.skip)('a reader can write nothing (SQLite)', async () => {
-  await expect(app.database.reader.query("INSERT INTO settings (name, value) VALUES ('x', 'y')")).rejects.toThrow(/readonly/);
+  beforeAll(async () => {
+    patient = await createTestApp();
+  });
+
+  afterAll(() => patient.close());
+
+  it('reads give what TypeORM gives, whatever its type', async () => {
+    const project = await buildProject(patient);
+    const { key } = await buildKey(patient, { project, allowedIps: ['10.0.0.0/8'], expiresAt: new Date('2099-01-01') });
+    const found = await patient.database.reader.findOneByOrFail(ApiKey, { id: key.id });
+    expect(found).toEqual(await patient.database.lookups.findOneByOrFail(ApiKey, { id: key.id }));
+    expect(found).toBeInstanceOf(ApiKey);
+    expect(found.expiresAt).toEqual(new Date('2099-01-01'));
+    expect(await patient.database.reader.createQueryBuilder(ApiKey, 'row').where({ id: key.id }).getRawAndEntities()).toMatchObject({ entities: [{ id: key.id }], raw: [{ row_id: key.id }] });
+    const values = ['Ünïcödé 💥', null, Number.MAX_SAFE_INTEGER, 0.5, true];
+    const select = `SELECT ${values.map((_, index) => `? AS v${index}`).join(', ')}`;
+    expect(await patient.database.reader.query(select, values)).toEqual(await patient.database.lookups.query(select, values));
+    await expect(patient.database.reader.query('SELECT nope')).rejects.toThrow(/nope/);
+  });
+
+  (TEST_DATABASE === 'sqlite' ? it : it.skip)('a reader can write nothing (SQLite)', async () => {
+    await expect(patient.database.reader.query("INSERT INTO settings (name, value) VALUES ('x', 'y')")).rejects.toThrow(/readonly/);
+  });
 });
