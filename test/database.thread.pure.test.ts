@@ -31,6 +31,22 @@ it('rolls back what a failed statement leaves open, and tells the driver\'s code
   await thread.close();
 });
 
+it('asks the same thing again and again, and reads what is there then: after a change of a row, of the table, and after a failure', async () => {
+  const thread = new ThreadConnection(join(folder, 'again.db'));
+  const other = new ThreadConnection(join(folder, 'again.db'));
+  const read = async (): Promise<unknown> => (await thread.run('', ['SELECT * FROM t ORDER BY n']))[0];
+  await thread.run('CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)');
+  expect(await read()).toEqual([{ n: 1 }]);
+  await other.run('UPDATE t SET n = 2');
+  expect(await read()).toEqual([{ n: 2 }]);
+  await other.run("ALTER TABLE t ADD COLUMN more TEXT DEFAULT 'x'");
+  expect(await read()).toEqual([{ n: 2, more: 'x' }]);
+  await expect(thread.run('BEGIN IMMEDIATE', ['SELECT * FROM t ORDER BY n', "SELECT json('{')"])).rejects.toThrow(/JSON/i);
+  await other.run('INSERT INTO t (n) VALUES (3)');
+  expect(await read()).toEqual([{ n: 2, more: 'x' }, { n: 3, more: 'x' }]);
+  await Promise.all([thread.close(), other.close()]);
+});
+
 describe('a thread that reads', () => {
   const rowsTo = (count: number): string => `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ${count}) SELECT x FROM c`;
 
