@@ -25,7 +25,7 @@ const base = {
 /** @type {import('jest').Config} */
 const sqlite = { ...base, displayName: 'sqlite', globals: { TEST_DATABASE: 'sqlite' } };
 
-/** The same files on a real server. Those that touch no database (`*.pure.test.ts`) have run in the first project. */
+/** The same files on a real server. Those to which all databases are the same (`*.pure.test.ts`) have run in the first project. */
 const mysql = {
   ...base,
   displayName: 'mysql',
@@ -47,7 +47,8 @@ if (!hasMysql) {
 /** @type {import('jest').Config} */
 module.exports = {
   testTimeout: 30_000,
-  maxWorkers: '100%',
+  maxWorkers: '150%', // tests wait for clocks and other processes too
+  testSequencer: '<rootDir>/test/support/sequencer.js',
   coverageProvider: 'v8',
   collectCoverageFrom: ['src/**/*.ts', '!src/db/migrations/**'],
   projects: hasMysql ? [sqlite, mysql] : [sqlite],
