@@ -1,5 +1,6 @@
 // @ts-check
 const { existsSync, statfsSync } = require('node:fs');
+const { availableParallelism } = require('node:os');
 const { findMariadb } = require('./test/support/mariadb-server');
 
 // Databases of tests live in memory, where there is room for them: what is committed outlives every kill there too, and no disk is waited for.
@@ -47,7 +48,7 @@ if (!hasMysql) {
 /** @type {import('jest').Config} */
 module.exports = {
   testTimeout: 30_000,
-  maxWorkers: '150%', // tests wait for clocks and other processes too
+  maxWorkers: availableParallelism() + 1, // tests wait for clocks and other processes too
   testSequencer: '<rootDir>/test/support/sequencer.js',
   coverageProvider: 'v8',
   collectCoverageFrom: ['src/**/*.ts', '!src/db/migrations/**'],
