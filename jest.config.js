@@ -1,6 +1,5 @@
 // @ts-check
 const { existsSync, statfsSync } = require('node:fs');
-const { availableParallelism } = require('node:os');
 const { findMariadb } = require('./test/support/mariadb-server');
 
 // Databases of tests live in memory, where there is room for them: what is committed outlives every kill there too, and no disk is waited for.
@@ -48,7 +47,7 @@ if (!hasMysql) {
 /** @type {import('jest').Config} */
 module.exports = {
   testTimeout: 30_000,
-  maxWorkers: availableParallelism() + 1, // tests wait for clocks and other processes too
+  maxWorkers: '100%', // one more, and tests of what takes its time fail for want of it
   testSequencer: '<rootDir>/test/support/sequencer.js',
   coverageProvider: 'v8',
   collectCoverageFrom: ['src/**/*.ts', '!src/db/migrations/**'],
