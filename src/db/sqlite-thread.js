@@ -39,7 +39,7 @@ function run({ script, selects }) {
     if (script !== '') connection.exec(script);
     return { results: selects.map((sql) => prepared(sql).all()) };
   } catch (error) {
-    statements.clear(); // one that is in the middle of its rows would keep every commit from passing
+    statements.clear(); // libsql may leave one unfinished, and that would keep commits from passing for as long as it is kept
     rollBack();
     const { message, code } = /** @type {{ message: string, code?: string }} */ (error);
     return { failure: { message, code } };
