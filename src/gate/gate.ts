@@ -6,6 +6,7 @@ import { randomBase62 } from '../lib/id';
 import type { Log } from '../lib/log';
 import type { Time } from '../lib/time';
 import { galleryId } from '../tenancy/project.entity';
+import { Admissions } from './admissions';
 import type { Call } from './call';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
 import { Load } from './load';
@@ -63,6 +64,7 @@ type Admitted = Extract<Verdict, { kind: 'admitted' }>;
 /** Decides, runs and bills calls. */
 export class Gate {
   readonly ticker: Ticker;
+  private readonly admissions: Admissions;
   private readonly load: Load;
   private readonly refusals = new RefusalMemory();
   /** What a secret is stored as. */
@@ -73,14 +75,22 @@ export class Gate {
   constructor(private readonly deps: GateDeps) {
     this.load = new Load(deps.limits);
     this.digest = hmacSha256(deps.pepper);
+    const { store, time } = deps;
+    const onFailure = (error: unknown, what: string) => deps.log.warn({ err: error }, `gate: ${what} failed`);
     this.ticker = new Ticker({
-      store: deps.store,
-      time: deps.time,
+      store,
+      time,
       decide: {
         process: randomBase62(12),
         httpStatusOf: deps.httpStatusOf,
         logsRefusal: (credentialId, nowMs) => this.refusals.logsRefusal(credentialId, nowMs),
       },
+      onFailure,
+    });
+    this.admissions = new Admissions({
+      store,
+      ticker: this.ticker,
+      time,
       reserve: (call, projectId) => {
         if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // it looked as if it were for another project
         call.placeInProject = null;
@@ -88,7 +98,7 @@ export class Gate {
         call.placeInProject = projectId;
         return true;
       },
-      onFailure: (error, what) => deps.log.warn({ err: error }, `gate: ${what} failed`),
+      onFailure,
     });
     this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();
   }
@@ -125,7 +135,7 @@ export class Gate {
     try {
       const limited = this.refusals.recall(call, this.deps.time.now());
       if (limited) return { kind: 'error', ...rateRefusal(limited), rate: limited };
-      const verdict = await this.ticker.admit(call);
+      const verdict = await this.admissions.admit(call);
       if (verdict.kind === 'admitted') return await this.run(request, call, verdict);
       return await this.answerWithoutRunning(call, verdict);
     } catch (error) {

@@ -1,15 +1,15 @@
 import { isOutage, isRetryable } from '../db/failures';
-import { ERRORS, TollgateError } from '../errors';
+import { TollgateError } from '../errors';
 import { newId } from '../lib/id';
 import type { Time } from '../lib/time';
-import { credentialKey, type Call, type CredentialRef, type Credential } from './call';
+import { credentialKey, type Call, type CredentialRef } from './call';
 import { decide, projectOf, type Admission, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
 import { Lane } from './lane';
 import type { HoldRow } from './rows';
 import { TickFailure, actionKey, type ActionName, type TickNeeds, type TickStore } from './tick-store';
 
 /** Calls, settlements and counts in one tick. `tick_holds.marks` has a place for each. */
-const MAX_TICK_ITEMS = 500;
+export const MAX_TICK_ITEMS = 500;
 /** How long a call waits to be judged before it is told 503. */
 const ADMISSION_WAIT_MS = 5_000;
 /** How often a tick is run again after a deadlock or a lock that took too long. */
@@ -18,8 +18,6 @@ const TICK_TRIES = 6;
 const SKIPS_BEFORE_WAITING = 2;
 /** Projects that wait for their locks at once; the main lane keeps the other connections. */
 const MAX_WAITING_TICKS = 6;
-/** Secrets whose owners a process remembers; forgotten all at once where there are more, so that memory stays bounded. */
-const MAX_KNOWN_SECRETS = 50_000;
 /** Between two tries of a settlement whose outcome is not known. */
 const SETTLE_RETRY_MS = { first: 25, most: 1_000 };
 
@@ -30,8 +28,6 @@ export interface TickerDeps {
   store: TickStore;
   time: Time;
   decide: Omit<DecideOptions, 'tick' | 'monotonicMs'>;
-  /** Takes a place among a project's calls in flight; false where it has as many as it may. */
-  reserve(call: Call, projectId: string): boolean;
   /** Told of failures, for the log. */
   onFailure(error: unknown, what: string): void;
 }
@@ -44,69 +40,23 @@ interface Job {
   reject(error: unknown): void;
 }
 
-/** Whose a secret is, and the project whose lock its calls need; null where it was dead, or had no project, when it was last seen. */
-type Owner = Pick<Credential, 'id' | 'projectId'>;
-
-/** A call whose secret this process does not know yet. */
-interface Newcomer {
-  call: Call;
-  resolve(verdict: Verdict): void;
-  reject(error: unknown): void;
-}
-
 /** Collects what the gate has to decide and runs it through the database in ticks. */
 export class Ticker {
   private readonly main: Lane<Job>;
-  private readonly newcomers: Lane<Newcomer>;
   private readonly waiting = new Map<string, Lane<Job>>();
   private waitingTicks = 0;
   private readonly waitingTurns: (() => void)[] = [];
-  /**
-   * Whose a secret is, by `credentialKey`: that never changes, and tells what to lock and to read. What it may do, whether it still may do
-   * anything, and in which project, is read in each tick: this tells only which lock and place its calls seem to need, if any.
-   */
-  private readonly owners = new Map<string, Owner>();
 
   constructor(private readonly deps: TickerDeps) {
     this.main = this.lane(false);
-    const options = { maxItems: MAX_TICK_ITEMS, maxBytes: Infinity, bytesOf: () => 0 };
-    this.newcomers = new Lane(deps.time, options, (batch) => this.findOwners(batch));
   }
 
-  /** Judges a call. Rejects with SERVICE_UNAVAILABLE where the database cannot say; then nothing was admitted. */
-  admit(call: Call): Promise<Verdict> {
-    return new Promise((resolve, reject) => {
-      const owner = this.owners.get(credentialKey(call));
-      if (owner) this.enter(call, owner, resolve, reject);
-      else this.newcomers.push({ call, resolve, reject });
-    });
-  }
-
-  private enter(call: Call, { id, projectId }: Owner, resolve: Job['resolve'], reject: Job['reject']): void {
-    if (projectId !== null && !this.deps.reserve(call, projectId)) return reject(new TollgateError('SERVICE_UNAVAILABLE'));
-    const item: TickItem = { kind: 'admission', call, credentialId: id, projectId };
-    this.laneOf(projectOf(item)).push({ item, bytes: ITEM_BYTES, skips: 0, resolve, reject });
-  }
-
-  /** Asked after they arrived: a secret that is unknown then is refused, and one that is known is judged in a tick. */
-  private async findOwners(waiting: Newcomer[]): Promise<(() => void)[]> {
-    const batch = this.inTime(waiting, ({ call }) => call);
-    if (batch.length === 0) return [];
-    try {
-      const credentials = new Map<string, CredentialRef>(batch.map(({ call }) => [credentialKey(call), call]));
-      const found = await this.deps.store.findCredentials([...credentials.values()]);
-      if (this.owners.size >= MAX_KNOWN_SECRETS) this.owners.clear();
-      for (const [name, { id, projectId }] of found) if (projectId !== null) this.owners.set(name, { id, projectId });
-      return batch.map(({ call, resolve, reject }) => () => {
-        const credential = found.get(credentialKey(call));
-        if (credential) this.enter(call, credential, resolve, reject);
-        else resolve({ kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, credential, rate: undefined });
-      });
-    } catch (error) {
-      this.deps.onFailure(error, 'look-up');
-      const unavailable = new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
-      return batch.map(({ reject }) => () => reject(unavailable));
-    }
+  /**
+   * Judges a call. Rejects with SERVICE_UNAVAILABLE where the database cannot say; then nothing was admitted. `locked` where it needs the
+   * lock of another project than it names.
+   */
+  judge(admission: Admission): Promise<Verdict> {
+    return this.submit(admission, 0);
   }
 
   /**
@@ -134,7 +84,7 @@ export class Ticker {
     return this.submit(count, 0);
   }
 
-  private submit(item: Settlement | Count, answerBytes: number): Promise<Verdict> {
+  private submit(item: TickItem, answerBytes: number): Promise<Verdict> {
     return new Promise((resolve, reject) => {
       const job: Job = { item, bytes: ITEM_BYTES + 2 * answerBytes, skips: 0, resolve, reject };
       this.laneOf(projectOf(item)).push(job);
@@ -149,18 +99,8 @@ export class Ticker {
     const { maxBytes } = this.deps.store;
     const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, ...(onIdle ? { onIdle } : {}) };
     return new Lane(this.deps.time, options, (batch) => {
-      const jobs = this.inTime(batch, ({ item }) => (item.kind === 'admission' ? item.call : undefined));
+      const jobs = inTime(this.deps.time, batch, ({ item }) => (item.kind === 'admission' ? item.call : undefined));
       return waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits);
-    });
-  }
-
-  /** Those that have waited too long are told so, and not judged. */
-  private inTime<T extends Pick<Job, 'reject'>>(waiting: T[], callOf: (one: T) => Call | undefined): T[] {
-    const late = this.deps.time.now() - ADMISSION_WAIT_MS;
-    return waiting.filter((one) => {
-      const isLate = (callOf(one)?.arrivedAt ?? Infinity) <= late;
-      if (isLate) one.reject(new TollgateError('SERVICE_UNAVAILABLE'));
-      return !isLate;
     });
   }
 
@@ -216,26 +156,15 @@ export class Ticker {
 
   /** Actions start at once, and what was locked is queued again at once; gives what answers a caller, for that takes longer. */
   private answer(job: Job, verdict: Verdict): (() => void)[] {
-    if (job.item.kind === 'admission') this.learn(job.item, verdict);
-    if (verdict.kind === 'admitted') {
+    if (verdict.kind === 'admitted' || (verdict.kind === 'locked' && verdict.projectId !== projectOf(job.item))) {
       job.resolve(verdict);
       return [];
     }
     if (verdict.kind !== 'locked') return [() => job.resolve(verdict)];
-    if (job.item.kind === 'admission' && job.item.projectId !== verdict.projectId) {
-      this.enter(job.item.call, { id: job.item.credentialId, projectId: verdict.projectId }, job.resolve, job.reject);
-      return [];
-    }
     job.skips += 1;
     if (job.skips >= SKIPS_BEFORE_WAITING) this.waitingLane(verdict.projectId).push(job);
     else this.main.push(job);
     return [];
-  }
-
-  /** A flood of calls with a key that is revoked, expired or disabled is to cost the good keys of its project nothing. */
-  private learn({ call, credentialId, projectId }: Admission, verdict: Verdict): void {
-    const seen = projectSeen(verdict);
-    if (seen !== undefined && seen !== projectId) this.owners.set(credentialKey(call), { id: credentialId, projectId: seen });
   }
 
   private waitingLane(projectId: string): Lane<Job> {
@@ -301,12 +230,14 @@ export class Ticker {
   }
 }
 
-/** The project whose lock the next call like the one that was judged needs, or null where none; undefined where that was not seen. */
-function projectSeen(verdict: Verdict): string | null | undefined {
-  if (verdict.kind === 'admitted') return verdict.hold.projectId;
-  if (verdict.kind === 'locked') return verdict.projectId;
-  if (verdict.kind !== 'refused') return undefined;
-  return ERRORS[verdict.refusal.code].kind === 'UNAUTHORIZED' ? null : verdict.credential?.projectId;
+/** Those that have not waited too long; the others are told so, and not judged. */
+export function inTime<T extends Pick<Job, 'reject'>>(time: Time, waiting: T[], callOf: (one: T) => Call | undefined): T[] {
+  const late = time.now() - ADMISSION_WAIT_MS;
+  return waiting.filter((one) => {
+    const isLate = (callOf(one)?.arrivedAt ?? Infinity) <= late;
+    if (isLate) one.reject(new TollgateError('SERVICE_UNAVAILABLE'));
+    return !isLate;
+  });
 }
 
 function needsOf(items: TickItem[]): TickNeeds {
