@@ -4,13 +4,13 @@ import { TollgateError, type ErrorCode } from '../errors';
 import type { Gate } from '../gate/gate';
 import type { Log } from '../lib/log';
 import { sendError } from './answer';
-import { AnswersTogether, type Turn } from './answers-together';
 import { isService, registerExecute } from './execute.route';
 import { registerAuditExport, type AuditExportDeps } from './exports/audit.route';
 import { ExportPlaces } from './exports/places';
 import { registerTableExports, type TableExportDeps } from './exports/tables.route';
 import { Turns } from './exports/turns';
 import { newRequestId } from './request-id';
+import { Turn } from './turn';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -21,8 +21,6 @@ declare module 'fastify' {
     credentialKind: CredentialKind;
     /** By `performance.now()`. */
     arrivedAt: number;
-    /** Null where no hook has seen it. */
-    turn: Turn | null;
   }
 }
 
@@ -47,8 +45,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.decorateRequest('secret', '');
   app.decorateRequest('credentialKind', 'API_KEY');
   app.decorateRequest('arrivedAt', 0);
-  app.decorateRequest('turn', null);
-  const together = new AnswersTogether();
+  const turn = new Turn();
   let closing = false;
   app.addHook('preClose', async () => {
     closing = true;
@@ -56,17 +53,16 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   // With callbacks: a promise for each hook of each call would be the larger part of what they cost
   app.addHook('onRequest', (request, reply, done) => {
     request.arrivedAt = performance.now();
-    request.turn = together.arrive();
     request.requestId = newRequestId();
     void reply.header('cache-control', 'no-store');
     if (closing) done(new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.')); // GraphQL has a form of its own
     else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
-    else done();
+    else turn.end(done);
   });
   app.addHook('onSend', (request, reply, payload, done) => {
     if (!request.url.startsWith('/graphql')) void reply.header('x-request-id', request.requestId);
     if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
-    together.send(request.turn, () => done(null, payload));
+    done(null, payload);
   });
   app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, deps));
   app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
