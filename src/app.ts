@@ -19,8 +19,8 @@ import type { Database } from './db/database';
 import { Forgetter } from './db/forgetter';
 import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
-import { Claim } from './gate/gate.entities';
 import { Gate } from './gate/gate';
+import { KeptAnswers } from './gate/kept-answers';
 import { Principals } from './gate/principals';
 import { Sweep } from './gate/sweep';
 import { DatabaseSweepStore } from './gate/sweep-store';
@@ -110,13 +110,13 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
   const store = await openTickStore(database, log);
+  const keptAnswers = new KeptAnswers(database.lookups);
   const gate = new Gate({
     store,
     time: processTime,
     runner,
     pepper: installation.pepper,
-    keptAnswer: async ({ credentialId, requestId, attempt }) =>
-      (await database.lookups.findOneBy(Claim, { credentialId, requestId, attempt, state: 'DONE' }))?.answer ?? null,
+    keptAnswer: (claim) => keptAnswers.of(claim),
     httpStatusOf,
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
     log,

@@ -56,6 +56,15 @@ describe('after a success', () => {
     expect(await traces()).toEqual({ ...before, rateUsed: before.rateUsed + 1 });
   });
 
+  it('many different calls that are repeated at once each bring their own answer', async () => {
+    const { secret } = await buildKey(app, { project: await buildProject(app, { rateLimit: { sustainedRps: 100, burst: 100 } }), permissions: ['demo.*'] });
+    const bodies = Array.from({ length: 50 }, (_, index) => ({ requestId: randomUUID(), params: { index } }));
+    const all = () => Promise.all(bodies.map((body) => app.rest({ secret, body })));
+    const [firsts, agains] = [await all(), await all()];
+    expect(firsts.map(({ body }) => (body as { data: unknown }).data)).toEqual(bodies.map(({ params }) => params));
+    expect(agains.map(({ body }) => body)).toEqual(firsts.map(({ body }) => ({ ...body, meta: { idempotencyReplay: true } })));
+  });
+
   it('keeps every character of an answer and of a user agent, whatever it means to SQL', async () => {
     const { echo, secret, traces } = await caller();
     const params = { text: `it's "quoted" back\\slash \0 \x1a \x7f \u2028 %_ -- /* ; '' \\' 😀`, "k'ey\\": "'); DROP TABLE claims; --" };

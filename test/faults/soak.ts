@@ -166,7 +166,7 @@ ${faults.length === 0 ? 'All is flat, no call failed, the audit agrees.' : `FAIL
 | slope after the warm-up | ${slopeOf(counted).toFixed(2)} MiB a minute |
 | growth from the first third to the last (least of each; at most ${MOST_GROWTH_MIB}) | ${growth.toFixed(1)} MiB |
 | five seconds after the load | ${result.idle.toFixed(0)} MiB |
-| audit | ${result.audit.output.trim()} |
+| audit | ${result.audit.output.trim().replaceAll('\n', ' ')} |
 `;
   writeFileSync(join(__dirname, 'LAST_SOAK.md'), text);
   say(`\n${text}`);
