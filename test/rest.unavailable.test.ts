@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { randomUUID } from 'node:crypto';
 import { Claim } from '../src/gate/gate.entities';
 import { errorOf, outcomeOf } from './support/answers';
@@ -75,7 +76,7 @@ describe('while the database is out of reach', () => {
     const call = { secret, body: { requestId: randomUUID() } };
     expect(outcomeOf(await app.rest(call))).toBe('200 ok');
     const lost = Object.assign(new Error('Connection lost'), { code: 'PROTOCOL_CONNECTION_LOST' });
-    const read = jest.spyOn(app.database.lookups, 'findOneBy').mockImplementation((entity) => Promise.reject(entity === Claim ? lost : new Error('not expected')));
+    const read = jest.spyOn(app.database.lookups, 'findBy').mockImplementation((entity) => Promise.reject(entity === Claim ? lost : new Error('not expected')));
     const answer = await app.rest(call).finally(() => read.mockRestore());
     expect(errorOf(answer)).toEqual(expect.objectContaining({ http: 503, code: 'SERVICE_UNAVAILABLE' }));
     expect(outcomeOf(await app.rest(call))).toBe('200 replay');
@@ -153,5 +154,22 @@ describe('where there are as many calls as may be', () => {
     call.succeed();
     expect(outcomeOf(await running)).toBe('200 ok');
     await until(async () => (await app.rest({ secret, body: { params } })).status === 200, 'the room of the call that has ended');
+  });
+
+  it('in bytes, a request that waits behind another of its connection gives its room back when their caller hangs up', async () => {
+    const { app, name } = await busyApp({ maxBytesInFlight: 30_000 });
+    const { secret } = await buildKey(app, { permissions: ['face.*', 'demo.*'] });
+    const head = (service: string, bytes: number) =>
+      `POST /v1/${service}/execute HTTP/1.1\r\nhost: a\r\nx-api-key: ${secret}\r\ncontent-type: application/json\r\ncontent-length: ${bytes}\r\n\r\n`;
+    const first = JSON.stringify({ action: name, params: {} });
+    const large = () => app.rest({ secret, body: { params: { text: 'x'.repeat(20_000) } } });
+    const { hostname, port } = new URL(app.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(head('face', first.length) + first + head('demo', 20_000));
+    const call = await upstream.arrived(upstream.calls.length + 1);
+    await until(async () => (await large()).status === 503, 'the room of the request that waits');
+    socket.destroy();
+    await until(async () => (await large()).status === 200, 'that room again');
+    call.succeed();
   });
 });

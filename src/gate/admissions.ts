@@ -48,7 +48,8 @@ export class Admissions {
     const owner = this.owners.get(credentialKey(call)) ?? (await this.lookUp(call));
     if (!owner) return { kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, credential: undefined, rate: undefined };
     const { id: credentialId } = owner;
-    for (let { projectId } = owner; ; ) {
+    let { projectId } = owner;
+    for (;;) {
       if (projectId !== null && !this.deps.reserve(call, projectId)) throw new TollgateError('SERVICE_UNAVAILABLE');
       const verdict = await this.deps.ticker.judge({ kind: 'admission', call, credentialId, projectId });
       const seen = projectSeen(verdict);

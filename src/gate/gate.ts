@@ -11,7 +11,7 @@ import type { Call } from './call';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
 import { Load } from './load';
 import { RefusalMemory } from './refusals';
-import type { ClaimRow, HoldRow } from './rows';
+import type { ClaimName, HoldRow } from './rows';
 import type { TickStore } from './tick-store';
 import { Ticker } from './ticker';
 
@@ -53,7 +53,7 @@ export interface GateDeps {
   runner: Runner;
   pepper: string;
   /** The answer that a success's claim keeps, or null where it is gone. */
-  keptAnswer(claim: { credentialId: string; requestId: string; attempt: string }): Promise<string | null>;
+  keptAnswer(claim: ClaimName): Promise<string | null>;
   httpStatusOf(code: ErrorCode): number;
   limits: { maxCalls: number; maxBytes: number };
   log: Log;
@@ -178,7 +178,7 @@ export class Gate {
   }
 
   /** The database may go away between the tick that found it and this read: that is no bug. */
-  private async keptAnswer(claim: Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>): Promise<string | null> {
+  private async keptAnswer(claim: ClaimName): Promise<string | null> {
     try {
       return await this.deps.keptAnswer(claim);
     } catch (error) {

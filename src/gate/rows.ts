@@ -61,6 +61,9 @@ export interface ClaimRow {
   answer: string | null;
 }
 
+/** Which claim, and the attempt that it is to be of. */
+export type ClaimName = Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>;
+
 export interface RefusalCountRow {
   credentialId: string;
   code: string;
@@ -111,7 +114,7 @@ export interface TickWrites {
   logs: LogRow[];
   entries: EntryRow[];
   claims: ClaimRow[];
-  endedClaims: Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>[];
+  endedClaims: ClaimName[];
   refusalCounts: RefusalCountRow[];
 }
 

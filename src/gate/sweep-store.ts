@@ -1,13 +1,11 @@
 import { LessThanOrEqual, MoreThan } from 'typeorm';
 import type { Database } from '../db/database';
 import { Claim, TickHolds } from './gate.entities';
-import type { ClaimRow, HoldRow } from './rows';
+import type { ClaimName, HoldRow } from './rows';
 import { openHoldsOf } from './tick-reads';
 
 /** Ticks whose holds are looked at together; one has at most a few hundred. */
 const TICKS_AT_A_TIME = 20;
-
-export type ClaimName = Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>;
 
 /** What the sweep asks of the database. */
 export interface SweepStore {

@@ -8,6 +8,7 @@ import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
 import { invalid, validate } from '../errors';
 import { PROJECT_HEADER } from '../gate/checks';
 import type { Gate, ExecuteResult } from '../gate/gate';
+import { whenAnswered } from '../lib/answered';
 import { plainAddress } from '../lib/cidr';
 import { idRule } from '../lib/rules';
 import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
@@ -99,7 +100,7 @@ function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: Gate): 
   if (declared <= UNCOUNTED_BODY_BYTES) return undefined;
   const release = gate.reserveBody(Number.isSafeInteger(declared) ? Math.min(declared, request.routeOptions.bodyLimit) : request.routeOptions.bodyLimit);
   if (!release) return { code: 'SERVICE_UNAVAILABLE', details: {} };
-  reply.raw.once('close', release);
+  whenAnswered(request.raw, reply.raw, release);
   return undefined;
 }
 

@@ -4,13 +4,13 @@ import { TollgateError, type ErrorCode } from '../errors';
 import type { Gate } from '../gate/gate';
 import type { Log } from '../lib/log';
 import { sendError } from './answer';
+import { EndOfTurn } from './end-of-turn';
 import { isService, registerExecute } from './execute.route';
 import { registerAuditExport, type AuditExportDeps } from './exports/audit.route';
 import { ExportPlaces } from './exports/places';
 import { registerTableExports, type TableExportDeps } from './exports/tables.route';
 import { Turns } from './exports/turns';
 import { newRequestId } from './request-id';
-import { Turn } from './turn';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -45,7 +45,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.decorateRequest('secret', '');
   app.decorateRequest('credentialKind', 'API_KEY');
   app.decorateRequest('arrivedAt', 0);
-  const turn = new Turn();
+  const endOfTurn = new EndOfTurn();
   let closing = false;
   app.addHook('preClose', async () => {
     closing = true;
@@ -57,7 +57,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
     void reply.header('cache-control', 'no-store');
     if (closing) done(new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.')); // GraphQL has a form of its own
     else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
-    else turn.end(done);
+    else endOfTurn.run(done);
   });
   app.addHook('onSend', (request, reply, payload, done) => {
     if (!request.url.startsWith('/graphql')) void reply.header('x-request-id', request.requestId);

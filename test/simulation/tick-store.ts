@@ -1,6 +1,6 @@
 import type { CredentialRef, Credential } from '../../src/gate/call';
-import { claimKey, type ClaimRow, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
-import type { ClaimName, SweepStore } from '../../src/gate/sweep-store';
+import { claimKey, type ClaimName, type ClaimRow, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
+import type { SweepStore } from '../../src/gate/sweep-store';
 import { TickFailure, type TickNeeds, type TickStore } from '../../src/gate/tick-store';
 import { Connection, type Client } from './connection';
 import type { ModelDatabase } from './database';

@@ -6,6 +6,7 @@ import type { ExecutionResult } from 'graphql';
 import { print } from 'graphql-sse';
 import { z } from 'zod';
 import { TollgateError, invalid, validate } from '../../errors';
+import { whenAnswered } from '../../lib/answered';
 import { Connection } from './connection';
 import { prepare, type StreamRequest } from './document';
 import { ownerOf } from './places';
@@ -47,8 +48,7 @@ export function registerSse(app: FastifyInstance, { services, bodyLimit }: { ser
       giveBack();
     };
     cut.signal.addEventListener('abort', () => raw.destroy());
-    raw.once('close', close);
-    if (raw.destroyed) close(); // while it was asked who it is
+    whenAnswered(request.raw, raw, close);
 
     const results = await resultsOf(connection, asked, services);
     if (stopping.signal.aborted) stop();

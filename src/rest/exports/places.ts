@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { TollgateError } from '../../errors';
+import { whenAnswered } from '../../lib/answered';
 import type { Log } from '../../lib/log';
 import type { Reader } from './reader';
 import { exportStream, type ExportStream } from './stream';
@@ -37,9 +38,7 @@ export class ExportPlaces {
       throw new TollgateError('SERVICE_UNAVAILABLE', 'Too many exports of yours are running; end one, or try again later.');
     }
     const hungUp = new AbortController();
-    const hangUp = () => hungUp.abort();
-    if (reply.raw.destroyed) hangUp(); // while it waited for its right
-    else reply.raw.once('close', hangUp);
+    whenAnswered(request.raw, reply.raw, () => hungUp.abort());
     const stop = AbortSignal.any([this.stop.signal, hungUp.signal]);
     const stream = exportStream({ ...exported, stop });
     this.running.set(stream, readerId);

@@ -1,15 +1,15 @@
-import { Turn } from '../src/rest/turn';
+import { EndOfTurn } from '../src/rest/end-of-turn';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 test('what arrives in one turn of the event loop goes on when all of it has been read, in order; what arrives later goes on later', async () => {
-  const turn = new Turn();
+  const endOfTurn = new EndOfTurn();
   const seen: string[] = [];
   for (const name of ['first', 'second', 'third']) {
     seen.push(`${name} read`);
-    turn.end(() => {
+    endOfTurn.run(() => {
       seen.push(`${name} goes on`);
-      if (name === 'second') turn.end(() => seen.push('one that arrived meanwhile'));
+      if (name === 'second') endOfTurn.run(() => seen.push('one that arrived meanwhile'));
     });
   }
   expect(seen).toEqual(['first read', 'second read', 'third read']);
@@ -17,4 +17,16 @@ test('what arrives in one turn of the event loop goes on when all of it has been
   expect(seen.slice(3)).toEqual(['first goes on', 'second goes on', 'third goes on']);
   await nextTurn();
   expect(seen.slice(6)).toEqual(['one that arrived meanwhile']);
+});
+
+test('one that throws is told so, and those after it go on', async () => {
+  const endOfTurn = new EndOfTurn();
+  const seen: string[] = [];
+  endOfTurn.run((error) => {
+    if (!error) throw new Error('broken');
+    seen.push(error.message);
+  });
+  endOfTurn.run(() => seen.push('the next one'));
+  await nextTurn();
+  expect(seen).toEqual(['broken', 'the next one']);
 });

@@ -1,0 +1,23 @@
+import type { EntityManager } from 'typeorm';
+import { KeptAnswers } from '../src/gate/kept-answers';
+
+interface Where {
+  requestId: string;
+  attempt: string;
+}
+
+test('repeats at once are read a few a statement, each with its own answer, twice where it is asked twice, and null where it is gone', async () => {
+  const asked: number[] = [];
+  const lookups = {
+    findBy: async (_entity: unknown, wheres: Where[]) => {
+      asked.push(wheres.length);
+      const kept = new Map(wheres.filter(({ requestId }) => requestId !== 'gone').map(({ attempt }) => [attempt, `answer of ${attempt}`]));
+      return [...kept].map(([attempt, answer]) => ({ attempt, answer }));
+    },
+  } as unknown as Pick<EntityManager, 'findBy'>;
+  const answers = new KeptAnswers(lookups);
+  const claim = (requestId: string, attempt: string) => ({ credentialId: 'key', requestId, attempt });
+  const read = await Promise.all([claim('a', '1'), claim('gone', '2'), claim('a', '1'), claim('b', '3'), claim('c', '4')].map((one) => answers.of(one)));
+  expect(read).toEqual(['answer of 1', null, 'answer of 1', 'answer of 3', 'answer of 4']);
+  expect(asked).toEqual([4, 1]);
+});
