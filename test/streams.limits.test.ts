@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import WebSocket from 'ws';
 import { trailCursor } from '../src/audit/trail.cursor';
 import { TrailFeed } from '../src/audit/trail.feed';
+import { MAX_STREAM_CONNECTIONS_EACH } from '../src/graphql/streams/register';
 import { STREAM_PAGE, Stream } from '../src/graphql/streams/stream';
 import { ApiKey } from '../src/keys/key.entity';
 import { RequestOutcome } from '../src/requests/request-log.entity';
@@ -39,13 +40,18 @@ const follow = (query: string, variables: Record<string, unknown>, credential = 
   return stream;
 };
 
+/** A subscription as it goes over the wire. */
+function requestOf(secret: string, workspaceId: string): string {
+  const body = JSON.stringify({ query: BUDGETS, variables: { workspaceId } });
+  return `POST /graphql/stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\nX-Api-Key: ${secret}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
 const connectionsOf = ({ server }: TestApp): Promise<number> => new Promise((resolve, reject) => server.server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 
 it('who hangs up before they were recognised keeps no place', async () => {
   const workspace = await buildWorkspace(app);
   const { secret } = await buildKey(app, { workspace, permissions: ['read.wallet'] });
-  const body = JSON.stringify({ query: BUDGETS, variables: { workspaceId: workspace.id } });
-  const request = `POST /graphql/stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\nX-Api-Key: ${secret}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const request = requestOf(secret, workspace.id);
   const bySecret = app.principals.bySecret.bind(app.principals);
   const before = await connectionsOf(app);
   let asked = 0;
@@ -65,6 +71,26 @@ it('who hangs up before they were recognised keeps no place', async () => {
     await until(() => stream.events.length > 0 || stream.ended !== undefined, 'a stream to begin, or be refused');
     return stream.events.length > 0;
   }, 'a place');
+});
+
+it('a stream that waits behind another of its connection gives its place back when their caller hangs up', async () => {
+  const workspace = await buildWorkspace(app);
+  const { secret } = await buildKey(app, { workspace, permissions: ['read.wallet'] });
+  const request = requestOf(secret, workspace.id);
+  const begins = async () => {
+    const stream = followBySse({ url: app.url, credential: secret, query: BUDGETS, variables: { workspaceId: workspace.id } });
+    await until(() => stream.events.length > 0 || stream.ended !== undefined, 'a stream to begin, or be refused');
+    stream.stop();
+    return stream.events.length > 0;
+  };
+  const sockets = Array.from({ length: MAX_STREAM_CONNECTIONS_EACH / 2 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
+  for (const socket of sockets) socket.on('error', () => undefined).write(request + request);
+  await until(async () => !(await begins()), 'all places to be taken');
+  for (const socket of sockets) socket.destroy();
+  await until(begins, 'a place');
+  const again = Array.from({ length: MAX_STREAM_CONNECTIONS_EACH / 2 + 1 }, () => follow(BUDGETS, { workspaceId: workspace.id }, secret));
+  await until(() => again.every(({ events, ended }) => events.length > 0 || ended !== undefined), 'each to begin, or be refused');
+  expect(again.filter(({ ended }) => ended !== undefined)).toEqual([]); // more than those had that were in front
 });
 
 describe.each(WAYS)('where the database is away, over %s', (way, followed) => {

@@ -9,7 +9,7 @@ import { registerWebSockets } from './websocket';
 /** WebSockets that a process has, and requests for events; past it a client is told to try again later. */
 const MAX_STREAM_CONNECTIONS = 256;
 /** Of these, for each person, for the operator, and for all keys of a workspace together. */
-const MAX_STREAM_CONNECTIONS_EACH = 32;
+export const MAX_STREAM_CONNECTIONS_EACH = 32;
 /** Subscriptions that a process has, each of which asks the database for more twice in a second. */
 const MAX_STREAMS = 256;
 /** Of these, for each as above. */
