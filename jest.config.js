@@ -48,6 +48,7 @@ if (!hasMysql) {
 module.exports = {
   testTimeout: 30_000,
   maxWorkers: '100%', // one more, and tests of what takes its time fail for want of it
+  workerIdleMemoryLimit: '1GB', // what files leave behind in a worker is collected on the time of the tests after them
   testSequencer: '<rootDir>/test/support/sequencer.js',
   coverageProvider: 'v8',
   collectCoverageFrom: ['src/**/*.ts', '!src/db/migrations/**'],

