@@ -52,7 +52,7 @@ export function readOptions(argv: string[]): Options {
     .option('--patience <seconds>', 'on a machine that others use: wait so long before a cell, and measure again what they disturbed', whole)
     .option('--strict', 'exit code 1 where a target is missed')
     .option('--json [file]', 'write what was measured as JSON (data/bench.json)')
-    .addOption(new Option('--profile <target>', 'instead: where the time of a server goes at 128 connections, in the first scenario that is asked for').choices(targetNames))
+    .addOption(new Option('--profile <target>', 'instead: where the time of a server goes, at 128 connections and in the hot project unless --connections and --only say else').choices(targetNames))
     .parse(argv)
     .opts<Given>();
   const usual = given.quick ? QUICK : DEFAULTS;

@@ -162,7 +162,7 @@ function keep(options: Options, report: Report): void {
 }
 
 async function profile(options: Options, name: TargetName, stage: Stage): Promise<number> {
-  console.log(await profileTarget(name, options.scenarios.find(isCallScenario) ?? 'hot', stage, PROFILE_CONNECTIONS, options));
+  console.log(await profileTarget(name, options.scenarios.find(isCallScenario) ?? 'hot', stage, options.connections?.[0] ?? PROFILE_CONNECTIONS, options));
   return 0;
 }
 
