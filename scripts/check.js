@@ -31,7 +31,7 @@ const sources = [
       'Bring back what is gone: deprecate it first, with a reason that ends with "Removed after YYYY-MM-DD.", six months off. ' +
       'What is new has its line under "## [Unreleased]" of CHANGELOG.md.',
   },
-  { name: 'manual', run: checkManual, todo: '`npm run manual` hands what README.md says on to GraphiQL and /docs.' },
+  { name: 'manual', run: checkManual, todo: '`npm run manual` hands what the documents say on to GraphiQL and /docs.' },
   { name: 'paths', run: checkPaths, todo: "Write the path relative to the repository: nobody else has this machine's folders." },
 ];
 
@@ -48,7 +48,7 @@ const products = [
       'What test/contract/contract.graphql promises is never removed or renamed.',
   },
   { name: 'openapi', run: checkOpenapi, needs: 'build', todo: 'If the change is meant: `npm run build && node dist/src/cli.js print-openapi > openapi.json`, and read the diff.' },
-  { name: 'errors', run: checkErrors, needs: 'build', todo: 'Make the tables under "## Errors" in README.md and ERRORS in src/errors.ts say the same.' },
+  { name: 'errors', run: checkErrors, needs: 'build', todo: 'Make the tables of docs/errors.md and ERRORS in src/errors.ts say the same.' },
   { name: 'migrations', run: checkMigrations, needs: 'build', todo: 'Write a new migration for each database in src/db/migrations (one that has landed is never edited), or mend the entity.' },
 ];
 

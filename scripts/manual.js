@@ -1,9 +1,9 @@
 // @ts-check
-// `npm run manual`: hands what README.md says on to the pages that the server shows.
+// `npm run manual`: hands what the documents say on to the pages that the server shows.
 
-const { readFileSync, writeFileSync } = require('node:fs');
+const { writeFileSync } = require('node:fs');
 const { join } = require('node:path');
 const { MANUAL_FILE, printManual } = require('./checks/manual');
 const { ROOT } = require('./checks/tools');
 
-writeFileSync(join(ROOT, MANUAL_FILE), printManual(readFileSync(join(ROOT, 'README.md'), 'utf8')));
+writeFileSync(join(ROOT, MANUAL_FILE), printManual());

@@ -134,7 +134,7 @@ describe('sealing', () => {
     expect((await sealedEvents(app, id)).map(({ action }) => action)).toEqual(['workspace.created']);
   });
 
-  it('the hash is what README.md says, over every column that an event has', async () => {
+  it('the hash is what docs/exports-and-audit-trail.md says, over every column that an event has', async () => {
     const { id } = await buildChain(2);
     const [first, second] = await sealedEvents(app, id);
     if (!first || !second) throw new Error('They are not sealed.');

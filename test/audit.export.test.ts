@@ -48,7 +48,7 @@ async function linesOf(query: string, secret: string, node = app): Promise<Recor
   expect(await stream.ended).toBe(true);
   return stream.lines;
 }
-/** Recomputes the hashes of an export from its lines, as README.md says. */
+/** Recomputes the hashes of an export from its lines, as docs/exports-and-audit-trail.md says. */
 function expectHashes(lines: Record<string, unknown>[]): void {
   let previous = '';
   for (const line of lines) {

@@ -10,27 +10,26 @@ import { machinePaths } from '../scripts/checks/paths';
 
 describe('the table of errors', () => {
   const errors = { NOT_FOUND: { kind: 'NOT_FOUND' }, UNKNOWN_ACTION: { kind: 'NOT_FOUND' }, CONFLICT: { kind: 'CONFLICT' } };
-  const readme = (...rows: string[]) =>
-    ['# T', '| 418 | `A` | `TEAPOT` |', '## Errors', '| HTTP | status | code |', '|---|---|---|', ...rows, '### GraphQL', '| `CONFLICT` | taken |', '## Else', '| 418 | `A` | `TEAPOT` |'].join('\n');
+  const page = (...rows: string[]) => ['# Errors', '## REST', '| HTTP | status | code |', '|---|---|---|', ...rows, '## GraphQL', '| `CONFLICT` | taken |'].join('\n');
   const first = '| 404 | `NOT_FOUND` | `NOT_FOUND` | no such route |';
   const second = '| 404 | `NOT_FOUND` | `UNKNOWN_ACTION` | none enabled |';
 
-  it('passes where README.md and the code agree, with what only GraphQL has in its own table', () => {
-    expect(compareErrors(readme(first, second), errors)).toEqual([]);
+  it('passes where docs/errors.md and the code agree, with what only GraphQL has in its own table', () => {
+    expect(compareErrors(page(first, second), errors)).toEqual([]);
   });
 
   it.each([
-    ['a code that README.md lacks', [first], 'UNKNOWN_ACTION of src/errors.ts is in no row of README.md.'],
-    ['a code that the code lacks', [first, second, '| 410 | `GONE` | `GONE` | |'], 'GONE of README.md is not in src/errors.ts.'],
-    ['a code of another kind', [first, second.replace('NOT_FOUND', 'CONFLICT')], 'UNKNOWN_ACTION is NOT_FOUND in src/errors.ts and CONFLICT in README.md.'],
-    ['a code in two rows', [first, second, first], 'README.md has NOT_FOUND in two rows.'],
+    ['a code that the page lacks', [first], 'UNKNOWN_ACTION of src/errors.ts is in no row of docs/errors.md.'],
+    ['a code that the code lacks', [first, second, '| 410 | `GONE` | `GONE` | |'], 'GONE of docs/errors.md is not in src/errors.ts.'],
+    ['a code of another kind', [first, second.replace('NOT_FOUND', 'CONFLICT')], 'UNKNOWN_ACTION is NOT_FOUND in src/errors.ts and CONFLICT in docs/errors.md.'],
+    ['a code in two rows', [first, second, first], 'docs/errors.md has NOT_FOUND in two rows.'],
   ])('refuses %s', (_case, rows, problem) => {
-    expect(compareErrors(readme(...rows), errors)).toEqual([problem]);
+    expect(compareErrors(page(...rows), errors)).toEqual([problem]);
   });
 
-  it('refuses a README.md without the table', () => {
+  it('refuses a page without the table', () => {
     expect(compareErrors('# T\n', errors)).toHaveLength(1);
-    expect(compareErrors('## Errors\nnone\n', errors)).toHaveLength(1);
+    expect(compareErrors('# Errors\n## REST\nnone\n', errors)).toHaveLength(1);
   });
 });
 

@@ -64,7 +64,7 @@ describe('the manual at /docs', () => {
     for (const name of Object.keys(document.components.schemas)) expect(idsOf(rest)).toContain(name);
   });
 
-  it('shows the tour of README.md beside the field that it asks for', () => {
+  it('shows the tour of the documents beside the field that it asks for', () => {
     const all = [...pages.values()].join('');
     for (const { document } of MANUAL.examples) expect(all).toContain(html`${document.trimEnd()}`.text);
   });

@@ -14,7 +14,7 @@ afterAll(() => app.close());
 
 describe('GraphQL over HTTP', () => {
   const REFUSED_BEFORE_IT_RAN =
-    'What is refused before anything ran is 4xx whatever media type is accepted: README.md promises it, and proxies and monitors count by it. ' +
+    'What is refused before anything ran is 4xx whatever media type is accepted: docs/changes.md promises it, and proxies and monitors count by it. ' +
     'The draft wants 200 for application/json only for the sake of clients that read no body of a 4xx; for application/graphql-response+json it wants 400, as here.';
 
   /** Whatever of the audits is not met, by its id. */

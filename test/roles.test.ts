@@ -42,9 +42,9 @@ async function letIn({ person }: BuiltPerson): Promise<Authority> {
   return { ...ORIGIN, actor: await principals.byId(app.database.reader, person.id), current: (tx) => principals.byId(tx, person.id) };
 }
 
-describe('the table of roles in the README', () => {
+describe('the table of roles in the documents', () => {
   it('is what the built-in roles grant', () => {
-    const section = sectionOf(readFileSync('README.md', 'utf8'), 'Roles');
+    const section = sectionOf(readFileSync('docs/service-accounts-and-roles.md', 'utf8'), 'Roles');
     expect(section).toContain(`| permission | ${BUILT_IN_ROLES.map(({ name }) => name).join(' | ')} |`);
     const single = ADMINISTRATIVE_PERMISSIONS.filter(({ name }) => name.includes('.') || name === 'webhook');
     expect(rowsOf(section)).toEqual(single.map(({ name }) => [`\`${name}\``, ...BUILT_IN_ROLES.map(({ permissions }) => (allows(permissions, name) ? 'yes' : ''))]));

@@ -65,9 +65,9 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** Role by permission, as the README shows it. */
+/** Role by permission, as the documents show it. */
 function rolesInReadme(): Map<string, string[]> {
-  const section = sectionOf(readFileSync('README.md', 'utf8'), 'Roles');
+  const section = sectionOf(readFileSync('docs/service-accounts-and-roles.md', 'utf8'), 'Roles');
   const names = (/^\| permission \| (.*) \|$/m.exec(section)?.[1] ?? '').split(' | ');
   const rows = rowsOf(section);
   return new Map(names.map((name, index) => [name, rows.filter((row) => row[index + 1] === 'yes').map(([permission = '']) => permission.replaceAll('`', ''))]));

@@ -2,32 +2,29 @@
 const { existsSync, readFileSync } = require('node:fs');
 const { join } = require('node:path');
 const { parse } = require('graphql');
+const { readDocument, readDocuments } = require('./documents');
 const { ROOT, StepFailure } = require('./tools');
 
-/** What the server's pages show of README.md: GraphiQL has the tour's operations, /docs its tables. */
-const MANUAL_FILE = 'src/lib/readme.json';
+/** What the server's pages show of the documents: GraphiQL has the tour's operations, /docs the tables of errors and limits. */
+const MANUAL_FILE = 'src/lib/manual.json';
 
-/** The file has what README.md says. */
+/** The file has what the documents say. */
 async function checkManual() {
-  const wanted = printManual(readFileSync(join(ROOT, 'README.md'), 'utf8'));
-  if (!existsSync(join(ROOT, MANUAL_FILE)) || readFileSync(join(ROOT, MANUAL_FILE), 'utf8') !== wanted) throw new StepFailure(`${MANUAL_FILE} is not what README.md says.`);
+  const wanted = printManual();
+  if (!existsSync(join(ROOT, MANUAL_FILE)) || readFileSync(join(ROOT, MANUAL_FILE), 'utf8') !== wanted) throw new StepFailure(`${MANUAL_FILE} is not what the documents say.`);
   return `${JSON.parse(wanted).examples.length} operations`;
 }
 
-/** @param {string} readme */
-function printManual(readme) {
-  return `${JSON.stringify(manualOf(readme), null, 1)}\n`;
+function printManual() {
+  return `${JSON.stringify(manual(), null, 1)}\n`;
 }
 
-/**
- * The operations of the tour and the tables of errors and limits. Each cell is as README.md has it, without links into README.md.
- * @param {string} readme
- */
-function manualOf(readme) {
-  const [restErrors = '', graphqlErrors = ''] = sectionOf(readme, 'Errors').split(/^### GraphQL$/m);
-  const limits = sectionOf(readme, 'Limits');
+/** The operations of the tour and the tables of errors and limits. Each cell is as its page has it, without links to other pages. */
+function manual() {
+  const [restErrors = '', graphqlErrors = ''] = readDocument('docs/errors.md').split(/^## GraphQL$/m);
+  const [limits = ''] = readDocument('docs/limits.md').split(/^## /m);
   return {
-    examples: examplesOf(sectionOf(readme, 'The admin API')),
+    examples: readDocuments().flatMap(({ text }) => examplesOf(text)),
     restErrors: rowsOf(restErrors).map(([status, kind, code, when, details]) => ({ status, kind: bare(kind), code: bare(code), when, details })),
     graphqlErrors: rowsOf(graphqlErrors).map(([code, when]) => ({ code: bare(code), when })),
     limits: rowsOf(limits).map(([what, value]) => ({ what, value })),
@@ -35,12 +32,12 @@ function manualOf(readme) {
   };
 }
 
-/** @param {string} tour */
-function examplesOf(tour) {
-  let section = 'A first look';
+/** @param {string} page */
+function examplesOf(page) {
+  let section = '';
   /** @type {{ section: string, title: string, field: string, document: string, variables: string }[]} */
   const examples = [];
-  for (const [, heading, language, text = ''] of tour.matchAll(/^### (.*)$|^```(\w+)\n([\s\S]*?)^```$/gm)) {
+  for (const [, heading, language, text = ''] of page.matchAll(/^#+ (.*)$|^```(\w+)\n([\s\S]*?)^```$/gm)) {
     if (heading) section = heading;
     const last = examples.at(-1);
     if (language === 'graphql') examples.push({ section, ...namesOf(text), document: text, variables: '' });
@@ -55,20 +52,10 @@ function examplesOf(tour) {
  */
 function namesOf(document) {
   const [operation] = parse(document).definitions;
-  if (operation?.kind !== 'OperationDefinition' || !operation.name) throw new StepFailure(`An operation of README.md has no name:\n${document}`);
+  if (operation?.kind !== 'OperationDefinition' || !operation.name) throw new StepFailure(`An operation of the tour has no name:\n${document}`);
   const [first] = operation.selectionSet.selections;
   const words = operation.name.value.replace(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
   return { title: words, field: first?.kind === 'Field' ? first.name.value : '' };
-}
-
-/**
- * @param {string} readme
- * @param {string} heading
- */
-function sectionOf(readme, heading) {
-  const section = readme.split(/^## /m).find((part) => part.startsWith(`${heading}\n`));
-  if (section === undefined) throw new StepFailure(`README.md has no heading "## ${heading}".`);
-  return section.slice(heading.length + 1);
 }
 
 /**
@@ -85,7 +72,7 @@ function rowsOf(text) {
 
 /** @param {string} text */
 function withoutLinks(text) {
-  return text.replace(/\[([^\]]+)\]\(#[^)]+\)/g, '$1');
+  return text.replace(/\[([^\]]+)\]\((?!http)[^)]+\)/g, '$1');
 }
 
 /** @param {string | undefined} cell */
@@ -93,4 +80,4 @@ function bare(cell) {
   return (cell ?? '').replace(/`/g, '');
 }
 
-module.exports = { MANUAL_FILE, checkManual, manualOf, printManual };
+module.exports = { MANUAL_FILE, checkManual, printManual };

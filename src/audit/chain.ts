@@ -48,7 +48,7 @@ export const chainOf = (event: Pick<EventRow, 'workspaceId'>): string => event.w
 
 /**
  * The hash of an event that follows `previous` in a chain: SHA-256, in hex, of the JSON array of the chain, the sequence, the hash
- * before and the event's columns, without blanks. README.md promises this text to whoever verifies an export.
+ * before and the event's columns, without blanks. docs/exports-and-audit-trail.md promises this text to whoever verifies an export.
  */
 export function hashOf(chainId: string, previous: Link, event: EventRow): string {
   const text = JSON.stringify([chainId, previous.sequence + 1, previous.hash, ...EVENT_COLUMNS.map((column) => event[column])]);

@@ -1,6 +1,6 @@
 import { MANUAL } from '../lib/manual';
 
-/** A script for the browser: a plugin of GraphiQL with the operations of README.md's tour, each of which opens ready to be run. */
+/** A script for the browser: a plugin of GraphiQL with the operations of the documents' tour, each of which opens ready to be run. */
 export const examplesScript = (defaultOperation: string): string => `'use strict';
 (function () {
   const examples = ${JSON.stringify(MANUAL.examples)};
@@ -25,7 +25,7 @@ export const examplesScript = (defaultOperation: string): string => `'use strict
       'section',
       { className: 'examples', 'aria-label': 'Examples' },
       h('h2', null, 'Examples'),
-      h('p', null, 'The tour of README.md, in its order. ', h('a', { href: 'docs/' }, 'The manual'), ' explains every field.'),
+      h('p', null, 'The tour of README.md and docs/, in its order. ', h('a', { href: 'docs/' }, 'The manual'), ' explains every field.'),
       sections.map((section) =>
         h(
           React.Fragment,

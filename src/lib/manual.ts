@@ -1,6 +1,6 @@
-import manual from './readme.json';
+import manual from './manual.json';
 
-/** An operation of README.md's tour, as it is tested there. */
+/** An operation of the documents' tour, as it is tested there. */
 export interface Example {
   section: string;
   title: string;
@@ -11,7 +11,7 @@ export interface Example {
   variables: string;
 }
 
-/** What README.md says, for whoever reads it in a browser: its operations and tables, with their light markdown. */
+/** What README.md and docs/ say, for whoever reads it in a browser: its operations and tables, with their light markdown. */
 export interface Manual {
   examples: Example[];
   restErrors: { status: string; kind: string; code: string; when: string; details: string }[];

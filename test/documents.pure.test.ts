@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { buildSchema, parse } from 'graphql';
 import { getMetadataArgsStorage } from 'typeorm';
 import { loadConfig } from '../src/config';
+import { readDocuments } from '../scripts/checks/documents';
 import { ERRORS, type ErrorCode } from '../src/errors';
 import { entities } from '../src/entities';
 import { httpStatusOf } from '../src/rest/status';
@@ -13,7 +14,8 @@ import { blocksOf, codeOf, rowsOf, sectionOf } from './support/markdown';
 const ROOT = join(__dirname, '..');
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
 const README = read('README.md');
-const DOCUMENTS = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'];
+const MANUAL = readDocuments();
+const DOCUMENTS = [...MANUAL.map(({ file }) => file), 'ARCHITECTURE.md', 'CONTRIBUTING.md'];
 
 const sourceFiles = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' });
 const sources = sourceFiles.filter((file) => file.endsWith('.ts')).map((file) => read(join('src', file)));
@@ -40,8 +42,8 @@ describe('the first screen of README.md', () => {
   });
 });
 
-describe('the configuration in README.md', () => {
-  const rows = rowsOf(sectionOf(README, 'Configuration')).map(([variable, meaning = '', byDefault = '']) => ({ name: coded(variable)[0] as string, meaning, byDefault }));
+describe('the configuration in docs/operation.md', () => {
+  const rows = rowsOf(sectionOf(read('docs/operation.md'), 'Configuration')).map(([variable, meaning = '', byDefault = '']) => ({ name: coded(variable)[0] as string, meaning, byDefault }));
   const documented = (name: string) => rows.find((row) => row.name === name);
   const required = { ROOT_KEY: 'r'.repeat(32), KEY_PEPPER: 'p'.repeat(32) };
 
@@ -94,8 +96,8 @@ it('the figures of speed in README.md are the output of the bench', () => {
   for (const table of tables) expect(read('bench/RESULTS.md')).toContain(table);
 });
 
-describe('the limits in README.md', () => {
-  const rows = rowsOf(sectionOf(README, 'Limits')).map(([, value = '', constant]) => ({ constant: coded(constant)[0] as string, value }));
+describe('the limits in docs/limits.md', () => {
+  const rows = rowsOf(read('docs/limits.md')).map(([, value = '', constant]) => ({ constant: coded(constant)[0] as string, value }));
 
   it.each(rows)('has $constant as the code has it', ({ constant, value }) => {
     const found = sources.flatMap((source) => new RegExp(`^(?:export )?const ${constant} = ([^;]+);`, 'm').exec(source)?.[1] ?? []);
@@ -116,8 +118,8 @@ function evaluate(expression: string): number {
   return expression.split(' * ').reduce((product, factor) => product * Number(factor.replace(/_/g, '')), 1);
 }
 
-describe('the errors in README.md', () => {
-  const [rest = '', graphql = ''] = sectionOf(README, 'Errors').split('### GraphQL');
+describe('the errors in docs/errors.md', () => {
+  const [rest = '', graphql = ''] = read('docs/errors.md').split('## GraphQL\n');
 
   it('have the status and the kind of the code', () => {
     const rows = rowsOf(rest);
@@ -140,15 +142,19 @@ describe('the errors in README.md', () => {
   });
 });
 
-it('the tour of README.md has every mutation', () => {
+it('the tour has every mutation', () => {
   const mutations = Object.keys(buildSchema(read('schema.graphql')).getMutationType()?.getFields() ?? {});
-  const shown = blocksOf(README)
+  const shown = MANUAL.flatMap(({ text }) => blocksOf(text))
     .filter(({ language }) => language === 'graphql')
     .flatMap(({ text }) => parse(text).definitions)
     .flatMap((definition) => (definition.kind === 'OperationDefinition' && definition.operation === 'mutation' ? definition.selectionSet.selections : []))
     .map((selection) => (selection.kind === 'Field' ? selection.name.value : ''));
   expect([...new Set(shown)].sort()).toEqual(mutations.sort());
 });
+
+/** Headings, as links call them. */
+const anchorsOf = (text: string): string[] =>
+  text.split('\n').flatMap((line) => /^#+ (.*)$/.exec(line)?.[1] ?? []).map((heading) => heading.toLowerCase().replace(/[^a-z0-9 -]/g, '').replace(/ /g, '-'));
 
 describe.each(DOCUMENTS)('%s', (document) => {
   const text = read(document);
@@ -163,10 +169,12 @@ describe.each(DOCUMENTS)('%s', (document) => {
   });
 
   it('links to files and headings that there are', () => {
-    const anchors = text.split('\n').flatMap((line) => /^#+ (.*)$/.exec(line)?.[1] ?? []).map((heading) => `#${heading.toLowerCase().replace(/[^a-z0-9 -]/g, '').replace(/ /g, '-')}`);
     for (const [, target = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
-      if (target.startsWith('#')) expect(anchors).toContain(target);
-      else if (!target.startsWith('http')) expect(existsSync(join(ROOT, target))).toBe(true);
+      if (target.startsWith('http')) continue;
+      const [file, anchor] = target.split('#');
+      const path = file ? join(dirname(document), file) : document;
+      expect({ target, there: existsSync(join(ROOT, path)) }).toEqual({ target, there: true });
+      if (anchor !== undefined) expect(anchorsOf(read(path))).toContain(anchor);
     }
   });
 });
