@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { connect } from 'node:net';
 import { MAX_EXPORTS, MAX_EXPORTS_PER_PRINCIPAL } from '../src/rest/exports/places';
 import { AuditEvent } from '../src/audit/event.entity';
 import { recordEvent } from '../src/audit/record-event';
@@ -298,6 +299,20 @@ describe('an export that follows', () => {
     expect(outcomeOf(await ask('', app.rootKey))).toBe('503 SERVICE_UNAVAILABLE');
     for (const stream of streams) stream.hangUp();
     for (const secret of [one.secret, app.rootKey]) await until(async () => (await ask('', secret)).status === 200, 'a place');
+  });
+
+  it('that waits behind another of its connection gives its place back when their caller hangs up', async () => {
+    const { secret } = await buildReader();
+    const request = `GET ${PATH}?follow=true HTTP/1.1\r\nHost: x\r\nX-Api-Key: ${secret}\r\n\r\n`;
+    const sockets = Array.from({ length: MAX_EXPORTS_PER_PRINCIPAL / 2 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
+    for (const socket of sockets) socket.on('error', () => undefined).write(request + request);
+    await until(async () => (await ask('', secret)).status === 503, 'all places to be taken');
+    for (const socket of sockets) socket.destroy();
+    await until(async () => {
+      const streams = await Promise.all(Array.from({ length: MAX_EXPORTS_PER_PRINCIPAL }, () => follow(secret)));
+      for (const stream of streams) stream.hangUp();
+      return streams.every(({ status }) => status === 200);
+    }, 'all places to be free');
   });
 
   it('cuts off a reader that takes nothing and may read no more', async () => {
