@@ -1,5 +1,5 @@
 import { Brackets, In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
-import { permissionsOfRoles } from '../access/roles/grants';
+import { permissionsOfRole } from '../access/roles/grants';
 import { anyOf, has } from '../db/filters';
 import { byAgeOrName, type OrderBy } from '../db/keyset';
 import { lookedUp, type List } from '../db/list';
@@ -111,7 +111,7 @@ export async function gracesOf(keyIds: readonly string[], reader: EntityManager)
 /** What the role of a key grants; nothing where it has none. */
 export async function permissionsOfKeysRole(reader: EntityManager, keyId: string): Promise<readonly string[]> {
   const key = await reader.findOne(ApiKey, { select: { roleId: true, id: true }, where: { id: keyId } });
-  return key ? permissionsOfRoleOf(reader, key) : [];
+  return permissionsOfRole(reader, key?.roleId ?? null);
 }
 
 /** All that a key may do at a time, its role included; nothing where it does not work. */
@@ -119,9 +119,5 @@ export async function permissionsOfKey(reader: EntityManager, keyId: string, now
   const key = await reader.findOneBy(ApiKey, { id: keyId });
   const project = key && (await reader.findOneBy(Project, { id: key.projectId }));
   if (!project || statusOf(key, project, now) !== KeyStatus.ACTIVE) return [];
-  return [...key.permissions, ...(await permissionsOfRoleOf(reader, key))];
-}
-
-async function permissionsOfRoleOf(reader: EntityManager, { roleId }: Pick<ApiKey, 'roleId'>): Promise<readonly string[]> {
-  return roleId === null ? [] : ((await permissionsOfRoles(reader, [roleId])).get(roleId) ?? []);
+  return [...key.permissions, ...(await permissionsOfRole(reader, key.roleId))];
 }

@@ -2,11 +2,11 @@ import type { EntityManager } from 'typeorm';
 import { IsNull, Not } from 'typeorm';
 import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
-import { permissionsRule, requireKnownPermissions } from '../access/granting';
+import { graceSecondsRule, permissionsRule, requireKnownPermissions } from '../access/granting';
 import { requireGrants } from '../access/policies';
 import type { Actor } from '../access/principal';
-import { permissionsOfRoles } from '../access/roles/grants';
-import { roleToGrant } from '../access/roles/role.service';
+import { permissionsOfRole } from '../access/roles/grants';
+import { requireGrantsOfRole } from '../access/roles/role.service';
 import { PEPPER_VERSION, digestSecret, hintOf, mintSecret } from '../access/secret';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
@@ -19,8 +19,6 @@ import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeySecret } from './key.entity';
-
-const MAX_GRACE_SECONDS = 2_592_000; // 30 days
 
 const unique = (texts: string[]): string[] => [...new Set(texts)];
 
@@ -57,14 +55,7 @@ const updateRule = z.object({
   expectedVersion: expectedVersionRule,
 });
 
-const rotateRule = z.object({
-  id: idRule,
-  graceSeconds: z
-    .int('must be a whole number of seconds')
-    .min(0, 'must be 0 or more')
-    .max(MAX_GRACE_SECONDS, 'must be at most 2,592,000 (30 days)')
-    .default(0),
-});
+const rotateRule = z.object({ id: idRule, graceSeconds: graceSecondsRule.default(0) });
 
 const revokeRule = z.object({ id: idRule, reason: reasonRule.nullish() });
 
@@ -94,7 +85,7 @@ export class KeyService {
       requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx));
       const actor = await currentActor(tx, origin, 'write.keys', project);
       requireGrants(actor, input.permissions, project.workspaceId);
-      await this.requireRole(tx, actor, input.roleId, project.workspaceId);
+      if (input.roleId) await requireGrantsOfRole(tx, actor, input.roleId, project.workspaceId);
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: project.workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, input.environment);
       const values = { ...input, permissions: unique(input.permissions), roleId: input.roleId ?? null, expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
@@ -127,7 +118,7 @@ export class KeyService {
       if (!switchesOff(changes)) await this.requireGrantsOf(tx, actor, key);
       if (changes.permissions) requireKnownPermissions(changes.permissions, await this.deps.knownPermissions(tx), key.permissions);
       requireGrants(actor, changes.permissions ?? [], key.workspaceId);
-      await this.requireRole(tx, actor, changes.roleId, key.workspaceId);
+      if (changes.roleId) await requireGrantsOfRole(tx, actor, changes.roleId, key.workspaceId);
       requireVersion(expectedVersion, key);
       const permissions = changes.permissions && { permissions: unique(changes.permissions) };
       const { before, after } = difference<Partial<ApiKey>>(key, { ...changes, ...permissions });
@@ -190,11 +181,6 @@ export class KeyService {
   }
 
   private async requireGrantsOf(tx: EntityManager, actor: Actor, { permissions, roleId, workspaceId }: ApiKey): Promise<void> {
-    const ofRole = roleId === null ? [] : ((await permissionsOfRoles(tx, [roleId])).get(roleId) ?? []);
-    requireGrants(actor, [...permissions, ...ofRole], workspaceId);
-  }
-
-  private async requireRole(tx: EntityManager, actor: Actor, roleId: string | null | undefined, workspaceId: string): Promise<void> {
-    if (roleId) requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
+    requireGrants(actor, [...permissions, ...(await permissionsOfRole(tx, roleId))], workspaceId);
   }
 }

@@ -1,5 +1,5 @@
 import { Brackets, In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
-import { permissionsOfRoles } from '../access/roles/grants';
+import { permissionsOfRole } from '../access/roles/grants';
 import { NEWEST_FIRST } from '../db/keyset';
 import type { List } from '../db/list';
 import { invalid } from '../errors';
@@ -90,16 +90,11 @@ export async function lastGracesOf(accountIds: readonly string[], reader: Entity
 /** What the role of a service account grants; nothing where it has none. */
 export async function permissionsOfServiceAccountsRole(reader: EntityManager, id: string): Promise<readonly string[]> {
   const account = await reader.findOne(ServiceAccount, { select: { roleId: true, id: true }, where: { id } });
-  return account ? permissionsOfRoleOf(reader, account) : [];
-}
-
-/** The same, of one that is at hand. */
-export async function permissionsOfRoleOf(reader: EntityManager, { roleId }: Pick<ServiceAccount, 'roleId'>): Promise<readonly string[]> {
-  return roleId === null ? [] : ((await permissionsOfRoles(reader, [roleId])).get(roleId) ?? []);
+  return permissionsOfRole(reader, account?.roleId ?? null);
 }
 
 /** All that a service account may do now, its role included; nothing where it is disabled. */
 export async function permissionsOfServiceAccount(reader: EntityManager, id: string): Promise<readonly string[]> {
   const account = await reader.findOneBy(ServiceAccount, { id });
-  return account?.enabled ? [...account.permissions, ...(await permissionsOfRoleOf(reader, account))] : [];
+  return account?.enabled ? [...account.permissions, ...(await permissionsOfRole(reader, account.roleId))] : [];
 }

@@ -1,10 +1,11 @@
 import { In, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
-import { permissionsRule, requireKnownPermissions } from '../access/granting';
+import { graceSecondsRule, permissionsRule, requireKnownPermissions } from '../access/granting';
 import { requireGrants } from '../access/policies';
 import type { Actor } from '../access/principal';
-import { lockWorkspace, roleToGrant } from '../access/roles/role.service';
+import { permissionsOfRole } from '../access/roles/grants';
+import { lockWorkspace, requireGrantsOfRole } from '../access/roles/role.service';
 import { digestSecret, hintOf, mintSecret } from '../access/secret';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
@@ -17,13 +18,12 @@ import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { endSecrets, insertSecret } from './secrets';
 import { ServiceAccount, ServiceAccountProject } from './service-account.entity';
-import { MAX_ACCOUNT_PROJECTS, permissionsOfRoleOf, projectIdsOf } from './service-account.queries';
+import { MAX_ACCOUNT_PROJECTS, projectIdsOf } from './service-account.queries';
 
 /** How old a secret may be meant to become. */
 export const MAX_ROTATION_DAYS = 365;
 /** The most service accounts of a workspace that are enabled; none of them is ever deleted. */
 const MAX_SERVICE_ACCOUNTS = 1_000;
-const MAX_ACCOUNT_GRACE_SECONDS = 2_592_000; // 30 days
 const DEFAULT_GRACE_SECONDS = 86_400;
 
 const unique = (texts: string[]): string[] => [...new Set(texts)];
@@ -54,14 +54,7 @@ const updateRule = z.object({
   expectedVersion: expectedVersionRule,
 });
 
-const rotateRule = z.object({
-  id: idRule,
-  graceSeconds: z
-    .int('must be a whole number of seconds')
-    .min(0, 'must be 0 or more')
-    .max(MAX_ACCOUNT_GRACE_SECONDS, 'must be at most 2,592,000 (30 days)')
-    .default(DEFAULT_GRACE_SECONDS),
-});
+const rotateRule = z.object({ id: idRule, graceSeconds: graceSecondsRule.default(DEFAULT_GRACE_SECONDS) });
 
 const disableRule = z.object({ id: idRule });
 
@@ -89,7 +82,7 @@ export class ServiceAccountService {
       await this.requireRoom(tx, workspaceId);
       requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx));
       requireGrants(actor, input.permissions, workspaceId);
-      await this.requireRole(tx, actor, input.roleId, workspaceId);
+      if (input.roleId) await requireGrantsOfRole(tx, actor, input.roleId, workspaceId);
       await this.requireProjects(tx, projectIds, workspaceId);
       const at = await this.deps.database.now(tx);
       const secret = mintSecret(keyPrefix, 'SVC');
@@ -122,7 +115,7 @@ export class ServiceAccountService {
       const actor = await this.requireAnother(tx, origin, account);
       if (input.permissions) requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx), account.permissions);
       requireGrants(actor, input.permissions ?? [], workspaceId);
-      await this.requireRole(tx, actor, input.roleId, workspaceId);
+      if (input.roleId) await requireGrantsOfRole(tx, actor, input.roleId, workspaceId);
       const granted = (await projectIdsOf([id], tx)).get(id) ?? [];
       const added = projectIds?.filter((projectId) => !granted.includes(projectId)) ?? [];
       await this.requireProjects(tx, added, workspaceId);
@@ -196,12 +189,8 @@ export class ServiceAccountService {
   private async requireAnother(tx: EntityManager, origin: Authority, account: ServiceAccount): Promise<Actor> {
     const actor = await currentActor(tx, origin, 'write.keys', account);
     if (actor.id === account.id) throw new TollgateError('FORBIDDEN', 'A service account neither changes nor rotates itself.');
-    requireGrants(actor, [...account.permissions, ...(await permissionsOfRoleOf(tx, account))], account.workspaceId);
+    requireGrants(actor, [...account.permissions, ...(await permissionsOfRole(tx, account.roleId))], account.workspaceId);
     return actor;
-  }
-
-  private async requireRole(tx: EntityManager, actor: Actor, roleId: string | null | undefined, workspaceId: string): Promise<void> {
-    if (roleId) requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
   }
 
   /** Of whoever has the lock of the workspace. */

@@ -10,9 +10,9 @@ import { idRule, nameRule } from '../../lib/rules';
 import { DAY_MS, later } from '../../lib/time';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { currentActor, type Authority } from '../authority';
-import { may, mayGrant, mayOperate, requireGrants } from '../policies';
+import { may, mayGrant, mayOperate } from '../policies';
 import type { Actor } from '../principal';
-import { lockWorkspace, roleToGrant } from '../roles/role.service';
+import { lockWorkspace, requireGrantsOfRole, roleToGrant } from '../roles/role.service';
 import { requireGoodPassword, type Passwords } from '../sessions/passwords';
 import type { ProofService } from '../sessions/proof.service';
 import type { OpenedSession, SessionService } from '../sessions/session.service';
@@ -92,7 +92,7 @@ export class InvitationService {
     const { invitation, workspace } = await database.transaction(async (tx) => {
       const workspace = await lockWorkspace(tx, workspaceId);
       const inviter = await currentActor(tx, authority, 'admin.members', { workspaceId });
-      requireGrants(inviter, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
+      await requireGrantsOfRole(tx, inviter, roleId, workspaceId);
       const person = await tx.findOneBy(Person, { email });
       if (person && (await tx.existsBy(Membership, { userId: person.id, workspaceId }))) throw conflict('This person is a member already.');
       if (!person && !mailer && !mayOperate(actor)) throw conflict('Whoever has no account yet is invited by the operator, or once this server sends mail (SMTP_URL).');

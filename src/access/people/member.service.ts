@@ -8,7 +8,7 @@ import { idRule } from '../../lib/rules';
 import { currentActor, type Authority } from '../authority';
 import { requireGrants, requireHeld } from '../policies';
 import type { Actor } from '../principal';
-import { permissionsOfRoles } from '../roles/grants';
+import { permissionsOfRole } from '../roles/grants';
 import { OWNER_ROLE_ID } from '../roles/role.entity';
 import { lockWorkspace, roleToGrant } from '../roles/role.service';
 import { Membership } from './membership.entity';
@@ -68,7 +68,7 @@ export class MemberService {
   }
 
   private async requireRank(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {
-    requireHeld(actor, (await permissionsOfRoles(tx, [roleId])).get(roleId) ?? [], workspaceId);
+    requireHeld(actor, await permissionsOfRole(tx, roleId), workspaceId);
   }
 
   private async requireOtherOwner(tx: EntityManager, { workspaceId, userId, roleId }: Pick<Membership, 'workspaceId' | 'userId' | 'roleId'>): Promise<void> {

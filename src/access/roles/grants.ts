@@ -13,3 +13,8 @@ export async function permissionsOfRoles(reader: EntityManager, roleIds: readonl
   if (custom.length > 0) for (const { id, permissions } of await reader.findBy(Role, { id: In(custom) })) found.set(id, permissions);
   return found;
 }
+
+/** What one role grants; nothing for none. */
+export async function permissionsOfRole(reader: EntityManager, roleId: string | null): Promise<readonly string[]> {
+  return roleId === null ? [] : ((await permissionsOfRoles(reader, [roleId])).get(roleId) ?? []);
+}

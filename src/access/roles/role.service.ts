@@ -12,6 +12,7 @@ import { Membership } from '../people/membership.entity';
 import { ADMINISTRATIVE_PERMISSIONS, isGrantable } from '../permissions';
 import { currentActor, type Authority } from '../authority';
 import { requireGrants, requireHeld } from '../policies';
+import type { Actor } from '../principal';
 import { BUILT_IN_ROLES, Role, builtInRole } from './role.entity';
 
 /** The most roles of its own that a workspace has. */
@@ -111,6 +112,11 @@ export class RoleService {
 /** One that is built in, or of this workspace, kept from being changed or removed until the transaction ends; else NOT_FOUND, the same for all. */
 export async function roleToGrant(tx: EntityManager, id: string, workspaceId: string): Promise<Role> {
   return builtInRole(id) ?? (await tx.findOne(Role, { where: { id, workspaceId }, ...forUpdate(tx) })) ?? notFound();
+}
+
+/** FORBIDDEN where the actor lacks some of what this role grants, NOT_FOUND where it is none of the workspace's. Locks it. */
+export async function requireGrantsOfRole(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {
+  requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
 }
 
 /** Whoever changes who owns a workspace does it one after another. */
