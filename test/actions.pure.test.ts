@@ -92,7 +92,7 @@ function callOf(params: Record<string, unknown> = { image: 'ä🙂' }): ActionCa
     requestId: '7b0c6a6e-6f0e-7c51-8d3f-0f8f3f4f5a6b',
     params,
     debug: true,
-    context: { workspaceId: 'ws_1', projectId: 'prj_1', keyId: 'key_1', environment: 'LIVE', galleryId: 'default' },
+    context: { workspaceId: 'ws_1', projectId: 'prj_1', credentialId: 'key_1', keyId: 'key_1', environment: 'LIVE', galleryId: 'default' },
   };
 }
 

@@ -1,7 +1,7 @@
 import { Environment } from '../src/tenancy/environment';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
-import { ORIGIN, buildAction, buildKey, buildProject } from './support/factories';
+import { ORIGIN, buildAction, buildKey, buildProject, buildServiceAccount } from './support/factories';
 import { tracesOf } from './support/traces';
 import { startUpstream, type Upstream } from './support/upstream';
 
@@ -102,10 +102,17 @@ it('an upstream is told who calls and for what, and each attempt by the id of it
     requestId: body.requestId,
     params: { a: 1 },
     debug: true,
-    context: { workspaceId: project.workspaceId, projectId: project.id, keyId: key.id, environment: 'LIVE', galleryId: expect.any(String) },
+    context: { workspaceId: project.workspaceId, projectId: project.id, credentialId: key.id, keyId: key.id, environment: 'LIVE', galleryId: expect.any(String) },
   });
   const { logs } = await tracesOf(app, project.id);
   expect(call.headers['webhook-id']).toBe(logs[0]?.id);
+});
+
+it('an upstream is told of a service account as what called, for it has no key', async () => {
+  const action = await buildAction(app, { upstreamUrl: upstream.url });
+  const { account, secret } = await buildServiceAccount(app, { permissions: ['face.*'] });
+  await app.rest({ secret, service: 'face', body: { action: action.name, params: {} } });
+  expect((await upstream.arrived(1)).body).toMatchObject({ context: { credentialId: account.id, keyId: null } });
 });
 
 it('debug is false where it is not given', async () => {

@@ -25,7 +25,7 @@ export interface ActionCall {
   params: Record<string, unknown>;
   debug: boolean;
   /** `keyId` is null where another credential than a key called. */
-  context: { workspaceId: string; projectId: string; keyId: string | null; environment: string; galleryId: string };
+  context: { workspaceId: string; projectId: string; credentialId: string; keyId: string | null; environment: string; galleryId: string };
 }
 
 /** One reason why an action said no. Its `code` is `[A-Z][A-Z0-9_]{0,63}`, its `message` at most 1,000 characters long. */

@@ -256,6 +256,6 @@ function toActionCall({ params, debug }: ExecuteRequest, { hold, credential }: A
     requestId: hold.requestId,
     params,
     debug,
-    context: { workspaceId, projectId, keyId, environment, galleryId: galleryId({ id: projectId, workspaceId, galleryMode }) },
+    context: { workspaceId, projectId, credentialId: credential.id, keyId, environment, galleryId: galleryId({ id: projectId, workspaceId, galleryMode }) },
   };
 }

@@ -23,7 +23,7 @@ import { registerStreams, type StreamsDeps } from './streams/register';
 import { variableIssues } from './variables';
 
 /** The largest GraphQL request, in bytes. */
-const BODY_LIMIT_BYTES = 1_048_576;
+const GRAPHQL_BODY_LIMIT_BYTES = 1_048_576;
 
 export interface GraphQLDeps {
   schema: GraphQLSchema;
@@ -103,7 +103,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       },
       tellsSchema: introspection,
     },
-    bodyLimit: BODY_LIMIT_BYTES,
+    bodyLimit: GRAPHQL_BODY_LIMIT_BYTES,
     tell: (error) => formatError(error.toJSON(), error, report),
     report,
   });
@@ -122,7 +122,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       return handler.call(app, request, reply);
     },
   });
-  app.post('/graphql', { bodyLimit: BODY_LIMIT_BYTES, onSend: forbidStore }, async (request, reply) => {
+  app.post('/graphql', { bodyLimit: GRAPHQL_BODY_LIMIT_BYTES, onSend: forbidStore }, async (request, reply) => {
     requireUnforged(request.headers);
     return handler.call(app, request, reply);
   });
@@ -199,7 +199,7 @@ function failureOf(error: FastifyError): TollgateError {
   if (error instanceof TollgateError) return error;
   const { statusCode: status = 500 } = error;
   if (status >= 500) return new TollgateError('INTERNAL');
-  if (status === 413) return invalidRequest(`The request is larger than ${BODY_LIMIT_BYTES} bytes.`);
+  if (status === 413) return invalidRequest(`The request is larger than ${GRAPHQL_BODY_LIMIT_BYTES} bytes.`);
   if (status === 415) return invalidRequest('Send the request as application/json.');
   return invalidRequest('The request is not JSON.');
 }

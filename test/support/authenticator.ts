@@ -14,7 +14,7 @@ export class Authenticator {
 
   /** A document's text with the code of this moment and the next recovery code, where it shows examples of them. */
   fill(text: string): string {
-    return text.replace('"123456"', () => JSON.stringify(codeAt(this.secret ?? '', Date.now()))).replace('"k7wqm-x2hfd"', () => JSON.stringify(this.recoveryCodes.shift()));
+    return text.replace('"123456"', () => JSON.stringify(codeAt(this.secret ?? '', Date.now()))).replace(/"(k7wqm-x2hfd|p3txd-9nvca)"/, () => JSON.stringify(this.recoveryCodes.shift()));
   }
 }
 
