@@ -118,7 +118,7 @@ export async function createApp({ config, database, installation, log: destinati
     pepper: installation.pepper,
     keptAnswer: (claim) => keptAnswers.of(claim),
     httpStatusOf,
-    limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight },
+    limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight, maxBytesEach: Math.max(config.bodyLimitBytes, config.maxBytesInFlight / 4) },
     log,
   });
   const principals = new Principals({ database, pepper: installation.pepper, store, sessions: people.sessions, consents: oauth.consents, countUnknown: () => gate.countUnknown() });

@@ -13,7 +13,7 @@ it('a call whose secret is new waits no longer than any other: past its time it 
   };
   const ticker = { judge: (): Promise<Verdict> => Promise.reject(new Error('No call is known, so there is nothing to decide.')) };
   const admissions = new Admissions({ store, ticker, time: processTime, reserve: () => true, onFailure: () => undefined });
-  const call = (digest: string, waitedMs: number) => ({ credentialKind: 'API_KEY', digest, namedProjectId: null, arrivedAt: performance.now() - waitedMs }) as Call;
+  const call = (digest: string, waitedMs: number) => ({ credentialKind: 'API_KEY', digest, namedProjectId: null, waitsSince: performance.now() - waitedMs }) as Call;
   const late = admissions.admit(call('late', 6_000));
   const soon = admissions.admit(call('soon', 0));
   await expect(late).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { ActionFacts, Call, Credential } from '../src/gate/call';
 import { decide, type DecideOptions, type Ending, type TickItem, type Verdict } from '../src/gate/decide';
+import { BytesInFlight, KeptBytes } from '../src/gate/kept-bytes';
 import type { RateLimit } from '../src/gate/rate-limit';
 import type { TickState } from '../src/gate/rows';
 import { actionKey } from '../src/gate/tick-store';
@@ -259,6 +260,8 @@ class World {
       ip: '127.0.0.1',
       userAgent: null,
       arrivedAt: 0,
+      waitsSince: 0,
+      kept: new KeptBytes(new BytesInFlight({ maxBytes: Infinity, maxBytesEach: Infinity })),
       placeInProject: null,
     };
     return { kind: 'admission', call, credentialId: key.id, projectId: key.projectId };

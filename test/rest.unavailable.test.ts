@@ -1,4 +1,3 @@
-import { connect } from 'node:net';
 import { randomUUID } from 'node:crypto';
 import { Claim } from '../src/gate/gate.entities';
 import { errorOf, outcomeOf } from './support/answers';
@@ -141,35 +140,5 @@ describe('where there are as many calls as may be', () => {
     await app.services.keys.update(ORIGIN, { id: dead.key.id, enabled: true });
     expect(outcomeOf(await app.rest({ secret: dead.secret }))).toBe('200 ok');
     expect(outcomeOf(await app.rest({ secret: dead.secret }))).toBe('200 ok');
-  });
-
-  it('in bytes, a body that has no room is not read, and has it again when the others are gone', async () => {
-    const { app, name } = await busyApp({ maxBytesInFlight: 30_000 });
-    const { secret } = await buildKey(app, { permissions: ['face.*', 'demo.*'] });
-    const params = { text: 'x'.repeat(20_000) };
-    const running = app.rest({ secret, service: 'face', body: { action: name, params } });
-    const call = await upstream.arrived(upstream.calls.length + 1);
-    expect(errorOf(await app.rest({ secret, body: { params } }))).toEqual(UNAVAILABLE);
-    expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
-    call.succeed();
-    expect(outcomeOf(await running)).toBe('200 ok');
-    await until(async () => (await app.rest({ secret, body: { params } })).status === 200, 'the room of the call that has ended');
-  });
-
-  it('in bytes, a request that waits behind another of its connection gives its room back when their caller hangs up', async () => {
-    const { app, name } = await busyApp({ maxBytesInFlight: 30_000 });
-    const { secret } = await buildKey(app, { permissions: ['face.*', 'demo.*'] });
-    const head = (service: string, bytes: number) =>
-      `POST /v1/${service}/execute HTTP/1.1\r\nhost: a\r\nx-api-key: ${secret}\r\ncontent-type: application/json\r\ncontent-length: ${bytes}\r\n\r\n`;
-    const first = JSON.stringify({ action: name, params: {} });
-    const large = () => app.rest({ secret, body: { params: { text: 'x'.repeat(20_000) } } });
-    const { hostname, port } = new URL(app.url);
-    const socket = connect(Number(port), hostname);
-    socket.write(head('face', first.length) + first + head('demo', 20_000));
-    const call = await upstream.arrived(upstream.calls.length + 1);
-    await until(async () => (await large()).status === 503, 'the room of the request that waits');
-    socket.destroy();
-    await until(async () => (await large()).status === 200, 'that room again');
-    call.succeed();
   });
 });

@@ -1,4 +1,5 @@
 import type { CredentialKind } from '../access/secret';
+import type { KeptBytes } from './kept-bytes';
 import type { RateLimit } from './rate-limit';
 
 /** How a call names whoever makes it, and for which project. */
@@ -24,8 +25,12 @@ export interface Call extends CredentialRef {
   /** Null where it is not known; then no block holds it. */
   ip: string | null;
   userAgent: string | null;
-  /** By `performance.now()`. */
+  /** By `performance.now()`: when its headers came, which its log row counts from. */
   arrivedAt: number;
+  /** By the same clock: when all of it had come, and it began to wait to be judged. */
+  waitsSince: number;
+  /** Its project's, once that is known. */
+  kept: KeptBytes;
   /** The project among whose calls in flight it has a place; null where it has none yet. */
   placeInProject: string | null;
 }

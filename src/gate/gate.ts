@@ -9,6 +9,7 @@ import { galleryId } from '../tenancy/project.entity';
 import { Admissions } from './admissions';
 import type { Call } from './call';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
+import { BytesInFlight, KeptBytes } from './kept-bytes';
 import { Load } from './load';
 import { RefusalMemory } from './refusals';
 import type { ClaimName, HoldRow } from './rows';
@@ -37,6 +38,8 @@ export interface ExecuteRequest {
   userAgent: string | null;
   /** By `performance.now()`. */
   arrivedAt: number;
+  /** Of its body; then of its answer. */
+  kept: KeptBytes;
   /** The body to answer a success with, and to keep for those who repeat it. */
   present(dataJson: string, billing: Billing): string;
 }
@@ -55,7 +58,7 @@ export interface GateDeps {
   /** The answer that a success's claim keeps, or null where it is gone. */
   keptAnswer(claim: ClaimName): Promise<string | null>;
   httpStatusOf(code: ErrorCode): number;
-  limits: { maxCalls: number; maxBytes: number };
+  limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
   log: Log;
 }
 
@@ -66,6 +69,7 @@ export class Gate {
   readonly ticker: Ticker;
   private readonly admissions: Admissions;
   private readonly load: Load;
+  private readonly bytesInFlight: BytesInFlight;
   private readonly refusals = new RefusalMemory();
   /** What a secret is stored as. */
   private readonly digest: (secret: string) => string;
@@ -74,6 +78,7 @@ export class Gate {
 
   constructor(private readonly deps: GateDeps) {
     this.load = new Load(deps.limits);
+    this.bytesInFlight = new BytesInFlight(deps.limits);
     this.digest = hmacSha256(deps.pepper);
     const { store, time } = deps;
     const onFailure = (error: unknown, what: string) => deps.log.warn({ err: error }, `gate: ${what} failed`);
@@ -96,16 +101,16 @@ export class Gate {
         call.placeInProject = null;
         if (!this.load.enterProject(projectId)) return false;
         call.placeInProject = projectId;
-        return true;
+        return call.kept.moveTo(projectId);
       },
       onFailure,
     });
     this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();
   }
 
-  /** Keeps memory for a body that is about to be read, until the function that it gives is called; undefined where there is none left. */
-  reserveBody(bytes: number): (() => void) | undefined {
-    return this.load.reserve(bytes);
+  /** What a request keeps: nothing yet. */
+  keptBytes(): KeptBytes {
+    return new KeptBytes(this.bytesInFlight);
   }
 
   /** Counts one more refusal of a secret that belongs to nobody, and writes nothing now: whoever makes secrets up costs no transaction each. */
@@ -130,6 +135,8 @@ export class Gate {
       ip: request.ip,
       userAgent: request.userAgent,
       arrivedAt: request.arrivedAt,
+      waitsSince: this.deps.time.now(),
+      kept: request.kept,
       placeInProject: null,
     };
     try {
@@ -156,8 +163,8 @@ export class Gate {
       }
       case 'replay': {
         const body = await this.keptAnswer(verdict.claim);
-        // Gone in this very moment, as its 24 hours are over: the next try is a new call
-        return body === null ? { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} } : { kind: 'replayed', body, rate: verdict.rate };
+        // Gone in this very moment, as its 24 hours are over: the next try is a new call. Or too much waits to be read
+        return body === null || !call.kept.keep(body.length) ? { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} } : { kind: 'replayed', body, rate: verdict.rate };
       }
       default:
         throw new Error(`A call was judged ${verdict.kind}.`);
@@ -206,7 +213,9 @@ export class Gate {
       const { billing, answer } = settled;
       if (outcome.kind === 'no') return { kind: 'saidNo', errors: outcome.errors, billing, rate };
       if (outcome.kind === 'broke') return { kind: 'error', code: outcome.code, details: {}, rate };
-      return { kind: 'succeeded', body: answer ?? (await this.earlierAnswer(hold)) ?? request.present(outcome.dataJson, billing), rate };
+      const body = answer ?? (await this.earlierAnswer(hold)) ?? request.present(outcome.dataJson, billing);
+      call.kept.keepAnyway(body.length);
+      return { kind: 'succeeded', body, rate };
     } catch (error) {
       return this.failure(error, call, rate);
     }

@@ -1,12 +1,11 @@
-/** Calls in flight, in all and per project, and the bytes of their bodies, each with its bound. */
+/** Calls in flight, in all and per project, each with its bound. */
 export class Load {
   private calls = 0;
-  private bytes = 0;
   private readonly perProject = new Map<string, number>();
   private readonly waitingForIdle: (() => void)[] = [];
 
   /** A project may have a quarter of all calls. */
-  constructor(private readonly limits: { maxCalls: number; maxBytes: number }) {}
+  constructor(private readonly limits: { maxCalls: number }) {}
 
   /** Takes a place for a call, until `leave`; false where there is none. */
   enter(): boolean {
@@ -36,16 +35,5 @@ export class Load {
     const calls = (this.perProject.get(projectId) ?? 1) - 1;
     if (calls === 0) this.perProject.delete(projectId);
     else this.perProject.set(projectId, calls);
-  }
-
-  /** Keeps memory for so many bytes, until the function that it gives is called (again is harmless); undefined where too much is kept. */
-  reserve(bytes: number): (() => void) | undefined {
-    if (this.bytes + bytes > this.limits.maxBytes) return undefined;
-    this.bytes += bytes;
-    let kept = bytes;
-    return () => {
-      this.bytes -= kept;
-      kept = 0;
-    };
   }
 }

@@ -234,7 +234,7 @@ export class Ticker {
 export function inTime<T extends Pick<Job, 'reject'>>(time: Time, waiting: T[], callOf: (one: T) => Call | undefined): T[] {
   const late = time.now() - ADMISSION_WAIT_MS;
   return waiting.filter((one) => {
-    const isLate = (callOf(one)?.arrivedAt ?? Infinity) <= late;
+    const isLate = (callOf(one)?.waitsSince ?? Infinity) <= late;
     if (isLate) one.reject(new TollgateError('SERVICE_UNAVAILABLE'));
     return !isLate;
   });

@@ -1,4 +1,4 @@
-import { setImmediate, setTimeout } from 'node:timers/promises';
+import { setImmediate, setTimeout as wait } from 'node:timers/promises';
 
 export const DAY_MS = 86_400_000;
 
@@ -17,7 +17,20 @@ export interface Time {
 
 export const processTime: Time = {
   now: () => performance.now(),
-  wait: (ms) => setTimeout(ms),
+  wait: (ms) => wait(ms),
   nextTurn: () => setImmediate(),
   afterPromises: () => new Promise((resolve) => process.nextTick(resolve)),
 };
+
+/** What `work` gives; rejects where that takes longer. */
+export async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`No answer within ${timeoutMs} ms.`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

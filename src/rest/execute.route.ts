@@ -7,7 +7,8 @@ import { NAMES_ITS_PROJECT, kindOfSecret } from '../access/secret';
 import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
 import { invalid, validate } from '../errors';
 import { PROJECT_HEADER } from '../gate/checks';
-import type { Gate, ExecuteResult } from '../gate/gate';
+import type { ExecuteRequest, ExecuteResult, Gate } from '../gate/gate';
+import { UNCOUNTED_BYTES, type KeptBytes } from '../gate/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 import { plainAddress } from '../lib/cidr';
 import { idRule } from '../lib/rules';
@@ -17,9 +18,13 @@ import { chosenRequestId } from './request-id';
 
 const API_VERSION = '1';
 
+/** Whatever its route. */
+type AnyRequest = Pick<FastifyRequest, 'headers' | 'credentialKind'>;
+
 interface ExecuteRoute {
   Params: { service: string };
-  Body: Buffer;
+  /** Undefined where there is none. */
+  Body: Buffer | undefined;
 }
 
 /** `POST /v1/{service}/execute`. The checks that need no database are here, in the order of the error table; the others are the gate's. */
@@ -34,29 +39,48 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
   };
 
   rest.post<ExecuteRoute>('/v1/:service/execute', { onRequest }, async (request, reply) => {
-    const { service } = request.params;
-    const body = parseBody(request.body);
-    const requestId = chosenRequestId(body.requestId, headerOf(request, 'idempotency-key'));
-    request.requestId = requestId ?? request.requestId;
-    const namedProjectId = namedProjectOf(request);
-    const result = await gate.execute({
-      secret: request.secret,
-      credentialKind: request.credentialKind,
-      namedProjectId,
-      service,
-      action: body.action,
-      requestId: request.requestId,
-      fingerprint: requestId === undefined ? null : fingerprintOf(service, namedProjectId, request.body),
-      params: body.params,
-      debug: body.debug ?? false,
-      ip: addressOf(request.ip),
-      userAgent: userAgentOf(request.headers),
-      arrivedAt: request.arrivedAt,
-      present: (dataJson, billing) =>
-        `{"ok":true,"success":true,"requestId":"${request.requestId}","action":${JSON.stringify(body.action)},"data":${dataJson},"errors":[],"billing":${JSON.stringify(billing)}}`,
-    });
+    const kept = request.kept ?? gate.keptBytes();
+    kept.use(); // while the call runs, with or without its caller
+    let body: ExecuteBody;
+    let result: ExecuteResult;
+    try {
+      const raw = request.body ?? NO_BODY;
+      kept.keep(raw.length); // at most what was announced
+      body = parseBody(raw);
+      result = await gate.execute(toExecuteRequest(request, raw, body, kept));
+      request.body = NO_BODY; // what is kept from here on is the answer
+      if (!request.kept && kept.any) keepUntilAnswered(request, reply, kept);
+    } finally {
+      kept.release();
+    }
     return send(reply, request, body.action, result);
   });
+}
+
+const NO_BODY = Buffer.alloc(0);
+
+function toExecuteRequest(request: FastifyRequest<ExecuteRoute>, raw: Buffer, body: ExecuteBody, kept: KeptBytes): ExecuteRequest {
+  const { service } = request.params;
+  const requestId = chosenRequestId(body.requestId, headerOf(request, 'idempotency-key'));
+  request.requestId = requestId ?? request.requestId;
+  const namedProjectId = namedProjectOf(request);
+  return {
+    secret: request.secret,
+    credentialKind: request.credentialKind,
+    namedProjectId,
+    service,
+    action: body.action,
+    requestId: request.requestId,
+    fingerprint: requestId === undefined ? null : fingerprintOf(service, namedProjectId, raw),
+    params: body.params,
+    debug: body.debug ?? false,
+    ip: addressOf(request.ip),
+    userAgent: userAgentOf(request.headers),
+    arrivedAt: request.arrivedAt,
+    kept,
+    present: (dataJson, billing) =>
+      `{"ok":true,"success":true,"requestId":"${request.requestId}","action":${JSON.stringify(body.action)},"data":${dataJson},"errors":[],"billing":${JSON.stringify(billing)}}`,
+  };
 }
 
 /** Whether a path segment is the name of a service, be there one or not. */
@@ -82,26 +106,30 @@ function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
 }
 
 /** The project that a call is for, where it says so and its kind of credential is bound to none. */
-function namedProjectOf(request: FastifyRequest): string | null {
+function namedProjectOf(request: AnyRequest): string | null {
   if (!NAMES_ITS_PROJECT.has(request.credentialKind)) return null;
   const name = headerOf(request, PROJECT_HEADER.toLowerCase());
   return name === undefined ? null : validate(idRule, name, PROJECT_HEADER);
 }
 
-/** Bodies up to this are not counted: the connection that brings one has buffers as large. */
-const UNCOUNTED_BODY_BYTES = 16_384;
-
 /**
- * Keeps memory for the body before it is read: a secret that is well-formed costs nothing to make up. It is given back when the answer
- * is out or the caller gone; a call that runs on without its caller is bounded by the number of calls.
+ * Keeps memory for the body before it is read: a secret that is well-formed costs nothing to make up, so until it is known whose call this is
+ * the memory is its address's.
  */
 function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: Gate): ErrorAnswer | undefined {
   const declared = Number(headerOf(request, 'content-length'));
-  if (declared <= UNCOUNTED_BODY_BYTES) return undefined;
-  const release = gate.reserveBody(Number.isSafeInteger(declared) ? Math.min(declared, request.routeOptions.bodyLimit) : request.routeOptions.bodyLimit);
-  if (!release) return { code: 'SERVICE_UNAVAILABLE', details: {} };
-  whenAnswered(request.raw, reply.raw, release);
+  if (declared <= UNCOUNTED_BYTES) return undefined;
+  const { bodyLimit } = request.routeOptions;
+  const kept = gate.keptBytes();
+  if (!kept.keep(Number.isSafeInteger(declared) ? Math.min(declared, bodyLimit) : bodyLimit, request.ip)) return { code: 'SERVICE_UNAVAILABLE', details: {} };
+  request.kept = kept;
+  keepUntilAnswered(request, reply, kept);
   return undefined;
+}
+
+function keepUntilAnswered(request: FastifyRequest, reply: FastifyReply, kept: KeptBytes): void {
+  kept.use();
+  whenAnswered(request.raw, reply.raw, () => kept.release());
 }
 
 /** The last address that was asked for, as it is written here: calls come in streams, and reading an address is slow. */
@@ -112,7 +140,7 @@ function addressOf(text: string): string | null {
   return lastAddress.plain;
 }
 
-function parseBody(raw: Buffer = Buffer.alloc(0)): ExecuteBody {
+function parseBody(raw: Buffer): ExecuteBody {
   // Decoded, such bytes become U+FFFD, and the action would be given what nobody sent
   if (!isUtf8(raw)) throw invalid({ path: [], message: 'is not UTF-8' });
   let value: unknown;
@@ -145,7 +173,7 @@ function send(reply: FastifyReply, request: FastifyRequest, action: string, resu
   }
 }
 
-function headerOf(request: FastifyRequest, name: string): string | undefined {
+function headerOf(request: AnyRequest, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
 }

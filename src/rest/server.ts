@@ -2,7 +2,9 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import type { CredentialKind } from '../access/secret';
 import { TollgateError, type ErrorCode } from '../errors';
 import type { Gate } from '../gate/gate';
+import type { KeptBytes } from '../gate/kept-bytes';
 import type { Log } from '../lib/log';
+import { withTimeout } from '../lib/time';
 import { sendError } from './answer';
 import { EndOfTurn } from './end-of-turn';
 import { isService, registerExecute } from './execute.route';
@@ -11,6 +13,7 @@ import { ExportPlaces } from './exports/places';
 import { registerTableExports, type TableExportDeps } from './exports/tables.route';
 import { Turns } from './exports/turns';
 import { newRequestId } from './request-id';
+import { watchAnswers } from './unread-answers';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -19,6 +22,8 @@ declare module 'fastify' {
     /** The caller's secret, in the form of one. */
     secret: string;
     credentialKind: CredentialKind;
+    /** Undefined where its body is too small to be counted. */
+    kept: KeptBytes | undefined;
     /** By `performance.now()`. */
     arrivedAt: number;
   }
@@ -44,6 +49,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.decorateRequest('requestId', '');
   app.decorateRequest('secret', '');
   app.decorateRequest('credentialKind', 'API_KEY');
+  app.decorateRequest('kept', undefined);
   app.decorateRequest('arrivedAt', 0);
   const endOfTurn = new EndOfTurn();
   let closing = false;
@@ -64,6 +70,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
     if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
     done(null, payload);
   });
+  watchAnswers(app);
   app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, deps));
   app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
   // Node would answer 417, and without a body; whoever expects what nobody knows gets what all others get
@@ -137,16 +144,4 @@ function routeOf(path: string): string | undefined {
   const service = /^\/v1\/([^/]*)\/execute$/.exec(path)?.[1];
   if (service !== undefined) return isService(service) ? '/v1/:service/execute' : undefined;
   return /[:*]/.test(path) ? undefined : path;
-}
-
-async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`No answer within ${timeoutMs} ms.`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

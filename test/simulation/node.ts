@@ -23,7 +23,7 @@ export interface NodeDeps {
   act: ActionModel;
   /** A caller has its answer. */
   heard(call: SimulatedCall): void;
-  limits: { maxCalls: number; maxBytes: number };
+  limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
   maxTickBytes: number;
 }
 
@@ -99,6 +99,7 @@ export class SimulatedNode implements Client {
           ip: null,
           userAgent: call.name,
           arrivedAt: this.nowMs(),
+          kept: this.gate.keptBytes(),
           present: (dataJson, { chargedMicroCredits }) => `${call.name} ${chargedMicroCredits} ${dataJson}`,
         })
         .then((result) => {

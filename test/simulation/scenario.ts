@@ -12,7 +12,7 @@ export interface Scenario {
   meanMsBetweenGroups: number;
   callsInGroup: number;
   repeats: number;
-  limits: { maxCalls: number; maxBytes: number };
+  limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
   maxTickBytes: number;
   rates: FaultRates;
   /** Means between two of each, in milliseconds; Infinity where there is none. */
@@ -47,7 +47,7 @@ export function scenarioOf(random: Random): Scenario {
     meanMsBetweenGroups: (busyMs * (callsInGroup + 1)) / 2 / calls,
     callsInGroup,
     repeats: random.pick([0, 0.4, 0.6]),
-    limits: { maxCalls: random.pick([24, 100, 1_000]), maxBytes: 1e9 },
+    limits: { maxCalls: random.pick([24, 100, 1_000]), maxBytes: 1e9, maxBytesEach: 1e9 },
     maxTickBytes: random.pick([10_000, 40_000, 4_000_000]),
     rates: {
       ...NO_FAULTS,

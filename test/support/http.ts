@@ -13,8 +13,9 @@ export interface HttpRequest {
 /** One request on a connection of its own, for what fetch would mend or refuse. The body of an answer that is not JSON is its text. */
 export async function send(url: string, { method = 'GET', path, headers = {}, body }: HttpRequest): Promise<RestAnswer> {
   const { hostname, port } = new URL(url);
+  const chunked = body !== undefined && headers['content-length'] === undefined ? { 'transfer-encoding': 'chunked' } : {}; // Node would count it
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = request({ hostname, port, method, path, headers: { connection: 'close', ...headers } }, resolve);
+    const outgoing = request({ hostname, port, method, path, headers: { connection: 'close', ...chunked, ...headers } }, resolve);
     outgoing.on('error', reject).end(body);
   });
   let text = '';

@@ -1,0 +1,85 @@
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import Fastify from 'fastify';
+import { watchAnswers } from '../src/rest/unread-answers';
+import { createTestApp } from './support/app';
+import { buildKey } from './support/factories';
+import { accountOf } from './support/books';
+import { until } from './support/until';
+
+const LARGE = 9_000_000; // far more than the buffers of a connection
+
+/** Writes a request, and keeps what comes; nothing is read before `resume`. */
+function ask(port: string | number, request: string) {
+  const socket = connect(Number(port), '127.0.0.1').on('error', () => undefined);
+  const asked = { socket, answer: '', isClosed: false };
+  socket.on('data', (chunk) => (asked.answer += chunk.toString('latin1'))).on('close', () => (asked.isClosed = true));
+  socket.pause();
+  socket.write(request);
+  return asked;
+}
+
+const post = (secret: string, length: number, body = '') =>
+  `POST /v1/demo/execute HTTP/1.1\r\nhost: x\r\nx-api-key: ${secret}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`;
+
+describe('a stop', () => {
+  it('waits for an answer that is being read: what was billed arrives', async () => {
+    const app = await createTestApp();
+    const { secret, project } = await buildKey(app);
+    const body = JSON.stringify({ action: 'demo.echo', params: { text: 'x'.repeat(LARGE) } });
+    const { port } = new URL(app.url);
+    const asked = ask(port, post(secret, body.length, body));
+    await until(async () => (await accountOf(app, project.id)).bills === 1, 'the call to be billed');
+    const closing = app.close();
+    asked.socket.resume();
+    await closing;
+    await until(() => asked.isClosed, 'the end of the connection');
+    expect(asked.answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(asked.answer.length).toBeGreaterThan(LARGE);
+  });
+
+  it('does not wait for the body of a request that has its answer already', async () => {
+    const app = await createTestApp();
+    const asked = ask(new URL(app.url).port, post('nonsense', 1_000));
+    asked.socket.resume();
+    await until(() => asked.answer.startsWith('HTTP/1.1 401 '), 'the refusal');
+    await app.close();
+    await until(() => asked.isClosed, 'the end of the connection');
+  });
+});
+
+describe('whoever reads nothing', () => {
+  const STALL_MS = 300;
+
+  async function serve() {
+    const app = Fastify();
+    watchAnswers(app, STALL_MS);
+    app.get('/large', async () => 'x'.repeat(LARGE));
+    app.get('/slow', async () => {
+      await wait(STALL_MS * 4);
+      return 'done';
+    });
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    return { app, port: (app.server.address() as AddressInfo).port };
+  }
+  const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
+
+  it('of a large answer is cut off', async () => {
+    const { app, port } = await serve();
+    const sockets: Socket[] = [];
+    app.server.on('connection', (socket) => sockets.push(socket));
+    ask(port, get('/large'));
+    await until(() => sockets.length === 1 && sockets.every(({ destroyed }) => destroyed), 'the server to cut it off');
+    await app.close();
+  });
+
+  it('is not whoever has read one, and waits for a slow one behind it', async () => {
+    const { app, port } = await serve();
+    const asked = ask(port, get('/large') + get('/slow'));
+    asked.socket.resume();
+    await until(() => asked.answer.endsWith('done') || asked.isClosed, 'the second answer');
+    expect(asked.isClosed).toBe(false);
+    asked.socket.destroy();
+    await app.close();
+  });
+});
