@@ -121,7 +121,7 @@ export async function createApp({ config, database, installation, log: destinati
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight, maxBytesEach: Math.max(config.bodyLimitBytes, config.maxBytesInFlight / 4) },
     log,
   });
-  const principals = new Principals({ database, pepper: installation.pepper, store, sessions: people.sessions, consents: oauth.consents, countUnknown: () => gate.countUnknown() });
+  const principals = new Principals({ database, pepper: installation.pepper, lookUps: gate.lookUps, sessions: people.sessions, consents: oauth.consents, countUnknown: () => gate.countUnknown() });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   const sealer = new Sealer({ database, log });
   const rotations = new RotationWatch({ database, log });

@@ -1,47 +1,31 @@
 import { ERRORS, TollgateError } from '../errors';
-import type { Time } from '../lib/time';
-import { credentialKey, type Call, type Credential, type CredentialRef } from './call';
+import { credentialKey, type Call, type Credential } from './call';
 import type { Verdict } from './decide';
-import { Lane } from './lane';
-import type { TickStore } from './tick-store';
-import { MAX_TICK_ITEMS, inTime, type Ticker } from './ticker';
+import type { LookUps } from './look-ups';
+import type { Ticker } from './ticker';
 
 /** Secrets whose owners a process remembers; forgotten all at once where there are more, so that memory stays bounded. */
 const MAX_KNOWN_SECRETS = 50_000;
 
 export interface AdmissionsDeps {
-  store: Pick<TickStore, 'findCredentials'>;
+  lookUps: Pick<LookUps, 'find'>;
   ticker: Pick<Ticker, 'judge'>;
-  time: Time;
   /** Takes a place among a project's calls in flight; false where it has as many as it may. */
   reserve(call: Call, projectId: string): boolean;
-  /** Told of failures, for the log. */
-  onFailure(error: unknown, what: string): void;
 }
 
 /** Whose a secret is, and the project whose lock its calls need; null where it was dead, or had no project, when it was last seen. */
 type Owner = Pick<Credential, 'id' | 'projectId'>;
 
-/** A call whose secret this process does not know yet. */
-interface Newcomer {
-  call: Call;
-  resolve(owner: Owner | undefined): void;
-  reject(error: unknown): void;
-}
-
 /** Brings calls before the tick that has the lock of their project. */
 export class Admissions {
-  private readonly newcomers: Lane<Newcomer>;
   /**
    * Whose a secret is, by `credentialKey`: that never changes, and tells what to lock and to read. What it may do, whether it still may do
    * anything, and in which project, is read in each tick: this tells only which lock and place its calls seem to need, if any.
    */
   private readonly owners = new Map<string, Owner>();
 
-  constructor(private readonly deps: AdmissionsDeps) {
-    const options = { maxItems: MAX_TICK_ITEMS, maxBytes: Infinity, bytesOf: () => 0 };
-    this.newcomers = new Lane(deps.time, options, (batch) => this.findOwners(batch));
-  }
+  constructor(private readonly deps: AdmissionsDeps) {}
 
   /** Judges a call. Rejects with SERVICE_UNAVAILABLE where the database cannot say; then nothing was admitted. */
   async admit(call: Call): Promise<Verdict> {
@@ -59,25 +43,14 @@ export class Admissions {
     }
   }
 
-  private lookUp(call: Call): Promise<Owner | undefined> {
-    return new Promise((resolve, reject) => this.newcomers.push({ call, resolve, reject }));
-  }
-
-  /** Asked after they arrived: a secret that is unknown then is refused, and one that is known is judged in a tick. */
-  private async findOwners(waiting: Newcomer[]): Promise<(() => void)[]> {
-    const batch = inTime(this.deps.time, waiting, ({ call }) => call);
-    if (batch.length === 0) return [];
-    try {
-      const credentials = new Map<string, CredentialRef>(batch.map(({ call }) => [credentialKey(call), call]));
-      const found = await this.deps.store.findCredentials([...credentials.values()]);
-      if (this.owners.size >= MAX_KNOWN_SECRETS) this.owners.clear();
-      for (const [name, { id, projectId }] of found) if (projectId !== null) this.owners.set(name, { id, projectId });
-      return batch.map(({ call, resolve }) => () => resolve(found.get(credentialKey(call))));
-    } catch (error) {
-      this.deps.onFailure(error, 'look-up');
-      const unavailable = new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
-      return batch.map(({ reject }) => () => reject(unavailable));
-    }
+  /** Asked after the call arrived: a secret that is unknown then is refused, and one that is known is judged in a tick. */
+  private async lookUp(call: Call): Promise<Owner | undefined> {
+    const credential = await this.deps.lookUps.find(call, call.waitsSince);
+    if (!credential) return undefined;
+    const { id, projectId } = credential;
+    if (this.owners.size >= MAX_KNOWN_SECRETS) this.owners.clear();
+    if (projectId !== null) this.owners.set(credentialKey(call), { id, projectId });
+    return credential;
   }
 }
 

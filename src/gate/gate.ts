@@ -11,6 +11,7 @@ import type { Call } from './call';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
 import { BytesInFlight, KeptBytes } from './kept-bytes';
 import { Load } from './load';
+import { LookUps } from './look-ups';
 import { RefusalMemory } from './refusals';
 import type { ClaimName, HoldRow } from './rows';
 import type { TickStore } from './tick-store';
@@ -67,6 +68,7 @@ type Admitted = Extract<Verdict, { kind: 'admitted' }>;
 /** Decides, runs and bills calls. */
 export class Gate {
   readonly ticker: Ticker;
+  readonly lookUps: LookUps;
   private readonly admissions: Admissions;
   private readonly load: Load;
   private readonly bytesInFlight: BytesInFlight;
@@ -92,10 +94,10 @@ export class Gate {
       },
       onFailure,
     });
+    this.lookUps = new LookUps({ store, time, onFailure });
     this.admissions = new Admissions({
-      store,
+      lookUps: this.lookUps,
       ticker: this.ticker,
-      time,
       reserve: (call, projectId) => {
         if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // it looked as if it were for another project
         call.placeInProject = null;
@@ -103,7 +105,6 @@ export class Gate {
         call.placeInProject = projectId;
         return call.kept.moveTo(projectId);
       },
-      onFailure,
     });
     this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();
   }

@@ -14,14 +14,13 @@ import { hmacSha256 } from '../lib/hmac';
 import type { ConsentService } from '../oauth/consent.service';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { permissionsOfServiceAccount, permissionsOfServiceAccountsRole } from '../service-accounts/service-account.queries';
-import { credentialKey, type CredentialRef } from './call';
 import { credentialRefusal } from './checks';
-import type { TickStore } from './tick-store';
+import type { LookUps } from './look-ups';
 
 export interface PrincipalsDeps {
   database: Database;
   pepper: string;
-  store: Pick<TickStore, 'findCredentials'>;
+  lookUps: Pick<LookUps, 'find'>;
   sessions: Pick<SessionService, 'principalOf' | 'principalById'>;
   consents: Pick<ConsentService, 'principalOf' | 'principalById' | 'principalOfDigest'>;
   /** Counts one more secret that belongs to nobody. */
@@ -83,14 +82,13 @@ export class Principals {
   }
 
   private async find(secret: string, ip: string | null): Promise<CredentialPrincipal | ErrorCode> {
-    const { database, store, consents } = this.deps;
+    const { database, lookUps, consents } = this.deps;
     const digest = this.digest(secret);
     if (digest === (await rootKeyDigest(database))) return OPERATOR;
     const credentialKind = kindOfSecret(secret);
     if (!credentialKind) return 'INVALID_API_KEY';
     if (credentialKind === 'OAUTH_CLIENT') return (await consents.principalOf(database.lookups, secret)) ?? 'INVALID_API_KEY';
-    const ref: CredentialRef = { credentialKind, digest, namedProjectId: null };
-    const credential = (await store.findCredentials([ref])).get(credentialKey(ref));
+    const credential = await lookUps.find({ credentialKind, digest, namedProjectId: null });
     // What may work in several projects is not bound to the end of one
     const bound = credential && NAMES_ITS_PROJECT.has(credentialKind) ? { ...credential, archivedAt: null } : credential;
     const refusal = credentialRefusal(ip, bound, (await database.now()).getTime());

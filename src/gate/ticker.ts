@@ -2,7 +2,7 @@ import { isOutage, isRetryable } from '../db/failures';
 import { TollgateError } from '../errors';
 import { newId } from '../lib/id';
 import type { Time } from '../lib/time';
-import { credentialKey, type Call, type CredentialRef } from './call';
+import { credentialKey, type CredentialRef } from './call';
 import { decide, projectOf, type Admission, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
 import { Lane } from './lane';
 import type { HoldRow } from './rows';
@@ -99,7 +99,7 @@ export class Ticker {
     const { maxBytes } = this.deps.store;
     const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, ...(onIdle ? { onIdle } : {}) };
     return new Lane(this.deps.time, options, (batch) => {
-      const jobs = inTime(this.deps.time, batch, ({ item }) => (item.kind === 'admission' ? item.call : undefined));
+      const jobs = inTime(this.deps.time, batch, ({ item }) => (item.kind === 'admission' ? item.call.waitsSince : Infinity));
       return waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits);
     });
   }
@@ -231,10 +231,10 @@ export class Ticker {
 }
 
 /** Those that have not waited too long; the others are told so, and not judged. */
-export function inTime<T extends Pick<Job, 'reject'>>(time: Time, waiting: T[], callOf: (one: T) => Call | undefined): T[] {
+export function inTime<T extends Pick<Job, 'reject'>>(time: Time, waiting: T[], waitsSince: (one: T) => number): T[] {
   const late = time.now() - ADMISSION_WAIT_MS;
   return waiting.filter((one) => {
-    const isLate = (callOf(one)?.waitsSince ?? Infinity) <= late;
+    const isLate = waitsSince(one) <= late;
     if (isLate) one.reject(new TollgateError('SERVICE_UNAVAILABLE'));
     return !isLate;
   });

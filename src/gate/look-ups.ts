@@ -1,0 +1,51 @@
+import { TollgateError } from '../errors';
+import type { Time } from '../lib/time';
+import { credentialKey, type Credential, type CredentialRef } from './call';
+import { Lane } from './lane';
+import type { TickStore } from './tick-store';
+import { MAX_TICK_ITEMS, inTime } from './ticker';
+
+interface LookUp {
+  ref: CredentialRef;
+  waitsSince: number;
+  resolve(credential: Credential | undefined): void;
+  reject(error: unknown): void;
+}
+
+export interface LookUpsDeps {
+  store: Pick<TickStore, 'findCredentials'>;
+  time: Time;
+  /** Told of failures, for the log. */
+  onFailure(error: unknown, what: string): void;
+}
+
+/** Credentials by their secrets, in one statement at a time for all who asked meanwhile: however many do, ticks keep their connections. */
+export class LookUps {
+  private readonly lane: Lane<LookUp>;
+
+  constructor(private readonly deps: LookUpsDeps) {
+    this.lane = new Lane(deps.time, { maxItems: MAX_TICK_ITEMS, maxBytes: Infinity, bytesOf: () => 0 }, (batch) => this.findAll(batch));
+  }
+
+  /**
+   * As it is on the primary after this call; undefined where there is none. Rejects with SERVICE_UNAVAILABLE where the database cannot say,
+   * or whoever asks has waited too long, counted from `waitsSince`.
+   */
+  find(ref: CredentialRef, waitsSince = this.deps.time.now()): Promise<Credential | undefined> {
+    return new Promise((resolve, reject) => this.lane.push({ ref, waitsSince, resolve, reject }));
+  }
+
+  private async findAll(waiting: LookUp[]): Promise<(() => void)[]> {
+    const batch = inTime(this.deps.time, waiting, ({ waitsSince }) => waitsSince);
+    if (batch.length === 0) return [];
+    try {
+      const refs = new Map(batch.map(({ ref }) => [credentialKey(ref), ref]));
+      const found = await this.deps.store.findCredentials([...refs.values()]);
+      return batch.map(({ ref, resolve }) => () => resolve(found.get(credentialKey(ref))));
+    } catch (error) {
+      this.deps.onFailure(error, 'look-up');
+      const unavailable = new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
+      return batch.map(({ reject }) => () => reject(unavailable));
+    }
+  }
+}
