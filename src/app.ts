@@ -42,6 +42,7 @@ import { oauthErrorPage, registerConsentPages, registerOAuthEndpoints } from './
 import { registerPages } from './pages/server';
 import { newRequestId } from './rest/request-id';
 import { prepareAnswers, registerRest } from './rest/server';
+import { UnreadAnswers } from './rest/unread-answers';
 import { sendError } from './rest/answer';
 import { httpStatusOf } from './rest/status';
 import { openApiDocument } from './rest/openapi';
@@ -136,6 +137,7 @@ export async function createApp({ config, database, installation, log: destinati
     await people.background.idle();
   });
 
+  const answers = new UnreadAnswers(server);
   prepareAnswers(server, { bodyLimitBytes: config.bodyLimitBytes, log });
   if (config.corsOrigins.length > 0) {
     await server.register(cors, {
@@ -187,6 +189,7 @@ export async function createApp({ config, database, installation, log: destinati
     registerConsentPages(pages, oauthPages);
   });
   await server.register(async (endpoints) => registerOAuthEndpoints(endpoints, oauthPages));
+  await server.register(async (last) => answers.waitOnStop(last));
   await server.ready();
   return { server, services, people, oauth, principals, gate, sweep, sealer, idempotency, forgetters, rotations, jobs };
 }

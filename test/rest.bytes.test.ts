@@ -116,6 +116,22 @@ it('bodies that are only announced take the room of their address, whoever they 
     });
   await until(async () => (await from('198.51.100.7')).status === 503, 'the room of that address to be taken');
   expect((await from('198.51.100.8')).status).toBe(200);
+  write(headOf('demo', one.secret, COUNTED, '2001:db8::1'));
+  await until(async () => (await from('2001:db8::2')).status === 503, 'the room of that network to be taken');
+  expect((await from('2001:db8:1::1')).status).toBe(200);
+});
+
+it('answers that nobody reads, however many, leave small calls of others alone; of their own project all calls wait', async () => {
+  const [busy, other] = [await buildCaller(), await buildCaller()];
+  const many = 12;
+  const before = upstream.calls.length;
+  const socket = write(requestOf('face', busy.secret, { action, params: {} }).repeat(many));
+  await upstream.arrived(before + many);
+  for (const call of upstream.calls.slice(before)) call.succeed({ answer: 'y'.repeat(1_000_000) }); // each more than all may keep
+  await until(async () => (await app.rest({ secret: busy.secret })).status === 503, 'the answers to be there, unread');
+  expect(outcomeOf(await app.rest({ secret: other.secret }))).toBe('200 ok');
+  socket.resume();
+  await until(async () => (await app.rest({ secret: busy.secret })).status === 200, 'that room again');
 });
 
 it('answers that nobody reads are bounded too: past the room of their project a repeat is 503, until they are read; others have theirs', async () => {

@@ -1,7 +1,7 @@
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import Fastify from 'fastify';
-import { watchAnswers } from '../src/rest/unread-answers';
+import { UnreadAnswers } from '../src/rest/unread-answers';
 import { createTestApp } from './support/app';
 import { buildKey } from './support/factories';
 import { accountOf } from './support/books';
@@ -38,6 +38,23 @@ describe('a stop', () => {
     expect(asked.answer.length).toBeGreaterThan(LARGE);
   });
 
+  it('is told of to exports first: they do not wait for whoever reads nothing', async () => {
+    const app = await createTestApp();
+    const { secret, project } = await buildKey(app);
+    const body = JSON.stringify({ action: 'demo.echo', params: { text: 'x'.repeat(LARGE) } });
+    const { port } = new URL(app.url);
+    const following = ask(port, `GET /v1/audit/export?follow=true HTTP/1.1\r\nhost: x\r\nx-api-key: ${app.rootKey}\r\n\r\n`);
+    following.socket.resume();
+    await until(() => following.answer.startsWith('HTTP/1.1 200 '), 'the export');
+    const asked = ask(port, post(secret, body.length, body));
+    await until(async () => (await accountOf(app, project.id)).bills === 1, 'the call to be billed');
+    const closing = app.close();
+    await until(() => following.isClosed || following.answer.endsWith('0\r\n\r\n'), 'the end of the export');
+    expect(asked.isClosed).toBe(false);
+    asked.socket.destroy();
+    await closing;
+  });
+
   it('does not wait for the body of a request that has its answer already', async () => {
     const app = await createTestApp();
     const asked = ask(new URL(app.url).port, post('nonsense', 1_000));
@@ -51,26 +68,46 @@ describe('a stop', () => {
 describe('whoever reads nothing', () => {
   const STALL_MS = 300;
 
-  async function serve() {
+  async function serve(stallMs = STALL_MS) {
     const app = Fastify();
-    watchAnswers(app, STALL_MS);
+    const answers = new UnreadAnswers(app, stallMs);
     app.get('/large', async () => 'x'.repeat(LARGE));
     app.get('/slow', async () => {
       await wait(STALL_MS * 4);
       return 'done';
     });
+    await app.register(async (last) => answers.waitOnStop(last, STALL_MS));
+    const sockets: Socket[] = [];
+    app.server.on('connection', (socket) => sockets.push(socket));
     await app.listen({ host: '127.0.0.1', port: 0 });
-    return { app, port: (app.server.address() as AddressInfo).port };
+    return { app, sockets, port: (app.server.address() as AddressInfo).port, areCut: () => sockets.length > 0 && sockets.every(({ destroyed }) => destroyed) };
   }
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
 
   it('of a large answer is cut off', async () => {
-    const { app, port } = await serve();
-    const sockets: Socket[] = [];
-    app.server.on('connection', (socket) => sockets.push(socket));
+    const { app, port, areCut } = await serve();
     ask(port, get('/large'));
-    await until(() => sockets.length === 1 && sockets.every(({ destroyed }) => destroyed), 'the server to cut it off');
+    await until(areCut, 'the server to cut it off');
     await app.close();
+  });
+
+  it('of the second of two is cut off as well', async () => {
+    const { app, port, areCut } = await serve();
+    const asked = ask(port, get('/large') + get('/large'));
+    asked.socket.on('data', () => asked.answer.length > LARGE + 1_000 && asked.socket.pause());
+    asked.socket.resume();
+    await until(areCut, 'the server to cut it off');
+    expect(asked.answer.length).toBeLessThan(2 * LARGE);
+    await app.close();
+  });
+
+  it('keeps a stop waiting for less long', async () => {
+    const { app, port, sockets } = await serve(60_000);
+    const asked = ask(port, get('/large').repeat(3));
+    await until(() => (sockets[0]?.bytesWritten ?? 0) > LARGE, 'the answers');
+    await app.close();
+    asked.socket.resume();
+    await until(() => asked.isClosed, 'the end of the connection');
   });
 
   it('is not whoever has read one, and waits for a slow one behind it', async () => {
@@ -80,6 +117,24 @@ describe('whoever reads nothing', () => {
     await until(() => asked.answer.endsWith('done') || asked.isClosed, 'the second answer');
     expect(asked.isClosed).toBe(false);
     asked.socket.destroy();
+    await app.close();
+  });
+
+  it('may have asked for many at once: that is no warning', async () => {
+    const { app, port, sockets } = await serve();
+    const asked = ask(port, get('/large').repeat(20));
+    await until(() => (sockets[0]?.bytesWritten ?? 0) > LARGE, 'the answers');
+    const [socket] = sockets as [Socket];
+    const most = socket.getMaxListeners();
+    expect(socket.listenerCount('close')).toBeLessThanOrEqual(most === 0 ? Infinity : most);
+    asked.socket.destroy();
+    await app.close();
+  });
+
+  it('is nobody without a connection: an answer that is injected comes whole', async () => {
+    const { app } = await serve();
+    const { statusCode, body } = await app.inject('/large');
+    expect([statusCode, body.length]).toEqual([200, LARGE]);
     await app.close();
   });
 });

@@ -8,8 +8,9 @@ export class BytesInFlight {
 
   constructor(private readonly limits: { maxBytes: number; maxBytesEach: number }) {}
 
+  /** What keeps nothing is refused only where its owner has more than it may. */
   hasRoom(owner: string, bytes: number): boolean {
-    return this.total + bytes <= this.limits.maxBytes && (this.ofOwner.get(owner) ?? 0) + bytes <= this.limits.maxBytesEach;
+    return (bytes === 0 || this.total + bytes <= this.limits.maxBytes) && (this.ofOwner.get(owner) ?? 0) + bytes <= this.limits.maxBytesEach;
   }
 
   /** Fewer where `bytes` is negative. */
@@ -51,7 +52,7 @@ export class KeptBytes {
     return this.keep(this.bytes, owner);
   }
 
-  /** Keeps so many where it is too late to refuse them. */
+  /** Keeps so many where they are fewer than before, or it is too late to refuse them. */
   keepAnyway(bytes: number): void {
     const counted = bytes > UNCOUNTED_BYTES ? bytes : 0;
     this.inFlight.add(this.owner, counted - this.bytes);

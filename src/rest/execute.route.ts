@@ -12,6 +12,7 @@ import { UNCOUNTED_BYTES, type KeptBytes } from '../gate/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 import { plainAddress } from '../lib/cidr';
 import { idRule } from '../lib/rules';
+import { customerAt } from '../lib/token-buckets';
 import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
 import { executeBody, type ExecuteBody } from './execute.schema';
 import { chosenRequestId } from './request-id';
@@ -45,7 +46,7 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
     let result: ExecuteResult;
     try {
       const raw = request.body ?? NO_BODY;
-      kept.keep(raw.length); // at most what was announced
+      kept.keepAnyway(raw.length); // at most what was announced
       body = parseBody(raw);
       result = await gate.execute(toExecuteRequest(request, raw, body, kept));
       request.body = NO_BODY; // what is kept from here on is the answer
@@ -121,7 +122,7 @@ function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: Gate): 
   if (declared <= UNCOUNTED_BYTES) return undefined;
   const { bodyLimit } = request.routeOptions;
   const kept = gate.keptBytes();
-  if (!kept.keep(Number.isSafeInteger(declared) ? Math.min(declared, bodyLimit) : bodyLimit, request.ip)) return { code: 'SERVICE_UNAVAILABLE', details: {} };
+  if (!kept.keep(Number.isSafeInteger(declared) ? Math.min(declared, bodyLimit) : bodyLimit, customerAt(addressOf(request.ip)))) return { code: 'SERVICE_UNAVAILABLE', details: {} };
   request.kept = kept;
   keepUntilAnswered(request, reply, kept);
   return undefined;

@@ -13,7 +13,6 @@ import { ExportPlaces } from './exports/places';
 import { registerTableExports, type TableExportDeps } from './exports/tables.route';
 import { Turns } from './exports/turns';
 import { newRequestId } from './request-id';
-import { watchAnswers } from './unread-answers';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -70,7 +69,6 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
     if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
     done(null, payload);
   });
-  watchAnswers(app);
   app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, deps));
   app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
   // Node would answer 417, and without a body; whoever expects what nobody knows gets what all others get

@@ -1,42 +1,66 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { UNCOUNTED_BYTES } from '../gate/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 
-/** How long whoever asked may take nothing of an answer that waits for it; then its connection is cut. */
-const ANSWER_STALL_MS = 60_000;
-/** How long a stop waits for what is still to come of a request that has been answered. */
+/** How long whoever asked may take nothing of a large answer; then its connection is cut. */
+const ANSWER_STALL_MS = 120_000;
+/** The same once the process stops. */
+const LAST_STALL_MS = 5_000;
+/** How long a stop waits for what is still to come of a request that has its answer. */
 const LAST_BODY_MS = 1_000;
 
 /**
- * Whoever does not read a large answer is cut off, and a stop waits for those that are being read: Node would take their connections for idle.
- * Nor does a stop wait for bodies that nobody will read: Node would take their connections for busy, for good.
+ * Looks after large answers until they have been read, and after requests that have their answer before they have come. Whoever does not
+ * read is cut off. A stop waits for those who do: Node would take their connections for idle. It does not wait for bodies that nobody will
+ * read: Node would take their connections for busy, for good.
  */
-export function watchAnswers(app: FastifyInstance, stallMs = ANSWER_STALL_MS): void {
-  const unread = new Set<ServerResponse>();
-  const unfinished = new Set<IncomingMessage>();
-  let allRead: () => void = () => undefined;
+export class UnreadAnswers {
+  private readonly unread = new Set<ServerResponse>();
+  private readonly unfinished = new Set<IncomingMessage>();
+  private allRead: () => void = () => undefined;
 
-  app.addHook('onSend', (request, reply, payload, done) => {
-    const { raw } = request;
-    if (!raw.complete) {
-      unfinished.add(raw);
-      raw.once('close', () => unfinished.delete(raw));
-    }
-    if ((typeof payload === 'string' || Buffer.isBuffer(payload)) && payload.length > UNCOUNTED_BYTES) {
-      unread.add(reply.raw);
-      reply.raw.setTimeout(stallMs);
-      whenAnswered(raw, reply.raw, () => {
-        if (raw.socket.timeout === stallMs) raw.socket.setTimeout(0); // or it would hold for the action of whatever waits behind
-        unread.delete(reply.raw);
-        if (unread.size === 0) allRead();
-      });
-    }
-    done(null, payload);
-  });
+  /** Of all routes that are registered after this. */
+  constructor(
+    app: FastifyInstance,
+    private stallMs = ANSWER_STALL_MS,
+  ) {
+    app.addHook('onSend', (request, reply, payload, done) => {
+      if (!request.raw.complete) this.expectRest(request.raw);
+      if ((typeof payload === 'string' || Buffer.isBuffer(payload)) && payload.length > UNCOUNTED_BYTES) this.watch(request.raw, reply.raw);
+      done(null, payload);
+    });
+  }
 
-  app.addHook('preClose', async () => {
-    setTimeout(() => unfinished.forEach((request) => request.destroy()), LAST_BODY_MS).unref();
-    if (unread.size > 0) await new Promise<void>((resolve) => (allRead = resolve));
-  });
+  /** Register it after all else that hears of the stop, for they are told one after another. */
+  waitOnStop(last: FastifyInstance, lastStallMs = LAST_STALL_MS): void {
+    last.addHook('preClose', async () => {
+      setTimeout(() => this.unfinished.forEach((request) => request.destroy()), LAST_BODY_MS).unref();
+      this.stallMs = lastStallMs;
+      for (const { socket } of this.unread) socket?.setTimeout(lastStallMs);
+      while (this.unread.size > 0) await new Promise<void>((resolve) => (this.allRead = resolve));
+    });
+  }
+
+  private expectRest(request: IncomingMessage): void {
+    this.unfinished.add(request);
+    request.once('close', () => this.unfinished.delete(request));
+  }
+
+  private watch({ socket }: IncomingMessage, answer: ServerResponse): void {
+    answer.setTimeout(this.stallMs, () => socket.destroy());
+    this.unread.add(answer);
+    whenAnswered({ socket }, answer, () => {
+      this.unread.delete(answer);
+      this.letGo(socket);
+      if (this.unread.size === 0) this.allRead();
+    });
+  }
+
+  /** A connection has one time-out, whosever: it would hold for the action of what waits behind the answer that is out, or be lost to an answer. */
+  private letGo(socket: Socket): void {
+    const isWanted = [...this.unread].some((answer) => answer.socket === socket);
+    if (isWanted || socket.timeout === this.stallMs) socket.setTimeout(isWanted ? this.stallMs : 0);
+  }
 }
