@@ -1,6 +1,8 @@
 /** Bodies and answers up to this are not counted: the connection that brings one has buffers as large. */
 export const UNCOUNTED_BYTES = 16_384;
 
+const countedOf = (bytes: number): number => (bytes > UNCOUNTED_BYTES ? bytes : 0);
+
 /** How many bytes requests keep, in all and for each owner, with a bound on both. */
 export class BytesInFlight {
   private total = 0;
@@ -38,7 +40,7 @@ export class KeptBytes {
 
   /** Keeps so many instead of those that it kept, for the same owner or another one; false, and nothing changes, where there is no room. */
   keep(bytes: number, owner = this.owner): boolean {
-    const counted = bytes > UNCOUNTED_BYTES ? bytes : 0;
+    const counted = countedOf(bytes);
     if (counted === this.bytes && owner === this.owner) return true;
     this.inFlight.add(this.owner, -this.bytes);
     const hasRoom = this.inFlight.hasRoom(owner, counted);
@@ -54,7 +56,7 @@ export class KeptBytes {
 
   /** Keeps so many where they are fewer than before, or it is too late to refuse them. */
   keepAnyway(bytes: number): void {
-    const counted = bytes > UNCOUNTED_BYTES ? bytes : 0;
+    const counted = countedOf(bytes);
     this.inFlight.add(this.owner, counted - this.bytes);
     this.bytes = counted;
   }
