@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -80,5 +81,26 @@ describe('a thread that reads', () => {
     await expect(next).rejects.toMatchObject({ code: 'READS_BUSY' });
     expect(await thread.read('SELECT 2 AS n')).toEqual([{ n: 2 }]);
     await thread.close();
+  });
+
+  it('closes in the middle of a read, which is refused, and the process lives on', async () => {
+    const script = `
+      require('@swc-node/register');
+      const { ReadThread } = require('${join(__dirname, '../src/db/read-thread')}');
+      const closes = async () => {
+        const thread = new ReadThread('${join(folder, 'closes.db')}', 0);
+        await thread.read('SELECT 1');
+        const before = thread.read('SELECT 1');
+        const reads = ["${`SELECT COUNT(*) FROM (${rowsTo(1e6)})`}", 'SELECT 1'].map((sql) => thread.read(sql).catch(({ code }) => code));
+        await before; // and the next has its turn
+        await thread.close();
+        return Promise.all(reads);
+      };
+      Promise.all(Array.from({ length: 8 }, closes)).then((all) => {
+        console.log(all.flat().join(' '));
+        setTimeout(() => console.log('alive'), 2_000); // what ran on would have ended
+      });`;
+    const { stdout, stderr, status } = spawnSync(process.execPath, ['-e', script], { cwd: join(__dirname, '..'), encoding: 'utf8' });
+    expect({ stdout, stderr, status }).toEqual({ stdout: `${Array(16).fill('POOL_CLOSED').join(' ')}\nalive\n`, stderr: '', status: 0 });
   });
 });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
@@ -7,7 +8,9 @@ import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSq
 /** How long a read waits for its turn and its rows, where reads have a time-out: twice that. */
 const WAIT_PER_TIMEOUT = 2;
 /** How long a thread may take to end. */
-const TERMINATE_MS = 5_000;
+const CLOSE_MS = 5_000;
+/** What has a thread end between two statements: after `terminate` in the middle of one, libsql aborts the process. */
+const CLOSE = 'close';
 
 interface Reply {
   id: number;
@@ -52,17 +55,12 @@ export class ReadThread {
     worker.on('error', (error) => {
       throw error;
     });
-    worker.on('exit', () => {
-      if (worker !== this.worker) return;
-      this.isOpen = false;
-      for (const { reject } of this.waiting.values()) reject(failure('POOL_CLOSED', 'The connection is closed.'));
-    });
     return worker;
   }
 
   /** The rows of a SELECT. Rejects with the driver's failure. */
   async read(sql: string, parameters: unknown[] = []): Promise<unknown[]> {
-    if (!this.isOpen) throw failure('POOL_CLOSED', 'The connection is closed.');
+    if (!this.isOpen) throw isClosed();
     const id = (this.asked += 1);
     const waitMs = this.timeoutMs > 0 ? this.timeoutMs * WAIT_PER_TIMEOUT : Number.POSITIVE_INFINITY;
     const { worker } = this;
@@ -86,15 +84,23 @@ export class ReadThread {
 
   /** Ends the thread; what it was asked and has not answered is POOL_CLOSED. */
   async close(): Promise<void> {
-    await Promise.race([this.worker.terminate(), wait(TERMINATE_MS, undefined, { ref: false })]); // one that is stuck in a statement does not end
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    for (const { reject } of this.waiting.values()) reject(isClosed());
+    const ended = once(this.worker, 'exit');
+    this.worker.postMessage(CLOSE);
+    await Promise.race([ended, wait(CLOSE_MS, undefined, { ref: false })]); // one that is stuck in a statement does not end
   }
 
   private leave(stuck: Worker): void {
     if (stuck !== this.worker || !this.isOpen) return;
     this.worker = this.start();
-    void stuck.terminate();
+    stuck.postMessage(CLOSE);
+    stuck.unref();
   }
 }
+
+const isClosed = (): Error => failure('POOL_CLOSED', 'The connection is closed.');
 
 const failure = (code: string, message: string): Error => Object.assign(new Error(message), { code });
 

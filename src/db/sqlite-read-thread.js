@@ -16,16 +16,31 @@ const Libsql = require('libsql/promise'); // for its calls leave this thread fre
 /** @type {{ path: string, timeoutMs: number }} */
 const { path, timeoutMs } = workerData;
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
+/** How often what still runs at the end is interrupted. */
+const CLOSE_INTERRUPT_MS = 10;
 const connection = new Libsql(path, { timeout: 0 });
 
 /** @type {Promise<unknown>} */
 let before = connection.exec('PRAGMA query_only = ON');
 
-port.on('message', (/** @type {Request} */ request) => {
+port.on('message', (/** @type {Request | 'close'} */ request) => {
+  if (request === 'close') return void close();
   before = before.then(async () => {
-    if (Date.now() < request.until) port.postMessage({ id: request.id, ...(await read(request)) });
+    if (Date.now() < request.until && !isClosing) port.postMessage({ id: request.id, ...(await read(request)) });
   });
 });
+
+let isClosing = false;
+
+/** Ends this thread when nothing is running any more: libsql aborts the whole process where a statement ends after its thread. */
+async function close() {
+  isClosing = true;
+  const timer = setInterval(() => connection.interrupt(), CLOSE_INTERRUPT_MS);
+  await before;
+  clearInterval(timer);
+  connection.close();
+  port.close();
+}
 
 /** @param {Request} request */
 async function read({ sql, parameters }) {
