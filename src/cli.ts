@@ -13,6 +13,7 @@ import { renderDocs } from './docs/site';
 import { entities } from './entities';
 import { auditBooks } from './gate/books';
 import { loggableError } from './lib/loggable';
+import { SigningKeys } from './oauth/signing-keys';
 import { openApiDocument } from './rest/openapi';
 import { describeSchema, docsOf } from './schema';
 import { createServices } from './services';
@@ -63,6 +64,17 @@ cli
       const config = loadConfig();
       const { pepper, signingSecrets } = await openInstallation({ ...config, rootKey: undefined }, database);
       console.log(config.upstreamSigningSecrets.length > 0 ? signingSecrets.join('\n') : signingSecretFrom(pepper));
+    }),
+  );
+
+cli
+  .command('oauth-signing-key')
+  .description('make a new key that signs ID tokens, and end those before it on every node: for a key that may have leaked')
+  .action(() =>
+    withDatabase(async (database) => {
+      const { pepper } = await openInstallation({ ...loadConfig(), rootKey: undefined }, database);
+      await new SigningKeys({ database, pepper }).replaceAll();
+      console.log('A new key signs ID tokens from now on; those before it have ended.');
     }),
   );
 

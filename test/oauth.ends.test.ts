@@ -7,11 +7,12 @@ import { SigningKey } from '../src/oauth/signing-key.entity';
 import { OAuthToken } from '../src/oauth/token.entity';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { Budget } from '../src/wallet/wallet.entity';
-import { createTestApp, type TestApp } from './support/app';
+import { createTestApp, PEPPER, type TestApp } from './support/app';
 import { ORIGIN, buildAction, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { ask, buildClient, codeFor, redeem, refresh, tokensFor, type BuiltClient } from './support/oauth';
 import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
+import { runCli } from './support/process';
 import { until } from './support/until';
 
 // What tokens do, and what ends them: at once, on the node that was told and on every other one.
@@ -271,8 +272,19 @@ describe('the keys that sign ID tokens', () => {
     return (await redeem(app, built, await codeFor(app, built))).body.id_token as string;
   };
 
+  const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
+
+  it('are replaced at once by a command, on every node, after a leak', async () => {
+    const before = await signerOf(await newIdToken());
+    expect(await runCli(['oauth-signing-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER } })).toMatchObject({ code: 0, stdout: 'A new key signs ID tokens from now on; those before it have ended.\n' });
+    for (const node of [app, other]) await until(async () => !(await kidsOf(node)).includes(before), 'the key to be gone');
+    const [after, ...more] = await kidsOf(app);
+    expect(more).toEqual([]);
+    expect(await signerOf(await newIdToken())).toBe(after);
+    expect(await app.database.reader.findOneByOrFail(AuditEvent, { subjectId: 'oauth-key-2' })).toMatchObject({ action: 'oauth-key.made', after: { number: 2, ended: [1] } });
+  });
+
   it('follow one another: the next is published before it signs, and the last one while what it signed goes on', async () => {
-    const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
     const day = 86_400_000;
     /** The keys that both nodes publish, a moment after so much time. */
     const at = async (ms: number, isSo: (kids: string[]) => boolean) => {
