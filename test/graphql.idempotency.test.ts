@@ -116,6 +116,20 @@ describe('a mutation with an Idempotency-Key', () => {
     expect((await app.database.reader.findOneByOrFail(Project, { id: project.id })).name).toBe('Another');
   });
 
+  it('uses its key up in the transaction of the change, where invitations are concerned too', async () => {
+    const { id: workspaceId } = await buildWorkspace(app);
+    const done = async (query: string, input: object) => {
+      const key = randomUUID();
+      const { invitation } = Object.values((await ask(query, { input }, { key })).data)[0] as { invitation: { id: string } };
+      expect(await stored(key)).toMatchObject({ subjectId: invitation.id });
+      return invitation;
+    };
+    const invite = () => done('mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { invitation { id } } }', { workspaceId, email: 'ada@example.com', roleId: 'rol_viewer' });
+    await invite();
+    const { id } = await invite();
+    await done('mutation ($input: WithdrawInvitationInput!) { withdrawInvitation(input: $input) { invitation { id } } }', { id });
+  });
+
   it('may be tried again with the same key where it was refused, for nothing was done', async () => {
     const [key, input] = [randomUUID(), { name: 'Wanted', slug: slug() }];
     const { data } = await ask(CREATE, { input: { name: 'In the way', slug: input.slug } });

@@ -26,7 +26,7 @@ export interface EventDraft extends Origin {
   at: Date;
 }
 
-// Names under which a secret could slip in. Properties are chosen by hand where events are written; this is the net below.
+// Names under which a secret could slip in. None is handed in where events are written; this is the net below.
 const SECRET = /secret|digest|pepper|password|token/i;
 
 /**

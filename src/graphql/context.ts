@@ -103,13 +103,19 @@ export class GraphQLContext {
     return { actor, ...this.whence, claim: this.claim, current: (tx) => this.browser.principals.current(tx, actor) };
   }
 
+  /** The same for what only the operator may do; FORBIDDEN for others. */
+  get operatorOrigin(): Authority {
+    requireOperator(this.caller);
+    return this.origin;
+  }
+
   /** A person who asks; FORBIDDEN for other principals. */
   get person(): UserPrincipal {
     if (this.caller.kind !== 'USER') throw new TollgateError('FORBIDDEN', 'This is for people who have signed in.');
     return this.caller;
   }
 
-  /** The same as an origin. */
+  /** The same for what only a person may do; FORBIDDEN for others. */
   get personOrigin(): Authority {
     return { ...this.origin, actor: this.person };
   }
@@ -134,12 +140,6 @@ export class GraphQLContext {
     this.browser.keep(null);
     this.token = undefined;
     this.identity = null;
-  }
-
-  /** The same for what only the operator may do; FORBIDDEN for others. */
-  get operatorOrigin(): Authority {
-    requireOperator(this.caller);
-    return this.origin;
   }
 
   /** FORBIDDEN for anyone but the operator: for what is shown to nobody else. */

@@ -127,7 +127,7 @@ export class RequestLogResolver {
 export class LedgerEntryLogResolver {
   @FieldResolver(() => RequestLog, {
     nullable: true,
-    description: 'The call that this entry bills or refunds; null again when that log has passed its retention.',
+    description: 'The call that this entry bills or refunds.',
   })
   async requestLog(@Root() entry: LedgerEntry, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
     return entry.requestLogId ? ctx.seen(by(RequestLog), entry.requestLogId, 'read.logs') : null;

@@ -189,9 +189,8 @@ export class InvitationService {
   }
 
   private async end(tx: EntityManager, origin: Origin, invitation: Invitation, at: Date): Promise<Invitation> {
-    const { actor, ip, userAgent } = origin;
     await tx.update(Invitation, { id: invitation.id, acceptedAt: IsNull(), withdrawnAt: IsNull() }, { withdrawnAt: at });
-    await recordEvent(tx, { actor, ip, userAgent, action: 'invitation.withdrawn', subject: invitation, before: { withdrawnAt: null }, after: { withdrawnAt: at }, at });
+    await recordEvent(tx, { ...origin, action: 'invitation.withdrawn', subject: invitation, before: { withdrawnAt: null }, after: { withdrawnAt: at }, at });
     return Object.assign(invitation, { withdrawnAt: at });
   }
 
