@@ -247,6 +247,7 @@ describe('filters', () => {
     const at = (ms: number) => new Date(NOW + ms).toISOString();
     expect(await left({})).toBe('abcd');
     expect(await left({ kind: ['TOPUP', 'ALLOCATION'] })).toBe('ac');
+    expect(await left({ kind: Array(17).fill('BONUS') })).toBe('b'); // more than are looked up one by one
     expect(await left({ kind: [] })).toBe('');
     expect(await left({ kind: ['USAGE', 'REFUND'] })).toBe('');
     expect(await left({ minDelta: 1 })).toBe('abcd');

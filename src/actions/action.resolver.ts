@@ -7,22 +7,10 @@ import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
 import { EXPECTED_VERSION } from '../lib/versions';
 import { Action } from './action.entity';
-import { ACTIONS, type ActionFilter as Filter } from './action.queries';
+import { ACTIONS, ActionFilter } from './action.queries';
 import { ActionService } from './action.service';
 
 const ActionConnection = connectionOf(Action, 'Action');
-
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
-class ActionFilter implements Filter {
-  @Field(() => [String], { nullable: true, description: 'Of these services, such as `face`.' })
-  service?: string[] | null;
-
-  @Field(() => String, { nullable: true, description: 'With this text in their name, A to Z in either case: 1 to 100 characters.' })
-  name?: string | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Whether they can be called.' })
-  enabled?: boolean | null;
-}
 
 @InputType({ description: 'A new action.' })
 class CreateActionInput {

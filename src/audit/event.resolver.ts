@@ -1,4 +1,4 @@
-import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, Int, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
 import type { EntityManager } from 'typeorm';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
@@ -7,30 +7,12 @@ import { PageArgs } from '../lib/page-args';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { AuditEvent } from './event.entity';
-import { EVENTS, eventsOf, type EventFilter } from './event.queries';
+import { EVENTS, eventsOf, AuditEventFilter } from './event.queries';
 import { AuditSeal } from './seal.entities';
 import type { SealedEvent } from './trail';
 import { TrailFeed, type Sealed } from './trail.feed';
 
 const AuditEventConnection = connectionOf(AuditEvent, 'AuditEvent');
-
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
-class AuditEventFilter implements EventFilter {
-  @Field(() => [String], { nullable: true, description: 'Deeds such as `key.revoked`.' })
-  action?: string[] | null;
-
-  @Field(() => [ID], { nullable: true, description: 'Who acted.' })
-  actorId?: string[] | null;
-
-  @Field(() => [ID], { nullable: true, description: 'What it was done to.' })
-  subjectId?: string[] | null;
-
-  @Field(() => Date, { nullable: true, description: 'At this time or after it.' })
-  from?: Date | null;
-
-  @Field(() => Date, { nullable: true, description: 'Before this time.' })
-  to?: Date | null;
-}
 
 @ObjectType({ description: 'An event that was sealed.' })
 class AuditEventAdded {
@@ -48,7 +30,7 @@ interface AuditEventAddedArgs {
 }
 
 /** Those of a page of the trail that a filter lets through. */
-function chosen(reader: EntityManager, filter: EventFilter): (events: SealedEvent[]) => Promise<Map<string, AuditEvent>> {
+function chosen(reader: EntityManager, filter: AuditEventFilter): (events: SealedEvent[]) => Promise<Map<string, AuditEvent>> {
   return async (events) => {
     const rows = await eventsOf(reader, events.map(({ id }) => id), filter).getMany();
     return new Map(rows.map((event) => [event.id, event]));

@@ -1,6 +1,7 @@
 import type { EntityManager, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { MAX_COUNTED, type Connection, type Count } from '../lib/graphql-types';
 import { comparePlaces, toPage, type PagePlan, type Place } from '../lib/page';
+import type { Restrict } from './filters';
 import { between, cursorAt, from, opposite, placeOf, planOf, readingDirection, type Direction, type KeysetOrder, type PageRequest } from './keyset';
 import { readRawTogether, readTogether } from './together';
 
@@ -8,8 +9,6 @@ import { readRawTogether, readTogether } from './together';
 const MAX_EXAMINED = 2_000;
 /** The most values of a filter that are looked up one by one in an index of their own; more are left to that look at the rows. */
 const MAX_LOOKED_UP = 16;
-
-export type Restrict<T extends ObjectLiteral> = (query: SelectQueryBuilder<T>) => void;
 
 /** What a list is read of: of parts of an index, so that a page costs what it shows, whatever lies behind it. */
 export interface ListSource<T extends ObjectLiteral> {

@@ -1,19 +1,7 @@
-import { Arg, Field, ID, InputType, ObjectType, Resolver, Root, Subscription } from 'type-graphql';
+import { Arg, Field, ID, ObjectType, Resolver, Root, Subscription } from 'type-graphql';
 import { GraphQLContext } from '../graphql/context';
 import { ApiKey } from './key.entity';
-import { keyChanges, type KeyChange, type KeyChangeFilter as Filter } from './key.changes';
-
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
-class KeyChangeFilter implements Filter {
-  @Field(() => [ID], { nullable: true, description: 'Of these keys.' })
-  keyId?: string[] | null;
-
-  @Field(() => [ID], { nullable: true, description: 'Of the keys of these projects.' })
-  projectId?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: 'Deeds such as `key.revoked`.' })
-  action?: string[] | null;
-}
+import { KeyChangeFilter, keyChanges, type KeyChange } from './key.feed';
 
 @ObjectType({ description: 'A change of a key that was sealed.' })
 class KeyChanged {

@@ -1,25 +1,42 @@
-import { Brackets, In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
+import { Field, ID, InputType } from 'type-graphql';
+import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
 import { permissionsOfRole } from '../access/roles/grants';
-import { anyOf, has } from '../db/filters';
+import { anyOf, anyState, every, has, is, within, type Restrict } from '../db/filters';
 import { byAgeOrName, type OrderBy } from '../db/keyset';
 import { lookedUp, type List } from '../db/list';
-import type { Environment } from '../tenancy/environment';
+import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { ApiKey, KeySecret, KeyStatus } from './key.entity';
 
-export interface KeyFilter {
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+export class ApiKeyFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name, A to Z in either case: 1 to 100 characters.' })
   name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their hint, such as the last four characters of a secret.' })
   hint?: string | null;
+
+  @Field(() => [KeyStatus], { nullable: true, description: 'As they are now.' })
   status?: KeyStatus[] | null;
+
+  @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
   environment?: Environment | null;
+
+  @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
   projectId?: string[] | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether a call of theirs was ever logged.' })
   used?: boolean | null;
+
+  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is this time or after it.' })
   lastUsedFrom?: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is before this time.' })
   lastUsedTo?: Date | null;
 }
 
 export interface KeyListing {
-  filter: KeyFilter;
+  filter: ApiKeyFilter;
   orderBy?: OrderBy<'CREATED_AT' | 'NAME'> | null;
   /** As of when a status is meant. */
   now: Date;
@@ -48,9 +65,9 @@ const STATUS_SQL: Record<KeyStatus, string> = {
 export type KeyScope = { workspaceId: string } | { projectId: string };
 
 /** The keys of a workspace or of a project that a filter lets through as of a time; the alias is `row`. */
-export function keysOf(reader: EntityManager, scope: KeyScope, filter: KeyFilter, now: Date): SelectQueryBuilder<ApiKey> {
+export function keysOf(reader: EntityManager, scope: KeyScope, filter: ApiKeyFilter, now: Date): SelectQueryBuilder<ApiKey> {
   const query = reader.createQueryBuilder(ApiKey, 'row').where(scope);
-  narrow(query, filter, now);
+  narrowed(filter, now)?.(query);
   return query;
 }
 
@@ -60,12 +77,10 @@ export const KEYS: List<ApiKey, KeyScope, KeyListing> = {
   orderOf: ({ orderBy }) => byAgeOrName(orderBy),
   sourceOf: (scope, { filter, now }) => {
     const ranges = 'workspaceId' in scope ? lookedUp<ApiKey>('projectId', filter.projectId) : undefined;
-    const left = ranges ? { ...filter, projectId: null } : filter;
-    const isNarrow = Object.values(left).some((value) => value !== undefined && value !== null);
     return {
       ranges: ranges ?? [scope],
       owner: ranges && 'workspaceId' in scope ? { property: 'workspaceId', id: scope.workspaceId } : undefined,
-      narrow: isNarrow ? (query) => narrow(query, left, now) : undefined,
+      narrow: narrowed(ranges ? { ...filter, projectId: null } : filter, now),
     };
   },
 };
@@ -73,24 +88,17 @@ export const KEYS: List<ApiKey, KeyScope, KeyListing> = {
 // When a key's newest call was logged, read off the end of an index for each key that is looked at: no call writes it anywhere.
 const LAST_USE = '(SELECT log.created_at FROM request_logs log WHERE log.credential_id = row.id ORDER BY log.created_at DESC, log.id DESC LIMIT 1)';
 
-function narrow(query: SelectQueryBuilder<ApiKey>, filter: KeyFilter, now: Date): void {
-  has(query, filter.name, 'name');
-  has(query, filter.hint, 'hint');
-  if (filter.environment) query.andWhere({ environment: filter.environment });
-  anyOf(query, 'projectId', filter.projectId);
-  if (filter.status) {
-    const wanted = filter.status;
-    query.setParameters({ now: now.getTime(), enabled: true });
-    query.andWhere(
-      new Brackets((either) => {
-        either.where('1 = 0');
-        for (const status of new Set(wanted)) either.orWhere(`(${STATUS_SQL[status]})`);
-      }),
-    );
-  }
-  if (typeof filter.used === 'boolean') query.andWhere(`${LAST_USE} IS ${filter.used ? 'NOT ' : ''}NULL`);
-  if (filter.lastUsedFrom) query.andWhere(`${LAST_USE} >= :lastUsedFrom`, { lastUsedFrom: filter.lastUsedFrom.getTime() });
-  if (filter.lastUsedTo) query.andWhere(`${LAST_USE} < :lastUsedTo`, { lastUsedTo: filter.lastUsedTo.getTime() });
+function narrowed(filter: ApiKeyFilter, now: Date): Restrict<ApiKey> | undefined {
+  const { name, hint, status, environment, projectId, used, lastUsedFrom, lastUsedTo } = filter;
+  return every<ApiKey>(
+    has(name, 'name'),
+    has(hint, 'hint'),
+    is('environment', environment),
+    anyOf('projectId', projectId),
+    anyState(STATUS_SQL, status, { now: now.getTime(), enabled: true }),
+    typeof used === 'boolean' ? (query) => query.andWhere(`${LAST_USE} IS ${used ? 'NOT ' : ''}NULL`) : undefined,
+    within(LAST_USE, lastUsedFrom, lastUsedTo, 'lastUsed'),
+  );
 }
 
 /** Until when a key's previous secret works, given the grace that it has; null where it does not. */

@@ -8,37 +8,10 @@ import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeyStatus } from './key.entity';
-import { KEYS, gracesOf, previousSecretWorksUntil, statusOf, type KeyFilter } from './key.queries';
+import { KEYS, gracesOf, previousSecretWorksUntil, statusOf, ApiKeyFilter } from './key.queries';
 import { KeyService } from './key.service';
 
 const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
-
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
-class ApiKeyFilter implements KeyFilter {
-  @Field(() => String, { nullable: true, description: 'With this text in their name, A to Z in either case: 1 to 100 characters.' })
-  name?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'With this text in their hint, such as the last four characters of a secret.' })
-  hint?: string | null;
-
-  @Field(() => [KeyStatus], { nullable: true, description: 'As they are now.' })
-  status?: KeyStatus[] | null;
-
-  @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
-  environment?: Environment | null;
-
-  @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
-  projectId?: string[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Whether a call of theirs was ever logged.' })
-  used?: boolean | null;
-
-  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is this time or after it.' })
-  lastUsedFrom?: Date | null;
-
-  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is before this time.' })
-  lastUsedTo?: Date | null;
-}
 
 @InputType({
   description:

@@ -1,26 +1,56 @@
+import { Field, ID, InputType } from 'type-graphql';
 import type { EntityManager, SelectQueryBuilder } from 'typeorm';
-import { anyOf, ranging, within } from '../db/filters';
+import { anyOf, every, is, ranging, within, type Restrict } from '../db/filters';
 import { NEWEST_FIRST } from '../db/keyset';
 import { lookedUp, type List, type ListSource } from '../db/list';
 import { readRawTogether } from '../db/together';
 import { plainAddress } from '../lib/cidr';
 import { storable } from '../lib/rules';
-import type { Environment } from '../tenancy/environment';
-import { RequestLog, type RequestOutcome } from './request-log.entity';
+import { MicroCredits } from '../lib/scalars';
+import { Environment } from '../tenancy/environment';
+import { RequestLog, RequestOutcome } from './request-log.entity';
 
-export interface RequestLogFilter {
+@InputType({
+  description: 'All that are given must hold; a list means any of these, an empty one none. A cursor that is none of ours is INVALID_REQUEST.',
+})
+export class RequestLogFilter {
+  @Field(() => ID, { nullable: true, description: 'As the caller was answered it. Of more than 1,000 calls that have it, the newest.' })
   requestId?: string | null;
+
+  @Field(() => [ID], { nullable: true, description: 'By these keys.' })
   keyId?: string[] | null;
+
+  @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
   projectId?: string[] | null;
+
+  @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
   environment?: Environment | null;
+
+  @Field(() => [String], { nullable: true, description: 'Of these services, such as `face`.' })
   service?: string[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'Of these actions, by name.' })
   action?: string[] | null;
+
+  @Field(() => [RequestOutcome], { nullable: true, description: 'That ended so.' })
   outcome?: RequestOutcome[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'With these error codes.' })
   errorCode?: string[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'From these addresses, each in any of its notations.' })
   ip?: string[] | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'That cost so much or more.' })
   minChargedMicroCredits?: number | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'That cost so much or less.' })
   maxChargedMicroCredits?: number | null;
+
+  @Field(() => Date, { nullable: true, description: 'Inclusive.' })
   from?: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'Exclusive.' })
   to?: Date | null;
 }
 
@@ -34,8 +64,7 @@ const MAX_SAME_REQUEST_ID = 1_000;
 /** The calls of a workspace, a project or a credential that a filter lets through; the alias is `row`. */
 export function requestLogsOf(reader: EntityManager, scope: RequestLogScope, filter: RequestLogFilter): SelectQueryBuilder<RequestLog> {
   const query = reader.createQueryBuilder(RequestLog, 'row').where(scope);
-  within(query, 'row.createdAt', filter);
-  narrow(query, filter, scope);
+  every(bounded(filter), narrowed(filter, scope))?.(query);
   return query;
 }
 
@@ -44,18 +73,10 @@ export const REQUEST_LOGS: List<RequestLog, RequestLogScope, RequestLogFilter> =
   entity: RequestLog,
   orderOf: () => NEWEST_FIRST,
   sourceOf: (scope, filter) => {
-    const bounds = (query: SelectQueryBuilder<RequestLog>) => within(query, 'row.createdAt', filter);
-    if (typeof filter.requestId === 'string') {
-      return { ranges: [{}], bounds: (query) => (bounds(query), narrow(query, filter, scope)) }; // few: all are looked at
-    }
+    const bounds = bounded(filter);
+    if (typeof filter.requestId === 'string') return { ranges: [{}], bounds: every(bounds, narrowed(filter, scope)) }; // few: all are looked at
     const { ranges = [scope], ...rest } = lookUp(scope, filter);
-    const left = { ...filter, ...rest };
-    return {
-      ranges,
-      owner: ranges[0] === scope ? undefined : ownerOf(scope),
-      bounds,
-      narrow: isNarrow(left) ? (query) => narrow(query, left, scope) : undefined,
-    };
+    return { ranges, owner: ranges[0] === scope ? undefined : ownerOf(scope), bounds, narrow: narrowed({ ...filter, ...rest }, scope) };
   },
 };
 
@@ -69,29 +90,31 @@ function lookUp(scope: RequestLogScope, { keyId, projectId }: RequestLogFilter):
 
 const ownerOf = (scope: RequestLogScope) => Object.entries(scope).map(([property, id]) => ({ property: property as keyof RequestLog, id: id as string }))[0];
 
-/** Whether a filter asks for more than a time. */
-const isNarrow = ({ from: _from, to: _to, ...rest }: RequestLogFilter): boolean => Object.values(rest).some((value) => value !== undefined && value !== null);
+const bounded = ({ from, to }: RequestLogFilter) => within<RequestLog>('row.createdAt', from, to);
 
-function narrow(query: SelectQueryBuilder<RequestLog>, filter: RequestLogFilter, scope: RequestLogScope): void {
-  if (typeof filter.requestId === 'string') withRequestId(query, filter.requestId.toLowerCase(), scope);
-  anyOf(query, 'credentialId', filter.keyId, 'keyId');
-  anyOf(query, 'projectId', filter.projectId);
-  if (filter.environment) query.andWhere({ environment: filter.environment });
-  anyOf(query, 'service', filter.service);
-  anyOf(query, 'action', filter.action);
-  anyOf(query, 'outcome', filter.outcome);
-  anyOf(query, 'errorCode', filter.errorCode);
-  anyOf(query, 'ip', filter.ip?.map((address) => plainAddress(address) ?? address));
-  ranging(query, 'row.chargedMicroCredits', 'charged', filter.minChargedMicroCredits, filter.maxChargedMicroCredits);
+function narrowed(filter: RequestLogFilter, scope: RequestLogScope): Restrict<RequestLog> | undefined {
+  const { requestId, keyId, projectId, environment, service, action, outcome, errorCode, ip, minChargedMicroCredits, maxChargedMicroCredits } = filter;
+  return every<RequestLog>(
+    typeof requestId === 'string' ? withRequestId(requestId.toLowerCase(), scope) : undefined,
+    anyOf('credentialId', keyId, 'keyId'),
+    anyOf('projectId', projectId),
+    is('environment', environment),
+    anyOf('service', service),
+    anyOf('action', action),
+    anyOf('outcome', outcome),
+    anyOf('errorCode', errorCode),
+    anyOf('ip', ip?.map((address) => plainAddress(address) ?? address)),
+    ranging('row.chargedMicroCredits', minChargedMicroCredits, maxChargedMicroCredits, 'charged'),
+  );
 }
 
 /** A caller may use one requestId a million times, and strangers the same; ids of calls grow with time. */
-function withRequestId(query: SelectQueryBuilder<RequestLog>, requestId: string, scope: RequestLogScope): void {
-  if (storable([requestId]).length === 0) query.andWhere('1 = 0');
+function withRequestId(requestId: string, scope: RequestLogScope): Restrict<RequestLog> {
+  if (storable([requestId]).length === 0) return (query) => query.andWhere('1 = 0');
   const [[property, ownerId]] = Object.entries(scope) as [[keyof typeof OWNER_COLUMNS, string]];
   const ofOwner = ` AND NULLIF(log.${OWNER_COLUMNS[property]}, '') = :ownerId`; // NULLIF: by the index of the requestId
   const newest = `SELECT log.id AS id FROM request_logs log WHERE log.request_id = :requestId${ofOwner} ORDER BY log.id DESC LIMIT ${MAX_SAME_REQUEST_ID}`;
-  query.andWhere(`row.id IN (SELECT newest.id FROM (${newest}) newest)`, { requestId, ownerId });
+  return (query) => query.andWhere(`row.id IN (SELECT newest.id FROM (${newest}) newest)`, { requestId, ownerId });
 }
 
 /** When each credential's newest call was logged. Read off the end of an index, so that no call has to write it. */

@@ -1,64 +1,18 @@
-import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, ID, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
 import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
-import { MicroCredits } from '../lib/scalars';
 import { Consent } from '../oauth/consent.entity';
-import { Environment } from '../tenancy/environment';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry } from '../wallet/ledger-entry.entity';
-import { RequestLog, RequestOutcome } from './request-log.entity';
+import { RequestLog } from './request-log.entity';
 import { LogFeed, type Logged } from './request-log.feed';
-import { REQUEST_LOGS, lastUsesOf, type RequestLogFilter as Filter, type RequestLogScope } from './request-log.queries';
+import { REQUEST_LOGS, lastUsesOf, RequestLogFilter, type RequestLogScope } from './request-log.queries';
 
 const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
-
-@InputType({
-  description: 'All that are given must hold; a list means any of these, an empty one none. A cursor that is none of ours is INVALID_REQUEST.',
-})
-class RequestLogFilter implements Filter {
-  @Field(() => ID, { nullable: true, description: 'As the caller was answered it. Of more than 1,000 calls that have it, the newest.' })
-  requestId?: string | null;
-
-  @Field(() => [ID], { nullable: true, description: 'By these keys.' })
-  keyId?: string[] | null;
-
-  @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
-  projectId?: string[] | null;
-
-  @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
-  environment?: Environment | null;
-
-  @Field(() => [String], { nullable: true, description: 'Of these services, such as `face`.' })
-  service?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: 'Of these actions, by name.' })
-  action?: string[] | null;
-
-  @Field(() => [RequestOutcome], { nullable: true, description: 'That ended so.' })
-  outcome?: RequestOutcome[] | null;
-
-  @Field(() => [String], { nullable: true, description: 'With these error codes.' })
-  errorCode?: string[] | null;
-
-  @Field(() => [String], { nullable: true, description: 'From these addresses, each in any of its notations.' })
-  ip?: string[] | null;
-
-  @Field(() => MicroCredits, { nullable: true, description: 'That cost so much or more.' })
-  minChargedMicroCredits?: number | null;
-
-  @Field(() => MicroCredits, { nullable: true, description: 'That cost so much or less.' })
-  maxChargedMicroCredits?: number | null;
-
-  @Field(() => Date, { nullable: true, description: 'Inclusive.' })
-  from?: Date | null;
-
-  @Field(() => Date, { nullable: true, description: 'Exclusive.' })
-  to?: Date | null;
-}
 
 @ObjectType({ description: 'A call that was logged.' })
 class RequestLogged implements Logged {

@@ -1,5 +1,7 @@
-import { Brackets, In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
+import { Field, ID, InputType } from 'type-graphql';
+import { In, type EntityManager } from 'typeorm';
 import { permissionsOfRole } from '../access/roles/grants';
+import { anyState, every, is, type Restrict } from '../db/filters';
 import { NEWEST_FIRST } from '../db/keyset';
 import type { List } from '../db/list';
 import { invalid } from '../errors';
@@ -25,9 +27,15 @@ const ROTATION_SQL: Record<RotationStatus, string> = {
   OVERDUE: 'row.rotationDueAt <= :overdue',
 };
 
-export interface ServiceAccountFilter {
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+export class ServiceAccountFilter {
+  @Field(() => [RotationStatus], { nullable: true, description: 'Whose rotation stands so now.' })
   rotation?: RotationStatus[] | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Whether it works.' })
   enabled?: boolean | null;
+
+  @Field(() => [ID], { nullable: true, description: 'Granted any of these projects.' })
   projectId?: string[] | null;
 }
 
@@ -41,29 +49,19 @@ export interface ServiceAccountListing {
 export const SERVICE_ACCOUNTS: List<ServiceAccount, { workspaceId: string }, ServiceAccountListing> = {
   entity: ServiceAccount,
   orderOf: () => NEWEST_FIRST,
-  sourceOf: (scope, { filter, now }) => {
-    const isNarrow = Object.values(filter).some((value) => value !== undefined && value !== null);
-    return { ranges: [scope], narrow: isNarrow ? (query) => narrow(query, filter, now) : undefined };
+  sourceOf: (scope, { filter: { rotation, enabled, projectId }, now }) => {
+    const nowMs = now.getTime();
+    return { ranges: [scope], narrow: every(is('enabled', enabled), grantedAny(projectId), anyState(ROTATION_SQL, rotation, { now: nowMs, overdue: nowMs - ROTATION_OVERDUE_AFTER_MS })) };
   },
 };
 
-function narrow(query: SelectQueryBuilder<ServiceAccount>, { rotation, enabled, projectId }: ServiceAccountFilter, now: Date): void {
-  if (typeof enabled === 'boolean') query.andWhere('row.enabled = :enabled', { enabled });
-  if (projectId) {
-    const ids = storable(projectId);
-    if (ids.length > MAX_ACCOUNT_PROJECTS) throw invalid({ path: ['filter', 'projectId'], message: `must be at most ${MAX_ACCOUNT_PROJECTS} values` });
-    const granted = 'SELECT COUNT(*) FROM service_account_projects g WHERE g.account_id = row.id AND g.project_id IN (:...grantedAny)';
-    query.andWhere(ids.length === 0 ? '1 = 0' : `(${granted}) > 0`, { grantedAny: ids });
-  }
-  if (rotation) {
-    query.setParameters({ now: now.getTime(), overdue: now.getTime() - ROTATION_OVERDUE_AFTER_MS });
-    query.andWhere(
-      new Brackets((either) => {
-        either.where('1 = 0');
-        for (const status of new Set(rotation)) either.orWhere(`(${ROTATION_SQL[status]})`);
-      }),
-    );
-  }
+/** That an account was granted any of these projects. */
+function grantedAny(projectIds: readonly string[] | null | undefined): Restrict<ServiceAccount> | undefined {
+  if (!projectIds) return undefined;
+  const ids = storable(projectIds);
+  if (ids.length > MAX_ACCOUNT_PROJECTS) throw invalid({ path: ['filter', 'projectId'], message: `must be at most ${MAX_ACCOUNT_PROJECTS} values` });
+  const granted = 'SELECT COUNT(*) FROM service_account_projects g WHERE g.account_id = row.id AND g.project_id IN (:...grantedAny)';
+  return (query) => query.andWhere(ids.length === 0 ? '1 = 0' : `(${granted}) > 0`, { grantedAny: ids });
 }
 
 /** The projects that each service account was granted, by their ids. */

@@ -7,22 +7,10 @@ import { EXPECTED_VERSION } from '../lib/versions';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { RotationStatus, ServiceAccount } from './service-account.entity';
-import { SERVICE_ACCOUNTS, lastGracesOf, projectIdsOf, rotationStatusOf, type ServiceAccountFilter as Filter } from './service-account.queries';
+import { SERVICE_ACCOUNTS, lastGracesOf, projectIdsOf, rotationStatusOf, ServiceAccountFilter } from './service-account.queries';
 import { ServiceAccountService } from './service-account.service';
 
 const ServiceAccountConnection = connectionOf(ServiceAccount, 'ServiceAccount');
-
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
-class ServiceAccountFilter implements Filter {
-  @Field(() => [RotationStatus], { nullable: true, description: 'Whose rotation stands so now.' })
-  rotation?: RotationStatus[] | null;
-
-  @Field(() => Boolean, { nullable: true, description: 'Whether it works.' })
-  enabled?: boolean | null;
-
-  @Field(() => [ID], { nullable: true, description: 'Granted any of these projects.' })
-  projectId?: string[] | null;
-}
 
 @InputType({ description: 'permissions are names from `Query.permissions` or NAME.* of a part of one; anything else is INVALID_REQUEST.' })
 class CreateServiceAccountInput {

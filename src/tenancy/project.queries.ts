@@ -1,17 +1,21 @@
+import { Field, InputType } from 'type-graphql';
 import { IsNull } from 'typeorm';
-import { has } from '../db/filters';
+import { every, has } from '../db/filters';
 import { byAgeOrName, type OrderBy } from '../db/keyset';
 import type { List } from '../db/list';
 import { Project } from './project.entity';
 
-/** What a list of things with a name and a slug leaves. */
-export interface NamedFilter {
+@InputType({ description: 'All that are given must hold. A text is 1 to 100 characters, A to Z in either case.' })
+export class ProjectFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
   name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their slug.' })
   slug?: string | null;
 }
 
 export interface ProjectListing {
-  filter: NamedFilter;
+  filter: ProjectFilter;
   orderBy?: OrderBy<'CREATED_AT' | 'NAME'> | null;
   includeArchived: boolean;
 }
@@ -22,6 +26,6 @@ export const PROJECTS: List<Project, string, ProjectListing> = {
   orderOf: ({ orderBy }) => byAgeOrName(orderBy),
   sourceOf: (workspaceId, { filter: { name, slug }, includeArchived }) => ({
     ranges: [includeArchived ? { workspaceId } : { workspaceId, archivedAt: IsNull() }],
-    narrow: typeof name === 'string' || typeof slug === 'string' ? (query) => (has(query, name, 'name'), has(query, slug, 'slug')) : undefined,
+    narrow: every(has(name, 'name'), has(slug, 'slug')),
   }),
 };

@@ -4,20 +4,11 @@ import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types'
 import { PageArgs } from '../lib/page-args';
 import { EXPECTED_VERSION } from '../lib/versions';
 import { GalleryMode, Project } from './project.entity';
-import { PROJECTS, type NamedFilter } from './project.queries';
+import { PROJECTS, ProjectFilter } from './project.queries';
 import { ProjectService } from './project.service';
 import { Workspace } from './workspace.entity';
 
 const ProjectConnection = connectionOf(Project, 'Project');
-
-@InputType({ description: 'All that are given must hold. A text is 1 to 100 characters, A to Z in either case.' })
-class ProjectFilter implements NamedFilter {
-  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
-  name?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'With this text in their slug.' })
-  slug?: string | null;
-}
 
 @InputType({ description: 'How fast a project may call. burst / sustainedRps is at most 1,000,000,000 seconds.' })
 class RateLimitInput {

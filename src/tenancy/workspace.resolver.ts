@@ -5,20 +5,10 @@ import { PageArgs } from '../lib/page-args';
 import { GraphQLContext, by } from '../graphql/context';
 import { EXPECTED_VERSION } from '../lib/versions';
 import { Workspace } from './workspace.entity';
-import type { NamedFilter } from './project.queries';
-import { WORKSPACES } from './workspace.queries';
+import { WORKSPACES, WorkspaceFilter } from './workspace.queries';
 import { WorkspaceService } from './workspace.service';
 
 const WorkspaceConnection = connectionOf(Workspace, 'Workspace');
-
-@InputType({ description: 'All that are given must hold. A text is 1 to 100 characters, A to Z in either case.' })
-class WorkspaceFilter implements NamedFilter {
-  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
-  name?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'With this text in their slug.' })
-  slug?: string | null;
-}
 
 @InputType({ description: 'A new workspace.' })
 class CreateWorkspaceInput {

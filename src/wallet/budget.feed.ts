@@ -39,7 +39,7 @@ export class BudgetFeed implements Feed<BudgetState> {
   private async changed(): Promise<BudgetState[]> {
     const { workspaceId, projectId } = this.which;
     const query = this.reader.createQueryBuilder(Project, 'row').innerJoin(Budget, 'budget', 'budget.projectId = row.id').where({ workspaceId });
-    anyOf(query, 'id', projectId, 'projectId');
+    anyOf<Project>('id', projectId, 'projectId')?.(query);
     query.select('row.id', 'id').addSelect('budget.balance', 'balance').addSelect('budget.held', 'held').addSelect('budget.entrySeq', 'entrySeq');
     const rows = await query.orderBy('row.id').limit(MAX_FOLLOWED_BUDGETS + 1).getRawMany<{ id: string; balance: string | number; held: string | number; entrySeq: string | number }>();
     if (rows.length > MAX_FOLLOWED_BUDGETS) throw invalid({ path: ['filter', 'projectId'], message: `must name at most ${MAX_FOLLOWED_BUDGETS} projects; there are more` });

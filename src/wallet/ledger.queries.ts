@@ -1,17 +1,29 @@
+import { Field, InputType } from 'type-graphql';
 import { In, type EntityManager, type SelectQueryBuilder } from 'typeorm';
-import { anyOf, ranging, within } from '../db/filters';
+import { anyOf, every, ranging, within } from '../db/filters';
 import type { KeysetOrder } from '../db/keyset';
 import { lookedUp, type List } from '../db/list';
+import { MicroCredits } from '../lib/scalars';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
-import { LedgerEntry, entryPlace, type LedgerKind } from './ledger-entry.entity';
+import { LedgerEntry, LedgerKind, entryPlace } from './ledger-entry.entity';
 import { Wallet } from './wallet.entity';
 
-export interface LedgerFilter {
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+export class LedgerFilter {
+  @Field(() => [LedgerKind], { nullable: true, description: 'Of these kinds.' })
   kind?: LedgerKind[] | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or more: 1 leaves what came in.' })
   minDelta?: number | null;
+
+  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or less: -1 leaves what went out.' })
   maxDelta?: number | null;
+
+  @Field(() => Date, { nullable: true, description: 'Inclusive.' })
   from?: Date | null;
+
+  @Field(() => Date, { nullable: true, description: 'Exclusive.' })
   to?: Date | null;
 }
 
@@ -20,9 +32,7 @@ const NEWEST_ENTRY_FIRST: KeysetOrder<LedgerEntry> = { columns: ['createdAt', 's
 /** The entries of one wallet or budget that a filter lets through; the alias is `row`. */
 export function entriesOf(reader: EntityManager, accountId: string, filter: LedgerFilter): SelectQueryBuilder<LedgerEntry> {
   const query = reader.createQueryBuilder(LedgerEntry, 'row').where({ accountId });
-  anyOf(query, 'kind', filter.kind);
-  within(query, 'row.createdAt', filter);
-  ranging(query, 'row.delta', 'delta', filter.minDelta, filter.maxDelta);
+  every(ofKind(filter), bounded(filter), narrowed(filter))?.(query);
   return query;
 }
 
@@ -31,15 +41,14 @@ export const LEDGER: List<LedgerEntry, string, LedgerFilter> = {
   entity: LedgerEntry,
   orderOf: () => NEWEST_ENTRY_FIRST,
   sourceOf: (accountId, filter) => {
-    const { minDelta, maxDelta } = filter;
     const kinds = lookedUp<LedgerEntry>('kind', filter.kind);
-    return {
-      ranges: kinds ? kinds.map((kind) => ({ accountId, ...kind })) : [{ accountId }],
-      bounds: (query) => within(query, 'row.createdAt', filter),
-      narrow: typeof minDelta === 'number' || typeof maxDelta === 'number' ? (query) => ranging(query, 'row.delta', 'delta', minDelta, maxDelta) : undefined,
-    };
+    return { ranges: kinds ? kinds.map((kind) => ({ accountId, ...kind })) : [{ accountId }], bounds: bounded(filter), narrow: every(kinds ? undefined : ofKind(filter), narrowed(filter)) };
   },
 };
+
+const ofKind = ({ kind }: LedgerFilter) => anyOf<LedgerEntry>('kind', kind);
+const bounded = ({ from, to }: LedgerFilter) => within<LedgerEntry>('row.createdAt', from, to);
+const narrowed = ({ minDelta, maxDelta }: LedgerFilter) => ranging<LedgerEntry>('row.delta', minDelta, maxDelta, 'delta');
 
 /** Entries by their ids. */
 export async function entriesById(ids: readonly string[], reader: EntityManager): Promise<Map<string, LedgerEntry>> {

@@ -6,7 +6,7 @@ import { MicroCredits } from '../lib/scalars';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry, LedgerKind } from './ledger-entry.entity';
-import { LEDGER, entriesById, workspacesOf, type LedgerFilter as Filter } from './ledger.queries';
+import { LEDGER, entriesById, workspacesOf, LedgerFilter } from './ledger.queries';
 import { Budget, Wallet } from './wallet.entity';
 import { WalletService } from './wallet.service';
 
@@ -21,24 +21,6 @@ registerEnumType(TopUpKind, {
   description: 'Why a wallet is credited.',
   valuesConfig: { TOPUP: { description: 'Bought.' }, BONUS: { description: 'Given.' } },
 });
-
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
-class LedgerFilter implements Filter {
-  @Field(() => [LedgerKind], { nullable: true, description: 'Of these kinds.' })
-  kind?: LedgerKind[] | null;
-
-  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or more: 1 leaves what came in.' })
-  minDelta?: number | null;
-
-  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or less: -1 leaves what went out.' })
-  maxDelta?: number | null;
-
-  @Field(() => Date, { nullable: true, description: 'Inclusive.' })
-  from?: Date | null;
-
-  @Field(() => Date, { nullable: true, description: 'Exclusive.' })
-  to?: Date | null;
-}
 
 @InputType({ description: "Credits for a workspace's wallet." })
 class TopUpWalletInput {

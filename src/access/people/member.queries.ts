@@ -1,6 +1,7 @@
+import { Field, ID, InputType } from 'type-graphql';
 import type { EntityManager } from 'typeorm';
 import { In, IsNull } from 'typeorm';
-import { anyOf, has } from '../../db/filters';
+import { anyOf, every, has } from '../../db/filters';
 import { NEWEST_FIRST, type KeysetOrder } from '../../db/keyset';
 import type { List } from '../../db/list';
 import { BUILT_IN_ROLES, Role } from '../roles/role.entity';
@@ -9,28 +10,27 @@ import { Membership } from './membership.entity';
 
 const LATEST_FIRST: KeysetOrder<Membership> = { columns: ['createdAt', 'userId'], types: ['number', 'string'], direction: 'DESC' };
 
-export interface MemberFilter {
+@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none. A text is 1 to 100 characters, A to Z in either case.' })
+export class MembershipFilter {
+  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
   name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'With this text in their e-mail address.' })
   email?: string | null;
+
+  @Field(() => [ID], { nullable: true, description: 'With these roles.' })
   roleId?: string[] | null;
 }
 
 const OF_PERSON = (column: string) => `(SELECT person.${column} FROM people person WHERE person.id = row.userId)`;
 
 /** The people of a workspace, those who joined last first. */
-export const MEMBERS: List<Membership, string, MemberFilter> = {
+export const MEMBERS: List<Membership, string, MembershipFilter> = {
   entity: Membership,
   orderOf: () => LATEST_FIRST,
   sourceOf: (workspaceId, { name, email, roleId }) => ({
     ranges: [{ workspaceId }],
-    narrow:
-      typeof name === 'string' || typeof email === 'string' || roleId
-        ? (query) => {
-            has(query, name, 'name', OF_PERSON('name'));
-            has(query, email, 'email', OF_PERSON('email'));
-            anyOf(query, 'roleId', roleId);
-          }
-        : undefined,
+    narrow: every(has(name, 'name', OF_PERSON('name')), has(email, 'email', OF_PERSON('email')), anyOf('roleId', roleId)),
   }),
 };
 

@@ -5,24 +5,12 @@ import { PageArgs } from '../../lib/page-args';
 import { EXPECTED_VERSION } from '../../lib/versions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from '../roles/role.entity';
-import { MEMBERS, rolesById, type MemberFilter } from './member.queries';
+import { MEMBERS, rolesById, MembershipFilter } from './member.queries';
 import { MemberService } from './member.service';
 import { Membership } from './membership.entity';
 import { Person } from './person.entity';
 
 const MembershipConnection = connectionOf(Membership, 'Membership');
-
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none. A text is 1 to 100 characters, A to Z in either case.' })
-class MembershipFilter implements MemberFilter {
-  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
-  name?: string | null;
-
-  @Field(() => String, { nullable: true, description: 'With this text in their e-mail address.' })
-  email?: string | null;
-
-  @Field(() => [ID], { nullable: true, description: 'With these roles.' })
-  roleId?: string[] | null;
-}
 
 @InputType({ description: 'Who leaves which workspace.' })
 class RemoveMemberInput {

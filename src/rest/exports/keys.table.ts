@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { invalid } from '../../errors';
 import { windowsOf, type PlaceByAge } from '../../db/windows';
 import { ApiKey, KeyStatus } from '../../keys/key.entity';
-import { gracesOf, keysOf, previousSecretWorksUntil, statusOf, type KeyFilter, type KeyScope } from '../../keys/key.queries';
+import { gracesOf, keysOf, previousSecretWorksUntil, statusOf, type ApiKeyFilter, type KeyScope } from '../../keys/key.queries';
 import { idRule } from '../../lib/rules';
 import { lastUsesOf } from '../../requests/request-log.queries';
 import { Project } from '../../tenancy/project.entity';
@@ -55,7 +55,7 @@ export const keysTable: ExportedTable<typeof query> = {
     const { reader, query, startedAt } = request;
     const [scope, after] = [await scopeOf(request), await placeOf(request)];
     if (!scope) return none();
-    const filter: KeyFilter = query;
+    const filter: ApiKeyFilter = query;
     const windows = windowsOf({
       list: () => keysOf(reader, scope, {}, startedAt),
       wanted: () => keysOf(reader, scope, filter, startedAt),
