@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
-import { MAX_EXPORTS, MAX_EXPORTS_PER_PRINCIPAL } from '../src/rest/exports/places';
+import { MAX_EXPORTS, MAX_EXPORTS_EACH } from '../src/rest/exports/places';
 import { AuditEvent } from '../src/audit/event.entity';
 import { recordEvent } from '../src/audit/record-event';
 import { Role } from '../src/access/roles/role.entity';
@@ -287,9 +287,9 @@ describe('an export that follows', () => {
   });
 
   it('takes one of few places, and of fewer that one workspace has, whichever its key; hanging up gives them back, past them it is 503', async () => {
-    const readers = await Promise.all(Array.from({ length: MAX_EXPORTS / MAX_EXPORTS_PER_PRINCIPAL }, () => buildReader()));
+    const readers = await Promise.all(Array.from({ length: MAX_EXPORTS / MAX_EXPORTS_EACH }, () => buildReader()));
     const [one, ...others] = readers as [Reader, ...Reader[]];
-    const fill = ({ secret }: Reader) => Promise.all(Array.from({ length: MAX_EXPORTS_PER_PRINCIPAL }, () => follow(secret)));
+    const fill = ({ secret }: Reader) => Promise.all(Array.from({ length: MAX_EXPORTS_EACH }, () => follow(secret)));
     const streams = await fill(one);
     const { secret: another } = await buildKey(app, { workspace: { id: one.id } as never, permissions: ['read.audit'] });
     for (const secret of [one.secret, another]) {
@@ -304,12 +304,12 @@ describe('an export that follows', () => {
   it('that waits behind another of its connection gives its place back when their caller hangs up', async () => {
     const { secret } = await buildReader();
     const request = `GET ${PATH}?follow=true HTTP/1.1\r\nHost: x\r\nX-Api-Key: ${secret}\r\n\r\n`;
-    const sockets = Array.from({ length: MAX_EXPORTS_PER_PRINCIPAL / 2 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
+    const sockets = Array.from({ length: MAX_EXPORTS_EACH / 2 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
     for (const socket of sockets) socket.on('error', () => undefined).write(request + request);
     await until(async () => (await ask('', secret)).status === 503, 'all places to be taken');
     for (const socket of sockets) socket.destroy();
     await until(async () => {
-      const streams = await Promise.all(Array.from({ length: MAX_EXPORTS_PER_PRINCIPAL }, () => follow(secret)));
+      const streams = await Promise.all(Array.from({ length: MAX_EXPORTS_EACH }, () => follow(secret)));
       for (const stream of streams) stream.hangUp();
       return streams.every(({ status }) => status === 200);
     }, 'all places to be free');

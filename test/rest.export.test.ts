@@ -7,7 +7,7 @@ import { WINDOW_ROWS } from '../src/db/windows';
 import { ApiKey, KeySecret } from '../src/keys/key.entity';
 import { LOOK_BACK_MS } from '../src/requests/request-log.feed';
 import { RequestLog } from '../src/requests/request-log.entity';
-import { MAX_EXPORTS_PER_PRINCIPAL } from '../src/rest/exports/places';
+import { MAX_EXPORTS_EACH } from '../src/rest/exports/places';
 import { EXPORTED_TABLES } from '../src/rest/exports/tables.route';
 import { Environment } from '../src/tenancy/environment';
 import type { Workspace } from '../src/tenancy/workspace.entity';
@@ -395,7 +395,7 @@ describe('a long export', () => {
   });
 
   it('keeps its place while its reader stands still, and no longer than its reader is there', async () => {
-    const streams = await Promise.all(Array.from({ length: MAX_EXPORTS_PER_PRINCIPAL }, () => open()));
+    const streams = await Promise.all(Array.from({ length: MAX_EXPORTS_EACH }, () => open()));
     for (const stream of streams) stream.pause();
     for (const path of ['request-logs', 'keys', 'ledger']) expect(await ask(path, long.secret)).toMatchObject({ status: 503, body: { error: { message: expect.stringContaining('of yours') } } });
     expect((await ask('keys', long.secret, 'HEAD')).status).toBe(200);

@@ -1,4 +1,5 @@
 import type { DocumentNode, GraphQLSchema, OperationDefinitionNode } from 'graphql';
+import { ownerOf } from '../access/places';
 import type { Principal } from '../access/principal';
 import { TollgateError } from '../errors';
 import { TokenBuckets, customerAt } from '../lib/token-buckets';
@@ -6,9 +7,9 @@ import type { GraphQLContext } from './context';
 import { actualPoints, planOf, requestedPoints, type Cost, type Plan } from './cost';
 import { figuresOfDocument, figuresOfVariables, requireModest, tooComplex } from './limits';
 
-/** The points that a principal has after a quiet spell. */
+/** The points that a person, the operator, or all credentials of a workspace together have after a quiet spell. */
 export const MAX_POINTS = 20_000;
-/** The points that come back to it in a second. */
+/** The points that come back to them in a second. */
 export const POINTS_PER_SECOND = 1_000;
 /** Tokens of a document that make a point, where it is refused after it was read. */
 const TOKENS_PER_POINT = 50;
@@ -58,7 +59,7 @@ export class QueryCosts {
     return { payer, plan, requested };
   }
 
-  /** Takes the points out of the principal's budget. RATE_LIMITED where it has too few, with the time until it will have enough. */
+  /** Takes the points out of the payer's budget. RATE_LIMITED where there are too few, with the time until there will be enough. */
   pay({ payer, requested }: Estimate): void {
     this.take(payer, requested);
   }
@@ -83,5 +84,5 @@ export class QueryCosts {
   }
 }
 
-/** Whose budget a request is paid from: the principal's, or without one that of its address. */
-const payerOf = (principal: Principal | null, ip: string | null): string => (principal ? `${principal.kind} ${principal.id}` : `address ${customerAt(ip)}`);
+/** Whose budget a request is paid from: its principal's owner's, or without one that of its address. */
+const payerOf = (principal: Principal | null, ip: string | null): string => (principal ? ownerOf(principal) : `address ${customerAt(ip)}`);

@@ -1,9 +1,9 @@
 import type { ExecutionResult } from 'graphql';
+import type { Places } from '../../access/places';
 import { TollgateError } from '../../errors';
 import type { GraphQLContext } from '../context';
 import type { StreamArgs } from './document';
 import type { Pace } from './pace';
-import { ownerOf, type Places } from './places';
 import { Stream, type Results } from './stream';
 
 /** How often it is asked whether whoever has streams still may. */
@@ -31,7 +31,6 @@ export interface ConnectionEnds {
 export class Connection {
   private readonly streams = new Set<Stream>();
   private readonly timer: NodeJS.Timeout;
-  private readonly owner: string;
   private asking = false;
   private isClosed = false;
 
@@ -40,7 +39,6 @@ export class Connection {
     private readonly deps: ConnectionDeps,
     private readonly ends: ConnectionEnds,
   ) {
-    this.owner = ownerOf(viewer.caller);
     this.timer = setInterval(() => void this.watch(), STREAM_RIGHT_MS);
   }
 
@@ -48,7 +46,7 @@ export class Connection {
   async open(args: StreamArgs): Promise<Results | ExecutionResult> {
     if (this.isClosed) throw new TollgateError('SERVICE_UNAVAILABLE'); // or nobody would end it
     if (this.streams.size >= MAX_STREAMS_PER_CONNECTION) throw new TollgateError('SERVICE_UNAVAILABLE', `This connection has ${MAX_STREAMS_PER_CONNECTION} subscriptions, which are all that it may.`);
-    const giveBack = this.deps.streams.take(this.owner);
+    const giveBack = this.deps.streams.take(this.viewer.caller);
     const stream = new Stream({
       pace: this.deps.pace,
       viewer: () => this.viewer,

@@ -1,7 +1,7 @@
 import type { WebSocket } from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Places } from '../../access/places';
 import { Pace } from './pace';
-import { Places } from './places';
 import type { StreamServices } from './services';
 import { registerSse } from './sse';
 import { registerWebSockets } from './websocket';

@@ -1,9 +1,9 @@
 import type { FastifyRequest } from 'fastify';
 import type { GraphQLError, GraphQLFormattedError, GraphQLSchema } from 'graphql';
+import type { Places } from '../../access/places';
 import type { GraphQLContext } from '../context';
 import type { DocumentRules } from './document';
 import type { Pace } from './pace';
-import type { Places } from './places';
 
 /** What a client that cannot set headers says instead. */
 export interface Credentials {

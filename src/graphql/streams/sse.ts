@@ -9,7 +9,6 @@ import { TollgateError, invalid, validate } from '../../errors';
 import { whenAnswered } from '../../lib/answered';
 import { Connection } from './connection';
 import { prepare, type StreamRequest } from './document';
-import { ownerOf } from './places';
 import { GOODBYE_MS, type StreamServices } from './services';
 import { asGraphQLError } from './stream';
 
@@ -29,7 +28,7 @@ export function registerSse(app: FastifyInstance, { services, bodyLimit }: { ser
   const answer = async (request: FastifyRequest, reply: FastifyReply, asked: StreamRequest): Promise<FastifyReply> => {
     if (!/\btext\/event-stream\b/.test(request.headers.accept ?? '')) throw invalid({ path: [], message: 'Accept text/event-stream here; POST /graphql answers all else.' });
     const viewer = await services.recognise(request);
-    const giveBack = services.connections.take(ownerOf(viewer.caller));
+    const giveBack = services.connections.take(viewer.caller);
     const { raw } = reply;
     const cut = new AbortController();
     const connection = new Connection(viewer, { ...services, again: (before) => services.again(before, request) }, {

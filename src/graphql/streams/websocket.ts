@@ -2,10 +2,10 @@ import websocket, { type WebSocket } from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { handleProtocols, makeServer, type Server } from 'graphql-ws';
+import { NoPlace, Places } from '../../access/places';
+import { customerAt } from '../../lib/token-buckets';
 import { Connection } from './connection';
 import { prepare, type StreamArgs } from './document';
-import { customerAt } from '../../lib/token-buckets';
-import { NoPlace, Places, ownerOf } from './places';
 import { GOODBYE_MS, type Credentials, type StreamServices } from './services';
 import { asGraphQLError } from './stream';
 import { upgradesOf } from './upgrades';
@@ -82,7 +82,7 @@ function protocolOf(services: StreamServices): Server<Extra> {
       const { socket, request } = extra;
       const credentials = credentialsIn(connectionParams);
       const viewer = await recognise(request, credentials);
-      const giveBack = services.connections.take(ownerOf(viewer.caller));
+      const giveBack = services.connections.take(viewer.caller);
       if (socket.readyState !== socket.OPEN) return giveBack();
       const connection = new Connection(viewer, { ...services, again: (before) => again(before, request, credentials) }, {
         lost: (error) => close(socket, closeFor(error, services)),
