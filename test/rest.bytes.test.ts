@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
-import { buildAction, buildKey } from './support/factories';
+import { buildAction, buildKey, buildWorkspace } from './support/factories';
 import { send } from './support/http';
 import { startUpstream, type Upstream } from './support/upstream';
 import { until } from './support/until';
@@ -69,6 +69,17 @@ it('a project whose calls keep all that it may takes no room from others', async
   await upstream.arrived(upstream.calls.length + 1);
   expect(errorOf(await large(busy.secret))).toEqual(UNAVAILABLE);
   expect(outcomeOf(await large(other.secret))).toBe('200 ok');
+});
+
+it('a workspace whose projects keep all that it may takes no room from other tenants', async () => {
+  const workspace = await buildWorkspace(app);
+  const busy = await Promise.all([1, 2, 3, 4].map(() => buildKey(app, { workspace, permissions: ['face.*', 'demo.*'] })));
+  const params = { text: 'x'.repeat(BODY_LIMIT_BYTES - 200) };
+  const before = upstream.calls.length;
+  busy.slice(0, 3).forEach(({ secret }, index) => write(requestOf('face', secret, { action, params }, `198.51.100.${index}`))); // of addresses with room
+  await upstream.arrived(before + 3);
+  expect(errorOf(await app.rest({ secret: busy[3]?.secret, body: { params } }))).toEqual(UNAVAILABLE);
+  expect(outcomeOf(await app.rest({ secret: (await buildCaller()).secret, body: { params } }))).toBe('200 ok');
 });
 
 it('a request that waits behind another of its connection gives its room back when their caller hangs up', async () => {

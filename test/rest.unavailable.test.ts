@@ -3,7 +3,7 @@ import { Claim } from '../src/gate/gate.entities';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { freshDatabaseUrl } from './support/database';
-import { ORIGIN, buildAction, buildKey, buildProject } from './support/factories';
+import { ORIGIN, buildAction, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { send } from './support/http';
 import { prepareOutage, type Outage } from './support/outage';
 import { tracesOf } from './support/traces';
@@ -122,6 +122,22 @@ describe('where there are as many calls as may be', () => {
     expect((await Promise.all(running)).map(outcomeOf)).toEqual(['200 ok', '200 ok']);
     expect(outcomeOf(await app.rest({ secret: busy.secret }))).toBe('200 ok');
     expect(await tracesOf(app, busy.project.id)).toMatchObject({ balance: 997_000, held: 0, bills: 3 });
+  });
+
+  it('of one workspace, which may have three quarters however many projects it has, other tenants go on', async () => {
+    const { app, name } = await busyApp({ maxCallsInFlight: 8 });
+    const workspace = await buildWorkspace(app);
+    const busy = await Promise.all([1, 2, 3, 4].map(() => buildKey(app, { workspace, permissions: ['face.*', 'demo.*'] })));
+    const other = await buildKey(app);
+    const before = upstream.calls.length;
+    const running = busy.slice(0, 3).flatMap(({ secret }) => [1, 2].map(() => app.rest({ secret, service: 'face', body: { action: name } })));
+    await upstream.arrived(before + 6);
+    const [, , , last] = busy;
+    expect(errorOf(await app.rest({ secret: last?.secret }))).toEqual(UNAVAILABLE);
+    expect(outcomeOf(await app.rest({ secret: other.secret }))).toBe('200 ok');
+    for (const call of upstream.calls.slice(before)) call.succeed();
+    expect((await Promise.all(running)).map(outcomeOf)).toEqual(running.map(() => '200 ok'));
+    expect(outcomeOf(await app.rest({ secret: last?.secret }))).toBe('200 ok');
   });
 
   it('a flood of calls with a dead key costs the good keys of its project nothing, and the key works again as soon as it is brought to life', async () => {

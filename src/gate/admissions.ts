@@ -2,6 +2,7 @@ import { ERRORS, TollgateError } from '../errors';
 import { credentialKey, type Call, type Credential } from './call';
 import type { Verdict } from './decide';
 import type { LookUps } from './look-ups';
+import type { Sharer } from './shares';
 import type { Ticker } from './ticker';
 
 /** Secrets whose owners a process remembers; forgotten all at once where there are more, so that memory stays bounded. */
@@ -10,12 +11,12 @@ const MAX_KNOWN_SECRETS = 50_000;
 export interface AdmissionsDeps {
   lookUps: Pick<LookUps, 'find'>;
   ticker: Pick<Ticker, 'judge'>;
-  /** Takes a place among a project's calls in flight; false where it has as many as it may. */
-  reserve(call: Call, projectId: string): boolean;
+  /** Takes a place among a project's calls in flight; false where it, or its workspace, has as many as it may. */
+  reserve(call: Call, project: Sharer): boolean;
 }
 
 /** Whose a secret is, and the project whose lock its calls need; null where it was dead, or had no project, when it was last seen. */
-type Owner = Pick<Credential, 'id' | 'projectId'>;
+type Owner = Pick<Credential, 'id' | 'projectId' | 'workspaceId'>;
 
 /** Brings calls before the tick that has the lock of their project. */
 export class Admissions {
@@ -31,13 +32,13 @@ export class Admissions {
   async admit(call: Call): Promise<Verdict> {
     const owner = this.owners.get(credentialKey(call)) ?? (await this.lookUp(call));
     if (!owner) return { kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, credential: undefined, rate: undefined };
-    const { id: credentialId } = owner;
+    const { id: credentialId, workspaceId } = owner;
     let { projectId } = owner;
     for (;;) {
-      if (projectId !== null && !this.deps.reserve(call, projectId)) throw new TollgateError('SERVICE_UNAVAILABLE');
+      if (projectId !== null && !this.deps.reserve(call, { id: projectId, group: workspaceId })) throw new TollgateError('SERVICE_UNAVAILABLE');
       const verdict = await this.deps.ticker.judge({ kind: 'admission', call, credentialId, projectId });
       const seen = projectSeen(verdict);
-      if (seen !== undefined && seen !== projectId) this.owners.set(credentialKey(call), { id: credentialId, projectId: seen });
+      if (seen !== undefined && seen !== projectId) this.owners.set(credentialKey(call), { ...owner, projectId: seen });
       if (verdict.kind !== 'locked') return verdict;
       projectId = verdict.projectId; // its place, and the lock that it needs, are of another project than it seemed
     }
@@ -47,9 +48,9 @@ export class Admissions {
   private async lookUp(call: Call): Promise<Owner | undefined> {
     const credential = await this.deps.lookUps.find(call, call.waitsSince);
     if (!credential) return undefined;
-    const { id, projectId } = credential;
+    const { id, projectId, workspaceId } = credential;
     if (this.owners.size >= MAX_KNOWN_SECRETS) this.owners.clear();
-    if (projectId !== null) this.owners.set(credentialKey(call), { id, projectId });
+    if (projectId !== null) this.owners.set(credentialKey(call), { id, projectId, workspaceId });
     return credential;
   }
 }

@@ -1,6 +1,7 @@
 import type { CredentialKind } from '../access/secret';
 import type { KeptBytes } from './kept-bytes';
 import type { RateLimit } from './rate-limit';
+import type { Sharer } from './shares';
 
 /** How a call names whoever makes it, and for which project. */
 export interface CredentialRef {
@@ -32,7 +33,7 @@ export interface Call extends CredentialRef {
   /** Its project's, once that is known. */
   kept: KeptBytes;
   /** The project among whose calls in flight it has a place; null where it has none yet. */
-  placeInProject: string | null;
+  placeInProject: Sharer | null;
 }
 
 /** A credential as it was found on the primary, whatever its kind, with the project that a call is for and that one's limit. */

@@ -98,12 +98,12 @@ export class Gate {
     this.admissions = new Admissions({
       lookUps: this.lookUps,
       ticker: this.ticker,
-      reserve: (call, projectId) => {
+      reserve: (call, project) => {
         if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // it looked as if it were for another project
         call.placeInProject = null;
-        if (!this.load.enterProject(projectId)) return false;
-        call.placeInProject = projectId;
-        return call.kept.moveTo(projectId);
+        if (!this.load.enterProject(project)) return false;
+        call.placeInProject = project;
+        return call.kept.moveTo(project);
       },
     });
     this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();

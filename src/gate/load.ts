@@ -1,11 +1,15 @@
-/** Calls in flight, in all and per project, each with its bound. */
+import { Shares, type Sharer } from './shares';
+
+/** Calls in flight, in all, and for each project and workspace, each with its bound. */
 export class Load {
   private calls = 0;
-  private readonly perProject = new Map<string, number>();
+  private readonly shares: Shares;
   private readonly waitingForIdle: (() => void)[] = [];
 
-  /** A project may have a quarter of all calls. */
-  constructor(private readonly limits: { maxCalls: number }) {}
+  /** A project may have a quarter of all calls, and a workspace three. */
+  constructor(private readonly limits: { maxCalls: number }) {
+    this.shares = new Shares({ each: Math.ceil(limits.maxCalls / 4), together: Math.ceil((limits.maxCalls * 3) / 4) });
+  }
 
   /** Takes a place for a call, until `leave`; false where there is none. */
   enter(): boolean {
@@ -24,16 +28,14 @@ export class Load {
     if (this.calls > 0) await new Promise<void>((resolve) => this.waitingForIdle.push(resolve));
   }
 
-  enterProject(projectId: string): boolean {
-    const calls = this.perProject.get(projectId) ?? 0;
-    if (calls >= this.limits.maxCalls / 4) return false;
-    this.perProject.set(projectId, calls + 1);
+  /** Takes one of its project's places, until `leaveProject`; false where there is none. */
+  enterProject(project: Sharer): boolean {
+    if (!this.shares.hasRoom(project, 1)) return false;
+    this.shares.add(project, 1);
     return true;
   }
 
-  leaveProject(projectId: string): void {
-    const calls = (this.perProject.get(projectId) ?? 1) - 1;
-    if (calls === 0) this.perProject.delete(projectId);
-    else this.perProject.set(projectId, calls);
+  leaveProject(project: Sharer): void {
+    this.shares.add(project, -1);
   }
 }

@@ -122,7 +122,7 @@ function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: Gate): 
   if (declared <= UNCOUNTED_BYTES) return undefined;
   const { bodyLimit } = request.routeOptions;
   const kept = gate.keptBytes();
-  if (!kept.keep(Number.isSafeInteger(declared) ? Math.min(declared, bodyLimit) : bodyLimit, customerAt(addressOf(request.ip)))) return { code: 'SERVICE_UNAVAILABLE', details: {} };
+  if (!kept.keep(Number.isSafeInteger(declared) ? Math.min(declared, bodyLimit) : bodyLimit, { id: customerAt(addressOf(request.ip)) })) return { code: 'SERVICE_UNAVAILABLE', details: {} };
   request.kept = kept;
   keepUntilAnswered(request, reply, kept);
   return undefined;
