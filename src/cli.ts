@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lexicographicSortSchema, printSchema } from 'graphql';
 import { Command } from 'commander';
-import { newRootKey, openInstallation, replaceRootKey, signingSecretFrom } from './access/installation';
+import { newRootKey, openSecrets, replaceRootKey } from './access/installation';
 import { auditChains, eventsThatWaitTooLong } from './audit/chains';
 import { ConfigError, loadConfig } from './config';
 import { Database } from './db/database';
@@ -30,7 +30,7 @@ cli
   .description('on a database without a workspace: make a demo workspace, project, budget and key, and print its secret')
   .action(() =>
     withDatabase(async (database) => {
-      const { pepper } = await openInstallation(loadConfig(), database);
+      const { pepper } = await openSecrets(loadConfig(), database);
       const services = createServices(database, pepper);
       await services.actions.ensureBuiltIns();
       console.log((await seedDemo(database, services)) ?? 'There is a workspace already; nothing was made.');
@@ -49,7 +49,7 @@ cli
   .action(() =>
     withDatabase(async (database) => {
       const config = loadConfig();
-      const { pepper } = await openInstallation({ ...config, rootKey: undefined }, database);
+      const { pepper } = await openSecrets(config, database);
       const rootKey = config.rootKey ?? newRootKey();
       await replaceRootKey(database, pepper, rootKey);
       console.log(config.rootKey ? 'ROOT_KEY is the root key from now on.' : `The operator's root key, shown this once: ${rootKey}`);
@@ -61,9 +61,8 @@ cli
   .description('print the secret with which upstreams verify calls')
   .action(() =>
     withDatabase(async (database) => {
-      const config = loadConfig();
-      const { pepper, signingSecrets } = await openInstallation({ ...config, rootKey: undefined }, database);
-      console.log(config.upstreamSigningSecrets.length > 0 ? signingSecrets.join('\n') : signingSecretFrom(pepper));
+      const { signingSecrets } = await openSecrets(loadConfig(), database);
+      console.log(signingSecrets.join('\n'));
     }),
   );
 
@@ -72,7 +71,7 @@ cli
   .description('make a new key that signs ID tokens, and end those before it on every node: for a key that may have leaked')
   .action(() =>
     withDatabase(async (database) => {
-      const { pepper } = await openInstallation({ ...loadConfig(), rootKey: undefined }, database);
+      const { pepper } = await openSecrets(loadConfig(), database);
       await new SigningKeys({ database, pepper }).replaceAll();
       console.log('A new key signs ID tokens from now on; those before it have ended.');
     }),
@@ -135,6 +134,8 @@ async function printReports<T extends Report>(reports: AsyncIterable<T>, json: b
   }
   return counted;
 }
+
+process.stdout.on('error', () => process.exit(2)); // whoever read it went away: that is no answer, neither 0 nor 1
 
 cli.parseAsync().catch((error: unknown) => {
   console.error(error instanceof ConfigError ? error.message : (whyNotOpened(error) ?? loggableError(error)));

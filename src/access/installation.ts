@@ -1,9 +1,8 @@
 import { hkdfSync } from 'node:crypto';
 import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
-import { Not } from 'typeorm';
 import { recordEvent } from '../audit/record-event';
 import { ConfigError, type Config } from '../config';
-import type { Database } from '../db/database';
+import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
@@ -28,22 +27,24 @@ export interface Installation {
  * where they are not the ones that this database was started with.
  */
 export async function openInstallation(config: Config, database: Database): Promise<Installation> {
+  const secrets = await openSecrets(config, database);
+  const rootKey = config.rootKey ?? newRootKey();
+  const rootKeyDigest = hmacSha256(secrets.pepper)(rootKey);
+  const known = await settle(database, ROOT_KEY_SETTING, rootKeyDigest);
+  if (config.rootKey && known !== rootKeyDigest) {
+    throw new ConfigError('ROOT_KEY is not the one that this database knows; set that one, or make this one count with the command `root-key`.');
+  }
+  return { ...secrets, newRootKey: config.rootKey === undefined && known === rootKeyDigest ? rootKey : undefined };
+}
+
+/** The same without the root key, which is neither made nor asked for: a command that made one would leave nobody to show it to. */
+export async function openSecrets(config: Config, database: Database): Promise<Omit<Installation, 'newRootKey'>> {
   const pepper = config.keyPepper ?? pepperBeside(config);
   const fingerprint = hmacSha256(pepper)('tollgate pepper fingerprint');
   if ((await settle(database, PEPPER_SETTING, fingerprint)) !== fingerprint) {
     throw new ConfigError('KEY_PEPPER is not the one that this database was started with; every key would be refused, so set that one again.');
   }
-  const rootKey = config.rootKey ?? newRootKey();
-  const rootKeyDigest = hmacSha256(pepper)(rootKey);
-  const known = await settle(database, ROOT_KEY_SETTING, rootKeyDigest);
-  if (config.rootKey && known !== rootKeyDigest) {
-    throw new ConfigError('ROOT_KEY is not the one that this database knows; set that one, or make this one count with the command `root-key`.');
-  }
-  return {
-    pepper,
-    signingSecrets: config.upstreamSigningSecrets.length > 0 ? config.upstreamSigningSecrets : [signingSecretFrom(pepper)],
-    newRootKey: config.rootKey === undefined && known === rootKeyDigest ? rootKey : undefined,
-  };
+  return { pepper, signingSecrets: config.upstreamSigningSecrets.length > 0 ? config.upstreamSigningSecrets : [signingSecretFrom(pepper)] };
 }
 
 /** The digest of the root key as it stands in the database now, so that a new one counts at once on every node. */
@@ -57,8 +58,10 @@ export const newRootKey = (): string => `root_${randomBase62(43)}`;
 export async function replaceRootKey(database: Database, pepper: string, rootKey: string): Promise<void> {
   const value = hmacSha256(pepper)(rootKey);
   await database.transaction(async (tx) => {
-    const { affected } = await tx.update(Setting, { name: ROOT_KEY_SETTING, value: Not(value) }, { value });
-    if (affected === 0) return; // it is the root key already
+    const known = await tx.findOne(Setting, { where: { name: ROOT_KEY_SETTING }, ...forUpdate(tx) });
+    if (known?.value === value) return;
+    if (known) await tx.update(Setting, { name: ROOT_KEY_SETTING }, { value });
+    else await tx.insert(Setting, { name: ROOT_KEY_SETTING, value }); // before the first start
     const subject = { id: OPERATOR.id, workspaceId: null };
     await recordEvent(tx, { ...systemAuthority('installation'), action: 'root-key.replaced', subject, at: await database.now(tx) });
   });

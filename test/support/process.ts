@@ -24,6 +24,8 @@ export interface TollgateProcess {
   /** What it printed so far. */
   stdout(): string;
   kill(signal: NodeJS.Signals): void;
+  /** Reads nothing more of what it prints: its pipes break. */
+  hangUp(): void;
 }
 
 export interface ProcessOptions {
@@ -51,7 +53,7 @@ export async function startProcess({ env = {}, cwd }: ProcessOptions = {}): Prom
     void ended.then((ending) => reject(new Error(`It ended before it listened: ${JSON.stringify(ending)}`)));
   });
   listening.catch(() => undefined); // for those who only want to see how it ends
-  return { listening, ended, stdout: () => output.stdout, kill: (signal) => void child.kill(signal) };
+  return { listening, ended, stdout: () => output.stdout, kill: (signal) => void child.kill(signal), hangUp: () => [child.stdout, child.stderr].forEach((pipe) => pipe.destroy()) };
 }
 
 /** Runs dist/src/cli.js to its end. */

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';
+import { outcomeOf } from './support/answers';
+import { graphqlClient, restClient } from './support/clients';
+import { freshDatabaseUrl } from './support/database';
+import { buildAction, buildKey } from './support/factories';
+import { runCli, startProcess } from './support/process';
+import { startUpstream, type Upstream } from './support/upstream';
+
+jest.setTimeout(60_000); // processes that start, beside other test files
+
+// What ends a process, and what does not: signals that come twice, a log that nobody reads, secrets that a failed start has made.
+
+const SECRETS = { KEY_PEPPER: PEPPER, ROOT_KEY };
+let app: TestApp;
+let upstream: Upstream;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  upstream = await startUpstream();
+});
+
+afterAll(() => app.close());
+
+/** A process with a call in flight that the upstream has not answered yet. */
+async function busyProcess(env: Record<string, string> = {}) {
+  const { name: action } = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 20_000 });
+  const { secret } = await buildKey(app, { permissions: ['face.*'] });
+  const running = await startProcess({ env: { DATABASE_URL: app.databaseUrl, ...SECRETS, ...env } });
+  const rest = restClient(await running.listening);
+  const answer = rest({ secret, service: 'face', body: { action } });
+  const call = await upstream.arrived(upstream.calls.length + 1);
+  return { running, rest, secret, action, answer, call };
+}
+
+it.each<[string, NodeJS.Signals[]]>([
+  ['SIGINT twice, as a terminal and npm send it', ['SIGINT', 'SIGINT']],
+  ['SIGTERM twice', ['SIGTERM', 'SIGTERM']],
+  ['both', ['SIGTERM', 'SIGINT']],
+])('a stop waits for the calls in flight, whatever comes besides: %s', async (_what, signals) => {
+  const { running, rest, secret, answer, call } = await busyProcess();
+  for (const signal of signals) {
+    running.kill(signal);
+    await refused(() => rest({ secret })); // it has begun to stop
+  }
+  call.succeed();
+  expect(outcomeOf(await answer)).toBe('200 ok');
+  expect(await running.ended).toMatchObject({ code: 0, signal: null });
+});
+
+/** Until what it asks for is refused a connection. */
+async function refused(ask: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    const isAnswered = await ask().then(() => true, () => false);
+    if (!isAnswered) return;
+  }
+}
+
+it('who reads the log may go away: the calls in flight go on, and so does the process', async () => {
+  const { running, rest, secret, answer, call, action } = await busyProcess({ LOG_LEVEL: 'warn' });
+  running.hangUp();
+  upstream.answer = (late) => late.breakOff();
+  for (let told = 0; told < 3; told += 1) await rest({ secret, service: 'face', body: { action } }); // each is a line of the log
+  call.succeed();
+  expect(outcomeOf(await answer)).toBe('200 ok');
+  running.kill('SIGTERM');
+  expect(await running.ended).toMatchObject({ code: 0, signal: null });
+  upstream.answer = () => undefined;
+});
+
+describe('the root key', () => {
+  const rootKeyIn = (said: string) => /root_[0-9A-Za-z]{43}/.exec(said)?.[0];
+
+  it('is shown where the first start then fails', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const env = { DATABASE_URL: await freshDatabaseUrl(), KEY_PEPPER: PEPPER };
+    const failed = await (await startProcess({ env: { ...env, PORT: String((taken.address() as AddressInfo).port) } })).ended;
+    taken.close();
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be listened on') });
+    const second = await startProcess({ env });
+    const viewer = await graphqlClient(await second.listening, rootKeyIn(failed.stdout) as string)('{ viewer { id } }');
+    expect(viewer.errors).toBeUndefined();
+  });
+
+  it('is not made by a command that shows none', async () => {
+    const env = { DATABASE_URL: await freshDatabaseUrl(), KEY_PEPPER: PEPPER };
+    for (const command of ['migrate', 'seed', 'signing-secret']) expect(await runCli([command], { env })).toMatchObject({ code: 0 });
+    const chosen = await startProcess({ env: { ...env, ROOT_KEY } });
+    expect((await graphqlClient(await chosen.listening, ROOT_KEY)('{ viewer { id } }')).errors).toBeUndefined();
+  });
+});
