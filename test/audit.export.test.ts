@@ -8,7 +8,7 @@ import { ApiKey } from '../src/keys/key.entity';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { freshDatabaseUrl } from './support/database';
-import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
+import { ORIGIN, buildKey, buildWorkspace, ghostOf } from './support/factories';
 import { send } from './support/http';
 import { answersOf, openLines, type Lines } from './support/lines';
 import { buildPerson, signIn } from './support/people';
@@ -345,10 +345,10 @@ describe('is refused', () => {
   it('for a foreign workspace as for one that never was', async () => {
     const { secret } = await buildReader();
     const foreign = await buildReader();
-    const answers = await Promise.all([foreign.id, 'ws_000000000neverWasHere00'].map(async (id) => errorOf(await ask(`?workspaceId=${id}`, secret))));
+    const answers = await Promise.all([foreign.id, ghostOf(foreign.id)].map(async (id) => errorOf(await ask(`?workspaceId=${id}`, secret))));
     expect(answers[0]).toEqual(answers[1]);
     expect(answers[0]).toMatchObject({ http: 404, code: 'NOT_FOUND', details: {} });
-    expect(errorOf(await ask('?workspaceId=ws_000000000neverWasHere00', app.rootKey))).toEqual(answers[1]);
+    expect(errorOf(await ask(`?workspaceId=${ghostOf(foreign.id)}`, app.rootKey))).toEqual(answers[1]);
   });
 
   it.each([

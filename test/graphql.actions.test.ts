@@ -1,5 +1,5 @@
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey } from './support/factories';
+import { buildKey, ghostOf } from './support/factories';
 import { mutations } from './support/mutate';
 import { startUpstream } from './support/upstream';
 
@@ -130,7 +130,7 @@ describe('updateAction', () => {
     const nulls = { priceMicroCredits: null, permission: null, upstreamUrl: null, timeoutMs: null, enabled: null };
     expect(await issuePaths('updateAction', { id: action.id, ...nulls })).toEqual(Object.keys(nulls).map((field) => `input.${field}`).sort());
     expect(await issuePaths('updateAction', { id: action.id, permission: 'write' })).toEqual(['input.permission']);
-    expect(await refusal('updateAction', { id: 'act_000000000neverWasHere00', enabled: true })).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await refusal('updateAction', { id: ghostOf('act'), enabled: true })).toMatchObject({ code: 'NOT_FOUND' });
   });
 
   it('gives a built-in action a price, and no upstreamUrl', async () => {

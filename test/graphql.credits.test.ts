@@ -1,7 +1,7 @@
 import { Environment } from '../src/tenancy/environment';
 import { createTestApp, type TestApp } from './support/app';
 import { faultsOf } from './support/books';
-import { buildAction, buildKey, buildProject, buildWorkspace } from './support/factories';
+import { buildAction, buildKey, buildProject, buildWorkspace, ghostOf } from './support/factories';
 import { mutations } from './support/mutate';
 import { startUpstream } from './support/upstream';
 
@@ -18,8 +18,8 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const ENTRY = 'entry { id kind delta balanceAfter reference reason workspace { id } project { id } linkedEntry { id } requestLog { id } }';
-const NO_WORKSPACE = 'ws_000000000neverWasHere00';
-const NO_PROJECT = 'prj_000000000neverWasHere00';
+const NO_WORKSPACE = ghostOf('ws');
+const NO_PROJECT = ghostOf('prj');
 
 async function balancesOf(workspaceId: string, projectId?: string): Promise<{ wallet: number; budget?: number; entries: number }> {
   const { data } = await app.graphql(
@@ -189,7 +189,7 @@ describe('refundRequest', () => {
     const [failed] = data.key.requestLogs.nodes;
     expect(failed.chargedMicroCredits).toBe(0);
     expect(await refusal('refundRequest', { requestLogId: failed.id, reason: 'r' })).toMatchObject({ code: 'CONFLICT' });
-    expect(await refusal('refundRequest', { requestLogId: 'log_000000000neverWasHere00', reason: 'r' })).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await refusal('refundRequest', { requestLogId: ghostOf('log'), reason: 'r' })).toMatchObject({ code: 'NOT_FOUND' });
     expect(await issuePaths('refundRequest', { requestLogId: failed.id, reason: '' })).toEqual(['input.reason']);
   });
 

@@ -3,7 +3,7 @@ import { IsNull } from 'typeorm';
 import { entities } from '../src/entities';
 import { KeySecret } from '../src/keys/key.entity';
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { buildKey, buildProject, buildWorkspace, ghostOf } from './support/factories';
 import { mutations } from './support/mutate';
 
 let app: TestApp;
@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const NO_KEY = 'key_000000000neverWasHere00';
+const NO_KEY = ghostOf('key');
 const MINUTE_MS = 60_000;
 
 /** What the execute route answers a secret with: 200, or the code of its refusal. */
@@ -78,7 +78,7 @@ describe('mintKey', () => {
     const wrong = { projectId, name: '', permissions: [], allowedIps: ['10.0.0.1', '10.0.0.0/33', 'example.com', '0x7f000001'] };
     expect(await issuePaths('mintKey', wrong)).toEqual(['input.allowedIps.1', 'input.allowedIps.2', 'input.allowedIps.3', 'input.name']);
     expect(await issuePaths('mintKey', { projectId, name: 'K', permissions: [], expiresAt: await inMs(-1) })).toEqual(['input.expiresAt']);
-    expect(await refusal('mintKey', { projectId: 'prj_000000000neverWasHere00', name: 'K', permissions: [] })).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await refusal('mintKey', { projectId: ghostOf('prj'), name: 'K', permissions: [] })).toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 

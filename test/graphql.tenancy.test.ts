@@ -1,5 +1,5 @@
 import { createTestApp, type TestApp } from './support/app';
-import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { buildKey, buildProject, buildWorkspace, ghostOf } from './support/factories';
 import { mutations } from './support/mutate';
 
 let app: TestApp;
@@ -14,8 +14,8 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const NO_WORKSPACE = 'ws_000000000neverWasHere00';
-const NO_PROJECT = 'prj_000000000neverWasHere00';
+const NO_WORKSPACE = ghostOf('ws');
+const NO_PROJECT = ghostOf('prj');
 
 describe('createWorkspace', () => {
   it('makes a workspace with an empty wallet and nothing else in it', async () => {

@@ -5,7 +5,7 @@ import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
 import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import type { TestApp } from './support/app';
-import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
+import { ORIGIN, buildKey, buildProject, buildWorkspace, ghostOf } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
 import { closeNodes, createNodes } from './support/nodes';
@@ -237,7 +237,7 @@ describe('a role of another tenant', () => {
     const { secret, project: own } = await keyWith(['admin', 'demo.*']);
     const { key } = await buildKey(app, { project: own });
     const userId = await join('rol_viewer');
-    for (const roleId of [foreign, 'rol_000000000neverWasHere00']) {
+    for (const roleId of [foreign, ghostOf(foreign)]) {
       for (const credential of [secret, app.rootKey]) {
         expect(await refusal('mintKey', { projectId: own.id, name: 'K', permissions: [], roleId }, credential)).toMatchObject({ code: 'NOT_FOUND' });
         expect(await refusal('updateKey', { id: key.id, roleId }, credential)).toMatchObject({ code: 'NOT_FOUND' });

@@ -5,7 +5,7 @@ import { ServiceAccount, ServiceAccountSecret } from '../src/service-accounts/se
 import { outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { accountOf, faultsOf } from './support/books';
-import { ORIGIN, buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
+import { ORIGIN, buildKey, buildProject, buildServiceAccount, buildWorkspace, ghostOf } from './support/factories';
 import { mutations } from './support/mutate';
 import { buildPerson } from './support/people';
 
@@ -76,7 +76,7 @@ describe('a service account', () => {
     const others = await buildProject(app, { workspace });
     const foreign = await buildProject(app);
     const { secret } = await buildServiceAccount(app, { workspace });
-    const answers = await Promise.all([others, foreign, { id: 'prj_000000000neverWasHere00' }].map((project) => inProject(secret, project)));
+    const answers = await Promise.all([others, foreign, { id: ghostOf(foreign.id) }].map((project) => inProject(secret, project)));
     const plain = answers.map(({ status, body: { requestId: _requestId, ...body } }) => ({ status, body }));
     expect(plain[0]).toMatchObject({ status: 404, body: { error: { code: 'NOT_FOUND' } } });
     expect(plain).toEqual([plain[0], plain[0], plain[0]]);

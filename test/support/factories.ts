@@ -16,7 +16,7 @@ export const ORIGIN = systemAuthority('tests');
 const unique = (): string => randomBytes(6).toString('hex');
 
 /** An id of the same kind that never was. */
-export const ghostOf = (id: string): string => `${id.split('_', 1)[0]}_000000000neverWasHere00`;
+export const ghostOf = (id: string): string => `${id.split('_', 1)[0]}_000000000neverWasHere0`;
 
 type Services = Pick<TestApp, 'services'>;
 
