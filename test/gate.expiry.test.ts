@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';
+import { accountOf, faultsOf, outcomesOf } from './support/books';
+import { startCallers, type Callers } from './support/callers';
+import { buildProject } from './support/factories';
+import { startProcess } from './support/process';
+import { buildSlowAction } from './support/slow-action';
+
+jest.setTimeout(90_000); // other test files take the processors too
+
+/** Past the expiry of a hold whose action may take 30 s. */
+const PAST_EXPIRY_MS = 61_000;
+
+let app: TestApp;
+let callers: Callers;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  callers = startCallers(40);
+});
+afterAll(async () => {
+  await callers.close();
+  await app.close();
+});
+
+describe('a call whose process died', () => {
+  it('is voided by the sweep of another process, logged as EXPIRED, and its requestId is free again', async () => {
+    const { upstream, project, call } = await buildSlowAction(app, callers);
+    const requestId = randomUUID();
+    const other = await startProcess({ env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER, ROOT_KEY } });
+    const lost = call(await other.listening, { requestId });
+    await upstream.arrived(1);
+    other.kill('SIGKILL');
+    expect(await lost).toMatchObject({ status: 0 });
+    expect(await accountOf(app, project.id)).toMatchObject({ balance: 1_000_000, held: 1_000, holds: 1 });
+    expect(await call(app.url, { requestId })).toMatchObject({ status: 409 });
+    await app.sweep.once();
+    expect(await accountOf(app, project.id)).toMatchObject({ held: 1_000, holds: 1 }); // not before its time
+
+    app.travel(PAST_EXPIRY_MS);
+    await app.sweep.once();
+    expect(await accountOf(app, project.id)).toMatchObject({ balance: 1_000_000, held: 0, holds: 0, bills: 0 });
+    expect(await outcomesOf(app, requestId)).toContain('EXPIRED OUTCOME_UNKNOWN');
+    upstream.release();
+    expect(await call(app.url, { requestId })).toMatchObject({ status: 200, body: { billing: { chargedMicroCredits: 1_000 } } });
+    expect(await accountOf(app, project.id)).toMatchObject({ balance: 999_000, held: 0, holds: 0, bills: 1, succeeded: 1 });
+    expect(await faultsOf(app)).toEqual([]);
+  });
+
+  it('needs no sweep where its caller comes again: the repeat voids it and runs', async () => {
+    const { upstream, project, call } = await buildSlowAction(app, callers, { budget: 1_000 }); // one credit: the dead call holds it
+    const requestId = randomUUID();
+    const late = call(app.url, { requestId });
+    await upstream.arrived(1);
+    app.travel(PAST_EXPIRY_MS);
+    const again = call(app.url, { requestId });
+    const second = await upstream.arrived(2);
+    expect(await outcomesOf(app, requestId)).toEqual(['EXPIRED OUTCOME_UNKNOWN']);
+    second.succeed();
+    expect((await again).status).toBe(200);
+    upstream.release(); // the first one, long after
+    expect(await late).toMatchObject({ status: 503, body: { error: { code: 'OUTCOME_UNKNOWN' } } });
+    expect((await outcomesOf(app, requestId)).sort()).toEqual(['EXPIRED OUTCOME_UNKNOWN', 'SUCCEEDED']);
+    expect(await accountOf(app, project.id)).toMatchObject({ balance: 0, held: 0, holds: 0, bills: 1, succeeded: 1 });
+    expect(await call(app.url, { requestId })).toMatchObject({ status: 200, body: { meta: { idempotencyReplay: true } } });
+    expect(await faultsOf(app)).toEqual([]);
+  });
+
+  it('bills nothing and answers 503 where it lives after all, and its success comes after the sweep', async () => {
+    const { upstream, project, call } = await buildSlowAction(app, callers);
+    const late = call(app.url);
+    await upstream.arrived(1);
+    app.travel(PAST_EXPIRY_MS);
+    await app.sweep.once();
+    upstream.release();
+    expect(await late).toMatchObject({ status: 503, body: { error: { code: 'OUTCOME_UNKNOWN' } } });
+    expect(await accountOf(app, project.id)).toMatchObject({ balance: 1_000_000, held: 0, holds: 0, bills: 0, succeeded: 0 });
+    expect(await faultsOf(app)).toEqual([]);
+  });
+});
+
+it('leaves the books of everybody in order', async () => {
+  await buildProject(app);
+  expect(await faultsOf(app)).toEqual([]);
+});

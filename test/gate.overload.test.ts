@@ -1,0 +1,75 @@
+import { openHolds } from '../src/gate/books';
+import { RefusalCount } from '../src/gate/gate.entities';
+import { REFUSALS_LOGGED_PER_SECOND } from '../src/gate/refusals';
+import { SqlTickStore } from '../src/gate/tick-store.sql';
+import { RequestLog } from '../src/requests/request-log.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { accountOf, faultsOf } from './support/books';
+import { startCallers, tally, type Callers } from './support/callers';
+import { buildAction, buildKey, buildProject } from './support/factories';
+import { until } from './support/until';
+import { startUpstream } from './support/upstream';
+
+jest.setTimeout(90_000); // other test files take the processors too
+
+let app: TestApp;
+let callers: Callers;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  callers = startCallers(40);
+});
+afterAll(async () => {
+  await callers.close();
+  await app.close();
+});
+
+describe('past its bounds', () => {
+  it('answers 503 at once: to a project that has a quarter of all calls in flight, and to all where there is no place left', async () => {
+    const upstream = await startUpstream();
+    const node = await createTestApp({ config: { maxCallsInFlight: 4 } });
+    try {
+      const { name } = await buildAction(node, { upstreamUrl: upstream.url });
+      const keys = await Promise.all(Array.from({ length: 5 }, () => buildKey(node, { permissions: ['face.*'] })));
+      const call = (index: number) => callers.call({ url: node.url, secret: keys[index]?.secret as string, service: 'face', body: { action: name } });
+      const running = [call(0)];
+      await upstream.arrived(1);
+      expect(await call(0)).toMatchObject({ status: 503, body: { error: { code: 'SERVICE_UNAVAILABLE' } } });
+      running.push(call(1), call(2), call(3));
+      await upstream.arrived(4);
+      const full = await node.rest({ secret: keys[4]?.secret as string });
+      expect([full.status, full.body.error.code]).toEqual([503, 'SERVICE_UNAVAILABLE']);
+      expect(Number(full.headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
+      expect(await openHolds(node.database.reader)).toHaveLength(4);
+      upstream.release();
+      expect(tally(await Promise.all(running))).toEqual({ 200: 4 });
+      expect((await call(4)).status).toBe(200);
+      expect(await faultsOf(node)).toEqual([]);
+    } finally {
+      await node.close();
+    }
+  });
+
+  it('a flood of calls over the rate makes few transactions and few rows, and each of them is counted', async () => {
+    const { secret, key, project } = await buildKey(app, { rateLimit: { sustainedRps: 0.001, burst: 1 } });
+    const ticks = jest.spyOn(SqlTickStore.prototype, 'transact');
+    const started = performance.now();
+    const answers = await callers.calls(1_500, () => ({ url: app.url, secret }));
+    const seconds = Math.ceil((performance.now() - started) / 1000);
+    const transactions = ticks.mock.calls.length;
+    ticks.mockRestore();
+    expect(tally(answers)).toEqual({ 200: 1, '429 RATE_LIMITED': 1_499 });
+    const rows = await app.database.reader.countBy(RequestLog, { credentialId: key.id, errorCode: 'RATE_LIMITED' });
+    expect(rows).toBeLessThanOrEqual(REFUSALS_LOGGED_PER_SECOND * (seconds + 1));
+    // Four times a second the database is asked again, by whoever comes in that moment; and the counts are written down
+    expect(transactions).toBeLessThanOrEqual(20 * (seconds + 1));
+    const counted = async () => (await app.database.reader.sum(RefusalCount, 'calls', { credentialId: key.id, code: 'RATE_LIMITED' })) ?? 0;
+    await until(async () => Number(await counted()) + rows === 1_499, 'every refusal to be a row or counted');
+    expect(await accountOf(app, project.id)).toMatchObject({ bills: 1, held: 0 });
+  });
+});
+
+it('leaves the books of everybody in order', async () => {
+  await buildProject(app);
+  expect(await faultsOf(app)).toEqual([]);
+});
