@@ -1,0 +1,124 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { WINDOW_ROWS } from '../src/db/windows';
+import type { ApiKey } from '../src/keys/key.entity';
+import { MAX_EXPORTS_EACH } from '../src/rest/exports/places';
+import type { Workspace } from '../src/tenancy/workspace.entity';
+import { PEPPER, createTestApp, type TestApp } from './support/app';
+import { callRow, insertBulk } from './support/bulk';
+import { READS, ask } from './support/exports';
+import { ORIGIN, buildKey } from './support/factories';
+import { answersOf, openLines } from './support/lines';
+import { until } from './support/until';
+
+jest.setTimeout(90_000); // other test files take the processors too
+
+/** More than a connection and what is between hold. */
+const MANY = 25_000;
+const PAST_MS = Date.UTC(2025, 0, 1);
+
+let app: TestApp;
+
+beforeAll(async () => {
+  app = await createTestApp();
+});
+
+afterAll(() => app.close());
+
+describe('a long export', () => {
+  let long: { secret: string; key: ApiKey; path: string };
+  beforeAll(async () => {
+    const { key, secret, project } = await buildKey(app, { permissions: READS });
+    await insertBulk(app.database, 'request_logs', MANY, (index) => ({ ...callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index), user_agent: 'x'.repeat(250) }));
+    long = { key, secret, path: '/v1/export/request-logs' };
+  }, 90_000);
+
+  const open = (secret = long.secret) => openLines(app.url, long.path, secret);
+  const readerIn = async (values: { permissions?: string[]; roleId?: string }) => buildKey(app, { workspace: { id: long.key.workspaceId } as Workspace, budget: 0, ...values });
+
+  it('breaks off, and so that nobody takes it for whole, when its key is revoked, when it loses the permission or one that some values take, and when its role is gone', async () => {
+    const { keys } = app.services;
+    const ends: ((key: ApiKey) => Promise<unknown>)[] = [
+      ({ id }) => keys.revoke(ORIGIN, { id }),
+      ({ id }) => keys.update(ORIGIN, { id, permissions: ['read.keys'] }),
+      ({ id }) => keys.update(ORIGIN, { id, permissions: ['read.logs'] }),
+      ({ id }) => keys.update(ORIGIN, { id, roleId: null }),
+    ];
+    const readers = [await readerIn({ permissions: READS }), await readerIn({ permissions: READS }), await readerIn({ permissions: READS }), await readerIn({ permissions: [], roleId: 'rol_viewer' })];
+    const answers = answersOf(app.server.server);
+    const streams = await Promise.all(readers.map(({ secret }) => open(secret)));
+    for (const stream of streams) stream.pause();
+    await Promise.all(ends.map((end, index) => end(readers[index]?.key as ApiKey)));
+    await until(() => answers.every(({ destroyed }) => destroyed), 'the ends of their connections');
+    expect(answers).toHaveLength(readers.length);
+    for (const stream of streams) stream.resume();
+    expect(await Promise.all(streams.map(({ ended }) => ended))).toEqual([false, false, false, false]);
+    for (const { lines } of streams) expect(lines.length).toBeLessThan(MANY);
+  });
+
+  it('keeps its place while its reader stands still, and no longer than its reader is there', async () => {
+    const streams = await Promise.all(Array.from({ length: MAX_EXPORTS_EACH }, () => open()));
+    for (const stream of streams) stream.pause();
+    for (const path of ['request-logs', 'keys', 'ledger']) expect(await ask(app, path, long.secret)).toMatchObject({ status: 503, body: { error: { message: expect.stringContaining('of yours') } } });
+    expect((await ask(app, 'keys', long.secret, 'HEAD')).status).toBe(200);
+    for (const stream of streams) stream.hangUp();
+    await until(async () => (await ask(app, 'keys', long.secret)).status === 200, 'a place');
+  });
+
+  it('reads no further than its reader takes', async () => {
+    const spy = jest.spyOn(app.database.reader.connection.driver, 'escapeQueryWithParameters');
+    const stream = await open();
+    stream.pause();
+    let before = -1;
+    await until(() => {
+      const isStill = spy.mock.calls.length === before;
+      before = spy.mock.calls.length;
+      return isStill;
+    }, 'a stand-still');
+    expect(spy.mock.calls.filter(([sql]) => sql.includes('request_logs')).length).toBeLessThan(MANY / WINDOW_ROWS);
+    stream.hangUp();
+    spy.mockRestore();
+  });
+
+  it('costs no more memory the longer it is: what is alive grows by much less than what is sent', async () => {
+    const env = { ...process.env, DATABASE_URL: app.databaseUrl, ROOT_KEY: app.rootKey, KEY_PEPPER: PEPPER };
+    const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', join(__dirname, 'support/export-memory.js'), long.secret, `${long.path}?format=csv`], { env });
+    const { bytes, grownBytes } = JSON.parse(stdout) as { bytes: number; grownBytes: number };
+    expect(bytes).toBeGreaterThan(300 * MANY);
+    expect(grownBytes).toBeLessThan(bytes / 2);
+  });
+
+  it('lets calls through meanwhile, and every line comes', async () => {
+    const { secret } = await buildKey(app, { budget: 1e9 });
+    const call = async () => {
+      const began = performance.now();
+      expect((await app.rest({ secret })).status).toBe(200);
+      return performance.now() - began;
+    };
+    const medianOf = (times: number[]) => times.sort((a, b) => a - b)[Math.floor(times.length / 2)] as number;
+    const alone: number[] = [];
+    for (let turn = 0; turn < 50; turn += 1) alone.push(await call());
+    const stream = await open();
+    const during: number[] = [];
+    const over = new AbortController();
+    void stream.ended.then(() => over.abort());
+    while (!over.signal.aborted && during.length < 2_000) during.push(await call());
+    expect(await stream.ended).toBe(true);
+    expect(stream.lines).toHaveLength(MANY);
+    expect(during.length).toBeGreaterThan(20);
+    expect(medianOf(during)).toBeLessThan(10 * medianOf(alone) + 50);
+  });
+
+  it('breaks off when the process stops, and keeps no stop waiting', async () => {
+    const node = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl: app.databaseUrl }) : app;
+    const stream = await openLines(node.url, long.path, long.secret);
+    stream.pause();
+    const began = performance.now();
+    await node.close();
+    expect(performance.now() - began).toBeLessThan(10_000);
+    stream.resume();
+    expect(await stream.ended).toBe(false);
+    if (node === app) app = await createTestApp({ databaseUrl: app.databaseUrl });
+  });
+});
