@@ -1,0 +1,38 @@
+import { BUILT_IN_ACTIONS } from '../src/actions/built-in';
+import { ActionRunner, type ActionOutcome } from '../src/actions/runner';
+import { SIGNING_SECRETS, callOf, failed, nested } from './support/runner';
+
+const runner = new ActionRunner({ signingSecrets: SIGNING_SECRETS });
+
+afterAll(() => runner.close());
+
+describe('built-in actions', () => {
+  const builtIn = (name: string, params?: Record<string, unknown>): Promise<ActionOutcome> =>
+    runner.run({ service: 'demo', name, upstreamUrl: null, timeoutMs: 30_000 }, callOf(params));
+
+  it('are demo.echo and demo.fail, at 1000 micro-credits each, with the permission of their own name', () => {
+    expect(BUILT_IN_ACTIONS.map(({ id, service, name, priceMicroCredits, permission, timeoutMs }) => ({ id, service, name, priceMicroCredits, permission, timeoutMs }))).toEqual([
+      { id: 'act_demo_echo', service: 'demo', name: 'demo.echo', priceMicroCredits: 1000, permission: 'demo.echo', timeoutMs: 30_000 },
+      { id: 'act_demo_fail', service: 'demo', name: 'demo.fail', priceMicroCredits: 1000, permission: 'demo.fail', timeoutMs: 30_000 },
+    ]);
+  });
+
+  it('demo.echo answers its params as data', async () => {
+    expect(await builtIn('demo.echo', { a: [1, { b: null }] })).toEqual({ kind: 'ok', dataJson: '{"a":[1,{"b":null}]}' });
+  });
+
+  it('demo.echo says no to params that are nested too deep to write', async () => {
+    expect(await builtIn('demo.echo', nested(100_000))).toEqual({
+      kind: 'no',
+      errors: [{ code: 'INVALID_PARAMS', message: expect.any(String) as string }],
+    });
+  });
+
+  it('demo.fail says no with DEMO_FAILURE', async () => {
+    expect(await builtIn('demo.fail')).toEqual({ kind: 'no', errors: [{ code: 'DEMO_FAILURE', message: expect.any(String) as string }] });
+  });
+
+  it('that this version does not have are UPSTREAM_FAILED', async () => {
+    expect(await builtIn('demo.gone')).toEqual(failed);
+  });
+});

@@ -1,0 +1,172 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import net, { type Socket } from 'node:net';
+import { MAX_CALLS_PER_UPSTREAM } from '../src/actions/http-runner';
+import type { ActionOutcome } from '../src/actions/runner';
+import { NO, OK, json, listen, startRawServer, startRawUpstream, type Answer } from './support/raw-upstream';
+import { failed, timedOut, useRunner } from './support/runner';
+
+const { run, runAgainst, close } = useRunner();
+
+/** undici lends a connection again one turn of the event loop after its answer; a call before that would open another. */
+const connectionFree = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('a connection', () => {
+  it('is used again by the calls that follow, after an ok, a no and a failure alike', async () => {
+    const answers = [json(200, OK), json(404, NO), json(503, 'busy'), json(200, 'no JSON'), json(200, OK)];
+    const upstream = await startRawUpstream((response, request, { received }) => answers[received.length - 1]?.(response, request, upstream));
+    for (const _ of answers) {
+      await run(upstream.url);
+      await connectionFree();
+    }
+    expect(upstream.received).toHaveLength(answers.length);
+    expect(upstream.connections).toBe(1);
+  });
+
+  it('that breaks in the middle of an answer is UPSTREAM_FAILED', async () => {
+    const halfAnAnswer: Answer = (response) => {
+      response.writeHead(200, { 'content-length': OK.length });
+      response.write(OK.slice(0, 10), () => response.socket?.destroy());
+    };
+    expect(await runAgainst(halfAnAnswer)).toEqual(failed);
+  });
+
+  it('that is refused is UPSTREAM_FAILED', async () => {
+    const server = net.createServer();
+    const port = await listen(server);
+    await new Promise((resolve) => server.close(resolve));
+    expect(await run(`http://127.0.0.1:${port}/`)).toEqual({ ...failed, cause: expect.stringContaining('ECONNREFUSED') as string });
+  });
+
+  it.each(['not a URL', 'ftp://127.0.0.1/', 'http://'])('to %s is UPSTREAM_FAILED', async (url) => {
+    expect(await run(url)).toEqual(failed);
+  });
+
+  it('that the upstream closes over a request in it fails the call, which is not sent again: it may have run', async () => {
+    const upstream = await startRawUpstream((response, request, { received }) => {
+      if (received.length === 1) json(200, OK)(response, request, upstream);
+      else request.socket.destroy();
+    });
+    expect(await run(upstream.url)).toMatchObject({ kind: 'ok' });
+    await connectionFree();
+    expect(await run(upstream.url)).toEqual(failed);
+    expect(upstream.connections).toBe(1);
+    expect(upstream.received).toHaveLength(2);
+    await run(upstream.url);
+    expect(upstream.received).toHaveLength(3);
+  });
+
+  it('that the upstream closed while it was idle costs the next call nothing', async () => {
+    const upstream = await startRawUpstream(json(200, OK));
+    const closed = once(upstream.server, 'connection').then(([socket]) => once(socket as Socket, 'close'));
+    await run(upstream.url);
+    upstream.server.closeIdleConnections();
+    await closed;
+    expect(await run(upstream.url)).toMatchObject({ kind: 'ok' });
+    expect(upstream.connections).toBe(2);
+  });
+
+  it('does not outlive close(), nor does a call', async () => {
+    const upstream = await startRawUpstream((response, request, { received }) => {
+      if (received.length === 1) json(200, OK)(response, request, upstream);
+    });
+    const sockets: Socket[] = [];
+    upstream.server.on('connection', (socket) => sockets.push(socket));
+    await run(upstream.url);
+    const received = once(upstream.server, 'received');
+    const hanging = run(upstream.url);
+    await received;
+    const gone = sockets.map((socket) => once(socket, 'close'));
+    await close();
+    expect(await hanging).toEqual(failed);
+    await Promise.all(gone);
+    expect(await run(upstream.url)).toEqual(failed);
+  });
+
+  it('that is still being made does not outlive close() either', async () => {
+    let closed: Promise<unknown> | undefined;
+    const port = await startRawServer((socket) => {
+      closed = once(socket.resume(), 'close');
+    });
+    expect(await run(`https://127.0.0.1:${port}/`, 200)).toMatchObject({ code: 'UPSTREAM_TIMEOUT' });
+    await close();
+    await closed;
+  }, 5_000); // undici would give up after ten seconds
+});
+
+describe('the time of a call', () => {
+  /** The outcome, and how long it took in milliseconds. */
+  const timed = async (outcome: Promise<ActionOutcome>): Promise<[ActionOutcome, number]> => {
+    const start = performance.now();
+    return [await outcome, performance.now() - start];
+  };
+  // Far above any time-out here and far below undici's own, so that a slow machine passes and a wrong clock does not.
+  const SOON_MS = 5_000;
+
+  it('ends at timeoutMs where the upstream never answers, and the upstream is told', async () => {
+    const upstream = await startRawUpstream(() => undefined);
+    const closed = once(upstream.server, 'connection').then(([socket]) => once(socket as Socket, 'close'));
+    const [outcome, tookMs] = await timed(run(upstream.url, 200));
+    expect(outcome).toEqual(timedOut);
+    expect(tookMs).toBeGreaterThanOrEqual(199);
+    expect(tookMs).toBeLessThan(SOON_MS);
+    await closed;
+  });
+
+  it.each([200, 500])('ends at timeoutMs however steadily the body of a %i trickles', async (status) => {
+    let closed: Promise<unknown> | undefined;
+    const trickle: Answer = (response) => {
+      closed = once(response, 'close');
+      response.writeHead(status);
+      const drip = setInterval(() => response.write(' '), 10);
+      response.on('close', () => clearInterval(drip));
+    };
+    const [outcome, tookMs] = await timed(runAgainst(trickle, 200));
+    expect(outcome).toEqual(timedOut);
+    expect(tookMs).toBeLessThan(SOON_MS);
+    await closed;
+  });
+
+  it('ends at timeoutMs however steadily the headers trickle', async () => {
+    const port = await startRawServer((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nx-slow: ');
+      const drip = setInterval(() => socket.write('z'), 10);
+      socket.on('close', () => clearInterval(drip));
+    });
+    const [outcome, tookMs] = await timed(run(`http://127.0.0.1:${port}/`, 200));
+    expect(outcome).toEqual(timedOut);
+    expect(tookMs).toBeLessThan(SOON_MS);
+  });
+
+  it('ends at timeoutMs where the connection itself is never made', async () => {
+    const port = await startRawServer(() => undefined); // takes the TCP connection and never says a word of TLS
+    const [outcome, tookMs] = await timed(run(`https://127.0.0.1:${port}/`, 200));
+    expect(outcome).toEqual(timedOut);
+    expect(tookMs).toBeLessThan(SOON_MS);
+  });
+
+  it('counts while it waits for a connection; other upstreams, on the same host too, do not wait', async () => {
+    const held: ServerResponse[] = [];
+    const upstream = await startRawUpstream((response, request) => {
+      if (request.url === '/slow') held.push(response);
+      else json(200, OK)(response, request, upstream);
+    });
+    const other = await startRawUpstream(json(200, OK));
+    const slowUrl = new URL('/slow', upstream.url).href;
+
+    const running = Array.from({ length: MAX_CALLS_PER_UPSTREAM }, () => run(slowUrl, 60_000));
+    while (held.length < MAX_CALLS_PER_UPSTREAM) await once(upstream.server, 'received');
+    expect(await run(slowUrl, 200)).toEqual(timedOut);
+    expect(await run(upstream.url)).toMatchObject({ kind: 'ok' });
+    expect(await run(other.url)).toMatchObject({ kind: 'ok' });
+
+    // The next in the queue is who still waits, not who gave up.
+    const patient = run(slowUrl, 60_000);
+    held.shift()?.end(OK);
+    while (held.length < MAX_CALLS_PER_UPSTREAM) await once(upstream.server, 'received');
+    for (const response of held) response.end(OK);
+    const outcomes = await Promise.all([...running, patient]);
+    expect(new Set(outcomes.map((outcome) => outcome.kind))).toEqual(new Set(['ok']));
+    expect(upstream.received.filter(({ url }) => url === '/slow')).toHaveLength(MAX_CALLS_PER_UPSTREAM + 1);
+  });
+});

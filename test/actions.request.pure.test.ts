@@ -1,0 +1,52 @@
+import { Webhook } from 'standardwebhooks';
+import { ActionRunner } from '../src/actions/runner';
+import { OK, json, startRawUpstream, type Received } from './support/raw-upstream';
+import { SIGNING_SECRETS, callOf, nested, useRunner } from './support/runner';
+
+const { run } = useRunner();
+
+describe('what an upstream receives', () => {
+  it('is a POST of the call as JSON, to the very URL, with nothing left out and nothing added', async () => {
+    const upstream = await startRawUpstream(json(200, OK));
+    await run(upstream.url);
+    const { attempt: _attempt, ...body } = callOf();
+    expect(upstream.received).toHaveLength(1);
+    expect(upstream.received[0]).toMatchObject({
+      method: 'POST',
+      url: '/actions?of=faces',
+      headers: { 'content-type': 'application/json', 'accept-encoding': 'identity' },
+      body: JSON.stringify(body),
+    });
+  });
+
+  it('carries a signature that each of the secrets verifies by itself, and no other secret', async () => {
+    const upstream = await startRawUpstream(json(200, OK));
+    await run(upstream.url);
+    const { headers, body } = upstream.received[0] as Received;
+    for (const secret of SIGNING_SECRETS) expect(() => new Webhook(secret).verify(body, headers as Record<string, string>)).not.toThrow();
+    const stranger = new Webhook(`whsec_${Buffer.alloc(24, 3).toString('base64')}`);
+    expect(() => stranger.verify(body, headers as Record<string, string>)).toThrow('No matching signature');
+    expect(headers['webhook-signature']).toMatch(/^v1,\S+ v1,\S+$/);
+  });
+
+  it('names the attempt as webhook-id and the time in whole seconds as webhook-timestamp', async () => {
+    const upstream = await startRawUpstream(json(200, OK));
+    const dated = new ActionRunner({ signingSecrets: SIGNING_SECRETS, now: () => new Date('2026-01-02T03:04:05.999Z') });
+    await dated.run({ service: 'face', name: 'biofrq.detect', upstreamUrl: upstream.url, timeoutMs: 10_000 }, callOf());
+    await dated.close();
+    expect(upstream.received[0]?.headers).toMatchObject({
+      'webhook-id': 'log_0VKq3Zb1M8fD2sYt6Hc0Qw',
+      'webhook-timestamp': String(Date.parse('2026-01-02T03:04:05Z') / 1000),
+    });
+  });
+
+  it('is never sent unsigned: a runner without a secret cannot be made', () => {
+    expect(() => new ActionRunner({ signingSecrets: [] })).toThrow('secret');
+  });
+
+  it('is nothing at all where the params are nested too deep to write', async () => {
+    const upstream = await startRawUpstream(json(200, OK));
+    expect(await run(upstream.url, 10_000, callOf(nested(100_000)))).toMatchObject({ kind: 'no', errors: [{ code: 'INVALID_PARAMS' }] });
+    expect(upstream.received).toHaveLength(0);
+  });
+});
