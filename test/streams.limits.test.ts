@@ -5,7 +5,7 @@ import { TrailFeed } from '../src/audit/trail.feed';
 import { MAX_STREAM_CONNECTIONS_EACH } from '../src/graphql/streams/register';
 import { STREAM_PAGE, Stream } from '../src/graphql/streams/stream';
 import { ApiKey } from '../src/keys/key.entity';
-import { RequestOutcome } from '../src/requests/request-log.entity';
+import { RequestLog, RequestOutcome } from '../src/requests/request-log.entity';
 import { LogFeed, MAX_PASSED_CALLS, type Logged } from '../src/requests/request-log.feed';
 import { BudgetFeed } from '../src/wallet/budget.feed';
 import { explain } from './scale/explain';
@@ -251,4 +251,43 @@ it('whoever opens WebSockets and says nothing is refused more of them, and keeps
   expect(stream.ended).toBeUndefined();
   stream.stop();
   for (const socket of silent) socket.terminate();
+});
+
+it('a reader that takes nothing is cut off, and nothing is kept for it', async () => {
+  const node = await createTestApp({ databaseUrl: app.databaseUrl }); // which has these two connections and no others
+  const workspace = await buildWorkspace(app);
+  const { secret } = await buildKey(app, { workspace });
+  const wide = Array.from({ length: 90 }, (_, index) => `a${index}: userAgent`).join(' ');
+  const query = `subscription { requestLogged(workspaceId: "${workspace.id}") { requestLog { ${wide} } } }`;
+
+  const { hostname, port } = new URL(node.url);
+  const events = connect(Number(port), hostname).on('error', () => undefined);
+  const socket = new WebSocket(socketUrl(node.url), ['graphql-transport-ws'], { headers: { 'x-api-key': app.rootKey } }).on('error', () => undefined);
+  try {
+    events.write(`GET /graphql/stream?query=${encodeURIComponent(query)} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nX-Api-Key: ${app.rootKey}\r\n\r\n`);
+    socket.on('open', () => socket.send('{"type":"connection_init"}'));
+    await new Promise((resolve) => socket.once('message', resolve));
+    socket.send(JSON.stringify({ type: 'subscribe', id: '1', payload: { query } }));
+    const read = { events: '', socket: '' };
+    events.on('data', (data) => (read.events += data.toString()));
+    socket.on('message', (data: Buffer) => (read.socket += data.toString()));
+    await until(async () => (await app.rest({ secret }), Object.values(read).every((text) => text.includes('a89'))), 'both to be told of a call');
+    expect(Object.values(read).join()).not.toContain('"errors"');
+    events.pause();
+    socket.pause();
+
+    const template = await app.database.reader.findOneByOrFail(RequestLog, { workspaceId: workspace.id });
+    const userAgent = 'x'.repeat(255);
+    for (let page = 0; page < 10; page += 1) { // 2,000 events of 25,000 bytes, far more than what lies on the way between two sockets
+      const rows = Array.from({ length: 200 }, (_, index) => ({ ...template, id: `log_wide${page}_${index}`, userAgent, createdAt: new Date(template.createdAt.getTime() + 30_000 + page) }));
+      await app.database.transaction((tx) => tx.insert(RequestLog, rows));
+    }
+    const began = performance.now();
+    await until(async () => (await connectionsOf(node)) === 0, 'both to be cut off');
+    expect(performance.now() - began).toBeLessThan(20_000); // and not because they answer no ping, which takes 24 seconds
+  } finally {
+    events.destroy();
+    socket.terminate();
+    await node.close();
+  }
 });

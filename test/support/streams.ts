@@ -1,6 +1,7 @@
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createWsClient } from 'graphql-ws';
 import WebSocket from 'ws';
+import { ROOT_KEY, type TestApp } from './app';
 import { headersOf, type Credential } from './clients';
 import { until } from './until';
 
@@ -100,3 +101,22 @@ export const untilOpen = (stream: Followed, deed: () => Promise<unknown>) =>
     await deed();
     return stream.events.length > 0;
   }, 'a stream to tell of something');
+
+/** Two subscriptions to whatever happens in a workspace. */
+export const LOGGED = `subscription ($workspaceId: ID!, $filter: RequestLogFilter, $after: String) {
+  requestLogged(workspaceId: $workspaceId, filter: $filter, after: $after) { cursor requestLog { id action outcome key { name status } project { id } } }
+}`;
+export const BUDGETS = `subscription ($workspaceId: ID!, $filter: BudgetFilter) {
+  budgetChanged(workspaceId: $workspaceId, filter: $filter) { project { id name } budget { balance held available } newestEntryId }
+}`;
+
+/** The calls that a stream of `LOGGED` has told of so far. */
+export const logIds = (stream: Followed): string[] => stream.events.map(({ requestLogged }) => requestLogged.requestLog.id as string);
+
+/** Follows by one of the ways, as the operator at `home()` unless told otherwise. What is open is in `open`, to be stopped after the test. */
+export const following = (follow: (request: Follow) => Followed, open: Followed[], home: () => TestApp) =>
+  (query: string, variables: Record<string, unknown>, credential: Credential = ROOT_KEY, node = home()): Followed => {
+    const stream = follow({ url: node.url, credential, query, variables });
+    open.push(stream);
+    return stream;
+  };
