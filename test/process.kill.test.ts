@@ -1,11 +1,13 @@
 import { randomInt, randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { RequestLog, RequestOutcome } from '../src/requests/request-log.entity';
-import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';
+import { createTestApp, ROOT_KEY, SECRETS, type TestApp } from './support/app';
 import { accountOf, faultsOf } from './support/books';
 import { startCallers, tally, type Callers } from './support/callers';
+import { graphqlClient } from './support/clients';
+import { freshDatabaseUrl } from './support/database';
 import { buildAction, buildKey } from './support/factories';
-import { startProcess } from './support/process';
+import { runCli, startProcess } from './support/process';
 import { until } from './support/until';
 import { startUpstream } from './support/upstream';
 
@@ -50,7 +52,7 @@ it('killed five times under load, it has billed every answered success exactly o
   const statuses = new Set<number>();
 
   for (let kill = 0; kill < KILLS; kill++) {
-    const server = await startProcess({ env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER, ROOT_KEY } });
+    const server = await startProcess({ env: { DATABASE_URL: app.databaseUrl, ...SECRETS } });
     const url = await server.listening;
     const alive = { on: true };
     const before = succeeded.length;
@@ -99,3 +101,25 @@ it('killed five times under load, it has billed every answered success exactly o
   ]);
   expect(await faultsOf(app)).toEqual([]);
 }, 120_000);
+
+describe('a migration that is killed', () => {
+  it('at any moment is finished by the next start', async () => {
+    const env = { DATABASE_URL: await freshDatabaseUrl(), ...SECRETS };
+    const started = performance.now();
+    const first = await runCli(['migrate'], { env: { ...env, DATABASE_URL: await freshDatabaseUrl() } });
+    expect(first).toMatchObject({ code: 0 });
+    const wholeMs = performance.now() - started;
+    // From before it connects until it is done, each time on what the one before left
+    for (const share of [0.6, 0.7, 0.75, 0.8, 0.85, 0.9]) {
+      const killed = await startProcess({ env });
+      const timer = setTimeout(() => killed.kill('SIGKILL'), wholeMs * share);
+      killed.listening.then(() => killed.kill('SIGKILL'), () => undefined);
+      await killed.ended;
+      clearTimeout(timer);
+    }
+    const last = await startProcess({ env });
+    const url = await last.listening;
+    expect((await graphqlClient(url, ROOT_KEY)('{ workspaces { nodes { id } } }')).errors).toBeUndefined();
+    expect(await runCli(['audit'], { env })).toMatchObject({ code: 0 });
+  }, 90_000);
+});

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
-import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';
+import { createTestApp, PEPPER, ROOT_KEY, SECRETS, type TestApp } from './support/app';
 import { outcomeOf } from './support/answers';
 import { graphqlClient, restClient } from './support/clients';
 import { freshDatabaseUrl } from './support/database';
@@ -12,7 +12,6 @@ jest.setTimeout(60_000); // processes that start, beside other test files
 
 // What ends a process, and what does not: signals that come twice, a log that nobody reads, secrets that a failed start has made.
 
-const SECRETS = { KEY_PEPPER: PEPPER, ROOT_KEY };
 let app: TestApp;
 let upstream: Upstream;
 

@@ -61,6 +61,17 @@ export async function runCli(args: string[], { env = {}, cwd }: ProcessOptions =
   return launch('cli.js', args, env, cwd ?? (await temporaryFolder())).ended;
 }
 
+/** How main.js ends that cannot start. */
+export const refusalOf = async (env: Record<string, string>, cwd?: string): Promise<Ending> => (await startProcess({ env, ...(cwd ? { cwd } : {}) })).ended;
+
+/** It ended with 1 and one line that a person can read: no stack, and no name of a file. */
+export function expectRefusal(ending: Ending, sentence: RegExp): void {
+  expect(ending).toMatchObject({ code: 1, stdout: '' });
+  expect(ending.stderr).toMatch(sentence);
+  expect(ending.stderr).not.toMatch(/\n\s+at |node_modules|\.js\b/);
+  expect(ending.stderr.trim().split('\n')).toHaveLength(1);
+}
+
 function launch(program: string, args: string[], env: Record<string, string>, cwd: string) {
   const path = join(PROGRAMS, program);
   if (!existsSync(path)) throw new Error('There is no dist: run `npm run build` first, as `npm test` does.');

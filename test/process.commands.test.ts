@@ -1,0 +1,108 @@
+import { AuditEvent } from '../src/audit/event.entity';
+import { createTestApp, PEPPER, ROOT_KEY, SECRETS, type TestApp } from './support/app';
+import { faultsOf } from './support/books';
+import { startCallers, tally, type Callers } from './support/callers';
+import { graphqlClient } from './support/clients';
+import { freshDatabaseUrl } from './support/database';
+import { buildKey } from './support/factories';
+import { expectRefusal, runCli } from './support/process';
+
+jest.setTimeout(90_000); // other test files take the processors too
+
+// What an operator may run: dist/src/cli.js as a real process.
+
+let app: TestApp;
+let env: Record<string, string>;
+let callers: Callers;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  env = { DATABASE_URL: app.databaseUrl, ...SECRETS };
+  callers = startCallers(8);
+});
+afterAll(async () => {
+  await callers.close();
+  await app.close();
+});
+
+describe('the command', () => {
+  const run = (...args: string[]) => runCli(args, { env });
+
+  it('audit ends with 0 where all agree; a changed balance is a line for its account, and 1', async () => {
+    const { secret, project } = await buildKey(app);
+    expect(tally(await callers.calls(5, () => ({ url: app.url, secret })))).toEqual({ 200: 5 });
+    expect(await run('audit')).toMatchObject({ code: 0, stdout: expect.stringMatching(/^All \d+ accounts agree\.\nAll \d+ chains of the audit trail hold\.\n$/), stderr: '' });
+    const tamper = (sql: string) => app.database.transaction((tx) => tx.query(sql));
+    const other = await buildKey(app);
+    await tamper(`UPDATE budgets SET balance = balance + 1 WHERE project_id = '${project.id}'`);
+    await tamper(`DELETE FROM ledger_entries WHERE account_id = '${other.project.id}' AND seq = 1`);
+    await tamper(`DELETE FROM unsealed_events WHERE event_id IN (SELECT id FROM audit_events WHERE subject_id = '${other.key.id}')`);
+    const { code, stdout } = await run('audit');
+    expect(code).toBe(1);
+    expect(stdout).toMatch(new RegExp(`^chain ${other.key.workspaceId}: link 1, event evt_[0-9A-Za-z]+: the event is neither sealed nor waiting to be$`, 'm'));
+    expect(stdout).toMatch(/^1 of \d+ chains of the audit trail are broken\.$/m);
+    expect(stdout).toMatch(new RegExp(`^budget ${project.id}: balance is 995001, its entries sum up to 995000$`, 'm'));
+    expect(stdout).toMatch(new RegExp(`^budget ${other.project.id}: `, 'm'));
+    const json = await run('audit', '--json');
+    expect(json.code).toBe(1);
+    const reports = json.stdout.trim().split('\n').map((line) => JSON.parse(line) as { account?: string; chain?: string; faults: string[] });
+    const wrong = reports.filter(({ faults }) => faults.length > 0).map(({ account, chain }) => account ?? chain);
+    expect(wrong).toEqual(expect.arrayContaining([project.id, other.project.id, other.key.workspaceId]));
+  });
+
+  it.each([
+    ['a bill that was removed', (id: string) => `DELETE FROM ledger_entries WHERE account_id = '${id}' AND kind = 'USAGE'`],
+    ['a bill that was changed', (id: string) => `UPDATE ledger_entries SET delta = delta - 1 WHERE account_id = '${id}' AND kind = 'USAGE'`],
+    ['a log row that was removed', (id: string) => `DELETE FROM request_logs WHERE project_id = '${id}'`],
+    ['a charge that was changed', (id: string) => `UPDATE request_logs SET charged_micro_credits = 1 WHERE project_id = '${id}'`],
+    ['a success that became a failure', (id: string) => `UPDATE request_logs SET outcome = 'FAILED' WHERE project_id = '${id}'`],
+    ['credits that are held for nobody', (id: string) => `UPDATE budgets SET held = 5 WHERE project_id = '${id}'`],
+    ['a half of an allocation', (id: string) => `UPDATE ledger_entries SET linked_entry_id = NULL WHERE account_id = '${id}' AND kind = 'ALLOCATION'`],
+  ])('audit sees %s', async (_what, sql) => {
+    const { secret, project } = await buildKey(app);
+    expect((await app.rest({ secret })).status).toBe(200);
+    const faults = async () => (await faultsOf(app)).filter((fault) => fault.startsWith(project.id));
+    expect(await faults()).toEqual([]);
+    await app.database.transaction((tx) => tx.query(sql(project.id)));
+    expect(await faults()).not.toEqual([]);
+  });
+
+  it('root-key makes a new one count at once, ends the one before, and is an event of each change', async () => {
+    const viewer = (key: string) => graphqlClient(app.url, key)('{ workspaces { nodes { id } } }');
+    expect((await viewer(ROOT_KEY)).errors).toBeUndefined();
+    const made = await runCli(['root-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER } });
+    const key = /root_[0-9A-Za-z]{43}/.exec(made.stdout)?.[0] as string;
+    expect((await viewer(key)).errors).toBeUndefined();
+    expect((await viewer(ROOT_KEY)).status).toBe(401);
+    const given = await run('root-key');
+    expect(given).toMatchObject({ code: 0, stdout: 'ROOT_KEY is the root key from now on.\n' });
+    expect((await viewer(ROOT_KEY)).errors).toBeUndefined();
+    expect((await viewer(key)).status).toBe(401);
+    await run('root-key'); // the same one again is no change
+    const events = await app.database.reader.findBy(AuditEvent, { action: 'root-key.replaced' });
+    const told = { actorKind: 'SYSTEM', actorId: 'installation', subjectId: 'operator', workspaceId: null, before: null, after: null };
+    expect(events).toEqual([expect.objectContaining(told), expect.objectContaining(told)]);
+    expectRefusal(await runCli(['root-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: `other-${PEPPER}` } }), /^KEY_PEPPER is not/);
+  });
+
+  it('signing-secret prints what upstreams verify with: made from the pepper, or as it was set', async () => {
+    const made = await run('signing-secret');
+    expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^whsec_[A-Za-z0-9+/]{43}=\n$/) });
+    expect((await run('signing-secret')).stdout).toBe(made.stdout);
+    const set = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
+    expect(await runCli(['signing-secret'], { env: { ...env, UPSTREAM_SIGNING_SECRET: set } })).toMatchObject({ code: 0, stdout: `${set}\n` });
+  });
+
+  it('seed makes a demo on an empty database, whose key works, and nothing where there is a workspace', async () => {
+    const DATABASE_URL = await freshDatabaseUrl();
+    const seeded = await runCli(['seed'], { env: { ...env, DATABASE_URL } });
+    expect(seeded.code).toBe(0);
+    const node = await createTestApp({ databaseUrl: DATABASE_URL });
+    try {
+      expect((await node.rest({ secret: seeded.stdout.trim() })).status).toBe(200);
+    } finally {
+      await node.close();
+    }
+    expect(await runCli(['seed'], { env: { ...env, DATABASE_URL } })).toMatchObject({ code: 0, stdout: 'There is a workspace already; nothing was made.\n' });
+  });
+});
