@@ -1,7 +1,9 @@
+import type { EventEmitter } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import libsql from 'libsql';
-import mysql2, { type PoolOptions } from 'mysql2';
+import mysql2, { type PoolConnection, type PoolOptions } from 'mysql2';
 import { createConnection } from 'mysql2/promise';
 import { DataSource, type MigrationInterface } from 'typeorm';
 import { SnakeCaseNaming } from './naming';
@@ -44,10 +46,23 @@ export function mysqlConnectionOptions({ host, port, user, password, database, s
     supportBigNumbers: true,
     connectTimeout: 5_000,
     enableKeepAlive: true,
+    keepAliveInitialDelay: 10_000,
   };
 }
 
-const POOL_SIZE = 10;
+export const POOL_SIZE = 10;
+
+/**
+ * How long a statement may take until its connection is given up, answer or none: one that has gone silent would keep its place in the pool
+ * for as long as TCP believes in it.
+ */
+export const STATEMENT_DEADLINE_MS = 15_000;
+
+// A process that is frozen or cut off in the middle of a transaction frees what it has locked within seconds; idle connections are closed
+// here before the server does it. What waits for a lock is tried again.
+const WAIT_TIMEOUT_SECONDS = 10;
+const IDLE_TIMEOUT_MS = 5_000;
+const LOCK_WAIT_SECONDS = 5;
 
 /** The two products report a column differently, and TypeORM wants to be told which of them it meets. */
 export async function mysqlProduct(settings: MysqlSettings): Promise<MysqlProduct> {
@@ -59,24 +74,45 @@ export async function mysqlProduct(settings: MysqlSettings): Promise<MysqlProduc
 
 type MysqlProduct = 'mysql' | 'mariadb';
 
-/** With a time-out, a SELECT that takes longer is cut off by the server. On MariaDB so is a write: it is for a source that reads. */
-export function mysqlDataSource(settings: MysqlSettings, parts: DatabaseParts, type: MysqlProduct, timeoutMs = 0): DataSource {
+/** Its statements take as long as they take: for migrations and commands. */
+export function mysqlDataSource(settings: MysqlSettings, parts: DatabaseParts, type: MysqlProduct, forServer: object = {}): DataSource {
   const { user, ...connection } = mysqlConnectionOptions(settings);
-  const driver = timeoutMs > 0 ? withTimeout(type, timeoutMs) : undefined;
-  return new DataSource({ ...connection, type, username: user, poolSize: POOL_SIZE, ...(driver && { driver }), ...common(parts, 'mysql') });
+  return new DataSource({ ...connection, type, username: user, poolSize: POOL_SIZE, ...forServer, ...common(parts, 'mysql') });
 }
 
-/** The driver, whose every connection begins by setting the time-out; what is asked of it comes after that. */
-function withTimeout(type: MysqlProduct, timeoutMs: number): object {
-  const statement = type === 'mariadb' ? `SET SESSION max_statement_time = ${timeoutMs / 1000}` : `SET SESSION max_execution_time = ${timeoutMs}`;
+/** The same for a server. With a time-out, a SELECT that takes longer is cut off by the database. On MariaDB so is a write: it is for a source that reads. */
+export function impatientDataSource(settings: MysqlSettings, parts: DatabaseParts, type: MysqlProduct, readTimeoutMs = 0): DataSource {
+  const session = [`wait_timeout = ${WAIT_TIMEOUT_SECONDS}`, `innodb_lock_wait_timeout = ${LOCK_WAIT_SECONDS}`];
+  if (readTimeoutMs > 0) session.push(type === 'mariadb' ? `max_statement_time = ${readTimeoutMs / 1000}` : `max_execution_time = ${readTimeoutMs}`);
+  const extra = { maxIdle: POOL_SIZE - 1, idleTimeout: IDLE_TIMEOUT_MS }; // below the limit, or mysql2 closes no idle one
+  return mysqlDataSource(settings, parts, type, { extra, driver: preparing(`SET SESSION ${session.join(', ')}`) });
+}
+
+/** The driver, whose every connection begins with a statement; what is asked of it comes after that, and has to be answered in time. */
+function preparing(statement: string): object {
   return {
     ...mysql2,
     createPool: (options: PoolOptions) => {
       const pool = mysql2.createPool(options);
-      pool.on('connection', (connection) => connection.query(statement, (error) => error && connection.destroy()));
+      pool.on('connection', (connection) => {
+        giveUpLate(connection);
+        connection.query(statement, (error) => error && connection.destroy());
+      });
       return pool;
     },
   };
+}
+
+/** Breaks a connection whose statement is not answered by its deadline: whoever asked is told ETIMEDOUT, and the pool opens another one. */
+function giveUpLate(connection: PoolConnection): void {
+  const { stream } = connection as unknown as { stream: Socket };
+  const query = connection.query.bind(connection) as (...given: unknown[]) => EventEmitter;
+  const inTime = (...given: unknown[]): EventEmitter => {
+    const late = () => stream.destroy(Object.assign(new Error('The database did not answer in time.'), { code: 'ETIMEDOUT' }));
+    const timer = setTimeout(late, STATEMENT_DEADLINE_MS).unref();
+    return query(...given).once('end', () => clearTimeout(timer));
+  };
+  Object.assign(connection, { query: inTime });
 }
 
 export function sqliteDataSource(settings: SqliteSettings, parts: DatabaseParts, role: 'writer' | 'reader'): DataSource {

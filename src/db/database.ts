@@ -1,9 +1,9 @@
 import { backOff } from 'exponential-backoff';
 import type { DataSource, EntityManager } from 'typeorm';
-import { isRetryable } from './failures';
+import { isRetryable, isUnavailable } from './failures';
 import { Clock, NOW_MICROS_SQL } from './clock';
 import { migrate } from './migrate';
-import { mysqlDataSource, mysqlProduct, sqliteDataSource, type DatabaseParts, type MysqlSettings, type SqliteSettings } from './data-source';
+import { impatientDataSource, mysqlDataSource, mysqlProduct, sqliteDataSource, type DatabaseParts, type MysqlSettings, type SqliteSettings } from './data-source';
 import { ReadThread, managerOf } from './read-thread';
 import { WriteQueue } from './write-queue';
 
@@ -47,11 +47,12 @@ export class Database {
   static async open(settings: MysqlSettings | SqliteSettings, parts: DatabaseParts, { readTimeoutMs = READ_TIMEOUT_MS }: DatabaseOptions = {}): Promise<Database> {
     if (settings.type === 'mysql') {
       const product = await mysqlProduct(settings);
-      const writer = await mysqlDataSource(settings, parts, product).initialize();
-      return closeIfFails(writer, async () => {
-        await migrate(writer);
-        return new Database(settings, writer, await mysqlDataSource(settings, parts, product, readTimeoutMs).initialize());
-      });
+      const isCommand = readTimeoutMs === 0;
+      const open = (timeoutMs: number) => (isCommand ? mysqlDataSource(settings, parts, product) : impatientDataSource(settings, parts, product, timeoutMs)).initialize();
+      const migrating = await mysqlDataSource(settings, parts, product).initialize();
+      await migrate(migrating).finally(() => migrating.destroy());
+      const writer = await open(0);
+      return closeIfFails(writer, async () => new Database(settings, writer, await open(readTimeoutMs)));
     }
     const writer = await openSqlite(settings, parts, 'writer');
     return closeIfFails(writer, async () => {
@@ -138,8 +139,11 @@ export class Database {
 
   async close(): Promise<void> {
     await this.readThread?.close();
-    await this.readerSource.destroy();
-    await this.writer.destroy();
+    for (const source of [this.readerSource, this.writer]) {
+      await source.destroy().catch((error: unknown) => {
+        if (!isUnavailable(error)) throw error; // what is lost is closed
+      });
+    }
   }
 }
 

@@ -5,6 +5,8 @@ import { TollgateError } from '../errors';
 interface DriverError {
   code?: string;
   errno?: number;
+  /** The connection is of no more use. */
+  fatal?: boolean;
   driverError?: DriverError;
 }
 
@@ -68,14 +70,18 @@ const CONNECTION_CODES = new Set([
   'ER_RECORD_FILE_FULL',
   'ER_OPTION_PREVENTS_STATEMENT', // a server gone read-only
   'ER_READ_ONLY_MODE',
+  'ER_ACCESS_DENIED_ERROR', // while its password is changed
+  'ER_USER_LIMIT_REACHED',
+  'ER_QUERY_INTERRUPTED', // ended by somebody else
+  'ER_UNKNOWN_COM_ERROR', // a Galera node that is not ready
   'SQLITE_FULL',
   'SQLITE_CANTOPEN',
 ]);
 
 /** The database is out of reach, takes no writes for now, or took too long to read: nothing is wrong with the work itself. */
 export function isUnavailable(error: unknown): boolean {
-  const { code } = root(error);
-  return isCutOff(error) || (code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith('SQLITE_IOERR')));
+  const { code, fatal } = root(error);
+  return isCutOff(error) || fatal === true || (code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith('SQLITE_IOERR')));
 }
 
 /** Asked again in a moment, the database may well do the same work: it is out of reach, or undid it for a reason that passes. */
@@ -85,6 +91,7 @@ const UNUSABLE_CODES = new Set([
   'ER_ACCESS_DENIED_ERROR',
   'ER_DBACCESS_DENIED_ERROR',
   'ER_BAD_DB_ERROR', // no database of this name
+  'HANDSHAKE_NO_SSL_SUPPORT',
   'SQLITE_NOTADB',
   'SQLITE_CORRUPT',
   'SQLITE_READONLY',
@@ -101,6 +108,6 @@ export function whyNotOpened(error: unknown): string | undefined {
   const { code } = root(error);
   const reason = (error as Error).message || code; // an AggregateError has no message of its own
   const cannotOpen = code === '' && reason?.startsWith('ConnectionFailed'); // libsql's only word for SQLITE_CANTOPEN as it connects
-  if (isUnavailable(error) || cannotOpen) return `The database cannot be reached: ${reason}`;
-  return code !== undefined && UNUSABLE_CODES.has(code) ? `The database cannot be used: ${reason}` : undefined;
+  if (code !== undefined && UNUSABLE_CODES.has(code)) return `The database cannot be used: ${reason}`;
+  return isUnavailable(error) || cannotOpen ? `The database cannot be reached: ${reason}` : undefined;
 }

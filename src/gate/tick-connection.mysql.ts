@@ -37,7 +37,7 @@ export class MysqlTickConnections implements TickConnections {
       multipleStatements: true,
       queryFormat: (sql: string) => sql, // the SQL is whole: there are no placeholders to look for in it
       connectionLimit: TICK_CONNECTIONS,
-      maxIdle: TICK_CONNECTIONS,
+      maxIdle: TICK_CONNECTIONS - 1, // below the limit, or mysql2 closes no idle one
       idleTimeout: IDLE_TIMEOUT_MS,
     });
     this.pool.on('connection', (connection) => {

@@ -11,7 +11,7 @@ import { TickFailure, actionKey, type ActionName, type TickNeeds, type TickStore
 /** Calls, settlements and counts in one tick. `tick_holds.marks` has a place for each. */
 export const MAX_TICK_ITEMS = 500;
 /** How long a call waits to be judged before it is told 503. */
-const ADMISSION_WAIT_MS = 5_000;
+export const ADMISSION_WAIT_MS = 5_000;
 /** How often a tick is run again after a deadlock or a lock that took too long. */
 const TICK_TRIES = 6;
 /** A project that was locked elsewhere this often waits for its lock in a lane of its own. */
@@ -98,10 +98,11 @@ export class Ticker {
   private lane(waits: boolean, onIdle?: () => void): Lane<Job> {
     const { maxBytes } = this.deps.store;
     const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, ...(onIdle ? { onIdle } : {}) };
-    return new Lane(this.deps.time, options, (batch) => {
-      const jobs = inTime(this.deps.time, batch, ({ item }) => (item.kind === 'admission' ? item.call.waitsSince : Infinity));
-      return waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits);
-    });
+    return new Lane(this.deps.time, options, (jobs) => (waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits)));
+  }
+
+  private stillInTime(jobs: Job[]): Job[] {
+    return inTime(this.deps.time, jobs, ({ item }) => (item.kind === 'admission' ? item.call.waitsSince : Infinity));
   }
 
   /** Hands the jobs of projects that wait for their lock to their lanes, and keeps the others. */
@@ -115,10 +116,11 @@ export class Ticker {
   }
 
   /** Runs a tick, and gives what answers those of its jobs that have not been answered yet. */
-  private async run(jobs: Job[], waits: boolean): Promise<(() => void)[]> {
-    if (jobs.length === 0) return [];
-    const items = jobs.map(({ item }) => item);
+  private async run(batch: Job[], waits: boolean): Promise<(() => void)[]> {
     for (let tries = 1; ; tries += 1) {
+      const jobs = this.stillInTime(batch);
+      if (jobs.length === 0) return [];
+      const items = jobs.map(({ item }) => item);
       const tick = newId('log'); // made before the database tells its time, which is then no earlier
       let verdicts: Verdict[] = [];
       try {

@@ -15,12 +15,15 @@ export interface Proxy {
   deliver(): void;
   /** Breaks every connection that there is. */
   cut(): void;
+  /** Passes nothing on any more between those that are connected now, who are not told. */
+  silence(): void;
 }
 
 /** Starts one in front of `target` (a URL's host and port). It is closed when the test file has ended. */
 export async function startProxy(target: { hostname: string; port: string }): Promise<Proxy> {
   const sockets = new Set<Socket>();
   const late: (() => void)[] = [];
+  const silent = new WeakSet<Socket>();
   const strikes: { text: string; fate: Fate; done(): void }[] = [];
 
   const server = createServer({ allowHalfOpen: true }, (client) => {
@@ -33,6 +36,7 @@ export async function startProxy(target: { hostname: string; port: string }): Pr
       socket.on('close', () => sockets.delete(socket));
     }
     client.on('data', (data) => {
+      if (silent.has(client)) return;
       const index = strikes.findIndex(({ text }) => data.includes(text));
       if (index === -1) return void upstream.write(data);
       const [{ fate, done }] = strikes.splice(index, 1) as [(typeof strikes)[number]];
@@ -46,13 +50,14 @@ export async function startProxy(target: { hostname: string; port: string }): Pr
       late.push(() => upstream.end(data));
     });
     upstream.on('data', (data) => {
+      if (silent.has(upstream)) return;
       if (muted) [client, upstream].forEach((socket) => socket.destroy());
       else if (!client.destroyed) client.write(data);
     });
     client.on('end', () => holding || upstream.end());
     client.on('close', () => holding || upstream.destroy());
-    upstream.on('end', () => client.end());
-    upstream.on('close', () => client.destroy());
+    upstream.on('end', () => silent.has(client) || client.end());
+    upstream.on('close', () => silent.has(client) || client.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const cut = () => sockets.forEach((socket) => socket.destroy());
@@ -65,5 +70,6 @@ export async function startProxy(target: { hostname: string; port: string }): Pr
     strike: (text, fate) => new Promise((done) => strikes.push({ text, fate, done: () => done() })),
     deliver: () => late.splice(0).forEach((send) => send()),
     cut,
+    silence: () => sockets.forEach((socket) => silent.add(socket)),
   };
 }

@@ -1,0 +1,87 @@
+import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
+import { POOL_SIZE, STATEMENT_DEADLINE_MS } from '../src/db/data-source';
+import { ADMISSION_WAIT_MS } from '../src/gate/ticker';
+import { Budget } from '../src/wallet/wallet.entity';
+import { createTestApp, type TestApp } from './support/app';
+import { freshDatabaseUrl } from './support/database';
+import { buildKey } from './support/factories';
+import { startProxy, type Proxy } from './support/proxy';
+import { until } from './support/until';
+
+jest.setTimeout(120_000); // these wait for what a server takes its time with
+
+// A process and its server, when one of them or the network between them goes silent. SQLite has no connections.
+
+const onMysql = TEST_DATABASE === 'mysql' ? describe : describe.skip;
+
+onMysql('connections to a server', () => {
+  let proxy: Proxy;
+  let app: TestApp;
+  let server: Connection;
+
+  /** The app's connections, as the server sees them. */
+  const count = async (where = 'TRUE'): Promise<number> => {
+    const [rows] = await server.query<RowDataPacket[]>(`SELECT COUNT(*) AS connections FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND ${where}`);
+    return Number(rows[0]?.connections);
+  };
+
+  beforeAll(async () => {
+    const url = new URL(await freshDatabaseUrl());
+    server = await createConnection(url.href);
+    proxy = await startProxy({ hostname: url.hostname, port: url.port });
+    url.port = String(proxy.port);
+    app = await createTestApp({ databaseUrl: url.href });
+  });
+
+  afterAll(async () => {
+    await app.close();
+    await server.end();
+  });
+
+  it('are closed by the process when they are idle, before the server does it and meets a call on its way', async () => {
+    const { secret } = await buildKey(app);
+    await Promise.all(Array.from({ length: 20 }, () => Promise.all([app.rest({ secret }), app.graphql('{ viewer { id } }')])));
+    expect(await count()).toBeGreaterThan(0);
+    await until(async () => (await count()) === 0, 'all to be closed', 9_000); // the server takes 10 s
+  });
+
+  it('that freeze in a transaction of an administrator free what they have locked within seconds, and no call waits for longer than it may', async () => {
+    const { secret, project } = await buildKey(app);
+    let thaw = (): void => undefined;
+    const frozen = app.database.transaction(async (tx) => {
+      await tx.findOne(Budget, { where: { projectId: project.id }, lock: { mode: 'pessimistic_write' } });
+      await new Promise<void>((resolve) => (thaw = resolve));
+    });
+    frozen.catch(() => undefined);
+    const waits: number[] = [];
+    await until(
+      async () => {
+        const began = performance.now();
+        const { status } = await app.rest({ secret });
+        waits.push(performance.now() - began);
+        return status === 200;
+      },
+      'the project to be free',
+      60_000,
+    );
+    expect(Math.max(...waits)).toBeLessThan(ADMISSION_WAIT_MS + 5_000); // and what the last try takes
+    thaw();
+    await expect(frozen).rejects.toMatchObject({ fatal: true });
+  });
+
+  it('that go silent are given up: the process is ready again, and answers administrators, while new ones work', async () => {
+    const pools = [app.database.lookups, app.database.reader];
+    const running = pools.flatMap((pool) => Array.from({ length: POOL_SIZE }, () => pool.query('SELECT SLEEP(1) AS slept').catch(({ code }: { code: string }) => code)));
+    await until(async () => (await count("info LIKE 'SELECT SLEEP%'")) === running.length, 'all connections to have something to do');
+    proxy.silence();
+    const began = performance.now();
+    expect(await ready(app)).toBe(503);
+    await until(async () => (await ready(app)) === 200, 'the process to be ready', STATEMENT_DEADLINE_MS + 15_000);
+    expect(await Promise.all(running)).toEqual(running.map(() => 'ETIMEDOUT'));
+    const { errors } = await app.graphql('{ workspaces { nodes { id } } }');
+    expect(errors).toBeUndefined();
+    expect(performance.now() - began).toBeLessThan(STATEMENT_DEADLINE_MS + 20_000);
+  });
+});
+
+const ready = async ({ url }: TestApp): Promise<number> => (await fetch(`${url}/readyz`)).status;
