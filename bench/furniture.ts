@@ -33,8 +33,8 @@ export async function furnish(environment: Record<string, string>, projectCount:
   const config = loadConfig(environment);
   const database = await Database.open(config.database, { entities, migrations });
   try {
-    const { pepper } = await openInstallation(config, database);
-    const { actions, workspaces, projects, keys, wallets } = createServices(database, pepper);
+    const { digest } = await openInstallation(config, database);
+    const { actions, workspaces, projects, keys, wallets } = createServices(database, digest);
     await actions.ensureBuiltIns();
     const { service, name } = SLOW_ACTION;
     await actions.create(ORIGIN, { service, name, permission: name, priceMicroCredits: 1_000, upstreamUrl, timeoutMs: 30_000 });

@@ -83,7 +83,8 @@ export interface App {
 /** The whole application on an open database, without a port. */
 export async function createApp({ config, database, installation, log: destination }: AppDeps): Promise<App> {
   const log = pino({ level: config.logLevel, serializers: { err: loggableError } }, destination);
-  const services = createServices(database, installation.pepper);
+  const { pepper, digest } = installation;
+  const services = createServices(database, digest);
   await services.actions.ensureBuiltIns();
 
   const server = createServer(config);
@@ -92,7 +93,8 @@ export async function createApp({ config, database, installation, log: destinati
   if (warning !== undefined) server.addHook('onListen', async () => log.warn(warning));
   const people: PeopleServices = createPeopleServices({
     database,
-    pepper: installation.pepper,
+    pepper,
+    digest,
     mail: config.mail,
     baseUrl: () => config.publicUrl ?? addressOf(server),
     actorById: (tx, id) => principals.byId(tx, id),
@@ -101,7 +103,8 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const oauth = createOAuthServices({
     database,
-    pepper: installation.pepper,
+    pepper,
+    digest,
     baseUrl: () => config.publicUrl ?? addressOf(server),
     permissions: () => services.actions.permissions(database.lookups),
     principalOfSession: (tx, id) => people.sessions.principalById(tx, id),
@@ -116,17 +119,17 @@ export async function createApp({ config, database, installation, log: destinati
     store,
     time: processTime,
     runner,
-    pepper: installation.pepper,
+    digest,
     keptAnswer: (claim) => keptAnswers.of(claim),
     httpStatusOf,
     limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight, maxBytesEach: Math.max(config.bodyLimitBytes, config.maxBytesInFlight / 4) },
     log,
   });
-  const principals = new Principals({ database, pepper: installation.pepper, lookUps: gate.lookUps, sessions: people.sessions, consents: oauth.consents, countUnknown: () => gate.countUnknown() });
+  const principals = new Principals({ database, digest, lookUps: gate.lookUps, sessions: people.sessions, consents: oauth.consents, countUnknown: () => gate.countUnknown() });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
   const sealer = new Sealer({ database, log });
   const rotations = new RotationWatch({ database, log });
-  const idempotency = new Idempotency({ database, pepper: installation.pepper });
+  const idempotency = new Idempotency({ database, digest });
   const forgetters = [IdempotencyKey, OAuthToken].map((entity) => new Forgetter({ database, log, entity }));
   const jobs = [rotations, sealer, ...forgetters, sweep];
   server.addHook('onClose', async () => {

@@ -30,8 +30,8 @@ cli
   .description('on a database without a workspace: make a demo workspace, project, budget and key, and print its secret')
   .action(() =>
     withDatabase(async (database) => {
-      const { pepper } = await openSecrets(loadConfig(), database);
-      const services = createServices(database, pepper);
+      const { digest } = await openSecrets(loadConfig(), database);
+      const services = createServices(database, digest);
       await services.actions.ensureBuiltIns();
       console.log((await seedDemo(database, services)) ?? 'There is a workspace already; nothing was made.');
     }, { make: true }),
@@ -49,9 +49,9 @@ cli
   .action(() =>
     withDatabase(async (database) => {
       const config = loadConfig();
-      const { pepper } = await openSecrets(config, database);
+      const { digest } = await openSecrets(config, database);
       const rootKey = config.rootKey ?? newRootKey();
-      await replaceRootKey(database, pepper, rootKey);
+      await replaceRootKey(database, digest, rootKey);
       console.log(config.rootKey ? 'ROOT_KEY is the root key from now on.' : `The operator's root key, shown this once: ${rootKey}`);
     }),
   );

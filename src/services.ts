@@ -28,15 +28,15 @@ export interface Services {
   actions: ActionService;
 }
 
-export function createServices(database: Database, pepper: string): Services {
+export function createServices(database: Database, digest: (text: string) => string): Services {
   const actions = new ActionService(database);
   const knownPermissions = async (tx: EntityManager) => (await actions.permissions(tx)).map(({ name }) => name);
   return {
     actions,
     workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
     projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
-    keys: new KeyService({ database, pepper, knownPermissions }),
-    serviceAccounts: new ServiceAccountService({ database, pepper, knownPermissions }),
+    keys: new KeyService({ database, digest, knownPermissions }),
+    serviceAccounts: new ServiceAccountService({ database, digest, knownPermissions }),
     roles: new RoleService({ database, holderOf: (tx, roleId) => roleHolder(database, tx, roleId) }),
     members: new MemberService({ database, left: endConsents }),
     wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),

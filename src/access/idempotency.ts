@@ -4,7 +4,6 @@ import type { Claim, EventDraft } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { TollgateError, conflict } from '../errors';
-import { hmacSha256 } from '../lib/hmac';
 import { later } from '../lib/time';
 import { IdempotencyKey } from './idempotency-key.entity';
 import type { AdministrativePermission } from './permissions';
@@ -44,7 +43,7 @@ export type Taken = { kind: 'run'; claim: MutationClaim } | { kind: 'replay'; an
 
 export interface IdempotencyDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
 }
 
 /**
@@ -52,18 +51,14 @@ export interface IdempotencyDeps {
  * number of requests with one key, on any number of processes, one changes something, whichever of them dies when.
  */
 export class Idempotency {
-  private readonly digest: (text: string) => string;
-
-  constructor(private readonly deps: IdempotencyDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: IdempotencyDeps) {}
 
   /**
    * Takes a principal's key for a request. CONFLICT, with a `reason`, where the key belongs to another request (KEY_REUSED), where the first
    * one still runs (IN_PROGRESS), and where it was done and its answer cannot be shown (DONE).
    */
   async take(principal: Principal, idempotencyKey: string, request: string): Promise<Taken> {
-    const once = () => this.takeOnce(principal, { principalId: principal.id, idempotencyKey }, this.digest(request));
+    const once = () => this.takeOnce(principal, { principalId: principal.id, idempotencyKey }, this.deps.digest(request));
     try {
       return await once();
     } catch (error) {

@@ -16,6 +16,8 @@ const ROOT_KEY_SETTING = 'root-key-digest';
 /** The secrets that all processes of one installation share. */
 export interface Installation {
   pepper: string;
+  /** What is stored of a secret: HMAC-SHA256 with the pepper, base64url, 43 characters. Looked up, so never compared byte by byte. */
+  digest(text: string): string;
   /** `whsec_` secrets that sign calls to upstreams. */
   signingSecrets: readonly string[];
   /** The root key, where this start made it: to be shown once, for it is stored nowhere. */
@@ -29,7 +31,7 @@ export interface Installation {
 export async function openInstallation(config: Config, database: Database): Promise<Installation> {
   const secrets = await openSecrets(config, database);
   const rootKey = config.rootKey ?? newRootKey();
-  const rootKeyDigest = hmacSha256(secrets.pepper)(rootKey);
+  const rootKeyDigest = secrets.digest(rootKey);
   const known = await settle(database, ROOT_KEY_SETTING, rootKeyDigest);
   if (config.rootKey && known !== rootKeyDigest) {
     throw new ConfigError('ROOT_KEY is not the one that this database knows; set that one, or make this one count with the command `root-key`.');
@@ -40,11 +42,12 @@ export async function openInstallation(config: Config, database: Database): Prom
 /** The same without the root key, which is neither made nor asked for: a command that made one would leave nobody to show it to. */
 export async function openSecrets(config: Config, database: Database): Promise<Omit<Installation, 'newRootKey'>> {
   const pepper = config.keyPepper ?? pepperBeside(config);
-  const fingerprint = hmacSha256(pepper)('tollgate pepper fingerprint');
+  const digest = hmacSha256(pepper);
+  const fingerprint = digest('tollgate pepper fingerprint');
   if ((await settle(database, PEPPER_SETTING, fingerprint)) !== fingerprint) {
     throw new ConfigError('KEY_PEPPER is not the one that this database was started with; every key would be refused, so set that one again.');
   }
-  return { pepper, signingSecrets: config.upstreamSigningSecrets.length > 0 ? config.upstreamSigningSecrets : [signingSecretFrom(pepper)] };
+  return { pepper, digest, signingSecrets: config.upstreamSigningSecrets.length > 0 ? config.upstreamSigningSecrets : [signingSecretFrom(pepper)] };
 }
 
 /** The digest of the root key as it stands in the database now, so that a new one counts at once on every node. */
@@ -55,8 +58,8 @@ export async function rootKeyDigest(database: Database): Promise<string | null> 
 export const newRootKey = (): string => `root_${randomBase62(43)}`;
 
 /** Makes `rootKey` the root key from now on, on every node; the one before ends. */
-export async function replaceRootKey(database: Database, pepper: string, rootKey: string): Promise<void> {
-  const value = hmacSha256(pepper)(rootKey);
+export async function replaceRootKey(database: Database, digest: Installation['digest'], rootKey: string): Promise<void> {
+  const value = digest(rootKey);
   await database.transaction(async (tx) => {
     const known = await tx.findOne(Setting, { where: { name: ROOT_KEY_SETTING }, ...forUpdate(tx) });
     if (known?.value === value) return;

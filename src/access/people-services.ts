@@ -18,6 +18,7 @@ import { Throttles } from './sessions/throttle';
 export interface PeopleDeps extends Pick<PasswordServiceDeps, 'endConsents'> {
   database: Database;
   pepper: string;
+  digest(text: string): string;
   /** Undefined where this server sends no mail. */
   mail: { smtpUrl: string; from: string } | undefined;
   /** How the world reaches this server, without a slash at the end. */
@@ -39,14 +40,14 @@ export interface PeopleServices {
 
 /** Everything about people, made by plain constructor calls. */
 export function createPeopleServices({ mail, ...deps }: PeopleDeps): PeopleServices {
-  const { database, pepper, log } = deps;
+  const { database, pepper, digest, log } = deps;
   const background = new Background();
   const mailer = mail && new Mailer({ ...mail, background, log });
   const passwords = new Passwords();
   const throttles = new Throttles(database);
-  const sessions = new SessionService({ database, pepper });
-  const proofs = new ProofService({ database, pepper, passwords, throttles, background, log });
-  const secondFactors = new SecondFactorService({ database, sealed: new Sealed(pepper, 'second factor'), recoveryCodes: new RecoveryCodes(pepper), proofs, sessions });
+  const sessions = new SessionService({ database, digest });
+  const proofs = new ProofService({ database, digest, passwords, throttles, background, log });
+  const secondFactors = new SecondFactorService({ database, sealed: new Sealed(pepper, 'second factor'), recoveryCodes: new RecoveryCodes(digest), proofs, sessions });
   return {
     invitations: new InvitationService({ ...deps, passwords, proofs, sessions, throttles, mailer }),
     passwords: new PasswordService({ ...deps, passwords, proofs, sessions, throttles, mailer, background }),

@@ -1,5 +1,4 @@
 import { crc32 } from 'node:zlib';
-import { hmacSha256 } from '../lib/hmac';
 import { randomBase62, toBase62 } from '../lib/id';
 
 /** What a secret is of. Request logs name the kind too, in a column of 16 characters. */
@@ -33,11 +32,6 @@ export function mintSecret(prefix: string, form: Uppercase<Form> | OAuthForm): s
 export function kindOfSecret(text: string): CredentialKind | undefined {
   const form = SECRET.exec(text)?.[1] as Form | undefined;
   return form !== undefined && checksum(text.slice(0, -CHECKSUM_LENGTH)) === text.slice(-CHECKSUM_LENGTH) ? KIND_OF_FORM[form] : undefined;
-}
-
-/** What is stored of a secret: HMAC-SHA256 with the pepper, base64url, 43 characters. Looked up, so never compared byte by byte. */
-export function digestSecret(secret: string, pepper: string): string {
-  return hmacSha256(pepper)(secret);
 }
 
 /** Enough to recognise a secret by: `acme_live_...x7Qp`. */

@@ -1,7 +1,6 @@
 import type { CredentialKind } from '../access/secret';
 import type { ActionCall, ActionError, ActionOutcome, Runner } from '../actions/runner';
 import { TollgateError, type ErrorCode } from '../errors';
-import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
 import type { Log } from '../lib/log';
 import type { Time } from '../lib/time';
@@ -55,7 +54,7 @@ export interface GateDeps {
   store: TickStore;
   time: Time;
   runner: Runner;
-  pepper: string;
+  digest(text: string): string;
   /** The answer that a success's claim keeps, or null where it is gone. */
   keptAnswer(claim: ClaimName): Promise<string | null>;
   httpStatusOf(code: ErrorCode): number;
@@ -73,15 +72,12 @@ export class Gate {
   private readonly load: Load;
   private readonly bytesInFlight: BytesInFlight;
   private readonly refusals = new RefusalMemory();
-  /** What a secret is stored as. */
-  private readonly digest: (secret: string) => string;
   private readonly flushing: NodeJS.Timeout;
   private flushed: Promise<void> = Promise.resolve();
 
   constructor(private readonly deps: GateDeps) {
     this.load = new Load(deps.limits);
     this.bytesInFlight = new BytesInFlight(deps.limits);
-    this.digest = hmacSha256(deps.pepper);
     const { store, time } = deps;
     const onFailure = (error: unknown, what: string) => deps.log.warn({ err: error }, `gate: ${what} failed`);
     this.ticker = new Ticker({
@@ -127,7 +123,7 @@ export class Gate {
     if (!this.load.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     const call: Call = {
       credentialKind: request.credentialKind,
-      digest: this.digest(request.secret),
+      digest: this.deps.digest(request.secret),
       namedProjectId: request.namedProjectId,
       service: request.service,
       action: request.action,

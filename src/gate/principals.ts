@@ -10,7 +10,6 @@ import type { Database } from '../db/database';
 import { TollgateError, type ErrorCode } from '../errors';
 import { ApiKey } from '../keys/key.entity';
 import { permissionsOfKey, permissionsOfKeysRole } from '../keys/key.queries';
-import { hmacSha256 } from '../lib/hmac';
 import type { ConsentService } from '../oauth/consent.service';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { permissionsOfServiceAccount, permissionsOfServiceAccountsRole } from '../service-accounts/service-account.queries';
@@ -19,7 +18,7 @@ import type { LookUps } from './look-ups';
 
 export interface PrincipalsDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   lookUps: Pick<LookUps, 'find'>;
   sessions: Pick<SessionService, 'principalOf' | 'principalById'>;
   consents: Pick<ConsentService, 'principalOf' | 'principalById' | 'principalOfDigest'>;
@@ -29,11 +28,7 @@ export interface PrincipalsDeps {
 
 /** Who calls, for both servers, and what those may do who were recognised before: read again, as a transaction sees it. */
 export class Principals {
-  private readonly digest: (secret: string) => string;
-
-  constructor(private readonly deps: PrincipalsDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: PrincipalsDeps) {}
 
   /**
    * Who a secret belongs to: the operator's root key, or a credential that works now from this address. What a caller is to be told where
@@ -83,7 +78,7 @@ export class Principals {
 
   private async find(secret: string, ip: string | null): Promise<CredentialPrincipal | ErrorCode> {
     const { database, lookUps, consents } = this.deps;
-    const digest = this.digest(secret);
+    const digest = this.deps.digest(secret);
     if (digest === (await rootKeyDigest(database))) return OPERATOR;
     const credentialKind = kindOfSecret(secret);
     if (!credentialKind) return 'INVALID_API_KEY';

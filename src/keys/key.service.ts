@@ -7,7 +7,7 @@ import { requireGrants } from '../access/policies';
 import type { Actor } from '../access/principal';
 import { permissionsOfRole } from '../access/roles/grants';
 import { requireGrantsOfRole } from '../access/roles/role.service';
-import { PEPPER_VERSION, digestSecret, hintOf, mintSecret } from '../access/secret';
+import { PEPPER_VERSION, hintOf, mintSecret } from '../access/secret';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
@@ -65,7 +65,7 @@ const switchesOff = ({ enabled, ...rest }: { enabled?: boolean | undefined }): b
 
 export interface KeyServiceDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   /** The names of every permission that there is. */
   knownPermissions(tx: EntityManager): Promise<string[]>;
 }
@@ -176,8 +176,7 @@ export class KeyService {
   }
 
   private async insertSecret(tx: EntityManager, keyId: string, secret: string, at: Date): Promise<void> {
-    const digest = digestSecret(secret, this.deps.pepper);
-    await tx.insert(KeySecret, { digest, pepperVersion: PEPPER_VERSION, keyId, graceUntil: null, endedAt: null, createdAt: at });
+    await tx.insert(KeySecret, { digest: this.deps.digest(secret), pepperVersion: PEPPER_VERSION, keyId, graceUntil: null, endedAt: null, createdAt: at });
   }
 
   private async requireGrantsOf(tx: EntityManager, actor: Actor, { permissions, roleId, workspaceId }: ApiKey): Promise<void> {

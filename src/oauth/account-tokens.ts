@@ -4,7 +4,6 @@ import type { Whence } from '../access/people/person.events';
 import { narrowedTo } from '../access/permissions';
 import { recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
-import { hmacSha256 } from '../lib/hmac';
 import { TokenBuckets } from '../lib/token-buckets';
 import { endToken, insertToken, livingToken, secretEndsAt } from '../service-accounts/secrets';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
@@ -17,7 +16,7 @@ import { scopesIn } from './scopes';
 
 export interface AccountTokensDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   knownPermissions(): Promise<string[]>;
 }
 
@@ -37,14 +36,11 @@ export type OidcContext = KoaContextWithOIDC['oidc'];
 const KIND = 'ClientCredentials';
 
 export class AccountTokens {
-  private readonly digest: (secret: string) => string;
   private readonly allowances = new TokenBuckets({ most: ACCOUNT_TOKENS, perSecond: ACCOUNT_TOKENS_PER_SECOND, now: () => performance.now() });
   /** By request: clients are shared by all requests of an account, whichever of its secrets they came with. */
   private readonly proofs = new WeakMap<OidcContext, Proof>();
 
-  constructor(private readonly deps: AccountTokensDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: AccountTokensDeps) {}
 
   /** Whether a `client_id` is that of a service account. */
   isAccount(clientId: string): boolean {
@@ -77,7 +73,7 @@ export class AccountTokens {
   /** Whether a secret is one of an account's that works now. Remembers which one this request has come with. */
   async recognise(accountId: string, secret: string): Promise<boolean> {
     const { database } = this.deps;
-    const digest = this.digest(secret);
+    const digest = this.deps.digest(secret);
     const now = (await database.now()).getTime();
     const endsAt = await secretEndsAt(database.lookups, accountId, digest, now);
     const { oidc } = Provider.ctx ?? {};
@@ -107,7 +103,7 @@ export class AccountTokens {
       const scopes = [...narrowedTo(scopesIn(scope), granted)];
       if (scopes.length === 0) throw new errors.InvalidScope('the service account may do none of it', scope as string);
       const tokenEndsAt = Math.min(endsAt, at.getTime() + seconds * 1000);
-      await insertToken(tx, accountId, { digest: this.digest(token), scopes, endsAt: tokenEndsAt }, at);
+      await insertToken(tx, accountId, { digest: this.deps.digest(token), scopes, endsAt: tokenEndsAt }, at);
       await recordEvent(tx, { ...byAccount(accountId, whence), action: 'token.issued', subject: account, after: { scopes, expiresAt: new Date(tokenEndsAt) }, at });
     });
   }
@@ -116,7 +112,7 @@ export class AccountTokens {
   async find(token: string): Promise<AdapterPayload | undefined> {
     const { database } = this.deps;
     const nowMs = (await database.now()).getTime();
-    const kept = await livingToken(database.lookups, this.digest(token), nowMs);
+    const kept = await livingToken(database.lookups, this.deps.digest(token), nowMs);
     if (!kept || !(await this.account(kept.accountId))) return undefined;
     const { accountId, scopes, createdAt, endsAt } = kept;
     const scope = narrowedTo(scopes, await permissionsOfServiceAccount(database.lookups, accountId)).join(' ');
@@ -129,7 +125,7 @@ export class AccountTokens {
     const { database } = this.deps;
     await database.transaction(async (tx) => {
       const at = await database.now(tx);
-      const accountId = await endToken(tx, this.digest(token), at);
+      const accountId = await endToken(tx, this.deps.digest(token), at);
       if (accountId === null) return;
       const subject = await tx.findOneByOrFail(ServiceAccount, { id: accountId });
       await recordEvent(tx, { ...byAccount(accountId, whence), action: 'token.revoked', subject, before: { endedAt: null }, after: { endedAt: at }, at });

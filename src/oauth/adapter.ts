@@ -5,7 +5,6 @@ import { IsNull, type EntityManager } from 'typeorm';
 import type { Whence } from '../access/people/person.events';
 import { recordEvent, type Origin } from '../audit/record-event';
 import type { Database } from '../db/database';
-import { hmacSha256 } from '../lib/hmac';
 import type { AccountTokens, OidcContext } from './account-tokens';
 import type { ClientService } from './client.service';
 import { Consent } from './consent.entity';
@@ -15,7 +14,7 @@ import { OAuthToken } from './token.entity';
 
 export interface AdapterDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   clients: ClientService;
   consents: ConsentService;
   accountTokens: AccountTokens;
@@ -125,13 +124,10 @@ interface Kept {
 
 /** Codes, tokens and authorizations under way: each as the digest of what its bearer has. */
 class Tokens {
-  private readonly digest: (text: string) => string;
   /** Those of requests that have not come to their end. */
   private readonly exchanges = new WeakMap<OidcContext, Exchange>();
 
-  constructor(private readonly deps: AdapterDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: AdapterDeps) {}
 
   /** Keeps one; of an exchange both tokens at once, when the second comes: what fails before has used nothing up, and may be tried again. */
   async keep(kept: Kept): Promise<void> {
@@ -144,7 +140,7 @@ class Tokens {
     const { usedKind, usedId } = exchange;
     const isFirst = await database.transaction(async (tx) => {
       const at = await database.now(tx);
-      const { affected } = await tx.update(OAuthToken, { digest: this.digest(usedId), kind: usedKind, endedAt: IsNull() }, { endedAt: at });
+      const { affected } = await tx.update(OAuthToken, { digest: this.deps.digest(usedId), kind: usedKind, endedAt: IsNull() }, { endedAt: at });
       if (affected === 0) return false;
       for (const one of exchange.kept) await this.insert(tx, one, at);
       return true;
@@ -155,7 +151,7 @@ class Tokens {
   /** What has not ended, nor anything that it hangs on. By the database's clock: its times are told in those of this process, which oidc-provider compares them with. */
   async find(kind: string, id: string): Promise<AdapterPayload | undefined> {
     const { database, consents } = this.deps;
-    const token = await database.lookups.findOneBy(OAuthToken, { digest: this.digest(id), kind });
+    const token = await database.lookups.findOneBy(OAuthToken, { digest: this.deps.digest(id), kind });
     const nowMs = (await database.now()).getTime();
     if (!token || token.expiresAt.getTime() <= nowMs || (token.endedAt && !USED_ONCE.has(kind))) return undefined;
     const payload = withBearer(JSON.parse(token.payload) as AdapterPayload, BEARER, id);
@@ -178,17 +174,17 @@ class Tokens {
   /** What has ended stays as it is. */
   async end(kind: string, id: string): Promise<void> {
     const { database } = this.deps;
-    await database.transaction(async (tx) => tx.update(OAuthToken, { digest: this.digest(id), kind, endedAt: IsNull() }, { endedAt: await database.now(tx) }));
+    await database.transaction(async (tx) => tx.update(OAuthToken, { digest: this.deps.digest(id), kind, endedAt: IsNull() }, { endedAt: await database.now(tx) }));
   }
 
   private async comesAgain(kind: string, id: string): Promise<never> {
-    const token = await this.deps.database.lookups.findOneBy(OAuthToken, { digest: this.digest(id), kind });
+    const token = await this.deps.database.lookups.findOneBy(OAuthToken, { digest: this.deps.digest(id), kind });
     if (token?.consentId) await endGrant(this.deps, token.consentId);
     throw new errors.InvalidGrant('it was used already');
   }
 
   private async insert(tx: EntityManager, { kind, id, payload, seconds }: Kept, at: Date): Promise<void> {
-    const digest = this.digest(id);
+    const digest = this.deps.digest(id);
     const expiresAt = new Date(at.getTime() + seconds * 1000);
     const values = { consentId: payload.grantId ?? null, scopes: scopesIn(payload.scope), payload: JSON.stringify(withBearer(payload, id, BEARER)), expiresAt };
     const { affected } = await tx.update(OAuthToken, { digest, kind }, values);

@@ -6,7 +6,6 @@ import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
-import { hmacSha256 } from '../lib/hmac';
 import { newId } from '../lib/id';
 import { idRule, nameRule } from '../lib/rules';
 import { Workspace } from '../tenancy/workspace.entity';
@@ -26,16 +25,12 @@ const idInput = z.object({ id: idRule });
 
 export interface ClientServiceDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
 }
 
 /** The applications of a workspace. They are read from the database with each use, so that a change counts at once on every node. */
 export class ClientService {
-  private readonly digest: (secret: string) => string;
-
-  constructor(private readonly deps: ClientServiceDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: ClientServiceDeps) {}
 
   /** A new client and, where it is confidential, its secret, which is stored nowhere. */
   async create(origin: Authority, raw: z.input<typeof createRule>): Promise<{ client: OAuthClient; secret: string | null }> {
@@ -111,6 +106,6 @@ export class ClientService {
 
   private mint(): { secret: string; secretDigest: string; hint: string } {
     const secret = mintSecret(PRODUCT, 'CLIENT');
-    return { secret, secretDigest: this.digest(secret), hint: hintOf(secret) };
+    return { secret, secretDigest: this.deps.digest(secret), hint: hintOf(secret) };
   }
 }

@@ -9,7 +9,6 @@ import type { ClientPrincipal, UserPrincipal } from '../access/principal';
 import { recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { conflict, notFound } from '../errors';
-import { hmacSha256 } from '../lib/hmac';
 import { newId } from '../lib/id';
 import { Project } from '../tenancy/project.entity';
 import { OAuthClient } from './client.entity';
@@ -28,7 +27,7 @@ export interface LivingConsent {
 
 export interface ConsentServiceDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   /** Whose a session is, as a transaction sees it; null where it has ended. */
   principalOfSession(tx: EntityManager, sessionId: string): Promise<UserPrincipal | null>;
 }
@@ -38,11 +37,7 @@ export interface ConsentServiceDeps {
  * client, the membership and its role, so that the end of any of these counts at once on every node.
  */
 export class ConsentService {
-  private readonly digest: (token: string) => string;
-
-  constructor(private readonly deps: ConsentServiceDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: ConsentServiceDeps) {}
 
   /** The projects for which a person may let a client act; none where they are no member of its workspace. */
   async projectsFor(person: UserPrincipal, { workspaceId }: OAuthClient): Promise<Project[]> {
@@ -122,7 +117,7 @@ export class ConsentService {
 
   /** Who comes with an access token, as `manager` sees it; null where it has ended, or never was one. */
   principalOf(manager: EntityManager, token: string): Promise<ClientPrincipal | null> {
-    return this.principalOfDigest(manager, this.digest(token));
+    return this.principalOfDigest(manager, this.deps.digest(token));
   }
 
   /** The same by the digest of the token. */

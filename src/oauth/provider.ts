@@ -8,7 +8,6 @@ import { mintSecret } from '../access/secret';
 import { recordEvent } from '../audit/record-event';
 import type { Database } from '../db/database';
 import type { Background } from '../lib/background';
-import { hmacSha256 } from '../lib/hmac';
 import { TokenBuckets } from '../lib/token-buckets';
 import type { AccountTokens } from './account-tokens';
 import { adapterFactory, scopesOf } from './adapter';
@@ -48,6 +47,7 @@ const MADE_ANEW_AFTER_MS = 1_000;
 export interface OAuthProviderDeps {
   database: Database;
   pepper: string;
+  digest(text: string): string;
   clients: ClientService;
   consents: ConsentService;
   accountTokens: AccountTokens;
@@ -65,14 +65,11 @@ export interface OAuthProviderDeps {
 /** oidc-provider, as the signing keys and the permissions are now. */
 export class OAuthProvider {
   private readonly whences = new WeakMap<IncomingMessage, Whence>();
-  private readonly digest: (secret: string) => string;
   private readonly refusals = new TokenBuckets({ most: REFUSALS_TOLD, perSecond: REFUSALS_TOLD_PER_MINUTE / 60, now: () => performance.now() });
   private made: { fingerprint: string; provider: Provider } | undefined;
   private latest: { provider: Promise<Provider>; atMs: number } | undefined;
 
-  constructor(private readonly deps: OAuthProviderDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: OAuthProviderDeps) {}
 
   /** One that knows the keys and permissions that were in the database a moment ago: whoever asks may be anybody, and is to cost little. */
   current(): Promise<Provider> {
@@ -125,8 +122,7 @@ export class OAuthProvider {
         return mintSecret(PRODUCT, 'SVCTOKEN');
       },
     });
-    const { digest } = this;
-    const { accountTokens } = this.deps;
+    const { accountTokens, digest } = this.deps;
     provider.Client.prototype.compareClientSecret = async function (secret: string) {
       if (accountTokens.isAccount(this.clientId)) return accountTokens.recognise(this.clientId, secret);
       return typeof this.clientSecret === 'string' && timingSafeEqual(Buffer.from(this.clientSecret), Buffer.from(digest(secret)));
@@ -139,10 +135,10 @@ export class OAuthProvider {
   }
 
   private configuration(keys: JsonWebKey[], scopes: string[]): Configuration {
-    const { pepper, clients, consents, accountTokens, database, errorPage } = this.deps;
+    const { pepper, digest, clients, consents, accountTokens, database, errorPage } = this.deps;
     const sameSite = { httpOnly: true, sameSite: 'lax', signed: true } as const;
     return {
-      adapter: adapterFactory({ database, pepper, clients, consents, accountTokens, whenceOf: (request) => (request && this.whences.get(request)) ?? { ip: null, userAgent: null } }),
+      adapter: adapterFactory({ database, digest, clients, consents, accountTokens, whenceOf: (request) => (request && this.whences.get(request)) ?? { ip: null, userAgent: null } }),
       jwks: { keys: keys as never },
       cookies: {
         keys: [Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate oauth cookies', 32)).toString('base64')],

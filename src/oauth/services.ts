@@ -12,6 +12,7 @@ import { SigningKeys } from './signing-keys';
 export interface OAuthDeps extends Pick<OAuthProviderDeps, 'baseUrl' | 'errorPage' | 'log'>, Pick<ConsentServiceDeps, 'principalOfSession'> {
   database: Database;
   pepper: string;
+  digest(text: string): string;
   background: Background;
   /** Every permission that there is. */
   permissions(): Promise<Permission[]>;
@@ -27,13 +28,13 @@ export interface OAuthServices {
 
 /** Everything about OAuth, made by plain constructor calls. */
 export function createOAuthServices({ permissions, ...deps }: OAuthDeps): OAuthServices {
-  const { database, pepper } = deps;
+  const { database, pepper, digest } = deps;
   const throttles = new Throttles(database);
-  const clients = new ClientService({ database, pepper });
-  const consents = new ConsentService({ database, pepper, principalOfSession: deps.principalOfSession });
+  const clients = new ClientService({ database, digest });
+  const consents = new ConsentService({ database, digest, principalOfSession: deps.principalOfSession });
   const signingKeys = new SigningKeys({ database, pepper });
   const knownPermissions = async () => (await permissions()).map(({ name }) => name);
-  const accountTokens = new AccountTokens({ database, pepper, knownPermissions });
+  const accountTokens = new AccountTokens({ database, digest, knownPermissions });
   const provider = new OAuthProvider({ ...deps, clients, consents, accountTokens, signingKeys, knownPermissions });
   return { clients, consents, provider, throttles, authorizations: new Authorizations({ database, oauth: provider, clients, consents, permissions }) };
 }

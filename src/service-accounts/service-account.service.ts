@@ -6,7 +6,7 @@ import { requireGrants } from '../access/policies';
 import type { Actor } from '../access/principal';
 import { permissionsOfRole } from '../access/roles/grants';
 import { lockWorkspace, requireGrantsOfRole } from '../access/roles/role.service';
-import { digestSecret, hintOf, mintSecret } from '../access/secret';
+import { hintOf, mintSecret } from '../access/secret';
 import { difference, recordEvent } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
@@ -60,7 +60,7 @@ const disableRule = z.object({ id: idRule });
 
 export interface ServiceAccountServiceDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   /** The names of every permission that there is. */
   knownPermissions(tx: EntityManager): Promise<string[]>;
 }
@@ -97,7 +97,7 @@ export class ServiceAccountService {
       });
       await tx.insert(ServiceAccount, serviceAccount);
       await this.grantProjects(tx, serviceAccount.id, projectIds);
-      await insertSecret(tx, serviceAccount.id, digestSecret(secret, this.deps.pepper), at);
+      await insertSecret(tx, serviceAccount.id, this.deps.digest(secret), at);
       await recordEvent(tx, { ...origin, action: 'service-account.created', subject: serviceAccount, after: { ...values, projectIds }, at });
       return { serviceAccount, secret };
     });
@@ -159,7 +159,7 @@ export class ServiceAccountService {
       const secret = mintSecret(keyPrefix, 'SVC');
       const rotationDueAt = dueAfter(at, account.rotationDays);
       const { before, after } = difference<Partial<ServiceAccount>>(account, { hint: hintOf(secret), rotatedAt: at, rotationDueAt });
-      await insertSecret(tx, id, digestSecret(secret, this.deps.pepper), at);
+      await insertSecret(tx, id, this.deps.digest(secret), at);
       const changes = { ...after, rotationDueToldAt: null };
       await tx.update(ServiceAccount, { id }, { ...changes, ...nextVersion });
       await recordEvent(tx, { ...origin, action: 'service-account.rotated', subject: account, before, after: { ...after, graceSeconds }, at });

@@ -52,8 +52,8 @@ interface Outcome {
 async function furnish(environment: Record<string, string>) {
   const config = loadConfig(environment);
   const database = await Database.open(config.database, { entities, migrations });
-  const { pepper } = await openInstallation(config, database);
-  const services = createServices(database, pepper);
+  const { digest } = await openInstallation(config, database);
+  const services = createServices(database, digest);
   await services.actions.ensureBuiltIns();
   const app = { services };
   const workspace = await buildWorkspace(app);

@@ -1,6 +1,7 @@
 import { HOLD_MARGIN_MS } from '../../src/gate/decide';
 import { Gate, type GateDeps } from '../../src/gate/gate';
 import { SWEEP_INTERVAL_MS, Sweep } from '../../src/gate/sweep';
+import { hmacSha256 } from '../../src/lib/hmac';
 import type { Time } from '../../src/lib/time';
 import { httpStatusOf } from '../../src/rest/status';
 import type { Auditor, SimulatedCall } from './auditor';
@@ -10,7 +11,7 @@ import type { Network } from './faults';
 import type { Scheduler } from './scheduler';
 import { SimulatedTickStore } from './tick-store';
 
-export const PEPPER = 'pepper-of-the-simulation';
+export const digest = hmacSha256('pepper-of-the-simulation');
 
 /** What the actions of a simulation do. */
 export type ActionModel = (node: SimulatedNode, timeoutMs: number) => ReturnType<GateDeps['runner']['run']>;
@@ -67,7 +68,7 @@ export class SimulatedNode implements Client {
         },
         close: () => Promise.resolve(),
       },
-      pepper: PEPPER,
+      digest,
       keptAnswer: (claim) => this.store.keptAnswer(claim),
       httpStatusOf,
       limits: deps.limits,

@@ -1,4 +1,3 @@
-import { digestSecret } from '../../src/access/secret';
 import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { Administrators } from './administrators';
 import { Auditor } from './auditor';
@@ -6,7 +5,7 @@ import { Callers } from './callers';
 import { ModelDatabase, NO_LIMIT, POISON, WORKSPACE } from './database';
 import { Network, NO_FAULTS } from './faults';
 import { Mishaps } from './mishaps';
-import { PEPPER, SimulatedNode } from './node';
+import { SimulatedNode, digest } from './node';
 import { Random } from './random';
 import { scenarioOf, type Scenario } from './scenario';
 import { Scheduler, type Owner } from './scheduler';
@@ -77,7 +76,7 @@ export class World implements Owner {
 
   secretOf(keyId: string, number: number): { secret: string; digest: string } {
     const secret = `${keyId} secret ${number}`;
-    return { secret, digest: digestSecret(secret, PEPPER) };
+    return { secret, digest: digest(secret) };
   }
 
   /** Faults off, everybody awake and started, and time for every hold to expire and be swept. */

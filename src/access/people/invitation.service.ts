@@ -4,7 +4,6 @@ import { recordEvent, type Origin } from '../../audit/record-event';
 import { forUpdate, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
 import { TollgateError, conflict, notFound, validate } from '../../errors';
-import { hmacSha256 } from '../../lib/hmac';
 import { newId, randomBase62 } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
 import { DAY_MS, later } from '../../lib/time';
@@ -36,7 +35,7 @@ const inviteRule = z.object({ workspaceId: idRule, email: emailRule, roleId: idR
 
 export interface InvitationServiceDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   passwords: Passwords;
   proofs: ProofService;
   sessions: SessionService;
@@ -71,11 +70,7 @@ export interface Accepted {
 
 /** Who is let into a workspace, and how they come in. */
 export class InvitationService {
-  private readonly digest: (token: string) => string;
-
-  constructor(private readonly deps: InvitationServiceDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: InvitationServiceDeps) {}
 
   /**
    * A new invitation, which takes the place of an earlier one of the same address, and its link: null where it was sent by mail, else here
@@ -87,7 +82,7 @@ export class InvitationService {
     const { actor, ...whence } = authority;
     const { database, mailer, baseUrl, throttles } = this.deps;
     const invitations = { name: `invitations:${workspaceId}`, burst: INVITATIONS, intervalMs: INVITATION_EVERY_MS };
-    await throttles.take(invitations, ...(mailer ? [mailsOf('invitation', this.digest(`invitation ${email}`))] : []));
+    await throttles.take(invitations, ...(mailer ? [mailsOf('invitation', this.deps.digest(`invitation ${email}`))] : []));
     const token = `invite_${randomBase62(43)}`;
     const { invitation, workspace } = await database.transaction(async (tx) => {
       const workspace = await lockWorkspace(tx, workspaceId);
@@ -99,7 +94,7 @@ export class InvitationService {
       const at = await database.now(tx);
       for (const earlier of await tx.findBy(Invitation, { workspaceId, email, acceptedAt: IsNull(), withdrawnAt: IsNull() })) await this.end(tx, authority, earlier, at);
       const expiresAt = later(at, INVITATION_DAYS * DAY_MS);
-      const values = { id: newId('inv', at.getTime()), workspaceId, email, roleId, digest: this.digest(token), invitedBy: actor.id, expiresAt };
+      const values = { id: newId('inv', at.getTime()), workspaceId, email, roleId, digest: this.deps.digest(token), invitedBy: actor.id, expiresAt };
       const invitation = Object.assign(new Invitation(), values, { acceptedAt: null, withdrawnAt: null, createdAt: at });
       await tx.insert(Invitation, invitation);
       await recordEvent(tx, { actor, ...whence, action: 'member.invited', subject: invitation, after: { email, roleId, expiresAt }, at });
@@ -195,7 +190,7 @@ export class InvitationService {
   }
 
   private async find(manager: EntityManager, token: string, lock = false): Promise<Invitation> {
-    const where = { digest: this.digest(token), acceptedAt: IsNull(), withdrawnAt: IsNull() };
+    const where = { digest: this.deps.digest(token), acceptedAt: IsNull(), withdrawnAt: IsNull() };
     const invitation = await manager.findOne(Invitation, { where, ...(lock && forUpdate(manager)) });
     if (invitation && invitation.expiresAt > (await this.deps.database.now(manager))) return invitation;
     throw deadLink();

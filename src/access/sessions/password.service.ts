@@ -3,7 +3,6 @@ import type { Origin } from '../../audit/record-event';
 import { forUpdate, type Database } from '../../db/database';
 import { TollgateError, conflict, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
-import { hmacSha256 } from '../../lib/hmac';
 import type { Log } from '../../lib/log';
 import { randomBase62 } from '../../lib/id';
 import { normaliseEmail } from '../people/email';
@@ -22,7 +21,7 @@ const PASSWORD_RESET_MS = 3_600_000; // an hour
 
 export interface PasswordServiceDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   passwords: Passwords;
   proofs: ProofService;
   sessions: SessionService;
@@ -38,11 +37,7 @@ export interface PasswordServiceDeps {
 
 /** How a password is changed: by whoever knows it, or by whoever reads the mail of its owner. */
 export class PasswordService {
-  private readonly digest: (text: string) => string;
-
-  constructor(private readonly deps: PasswordServiceDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: PasswordServiceDeps) {}
 
   /** Sets a new password, and ends every other session. SIGN_IN_FAILED where the current one is wrong. */
   async change(personId: string, sessionId: string, { currentPassword, newPassword }: { currentPassword: string; newPassword: string }, whence: Whence): Promise<Person> {
@@ -64,7 +59,7 @@ export class PasswordService {
   async requestReset(email: string, whence: Whence): Promise<void> {
     const { background, log, mailer, throttles } = this.deps;
     if (!mailer) throw conflict('This server sends no mail: ask whoever runs it.');
-    await throttles.take(mailsOf('reset', this.digest(`reset ${normaliseEmail(email)}`)), triesFrom(whence.ip));
+    await throttles.take(mailsOf('reset', this.deps.digest(`reset ${normaliseEmail(email)}`)), triesFrom(whence.ip));
     const send = async () => {
       const link = await this.resetLink({ actor: NOBODY_YET, ...whence }, email);
       if (link !== null) mailer.send(passwordResetMail(normaliseEmail(email), link));
@@ -81,7 +76,7 @@ export class PasswordService {
     await database.transaction(async (tx) => {
       const at = await database.now(tx);
       const expiresAt = new Date(at.getTime() + PASSWORD_RESET_MS);
-      await tx.insert(PasswordReset, { digest: this.digest(token), userId: person.id, expiresAt, usedAt: null, createdAt: at });
+      await tx.insert(PasswordReset, { digest: this.deps.digest(token), userId: person.id, expiresAt, usedAt: null, createdAt: at });
       await recordOfPerson(tx, person.id, { actor, ip, userAgent, action: 'password.reset-requested', subjectId: person.id, after: { expiresAt }, at });
     });
     return `${baseUrl()}/reset-password?token=${token}`;
@@ -93,7 +88,7 @@ export class PasswordService {
    */
   async reset({ token, newPassword }: { token: string; newPassword: string }, whence: Whence): Promise<void> {
     const { database, passwords, proofs } = this.deps;
-    const digest = this.digest(token);
+    const digest = this.deps.digest(token);
     const known = await this.findReset(database.reader, digest);
     const { email } = (await database.reader.findOneBy(Person, { id: known.userId })) ?? notFound();
     requireGoodPassword(newPassword, email, 'newPassword');
@@ -111,7 +106,7 @@ export class PasswordService {
 
   /** Throws NOT_FOUND where a link would not work. */
   async requireReset(token: string): Promise<void> {
-    await this.findReset(this.deps.database.reader, this.digest(token));
+    await this.findReset(this.deps.database.reader, this.deps.digest(token));
   }
 
   private async findReset(manager: EntityManager, digest: string, lock = false): Promise<PasswordReset> {

@@ -2,7 +2,6 @@ import type { EntityManager } from 'typeorm';
 import type { Database } from '../../db/database';
 import { TollgateError, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
-import { hmacSha256 } from '../../lib/hmac';
 import type { Log } from '../../lib/log';
 import { normaliseEmail } from '../people/email';
 import { Person } from '../people/person.entity';
@@ -20,7 +19,7 @@ export type RefusalReason = 'PASSWORD' | 'CODE' | 'THROTTLED';
 
 export interface ProofServiceDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
   passwords: Passwords;
   throttles: Throttles;
   background: Background;
@@ -29,11 +28,7 @@ export interface ProofServiceDeps {
 
 /** Proves by a password who somebody is, as slowly for accounts that there are not, and only so often. */
 export class ProofService {
-  private readonly digest: (text: string) => string;
-
-  constructor(private readonly deps: ProofServiceDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: ProofServiceDeps) {}
 
   /** Whose e-mail and password these are. SIGN_IN_FAILED where they are nobody's, RATE_LIMITED before that where too many were tried. */
   async prove(email: string, password: string, whence: Whence): Promise<Person> {
@@ -111,6 +106,6 @@ export class ProofService {
 
   /** By a digest, as an address that somebody tries is nothing to keep. */
   private account(email: string): Allowance {
-    return { name: `account:${this.digest(`account ${normaliseEmail(email)}`)}`, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS };
+    return { name: `account:${this.deps.digest(`account ${normaliseEmail(email)}`)}`, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS };
   }
 }

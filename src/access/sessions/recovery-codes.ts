@@ -1,6 +1,5 @@
 import { randomInt } from 'node:crypto';
 import { IsNull, type EntityManager } from 'typeorm';
-import { hmacSha256 } from '../../lib/hmac';
 import { RecoveryCode } from './recovery-code.entity';
 
 const RECOVERY_CODES = 10;
@@ -12,11 +11,7 @@ const half = (): string => Array.from({ length: HALF_LENGTH }, () => ALPHABET[ra
 
 /** The codes that work once each in place of an authenticator's. */
 export class RecoveryCodes {
-  private readonly hmac: (text: string) => string;
-
-  constructor(pepper: string) {
-    this.hmac = hmacSha256(pepper);
-  }
+  constructor(private readonly hmac: (text: string) => string) {}
 
   /** New codes such as `k7wqm-x2hfd`; those before work no longer. Stored are their digests. */
   async replace(tx: EntityManager, userId: string): Promise<string[]> {

@@ -2,7 +2,6 @@ import { IsNull, MoreThan, Not, type EntityManager } from 'typeorm';
 import type { Origin } from '../../audit/record-event';
 import type { Database } from '../../db/database';
 import { notFound } from '../../errors';
-import { hmacSha256 } from '../../lib/hmac';
 import { newId, randomBase62 } from '../../lib/id';
 import { later } from '../../lib/time';
 import { Person } from '../people/person.entity';
@@ -27,16 +26,12 @@ export interface OpenedSession {
 
 export interface SessionServiceDeps {
   database: Database;
-  pepper: string;
+  digest(text: string): string;
 }
 
 /** Who has signed in, and where. Read from the database with every request, so that an end counts at once on every node. */
 export class SessionService {
-  private readonly digest: (token: string) => string;
-
-  constructor(private readonly deps: SessionServiceDeps) {
-    this.digest = hmacSha256(deps.pepper);
-  }
+  constructor(private readonly deps: SessionServiceDeps) {}
 
   /**
    * Begins a session of a person, in the transaction that has proved who they are, and ends the one that their browser had before, whose
@@ -47,7 +42,7 @@ export class SessionService {
     const id = newId('ses', at.getTime());
     const token = `session_${randomBase62(43)}`;
     const expiresAt = later(at, SESSION_MAX_MS);
-    await tx.insert(Session, { id, digest: this.digest(token), userId: personId, createdAt: at, lastSeenAt: at, expiresAt, endedAt: null, ...whence });
+    await tx.insert(Session, { id, digest: this.deps.digest(token), userId: personId, createdAt: at, lastSeenAt: at, expiresAt, endedAt: null, ...whence });
     await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'session.started', subjectId: id, after: { expiresAt }, at });
     return { id, token };
   }
@@ -55,7 +50,7 @@ export class SessionService {
   /** Whose session a token is of, with what they may do as it stands now; null where it has ended or never was. */
   async principalOf(token: string): Promise<UserPrincipal | null> {
     const { database } = this.deps;
-    const session = await database.lookups.findOneBy(Session, { digest: this.digest(token) });
+    const session = await database.lookups.findOneBy(Session, { digest: this.deps.digest(token) });
     const now = await database.now();
     const principal = await principalOf(database.lookups, session, now);
     if (session && principal && later(session.lastSeenAt, SEEN_EVERY_MS) <= now) {
@@ -95,7 +90,7 @@ export class SessionService {
   }
 
   private async endEarlier(tx: EntityManager, token: string, whence: Whence, at: Date): Promise<void> {
-    const session = await tx.findOneBy(Session, { digest: this.digest(token) });
+    const session = await tx.findOneBy(Session, { digest: this.deps.digest(token) });
     if (session && isAlive(session, at)) await this.endOne(tx, { actor: actorOf(session.userId), ...whence }, session, at);
   }
 
