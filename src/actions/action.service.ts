@@ -2,10 +2,11 @@ import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { systemAuthority } from '../access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, isActionPermission, type Permission } from '../access/permissions';
-import { difference, recordEvent, type Origin } from '../audit/record-event';
+import { recordEvent, type Origin } from '../audit/record-event';
+import { writeChanges } from '../audit/write-changes';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
-import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
+import { expectedVersionRule, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, priceRule } from '../lib/rules';
@@ -101,12 +102,8 @@ export class ActionService {
       const action = (await tx.findOne(Action, { where: { id }, ...forUpdate(tx) })) ?? notFound();
       requireVersion(expectedVersion, action);
       if (changes.upstreamUrl && !action.upstreamUrl) throw invalid({ path: ['input', 'upstreamUrl'], message: 'cannot be given to a built-in action' });
-      const { before, after } = difference<Partial<Action>>(action, changes);
-      if (Object.keys(after).length === 0) return action;
-      await tx.update(Action, { id }, { ...after, ...nextVersion });
-      const at = await this.database.now(tx);
-      await recordEvent(tx, { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, before, after, at });
-      return Object.assign(action, after, { version: action.version + 1 });
+      const event = { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, at: await this.database.now(tx) };
+      return writeChanges(tx, Action, { id }, action, changes, event);
     });
   }
 

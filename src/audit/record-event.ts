@@ -56,10 +56,3 @@ function withoutSecrets(properties: Record<string, unknown> | null | undefined):
   if (!properties) return null;
   return Object.fromEntries(Object.entries(properties).filter(([name]) => !SECRET.test(name))) as Record<string, never>;
 }
-
-/** The properties named in `changes` as they were and as they become, where they differ. */
-export function difference<T extends object>(before: T, changes: Partial<T>): { before: Partial<T>; after: Partial<T> } {
-  const changed = (Object.keys(changes) as (keyof T)[]).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(changes[name]));
-  const pick = (from: Partial<T>) => Object.fromEntries(changed.map((name) => [name, from[name]])) as Partial<T>;
-  return { before: pick(before), after: pick(changes) };
-}

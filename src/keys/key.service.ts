@@ -8,9 +8,10 @@ import type { Actor } from '../access/principal';
 import { permissionsOfRole } from '../access/roles/grants';
 import { requireGrantsOfRole } from '../access/roles/role.service';
 import { PEPPER_VERSION, hintOf, mintSecret } from '../access/secret';
-import { difference, recordEvent } from '../audit/record-event';
+import { recordEvent } from '../audit/record-event';
+import { writeChanges } from '../audit/write-changes';
 import { forUpdate, type Database } from '../db/database';
-import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
+import { expectedVersionRule, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
 import { newId } from '../lib/id';
@@ -121,12 +122,8 @@ export class KeyService {
       if (changes.roleId) await requireGrantsOfRole(tx, actor, changes.roleId, key.workspaceId);
       requireVersion(expectedVersion, key);
       const permissions = changes.permissions && { permissions: unique(changes.permissions) };
-      const { before, after } = difference<Partial<ApiKey>>(key, { ...changes, ...permissions });
-      if (Object.keys(after).length === 0) return key;
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
-      const at = await this.deps.database.now(tx);
-      await recordEvent(tx, { ...origin, action: 'key.updated', subject: key, before, after, at });
-      return Object.assign(key, after, { version: key.version + 1 });
+      const event = { ...origin, action: 'key.updated', subject: key, at: await this.deps.database.now(tx) };
+      return writeChanges(tx, ApiKey, { id, revokedAt: IsNull() }, key, { ...changes, ...permissions }, event);
     });
   }
 
@@ -148,11 +145,9 @@ export class KeyService {
       await tx.update(KeySecret, { keyId: id, endedAt: IsNull(), graceUntil: IsNull() }, graceSeconds === 0 ? { endedAt: now } : { graceUntil });
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: key.workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, key.environment);
-      const { before, after } = difference<Partial<ApiKey>>(key, { hint: hintOf(secret), rotatedAt: at });
       await this.insertSecret(tx, id, secret, at);
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
-      await recordEvent(tx, { ...origin, action: 'key.rotated', subject: key, before, after: { ...after, graceSeconds }, at });
-      return { key: Object.assign(key, after, { version: key.version + 1 }), secret };
+      const event = { ...origin, action: 'key.rotated', subject: key, after: { graceSeconds }, at };
+      return { key: await writeChanges(tx, ApiKey, { id, revokedAt: IsNull() }, key, { hint: hintOf(secret), rotatedAt: at }, event), secret };
     });
   }
 
@@ -163,11 +158,9 @@ export class KeyService {
       const key = await this.lock(tx, id);
       if (key.revokedAt) return key;
       const at = await this.deps.database.now(tx);
-      const { before, after } = difference<Partial<ApiKey>>(key, { revokedAt: at, revokedReason: reason ?? null });
-      await tx.update(ApiKey, { id, revokedAt: IsNull() }, { ...after, ...nextVersion });
       await tx.update(KeySecret, { keyId: id, endedAt: IsNull() }, { endedAt: at.getTime() });
-      await recordEvent(tx, { ...origin, action: 'key.revoked', subject: key, before, after, at });
-      return Object.assign(key, after, { version: key.version + 1 });
+      const changes = { revokedAt: at, revokedReason: reason ?? null };
+      return writeChanges(tx, ApiKey, { id, revokedAt: IsNull() }, key, changes, { ...origin, action: 'key.revoked', subject: key, at });
     });
   }
 

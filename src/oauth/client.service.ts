@@ -2,7 +2,8 @@ import { IsNull, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
 import { hintOf, mintSecret } from '../access/secret';
-import { difference, recordEvent } from '../audit/record-event';
+import { recordEvent } from '../audit/record-event';
+import { writeChanges } from '../audit/write-changes';
 import { forUpdate, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
@@ -57,11 +58,7 @@ export class ClientService {
       requireVersion(expectedVersion, client);
       const rule = z.object({ redirectUris: z.array(z.string()).transform((uris, context) => redirectUrisRule(uris, client.confidential, context, [])) });
       if (changes.redirectUris) validate(rule, { redirectUris: changes.redirectUris }, 'input');
-      const { before, after } = difference<Partial<OAuthClient>>(client, changes);
-      if (Object.keys(after).length === 0) return client;
-      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, { ...after, ...nextVersion });
-      await recordEvent(tx, { ...origin, action: 'oauth-client.updated', subject: client, before, after, at });
-      return Object.assign(client, after, { version: client.version + 1 });
+      return writeChanges(tx, OAuthClient, { id, deletedAt: IsNull() }, client, changes, { ...origin, action: 'oauth-client.updated', subject: client, at });
     });
   }
 
@@ -82,10 +79,8 @@ export class ClientService {
     const { id } = validate(idInput, raw, 'input');
     return this.change(origin, id, async (tx, client, at) => {
       if (client.deletedAt) return client;
-      await tx.update(OAuthClient, { id, deletedAt: IsNull() }, { deletedAt: at, ...nextVersion });
       await endConsents(tx, { clientId: id }, at);
-      await recordEvent(tx, { ...origin, action: 'oauth-client.deleted', subject: client, before: { deletedAt: null }, after: { deletedAt: at }, at });
-      return Object.assign(client, { deletedAt: at, version: client.version + 1 });
+      return writeChanges(tx, OAuthClient, { id, deletedAt: IsNull() }, client, { deletedAt: at }, { ...origin, action: 'oauth-client.deleted', subject: client, at });
     }, true);
   }
 

@@ -7,7 +7,8 @@ import type { Actor } from '../access/principal';
 import { permissionsOfRole } from '../access/roles/grants';
 import { lockWorkspace, requireGrantsOfRole } from '../access/roles/role.service';
 import { hintOf, mintSecret } from '../access/secret';
-import { difference, recordEvent } from '../audit/record-event';
+import { recordEvent } from '../audit/record-event';
+import { difference, writeChanges } from '../audit/write-changes';
 import { forUpdate, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { TollgateError, conflict, notFound, validate } from '../errors';
@@ -173,11 +174,8 @@ export class ServiceAccountService {
     return this.deps.database.transaction(async (tx) => {
       const account = await this.lock(tx, id);
       await currentActor(tx, origin, 'write.keys', account);
-      if (!account.enabled) return account;
-      await tx.update(ServiceAccount, { id, enabled: true }, { enabled: false, ...nextVersion });
-      const at = await this.deps.database.now(tx);
-      await recordEvent(tx, { ...origin, action: 'service-account.disabled', subject: account, before: { enabled: true }, after: { enabled: false }, at });
-      return Object.assign(account, { enabled: false, version: account.version + 1 });
+      const event = { ...origin, action: 'service-account.disabled', subject: account, at: await this.deps.database.now(tx) };
+      return writeChanges(tx, ServiceAccount, { id, enabled: true }, account, { enabled: false }, event);
     });
   }
 

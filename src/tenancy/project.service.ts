@@ -1,7 +1,8 @@
 import type { EntityManager } from 'typeorm';
 import { IsNull } from 'typeorm';
 import { z } from 'zod';
-import { difference, recordEvent, type Origin } from '../audit/record-event';
+import { recordEvent, type Origin } from '../audit/record-event';
+import { writeChanges } from '../audit/write-changes';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
@@ -77,12 +78,8 @@ export class ProjectService {
     return this.deps.database.transaction(async (tx) => {
       const project = (await tx.findOne(Project, { where: { id }, ...forUpdate(tx) })) ?? notFound();
       requireVersion(expectedVersion, project);
-      const { before, after } = difference(project, { ...rest, ...rateLimit });
-      if (Object.keys(after).length === 0) return project;
-      await tx.update(Project, { id }, { ...after, ...nextVersion });
-      const at = await this.deps.database.now(tx);
-      await recordEvent(tx, { ...origin, action: 'project.updated', subject: project, before, after, at });
-      return Object.assign(project, after, { version: project.version + 1 });
+      const event = { ...origin, action: 'project.updated', subject: project, at: await this.deps.database.now(tx) };
+      return writeChanges(tx, Project, { id }, project, { ...rest, ...rateLimit }, event);
     });
   }
 

@@ -1,9 +1,10 @@
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import { difference, recordEvent, type Origin } from '../audit/record-event';
+import { recordEvent, type Origin } from '../audit/record-event';
+import { writeChanges } from '../audit/write-changes';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
-import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
+import { expectedVersionRule, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, keyPrefixRule, nameRule, slugRule } from '../lib/rules';
@@ -54,12 +55,8 @@ export class WorkspaceService {
     return this.deps.database.transaction(async (tx) => {
       const workspace = (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
       requireVersion(expectedVersion, workspace);
-      const { before, after } = difference(workspace, changes);
-      if (Object.keys(after).length === 0) return workspace;
-      await tx.update(Workspace, { id }, { ...after, ...nextVersion });
-      const at = await this.deps.database.now(tx);
-      await recordEvent(tx, { ...origin, action: 'workspace.updated', subject: { id, workspaceId: id }, before, after, at });
-      return Object.assign(workspace, after, { version: workspace.version + 1 });
+      const event = { ...origin, action: 'workspace.updated', subject: { id, workspaceId: id }, at: await this.deps.database.now(tx) };
+      return writeChanges(tx, Workspace, { id }, workspace, changes, event);
     });
   }
 }

@@ -1,8 +1,9 @@
 import { Not, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent } from '../../audit/record-event';
+import { writeChanges } from '../../audit/write-changes';
 import { forUpdate, type Database } from '../../db/database';
-import { expectedVersionRule, nextVersion, requireVersion } from '../../db/versions';
+import { expectedVersionRule, requireVersion } from '../../db/versions';
 import { conflict, notFound, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
 import { currentActor, type Authority } from '../authority';
@@ -55,10 +56,8 @@ export class MemberService {
       requireVersion(expectedVersion, member);
       if (roleId === member.roleId) return member;
       await this.requireOtherOwner(tx, member);
-      await tx.update(Membership, { workspaceId, userId }, { roleId, ...nextVersion });
-      const at = await this.deps.database.now(tx);
-      await recordEvent(tx, { ...origin, action: 'member.role-changed', subject: { id: userId, workspaceId }, before: { roleId: member.roleId }, after: { roleId }, at });
-      return Object.assign(member, { roleId, version: member.version + 1 });
+      const event = { ...origin, action: 'member.role-changed', subject: { id: userId, workspaceId }, at: await this.deps.database.now(tx) };
+      return writeChanges(tx, Membership, { workspaceId, userId }, member, { roleId }, event);
     });
   }
 

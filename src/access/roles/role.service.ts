@@ -1,9 +1,10 @@
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import { difference, recordEvent } from '../../audit/record-event';
+import { recordEvent } from '../../audit/record-event';
+import { writeChanges } from '../../audit/write-changes';
 import { forUpdate, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
-import { expectedVersionRule, nextVersion, requireVersion } from '../../db/versions';
+import { expectedVersionRule, requireVersion } from '../../db/versions';
 import { conflict, invalid, notFound, validate } from '../../errors';
 import { newId } from '../../lib/id';
 import { idRule, nameRule } from '../../lib/rules';
@@ -73,12 +74,8 @@ export class RoleService {
           requireGrants(actor, changes.permissions, role.workspaceId);
         }
         requireVersion(expectedVersion, role);
-        const { before, after } = difference<Partial<Role>>(role, changes);
-        if (Object.keys(after).length === 0) return role;
-        await tx.update(Role, { id }, { ...after, ...nextVersion });
-        const at = await this.deps.database.now(tx);
-        await recordEvent(tx, { ...origin, action: 'role.updated', subject: role, before, after, at });
-        return Object.assign(role, after, { version: role.version + 1 });
+        const event = { ...origin, action: 'role.updated', subject: role, at: await this.deps.database.now(tx) };
+        return writeChanges<Role>(tx, Role, { id }, role, changes, event);
       }),
     );
   }
