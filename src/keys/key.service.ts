@@ -2,11 +2,7 @@ import type { EntityManager } from 'typeorm';
 import { IsNull, Not } from 'typeorm';
 import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
-import { graceSecondsRule, permissionsRule, requireKnownPermissions } from '../access/granting';
-import { requireGrants } from '../access/policies';
-import type { Actor } from '../access/principal';
-import { permissionsOfRole } from '../access/roles/grants';
-import { requireGrantsOfRole } from '../access/roles/role.service';
+import { graceSecondsRule, permissionsRule, requireGrantable, requireGrantsOf } from '../access/granting';
 import { PEPPER_VERSION, hintOf, mintSecret } from '../access/secret';
 import { recordEvent } from '../audit/record-event';
 import { writeChanges } from '../audit/write-changes';
@@ -15,13 +11,11 @@ import { expectedVersionRule, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
 import { newId } from '../lib/id';
-import { idRule, nameRule, reasonRule } from '../lib/rules';
+import { idRule, nameRule, reasonRule, unique } from '../lib/rules';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeySecret } from './key.entity';
-
-const unique = (texts: string[]): string[] => [...new Set(texts)];
 
 const allowedIpsRule = z
   .array(z.string())
@@ -83,16 +77,15 @@ export class KeyService {
       if (project.archivedAt) throw conflict('This project is archived.');
       const at = await this.deps.database.now(tx);
       if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must lie in the future' });
-      requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx));
+      const { workspaceId } = project;
       const actor = await currentActor(tx, origin, 'write.keys', project);
-      requireGrants(actor, input.permissions, project.workspaceId);
-      if (input.roleId) await requireGrantsOfRole(tx, actor, input.roleId, project.workspaceId);
-      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: project.workspaceId })) ?? notFound();
+      await requireGrantable(tx, { ...this.deps, actor, workspaceId }, input);
+      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, input.environment);
       const values = { ...input, permissions: unique(input.permissions), roleId: input.roleId ?? null, expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
       const key = Object.assign(new ApiKey(), values, {
         id: newId('key', at.getTime()),
-        workspaceId: project.workspaceId,
+        workspaceId,
         revokedAt: null,
         revokedReason: null,
         rotatedAt: null,
@@ -116,10 +109,8 @@ export class KeyService {
       const key = await this.lock(tx, id);
       if (key.revokedAt) throw conflict('This key is revoked.');
       const actor = await currentActor(tx, origin, 'write.keys', key);
-      if (!switchesOff(changes)) await this.requireGrantsOf(tx, actor, key);
-      if (changes.permissions) requireKnownPermissions(changes.permissions, await this.deps.knownPermissions(tx), key.permissions);
-      requireGrants(actor, changes.permissions ?? [], key.workspaceId);
-      if (changes.roleId) await requireGrantsOfRole(tx, actor, changes.roleId, key.workspaceId);
+      if (!switchesOff(changes)) await requireGrantsOf(tx, actor, key);
+      await requireGrantable(tx, { ...this.deps, actor, workspaceId: key.workspaceId }, changes, key.permissions);
       requireVersion(expectedVersion, key);
       const permissions = changes.permissions && { permissions: unique(changes.permissions) };
       const event = { ...origin, action: 'key.updated', subject: key, at: await this.deps.database.now(tx) };
@@ -135,7 +126,7 @@ export class KeyService {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await this.lock(tx, id);
-      await this.requireGrantsOf(tx, await currentActor(tx, origin, 'write.keys', key), key);
+      await requireGrantsOf(tx, await currentActor(tx, origin, 'write.keys', key), key);
       const at = await this.deps.database.now(tx);
       if (key.revokedAt) throw conflict('This key is revoked.');
       if (key.expiresAt && key.expiresAt <= at) throw conflict('This key has expired.');
@@ -170,9 +161,5 @@ export class KeyService {
 
   private async insertSecret(tx: EntityManager, keyId: string, secret: string, at: Date): Promise<void> {
     await tx.insert(KeySecret, { digest: this.deps.digest(secret), pepperVersion: PEPPER_VERSION, keyId, graceUntil: null, endedAt: null, createdAt: at });
-  }
-
-  private async requireGrantsOf(tx: EntityManager, actor: Actor, { permissions, roleId, workspaceId }: ApiKey): Promise<void> {
-    requireGrants(actor, [...permissions, ...(await permissionsOfRole(tx, roleId))], workspaceId);
   }
 }

@@ -19,6 +19,9 @@ export function lineOfText(maxLength: number) {
     .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text), 'must not hold control characters');
 }
 
+/** A list without those that it has already. */
+export const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
+
 export const nameRule = lineOfText(100);
 export const reasonRule = lineOfText(500);
 export const referenceRule = lineOfText(200);

@@ -1,11 +1,9 @@
 import { In, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
-import { graceSecondsRule, permissionsRule, requireKnownPermissions } from '../access/granting';
-import { requireGrants } from '../access/policies';
+import { graceSecondsRule, permissionsRule, requireGrantable, requireGrantsOf } from '../access/granting';
 import type { Actor } from '../access/principal';
-import { permissionsOfRole } from '../access/roles/grants';
-import { lockWorkspace, requireGrantsOfRole } from '../access/roles/role.service';
+import { lockWorkspace } from '../access/roles/role.service';
 import { hintOf, mintSecret } from '../access/secret';
 import { recordEvent } from '../audit/record-event';
 import { difference, writeChanges } from '../audit/write-changes';
@@ -13,7 +11,7 @@ import { forUpdate, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { TollgateError, conflict, notFound, validate } from '../errors';
 import { newId } from '../lib/id';
-import { idRule, nameRule } from '../lib/rules';
+import { idRule, nameRule, unique } from '../lib/rules';
 import { DAY_MS, later } from '../lib/time';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
@@ -26,8 +24,6 @@ export const MAX_ROTATION_DAYS = 365;
 /** The most service accounts of a workspace that are enabled; none of them is ever deleted. */
 const MAX_SERVICE_ACCOUNTS = 1_000;
 const DEFAULT_GRACE_SECONDS = 86_400;
-
-const unique = (texts: string[]): string[] => [...new Set(texts)];
 
 const projectIdsRule = z.array(idRule).max(MAX_ACCOUNT_PROJECTS, `must be at most ${MAX_ACCOUNT_PROJECTS} projects`).transform(unique);
 const rotationDaysRule = z
@@ -81,9 +77,7 @@ export class ServiceAccountService {
       const { keyPrefix } = await lockWorkspace(tx, workspaceId);
       const actor = await currentActor(tx, origin, 'write.keys', { workspaceId });
       await this.requireRoom(tx, workspaceId);
-      requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx));
-      requireGrants(actor, input.permissions, workspaceId);
-      if (input.roleId) await requireGrantsOfRole(tx, actor, input.roleId, workspaceId);
+      await requireGrantable(tx, { ...this.deps, actor, workspaceId }, input);
       await this.requireProjects(tx, projectIds, workspaceId);
       const at = await this.deps.database.now(tx);
       const secret = mintSecret(keyPrefix, 'SVC');
@@ -114,9 +108,7 @@ export class ServiceAccountService {
       const account = await this.lock(tx, id);
       const { workspaceId } = account;
       const actor = await this.requireAnother(tx, origin, account);
-      if (input.permissions) requireKnownPermissions(input.permissions, await this.deps.knownPermissions(tx), account.permissions);
-      requireGrants(actor, input.permissions ?? [], workspaceId);
-      if (input.roleId) await requireGrantsOfRole(tx, actor, input.roleId, workspaceId);
+      await requireGrantable(tx, { ...this.deps, actor, workspaceId }, input, account.permissions);
       const granted = (await projectIdsOf([id], tx)).get(id) ?? [];
       const added = projectIds?.filter((projectId) => !granted.includes(projectId)) ?? [];
       await this.requireProjects(tx, added, workspaceId);
@@ -187,7 +179,7 @@ export class ServiceAccountService {
   private async requireAnother(tx: EntityManager, origin: Authority, account: ServiceAccount): Promise<Actor> {
     const actor = await currentActor(tx, origin, 'write.keys', account);
     if (actor.id === account.id) throw new TollgateError('FORBIDDEN', 'A service account neither changes nor rotates itself.');
-    requireGrants(actor, [...account.permissions, ...(await permissionsOfRole(tx, account.roleId))], account.workspaceId);
+    await requireGrantsOf(tx, actor, account);
     return actor;
   }
 

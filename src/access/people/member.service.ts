@@ -7,11 +7,12 @@ import { expectedVersionRule, requireVersion } from '../../db/versions';
 import { conflict, notFound, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
 import { currentActor, type Authority } from '../authority';
+import { roleToGrant } from '../granting';
 import { requireGrants, requireHeld } from '../policies';
 import type { Actor } from '../principal';
 import { permissionsOfRole } from '../roles/grants';
 import { OWNER_ROLE_ID } from '../roles/role.entity';
-import { lockWorkspace, roleToGrant } from '../roles/role.service';
+import { lockWorkspace } from '../roles/role.service';
 import { Membership } from './membership.entity';
 
 const removeRule = z.object({ workspaceId: idRule, userId: idRule });

@@ -7,14 +7,13 @@ import { isDuplicate } from '../../db/failures';
 import { expectedVersionRule, requireVersion } from '../../db/versions';
 import { conflict, invalid, notFound, validate } from '../../errors';
 import { newId } from '../../lib/id';
-import { idRule, nameRule } from '../../lib/rules';
+import { idRule, nameRule, unique } from '../../lib/rules';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Membership } from '../people/membership.entity';
 import { ADMINISTRATIVE_PERMISSIONS, isGrantable } from '../permissions';
 import { currentActor, type Authority } from '../authority';
 import { requireGrants, requireHeld } from '../policies';
-import type { Actor } from '../principal';
-import { BUILT_IN_ROLES, Role, builtInRole } from './role.entity';
+import { BUILT_IN_ROLES, Role } from './role.entity';
 
 /** The most roles of its own that a workspace has. */
 const MAX_ROLES = 100;
@@ -24,7 +23,7 @@ const GRANTABLE = ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name);
 const permissionsRule = z
   .array(z.string().refine((name) => isGrantable(name, GRANTABLE), 'is not an administrative permission'))
   .max(GRANTABLE.length, `must be at most ${GRANTABLE.length} permissions`)
-  .transform((names) => [...new Set(names)]);
+  .transform(unique);
 
 const createRule = z.object({ workspaceId: idRule, name: nameRule, permissions: permissionsRule });
 const updateRule = z.object({ id: idRule, name: nameRule.optional(), permissions: permissionsRule.optional(), expectedVersion: expectedVersionRule });
@@ -104,16 +103,6 @@ export class RoleService {
       throw isDuplicate(error) ? conflict('Another role of this workspace has this name.') : error;
     }
   }
-}
-
-/** One that is built in, or of this workspace, kept from being changed or removed until the transaction ends; else NOT_FOUND, the same for all. */
-export async function roleToGrant(tx: EntityManager, id: string, workspaceId: string): Promise<Role> {
-  return builtInRole(id) ?? (await tx.findOne(Role, { where: { id, workspaceId }, ...forUpdate(tx) })) ?? notFound();
-}
-
-/** FORBIDDEN where the actor lacks some of what this role grants, NOT_FOUND where it is none of the workspace's. Locks it. */
-export async function requireGrantsOfRole(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {
-  requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
 }
 
 /** Whoever changes who owns a workspace does it one after another. */
