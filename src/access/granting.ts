@@ -1,7 +1,7 @@
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import { forUpdate } from '../db/database';
-import { invalid, notFound } from '../errors';
+import { locked } from '../db/database';
+import { invalid } from '../errors';
 import { isGrantable } from './permissions';
 import { requireGrants } from './policies';
 import type { Actor } from './principal';
@@ -55,5 +55,5 @@ export async function requireGrantsOfRole(tx: EntityManager, actor: Actor, roleI
 
 /** One that is built in, or of this workspace, kept from being changed or removed until the transaction ends; else NOT_FOUND, the same for all. */
 export async function roleToGrant(tx: EntityManager, id: string, workspaceId: string): Promise<Role> {
-  return builtInRole(id) ?? (await tx.findOne(Role, { where: { id, workspaceId }, ...forUpdate(tx) })) ?? notFound();
+  return builtInRole(id) ?? locked(tx, Role, { id, workspaceId });
 }

@@ -4,10 +4,10 @@ import { systemAuthority } from '../access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, isActionPermission, type Permission } from '../access/permissions';
 import { recordEvent, type Origin } from '../audit/record-event';
 import { writeChanges } from '../audit/write-changes';
-import { forUpdate, type Database } from '../db/database';
+import { locked, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { expectedVersionRule, requireVersion } from '../db/versions';
-import { conflict, invalid, notFound, validate } from '../errors';
+import { conflict, invalid, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, priceRule } from '../lib/rules';
 import { Action } from './action.entity';
@@ -99,7 +99,7 @@ export class ActionService {
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Action> {
     const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.database.transaction(async (tx) => {
-      const action = (await tx.findOne(Action, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      const action = await locked(tx, Action, { id });
       requireVersion(expectedVersion, action);
       if (changes.upstreamUrl && !action.upstreamUrl) throw invalid({ path: ['input', 'upstreamUrl'], message: 'cannot be given to a built-in action' });
       const event = { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, at: await this.database.now(tx) };

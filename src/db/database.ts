@@ -1,5 +1,6 @@
 import { backOff } from 'exponential-backoff';
-import type { DataSource, EntityManager } from 'typeorm';
+import type { DataSource, EntityManager, EntityTarget, FindOptionsWhere, ObjectLiteral } from 'typeorm';
+import { notFound } from '../errors';
 import { isRetryable, isUnavailable } from './failures';
 import { Clock, NOW_MICROS_SQL } from './clock';
 import { migrate } from './migrate';
@@ -150,6 +151,11 @@ export class Database {
 /** For `find` in a transaction: the row stays ours until the commit. SQLite's one writer needs no lock and takes none. */
 export function forUpdate(tx: EntityManager): { lock?: { mode: 'pessimistic_write' } } {
   return tx.connection.options.type === 'better-sqlite3' ? {} : { lock: { mode: 'pessimistic_write' } };
+}
+
+/** The row that `where` names, which stays ours until the commit. NOT_FOUND where there is none. */
+export async function locked<E extends ObjectLiteral>(tx: EntityManager, entity: EntityTarget<E>, where: FindOptionsWhere<E>): Promise<E> {
+  return (await tx.findOne(entity, { where, ...forUpdate(tx) })) ?? notFound();
 }
 
 /** Undoes what is open on a connection, where anything is. */

@@ -6,7 +6,7 @@ import { graceSecondsRule, permissionsRule, requireGrantable, requireGrantsOf } 
 import { PEPPER_VERSION, hintOf, mintSecret } from '../access/secret';
 import { recordEvent } from '../audit/record-event';
 import { writeChanges } from '../audit/write-changes';
-import { forUpdate, type Database } from '../db/database';
+import { locked, type Database } from '../db/database';
 import { expectedVersionRule, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
@@ -73,7 +73,7 @@ export class KeyService {
   async mint(origin: Authority, raw: z.input<typeof mintRule>): Promise<{ key: ApiKey; secret: string }> {
     const input = validate(mintRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const project = (await tx.findOne(Project, { where: { id: input.projectId }, ...forUpdate(tx) })) ?? notFound();
+      const project = await locked(tx, Project, { id: input.projectId });
       if (project.archivedAt) throw conflict('This project is archived.');
       const at = await this.deps.database.now(tx);
       if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must lie in the future' });
@@ -106,7 +106,7 @@ export class KeyService {
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ApiKey> {
     const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const key = await this.lock(tx, id);
+      const key = await locked(tx, ApiKey, { id });
       if (key.revokedAt) throw conflict('This key is revoked.');
       const actor = await currentActor(tx, origin, 'write.keys', key);
       if (!switchesOff(changes)) await requireGrantsOf(tx, actor, key);
@@ -125,7 +125,7 @@ export class KeyService {
   async rotate(origin: Authority, raw: z.input<typeof rotateRule>): Promise<{ key: ApiKey; secret: string }> {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const key = await this.lock(tx, id);
+      const key = await locked(tx, ApiKey, { id });
       await requireGrantsOf(tx, await currentActor(tx, origin, 'write.keys', key), key);
       const at = await this.deps.database.now(tx);
       if (key.revokedAt) throw conflict('This key is revoked.');
@@ -146,17 +146,13 @@ export class KeyService {
   async revoke(origin: Authority, raw: z.input<typeof revokeRule>): Promise<ApiKey> {
     const { id, reason } = validate(revokeRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const key = await this.lock(tx, id);
+      const key = await locked(tx, ApiKey, { id });
       if (key.revokedAt) return key;
       const at = await this.deps.database.now(tx);
       await tx.update(KeySecret, { keyId: id, endedAt: IsNull() }, { endedAt: at.getTime() });
       const changes = { revokedAt: at, revokedReason: reason ?? null };
       return writeChanges(tx, ApiKey, { id, revokedAt: IsNull() }, key, changes, { ...origin, action: 'key.revoked', subject: key, at });
     });
-  }
-
-  private async lock(tx: EntityManager, id: string): Promise<ApiKey> {
-    return (await tx.findOne(ApiKey, { where: { id }, ...forUpdate(tx) })) ?? notFound();
   }
 
   private async insertSecret(tx: EntityManager, keyId: string, secret: string, at: Date): Promise<void> {

@@ -4,9 +4,9 @@ import { currentActor, type Authority } from '../access/authority';
 import { hintOf, mintSecret } from '../access/secret';
 import { recordEvent } from '../audit/record-event';
 import { writeChanges } from '../audit/write-changes';
-import { forUpdate, type Database } from '../db/database';
+import { locked, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
-import { conflict, notFound, validate } from '../errors';
+import { conflict, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, nameRule } from '../lib/rules';
 import { Workspace } from '../tenancy/workspace.entity';
@@ -38,7 +38,7 @@ export class ClientService {
     const { workspaceId, name, confidential, redirectUris } = validate(createRule, raw, 'input');
     const { database } = this.deps;
     return database.transaction(async (tx) => {
-      if (!(await tx.findOne(Workspace, { where: { id: workspaceId }, ...forUpdate(tx) }))) notFound();
+      await locked(tx, Workspace, { id: workspaceId });
       await currentActor(tx, origin, 'admin.clients', { workspaceId });
       if ((await tx.countBy(OAuthClient, { workspaceId, deletedAt: IsNull() })) >= MAX_CLIENTS) throw conflict(`A workspace has at most ${MAX_CLIENTS} OAuth clients.`);
       const at = await database.now(tx);
@@ -92,7 +92,7 @@ export class ClientService {
   private async change<T>(origin: Authority, id: string, work: (tx: EntityManager, client: OAuthClient, at: Date) => Promise<T>, evenDeleted = false): Promise<T> {
     const { database } = this.deps;
     return database.transaction(async (tx) => {
-      const client = (await tx.findOne(OAuthClient, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      const client = await locked(tx, OAuthClient, { id });
       await currentActor(tx, origin, 'admin.clients', client);
       if (client.deletedAt && !evenDeleted) throw conflict('This client is deleted.');
       return work(tx, client, await database.now(tx));

@@ -1,13 +1,13 @@
 import { IsNull, MoreThan, type EntityManager } from 'typeorm';
 import type { Whence } from '../access/people/person.events';
 import { actorOf } from '../access/people/person.events';
-import { lockPerson, permissionsOf } from '../access/people/person.queries';
+import { permissionsOf } from '../access/people/person.queries';
 import { Person } from '../access/people/person.entity';
 import { isIdentityScope } from '../access/permissions';
 import { mayGrant } from '../access/policies';
 import type { ClientPrincipal, UserPrincipal } from '../access/principal';
 import { recordEvent, type Origin } from '../audit/record-event';
-import { forUpdate, type Database } from '../db/database';
+import { locked, type Database } from '../db/database';
 import { conflict, notFound } from '../errors';
 import { newId } from '../lib/id';
 import { Project } from '../tenancy/project.entity';
@@ -54,11 +54,11 @@ export class ConsentService {
   async give(person: UserPrincipal, { clientId, projectId, scopes }: { clientId: string; projectId: string; scopes: readonly string[] }, whence: Whence): Promise<Consent> {
     const { database } = this.deps;
     return database.transaction(async (tx) => {
-      const client = (await tx.findOne(OAuthClient, { where: { id: clientId, deletedAt: IsNull() }, ...forUpdate(tx) })) ?? notFound();
+      const client = await locked(tx, OAuthClient, { id: clientId, deletedAt: IsNull() });
       const project = (await tx.findOneBy(Project, { id: projectId, workspaceId: client.workspaceId })) ?? notFound();
       if (project.archivedAt) throw conflict('This project is archived.');
       const { workspaceId } = client;
-      await lockPerson(tx, person.id); // a reset of the password ends sessions and consents: one that comes at this moment waits, and then ends this one
+      await locked(tx, Person, { id: person.id }); // a reset of the password ends sessions and consents: one that comes at this moment waits, and then ends this one
       const now = (await this.deps.principalOfSession(tx, person.sessionId)) ?? notFound();
       if (!now.permissionsByWorkspace.has(workspaceId)) notFound();
       const at = await database.now(tx);
@@ -80,7 +80,7 @@ export class ConsentService {
   async withdraw(origin: Origin, id: string): Promise<Consent> {
     const { database } = this.deps;
     return database.transaction(async (tx) => {
-      const consent = (await tx.findOne(Consent, { where: { id, userId: origin.actor.id }, ...forUpdate(tx) })) ?? notFound();
+      const consent = await locked(tx, Consent, { id, userId: origin.actor.id });
       if (consent.endedAt) return consent;
       const { userId, clientId, projectId } = consent;
       const at = await database.now(tx);

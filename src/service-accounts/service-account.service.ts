@@ -3,11 +3,10 @@ import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
 import { graceSecondsRule, permissionsRule, requireGrantable, requireGrantsOf } from '../access/granting';
 import type { Actor } from '../access/principal';
-import { lockWorkspace } from '../access/roles/role.service';
 import { hintOf, mintSecret } from '../access/secret';
 import { recordEvent } from '../audit/record-event';
 import { difference, writeChanges } from '../audit/write-changes';
-import { forUpdate, type Database } from '../db/database';
+import { locked, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { TollgateError, conflict, notFound, validate } from '../errors';
 import { newId } from '../lib/id';
@@ -74,7 +73,7 @@ export class ServiceAccountService {
     const { projectIds, ...input } = validate(createRule, raw, 'input');
     const { workspaceId } = input;
     return this.deps.database.transaction(async (tx) => {
-      const { keyPrefix } = await lockWorkspace(tx, workspaceId);
+      const { keyPrefix } = await locked(tx, Workspace, { id: workspaceId });
       const actor = await currentActor(tx, origin, 'write.keys', { workspaceId });
       await this.requireRoom(tx, workspaceId);
       await requireGrantable(tx, { ...this.deps, actor, workspaceId }, input);
@@ -105,7 +104,7 @@ export class ServiceAccountService {
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ServiceAccount> {
     const { id, projectIds, expectedVersion, ...input } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const account = await this.lock(tx, id);
+      const account = await locked(tx, ServiceAccount, { id });
       const { workspaceId } = account;
       const actor = await this.requireAnother(tx, origin, account);
       await requireGrantable(tx, { ...this.deps, actor, workspaceId }, input, account.permissions);
@@ -114,7 +113,7 @@ export class ServiceAccountService {
       await this.requireProjects(tx, added, workspaceId);
       requireVersion(expectedVersion, account);
       if (input.enabled && !account.enabled) {
-        await lockWorkspace(tx, workspaceId);
+        await locked(tx, Workspace, { id: workspaceId });
         await this.requireRoom(tx, workspaceId);
       }
       const at = await this.deps.database.now(tx);
@@ -144,7 +143,7 @@ export class ServiceAccountService {
   async rotate(origin: Authority, raw: z.input<typeof rotateRule>): Promise<{ serviceAccount: ServiceAccount; secret: string }> {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const account = await this.lock(tx, id);
+      const account = await locked(tx, ServiceAccount, { id });
       await this.requireAnother(tx, origin, account);
       const at = await this.deps.database.now(tx);
       await endSecrets(tx, id, at.getTime(), graceSeconds);
@@ -164,15 +163,11 @@ export class ServiceAccountService {
   async disable(origin: Authority, raw: z.input<typeof disableRule>): Promise<ServiceAccount> {
     const { id } = validate(disableRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const account = await this.lock(tx, id);
+      const account = await locked(tx, ServiceAccount, { id });
       await currentActor(tx, origin, 'write.keys', account);
       const event = { ...origin, action: 'service-account.disabled', subject: account, at: await this.deps.database.now(tx) };
       return writeChanges(tx, ServiceAccount, { id, enabled: true }, account, { enabled: false }, event);
     });
-  }
-
-  private async lock(tx: EntityManager, id: string): Promise<ServiceAccount> {
-    return (await tx.findOne(ServiceAccount, { where: { id }, ...forUpdate(tx) })) ?? notFound();
   }
 
   /** Who acts, where it is not the account itself and may grant all that the account may do. */

@@ -3,7 +3,7 @@ import { IsNull } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent, type Origin } from '../audit/record-event';
 import { writeChanges } from '../audit/write-changes';
-import { forUpdate, type Database } from '../db/database';
+import { locked, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, notFound, validate } from '../errors';
@@ -76,7 +76,7 @@ export class ProjectService {
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Project> {
     const { id, expectedVersion, rateLimit, ...rest } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const project = (await tx.findOne(Project, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      const project = await locked(tx, Project, { id });
       requireVersion(expectedVersion, project);
       const event = { ...origin, action: 'project.updated', subject: project, at: await this.deps.database.now(tx) };
       return writeChanges(tx, Project, { id }, project, { ...rest, ...rateLimit }, event);

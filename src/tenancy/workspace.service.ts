@@ -2,10 +2,10 @@ import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent, type Origin } from '../audit/record-event';
 import { writeChanges } from '../audit/write-changes';
-import { forUpdate, type Database } from '../db/database';
+import { locked, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { expectedVersionRule, requireVersion } from '../db/versions';
-import { conflict, notFound, validate } from '../errors';
+import { conflict, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, keyPrefixRule, nameRule, slugRule } from '../lib/rules';
 import { Workspace } from './workspace.entity';
@@ -53,7 +53,7 @@ export class WorkspaceService {
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Workspace> {
     const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      const workspace = (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      const workspace = await locked(tx, Workspace, { id });
       requireVersion(expectedVersion, workspace);
       const event = { ...origin, action: 'workspace.updated', subject: { id, workspaceId: id }, at: await this.deps.database.now(tx) };
       return writeChanges(tx, Workspace, { id }, workspace, changes, event);

@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
-import { forUpdate } from '../db/database';
-import { TollgateError, invalid, notFound } from '../errors';
+import { locked } from '../db/database';
+import { TollgateError, invalid } from '../errors';
 import { newId } from '../lib/id';
 import { link, post, refusalOf, type EntryDraft, type EntryRow, type LedgerAccount } from './ledger-account';
 import { LedgerEntry, LedgerReference, entryId, entryPlace } from './ledger-entry.entity';
@@ -27,13 +27,13 @@ export async function openBudget(tx: EntityManager, projectId: string): Promise<
 
 /** Locks a workspace's wallet: whatever an administrator moves in a workspace takes its turn here. */
 export async function lockWallet(tx: EntityManager, workspaceId: string): Promise<OpenAccount> {
-  const wallet = (await tx.findOne(Wallet, { where: { workspaceId }, ...forUpdate(tx) })) ?? notFound();
+  const wallet = await locked(tx, Wallet, { workspaceId });
   return { type: 'wallet', id: wallet.id, workspaceId, balance: wallet.balance, held: 0, entrySeq: wallet.entrySeq };
 }
 
 /** Locks a project's budget, against the gate too. */
 export async function lockBudget(tx: EntityManager, workspaceId: string, projectId: string): Promise<OpenAccount> {
-  const budget = (await tx.findOne(Budget, { where: { projectId }, ...forUpdate(tx) })) ?? notFound();
+  const budget = await locked(tx, Budget, { projectId });
   return { type: 'budget', id: projectId, workspaceId, balance: budget.balance, held: budget.held, entrySeq: budget.entrySeq };
 }
 

@@ -1,7 +1,7 @@
 import { IsNull, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent, type Origin } from '../../audit/record-event';
-import { forUpdate, type Database } from '../../db/database';
+import { forUpdate, locked, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
 import { TollgateError, conflict, notFound, validate } from '../../errors';
 import { newId, randomBase62 } from '../../lib/id';
@@ -12,7 +12,6 @@ import { currentActor, type Authority } from '../authority';
 import { requireGrantsOfRole, roleToGrant } from '../granting';
 import { may, mayGrant, mayOperate } from '../policies';
 import type { Actor } from '../principal';
-import { lockWorkspace } from '../roles/role.service';
 import { requireGoodPassword, type Passwords } from '../sessions/passwords';
 import type { ProofService } from '../sessions/proof.service';
 import type { OpenedSession, SessionService } from '../sessions/session.service';
@@ -24,7 +23,6 @@ import { deadLink, invitationMail } from './mails';
 import { Membership } from './membership.entity';
 import { Person } from './person.entity';
 import { actorOf, type Whence } from './person.events';
-import { lockPerson } from './person.queries';
 
 const INVITATION_DAYS = 7;
 
@@ -86,7 +84,7 @@ export class InvitationService {
     await throttles.take(invitations, ...(mailer ? [mailsOf('invitation', this.deps.digest(`invitation ${email}`))] : []));
     const token = `invite_${randomBase62(43)}`;
     const { invitation, workspace } = await database.transaction(async (tx) => {
-      const workspace = await lockWorkspace(tx, workspaceId);
+      const workspace = await locked(tx, Workspace, { id: workspaceId });
       const inviter = await currentActor(tx, authority, 'admin.members', { workspaceId });
       await requireGrantsOfRole(tx, inviter, roleId, workspaceId);
       const person = await tx.findOneBy(Person, { email });
@@ -109,7 +107,7 @@ export class InvitationService {
   /** Ends an invitation that was not accepted. Repeated, it changes nothing; CONFLICT for one that was accepted. */
   withdraw(origin: Origin, id: string): Promise<Invitation> {
     return this.deps.database.transaction(async (tx) => {
-      const invitation = (await tx.findOne(Invitation, { where: { id }, ...forUpdate(tx) })) ?? notFound();
+      const invitation = await locked(tx, Invitation, { id });
       if (invitation.acceptedAt) throw conflict('This invitation was accepted; remove the member instead.');
       if (invitation.withdrawnAt) return invitation;
       return this.end(tx, origin, invitation, await this.deps.database.now(tx));
@@ -137,7 +135,7 @@ export class InvitationService {
     if (proved) await proofs.succeeded(email, whence);
     return database.transaction(async (tx) => {
       const invitation = await this.find(tx, acceptance.token, true);
-      const person = (await lockPerson(tx, known.id)) ?? notFound();
+      const person = await locked(tx, Person, { id: known.id });
       if (proved && proved.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
       const at = await this.join(tx, invitation, person.id, whence);
       const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, whence, at, earlier) : null;

@@ -2,17 +2,17 @@ import { Not, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent } from '../../audit/record-event';
 import { writeChanges } from '../../audit/write-changes';
-import { forUpdate, type Database } from '../../db/database';
+import { locked, type Database } from '../../db/database';
 import { expectedVersionRule, requireVersion } from '../../db/versions';
-import { conflict, notFound, validate } from '../../errors';
+import { conflict, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
+import { Workspace } from '../../tenancy/workspace.entity';
 import { currentActor, type Authority } from '../authority';
 import { roleToGrant } from '../granting';
 import { requireGrants, requireHeld } from '../policies';
 import type { Actor } from '../principal';
 import { permissionsOfRole } from '../roles/grants';
 import { OWNER_ROLE_ID } from '../roles/role.entity';
-import { lockWorkspace } from '../roles/role.service';
 import { Membership } from './membership.entity';
 
 const removeRule = z.object({ workspaceId: idRule, userId: idRule });
@@ -63,8 +63,8 @@ export class MemberService {
   }
 
   private async lock(tx: EntityManager, workspaceId: string, userId: string): Promise<Membership> {
-    await lockWorkspace(tx, workspaceId);
-    return (await tx.findOne(Membership, { where: { workspaceId, userId }, ...forUpdate(tx) })) ?? notFound();
+    await locked(tx, Workspace, { id: workspaceId });
+    return locked(tx, Membership, { workspaceId, userId });
   }
 
   private async requireRank(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {

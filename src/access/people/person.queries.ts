@@ -1,14 +1,8 @@
 import { In, type EntityManager } from 'typeorm';
-import { forUpdate } from '../../db/database';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { permissionsOfRoles } from '../roles/grants';
 import { Membership } from './membership.entity';
-import { Person } from './person.entity';
-
-/** A person whose row stays ours until the commit; null where there is none. */
-export function lockPerson(tx: EntityManager, id: string): Promise<Person | null> {
-  return tx.findOne(Person, { where: { id }, ...forUpdate(tx) });
-}
+import type { Person } from './person.entity';
 
 /** What a person may do in each workspace that they are a member of: nothing where it wants a second factor that they lack. */
 export async function permissionsOf(reader: EntityManager, person: Person): Promise<Map<string, readonly string[]>> {

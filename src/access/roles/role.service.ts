@@ -1,11 +1,11 @@
-import type { EntityManager } from 'typeorm';
+import type { EntityManager, EntityTarget } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent } from '../../audit/record-event';
 import { writeChanges } from '../../audit/write-changes';
-import { forUpdate, type Database } from '../../db/database';
+import { locked, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
 import { expectedVersionRule, requireVersion } from '../../db/versions';
-import { conflict, invalid, notFound, validate } from '../../errors';
+import { conflict, invalid, validate } from '../../errors';
 import { newId } from '../../lib/id';
 import { idRule, nameRule, unique } from '../../lib/rules';
 import { Workspace } from '../../tenancy/workspace.entity';
@@ -45,7 +45,7 @@ export class RoleService {
     requireFreeName(name);
     return this.namingOnce(() =>
       this.deps.database.transaction(async (tx) => {
-        await lockWorkspace(tx, workspaceId);
+        await locked(tx, Workspace, { id: workspaceId });
         requireGrants(await currentActor(tx, origin, 'admin.roles', { workspaceId }), permissions, workspaceId);
         if ((await tx.countBy(Role, { workspaceId })) >= MAX_ROLES) throw conflict(`A workspace has at most ${MAX_ROLES} roles of its own.`);
         const at = await this.deps.database.now(tx);
@@ -105,13 +105,8 @@ export class RoleService {
   }
 }
 
-/** Whoever changes who owns a workspace does it one after another. */
-export async function lockWorkspace(tx: EntityManager, id: string): Promise<Workspace> {
-  return (await tx.findOne(Workspace, { where: { id }, ...forUpdate(tx) })) ?? notFound();
-}
-
-async function lockRole(tx: EntityManager, id: string): Promise<Role & { workspaceId: string }> {
-  return ((await tx.findOne(Role, { where: { id }, ...forUpdate(tx) })) as (Role & { workspaceId: string }) | null) ?? notFound();
+function lockRole(tx: EntityManager, id: string): Promise<Role & { workspaceId: string }> {
+  return locked(tx, Role as EntityTarget<Role & { workspaceId: string }>, { id });
 }
 
 function requireFreeName(name: string): void {

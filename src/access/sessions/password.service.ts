@@ -1,6 +1,6 @@
 import { IsNull, type EntityManager } from 'typeorm';
 import type { Origin } from '../../audit/record-event';
-import { forUpdate, type Database } from '../../db/database';
+import { forUpdate, locked, type Database } from '../../db/database';
 import { TollgateError, conflict, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
 import type { Log } from '../../lib/log';
@@ -10,7 +10,6 @@ import type { Mailer } from '../people/mailer';
 import { deadLink, passwordResetMail } from '../people/mails';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, actorOf, recordOfPerson, type Whence } from '../people/person.events';
-import { lockPerson } from '../people/person.queries';
 import { PasswordReset } from './password-reset.entity';
 import { requireGoodPassword, type Passwords } from './passwords';
 import type { ProofService } from './proof.service';
@@ -47,7 +46,7 @@ export class PasswordService {
     const proved = await proofs.again(personId, whence, (person) => proofs.requirePassword(person, currentPassword, whence));
     const passwordHash = await passwords.hash(newPassword);
     return database.transaction(async (tx) => {
-      const person = (await lockPerson(tx, personId)) ?? notFound();
+      const person = await locked(tx, Person, { id: personId });
       if (person.passwordHash !== proved.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
       const at = await this.set(tx, personId, passwordHash, sessionId);
       await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'password.changed', subjectId: personId, at });
@@ -95,7 +94,7 @@ export class PasswordService {
     const passwordHash = await passwords.hash(newPassword);
     await database.transaction(async (tx) => {
       const { userId } = await this.findReset(tx, digest, true);
-      await lockPerson(tx, userId);
+      await locked(tx, Person, { id: userId });
       const at = await this.set(tx, userId, passwordHash);
       await proofs.forgive(tx, email);
       const ended = await this.deps.endConsents(tx, userId, at);

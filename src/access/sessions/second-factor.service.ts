@@ -1,10 +1,10 @@
 import type { EntityManager } from 'typeorm';
-import type { Database } from '../../db/database';
-import { conflict, invalid, notFound } from '../../errors';
+import { locked, type Database } from '../../db/database';
+import { conflict, invalid } from '../../errors';
 import { Membership } from '../people/membership.entity';
 import { Person } from '../people/person.entity';
 import { actorOf, recordOfPerson, type Whence } from '../people/person.events';
-import { lockPerson, requiringSecondFactor } from '../people/person.queries';
+import { requiringSecondFactor } from '../people/person.queries';
 import type { UserPrincipal } from '../principal';
 import type { ProofService } from './proof.service';
 import type { RecoveryCodes } from './recovery-codes';
@@ -32,7 +32,7 @@ export class SecondFactorService {
     const { database, proofs, sealed } = this.deps;
     const secret = newTotpSecret();
     const stage = async (tx: EntityManager, passwordHash: string) => {
-      const person = await this.lock(tx, personId);
+      const person = await locked(tx, Person, { id: personId });
       if (person.totpEnabledAt && !code) throw invalid({ path: ['input', 'code'], message: 'must be given: a second factor is in force' });
       if (person.passwordHash !== passwordHash) return false;
       if (person.totpEnabledAt && !(await this.use(tx, person, code ?? '', await database.now(tx)))) return false;
@@ -53,7 +53,7 @@ export class SecondFactorService {
   async confirm({ id: personId, sessionId }: Pick<UserPrincipal, 'id' | 'sessionId'>, code: string, whence: Whence): Promise<{ person: Person; recoveryCodes: string[] }> {
     const { database, proofs, recoveryCodes, sealed, sessions } = this.deps;
     const put = async (tx: EntityManager) => {
-      const person = await this.lock(tx, personId);
+      const person = await locked(tx, Person, { id: personId });
       const { totpStagedSecret: staged, totpEnabledAt: before } = person;
       if (staged === null) throw conflict('Begin with beginSecondFactor.');
       const at = await database.now(tx);
@@ -74,7 +74,7 @@ export class SecondFactorService {
   async remove(personId: string, { password, code }: { password: string; code: string }, whence: Whence): Promise<Person> {
     const { database, proofs, recoveryCodes } = this.deps;
     const take = async (tx: EntityManager, passwordHash: string) => {
-      const person = await this.lock(tx, personId);
+      const person = await locked(tx, Person, { id: personId });
       if (!person.totpEnabledAt) throw conflict('There is no second factor.');
       const memberships = await tx.findBy(Membership, { userId: personId });
       if ((await requiringSecondFactor(tx, memberships.map(({ workspaceId }) => workspaceId))).length > 0) throw conflict('A workspace of yours requires a second factor.');
@@ -102,9 +102,5 @@ export class SecondFactorService {
     if (step === null || (totpLastStep !== null && step <= totpLastStep)) return false;
     await tx.update(Person, { id }, { totpLastStep: step });
     return true;
-  }
-
-  private async lock(tx: EntityManager, personId: string): Promise<Person> {
-    return (await lockPerson(tx, personId)) ?? notFound();
   }
 }

@@ -1,6 +1,6 @@
-import type { Database } from '../../db/database';
+import { forUpdate, type Database } from '../../db/database';
+import { Person } from '../people/person.entity';
 import type { Whence } from '../people/person.events';
-import { lockPerson } from '../people/person.queries';
 import type { ProofService } from './proof.service';
 import type { SecondFactorService } from './second-factor.service';
 import type { OpenedSession, SessionService } from './session.service';
@@ -25,7 +25,7 @@ export class SignInService {
       return null;
     }
     const session = await database.transaction(async (tx) => {
-      const person = await lockPerson(tx, proved.id);
+      const person = await tx.findOne(Person, { where: { id: proved.id }, ...forUpdate(tx) });
       if (person?.passwordHash !== proved.passwordHash) return null; // it was changed in this moment
       const at = await database.now(tx);
       if (person.totpEnabledAt && !(await secondFactors.use(tx, person, code ?? '', at))) return null;
