@@ -4,19 +4,18 @@ import type { Claim, EventDraft } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { TollgateError, conflict } from '../errors';
-import { later } from '../lib/time';
+import { DAY_MS, later } from '../lib/time';
 import { IdempotencyKey } from './idempotency-key.entity';
 import type { AdministrativePermission } from './permissions';
 import { heldIn, may } from './policies';
 import type { Principal } from './principal';
 
 /** How long the answer of a mutation is kept for repeats. */
-export const MUTATION_KEPT_MS = 86_400_000;
+export const MUTATION_KEPT_MS = DAY_MS;
 /** How long a mutation keeps its repeats away; then its process is taken to be dead, and a repeat takes its place. */
 export const MUTATION_LEASE_MS = 30_000;
 /** The largest answer of a mutation that is kept, in bytes. */
 const MAX_KEPT_MUTATION_BYTES = 65_536;
-
 
 type Name = Pick<IdempotencyKey, 'principalId' | 'idempotencyKey'>;
 

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors';
+import { DAY_MS } from '../lib/time';
 import { post } from '../wallet/ledger-account';
 import { LedgerKind } from '../wallet/ledger-entry.entity';
 import { credentialKey, isPlaced, type ActionFacts, type Call, type Credential, type PlacedCredential } from './call';
@@ -10,7 +11,7 @@ import { actionKey } from './tick-store';
 // What a tick decides, in memory and in order of arrival: no I/O, no await, no clock of its own.
 
 /** How long a success's answer is kept for those who repeat it. */
-export const CLAIM_KEPT_MS = 24 * 60 * 60 * 1000;
+export const CLAIM_KEPT_MS = DAY_MS;
 /** The largest answer that is kept. */
 export const MAX_KEPT_ANSWER_BYTES = 1024 * 1024;
 /** How long a hold outlives its action's time. */

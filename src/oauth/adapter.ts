@@ -5,6 +5,7 @@ import { IsNull, type EntityManager } from 'typeorm';
 import type { Whence } from '../access/people/person.events';
 import { recordEvent, type Origin } from '../audit/record-event';
 import type { Database } from '../db/database';
+import { later } from '../lib/time';
 import type { AccountTokens, OidcContext } from './account-tokens';
 import type { ClientService } from './client.service';
 import { Consent } from './consent.entity';
@@ -185,7 +186,7 @@ class Tokens {
 
   private async insert(tx: EntityManager, { kind, id, payload, seconds }: Kept, at: Date): Promise<void> {
     const digest = this.deps.digest(id);
-    const expiresAt = new Date(at.getTime() + seconds * 1000);
+    const expiresAt = later(at, seconds * 1000);
     const values = { consentId: payload.grantId ?? null, scopes: scopesIn(payload.scope), payload: JSON.stringify(withBearer(payload, id, BEARER)), expiresAt };
     const { affected } = await tx.update(OAuthToken, { digest, kind }, values);
     if (affected === 0) await tx.insert(OAuthToken, { digest, kind, ...values, endedAt: null, createdAt: at });

@@ -10,6 +10,7 @@ import { recordEvent, type Origin } from '../audit/record-event';
 import { locked, type Database } from '../db/database';
 import { conflict, notFound } from '../errors';
 import { newId } from '../lib/id';
+import { later } from '../lib/time';
 import { Project } from '../tenancy/project.entity';
 import { OAuthClient } from './client.entity';
 import { Consent } from './consent.entity';
@@ -63,7 +64,7 @@ export class ConsentService {
       if (!now.permissionsByWorkspace.has(workspaceId)) notFound();
       const at = await database.now(tx);
       const granted = this.grantable(now, client, scopes);
-      const expiresAt = new Date(at.getTime() + (INTERACTION_SECONDS + CODE_SECONDS) * 1000); // put off by each refresh token, the first among them
+      const expiresAt = later(at, (INTERACTION_SECONDS + CODE_SECONDS) * 1000); // put off by each refresh token, the first among them
       const values = { workspaceId, projectId, clientId, userId: person.id, scopes: granted, expiresAt, endedAt: null, createdAt: at };
       const consent = Object.assign(new Consent(), { id: newId('con', at.getTime()), ...values });
       await tx.insert(Consent, consent);

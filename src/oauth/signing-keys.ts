@@ -6,10 +6,10 @@ import { Sealed } from '../access/sessions/sealed';
 import { recordEvent } from '../audit/record-event';
 import type { Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
+import { DAY_MS } from '../lib/time';
 import { ID_TOKEN_SECONDS } from './lifetimes';
 import { SigningKey } from './signing-key.entity';
 
-const DAY_MS = 86_400_000;
 /** So long a key is the newest before the next one is made. */
 const KEY_AGE_MS = 90 * DAY_MS;
 /** So long a key is published before it signs: whoever keeps the published keys has it by then. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { actorOf, whenceOf } from '../access/people/person.events';
 import type { UserPrincipal } from '../access/principal';
-import type { SessionCookie } from '../access/sessions/cookie';
+import { tokenIn, type SessionCookie } from '../access/sessions/cookie';
 import type { SessionService } from '../access/sessions/session.service';
 import type { SignInService } from '../access/sessions/sign-in.service';
 import { tooMany, triesFrom } from '../access/sessions/throttle';
@@ -72,7 +72,6 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
 export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps): void {
   const { oauth, signIns, sessions, cookie, httpStatusOf } = deps;
   const { authorizations } = oauth;
-  const tokenOf = ({ cookies }: FastifyRequest): string | undefined => cookies[cookie.name] || undefined;
   const rawOf = (request: FastifyRequest, reply: FastifyReply): Raw => ({ request: request.raw, response: reply.raw, whence: whenceOf(request) });
   const actionOf = ({ uid }: Asked): string => `${CONSENT_PATH}/${uid}`;
   const askedOf = (request: FastifyRequest, reply: FastifyReply): Promise<Asked> => authorizations.asked((request.params as { uid: string }).uid, rawOf(request, reply));
@@ -80,7 +79,7 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
     reply.code(status).headers(PAGE_HEADERS).send(signInPage(asked, actionOf(asked), email, problem));
 
   const personOf = async (request: FastifyRequest, asked: Asked): Promise<UserPrincipal | null> => {
-    const token = tokenOf(request);
+    const token = tokenIn(request, cookie);
     const person = token === undefined ? null : await deps.identifySession(token);
     return person && (await authorizations.isRecent(asked, person)) ? person : null;
   };
@@ -97,7 +96,7 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
     const given = { email: textOf(request.body, 'email'), password: textOf(request.body, 'password'), code: textOf(request.body, 'code') };
     const again = (problem: Problem, code: ErrorCode) => sendSignIn(reply, asked, given.email, problem, httpStatusOf(code));
     try {
-      const session = await signIns.signIn(given, whenceOf(request), tokenOf(request));
+      const session = await signIns.signIn(given, whenceOf(request), tokenIn(request, cookie));
       if (!session) return await again({ message: 'Your account has a second factor: give its code as well.', field: 'code' }, 'SIGN_IN_FAILED');
       return await reply.setCookie(cookie.name, session.token, cookie.options).redirect(actionOf(asked), 303);
     } catch (error) {
@@ -108,7 +107,7 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
 
   app.post(`${CONSENT_PATH}/:uid/sign-out`, async (request, reply) => {
     const asked = await askedOf(request, reply);
-    const token = tokenOf(request);
+    const token = tokenIn(request, cookie);
     const person = token === undefined ? null : await deps.identifySession(token);
     if (person) await sessions.end({ actor: actorOf(person.id), ...whenceOf(request) }, person.sessionId);
     return reply.clearCookie(cookie.name, cookie.options).redirect(actionOf(asked), 303);

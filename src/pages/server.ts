@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { InvitationService } from '../access/people/invitation.service';
 import { whenceOf } from '../access/people/person.events';
 import type { UserPrincipal } from '../access/principal';
-import { isFromHere, type SessionCookie, type TrustedOrigins } from '../access/sessions/cookie';
+import { isFromHere, tokenIn, type SessionCookie, type TrustedOrigins } from '../access/sessions/cookie';
 import type { PasswordService } from '../access/sessions/password.service';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
 import { alert, textOf, type Problem } from './form';
@@ -40,9 +40,8 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
   app.addHook('preHandler', async ({ method, headers }) => {
     if (method === 'POST' && !isFromHere(headers, trustedOrigins)) throw new TollgateError('FORBIDDEN', 'This form came from a page of another site.');
   });
-  const sessionOf = ({ cookies }: FastifyRequest): string | undefined => cookies[cookie.name] || undefined;
   const signedInId = async (request: FastifyRequest): Promise<string | undefined> => {
-    const token = sessionOf(request);
+    const token = tokenIn(request, cookie);
     return token ? (await deps.identifySession(token))?.id : undefined;
   };
 
@@ -55,7 +54,7 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
     const visitor = { token: textOf(request.body, 'token'), signedInId: await signedInId(request), name: textOf(request.body, 'name') };
     const invited = await invitations.describe(visitor.token);
     try {
-      const { personId, session } = await invitations.accept(visitor.signedInId, { ...visitor, password: textOf(request.body, 'password') }, whenceOf(request), sessionOf(request));
+      const { personId, session } = await invitations.accept(visitor.signedInId, { ...visitor, password: textOf(request.body, 'password') }, whenceOf(request), tokenIn(request, cookie));
       if (session) void reply.setCookie(cookie.name, session.token, cookie.options);
       return await send(reply, acceptedPage(invited, session !== null || personId === visitor.signedInId));
     } catch (error) {

@@ -6,12 +6,13 @@ import { NEWEST_FIRST } from '../db/keyset';
 import type { List } from '../db/list';
 import { invalid } from '../errors';
 import { storable } from '../lib/rules';
+import { DAY_MS } from '../lib/time';
 import { RotationStatus, ServiceAccount, ServiceAccountProject, ServiceAccountSecret } from './service-account.entity';
 
 /** The most projects that one service account is granted. */
 export const MAX_ACCOUNT_PROJECTS = 100;
 /** How long a rotation is due before it is overdue. */
-export const ROTATION_OVERDUE_AFTER_MS = 7 * 24 * 60 * 60 * 1000;
+export const ROTATION_OVERDUE_AFTER_MS = 7 * DAY_MS;
 
 /** How a rotation stands at a time. */
 export function rotationStatusOf({ rotationDueAt }: ServiceAccount, now: Date): RotationStatus {

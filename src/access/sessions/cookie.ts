@@ -17,6 +17,9 @@ export function sessionCookie(publicUrl: string | undefined): SessionCookie {
   };
 }
 
+/** The token of the session that a request comes with. */
+export const tokenIn = ({ cookies }: { cookies: Record<string, string | undefined> }, { name }: SessionCookie): string | undefined => cookies[name] || undefined;
+
 /** Whose pages may use a cookie of ours. */
 export interface TrustedOrigins {
   origins: ReadonlySet<string>;

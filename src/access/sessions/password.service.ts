@@ -5,6 +5,7 @@ import { TollgateError, conflict, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
 import type { Log } from '../../lib/log';
 import { randomBase62 } from '../../lib/id';
+import { later } from '../../lib/time';
 import { normaliseEmail } from '../people/email';
 import type { Mailer } from '../people/mailer';
 import { deadLink, passwordResetMail } from '../people/mails';
@@ -74,7 +75,7 @@ export class PasswordService {
     const token = `reset_${randomBase62(43)}`;
     await database.transaction(async (tx) => {
       const at = await database.now(tx);
-      const expiresAt = new Date(at.getTime() + PASSWORD_RESET_MS);
+      const expiresAt = later(at, PASSWORD_RESET_MS);
       await tx.insert(PasswordReset, { digest: this.deps.digest(token), userId: person.id, expiresAt, usedAt: null, createdAt: at });
       await recordOfPerson(tx, person.id, { actor, ip, userAgent, action: 'password.reset-requested', subjectId: person.id, after: { expiresAt }, at });
     });

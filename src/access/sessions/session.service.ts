@@ -17,7 +17,6 @@ const SESSION_MAX_MS = 2_592_000_000; // 30 days
 /** How exact `last_seen_at` is: not every request is to write. */
 const SEEN_EVERY_MS = 300_000;
 
-
 /** A session that has just begun, and what its cookie is to hold. */
 export interface OpenedSession {
   id: string;
