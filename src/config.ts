@@ -1,13 +1,27 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
-export type DatabaseConfig =
-  | { type: 'mysql'; host: string; port: number; user: string; password: string; database: string; ssl: boolean }
-  | { type: 'sqlite'; path: string };
+export interface MysqlSettings {
+  type: 'mysql';
+  host: string;
+  port: number;
+  user: string;
+  password: string;
+  database: string;
+  /** Encrypted, the server's certificate checked against the authorities that Node trusts. */
+  ssl: boolean;
+}
+
+export interface SqliteSettings {
+  type: 'sqlite';
+  path: string;
+}
+
+export type DatabaseSettings = MysqlSettings | SqliteSettings;
 
 /** What one process was told by its environment; frozen. */
 export interface Config {
-  readonly database: DatabaseConfig;
+  readonly database: DatabaseSettings;
   readonly host: string;
   readonly port: number;
   readonly rootKey: string | undefined;
@@ -138,7 +152,7 @@ export function warningOf({ host, database, publicUrl }: Config): string | undef
 }
 
 /** `mysql://user:password@host:port/database`, with `?ssl=true` where it is to be encrypted, or `sqlite:PATH`, taken apart; a ConfigError for anything else. */
-export function parseDatabaseUrl(text: string): DatabaseConfig {
+export function parseDatabaseUrl(text: string): DatabaseSettings {
   if (text.startsWith('sqlite:')) {
     const path = text.slice('sqlite:'.length);
     if (path === '' || path.startsWith(':memory:')) {

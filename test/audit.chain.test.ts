@@ -330,14 +330,6 @@ describe('the sealer', () => {
     expect(await sealsOf(id)).toHaveLength(1);
     expect(await app.database.reader.count(UnsealedEvent)).toBe(0);
   });
-
-  it('takes up what a process of the version before wrote, which knew of no queue', async () => {
-    const { id } = await buildWorkspace(app);
-    await sql('DELETE FROM unsealed_events');
-    await app.sealer.adopt();
-    await app.sealer.once();
-    expect(await sealsOf(id)).toHaveLength(1);
-  });
 });
 
 describe('a chain is verified in parts:', () => {

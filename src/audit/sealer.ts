@@ -2,7 +2,6 @@ import { In, type EntityManager } from 'typeorm';
 import { forUpdate, type Database } from '../db/database';
 import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
-import { DAY_MS } from '../lib/time';
 import { BEFORE_THE_FIRST, INSTALLATION, chainOf, hashOf, type Link } from './chain';
 import { AuditChain, AuditSeal, UnsealedEvent } from './seal.entities';
 import { waitingEvents } from './trail';
@@ -12,7 +11,6 @@ export const SEAL_INTERVAL_MS = 500;
 /** How long it waits after it failed. */
 const FAILED_INTERVAL_MS = 5_000;
 const SEALED_AT_A_TIME = 500;
-const ADOPTED_FOR_MS = DAY_MS;
 
 export interface SealerDeps {
   database: Database;
@@ -23,24 +21,6 @@ export interface SealerDeps {
 export class Sealer extends Repeated {
   constructor(private readonly deps: SealerDeps) {
     super({ intervalMs: SEAL_INTERVAL_MS, failedIntervalMs: FAILED_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'sealing the audit trail failed') });
-  }
-
-  override start(): void {
-    void this.adopt().catch((error: unknown) => this.deps.log.warn({ err: error }, 'looking for events outside the queue failed'));
-    super.start();
-  }
-
-  /** Takes up the last day's events that a process of the version before wrote beside this one: it knew of no queue. */
-  async adopt(): Promise<void> {
-    const since = (await this.deps.database.now()).getTime() - ADOPTED_FOR_MS;
-    await this.deps.database.transaction((tx) =>
-      tx.query(
-        `INSERT INTO unsealed_events (event_id) SELECT id FROM audit_events e WHERE created_at >= ?
-         AND NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id)
-         ORDER BY created_at, id`,
-        [since],
-      ),
-    );
   }
 
   /** Seals until nothing waits. Where nothing does it only reads. */

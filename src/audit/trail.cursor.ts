@@ -1,5 +1,6 @@
+import { invalid } from '../errors';
 import { decodeCursor, encodeCursor } from '../lib/page';
-import type { TrailEntry } from './trail';
+import type { TrailEntry, TrailRequest } from './trail';
 
 const TRAIL = 'trail';
 
@@ -18,7 +19,11 @@ export function trailPlace(cursor: string): TrailPlace | undefined {
   return list === TRAIL && (position as number) >= 0 ? { position: position as number, hash: hash as string } : undefined;
 }
 
-/** Whether a cursor's place is in the trail of which `entry` is what stands there: the beginning always is. */
-export function isPlaceOf({ position, hash }: TrailPlace, entry: TrailPlace | undefined): boolean {
-  return position === 0 || (entry?.position === position && entry.hash.slice(0, HASH_PART) === hash);
+/** The position that a cursor reads on from. INVALID_REQUEST where something else stands there, or nothing: what was sealed since would be missed unseen. */
+export async function positionOf(cursor: string, read: (request: TrailRequest) => Promise<TrailEntry[]>): Promise<number> {
+  const place = trailPlace(cursor);
+  if (place?.position === 0) return 0; // the beginning is in every trail
+  const [entry] = place ? await read({ after: place.position - 1, limit: 1 }) : [];
+  if (place && entry?.position === place.position && entry.hash.slice(0, HASH_PART) === place.hash) return place.position;
+  throw invalid({ path: ['after'], message: 'is not a place in this trail; was a backup restored? Begin again without it' });
 }

@@ -1,9 +1,8 @@
 import type { EntityManager } from 'typeorm';
-import { invalid } from '../errors';
 import type { Feed, FeedPage } from '../lib/feed';
 import { AuditSeal } from './seal.entities';
 import { readTrail, type SealedEvent } from './trail';
-import { isPlaceOf, trailCursor, trailPlace } from './trail.cursor';
+import { positionOf, trailCursor } from './trail.cursor';
 
 /** Something that was sealed, and the cursor that leads on after it. */
 export interface Sealed<T> {
@@ -30,7 +29,7 @@ export class TrailFeed<T> implements Feed<Sealed<T>> {
 
   /** INVALID_REQUEST for a cursor that is no place in the trail. */
   static async open<T>(reader: EntityManager, options: TrailFeedOptions<T>): Promise<TrailFeed<T>> {
-    return new TrailFeed(reader, options, await positionOf(reader, options.after));
+    return new TrailFeed(reader, options, await startOf(reader, options.after));
   }
 
   async next(limit: number): Promise<FeedPage<Sealed<T>>> {
@@ -43,10 +42,7 @@ export class TrailFeed<T> implements Feed<Sealed<T>> {
   }
 }
 
-async function positionOf(reader: EntityManager, after: string | null | undefined): Promise<number> {
-  if (typeof after !== 'string') return Number((await reader.maximum(AuditSeal, 'position')) ?? 0);
-  const place = trailPlace(after);
-  const [entry] = place ? await readTrail(reader, { after: place.position - 1, limit: 1 }) : [];
-  if (place && isPlaceOf(place, entry)) return place.position;
-  throw invalid({ path: ['after'], message: 'is not a place in this trail; was a backup restored? Begin again without it' });
+async function startOf(reader: EntityManager, after: string | null | undefined): Promise<number> {
+  if (typeof after === 'string') return positionOf(after, (request) => readTrail(reader, request));
+  return Number((await reader.maximum(AuditSeal, 'position')) ?? 0);
 }

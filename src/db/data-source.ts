@@ -6,23 +6,8 @@ import libsql from 'libsql';
 import mysql2, { type PoolConnection, type PoolOptions } from 'mysql2';
 import { createConnection } from 'mysql2/promise';
 import { DataSource, type MigrationInterface } from 'typeorm';
+import type { MysqlSettings, SqliteSettings } from '../config';
 import { SnakeCaseNaming } from './naming';
-
-export interface MysqlSettings {
-  type: 'mysql';
-  host: string;
-  port: number;
-  user: string;
-  password: string;
-  database: string;
-  /** Encrypted, the server's certificate checked against the authorities that Node trusts. */
-  ssl: boolean;
-}
-
-export interface SqliteSettings {
-  type: 'sqlite';
-  path: string;
-}
 
 type Class<T> = new () => T;
 

@@ -1,10 +1,11 @@
 import { backOff } from 'exponential-backoff';
 import type { DataSource, EntityManager, EntityTarget, FindOptionsWhere, ObjectLiteral } from 'typeorm';
+import type { DatabaseSettings, SqliteSettings } from '../config';
 import { notFound } from '../errors';
 import { isRetryable, isUnavailable } from './failures';
 import { Clock, NOW_MICROS_SQL } from './clock';
 import { migrate } from './migrate';
-import { impatientDataSource, mysqlDataSource, mysqlProduct, sqliteDataSource, type DatabaseParts, type MysqlSettings, type SqliteSettings } from './data-source';
+import { impatientDataSource, mysqlDataSource, mysqlProduct, sqliteDataSource, type DatabaseParts } from './data-source';
 import { ReadThread, managerOf } from './read-thread';
 import { WriteQueue } from './write-queue';
 
@@ -36,7 +37,7 @@ export class Database {
   private readonly writes = new WriteQueue();
 
   private constructor(
-    readonly settings: MysqlSettings | SqliteSettings,
+    readonly settings: DatabaseSettings,
     private readonly writer: DataSource,
     private readonly readerSource: DataSource,
     private readonly readThread?: ReadThread,
@@ -45,7 +46,7 @@ export class Database {
   }
 
   /** Connects, applies the migrations that are missing, and answers what is ready to be used. */
-  static async open(settings: MysqlSettings | SqliteSettings, parts: DatabaseParts, { readTimeoutMs = READ_TIMEOUT_MS }: DatabaseOptions = {}): Promise<Database> {
+  static async open(settings: DatabaseSettings, parts: DatabaseParts, { readTimeoutMs = READ_TIMEOUT_MS }: DatabaseOptions = {}): Promise<Database> {
     if (settings.type === 'mysql') {
       const product = await mysqlProduct(settings);
       const isCommand = readTimeoutMs === 0;

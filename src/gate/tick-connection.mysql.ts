@@ -1,5 +1,6 @@
 import { createPool, type Pool, type PoolConnection, type QueryError } from 'mysql2';
-import { mysqlConnectionOptions, type MysqlSettings } from '../db/data-source';
+import type { MysqlSettings } from '../config';
+import { mysqlConnectionOptions } from '../db/data-source';
 import type { TickConnection, TickConnections } from './tick-connection';
 import type { SqlRow } from './tick-reads';
 import { MYSQL } from './tick-sql';

@@ -2,8 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { may } from '../../access/policies';
 import type { TrailEntry, TrailRequest } from '../../audit/trail';
-import { isPlaceOf, trailPlace } from '../../audit/trail.cursor';
-import { invalid, validate } from '../../errors';
+import { positionOf } from '../../audit/trail.cursor';
+import { validate } from '../../errors';
 import type { Principals } from '../../gate/principals';
 import { lineOf } from './audit.lines';
 import { auditQuery } from './audit.schema';
@@ -27,22 +27,13 @@ export function registerAuditExport(rest: FastifyInstance, places: ExportPlaces,
     const reader = await readerOf(request, principals);
     const query = validate(auditQuery, request.query);
     const workspaceId = await workspaceFor(reader, query.workspaceId, 'read.audit', hasWorkspace);
-    const after = await positionOf(query.after, readTrail);
+    const after = query.after === undefined ? 0 : await positionOf(query.after, readTrail);
     void reply.header('content-type', 'application/x-ndjson; charset=utf-8');
     return places.send(request, reply, reader, {
       chunks: (stop) => trailLines({ read: readTrail, lineOf: (entry) => lineOf(entry, query.format), chainId: workspaceId, after, follow: query.follow === 'true' }, stop),
       mayRead: () => stillMay(request, principals, (now) => (workspaceId === undefined ? now.kind === 'OPERATOR' : may(now, 'read.audit', workspaceId))),
     });
   });
-}
-
-/** The position to read on from. INVALID_REQUEST where something else stands there, or nothing: what was sealed since would be missed unseen. */
-async function positionOf(cursor: string | undefined, readTrail: AuditExportDeps['readTrail']): Promise<number> {
-  const place = cursor === undefined ? undefined : trailPlace(cursor);
-  if (!place) return 0;
-  const [entry] = await readTrail({ after: place.position - 1, limit: 1 });
-  if (isPlaceOf(place, entry)) return place.position;
-  throw invalid({ path: ['after'], message: 'is not a place in this trail; was a backup restored? Begin again without it' });
 }
 
 export interface TrailLines {
