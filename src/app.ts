@@ -1,10 +1,10 @@
 import 'reflect-metadata';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import cookie from '@fastify/cookie';
 import cors from '@fastify/cors';
-import Fastify, { type FastifyInstance } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { GraphQLSchema } from 'graphql';
-import { pino, type Logger } from 'pino';
+import { pino } from 'pino';
 import { Idempotency } from './access/idempotency';
 import { IdempotencyKey } from './access/idempotency-key.entity';
 import type { Installation } from './access/installation';
@@ -21,13 +21,10 @@ import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
 import { Gate } from './gate/gate';
 import { KeptAnswers } from './gate/kept-answers';
+import { openTickStore } from './gate/open-tick-store';
 import { Principals } from './gate/principals';
 import { Sweep } from './gate/sweep';
 import { DatabaseSweepStore } from './gate/sweep-store';
-import type { TickStore } from './gate/tick-store';
-import { MysqlTickConnections } from './gate/tick-connection.mysql';
-import { SqliteTickConnections } from './gate/tick-connection.sqlite';
-import { SqlTickStore } from './gate/tick-store.sql';
 import { contextAgain, contextOf, contextOfSomebody } from './graphql/context';
 import { RegisteredOperations } from './graphql/operations';
 import { registerGraphQL } from './graphql/server';
@@ -40,10 +37,9 @@ import { OAuthToken } from './oauth/token.entity';
 import { createOAuthServices, type OAuthServices } from './oauth/services';
 import { oauthErrorPage, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
 import { registerPages } from './pages/server';
-import { newRequestId } from './rest/request-id';
-import { prepareAnswers, registerRest } from './rest/server';
+import { createServer, prepareAnswers } from './rest/http';
+import { registerRest } from './rest/server';
 import { UnreadAnswers } from './rest/unread-answers';
-import { sendError } from './rest/answer';
 import { httpStatusOf } from './rest/status';
 import { openApiDocument } from './rest/openapi';
 import { RotationWatch } from './service-accounts/rotation-watch';
@@ -88,7 +84,6 @@ export async function createApp({ config, database, installation, log: destinati
   await services.actions.ensureBuiltIns();
 
   const server = createServer(config);
-  closeSilentOnStop(server);
   const warning = warningOf(config);
   if (warning !== undefined) server.addHook('onListen', async () => log.warn(warning));
   const people: PeopleServices = createPeopleServices({
@@ -204,47 +199,4 @@ export const urlOf = (host: string, port: number): string => `http://${host.incl
 function addressOf({ server }: FastifyInstance): string {
   const { address, port } = server.address() as AddressInfo;
   return urlOf(address, port);
-}
-
-/** Connections that nothing has come by, as browsers open them ahead: node takes each for a request that is late, and would wait for it. */
-function closeSilentOnStop(server: FastifyInstance): void {
-  const open = new Set<Socket>();
-  server.server.on('connection', (socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-  });
-  server.addHook('preClose', async () => {
-    for (const socket of open) if (socket.bytesRead === 0) socket.destroy();
-  });
-}
-
-/** How long a request may take to arrive, its body included. */
-const REQUEST_TIMEOUT_MS = 120_000;
-
-/** Without a logger of its own, which would be made anew for each request: what there is to log, those log who know of it. */
-function createServer(config: Config): FastifyInstance {
-  return Fastify({
-    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
-    bodyLimit: config.bodyLimitBytes,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    return503OnClosing: false, // rest/server answers in the form that all errors have
-    forceCloseConnections: 'idle',
-    frameworkErrors: ({ code }, _request, reply) => {
-      // No service has a name as long as what the router takes for none
-      if (code === 'FST_ERR_MAX_PARAM_LENGTH') void sendError(reply, newRequestId(), { code: 'NOT_FOUND', details: {} });
-      else void sendError(reply, newRequestId(), { code: 'INVALID_REQUEST', details: { issues: [{ path: [], message: 'the address cannot be read' }] } });
-    },
-  }) as unknown as FastifyInstance;
-}
-
-async function openTickStore(database: Database, log: Logger): Promise<TickStore> {
-  const { settings } = database;
-  if (settings.type === 'sqlite') return new SqlTickStore(new SqliteTickConnections(database, settings.path), database.clock);
-  const [row] = await database.reader.query<{ packet: unknown; flush: unknown }[]>(
-    'SELECT @@max_allowed_packet AS packet, @@innodb_flush_log_at_trx_commit AS flush',
-  );
-  if (Number(row?.flush) !== 1) {
-    log.warn('innodb_flush_log_at_trx_commit is not 1: a crash of the database server can lose calls that were answered and billed');
-  }
-  return new SqlTickStore(new MysqlTickConnections(settings, Number(row?.packet)), database.clock);
 }

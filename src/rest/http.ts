@@ -1,0 +1,146 @@
+import type { Socket } from 'node:net';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { CredentialKind } from '../access/secret';
+import type { Config } from '../config';
+import { TollgateError, type ErrorCode } from '../errors';
+import type { KeptBytes } from '../gate/kept-bytes';
+import type { Log } from '../lib/log';
+import { sendError } from './answer';
+import { EndOfTurn } from './end-of-turn';
+import { isService } from './execute.route';
+import { newRequestId } from './request-id';
+
+// What all that this process answers has in common, whatever the route.
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Answered with every REST answer, as `X-Request-Id` too. */
+    requestId: string;
+    /** The caller's secret, in the form of one. */
+    secret: string;
+    credentialKind: CredentialKind;
+    /** Undefined where its body is too small to be counted. */
+    kept: KeptBytes | undefined;
+    /** By `performance.now()`. */
+    arrivedAt: number;
+  }
+}
+
+/** Connections that nothing has come by, as browsers open them ahead: node takes each for a request that is late, and would wait for it. */
+function closeSilentOnStop(server: FastifyInstance): void {
+  const open = new Set<Socket>();
+  server.server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  server.addHook('preClose', async () => {
+    for (const socket of open) if (socket.bytesRead === 0) socket.destroy();
+  });
+}
+
+/** How long a request may take to arrive, its body included. */
+const REQUEST_TIMEOUT_MS = 120_000;
+
+/** Without a logger of its own, which would be made anew for each request: what there is to log, those log who know of it. */
+export function createServer(config: Config): FastifyInstance {
+  const server = Fastify({
+    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
+    bodyLimit: config.bodyLimitBytes,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    return503OnClosing: false, // prepareAnswers has the form that all errors have
+    forceCloseConnections: 'idle',
+    frameworkErrors: ({ code }, _request, reply) => {
+      // No service has a name as long as what the router takes for none
+      if (code === 'FST_ERR_MAX_PARAM_LENGTH') void sendError(reply, newRequestId(), { code: 'NOT_FOUND', details: {} });
+      else void sendError(reply, newRequestId(), { code: 'INVALID_REQUEST', details: { issues: [{ path: [], message: 'the address cannot be read' }] } });
+    },
+  }) as unknown as FastifyInstance;
+  closeSilentOnStop(server);
+  return server;
+}
+
+export interface AnswerDeps {
+  bodyLimitBytes: number;
+  log: Log;
+}
+
+/** What every answer of this process has in common, and how all but GraphQL's say that something is wrong. Call it on the root. */
+export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
+  app.decorateRequest('requestId', '');
+  app.decorateRequest('secret', '');
+  app.decorateRequest('credentialKind', 'API_KEY');
+  app.decorateRequest('kept', undefined);
+  app.decorateRequest('arrivedAt', 0);
+  const endOfTurn = new EndOfTurn();
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
+  // With callbacks: a promise for each hook of each call would be the larger part of what they cost
+  app.addHook('onRequest', (request, reply, done) => {
+    request.arrivedAt = performance.now();
+    request.requestId = newRequestId();
+    void reply.header('cache-control', 'no-store');
+    if (closing) done(new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.')); // GraphQL has a form of its own
+    else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
+    else endOfTurn.run(done);
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (!request.url.startsWith('/graphql')) void reply.header('x-request-id', request.requestId);
+    if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
+    done(null, payload);
+  });
+  app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, deps));
+  app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
+  // Node would answer 417, and without a body; whoever expects what nobody knows gets what all others get
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
+}
+
+/** The codes of Fastify's own errors. */
+const FRAMEWORK_CODES: Record<string, ErrorCode> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'PAYLOAD_TOO_LARGE',
+  FST_ERR_NOT_FOUND: 'NOT_FOUND',
+};
+
+function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply, { bodyLimitBytes, log }: AnswerDeps): FastifyReply {
+  const { requestId } = request;
+  if (error instanceof TollgateError) {
+    const { code, message, details, cause } = error;
+    if (cause) log.warn({ err: cause, code, requestId }, 'request failed');
+    return sendError(reply, requestId, { code, message, details });
+  }
+  const status = error.statusCode ?? 500;
+  const code = FRAMEWORK_CODES[error.code] ?? (status >= 400 && status < 500 ? 'INVALID_REQUEST' : 'INTERNAL');
+  if (code === 'INTERNAL') log.error({ err: error, requestId }, 'request failed');
+  const details: Record<string, unknown> =
+    code === 'PAYLOAD_TOO_LARGE' ? { limit_bytes: bodyLimitBytes } : code === 'INVALID_REQUEST' ? { issues: [{ path: [], message: 'cannot be read' }] } : {};
+  return sendError(reply, requestId, { code, details });
+}
+
+function isPreflight({ headers }: FastifyRequest): boolean {
+  return Boolean(headers.origin && headers['access-control-request-method']);
+}
+
+function answerNoRoute(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const allowed = methodsOf(app, request.url);
+  if (allowed.length === 0 || allowed.includes(request.method)) return sendError(reply, request.requestId, { code: 'NOT_FOUND', details: {} });
+  void reply.header('allow', allowed.join(', '));
+  return sendError(reply, request.requestId, { code: 'METHOD_NOT_ALLOWED', details: {} });
+}
+
+/** Without OPTIONS, which CORS answers for every path, whether or not there is a route. */
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+
+/** The methods that a path has routes for. */
+function methodsOf(app: FastifyInstance, url: string): string[] {
+  const route = routeOf(url.split('?', 1)[0] as string);
+  return route === undefined ? [] : METHODS.filter((method) => app.findRoute({ method, url: route }) !== null);
+}
+
+/** The pattern that a path's route would have, for the router finds routes by their patterns; undefined where none can be. */
+function routeOf(path: string): string | undefined {
+  const service = /^\/v1\/([^/]*)\/execute$/.exec(path)?.[1];
+  if (service !== undefined) return isService(service) ? '/v1/:service/execute' : undefined;
+  return /[:*]/.test(path) ? undefined : path;
+}
