@@ -1,4 +1,5 @@
 import { createPublicKey, verify, type JsonWebKey } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import { In } from 'typeorm';
 import type { UserPrincipal } from '../src/access/principal';
 import { Action } from '../src/actions/action.entity';
@@ -176,6 +177,25 @@ it('no application is let in by a session that the reset of the password has end
   await resetPassword(person);
   const asked = { clientId: client.id, projectId: project.id, scopes: ['openid'] };
   await expect(app.oauth.consents.give(letIn, asked, NOWHERE)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+});
+
+it('a person who is removed while they let an application in has let none in, not even once they are back', async () => {
+  const built = await buildClient(app);
+  const { person, workspace, client, project } = built;
+  await buildPerson(app, { workspace });
+  const letIn = (await app.people.sessions.principalOf(person.cookie.cookie.split('=')[1] as string)) as UserPrincipal;
+  const principalById = app.people.sessions.principalById.bind(app.people.sessions);
+  let removal: Promise<unknown> | undefined;
+  jest.spyOn(app.people.sessions, 'principalById').mockImplementationOnce(async (tx, id) => {
+    const found = await principalById(tx, id); // a member still
+    removal = mutations(other).mutate('removeMember', { workspaceId: workspace.id, userId: person.person.id }, '__typename');
+    await Promise.race([removal, wait(500)]); // until it is done, or waits
+    return found;
+  });
+  const { id } = await app.oauth.consents.give(letIn, { clientId: client.id, projectId: project.id, scopes: ['openid'] }, NOWHERE);
+  await removal;
+  await joinAsOwner(person, workspace.id);
+  expect(await app.oauth.consents.living(app.database.lookups, id)).toBeNull();
 });
 
 it('a person who withdraws is rid of the application in that project, however often they let it in, and of it there alone', async () => {

@@ -59,7 +59,7 @@ export class ConsentService {
       const project = (await tx.findOneBy(Project, { id: projectId, workspaceId: client.workspaceId })) ?? notFound();
       if (project.archivedAt) throw conflict('This project is archived.');
       const { workspaceId } = client;
-      await locked(tx, Person, { id: person.id }); // a reset of the password ends sessions and consents: one that comes at this moment waits, and then ends this one
+      await locked(tx, Person, { id: person.id }); // a reset of the password, or a removal, that comes at this moment waits, and then ends this consent too
       const now = (await this.deps.principalOfSession(tx, person.sessionId)) ?? notFound();
       if (!now.permissionsByWorkspace.has(workspaceId)) notFound();
       const at = await database.now(tx);

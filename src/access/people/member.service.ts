@@ -2,7 +2,7 @@ import { Not, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { recordEvent } from '../../audit/record-event';
 import { writeChanges } from '../../audit/write-changes';
-import { locked, type Database } from '../../db/database';
+import { forUpdate, locked, type Database } from '../../db/database';
 import { expectedVersionRule, requireVersion } from '../../db/versions';
 import { conflict, validate } from '../../errors';
 import { idRule } from '../../lib/rules';
@@ -14,6 +14,7 @@ import type { Actor } from '../principal';
 import { permissionsOfRole } from '../roles/grants';
 import { OWNER_ROLE_ID } from '../roles/role.entity';
 import { Membership } from './membership.entity';
+import { Person } from './person.entity';
 
 const removeRule = z.object({ workspaceId: idRule, userId: idRule });
 const setRoleRule = removeRule.extend({ roleId: idRule, expectedVersion: expectedVersionRule });
@@ -35,6 +36,7 @@ export class MemberService {
   async remove(origin: Authority, raw: z.input<typeof removeRule>): Promise<void> {
     const { workspaceId, userId } = validate(removeRule, raw, 'input');
     await this.deps.database.transaction(async (tx) => {
+      await tx.findOne(Person, { where: { id: userId }, ...forUpdate(tx) }); // who lets an application in at this moment does so before, and it ends here, or finds that they are no member
       const { roleId } = await this.lock(tx, workspaceId, userId);
       if (origin.actor.id !== userId) await this.requireRank(tx, await currentActor(tx, origin, 'admin.members', { workspaceId }), roleId, workspaceId);
       await this.requireOtherOwner(tx, { workspaceId, userId, roleId });
