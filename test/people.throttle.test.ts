@@ -1,4 +1,7 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import argon2 from '@node-rs/argon2';
+import { In } from 'typeorm';
+import { Invitation } from '../src/access/people/invitation.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { ORIGIN, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
@@ -60,6 +63,36 @@ it('an address gets 50 tries at once, whatever accounts it tries', async () => {
   const app = await node();
   const tries = await Promise.all(Array.from({ length: 70 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: PASSWORD })));
   expect([countOf(tries, 'UNAUTHENTICATED'), countOf(tries, 'RATE_LIMITED')]).toEqual([50, 20]);
+  const { id: workspaceId } = await buildWorkspace(app);
+  const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId, email: 'new@example.com', roleId: 'rol_viewer' });
+  expect((await mutations(app).refusal('acceptInvitation', { token: tokenOf(link ?? ''), name: 'Ada', password: PASSWORD }, null)).code).toBe('RATE_LIMITED');
+});
+
+it('whoever has the link of an invitation makes no more than ten hashes of passwords by it, and none once its maker may not invite any more', async () => {
+  const app = await node();
+  const inviter = await buildPerson(app);
+  const { workspace } = inviter;
+  await buildPerson(app, { workspace });
+  const { hash } = argon2;
+  const hashed = jest.spyOn(argon2, 'hash');
+  const verified = jest.spyOn(argon2, 'verify');
+  const slowly = (...given: Parameters<typeof hash>) => wait(1_000).then(() => hash(...given)); // until all others have found the link alive
+  hashed.mockImplementationOnce(slowly).mockImplementationOnce(slowly);
+  const follow = (link: string | null) => app.graphql('mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { __typename } }', { input: { token: tokenOf(link ?? ''), name: 'Ada', password: PASSWORD } }, null);
+  const { link: alive } = await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email: 'alive@example.com', roleId: 'rol_viewer' });
+  const followed = await Promise.all(Array.from({ length: 30 }, () => follow(alive)));
+  expect(followed.filter(({ errors }) => !errors)).toHaveLength(1);
+  expect(hashed.mock.calls.length).toBeLessThanOrEqual(10);
+  const { person: known } = await buildPerson(app);
+  const emails = ['new@example.com', known.email];
+  const links = [];
+  for (const email of emails) links.push((await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email, roleId: 'rol_viewer' })).link);
+  await app.database.transaction((tx) => tx.update(Invitation, { email: In(emails) }, { invitedBy: inviter.person.id }));
+  await mutations(app).mutate('setMemberRole', { workspaceId: workspace.id, userId: inviter.person.id, roleId: 'rol_viewer' }, '__typename');
+  for (const spy of [hashed, verified]) spy.mockClear();
+  for (const link of links) for (let time = 0; time < 3; time++) expect((await follow(link)).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
+  expect([hashed.mock.calls, verified.mock.calls]).toEqual([[], []]);
+  for (const spy of [hashed, verified]) spy.mockRestore();
 });
 
 it('an e-mail or a password of 160 KB is nobody’s, and is refused without being read', async () => {

@@ -15,7 +15,7 @@ import type { Actor } from '../principal';
 import { requireGoodPassword, type Passwords } from '../sessions/passwords';
 import type { ProofService } from '../sessions/proof.service';
 import type { OpenedSession, SessionService } from '../sessions/session.service';
-import { mailsOf, type Throttles } from '../sessions/throttle';
+import { mailsOf, triesFrom, triesOf, type Throttles } from '../sessions/throttle';
 import { emailRule } from './email';
 import { Invitation } from './invitation.entity';
 import type { Mailer } from './mailer';
@@ -124,13 +124,16 @@ export class InvitationService {
 
   /**
    * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already, `earlier` the token that
-   * their browser has. NOT_FOUND for any link that does not work, SIGN_IN_FAILED for a wrong password of an account that there is.
+   * their browser has. NOT_FOUND for any link that does not work, before a password is looked at; SIGN_IN_FAILED for a wrong one of an
+   * account that there is, RATE_LIMITED after too many tries.
    */
   async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
     const { database, proofs } = this.deps;
-    const { email } = await this.find(database.reader, acceptance.token);
+    const found = await this.find(database.reader, acceptance.token);
+    await database.transaction((tx) => this.requireLivingRight(tx, found));
+    const { email } = found;
     const known = await database.reader.findOneBy(Person, { email });
-    if (!known) return this.acceptAsNew(email, acceptance, whence, earlier);
+    if (!known) return this.acceptAsNew(found, acceptance, whence, earlier);
     const proved = known.id === signedInId ? undefined : await proofs.prove(email, acceptance.password ?? '', whence);
     if (proved) await proofs.succeeded(email, whence);
     return database.transaction(async (tx) => {
@@ -143,14 +146,15 @@ export class InvitationService {
     });
   }
 
-  private async acceptAsNew(email: string, { token, ...given }: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
-    const { database, passwords, sessions } = this.deps;
+  private async acceptAsNew({ id: invitationId, email }: Invitation, { token, ...given }: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
+    const { database, passwords, sessions, throttles } = this.deps;
     const { name } = validate(z.object({ name: nameRule }), { name: given.name ?? '' }, 'input');
     const password = given.password ?? '';
     requireGoodPassword(password, email, 'password');
+    await throttles.take(triesOf(`invitation:${invitationId}`), triesFrom(whence.ip));
     const passwordHash = await passwords.hash(password);
     try {
-      return await database.transaction(async (tx) => {
+      const accepted = await database.transaction(async (tx) => {
         const invitation = await this.find(tx, token, true);
         const at = await database.now(tx);
         const id = newId('usr', at.getTime());
@@ -158,6 +162,8 @@ export class InvitationService {
         await this.join(tx, invitation, id, whence);
         return { personId: id, session: await sessions.open(tx, id, whence, at, earlier) };
       });
+      await throttles.giveBack(triesFrom(whence.ip)); // many may sit behind one address
+      return accepted;
     } catch (error) {
       throw isDuplicate(error) ? conflict('This address has an account since a moment ago; accept once more, with its password.') : error;
     }

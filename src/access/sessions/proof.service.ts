@@ -7,11 +7,8 @@ import { normaliseEmail } from '../people/email';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, recordOfPerson, type Whence } from '../people/person.events';
 import type { Passwords } from './passwords';
-import { triesFrom, type Allowance, type Throttles } from './throttle';
+import { triesFrom, triesOf, type Allowance, type Throttles } from './throttle';
 
-/** Passwords that may be tried of one account at once, and how often one more after that. */
-const ACCOUNT_TRIES = 10;
-const ACCOUNT_TRY_EVERY_MS = 60_000;
 /** How often the trail tells that an account's tries are used up. */
 const TOLD_EVERY_MS = 60_000;
 
@@ -50,7 +47,7 @@ export class ProofService {
   async again<T>(personId: string, whence: Whence, act: (person: Person) => Promise<T>): Promise<T> {
     const { database, throttles } = this.deps;
     const person = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
-    const tries = { name: `person:${personId}`, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS };
+    const tries = triesOf(`person:${personId}`);
     await this.take(person.email, whence, tries);
     const done = await act(person);
     await throttles.giveBack(tries);
@@ -106,6 +103,6 @@ export class ProofService {
 
   /** By a digest, as an address that somebody tries is nothing to keep. */
   private account(email: string): Allowance {
-    return { name: `account:${this.deps.digest(`account ${normaliseEmail(email)}`)}`, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS };
+    return triesOf(`account:${this.deps.digest(`account ${normaliseEmail(email)}`)}`);
   }
 }

@@ -12,6 +12,13 @@ export interface Allowance {
   intervalMs: number;
 }
 
+/** Passwords that may be tried of one account, or chosen by one invitation, at once; and how often one more after that. */
+const ACCOUNT_TRIES = 10;
+const ACCOUNT_TRY_EVERY_MS = 60_000;
+
+/** The tries of whatever has this name: of an account, of a person who has signed in, of an invitation. */
+export const triesOf = (name: string): Allowance => ({ name, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS });
+
 /** Passwords that may be tried, and mails asked for, from one address at once, whatever the account; and how often one more after that. */
 const ADDRESS_TRIES = 50;
 const ADDRESS_TRY_EVERY_MS = 10_000;
