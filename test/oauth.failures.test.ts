@@ -96,6 +96,25 @@ describe('where a browser is sent back to', () => {
     '',
   ];
 
+  it('is no address that was taken away meanwhile: neither asked about, nor agreed to, nor is a code worth anything that was sent there', async () => {
+    const moving = await buildClient(app, { redirectUris: [REDIRECT_URI, 'https://shop.example/new'] });
+    const { client, person, project } = moving;
+    const begin = async () => {
+      const visitor = new Visitor(app.url, person.cookie);
+      return { visitor, asked: await visitor.go(authorizationUrl(app, moving).href) };
+    };
+    const code = await codeFor(app, moving);
+    const { visitor, asked } = await begin();
+    const agreed = await begin();
+    const { address: onItsWay } = await agreed.visitor.go(agreed.asked.address, { decision: 'allow', projectId: project.id }, {}, { follow: false });
+    await app.oauth.clients.update(ORIGIN, { id: client.id, redirectUris: ['https://shop.example/new'] });
+    expect(await redeem(app, moving, code)).toEqual(REFUSED);
+    const late = new URL((await agreed.visitor.go(onItsWay)).address);
+    expect(await redeem(app, moving, late.searchParams.get('code') ?? '')).toEqual(REFUSED);
+    expect((await visitor.go(asked.address)).status).toBe(404);
+    for (const decision of ['allow', 'refuse']) expect(await visitor.go(asked.address, { decision, projectId: project.id })).toMatchObject({ status: 404, address: asked.address });
+  });
+
   it.each(LOOK_ALIKES)('is not %j, which is not one of its addresses word for word', async (redirectUri) => {
     const { status, address, body } = await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { redirect_uri: redirectUri }).href);
     expect([status, new URL(address).origin]).toEqual([400, app.url]);

@@ -156,6 +156,7 @@ class Tokens {
     const nowMs = (await database.now()).getTime();
     if (!token || token.expiresAt.getTime() <= nowMs || (token.endedAt && !USED_ONCE.has(kind))) return undefined;
     const payload = withBearer(JSON.parse(token.payload) as AdapterPayload, BEARER, id);
+    if (kind === 'AuthorizationCode' && !Provider.ctx?.oidc.client?.redirectUriAllowed(payload.redirectUri ?? '')) return undefined; // that address was taken away
     if (token.consentId !== null) {
       const living = await consents.living(database.lookups, token.consentId);
       if (!living) return undefined;

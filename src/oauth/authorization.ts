@@ -59,13 +59,15 @@ export interface AuthorizationsDeps {
 export class Authorizations {
   constructor(private readonly deps: AuthorizationsDeps) {}
 
-  /** What this browser has come to be asked. NOT_FOUND where it was answered, has expired, or began in another browser. */
+  /** What this browser has come to be asked. NOT_FOUND where it was answered, has expired, or began in another browser, or where the application has lost the address since. */
   async asked(uid: string, raw: Raw): Promise<Asked> {
     const { clients, database } = this.deps;
     const interaction = await this.interaction(raw);
     const { params, iat, prompt, result } = interaction;
     const client = typeof params.client_id === 'string' ? await clients.find(params.client_id) : null;
     if (!client || interaction.uid !== uid || result) throw ended();
+    const asking = await (await this.deps.oauth.current()).Client.find(client.id); // oidc-provider knows which addresses are one
+    if (!asking?.redirectUriAllowed(String(params.redirect_uri))) throw ended();
     const { name: workspaceName } = await database.lookups.findOneByOrFail(Workspace, { id: client.workspaceId });
     return {
       uid,
@@ -141,4 +143,4 @@ export class Authorizations {
 const inPlainWords = (description: string): string => description.replace(/^Administration: (.)/, (_whole, first: string) => first.toUpperCase());
 
 const ended = (): TollgateError =>
-  new TollgateError('NOT_FOUND', 'This was answered, took too long, or began in another browser. Go back to the application and start again.');
+  new TollgateError('NOT_FOUND', 'This was answered, took too long, began in another browser, or leads to an address that the application has no more. Go back to the application and start again.');
