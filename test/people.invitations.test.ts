@@ -4,7 +4,7 @@ import { Role } from '../src/access/roles/role.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import type { TestApp } from './support/app';
 import { cookieOf } from './support/clients';
-import { buildWorkspace } from './support/factories';
+import { ORIGIN, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { closeNodes, createNodes } from './support/nodes';
 import { PASSWORD, buildPerson, enableSecondFactor, signIn, statusOf, tokenOf, type BuiltPerson } from './support/people';
@@ -159,5 +159,18 @@ describe('a member', () => {
     expect(await rename(other)).toBe('ok');
     await write((tx) => tx.delete(Membership, { userId: person.id }));
     expect(await rename(other)).toBe('NOT_FOUND');
+  });
+
+  it.each([
+    ['leaves', async ({ workspace, person }: BuiltPerson) => `removeMember(input: { workspaceId: "${workspace.id}", userId: "${person.id}" })`],
+    ['sets a new password by a link, which ends their session,', async ({ person }: BuiltPerson) => `resetPassword(input: { token: "${tokenOf((await app.people.passwords.resetLink(ORIGIN, person.email)) ?? '')}", newPassword: "a third horse, a third battery" })`],
+  ])('who %s may nothing there any more in what is left of the same document', async (_what, ending) => {
+    const leaver = await buildPerson(app);
+    const { workspace, cookie } = leaver;
+    await buildPerson(app, { workspace });
+    const document = `mutation { a: ${await ending(leaver)} { __typename } b: updateWorkspace(input: { id: "${workspace.id}", name: "Renamed" }) { workspace { wallet { balance } } } }`;
+    const { data, errors } = await app.graphql(document, {}, cookie);
+    expect(data).toMatchObject({ a: expect.anything(), b: null });
+    expect(errors?.[0]).toMatchObject({ path: ['b'], extensions: { code: 'NOT_FOUND' } });
   });
 });

@@ -51,8 +51,8 @@ export class GraphQLContext {
   readonly asked: AskedSoFar = { points: 0, readingPoints: 0, answerLength: 0 };
   private readonly loaders: Loaders;
   private time: Promise<Date> | undefined;
-  /** Whether this request may have changed what whoever asks may do. */
-  private mayHaveChanged = false;
+  /** Whether this request has had a mutation, which may have changed what whoever asks may do. */
+  private hasMutated = false;
   private token: string | undefined;
   /** The right to run the request's mutation, where it came with an Idempotency-Key. */
   claim: MutationClaim | undefined;
@@ -203,13 +203,13 @@ export class GraphQLContext {
 
   /** Who acts, for a change of a workspace; NOT_FOUND where it may not know of it, FORBIDDEN where it lacks the permission. */
   async originIn(workspaceId: string, permission: AdministrativePermission): Promise<Authority> {
-    requireAdministered(await this.callerNow(), { workspaceId }, permission);
+    requireAdministered(this.caller, { workspaceId }, permission);
     return this.originAt(workspaceId);
   }
 
   /** The same, for a change of an object of a workspace. */
   async originFor<V extends { workspaceId: string }>(batch: Batch<V>, id: string, permission: AdministrativePermission): Promise<Authority> {
-    return this.originAt(requireAdministered(await this.callerNow(), await this.load(batch, id), permission).workspaceId);
+    return this.originAt(requireAdministered(this.caller, await this.load(batch, id), permission).workspaceId);
   }
 
   private originAt(workspaceId: string): Authority {
@@ -217,11 +217,10 @@ export class GraphQLContext {
     return this.origin;
   }
 
-  /** Whoever asks, with what they may do now: a document may have many mutations, and one of them may have ended the right to the next. */
-  async callerNow(): Promise<Principal> {
-    if (this.mayHaveChanged && this.identity) this.identity = await this.browser.principals.current(this.database.reader, this.identity);
-    this.mayHaveChanged = true;
-    return this.caller;
+  /** Before each mutation of a request: a document may have many, and one of them may have ended the right to the next. */
+  async beginMutation(): Promise<void> {
+    if (this.hasMutated && this.identity) this.identity = await this.browser.principals.current(this.database.reader, this.identity);
+    this.hasMutated = true;
   }
 }
 

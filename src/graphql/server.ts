@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
 import { boundAnswers } from './answer-length';
+import { readCallersAnew } from './callers-anew';
 import type { Cost } from './cost';
 import { FROM_ELSEWHERE, NO_STREAM, type GraphQLContext } from './context';
 import { formatError, toGraphQLError, translated, type GraphQLFailure } from './errors';
@@ -46,6 +47,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   const report = (cause: unknown) => log.warn({ err: cause }, 'graphql: an operation failed');
   const costs = new QueryCosts();
   boundAnswers(schema);
+  readCallersAnew(schema);
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // without a credential, too; where it is not wanted, a rule says so in our words
