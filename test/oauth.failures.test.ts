@@ -122,6 +122,13 @@ describe('where a browser is sent back to', () => {
     expect(body).not.toContain('evil');
   });
 
+  it('is told by a page of ours, without a script, where an application asks for an answer that takes one', async () => {
+    const { status, address, body, headers } = await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { response_mode: 'form_post' }).href);
+    expect([status, new URL(address).origin, /<script/i.test(body)]).toEqual([400, app.url, false]);
+    expect(body).toContain('role="alert"');
+    expect(Object.fromEntries(headers)).toMatchObject({ 'content-security-policy': expect.stringContaining("frame-ancestors 'none'"), 'x-frame-options': 'DENY', 'x-content-type-options': 'nosniff' });
+  });
+
   it('of a public client is its loopback address on any port, and no other host', async () => {
     const at = (redirectUri: string) => new Visitor(app.url, publicly.person.cookie).go(authorizationUrl(app, publicly, { redirect_uri: redirectUri }).href);
     expect((await at('http://127.0.0.1:61023/callback')).status).toBe(200);

@@ -107,6 +107,7 @@ export class OAuthProvider {
   private make(issuer: string, keys: JsonWebKey[], scopes: string[]): Provider {
     const provider = new Provider(issuer, this.configuration(keys, scopes));
     provider.proxy = true; // see receive
+    provider.use((ctx, next) => (ctx.query.response_mode === 'form_post' ? this.refuseScript(ctx) : next()));
     Object.assign(provider.AccessToken.prototype, {
       generateTokenId(this: { format: string }) {
         this.format = 'opaque';
@@ -182,6 +183,14 @@ export class OAuthProvider {
         revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       },
     };
+  }
+
+  /** oidc-provider would refuse it too, by a page with a script. */
+  private refuseScript(ctx: Pick<KoaContextWithOIDC, 'set' | 'status' | 'body'>): void {
+    const { headers, body } = this.deps.errorPage('unsupported_response_mode: form_post takes a script; leave response_mode out.');
+    ctx.set(headers);
+    ctx.status = 400;
+    ctx.body = body;
   }
 
   /** In the background, and of one client only so often: what is too much costs nothing. */
