@@ -4,6 +4,7 @@ import { Consent } from '../src/oauth/consent.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { ORIGIN } from './support/factories';
 import { REDIRECT_URI, VERIFIER, Visitor, agree, ask, authorizationUrl, buildClient, codeFor, redeem, refresh, tokensFor, type BuiltClient } from './support/oauth';
+import { buildPerson } from './support/people';
 import { until } from './support/until';
 
 // The ways in which the flow must fail.
@@ -339,4 +340,17 @@ it('the database holds nothing that anybody could come with', async () => {
   for (const held of [access, token, code, uid, built.secret as string, VERIFIER]) expect(text).not.toContain(held);
   expect(text).not.toMatch(/"d\\?":|PRIVATE/);
   expect(app.logLines.join('\n')).not.toMatch(/tollgate_(access|refresh|client)_/);
+});
+
+it('who may change applications and not read members learns of nobody who has let one in', async () => {
+  const { workspace, client } = built;
+  await tokensFor(app, built);
+  const { id: roleId } = await app.services.roles.create(ORIGIN, { workspaceId: workspace.id, name: 'Builders', permissions: ['admin.clients'] });
+  const { cookie } = await buildPerson(app, { workspace, roleId });
+  const change = (credential?: { cookie: string }) =>
+    app.graphql('mutation ($id: ID!) { updateOAuthClient(input: { id: $id, name: "Shop" }) { client { name consents { nodes { user { email } } } } } }', { id: client.id }, credential);
+  const { data, errors } = await change(cookie);
+  expect(data.updateOAuthClient.client).toEqual({ name: 'Shop', consents: null });
+  expect(errors).toMatchObject([{ path: ['updateOAuthClient', 'client', 'consents'], message: expect.stringContaining('read.members'), extensions: { code: 'FORBIDDEN' } }]);
+  expect((await change()).data.updateOAuthClient.client.consents.nodes).toContainEqual({ user: { email: built.person.person.email } });
 });

@@ -67,8 +67,9 @@ export class ViewerConsentsResolver {
 
 @Resolver(() => OAuthClient)
 export class OAuthClientConsentsResolver {
-  @FieldResolver(() => ConsentConnection, { description: 'What people have let it do and goes on, newest first.' })
-  async consents(@Root() { id }: OAuthClient, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Consent>> {
-    return ctx.page(CONSENTS_FOR_CLIENT, id, { now: await ctx.now() }, page);
+  @FieldResolver(() => ConsentConnection, { nullable: true, description: 'What people have let it do and goes on, newest first. Takes `read.members`.' })
+  async consents(@Root() client: OAuthClient, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Consent>> {
+    ctx.require('read.members', client);
+    return ctx.page(CONSENTS_FOR_CLIENT, client.id, { now: await ctx.now() }, page);
   }
 }
