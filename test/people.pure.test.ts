@@ -1,12 +1,15 @@
+import argon2 from '@node-rs/argon2';
 import { isFromHere, trustedOrigins } from '../src/access/sessions/cookie';
 import { Passwords } from '../src/access/sessions/passwords';
 import { Sealed } from '../src/access/sessions/sealed';
 import { triesFrom } from '../src/access/sessions/throttle';
 import { ConfigError, loadConfig } from '../src/config';
 
+const PEPPER = 'pepper-of-the-tests-0123456789abcdefgh';
+
 describe('hashes of passwords', () => {
   it('are made a few at a time, and what comes past the queue is told to come later', async () => {
-    const passwords = new Passwords();
+    const passwords = new Passwords(PEPPER);
     const made = await Promise.allSettled(Array.from({ length: 70 }, () => passwords.hash('correct horse battery staple')));
     expect(made.slice(0, 66).every(({ status }) => status === 'fulfilled')).toBe(true);
     expect(made.slice(66).map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'made'))).toEqual(Array(4).fill('SERVICE_UNAVAILABLE'));
@@ -14,14 +17,22 @@ describe('hashes of passwords', () => {
   });
 
   it('are Argon2id with the parameters of OWASP, and differ for the same password', async () => {
-    const passwords = new Passwords();
+    const passwords = new Passwords(PEPPER);
     const [one, other] = [await passwords.hash('correct horse battery staple'), await passwords.hash('correct horse battery staple')];
     expect(one).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     expect(one).not.toBe(other);
   });
 
+  it('let no guess be tried without the pepper, not even a right one', async () => {
+    const password = 'correct horse battery staple';
+    const stolen = await new Passwords(PEPPER).hash(password);
+    expect(await argon2.verify(stolen, password)).toBe(false);
+    expect(await new Passwords('another-pepper-0123456789abcdefghijkl').verify(stolen, password)).toBe(false);
+    expect(await new Passwords(PEPPER).verify(stolen, password)).toBe(true);
+  });
+
   it('are of one password, however its letters are composed; nobody has the one that there is not', async () => {
-    const passwords = new Passwords();
+    const passwords = new Passwords(PEPPER);
     const hash = await passwords.hash('caf\u00e9 caf\u00e9 caf\u00e9');
     expect(await passwords.verify(hash, 'cafe\u0301 cafe\u0301 cafe\u0301')).toBe(true);
     expect(await passwords.verify(undefined, '')).toBe(false);
@@ -29,7 +40,7 @@ describe('hashes of passwords', () => {
 });
 
 describe('a sealed text', () => {
-  const sealed = new Sealed('pepper-of-the-tests-0123456789abcdefgh', 'second factor');
+  const sealed = new Sealed(PEPPER, 'second factor');
 
   it('is read by its owner under its pepper alone, and never twice the same', () => {
     const text = sealed.seal('a secret', 'usr_1');
@@ -37,7 +48,7 @@ describe('a sealed text', () => {
     expect(sealed.seal('a secret', 'usr_1')).not.toBe(text);
     expect(() => sealed.open(text, 'usr_2')).toThrow();
     expect(() => new Sealed('another-pepper-0123456789abcdefghijkl', 'second factor').open(text, 'usr_1')).toThrow();
-    expect(() => new Sealed('pepper-of-the-tests-0123456789abcdefgh', 'oauth signing key').open(text, 'usr_1')).toThrow();
+    expect(() => new Sealed(PEPPER, 'oauth signing key').open(text, 'usr_1')).toThrow();
     expect(() => sealed.open(`${text.startsWith('A') ? 'B' : 'A'}${text.slice(1)}`, 'usr_1')).toThrow();
   });
 });

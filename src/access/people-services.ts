@@ -43,7 +43,7 @@ export function createPeopleServices({ mail, ...deps }: PeopleDeps): PeopleServi
   const { database, pepper, digest, log } = deps;
   const background = new Background();
   const mailer = mail && new Mailer({ ...mail, background, log });
-  const passwords = new Passwords();
+  const passwords = new Passwords(pepper);
   const throttles = new Throttles(database);
   const sessions = new SessionService({ database, digest });
   const proofs = new ProofService({ database, digest, passwords, throttles, background, log });

@@ -1,3 +1,4 @@
+import { hkdfSync } from 'node:crypto';
 import { hash, verify } from '@node-rs/argon2';
 import { TollgateError, invalid } from '../../errors';
 
@@ -38,22 +39,28 @@ export function requireGoodPassword(password: string, email: string, field: stri
   if (normalise(password).toLowerCase() === email) refuse('must not be the e-mail address');
 }
 
-/** Makes and checks the hashes of passwords, a few at a time. */
+/** Makes and checks the hashes of passwords, a few at a time. Without the pepper, which is in no database, a guess cannot be tried at one. */
 export class Passwords {
+  private readonly secret: Buffer;
   private atOnce = 0;
   private readonly waiting: (() => void)[] = [];
 
+  constructor(pepper: string) {
+    this.secret = Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate passwords', 32));
+  }
+
   /** What is stored of a password. SERVICE_UNAVAILABLE where too many wait. */
   hash(password: string): Promise<string> {
+    const { secret } = this;
     return this.inTurn(() =>
-      hash(normalise(password), { algorithm: ARGON2ID, memoryCost: HASH_MEMORY_KIB, timeCost: HASH_PASSES, parallelism: HASH_LANES }),
+      hash(normalise(password), { algorithm: ARGON2ID, memoryCost: HASH_MEMORY_KIB, timeCost: HASH_PASSES, parallelism: HASH_LANES, secret }),
     );
   }
 
   /** Whether a hash is that of a password. False after the same time where there is no hash. SERVICE_UNAVAILABLE where too many wait. */
   verify(hashed: string | undefined, password: string): Promise<boolean> {
     const [known, typed] = password.length > MAX_TYPED_LENGTH ? [undefined, ''] : [hashed, normalise(password)];
-    return this.inTurn(() => verify(known ?? HASH_OF_NOBODY, typed));
+    return this.inTurn(() => verify(known ?? HASH_OF_NOBODY, typed, { secret: this.secret }));
   }
 
   private async inTurn<T>(work: () => Promise<T>): Promise<T> {
