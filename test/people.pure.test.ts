@@ -10,32 +10,39 @@ const PEPPER = 'pepper-of-the-tests-0123456789abcdefgh';
 describe('hashes of passwords', () => {
   it('are made a few at a time, and what comes past the queue is told to come later', async () => {
     const passwords = new Passwords(PEPPER);
-    const made = await Promise.allSettled(Array.from({ length: 70 }, () => passwords.hash('correct horse battery staple')));
+    const made = await Promise.allSettled(Array.from({ length: 70 }, (_, index) => passwords.hash('correct horse battery staple', `usr_${index}`)));
     expect(made.slice(0, 66).every(({ status }) => status === 'fulfilled')).toBe(true);
     expect(made.slice(66).map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'made'))).toEqual(Array(4).fill('SERVICE_UNAVAILABLE'));
-    expect(await passwords.verify(await passwords.hash('correct horse battery staple'), 'correct horse battery staple')).toBe(true);
+    expect(await passwords.verify(await passwords.hash('correct horse battery staple', 'usr_1'), 'correct horse battery staple', 'usr_1')).toBe(true);
+  });
+
+  it('wait eight at a time for one account, so that whoever tries without end leaves room for others', async () => {
+    const passwords = new Passwords(PEPPER);
+    const greedy = Promise.allSettled(Array.from({ length: 70 }, () => passwords.hash('correct horse battery staple', 'usr_greedy')));
+    await passwords.hash('correct horse battery staple', 'usr_other');
+    expect((await greedy).filter(({ status }) => status === 'fulfilled')).toHaveLength(10); // two of them did not wait
   });
 
   it('are Argon2id with the parameters of OWASP, and differ for the same password', async () => {
     const passwords = new Passwords(PEPPER);
-    const [one, other] = [await passwords.hash('correct horse battery staple'), await passwords.hash('correct horse battery staple')];
+    const [one, other] = [await passwords.hash('correct horse battery staple', 'usr_1'), await passwords.hash('correct horse battery staple', 'usr_1')];
     expect(one).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     expect(one).not.toBe(other);
   });
 
   it('let no guess be tried without the pepper, not even a right one', async () => {
     const password = 'correct horse battery staple';
-    const stolen = await new Passwords(PEPPER).hash(password);
+    const stolen = await new Passwords(PEPPER).hash(password, 'usr_1');
     expect(await argon2.verify(stolen, password)).toBe(false);
-    expect(await new Passwords('another-pepper-0123456789abcdefghijkl').verify(stolen, password)).toBe(false);
-    expect(await new Passwords(PEPPER).verify(stolen, password)).toBe(true);
+    expect(await new Passwords('another-pepper-0123456789abcdefghijkl').verify(stolen, password, 'usr_1')).toBe(false);
+    expect(await new Passwords(PEPPER).verify(stolen, password, 'usr_1')).toBe(true);
   });
 
   it('are of one password, however its letters are composed; nobody has the one that there is not', async () => {
     const passwords = new Passwords(PEPPER);
-    const hash = await passwords.hash('caf\u00e9 caf\u00e9 caf\u00e9');
-    expect(await passwords.verify(hash, 'cafe\u0301 cafe\u0301 cafe\u0301')).toBe(true);
-    expect(await passwords.verify(undefined, '')).toBe(false);
+    const hash = await passwords.hash('caf\u00e9 caf\u00e9 caf\u00e9', 'usr_1');
+    expect(await passwords.verify(hash, 'cafe\u0301 cafe\u0301 cafe\u0301', 'usr_1')).toBe(true);
+    expect(await passwords.verify(undefined, '', 'usr_1')).toBe(false);
   });
 });
 

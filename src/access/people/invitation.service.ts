@@ -152,7 +152,7 @@ export class InvitationService {
     const password = given.password ?? '';
     requireGoodPassword(password, email, 'password');
     await throttles.take(triesOf(`invitation:${invitationId}`), triesFrom(whence.ip));
-    const passwordHash = await passwords.hash(password);
+    const passwordHash = await passwords.hash(password, email);
     try {
       const accepted = await database.transaction(async (tx) => {
         const invitation = await this.find(tx, token, true);

@@ -45,7 +45,7 @@ export class PasswordService {
     const { email } = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
     requireGoodPassword(newPassword, email, 'newPassword');
     const proved = await proofs.again(personId, whence, (person) => proofs.requirePassword(person, currentPassword, whence));
-    const passwordHash = await passwords.hash(newPassword);
+    const passwordHash = await passwords.hash(newPassword, personId);
     return database.transaction(async (tx) => {
       const person = await locked(tx, Person, { id: personId });
       if (person.passwordHash !== proved.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
@@ -92,7 +92,7 @@ export class PasswordService {
     const known = await this.findReset(database.reader, digest);
     const { email } = (await database.reader.findOneBy(Person, { id: known.userId })) ?? notFound();
     requireGoodPassword(newPassword, email, 'newPassword');
-    const passwordHash = await passwords.hash(newPassword);
+    const passwordHash = await passwords.hash(newPassword, known.userId);
     await database.transaction(async (tx) => {
       const { userId } = await this.findReset(tx, digest, true);
       await locked(tx, Person, { id: userId });

@@ -12,6 +12,8 @@ const HASH_LANES = 1;
 const MAX_HASHES_AT_ONCE = 2;
 /** Hashes that wait for their turn; what comes after is told to come later. */
 const MAX_HASHES_WAITING = 64;
+/** Of these for one account: a right password gives its try back, so whoever has one could make everybody else wait. */
+const MAX_HASHES_WAITING_EACH = 8;
 
 const MIN_PASSWORD_LENGTH = 12;
 const MAX_PASSWORD_LENGTH = 256;
@@ -43,30 +45,31 @@ export function requireGoodPassword(password: string, email: string, field: stri
 export class Passwords {
   private readonly secret: Buffer;
   private atOnce = 0;
-  private readonly waiting: (() => void)[] = [];
+  private readonly waiting: { whose: string; begin: () => void }[] = [];
 
   constructor(pepper: string) {
     this.secret = Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate passwords', 32));
   }
 
-  /** What is stored of a password. SERVICE_UNAVAILABLE where too many wait. */
-  hash(password: string): Promise<string> {
+  /** What is stored of a password. `whose` is any name of the account. SERVICE_UNAVAILABLE where too many wait, or too many of that account. */
+  hash(password: string, whose: string): Promise<string> {
     const { secret } = this;
-    return this.inTurn(() =>
+    return this.inTurn(whose, () =>
       hash(normalise(password), { algorithm: ARGON2ID, memoryCost: HASH_MEMORY_KIB, timeCost: HASH_PASSES, parallelism: HASH_LANES, secret }),
     );
   }
 
-  /** Whether a hash is that of a password. False after the same time where there is no hash. SERVICE_UNAVAILABLE where too many wait. */
-  verify(hashed: string | undefined, password: string): Promise<boolean> {
+  /** Whether a hash is that of a password. False after the same time where there is no hash. SERVICE_UNAVAILABLE as above. */
+  verify(hashed: string | undefined, password: string, whose: string): Promise<boolean> {
     const [known, typed] = password.length > MAX_TYPED_LENGTH ? [undefined, ''] : [hashed, normalise(password)];
-    return this.inTurn(() => verify(known ?? HASH_OF_NOBODY, typed, { secret: this.secret }));
+    return this.inTurn(whose, () => verify(known ?? HASH_OF_NOBODY, typed, { secret: this.secret }));
   }
 
-  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
+  private async inTurn<T>(whose: string, work: () => Promise<T>): Promise<T> {
     if (this.atOnce === MAX_HASHES_AT_ONCE) {
-      if (this.waiting.length === MAX_HASHES_WAITING) throw new TollgateError('SERVICE_UNAVAILABLE');
-      await new Promise<void>((resolve) => this.waiting.push(resolve)); // whoever is done hands its place over
+      const own = this.waiting.filter((one) => one.whose === whose).length;
+      if (this.waiting.length === MAX_HASHES_WAITING || own === MAX_HASHES_WAITING_EACH) throw new TollgateError('SERVICE_UNAVAILABLE');
+      await new Promise<void>((resolve) => this.waiting.push({ whose, begin: resolve })); // whoever is done hands its place over
     } else {
       this.atOnce += 1;
     }
@@ -74,7 +77,7 @@ export class Passwords {
       return await work();
     } finally {
       const next = this.waiting.shift();
-      if (next) next();
+      if (next) next.begin();
       else this.atOnce -= 1;
     }
   }

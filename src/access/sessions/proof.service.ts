@@ -80,7 +80,7 @@ export class ProofService {
   }
 
   private async check(person: Person | null, email: string, password: string, whence: Whence): Promise<Person> {
-    const isRight = await this.deps.passwords.verify(person?.passwordHash, password);
+    const isRight = await this.deps.passwords.verify(person?.passwordHash, password, person?.id ?? email);
     return isRight && person ? person : this.refuse(email, 'PASSWORD', whence);
   }
 
