@@ -108,7 +108,7 @@ export class InvitationResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceInvitationsResolver {
-  @FieldResolver(() => InvitationConnection, { nullable: true, description: 'The invitations that may still be accepted, newest first. Takes `read.members`.' })
+  @FieldResolver(() => InvitationConnection, { nullable: true, description: 'The invitations that were neither accepted nor withdrawn and have not expired, newest first; each lets nobody in while whoever made it may not make it. Takes `read.members`.' })
   async invitations(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Invitation>> {
     ctx.require('read.members', { workspaceId: id });
     return ctx.page(INVITATIONS, id, { now: await ctx.now() }, page);

@@ -181,7 +181,7 @@ export class InvitationService {
     return at;
   }
 
-  /** An invitation is as good as the right of whoever made it: it ends with that. */
+  /** An invitation is as good as the right of whoever made it: it lets nobody in while they lack that. */
   private async requireLivingRight(tx: EntityManager, { invitedBy, workspaceId, roleId }: Invitation): Promise<void> {
     const inviter = await this.deps.actorById(tx, invitedBy);
     const { permissions } = await roleToGrant(tx, roleId, workspaceId);

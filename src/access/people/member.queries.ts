@@ -34,7 +34,7 @@ export const MEMBERS: List<Membership, string, MembershipFilter> = {
   }),
 };
 
-/** The invitations to a workspace that may still be accepted, newest first. */
+/** The invitations to a workspace that are open, whatever has become of the right of whoever made them, newest first. */
 export const INVITATIONS: List<Invitation, string, { now: Date }> = {
   entity: Invitation,
   orderOf: () => NEWEST_FIRST,
