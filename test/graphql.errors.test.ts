@@ -86,6 +86,14 @@ describe('an input with several problems', () => {
   });
 });
 
+it.each(['\u0007', '\u2028', '\u2029', '\u202a', '\u202e', '\u2066', '\u2069'])('no name holds %j, which could make it read as another one', async (character) => {
+  const { issuePaths, mutate } = mutations(app);
+  const { id: projectId } = await buildProject(app);
+  const name = (inside: string) => ({ id: projectId, name: `Shop${inside}pohS` });
+  expect(await issuePaths('updateProject', name(character))).toEqual(['input.name']);
+  await mutate('updateProject', name('\u200f\u05d0'), '__typename'); // a Hebrew letter, and what comes with it
+});
+
 describe('several mutations in one request', () => {
   it('stand or fall by themselves: null and an error at the path of one, and the others are done', async () => {
     const project = await buildProject(app, { budget: 100 });

@@ -102,6 +102,7 @@ it('the page that asks tells what counts in the project that is chosen from what
     ['In the project that you choose, it could', ['demo.echo']],
     [`In the whole workspace ${built.workspace.name}, it could`, ['read.logs', 'admin']],
   ]);
+  expect(body).toContain(`<strong><bdi>Shop</bdi></strong>, an application of <bdi>${built.workspace.name}</bdi>, asks`); // whatever their direction
   expect(body).toContain('It goes on while you are away, until you withdraw your consent.');
   expect(namesIn(await asked('openid demo.echo'))).toEqual([['In the project that you choose, it could', ['demo.echo']]]);
   for (const { name, description } of ADMINISTRATIVE_PERMISSIONS) expect([name, description]).toEqual([name, expect.stringMatching(/\bworkspace\b/)]);

@@ -9,6 +9,9 @@ const noOuterBlanks = (text: string): boolean => text === text.trim();
 /** The texts that can equal something stored, so that a look-up compares bytes on every database. */
 export const storable = (texts: readonly string[]): string[] => texts.filter(noOuterBlanks);
 
+/** Line and paragraph separators, and what turns the direction of all that follows it. */
+const LAYOUT_CONTROLS = /[\u2028-\u202e\u2066-\u2069]/;
+
 /** One line of text for people, as names and reasons are: no control characters, no blanks at either end. */
 export function lineOfText(maxLength: number) {
   return z
@@ -16,7 +19,7 @@ export function lineOfText(maxLength: number) {
     .min(1, 'must not be empty')
     .refine((text) => [...text].length <= maxLength, `must be at most ${maxLength} characters`)
     .refine(noOuterBlanks, 'must not begin or end with a blank')
-    .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text), 'must not hold control characters');
+    .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text) && !LAYOUT_CONTROLS.test(text), 'must not hold control characters');
 }
 
 /** A list without those that it has already. */

@@ -8,7 +8,7 @@ import { page } from './html';
 export function signInPage({ client }: Asked, action: string, email: string, problem?: Problem): string {
   return page(
     'Sign in',
-    html`<p>${client.name} wants to know who you are, or to act for you. Sign in to see what it asks.</p>
+    html`<p><bdi>${client.name}</bdi> wants to know who you are, or to act for you. Sign in to see what it asks.</p>
 `,
     form({
       action: `${action}/sign-in`,
@@ -28,7 +28,7 @@ export function consentPage({ client, workspaceName, redirectUri }: Asked, { pro
   const nothing = projects.length === 0 ? 'You are in no project of the workspace that this application belongs to.' : granted.length === 0 ? 'You may not grant anything that it asks for.' : undefined;
   return page(
     `Allow ${client.name}?`,
-    html`<p><strong>${client.name}</strong>${projects.length === 0 ? '' : `, an application of ${workspaceName},`} asks to act for you, ${email}. You will be sent to ${destination(redirectUri)}.</p>
+    html`<p><strong><bdi>${client.name}</bdi></strong>${projects.length === 0 ? '' : html`, an application of <bdi>${workspaceName}</bdi>,`} asks to act for you, ${email}. You will be sent to ${destination(redirectUri)}.</p>
 ${nothing === undefined ? [] : alert(nothing)}<form method="post" action="${action}">
 ${
       nothing === undefined
