@@ -12,6 +12,7 @@ import { ORIGIN, buildKey, buildWorkspace, ghostOf } from './support/factories';
 import { send } from './support/http';
 import { answersOf, openLines, type Lines } from './support/lines';
 import { buildPerson, signIn } from './support/people';
+import { recognised } from './support/recognised';
 import { until } from './support/until';
 
 jest.setTimeout(90_000); // other test files take the processors too
@@ -305,7 +306,7 @@ describe('an export that follows', () => {
     const { secret } = await buildReader();
     const request = `GET ${PATH}?follow=true HTTP/1.1\r\nHost: x\r\nX-Api-Key: ${secret}\r\n\r\n`;
     const sockets = Array.from({ length: MAX_EXPORTS_EACH / 2 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
-    for (const socket of sockets) socket.on('error', () => undefined).write(request + request);
+    await recognised(app, MAX_EXPORTS_EACH, () => sockets.forEach((socket) => socket.on('error', () => undefined).write(request + request)));
     await until(async () => (await ask('', secret)).status === 503, 'all places to be taken');
     for (const socket of sockets) socket.destroy();
     await until(async () => {

@@ -16,6 +16,7 @@ let app: TestApp;
 let project: Project;
 let workspaceId: string;
 let keyId: string;
+let secret: string;
 
 beforeAll(async () => {
   app = await createTestApp();
@@ -25,7 +26,10 @@ beforeAll(async () => {
   const keys = Array.from({ length: KEYS }, (_, index) => keyRow(project, 1_800_000_000_000 + index, { allowedIps }));
   await insertRows(app, ApiKey, keys);
   keyId = keys[0]?.id as string;
+  ({ secret } = await buildKey(app, { project, permissions: ['read.keys'] }));
 });
+
+beforeEach(() => jest.spyOn(performance, 'now').mockImplementation(() => now() + aheadMs));
 
 afterAll(() => app.close());
 
@@ -33,9 +37,13 @@ const times = (count: number, make: (index: number) => string): string => Array.
 const fields = times(95, (index) => `a${index}: allowedIps`);
 const names = times(95, (index) => `a${index}: name`);
 
+const now = performance.now.bind(performance);
+let aheadMs = 0;
+
 async function asked(query: string, variables: object) {
+  aheadMs += 20_000; // whoever asks has all points again
   const before = process.cpuUsage();
-  const answer = await app.graphql(query, { workspaceId, ...variables }, (await buildKey(app, { project, permissions: ['read.keys'] })).secret); // whoever asks has all points
+  const answer = await app.graphql(query, { workspaceId, ...variables }, secret);
   const { user, system } = process.cpuUsage(before);
   return { ...answer, tookMs: (user + system) / 1_000 };
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
@@ -47,6 +48,13 @@ function write(bytes: string, url = app.url): Socket {
   socket.write(bytes);
   sockets.push(socket);
   return socket;
+}
+
+/** The same, once the server has read the head. */
+async function announce(head: string): Promise<void> {
+  const arrived = once(app.server.server, 'request');
+  write(head);
+  await arrived;
 }
 
 /** A call with a body that counts. */
@@ -117,7 +125,7 @@ it('a body that comes without its length counts as the largest until it is there
 
 it('bodies that are only announced take the room of their address, whoever they say they are, and none of others', async () => {
   const [one, other] = [await buildCaller(), await buildCaller()];
-  write(headOf('demo', one.secret, COUNTED, '198.51.100.7'));
+  await announce(headOf('demo', one.secret, COUNTED, '198.51.100.7'));
   const from = (address: string) =>
     send(app.url, {
       method: 'POST',
@@ -127,7 +135,7 @@ it('bodies that are only announced take the room of their address, whoever they 
     });
   await until(async () => (await from('198.51.100.7')).status === 503, 'the room of that address to be taken');
   expect((await from('198.51.100.8')).status).toBe(200);
-  write(headOf('demo', one.secret, COUNTED, '2001:db8::1'));
+  await announce(headOf('demo', one.secret, COUNTED, '2001:db8::1'));
   await until(async () => (await from('2001:db8::2')).status === 503, 'the room of that network to be taken');
   expect((await from('2001:db8:1::1')).status).toBe(200);
 });

@@ -14,6 +14,7 @@ import { callRow, insertBulk } from './support/bulk';
 import { freshDatabaseUrl } from './support/database';
 import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { prepareOutage } from './support/outage';
+import { recognised } from './support/recognised';
 import { WAYS, followBySse, followByWebSocket, socketUrl, untilOpen, type Follow, type Followed } from './support/streams';
 import { statementsOf } from './support/statements';
 import { until } from './support/until';
@@ -85,11 +86,7 @@ it('a stream that waits behind another of its connection gives its place back wh
   };
   const sockets = Array.from({ length: MAX_STREAM_CONNECTIONS_EACH / 2 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
   open.push({ stop: () => sockets.forEach((socket) => socket.destroy()) } as unknown as Followed);
-  const recognised = jest.spyOn(app.principals, 'bySecret');
-  for (const socket of sockets) socket.on('error', () => undefined).write(request + request);
-  await until(() => recognised.mock.calls.length === MAX_STREAM_CONNECTIONS_EACH, 'all to be asked who they are');
-  await Promise.all(recognised.mock.results.map(({ value }) => value as Promise<unknown>)); // or the next could have the place of one of them
-  recognised.mockRestore();
+  await recognised(app, MAX_STREAM_CONNECTIONS_EACH, () => sockets.forEach((socket) => socket.on('error', () => undefined).write(request + request)));
   await until(async () => !(await begins()), 'all places to be taken');
   for (const socket of sockets) socket.destroy();
   await until(begins, 'a place');
