@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
 import { POOL_SIZE, STATEMENT_DEADLINE_MS } from '../src/db/data-source';
 import { ADMISSION_WAIT_MS } from '../src/gate/ticker';
 import { Budget } from '../src/wallet/wallet.entity';
+import { errorOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { freshDatabaseUrl } from './support/database';
 import { buildKey } from './support/factories';
@@ -67,6 +69,25 @@ onMysql('connections to a server', () => {
     expect(Math.max(...waits)).toBeLessThan(ADMISSION_WAIT_MS + 5_000); // and what the last try takes
     thaw();
     await expect(frozen).rejects.toMatchObject({ fatal: true });
+  });
+
+  it('that are refused while the password of their account is changed are an outage: calls are 503, and go on with the right one again', async () => {
+    const url = new URL(app.databaseUrl);
+    const name = `rotating_${randomBytes(6).toString('hex')}`;
+    const account = `'${name}'@'%'`;
+    await server.query(`CREATE USER ${account} IDENTIFIED BY 'before'`);
+    await server.query(`GRANT ALL ON \`${url.pathname.slice(1)}\`.* TO ${account}`);
+    const node = await createTestApp({ databaseUrl: Object.assign(url, { username: name, password: 'before' }).href });
+    const { secret } = await buildKey(node);
+    expect((await node.rest({ secret })).status).toBe(200);
+    await server.query(`ALTER USER ${account} IDENTIFIED BY 'after'`);
+    proxy.cut();
+    expect(errorOf(await node.rest({ secret }))).toMatchObject({ http: 503, code: 'SERVICE_UNAVAILABLE' });
+    expect((await node.graphql('{ workspaces { nodes { id } } }')).errors).toEqual([expect.objectContaining({ extensions: expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' }) })]);
+    await server.query(`ALTER USER ${account} IDENTIFIED BY 'before'`);
+    expect((await node.rest({ secret })).status).toBe(200);
+    await node.close();
+    await server.query(`DROP USER ${account}`);
   });
 
   it('that go silent are given up: the process is ready again, and answers administrators, while new ones work', async () => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import { createConnection, type RowDataPacket } from 'mysql2/promise';
 import { createTestApp, PEPPER, ROOT_KEY, SECRETS, type TestApp } from './support/app';
 import { outcomeOf } from './support/answers';
 import { graphqlClient, restClient } from './support/clients';
@@ -7,6 +8,7 @@ import { freshDatabaseUrl } from './support/database';
 import { buildAction, buildKey } from './support/factories';
 import { runCli, startProcess } from './support/process';
 import { startUpstream, type Upstream } from './support/upstream';
+import { until } from './support/until';
 
 jest.setTimeout(60_000); // processes that start, beside other test files
 
@@ -46,6 +48,20 @@ it.each<[string, NodeJS.Signals[]]>([
   call.succeed();
   expect(outcomeOf(await answer)).toBe('200 ok');
   expect(await running.ended).toMatchObject({ code: 0, signal: null });
+});
+
+(TEST_DATABASE === 'mysql' ? it : it.skip)('a stop that comes while the process starts is one', async () => {
+  const url = new URL(await freshDatabaseUrl());
+  const server = await createConnection(url.href);
+  await server.query('SELECT GET_LOCK(?, 0)', [`tollgate.migrate.${url.pathname.slice(1)}`]);
+  const starting = await startProcess({ env: { DATABASE_URL: url.href, ...SECRETS } });
+  await until(async () => {
+    const [rows] = await server.query<RowDataPacket[]>("SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE 'SELECT GET_LOCK%'");
+    return rows.length > 0;
+  }, 'it to wait for its turn to migrate');
+  starting.kill('SIGTERM');
+  expect(await starting.ended).toMatchObject({ code: 0, signal: null, stderr: '' });
+  await server.end();
 });
 
 /** Until what it asks for is refused a connection. */
