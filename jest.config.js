@@ -13,6 +13,7 @@ if (process.env.TMPDIR === undefined && existsSync(MEMORY)) {
 /** @type {import('jest').Config} */
 const base = {
   testEnvironment: '<rootDir>/test/support/environment.js',
+  runtime: '<rootDir>/test/support/runtime.js',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   setupFiles: ['reflect-metadata', '<rootDir>/src/graphql/production.ts'],
