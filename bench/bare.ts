@@ -1,6 +1,6 @@
 import { serve } from './route.js';
 
-// A Fastify route that parses the body and answers: no key, no budget, no database. What is left to be won, at most.
+// A Fastify route that only parses the body and answers: no key, no budget, no database. It is the upper limit for the gate's speed.
 
 const STATUS_WANTED: Record<string, 401 | 429> = { 401: 401, 429: 429 };
 

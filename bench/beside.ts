@@ -10,15 +10,15 @@ import { SCENARIOS } from './scenarios';
 import { requireMariadb, startAnotherGate, type RunningTarget, type Stage } from './targets';
 import { runWrk, writePlan, type PlannedCall } from './wrk';
 
-// The scenarios in which something else happens beside the load.
+// The scenarios in which something else happens during the load.
 
 const UPSTREAM_MS = 2_000;
 const SLOW_CALLERS = 100;
 const LOCKED_CALLERS = 16;
-/** Small enough that nearly every call of the load finds it full. */
+/** Small enough that nearly every call of the load finds the gate full. */
 const CALLS_IN_FLIGHT_WHEN_FULL = 16;
 
-/** An upstream that says ok after two seconds. */
+/** Starts an upstream that answers "ok" after two seconds. */
 export async function startSlowUpstream(): Promise<{ url: string; server: Server }> {
   const server = createServer((request, response) => {
     request.resume();
@@ -28,7 +28,7 @@ export async function startSlowUpstream(): Promise<{ url: string; server: Server
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, server };
 }
 
-/** One caller alone, and two commits in a row on the same database. */
+/** Measures one caller alone, then two commits in a row on the same database. */
 export async function measureAlone(target: RunningTarget, stage: Stage, cell: Cell, timing: Timing): Promise<Measurement[]> {
   const call = await measure(target, stage, hotCalls(target), { ...cell, part: 'a call' }, timing);
   const seconds = Math.ceil(timing.seconds / 2);
@@ -41,7 +41,7 @@ function asMeasurement({ pairs, p50Us, p99Us }: CommitTimes, seconds: number, be
   return { ...beside, part: 'two commits', callsPerSecond: pairs / seconds, calls: pairs, p50Us, p99Us, errors: 0, refused: 0, cpuUs };
 }
 
-/** The hot project by itself, beside a project whose upstream is slow, and beside one whose budget is locked all the time. */
+/** Measures the hot project alone, beside a project with a slow upstream, and beside a project with a permanently locked budget. */
 export async function measureIsolation(target: RunningTarget, stage: Stage, cell: Cell, timing: Timing): Promise<Measurement[]> {
   const seconds = timing.warmUpSeconds + timing.seconds + 1;
   const { slow, locked } = target.furniture;
@@ -67,17 +67,17 @@ export async function measureIsolation(target: RunningTarget, stage: Stage, cell
     };
   };
   const run = (part: string, meanwhile?: Meanwhile) => measure(target, stage, hotCalls(target), { ...cell, part }, timing, meanwhile);
-  const measured = [await run('by itself'), await run('beside a slow upstream', besideSlow)];
-  // On SQLite nothing smaller than the whole database can be locked
+  const measured = [await run('alone'), await run('beside a slow upstream', besideSlow)];
+  // SQLite can lock only the whole database, not one budget.
   return target.name === 'mariadb' ? [...measured, await run('beside a locked budget', besideLocked)] : measured;
 }
 
-/** A gate that has as many calls in flight as it may: what its 503s take. */
+/** Measures the latency of the 503 answers of a gate that has reached its limit of calls in flight. */
 export async function measureFull(target: RunningTarget, stage: Stage, cell: Cell, timing: Timing): Promise<Measurement[]> {
   const server: ServerProcess = await startAnotherGate(stage, { MAX_CALLS_IN_FLIGHT: String(CALLS_IN_FLIGHT_WHEN_FULL) });
   try {
     const measured = await measure({ ...target, server }, stage, hotCalls(target), { ...cell, part: '503s' }, timing);
-    return [{ ...measured, errors: measured.errors - (measured.calls - measured.refused) }]; // some get in, as they should
+    return [{ ...measured, errors: measured.errors - (measured.calls - measured.refused) }]; // admitted calls are no errors
   } finally {
     await server.stop();
   }

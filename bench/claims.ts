@@ -1,13 +1,13 @@
 import type { Claim, Results } from './summary';
 import { TARGETS, type TargetName } from './targets';
 
-// What we claim about speed, each with what was measured.
+// The claims about speed, each with its measured value.
 
 const GATES: TargetName[] = ['mariadb', 'sqlite'];
-/** Of statements a second that are no call's: the sweep's, and the look whether there is one. */
+/** Statements per second that do not belong to a call: the sweep, and the check whether a sweep is due. */
 const STATEMENTS_BESIDE_CALLS = 20;
 
-/** The claims that what was measured can judge. */
+/** Returns a verdict for each claim that the measurements cover. */
 export function judge(results: Results): Claim[] {
   return [
     ...ofBare(results, 'hot', 128, 0.5),
@@ -41,7 +41,8 @@ function noSql(results: Results, target: TargetName): Claim[] {
     if (cell.target !== target || cell.sqlStatements === undefined) return [];
     const { sqlStatements, calls, callsPerSecond, connections } = cell;
     const ok = sqlStatements <= STATEMENTS_BESIDE_CALLS * Math.ceil(calls / callsPerSecond);
-    return [{ sentence: `${title(target)}: garbage keys at ${connections} connections cost no SQL`, measured: `${sqlStatements} statements in ${calls} calls`, ok }];
+    const sentence = `${title(target)}: garbage keys at ${connections} connections cost no SQL`;
+    return [{ sentence, measured: `${sqlStatements} statements in ${calls} calls`, ok }];
   });
 }
 
@@ -49,20 +50,23 @@ function steady(results: Results, target: TargetName): Claim[] {
   const cell = results.find('hot', target, 512);
   if (!cell) return [];
   const ratio = cell.p99Us / cell.p50Us;
+  const sentence = `${title(target)}: 512 connections cause no error, and the p99 is under 10 times the p50`;
   const measured = `${cell.errors} errors, p99 is ${ratio.toFixed(1)} times p50`;
-  return [{ sentence: `${title(target)}: 512 connections bring no error, and a p99 under 10 times the p50`, measured, ok: cell.errors === 0 && ratio < 10 }];
+  return [{ sentence, measured, ok: cell.errors === 0 && ratio < 10 }];
 }
 
 function alone(results: Results, target: TargetName): Claim[] {
   const ratio = results.ratio('alone', target, 'a call', 'two commits', (cell) => cell.p50Us);
   if (ratio === undefined) return [];
-  return [{ sentence: `${title(target)}: a call alone takes at most 3 times two single-row commits`, measured: ratio.toFixed(2), ok: ratio <= 3 }];
+  return [
+    { sentence: `${title(target)}: a call alone takes at most 3 times two single-row commits`, measured: ratio.toFixed(2), ok: ratio <= 3 },
+  ];
 }
 
 function isolated(results: Results, target: TargetName): Claim[] {
   return ['beside a slow upstream', 'beside a locked budget'].flatMap((part) => {
-    const ratio = results.ratio('isolation', target, part, 'by itself', (cell) => cell.callsPerSecond);
-    return ratio === undefined ? [] : [atLeast(`${title(target)}: ${part}, another project keeps 0.9 of its calls`, ratio, 0.9)];
+    const ratio = results.ratio('isolation', target, part, 'alone', (cell) => cell.callsPerSecond);
+    return ratio === undefined ? [] : [atLeast(`${title(target)}: ${part}, another project keeps 0.9 of its throughput`, ratio, 0.9)];
   });
 }
 
@@ -70,6 +74,5 @@ function noErrors(results: Results): Claim[] {
   const broken = results.measurements.filter((cell) => GATES.includes(cell.target) && cell.errors > 0);
   if (results.measurements.every((cell) => !GATES.includes(cell.target))) return [];
   const measured = broken.map((cell) => `${cell.scenario} on ${cell.target} at ${cell.connections}: ${cell.errors}`).join(', ') || 'none';
-  return [{ sentence: 'Every call on either gate is answered as its scenario asks', measured, ok: broken.length === 0 }];
+  return [{ sentence: 'Every call on either gate gets the answer that its scenario expects', measured, ok: broken.length === 0 }];
 }
-

@@ -3,8 +3,8 @@ import libsql from 'libsql';
 import type { RowDataPacket } from 'mysql2/promise';
 import { requireMariadb, type Stage } from './targets';
 
-// What a durable commit costs here: two single-row commits, one after the other, on one connection. A call cannot be admitted before
-// its hold is durable, nor answered before its bill is, so no gate that keeps its promises is faster alone.
+// Measures the cost of durable commits: two single-row commits, one after the other, on one connection. This is the lower limit for a
+// single call: the gate admits a call only after its hold is durable, and answers it only after its bill is durable.
 
 export interface CommitTimes {
   pairs: number;
@@ -14,16 +14,19 @@ export interface CommitTimes {
 
 const TEXT = 'x'.repeat(200);
 
-/** Times pairs of commits on the same MariaDB, a table and a database of their own. */
+/** Times pairs of commits on the same MariaDB server, in a separate database. */
 export async function commitPairsOnMariadb(stage: Stage, seconds: number): Promise<CommitTimes> {
   const { control } = requireMariadb(stage);
   await control.query('CREATE DATABASE IF NOT EXISTS bench_commits');
-  await control.query('CREATE TABLE IF NOT EXISTS bench_commits.pairs (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, value varchar(255) NOT NULL)');
+  await control.query(
+    'CREATE TABLE IF NOT EXISTS bench_commits.pairs (id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, value varchar(255) NOT NULL)',
+  );
   const [rows] = await control.query<RowDataPacket[]>('SELECT @@autocommit AS autocommit');
-  if (Number((rows[0] as { autocommit: number }).autocommit) !== 1) throw new Error('Each INSERT is to commit by itself.');
+  if (Number((rows[0] as { autocommit: number }).autocommit) !== 1)
+    throw new Error('autocommit is off. Turn it on: each INSERT must be one commit.');
   const insert = () => control.query('INSERT INTO bench_commits.pairs (value) VALUES (?)', [TEXT]);
   const times: number[] = [];
-  for (const end = performance.now() + seconds * 1000; performance.now() < end; ) {
+  for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
     const started = performance.now();
     await insert();
     await insert();
@@ -32,7 +35,7 @@ export async function commitPairsOnMariadb(stage: Stage, seconds: number): Promi
   return summaryOf(times);
 }
 
-/** Times pairs of commits on a SQLite database beside the gate's, with the same settings. */
+/** Times pairs of commits on a separate SQLite database in the gate's folder, with the same settings. */
 export function commitPairsOnSqlite({ folder }: Stage, seconds: number): CommitTimes {
   const database = new libsql(join(folder, 'commits.db'));
   try {
@@ -41,7 +44,7 @@ export function commitPairsOnSqlite({ folder }: Stage, seconds: number): CommitT
     database.exec('CREATE TABLE IF NOT EXISTS pairs (id integer PRIMARY KEY, value text NOT NULL)');
     const insert = database.prepare('INSERT INTO pairs (value) VALUES (?)');
     const times: number[] = [];
-    for (const end = performance.now() + seconds * 1000; performance.now() < end; ) {
+    for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
       const started = performance.now();
       insert.run(TEXT);
       insert.run(TEXT);

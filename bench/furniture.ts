@@ -7,19 +7,19 @@ import { migrations } from '../src/db/migrations';
 import { entities } from '../src/entities';
 import { Environment } from '../src/tenancy/environment';
 
-/** What a gate's database holds for the bench: secrets of keys whose projects have more credits than the bench can spend. */
+/** The secrets of the keys that the bench uses. Their projects have more credits than the bench can spend. */
 export interface Furniture {
   hot: string;
-  /** One of each of many projects. */
+  /** One secret for each of many projects. */
   many: string[];
-  /** Its project may make one call in 1,000 seconds. */
+  /** The rate limit of its project is one call in 1,000 seconds. */
   exhausted: string;
   /** May call the slow action, `bench.slow` of the service `bench`. */
   slow: string;
   locked: { secret: string; projectId: string };
 }
 
-/** The action whose upstream takes its time. */
+/** The action with the slow upstream. */
 export const SLOW_ACTION = { service: 'bench', name: 'bench.slow' };
 
 const ORIGIN = systemAuthority('bench');
@@ -28,7 +28,7 @@ const UNLIMITED = { sustainedRps: 1_000_000, burst: 1_000_000 };
 const ONCE = { sustainedRps: 0.001, burst: 1 };
 const AT_ONCE = 20;
 
-/** Brings a database up to date and fills it, through the services that administrators use. */
+/** Migrates a database and fills it, through the services that administrators use. */
 export async function furnish(environment: Record<string, string>, projectCount: number, upstreamUrl: string): Promise<Furniture> {
   const config = loadConfig(environment);
   const database = await Database.open(config.database, { entities, migrations });
@@ -44,7 +44,12 @@ export async function furnish(environment: Record<string, string>, projectCount:
     const project = async (slug: string, rateLimit = UNLIMITED) => {
       const { id: projectId } = await projects.create(ORIGIN, { workspaceId, name: slug, slug, rateLimit });
       await wallets.allocate(ORIGIN, { projectId, amount: BUDGET_MICRO_CREDITS });
-      const { secret } = await keys.mint(ORIGIN, { projectId, name: slug, environment: Environment.LIVE, permissions: ['demo.*', 'bench.*'] });
+      const { secret } = await keys.mint(ORIGIN, {
+        projectId,
+        name: slug,
+        environment: Environment.LIVE,
+        permissions: ['demo.*', 'bench.*'],
+      });
       return { projectId, secret };
     };
     const many: string[] = [];

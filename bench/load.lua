@@ -1,4 +1,5 @@
--- Sends the calls of a plan file, a line each of path, secret and body, one after the other and round again, and reports one line of JSON.
+-- Sends the calls of a plan file in order, again and again, and reports one line of JSON.
+-- Each line of the plan file has the path, the secret and the body of one call.
 
 local calls = {}
 local at = 0
@@ -14,7 +15,7 @@ function init(args)
     first = first or { path = path, secret = secret, body = body }
     calls[#calls + 1] = wrk.format("POST", path, headers(secret), body)
   end
-  if #calls == 1 then -- without a function wrk makes the request once, and costs the least
+  if #calls == 1 then -- without a request function, wrk builds the request once, which costs least
     wrk.method, wrk.path, wrk.body = "POST", first.path, first.body
     for name, value in pairs(headers(first.secret)) do wrk.headers[name] = value end
   else

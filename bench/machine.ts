@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { wrkVersion } from './wrk';
 
-/** What the numbers of a run depend on. */
+/** The machine and the software versions that the numbers of a run depend on. */
 export interface Machine {
   date: string;
   cores: number;
@@ -13,7 +13,7 @@ export interface Machine {
   database: string;
   wrk: string;
   durability: string;
-  /** Microseconds that the disk takes to make 4 KiB durable. */
+  /** Median time of the disk to make 4 KiB durable, in microseconds. */
   syncUs: number;
 }
 

@@ -5,10 +5,10 @@ import { SCENARIOS, type Scenario, type ScenarioName } from './scenarios';
 import { requireMariadb, type RunningTarget, type Stage, type TargetName } from './targets';
 import { runWrk, writePlan, type Load, type PlannedCall } from './wrk';
 
-/** One cell of one round. */
+/** The measurement of one cell in one round. */
 export interface Measurement {
   scenario: ScenarioName;
-  /** What of it, where a scenario has parts. */
+  /** The part of the scenario, or the empty string if it has no parts. */
   part: string;
   target: TargetName;
   connections: number;
@@ -17,15 +17,15 @@ export interface Measurement {
   p50Us: number;
   p99Us: number;
   calls: number;
-  /** Answers of another kind than the scenario asks for, broken connections and calls without an answer. */
+  /** Unexpected answers, broken connections and calls without an answer. */
   errors: number;
-  /** Answers with a status of 400 and more. */
+  /** Answers with a status of 400 or more. */
   refused: number;
-  /** Microseconds of processor time a call. */
+  /** Processor time per call, in microseconds. */
   cpuUs: { server: number; database: number; generator: number };
-  /** Of the machine's processors, the share that neither these processes nor the generator had. */
+  /** Processor cores that unrelated processes of this machine used, on average. */
   strangersCores: number;
-  /** Statements that the database was sent meanwhile, where the scenario counts them. */
+  /** Statements that the database received during the load, if the scenario counts them. */
   sqlStatements?: number;
 }
 
@@ -39,21 +39,21 @@ export interface Cell {
 export interface Timing {
   seconds: number;
   warmUpSeconds: number;
-  /** How many seconds to wait before a cell for other processes to leave the machine alone, and how many more times to measure one that they met. */
+  /** Seconds to wait before each cell until unrelated processes are quiet. If above 0, a disturbed cell is measured again. */
   patience: number;
 }
 
 const IDLE_TIMEOUT_MS = 10_000;
 const MOST_REPETITIONS = 3;
-/** Of one core; more of it in other hands is noise. */
+/** Share of one core. If unrelated processes use more, a measurement counts as disturbed. */
 const NOISE = 0.25;
 
-/** Something that goes on beside a load: begins it, and gives what ends it. */
+/** Starts something that runs beside a load. Returns a function that ends it. */
 export type Meanwhile = () => Promise<() => Promise<void>>;
 
 /**
- * Measures a target under a plan: waits until nothing is in flight, warms up, then counts. With patience it also waits until other
- * processes are quiet, and measures again, a few times at most, what they disturbed; the quietest try counts, however fast it was.
+ * Measures a target under a plan: waits until nothing is in flight, warms up, then counts. With patience it also waits until unrelated
+ * processes are quiet, and repeats a disturbed measurement up to MOST_REPETITIONS times. Returns the least disturbed try, not the fastest.
  */
 export async function measure(
   target: RunningTarget,
@@ -70,7 +70,7 @@ export async function measure(
     const end = await meanwhile?.();
     const measured = await load(target, stage, calls, cell, timing).finally(() => end?.());
     if (quietest === undefined || measured.strangersCores < quietest.strangersCores) quietest = measured;
-    if (meanwhile || quietest.strangersCores <= NOISE) break; // beside a neighbour there are always others
+    if (meanwhile || quietest.strangersCores <= NOISE) break; // the neighbour itself counts as an unrelated process
   }
   return quietest as Measurement;
 }
@@ -85,16 +85,17 @@ async function load(target: RunningTarget, stage: Stage, calls: PlannedCall[], c
   const counted = await runWrk(server.url, plan, cell.connections, timing.seconds);
   const after = cpu(target);
   const measured = { ...summary(target.name, cell, counted, SCENARIOS[cell.scenario]), ...costs(before, after, counted) };
-  return countsSql ? { ...measured, sqlStatements: (await statements(stage)) - statementsBefore - 1 } : measured; // the counting is one
+  // The query that counts the statements is one of them.
+  return countsSql ? { ...measured, sqlStatements: (await statements(stage)) - statementsBefore - 1 } : measured;
 }
 
-/** Makes one call of each kind, and throws where an answer is not what the scenario says: else the wrong thing would be measured. */
+/** Makes one call of each kind. Throws if an answer has another status than the scenario expects. */
 export async function probe({ url }: ServerProcess, scenario: Scenario, calls: PlannedCall[]): Promise<void> {
   for (const { path, secret, body } of calls.slice(0, 2)) {
     const headers = { 'content-type': 'application/json', 'x-api-key': secret };
     const once = async () => (await fetch(url + path, { method: 'POST', headers, body })).status;
     const wanted = path.includes('?') ? (scenario.status ?? 200) : 200;
-    await once(); // the first call of all takes what the rate allows
+    await once(); // the first call uses up the rate limit
     const status = await once();
     if (status !== wanted) throw new Error(`${scenario.title}: a call was answered ${status} instead of ${wanted}.`);
   }
@@ -107,7 +108,7 @@ async function untilIdle(target: RunningTarget, { mariadb }: Stage): Promise<voi
   }
 }
 
-/** How many statements MariaDB has been sent in all. */
+/** Returns the number of statements that MariaDB has received since its start. */
 async function statements(stage: Stage): Promise<number> {
   const [rows] = await requireMariadb(stage).control.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE 'Questions'");
   return Number((rows[0] as { Value: string }).Value);
@@ -143,10 +144,16 @@ function costs(before: Cpu, after: Cpu, { requests }: Load): Pick<Measurement, '
   };
 }
 
-function summary(target: TargetName, { scenario, part = '', connections, round }: Cell, load: Load, { refused: wanted }: Scenario): Omit<Measurement, 'cpuUs' | 'strangersCores'> {
+function summary(
+  target: TargetName,
+  { scenario, part = '', connections, round }: Cell,
+  load: Load,
+  { refused: wanted }: Scenario,
+): Omit<Measurement, 'cpuUs' | 'strangersCores'> {
   const { requests, durationUs, p50Us, p99Us, refused } = load;
-  const inTurns = wanted > 0 && wanted < 1 ? connections : 0; // a load may end between two turns
+  const inTurns = wanted > 0 && wanted < 1 ? connections : 0; // each connection may stop after any of the alternating calls
   const otherThanWanted = Math.max(0, Math.abs(refused - Math.round(wanted * requests)) - inTurns);
   const errors = load.connect + load.read + load.write + load.timeout + otherThanWanted;
-  return { scenario, part, target, connections, round, callsPerSecond: requests / (durationUs / 1e6), p50Us, p99Us, calls: requests, errors, refused };
+  const callsPerSecond = requests / (durationUs / 1e6);
+  return { scenario, part, target, connections, round, callsPerSecond, p50Us, p99Us, calls: requests, errors, refused };
 }

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { SCENARIOS, type ScenarioName } from './scenarios';
 import { TARGETS, type TargetName } from './targets';
 
-/** What `npm run bench` was asked for. */
+/** The options of `npm run bench`. */
 export interface Options {
   rounds: number;
   seconds: number;
@@ -10,14 +10,14 @@ export interface Options {
   patience: number;
   scenarios: ScenarioName[];
   targets: TargetName[];
-  /** Those that are wanted of the ones that a scenario has; all where absent. */
+  /** Limits each scenario to these numbers of connections. If undefined, every number of the scenario is measured. */
   connections: number[] | undefined;
   quick: boolean;
   strict: boolean;
-  /** Where to write what was measured, as JSON. */
+  /** File that gets the measurements as JSON. */
   json: string | undefined;
   profile: TargetName | undefined;
-  /** Whether it is the whole bench, whose results are worth keeping. */
+  /** True if nothing is left out. Only then RESULTS.md is written. */
   whole: boolean;
 }
 
@@ -37,22 +37,28 @@ interface Given {
   profile?: string;
 }
 
-/** Reads the arguments of the command line; prints the help, or what is wrong, and ends the process where they ask for that. */
+/** Reads the arguments of the command line. Prints the help or an error and ends the process if they ask for help or are wrong. */
 export function readOptions(argv: string[]): Options {
   const scenarioNames = Object.keys(SCENARIOS) as ScenarioName[];
   const targetNames = Object.keys(TARGETS) as TargetName[];
   const given = new Command('npm run bench --')
-    .description('Measures the gate beside what it is compared with, in turns, on this machine.')
+    .description('Measures the gate and the servers it is compared with, in turns, on this machine.')
     .option('--rounds <n>', `how often each cell is measured (${DEFAULTS.rounds})`, whole)
-    .option('--seconds <n>', `how long each time (${DEFAULTS.seconds})`, whole)
+    .option('--seconds <n>', `seconds per measurement (${DEFAULTS.seconds})`, whole)
     .option('--only <names>', `scenarios: ${scenarioNames.join(', ')}`, listOf(scenarioNames))
-    .option('--targets <names>', `what to compare: ${targetNames.join(', ')}`, listOf(targetNames))
-    .option('--connections <numbers>', 'of those that a scenario has', (text) => text.split(',').map(whole))
-    .option('--quick', 'a smoke test: one round of a second a cell; its numbers are rough')
-    .option('--patience <seconds>', 'on a machine that others use: wait so long before a cell, and measure again what they disturbed', whole)
-    .option('--strict', 'exit code 1 where a target is missed')
-    .option('--json [file]', 'write what was measured as JSON (data/bench.json)')
-    .addOption(new Option('--profile <target>', 'instead: where the time of a server goes, at 128 connections and in the hot project unless --connections and --only say else').choices(targetNames))
+    .option('--targets <names>', `servers to compare: ${targetNames.join(', ')}`, listOf(targetNames))
+    .option('--connections <numbers>', 'measure only these numbers of connections', (text) => text.split(',').map(whole))
+    .option('--quick', 'a smoke test: one round, one second per cell; its numbers are rough')
+    .option(
+      '--patience <seconds>',
+      'for a shared machine: wait up to this long for quiet before a cell, repeat disturbed measurements',
+      whole,
+    )
+    .option('--strict', 'exit with code 1 if a claim is missed')
+    .option('--json [file]', 'write the measurements as JSON (data/bench.json)')
+    .addOption(
+      new Option('--profile <target>', "profile a server's time instead (default: 128 connections, scenario hot)").choices(targetNames),
+    )
     .parse(argv)
     .opts<Given>();
   const usual = given.quick ? QUICK : DEFAULTS;
@@ -74,7 +80,7 @@ export function readOptions(argv: string[]): Options {
 
 function whole(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 10_000) throw new InvalidArgumentError('must be a whole number from 1 to 10,000.');
+  if (!Number.isInteger(value) || value < 1 || value > 10_000) throw new InvalidArgumentError('Give a whole number from 1 to 10,000.');
   return value;
 }
 
@@ -82,7 +88,7 @@ function listOf(known: readonly string[]): (text: string) => string[] {
   return (text) => {
     const names = text.split(',');
     const unknown = names.filter((name) => !known.includes(name));
-    if (unknown.length > 0) throw new InvalidArgumentError(`there is no ${unknown.join(', ')}.`);
+    if (unknown.length > 0) throw new InvalidArgumentError(`Unknown: ${unknown.join(', ')}. Choose from: ${known.join(', ')}.`);
     return names;
   };
 }

@@ -4,15 +4,15 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 
-// The processes that the bench starts: it ends these and no others, and what they cost is read from /proc.
+// The processes that the bench starts. It ends these and no others, and reads their processor time from /proc.
 
-/** A server that says on standard output where it listens. */
+/** A server that prints its URL to standard output when it listens. */
 export interface ServerProcess {
   pid: number;
   url: string;
-  /** What it printed before that, line by line. */
+  /** The lines that it printed before its URL. */
   printed: string[];
-  /** SIGTERM, then SIGKILL where that takes too long. May be repeated. */
+  /** Sends SIGTERM, then SIGKILL if the process does not end in time. May be called again. */
   stop(): Promise<void>;
 }
 
@@ -22,24 +22,24 @@ const SETPRIV = '/usr/bin/setpriv';
 
 const running = new Set<ChildProcess>();
 
-/** Remembers a child, so that none outlives this process. */
+/** Registers a child process, so that endAll ends it. */
 export function own(child: ChildProcess): ChildProcess {
   running.add(child);
   child.once('exit', () => running.delete(child));
   return child;
 }
 
-/** Ends at once whatever the bench has started and still runs. */
+/** Kills every process that the bench has started and that still runs. */
 export function endAll(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-/** Where Linux offers it, the kernel ends the process with this one: no handler runs after a SIGKILL. */
+/** Makes the Linux kernel end the child with this process. A handler cannot do it, because none runs after a SIGKILL. */
 export function bound(command: string[]): string[] {
   return process.platform === 'linux' && existsSync(SETPRIV) ? [SETPRIV, '--pdeathsig', 'KILL', ...command] : command;
 }
 
-/** Starts `node ARGS` with nothing of this environment but PATH and what is given, and waits until it listens. */
+/** Starts `node ARGS` and waits until it listens. Of this process's environment, the child gets only PATH and TMPDIR. */
 export async function startServer(args: string[], environment: Record<string, string>, logFile: string): Promise<ServerProcess> {
   const log = openSync(logFile, 'a');
   const env = { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, NODE_ENV: 'production', ...environment };
@@ -48,7 +48,11 @@ export async function startServer(args: string[], environment: Record<string, st
   closeSync(log);
   const gone = once(child, 'exit');
   const printed: string[] = [];
-  const url = await Promise.race([listening(child, printed), gone.then(() => undefined), wait(START_TIMEOUT_MS, undefined, { ref: false })]);
+  const url = await Promise.race([
+    listening(child, printed),
+    gone.then(() => undefined),
+    wait(START_TIMEOUT_MS, undefined, { ref: false }),
+  ]);
   if (url === undefined) {
     child.kill('SIGKILL');
     throw new Error(`A server did not start: node ${args.join(' ')}\n${readFileSync(logFile, 'utf8')}`);
@@ -69,7 +73,7 @@ async function listening(child: ChildProcess, printed: string[]): Promise<string
   for await (const line of lines) {
     const [, url] = /listening on (http:\/\/\S+)/.exec(line) ?? [];
     if (url !== undefined) {
-      child.stdout.resume(); // what it prints later is not ours to keep
+      child.stdout.resume(); // discards later output, so that the pipe never fills
       return url;
     }
     printed.push(line);
@@ -79,19 +83,19 @@ async function listening(child: ChildProcess, printed: string[]): Promise<string
 
 const TICKS_PER_SECOND = 100; // USER_HZ, which Linux fixes for /proc
 
-/** Seconds of processor time that a process has used, all its threads together; NaN where there is no /proc. */
+/** Processor time that all threads of a process have used, in seconds. NaN if there is no /proc. */
 export function cpuSeconds(pid: number): number {
   const fields = statOf(pid);
   return fields ? (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND : NaN;
 }
 
-/** The same for the children of this process that have ended. */
+/** Processor time of this process's children that have ended, in seconds. NaN if there is no /proc. */
 export function childrensCpuSeconds(): number {
   const fields = statOf('self');
   return fields ? (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND : NaN;
 }
 
-/** The same for everything on this machine. */
+/** Processor time of all processes of this machine, in seconds. NaN if there is no /proc. */
 export function machinesCpuSeconds(): number {
   const line = read('/proc/stat')?.split('\n', 1)[0]?.split(/\s+/).slice(1).map(Number);
   if (!line) return NaN;
@@ -99,7 +103,7 @@ export function machinesCpuSeconds(): number {
   return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND;
 }
 
-/** The fields of /proc/PID/stat after the name, which may itself hold blanks. */
+/** Returns the fields of /proc/PID/stat after the process name. The name is skipped because it may contain spaces. */
 function statOf(pid: number | 'self'): string[] | undefined {
   const text = read(`/proc/${pid}/stat`);
   return text?.slice(text.lastIndexOf(')') + 2).split(' ');
@@ -115,9 +119,9 @@ function read(path: string): string | undefined {
 
 const ALONE_MS = 250;
 
-/** Waits, for so many seconds at most, until the whole machine uses less than `noise` cores. */
+/** Waits until the whole machine uses at most `noise` cores, but no longer than `seconds`. */
 export async function untilAlone(seconds: number, noise: number): Promise<void> {
-  for (const end = performance.now() + seconds * 1000; performance.now() < end; ) {
+  for (const end = performance.now() + seconds * 1000; performance.now() < end;) {
     const before = machinesCpuSeconds();
     await wait(ALONE_MS);
     if (machinesCpuSeconds() - before <= (noise * ALONE_MS) / 1000) return;
@@ -127,7 +131,7 @@ export async function untilAlone(seconds: number, noise: number): Promise<void> 
 const QUIET_MS = 100;
 const QUIET_TRIES = 50;
 
-/** Waits until these processes do next to nothing, for five seconds at most. */
+/** Waits until these processes are nearly idle, for at most five seconds. */
 export async function untilQuiet(pids: number[]): Promise<void> {
   const used = () => pids.reduce((sum, pid) => sum + (cpuSeconds(pid) || 0), 0);
   for (let tries = 0; tries < QUIET_TRIES; tries += 1) {

@@ -16,29 +16,41 @@ export interface Report {
   claims: Claim[];
 }
 
-/** The report as an aligned text for a terminal. */
+/** Renders the report as an aligned text for a terminal. */
 export function asText(report: Report): string {
-  return [...notes(report), ...tables(report).map((table) => `\n${table.title}\n${aligned(table)}`), `\nClaims\n${claimLines(report.claims)}`].join('\n');
+  const sections = tables(report).map((table) => `\n${table.title}\n${aligned(table)}`);
+  return [...notes(report), ...sections, `\nClaims\n${claimLines(report.claims)}`].join('\n');
 }
 
-/** The report as Markdown. */
+/** Renders the report as Markdown. */
 export function asMarkdown(report: Report): string {
   const sections = tables(report).map(({ title, head, rows }) => {
     const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
     return `## ${title}\n\n${[line(head), line(head.map((_, at) => (at === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')}\n`;
   });
   const claims = report.claims.map(({ sentence, measured, ok }) => `- ${ok ? 'ok' : '**FAIL**'}: ${sentence} (${measured})`);
-  const intro = 'Made by `npm run bench`; bench/README.md says what is compared and how.';
-  return ['# Results of the bench\n', `${intro}\n`, ...notes(report).map((note) => `- ${note}`), '', ...sections, '## Claims\n', ...claims, ''].join('\n');
+  const intro = 'Written by `npm run bench`. bench/README.md explains what is compared and how.';
+  return [
+    '# Results of the bench\n',
+    `${intro}\n`,
+    ...notes(report).map((note) => `- ${note}`),
+    '',
+    ...sections,
+    '## Claims\n',
+    ...claims,
+    '',
+  ].join('\n');
 }
 
-/** The claims, a line each. */
 function claimLines(claims: Claim[]): string {
   return claims.map(({ sentence, measured, ok }) => `${ok ? 'ok  ' : 'FAIL'}  ${sentence} (${measured})`).join('\n');
 }
 
 function notes({ machine, command, results }: Report): string[] {
-  const strangers = results.measurements.map((cell) => cell.strangersCores).filter((share) => !Number.isNaN(share)).sort((a, b) => a - b);
+  const strangers = results.measurements
+    .map((cell) => cell.strangersCores)
+    .filter((share) => !Number.isNaN(share))
+    .sort((a, b) => a - b);
   const at = (share: number) => (strangers[Math.floor((strangers.length - 1) * share)] ?? NaN).toFixed(2);
   const rounds = new Set(results.measurements.map((cell) => cell.round)).size;
   return [
@@ -47,16 +59,18 @@ function notes({ machine, command, results }: Report): string[] {
     `Node ${machine.node}, ${machine.database}, wrk ${machine.wrk}`,
     `commits are durable: ${machine.durability}; a write of 4 KiB with fdatasync takes ${machine.syncUs.toFixed(0)} us (median)`,
     `medians of ${rounds} rounds; a ratio is the median of the ratios in each round`,
-    `other processes of this machine had ${at(0.5)} cores during the median cell, and ${at(1)} during the busiest`,
+    `unrelated processes of this machine used ${at(0.5)} cores during the median cell, and ${at(1)} during the busiest`,
   ];
 }
 
 function tables({ results }: Report): Table[] {
   const calls = (Object.keys(SCENARIOS) as ScenarioName[]).filter(isCallScenario);
-  return [overview(results), multiples(results), ...calls.map((name) => detail(results, name)), alone(results), isolation(results), full(results)].filter(({ rows }) => rows.length > 0);
+  const details = calls.map((name) => detail(results, name));
+  const all = [overview(results), multiples(results), ...details, alone(results), isolation(results), full(results)];
+  return all.filter(({ rows }) => rows.length > 0);
 }
 
-/** The table to show: ratios, and what they are ratios of. */
+/** The most important table: each server's throughput as a share of the bare route's. */
 function overview(results: Results): Table {
   const cells = results.summaries('hot');
   const connections = [...new Set(cells.map((cell) => cell.connections))].sort((a, b) => a - b);
@@ -64,18 +78,21 @@ function overview(results: Results): Table {
   return {
     title: 'Throughput as a share of a bare Fastify route, one hot project',
     head: ['connections', ...connections.map(String)],
-    rows: targetsOf(cells).map((target) => [TARGETS[target].title, ...connections.map((count) => show(results.find('hot', target, count)))]),
+    rows: targetsOf(cells).map((target) => [
+      TARGETS[target].title,
+      ...connections.map((count) => show(results.find('hot', target, count))),
+    ]),
   };
 }
 
-/** What the gate makes of what others make, on the same MariaDB. */
+/** The gate's throughput as a multiple of the others', on the same MariaDB server. */
 function multiples(results: Results): Table {
   const cells = results.summaries('hot');
   const connections = [...new Set(cells.map((cell) => cell.connections))].sort((a, b) => a - b);
   const rivals = targetsOf(cells).filter((name) => name === 'transaction' || name === 'better-auth');
   const times = (rival: TargetName, count: number) => results.times('hot', 'mariadb', rival, count);
   return {
-    title: 'Tollgate on MariaDB, in times of what others do, one hot project',
+    title: 'Throughput of Tollgate on MariaDB as a multiple of other servers, one hot project',
     head: ['connections', ...connections.map(String)],
     rows: rivals.map((rival) => [TARGETS[rival].title, ...connections.map((count) => times(rival, count)?.toFixed(1) ?? '-')]),
   };
@@ -106,7 +123,7 @@ function detail(results: Results, scenario: ScenarioName): Table {
 function alone(results: Results): Table {
   const cells = results.summaries('alone');
   return {
-    title: 'One caller alone, and two single-row commits in a row on the same database',
+    title: 'One caller alone, compared with two single-row commits in a row on the same database',
     head: ['server', 'a call, p50 ms', 'two commits, p50 ms', 'ratio'],
     rows: targetsOf(cells).map((target) => {
       const p50 = (part: string) => ms(results.find('alone', target, 1, part)?.p50Us ?? NaN);
@@ -119,17 +136,26 @@ function alone(results: Results): Table {
 function isolation(results: Results): Table {
   return {
     title: 'One hot project beside a neighbour in trouble',
-    head: ['connections', 'server', 'hot project', 'calls/s', 'of by itself', 'p50 ms', 'p99 ms', 'errors'],
+    head: ['connections', 'server', 'hot project', 'calls/s', 'of alone', 'p50 ms', 'p99 ms', 'errors'],
     rows: results.summaries('isolation').map(({ target, part, connections, callsPerSecond, p50Us, p99Us, errors }) => {
-      const ratio = results.ratio('isolation', target, part, 'by itself', (cell) => cell.callsPerSecond) ?? NaN;
-      return [String(connections), TARGETS[target].title, part, thousands(callsPerSecond), ratio.toFixed(2), ms(p50Us), ms(p99Us), String(errors)];
+      const ratio = results.ratio('isolation', target, part, 'alone', (cell) => cell.callsPerSecond) ?? NaN;
+      return [
+        String(connections),
+        TARGETS[target].title,
+        part,
+        thousands(callsPerSecond),
+        ratio.toFixed(2),
+        ms(p50Us),
+        ms(p99Us),
+        String(errors),
+      ];
     }),
   };
 }
 
 function full(results: Results): Table {
   return {
-    title: 'Past the bound of calls in flight',
+    title: 'Above the limit of calls in flight',
     head: ['connections', 'server', 'answers/s', '503', 'p50 ms', 'p99 ms', 'errors'],
     rows: results
       .summaries('full')
@@ -153,10 +179,11 @@ const thousands = (value: number): string => Math.round(value).toLocaleString('e
 const ms = (us: number): string => (us / 1000).toFixed(2);
 const percent = (share: number): string => (Number.isNaN(share) ? '-' : `${(share * 100).toFixed(0)}%`);
 
-/** The first column to the left, and numbers to the right. */
+/** Renders a table as text, with numbers aligned to the right. */
 export function aligned({ head, rows }: Pick<Table, 'head' | 'rows'>): string {
   const lines = [head, ...rows];
   const widths = head.map((_, at) => Math.max(...lines.map((cells) => (cells[at] ?? '').length)));
   const numeric = head.map((_, at) => at > 0 && rows.every((cells) => /^$|^[\d.,%() /s-]+$/.test(cells[at] ?? '')));
-  return lines.map((cells) => cells.map((cell, at) => (numeric[at] ? cell.padStart(widths[at] as number) : cell.padEnd(widths[at] as number))).join('  ').trimEnd()).join('\n');
+  const padded = (cell: string, at: number) => (numeric[at] ? cell.padStart(widths[at] as number) : cell.padEnd(widths[at] as number));
+  return lines.map((cells) => cells.map(padded).join('  ').trimEnd()).join('\n');
 }

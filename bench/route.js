@@ -1,5 +1,5 @@
 // @ts-check
-// The route that every rival of the gate serves: the same request, and an answer with the same body and the same number of headers.
+// The route that the servers compared with the gate serve: the same request, and an answer with the same body and number of headers.
 
 const Fastify = require('fastify').default;
 
@@ -9,12 +9,15 @@ const PRICE_MICRO_CREDITS = 1_000;
 /** @typedef {{ budgetAvailableMicroCredits: number } | { refused: 401 | 402 | 429 }} Decision */
 
 /**
- * What each status is answered with; `headers` of a success are those of a gate that knows the project's rate.
+ * The headers and the body of each status. They are those of the gate for a project with a known rate limit.
  * @type {Record<200 | 401 | 402 | 429, { headers: Record<string, string>, body: string }>}
  */
 const ANSWERS = {
   200: { headers: { 'ratelimit-policy': '"project";q=1000000;w=1', ratelimit: '"project";r=999999;t=1' }, body: '' },
-  401: { headers: { 'www-authenticate': 'Bearer realm="tollgate", error="invalid_token"' }, body: refusal('UNAUTHORIZED', 'INVALID_API_KEY', {}) },
+  401: {
+    headers: { 'www-authenticate': 'Bearer realm="tollgate", error="invalid_token"' },
+    body: refusal('UNAUTHORIZED', 'INVALID_API_KEY', {}),
+  },
   402: {
     headers: { 'ratelimit-policy': '"project";q=1000000;w=1', ratelimit: '"project";r=999999;t=1' },
     body: refusal('PAYMENT_REQUIRED', 'PAYMENT_REQUIRED', { price_micro_credits: 1000, available_micro_credits: 0 }),
@@ -44,7 +47,10 @@ function answer(reply, body, decision) {
   const status = 'refused' in decision ? decision.refused : 200;
   const { headers, body: refused } = ANSWERS[status];
   void reply.code(status).headers(headers);
-  void reply.header('cache-control', 'no-store').header('x-request-id', REQUEST_ID).header('content-type', 'application/json; charset=utf-8');
+  void reply
+    .header('cache-control', 'no-store')
+    .header('x-request-id', REQUEST_ID)
+    .header('content-type', 'application/json; charset=utf-8');
   if ('refused' in decision) return reply.send(refused);
   const billing = { chargedMicroCredits: PRICE_MICRO_CREDITS, budgetAvailableMicroCredits: decision.budgetAvailableMicroCredits };
   const { action, params } = body;
@@ -52,8 +58,7 @@ function answer(reply, body, decision) {
 }
 
 /**
- * Serves the route on a free port of the loopback address, prints that it does (with the secret that it knows, where there is one),
- * and ends on SIGTERM.
+ * Serves the route on a free port of the loopback address, prints the secret if it has one, then its URL. Ends on SIGTERM.
  * @param {object} rival
  * @param {string} [rival.secret]
  * @param {(secret: string, query: Record<string, string>) => Promise<Decision> | Decision} rival.decide

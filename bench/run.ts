@@ -17,15 +17,15 @@ import { Results } from './summary';
 import { TARGETS, startTarget, type RunningTarget, type Stage, type TargetName } from './targets';
 import { runWrk, wrkVersion, writePlan } from './wrk';
 
-// `npm run bench`: starts what is compared, measures it in turns, audits the books, and says what came out.
+// `npm run bench`: starts the servers to compare, measures them in turns, audits the books and prints the results.
 
 const PROJECTS = 1_000;
 const QUICK_PROJECTS = 100;
-/** Enough for what this bench writes, as on a server that is meant to work; the memory of MariaDB's own defaults is for a small one. */
+/** Enough memory for all data that the bench writes, as on a production server. MariaDB's defaults are for a small machine. */
 const MARIADB_SETTINGS = ['innodb_buffer_pool_size = 536870912', 'innodb_log_file_size = 536870912'];
 const PROFILE_CONNECTIONS = 128;
 const WARM_UP_CONNECTIONS = 64;
-/** On two slow cores the compiler needs so long beside the load. */
+/** V8's compiler needs this long on two slow cores under load. */
 const WARM_UP_SECONDS = 12;
 
 interface Step {
@@ -36,7 +36,7 @@ interface Step {
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv);
-  wrkVersion(); // says how to install it before anything is started
+  wrkVersion(); // fails with an instruction to install wrk before anything is started
   const folder = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
   const clean = () => {
     endAll();
@@ -44,10 +44,12 @@ async function main(): Promise<void> {
   };
   process.once('exit', clean);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
-  process.exit(await onStage(options, folder, (stage) => (options.profile ? profile(options, options.profile, stage) : bench(options, stage))));
+  process.exit(
+    await onStage(options, folder, (stage) => (options.profile ? profile(options, options.profile, stage) : bench(options, stage))),
+  );
 }
 
-/** Runs `work` with a MariaDB, where the targets need one, and a slow upstream. */
+/** Runs `work` with a slow upstream, and with a MariaDB server if a target needs one. */
 async function onStage(options: Options, folder: string, work: (stage: Stage) => Promise<number>): Promise<number> {
   const upstream = await startSlowUpstream();
   const targets = options.profile ? [options.profile] : options.targets;
@@ -66,7 +68,8 @@ async function startDatabase(): Promise<NonNullable<Stage['mariadb']>> {
   const server = await startMariadb();
   const control = await createConnection({ uri: server.url() });
   for (const setting of MARIADB_SETTINGS) {
-    await control.query(`SET GLOBAL ${setting}`).catch((error: Error) => console.error(`${setting}: ${error.message}`)); // MySQL names it otherwise
+    // Only warns on failure: MySQL uses another name for a setting.
+    await control.query(`SET GLOBAL ${setting}`).catch((error: Error) => console.error(`${setting}: ${error.message}`));
   }
   return { server, control };
 }
@@ -101,14 +104,15 @@ async function bench(options: Options, stage: Stage): Promise<number> {
       }
     }
   } finally {
-    progress('stopping the servers, and auditing the books');
+    progress('stopping the servers and auditing the books');
     for (const target of targets) await target.server.stop();
     faults = (await Promise.all(targets.map((target) => target.audit()))).flatMap((fault) => (fault === undefined ? [] : [fault]));
     progress('');
   }
   const results = new Results(measurements);
   const books = targets.filter(({ name }) => name === 'mariadb' || name === 'sqlite').length;
-  const claims = [...judge(results), ...(books > 0 ? [{ sentence: 'The books agree after the run', measured: `${books} audited`, ok: faults.length === 0 }] : [])];
+  const audited = { sentence: 'The books agree after the run', measured: `${books} audited`, ok: faults.length === 0 };
+  const claims = [...judge(results), ...(books > 0 ? [audited] : [])];
   const report: Report = { machine, command: commandLine(), results, claims };
   console.log(`${asText(report)}\n${faults.map((fault) => `\n${fault}`).join('')}`);
   keep(options, report);
@@ -116,7 +120,7 @@ async function bench(options: Options, stage: Stage): Promise<number> {
   return faults.length > 0 || (options.strict && claims.some(({ ok }) => !ok)) ? 1 : 0;
 }
 
-/** V8 compiles what runs often; a server that has just started is another one. */
+/** Lets V8 compile the hot code first: a server that has just started is slower. */
 async function warmUp({ server, furniture }: RunningTarget, { folder }: Stage, seconds: number): Promise<void> {
   await runWrk(server.url, writePlan(folder, 'load', SCENARIOS.hot.plan(furniture)), WARM_UP_CONNECTIONS, seconds);
 }
@@ -129,7 +133,13 @@ function stepsOf(options: Options): Step[] {
   });
 }
 
-async function runStep({ scenario, connections }: Step, target: RunningTarget, stage: Stage, round: number, timing: Options): Promise<Measurement[]> {
+async function runStep(
+  { scenario, connections }: Step,
+  target: RunningTarget,
+  stage: Stage,
+  round: number,
+  timing: Options,
+): Promise<Measurement[]> {
   const cell = { scenario, connections, round };
   switch (scenario) {
     case 'alone':
@@ -162,7 +172,8 @@ function keep(options: Options, report: Report): void {
 }
 
 async function profile(options: Options, name: TargetName, stage: Stage): Promise<number> {
-  console.log(await profileTarget(name, options.scenarios.find(isCallScenario) ?? 'hot', stage, options.connections?.[0] ?? PROFILE_CONNECTIONS, options));
+  const scenario = options.scenarios.find(isCallScenario) ?? 'hot';
+  console.log(await profileTarget(name, scenario, stage, options.connections?.[0] ?? PROFILE_CONNECTIONS, options));
   return 0;
 }
 
@@ -171,7 +182,7 @@ function commandLine(): string {
   return given.length === 0 ? 'npm run bench' : `npm run bench -- ${given.join(' ')}`;
 }
 
-/** One line that is written over, where somebody is watching. */
+/** Shows the progress: overwrites one line on a terminal, otherwise prints a new line. */
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
   else if (text !== '') console.error(text);

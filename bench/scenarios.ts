@@ -3,14 +3,14 @@ import type { Furniture } from './furniture';
 import type { TargetName } from './targets';
 import type { PlannedCall } from './wrk';
 
-/** What callers do. */
+/** A kind of load. */
 export interface Scenario {
   title: string;
   targets: TargetName[];
   connections: number[];
-  /** The calls; absent where the scenario is more than calls, see beside.ts. */
+  /** Returns the calls. Absent if the scenario is more than a list of calls, see beside.ts. */
   plan?(furniture: Furniture): PlannedCall[];
-  /** How many of the calls are to be refused, 0 to 1. */
+  /** Expected share of refused calls, 0 to 1. */
   refused: number;
   /** The status of each refusal. */
   status?: number;
@@ -23,7 +23,7 @@ const BODY = JSON.stringify({ action: 'demo.echo', params: { hello: 'world', num
 const REQUEST_IDS = 1_000;
 const GARBAGE_SECRETS = 1_000;
 
-/** Only the bare route looks at the query: it answers what the gate will answer. */
+/** Only the bare route reads the query: it tells which answer the gate gives, so that both answer the same. */
 const refusedWith = (status: number): string => `${PATH}?answer=${status}`;
 
 const call = (secret: string): PlannedCall => ({ path: PATH, secret, body: BODY });
@@ -44,7 +44,7 @@ export const SCENARIOS = {
     refused: 0,
   },
   half: {
-    title: 'Every other call refused for its rate',
+    title: 'Every second call refused by the rate limit',
     targets: BARE_AND_GATES,
     connections: [128],
     plan: ({ hot, exhausted }) => [call(hot), { ...call(exhausted), path: refusedWith(429) }],
@@ -52,7 +52,7 @@ export const SCENARIOS = {
     status: 429,
   },
   refused: {
-    title: 'All refused for their rate',
+    title: 'All calls refused by the rate limit',
     targets: BARE_AND_GATES,
     connections: [128, 512],
     plan: ({ exhausted }) => [{ ...call(exhausted), path: refusedWith(429) }],
@@ -74,22 +74,22 @@ export const SCENARIOS = {
     plan: ({ hot }) => Array.from({ length: REQUEST_IDS }, () => ({ ...call(hot), body: withRequestId() })),
     refused: 0,
   },
-  alone: { title: 'Alone on the wire', targets: GATES, connections: [1], refused: 0 },
+  alone: { title: 'One caller alone', targets: GATES, connections: [1], refused: 0 },
   isolation: { title: 'A neighbour in trouble', targets: GATES, connections: [64], refused: 0 },
-  full: { title: 'Past the bound of calls in flight', targets: ['mariadb'], connections: [128], refused: 1 },
+  full: { title: 'Above the limit of calls in flight', targets: ['mariadb'], connections: [128], refused: 1 },
 } satisfies Record<string, Scenario>;
 
 export type ScenarioName = keyof typeof SCENARIOS;
 
-/** Those that are calls and nothing beside them. */
+/** The scenarios that are only a list of calls. */
 export type CallScenario = Exclude<ScenarioName, 'alone' | 'isolation' | 'full'>;
 
 export const isCallScenario = (name: ScenarioName): name is CallScenario => 'plan' in SCENARIOS[name];
 
-/** A secret of the same form whose checksum is wrong. */
+/** Returns a secret of the same form with a wrong checksum. */
 function garbageLike(secret: string): string {
   const form = secret.slice(0, secret.lastIndexOf('_') + 1);
-  return form + randomBytes(19).toString('hex'); // 38 characters, of which six would have to fit by chance
+  return form + randomBytes(19).toString('hex'); // 38 characters; the six of the checksum are right only by a very rare chance
 }
 
 function withRequestId(): string {

@@ -2,9 +2,9 @@ import type { Measurement } from './measure';
 import type { ScenarioName } from './scenarios';
 import type { TargetName } from './targets';
 
-/** All rounds of one cell in one. */
+/** One cell, summarised over all rounds. */
 export interface Summary extends Omit<Measurement, 'round'> {
-  /** Calls a second as a share of the bare route's in the same round: the median of the rounds; NaN where that was not measured. */
+  /** Throughput as a share of the bare route's in the same round: the median of the rounds. NaN if the bare route was not measured. */
   ofBare: number;
 }
 
@@ -20,7 +20,7 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-/** What was measured, a line a cell: medians of the rounds, and sums of what went wrong. */
+/** All measurements. Summarises each cell: medians of the rounds for speed, sums for errors. */
 export class Results {
   constructor(readonly measurements: readonly Measurement[]) {}
 
@@ -33,17 +33,26 @@ export class Results {
     return this.summaries(scenario).find((cell) => cell.target === target && cell.connections === connections && cell.part === part);
   }
 
-  /** The median over the rounds of one part against another of the same target and round. */
+  /** Returns the median over the rounds of the ratio between two parts of one target, or undefined if a part was not measured. */
   ratio(scenario: ScenarioName, target: TargetName, part: string, other: string, of: (cell: Measurement) => number): number | undefined {
-    const inPart = (name: string) => this.measurements.filter((cell) => cell.scenario === scenario && cell.target === target && cell.part === name);
-    const ratios = inPart(part).flatMap((cell) => inPart(other).flatMap((beside) => (beside.round === cell.round ? [of(cell) / of(beside)] : [])));
+    const cells = this.measurements.filter((cell) => cell.scenario === scenario && cell.target === target);
+    const inPart = (name: string) => cells.filter((cell) => cell.part === name);
+    const ratios = inPart(part).flatMap((cell) =>
+      inPart(other).flatMap((beside) => (beside.round === cell.round ? [of(cell) / of(beside)] : [])),
+    );
     return ratios.length > 0 ? median(ratios) : undefined;
   }
 
-  /** How many times the calls of `rival` a target makes: the median over the rounds; undefined where one of them was not measured, or made none. */
+  /**
+   * Returns the target's throughput divided by that of `rival`: the median over the rounds.
+   * Returns undefined if one of them was not measured or answered no call.
+   */
   times(scenario: ScenarioName, target: TargetName, rival: TargetName, connections: number): number | undefined {
-    const of = (name: TargetName) => this.measurements.filter((cell) => cell.scenario === scenario && cell.target === name && cell.connections === connections);
-    const ratios = of(target).flatMap((cell) => of(rival).flatMap((beside) => (beside.round === cell.round ? [cell.callsPerSecond / beside.callsPerSecond] : [])));
+    const cells = this.measurements.filter((cell) => cell.scenario === scenario && cell.connections === connections);
+    const of = (name: TargetName) => cells.filter((cell) => cell.target === name);
+    const ratios = of(target).flatMap((cell) =>
+      of(rival).flatMap((beside) => (beside.round === cell.round ? [cell.callsPerSecond / beside.callsPerSecond] : [])),
+    );
     return ratios.length > 0 && Number.isFinite(median(ratios)) ? median(ratios) : undefined;
   }
 
@@ -71,7 +80,9 @@ export class Results {
   }
 
   private bareBeside({ scenario, connections, round }: Measurement): Measurement | undefined {
-    return this.measurements.find((cell) => cell.target === 'bare' && cell.scenario === scenario && cell.connections === connections && cell.round === round);
+    return this.measurements.find(
+      (cell) => cell.target === 'bare' && cell.scenario === scenario && cell.connections === connections && cell.round === round,
+    );
   }
 }
 

@@ -9,7 +9,7 @@ import type { MariadbServer } from '../test/support/mariadb-server';
 import { furnish, type Furniture } from './furniture';
 import { own, startServer, type ServerProcess } from './processes';
 
-// What is compared, each a process of its own.
+// The servers to compare. Each is a separate process.
 
 export const TARGETS = {
   bare: { title: 'a bare Fastify route', onMariadb: false },
@@ -25,22 +25,22 @@ export type TargetName = keyof typeof TARGETS;
 export interface RunningTarget {
   name: TargetName;
   server: ServerProcess;
-  /** The process of its database, where that is another. */
+  /** The process of its database, or undefined if the database is inside the server process. */
   databasePid: number | undefined;
   furniture: Furniture;
-  /** How many calls it says are in flight. */
+  /** Returns 0 when no call is in flight. */
   callsInFlight(): Promise<number>;
-  /** What the audit of its books found wrong; undefined where all is well, or where there are no books. */
+  /** Returns the faults that the audit of its books found, or undefined if there are none or the server has no books. */
   audit(): Promise<string | undefined>;
 }
 
-/** What all targets are started with. */
+/** The surroundings that all targets share. */
 export interface Stage {
-  /** For databases, logs and plans; on the disk whose commits are measured. */
+  /** Folder for databases, logs and plans, on the disk to measure. */
   folder: string;
   mariadb: { server: MariadbServer; control: Connection } | undefined;
   projectCount: number;
-  /** An upstream that takes two seconds. */
+  /** URL of an upstream that answers after two seconds. */
   slowUpstreamUrl: string;
   /** Flags for Node, before the script. */
   nodeFlags: string[];
@@ -49,13 +49,15 @@ export interface Stage {
 const ROOT = join(__dirname, '..');
 const SWC = ['-r', '@swc-node/register'];
 
-/** Starts a target on a database of its own, filled. */
+/** Starts a target on a new, filled database. */
 export async function startTarget(name: TargetName, stage: Stage): Promise<RunningTarget> {
   switch (name) {
     case 'bare':
       return rival(name, stage, [...SWC, join(__dirname, 'bare.ts')], {});
     case 'transaction':
-      return rival(name, stage, [...SWC, join(__dirname, 'transaction-per-call.ts')], { DATABASE_URL: await newDatabase(stage, 'bench_transaction') });
+      return rival(name, stage, [...SWC, join(__dirname, 'transaction-per-call.ts')], {
+        DATABASE_URL: await newDatabase(stage, 'bench_transaction'),
+      });
     case 'better-auth':
       await installBetterAuth();
       return rival(name, stage, [join(__dirname, 'better-auth', 'server.mjs')], {
@@ -82,27 +84,34 @@ export async function startTarget(name: TargetName, stage: Stage): Promise<Runni
   }
 }
 
-/** One more process of the gate on MariaDB, beside the target's, with a setting of its own. */
+/** Starts a second process of the gate on the target's MariaDB database, with extra settings. */
 export function startAnotherGate(stage: Stage, extra: Record<string, string>): Promise<ServerProcess> {
   const url = requireMariadb(stage).server.url('bench_gate');
   return startGate(stage, 'another', { ...gateEnvironment(url), ...extra });
 }
 
-async function gate(name: 'mariadb' | 'sqlite', stage: Stage, environment: Record<string, string>, callsInFlight: () => Promise<number>): Promise<RunningTarget> {
+async function gate(
+  name: 'mariadb' | 'sqlite',
+  stage: Stage,
+  environment: Record<string, string>,
+  callsInFlight: () => Promise<number>,
+): Promise<RunningTarget> {
   const furniture = await furnish(environment, stage.projectCount, stage.slowUpstreamUrl);
   const server = await startGate(stage, name, environment);
   const databasePid = name === 'mariadb' ? stage.mariadb?.server.pid : undefined;
   return { name, server, databasePid, furniture, callsInFlight, audit: () => auditBooks(environment) };
 }
 
-/** Every server runs with the flags that `npm start` gives Node. */
-const START_FLAGS = (require('../package.json') as { scripts: { start: string } }).scripts.start.split(' ').filter((word) => word.startsWith('--'));
+/** The flags that `npm start` gives Node. Every server runs with them. */
+const START_FLAGS = (require('../package.json') as { scripts: { start: string } }).scripts.start
+  .split(' ')
+  .filter((word) => word.startsWith('--'));
 
 function startGate({ folder, nodeFlags }: Stage, name: string, environment: Record<string, string>): Promise<ServerProcess> {
   return startServer([...START_FLAGS, ...nodeFlags, join(ROOT, 'dist/src/main.js')], environment, join(folder, `${name}.log`));
 }
 
-// The same for all processes of this run, as those that share a database need.
+// Processes that share a database need the same secrets, so all processes of this run have them.
 const SECRETS = { KEY_PEPPER: randomBase62(43), ROOT_KEY: `root_${randomBase62(43)}` };
 
 function gateEnvironment(databaseUrl: string): Record<string, string> {
@@ -139,9 +148,9 @@ async function newDatabase(stage: Stage, name: string): Promise<string> {
   return server.url(name);
 }
 
-/** The bench's own connection to the MariaDB that it has started. */
+/** Returns the MariaDB server of this run and the bench's connection to it. Throws if none was started. */
 export function requireMariadb({ mariadb }: Stage): NonNullable<Stage['mariadb']> {
-  if (!mariadb) throw new Error('This needs a MariaDB, and none was started.');
+  if (!mariadb) throw new Error('This target needs a MariaDB server, and none was started.');
   return mariadb;
 }
 
@@ -150,5 +159,5 @@ async function installBetterAuth(): Promise<void> {
   if (existsSync(join(folder, 'node_modules', 'better-auth'))) return;
   console.error('Installing better-auth for the comparison (npm ci in bench/better-auth) ...');
   const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] });
-  if (status !== 0) throw new Error('better-auth could not be installed; leave it out with --targets bare,mariadb,sqlite,transaction.');
+  if (status !== 0) throw new Error('better-auth could not be installed. Leave it out with --targets bare,mariadb,sqlite,transaction.');
 }

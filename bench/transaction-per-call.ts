@@ -2,11 +2,12 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createPool, type ResultSetHeader, type RowDataPacket } from 'mysql2/promise';
 import { PRICE_MICRO_CREDITS, serve } from './route.js';
 
-// The obvious way to bill a call: one transaction for each. It promises less than the gate: no rate limit, no hold while an action
+// The obvious way to bill a call: one transaction per call. It promises less than the gate: no rate limit, no hold while an action
 // runs, no answers kept for repeats.
 
 const SCHEMA = [
-  'CREATE TABLE api_keys (digest char(64) NOT NULL PRIMARY KEY, id varchar(64) NOT NULL, project_id varchar(64) NOT NULL, enabled tinyint NOT NULL)',
+  `CREATE TABLE api_keys (digest char(64) NOT NULL PRIMARY KEY, id varchar(64) NOT NULL, project_id varchar(64) NOT NULL,
+    enabled tinyint NOT NULL)`,
   'CREATE TABLE budgets (project_id varchar(64) NOT NULL PRIMARY KEY, balance bigint NOT NULL)',
   `CREATE TABLE request_logs (id char(36) NOT NULL PRIMARY KEY, key_id varchar(64) NOT NULL, project_id varchar(64) NOT NULL,
     action varchar(128) NOT NULL, charged bigint NOT NULL, created_at bigint NOT NULL, INDEX (project_id, created_at))`,
@@ -26,7 +27,10 @@ const digestOf = (secret: string): string => createHash('sha256').update(secret)
 async function bill(secret: string): Promise<{ budgetAvailableMicroCredits: number } | { refused: 401 | 402 }> {
   const connection = await pool.getConnection();
   try {
-    const [[key]] = await connection.execute<KeyRow[]>('SELECT id, project_id AS projectId FROM api_keys WHERE digest = ? AND enabled = 1', [digestOf(secret)]);
+    const [[key]] = await connection.execute<KeyRow[]>(
+      'SELECT id, project_id AS projectId FROM api_keys WHERE digest = ? AND enabled = 1',
+      [digestOf(secret)],
+    );
     if (!key) return { refused: 401 };
     await connection.beginTransaction();
     try {
@@ -41,11 +45,14 @@ async function bill(secret: string): Promise<{ budgetAvailableMicroCredits: numb
       const id = randomUUID();
       const now = Date.now();
       const log = [id, key.id, key.projectId, 'demo.echo', PRICE_MICRO_CREDITS, now];
-      await connection.execute('INSERT INTO request_logs (id, key_id, project_id, action, charged, created_at) VALUES (?, ?, ?, ?, ?, ?)', log);
+      await connection.execute(
+        'INSERT INTO request_logs (id, key_id, project_id, action, charged, created_at) VALUES (?, ?, ?, ?, ?, ?)',
+        log,
+      );
       const entry = [key.projectId, -PRICE_MICRO_CREDITS, id, now];
       await connection.execute('INSERT INTO ledger_entries (project_id, delta, request_log_id, created_at) VALUES (?, ?, ?, ?)', entry);
       await connection.commit();
-      return { budgetAvailableMicroCredits: BALANCE }; // reading it back would be one statement more
+      return { budgetAvailableMicroCredits: BALANCE }; // a constant saves one more statement
     } catch (error) {
       await connection.rollback();
       throw error;

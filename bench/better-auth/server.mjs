@@ -1,5 +1,5 @@
-// better-auth with its API-key plugin behind the same route: what a TypeScript team would use instead. It looks the key up, counts
-// `remaining` down and counts the rate, each in the database. It keeps no log of calls, no ledger and no answers for repeats.
+// better-auth with its API-key plugin behind the same route: the alternative that a TypeScript team would choose. It looks the key up,
+// decrements `remaining` and counts the rate, each in the database. It keeps no request log, no ledger and no answers for repeats.
 
 import { apiKey } from '@better-auth/api-key';
 import { betterAuth } from 'better-auth';
