@@ -4,10 +4,13 @@ import tseslint from 'typescript-eslint';
 import deprecationDate from './scripts/eslint/deprecation-date.mjs';
 import typeormWrites from './scripts/eslint/typeorm-writes.mjs';
 
-/** As CommonJS: its modules are linked before they run, and one of them asks for more than the utils that Node 20 takes have (package.json's overrides). */
+/**
+ * Loaded as CommonJS. As ES modules it would fail to link: one module imports a name that the pinned @graphql-tools/utils lacks, which is
+ * the newest that takes Node 20 (see `overrides` in package.json).
+ */
 const graphql = createRequire(import.meta.url)('@graphql-eslint/eslint-plugin').default;
 
-/** What was caught, and the reason of an AbortSignal, may be passed on as they are. */
+/** Allows to throw again a caught value or the reason of an AbortSignal, which have no known type. */
 const FAILURES = { allowThrowingAny: true, allowThrowingUnknown: true };
 
 const correctness = {
@@ -43,17 +46,20 @@ const correctness = {
   '@typescript-eslint/only-throw-error': ['error', FAILURES],
   '@typescript-eslint/prefer-promise-reject-errors': ['error', FAILURES],
   '@typescript-eslint/restrict-plus-operands': 'error',
-  '@typescript-eslint/return-await': ['error', 'in-try-catch'], // else the catch beside it never sees the failure
+  '@typescript-eslint/return-await': ['error', 'in-try-catch'], // otherwise the catch clause never sees the failure
   '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-  // consistent-type-imports stays off: decorators need the values of the types that a decorated class names.
+  // consistent-type-imports stays off: decorators need the classes of a decorated class's types at run time.
 };
 
 const ENVIRONMENT = 'process.env is not allowed here, use the Config that src/config.ts reads from it.';
 const TYPE_IMPORT = {
   selector: 'TSImportType',
-  message: "import('...') in a type is not allowed here, use an import at the top of the file: the import rules see no other.",
+  message: "import('...') in a type is not allowed here, use an import at the top of the file: the import rules see only those.",
 };
-const PROCESS_IMPORT = { selector: 'ImportDeclaration[source.value=/^(node:)?process$/]', message: 'Importing process is not allowed here, use the global.' };
+const PROCESS_IMPORT = {
+  selector: 'ImportDeclaration[source.value=/^(node:)?process$/]',
+  message: 'Importing process is not allowed here, use the global.',
+};
 const moneySql = (node, property) => ({
   selector: `${node}[${property}=/\\b(UPDATE|INSERT INTO|REPLACE INTO|DELETE FROM)\\s+[\`"]?(budgets|wallets)\\b/i]`,
   message: "SQL that writes budgets or wallets is not allowed here, use the ledger (src/wallet/ledger.ts), or the gate's tick for calls.",
@@ -61,12 +67,19 @@ const moneySql = (node, property) => ({
 
 const trailSql = (node, property) => ({
   selector: `${node}[${property}=/\\b(UPDATE|REPLACE INTO|DELETE FROM)\\s+[\`"]?(audit_events|audit_seals)\\b/i]`,
-  message: 'SQL that changes or deletes events or their seals is not allowed: the audit trail is only ever added to.',
+  message: 'SQL that changes or deletes events or their seals is not allowed: the audit trail is append-only.',
 });
 
-const restricted = (...rules) => ['error', TYPE_IMPORT, PROCESS_IMPORT, trailSql('Literal', 'value'), trailSql('TemplateElement', 'value.cooked'), ...rules];
+const restricted = (...rules) => [
+  'error',
+  TYPE_IMPORT,
+  PROCESS_IMPORT,
+  trailSql('Literal', 'value'),
+  trailSql('TemplateElement', 'value.cooked'),
+  ...rules,
+];
 
-/** The schema as clients meet it. Other names, or a list in another form, would be one more thing to learn. */
+/** Rules for the schema that clients see: names and lists keep one form, so that clients learn it once. */
 const schemaRules = {
   'house/deprecation-date': 'error',
   '@graphql-eslint/description-style': 'error',
@@ -95,7 +108,17 @@ const schemaRules = {
   '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false }],
   '@graphql-eslint/relay-page-info': 'error',
   '@graphql-eslint/require-deprecation-reason': 'error',
-  '@graphql-eslint/require-description': ['error', { types: true, rootField: true, DirectiveDefinition: true, EnumValueDefinition: true, FieldDefinition: true, InputValueDefinition: true }],
+  '@graphql-eslint/require-description': [
+    'error',
+    {
+      types: true,
+      rootField: true,
+      DirectiveDefinition: true,
+      EnumValueDefinition: true,
+      FieldDefinition: true,
+      InputValueDefinition: true,
+    },
+  ],
 };
 
 export default defineConfig(
@@ -112,7 +135,7 @@ export default defineConfig(
     rules: correctness,
   },
   {
-    // The house rules: what costs money or lets a revoked key live, and what no type can say.
+    // The house rules. They prevent lost money and revived keys, and check what types cannot express.
     files: ['src/**/*.ts'],
     plugins: { house: { rules: { 'typeorm-writes': typeormWrites } } },
     rules: {
@@ -120,7 +143,11 @@ export default defineConfig(
       'no-restricted-properties': [
         'error',
         { object: 'process', property: 'env', message: ENVIRONMENT },
-        { object: 'Math', property: 'random', message: 'Math.random is not allowed here, use randomBase62 or newId of src/lib/id.ts, or node:crypto.' },
+        {
+          object: 'Math',
+          property: 'random',
+          message: 'Math.random is not allowed here, use randomBase62 or newId of src/lib/id.ts, or node:crypto.',
+        },
       ],
       'no-restricted-syntax': restricted(moneySql('Literal', 'value'), moneySql('TemplateElement', 'value.cooked')),
     },
@@ -147,7 +174,7 @@ export default defineConfig(
     rules: { 'no-console': 'off' },
   },
   {
-    // Matchers such as expect.any are typed as any, and a test reads answers whose form is what it asserts.
+    // Matchers such as expect.any have the type any, and a test reads answers before it has asserted their form.
     files: ['test/**/*.ts'],
     rules: {
       '@typescript-eslint/no-unsafe-argument': 'off',
@@ -158,7 +185,7 @@ export default defineConfig(
     },
   },
   {
-    // Plain scripts and configuration files: no types to ask.
+    // Plain scripts and configuration files have no type information.
     files: ['**/*.{js,mjs,cjs}'],
     extends: [tseslint.configs.disableTypeChecked],
     rules: {

@@ -1,5 +1,5 @@
 // @ts-check
-// `npm run check`: everything that can be proved without running the tests. `npm run check -- lint imports` proves only those.
+// `npm run check`: runs every check that needs no tests. `npm run check -- lint imports` runs only these steps.
 
 const { checkErrors } = require('./checks/errors');
 const { checkEvolution } = require('./checks/evolution');
@@ -13,43 +13,65 @@ const { StepFailure, runTool } = require('./checks/tools');
 /**
  * @typedef {object} Step
  * @property {string} name
- * @property {() => Promise<string | void>} run answers a note for its line; throws where something is wrong
+ * @property {() => Promise<string | void>} run returns a note for the step's line; throws if the check fails
  * @property {string} todo what to do about a failure
- * @property {string} [needs] the step without whose success this one says nothing
+ * @property {string} [needs] the step that must succeed before this one
  */
 
 // Two lanes for two processor cores; the steps of a lane run one after the other.
 
 /** @type {Step[]} */
 const sources = [
-  { name: 'lint', run: () => runTool('eslint/bin/eslint.js', '.', '--max-warnings=0'), todo: 'Each message says what to use instead; `npx eslint --fix .` mends the mechanical ones.' },
-  { name: 'imports', run: checkImports, todo: 'Under each violation stands what to do; the rules are in .dependency-cruiser.cjs.' },
+  {
+    name: 'lint',
+    run: () => runTool('eslint/bin/eslint.js', '.', '--max-warnings=0'),
+    todo: 'Each message says what to use instead. `npx eslint --fix .` repairs the mechanical ones.',
+  },
+  { name: 'imports', run: checkImports, todo: 'The text under each violation says what to do. The rules are in .dependency-cruiser.cjs.' },
   {
     name: 'evolution',
     run: checkEvolution,
     todo:
-      'Bring back what is gone: deprecate it first, with a reason that ends with "Removed after YYYY-MM-DD.", six months off. ' +
-      'What is new has its line under "## [Unreleased]" of CHANGELOG.md.',
+      'Restore the part. Deprecate it first, at least six months ahead, with a reason that ends with "Removed after YYYY-MM-DD.". ' +
+      'Name each new part under "## [Unreleased]" of CHANGELOG.md.',
   },
-  { name: 'manual', run: checkManual, todo: '`npm run manual` hands what the documents say on to GraphiQL and /docs.' },
-  { name: 'paths', run: checkPaths, todo: "Write the path relative to the repository: nobody else has this machine's folders." },
+  { name: 'manual', run: checkManual, todo: 'Run `npm run manual`, which copies the documents for GraphiQL and /docs.' },
+  { name: 'paths', run: checkPaths, todo: "Write the path relative to the repository: other machines do not have this machine's folders." },
 ];
 
 /** @type {Step[]} */
 const products = [
-  { name: 'types', run: () => runTool('typescript/bin/tsc', '-p', 'tsconfig.check.json'), todo: 'Mend the types; `any` and `@ts-ignore` do not mend them.' },
-  { name: 'build', run: () => runTool('typescript/bin/tsc', '-p', 'tsconfig.json'), todo: 'Mend the types; the steps after this one look at what was built.' },
+  {
+    name: 'types',
+    run: () => runTool('typescript/bin/tsc', '-p', 'tsconfig.check.json'),
+    todo: 'Correct the types. `any` and `@ts-ignore` are not allowed.',
+  },
+  {
+    name: 'build',
+    run: () => runTool('typescript/bin/tsc', '-p', 'tsconfig.json'),
+    todo: 'Correct the types. The later steps check the build.',
+  },
   {
     name: 'schema',
     run: checkSchema,
     needs: 'build',
     todo:
-      'If the change is meant: `npm run build && node dist/src/cli.js print-schema > schema.graphql`, and read the diff. ' +
-      'What test/contract/contract.graphql promises is never removed or renamed.',
+      'If the change is intended, run `npm run build && node dist/src/cli.js print-schema > schema.graphql`, and read the diff. ' +
+      'Never remove or rename a part of test/contract/contract.graphql.',
   },
-  { name: 'openapi', run: checkOpenapi, needs: 'build', todo: 'If the change is meant: `npm run build && node dist/src/cli.js print-openapi > openapi.json`, and read the diff.' },
+  {
+    name: 'openapi',
+    run: checkOpenapi,
+    needs: 'build',
+    todo: 'If the change is intended, run `npm run build && node dist/src/cli.js print-openapi > openapi.json`, and read the diff.',
+  },
   { name: 'errors', run: checkErrors, needs: 'build', todo: 'Make the tables of docs/errors.md and ERRORS in src/errors.ts say the same.' },
-  { name: 'migrations', run: checkMigrations, needs: 'build', todo: 'Write a new migration for each database in src/db/migrations (one that has landed is never edited), or mend the entity.' },
+  {
+    name: 'migrations',
+    run: checkMigrations,
+    needs: 'build',
+    todo: 'Add a migration for each database in src/db/migrations, or correct the entity. Never edit a merged migration.',
+  },
 ];
 
 const all = [...sources, ...products];
@@ -63,7 +85,7 @@ async function main() {
     for (const step of lane) if (wanted.has(step.name)) await runStep(step, failed);
   };
   await Promise.all([runLane(products), runLane(sources)]);
-  console.log(failed.size === 0 ? '\nAll is well.' : `\nFailed: ${[...failed].join(', ')}.`);
+  console.log(failed.size === 0 ? '\nAll checks passed.' : `\nFailed: ${[...failed].join(', ')}.`);
   process.exitCode = failed.size === 0 ? 0 : 1;
 }
 
@@ -71,7 +93,7 @@ async function main() {
 function selection(names) {
   const unknown = names.filter((name) => !all.some((step) => step.name === name));
   if (unknown.length > 0) {
-    console.error(`No such step: ${unknown.join(', ')}. There are ${all.map((step) => step.name).join(', ')}.`);
+    console.error(`No such step: ${unknown.join(', ')}. The steps are ${all.map((step) => step.name).join(', ')}.`);
     process.exit(1);
   }
   const chosen = names.length === 0 ? all : all.filter((step) => names.includes(step.name));
@@ -91,7 +113,7 @@ async function runStep(step, failed) {
   };
   if (step.needs && failed.has(step.needs)) {
     failed.add(step.name);
-    report('FAIL', `not run, for ${step.needs} failed`);
+    report('FAIL', `not run, because ${step.needs} failed`);
     return;
   }
   try {
@@ -99,7 +121,9 @@ async function runStep(step, failed) {
   } catch (error) {
     failed.add(step.name);
     report('FAIL');
-    console.log(indent(error instanceof StepFailure ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)));
+    console.log(
+      indent(error instanceof StepFailure ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    );
     console.log(indent(`What to do: ${step.todo}\n`));
   }
 }

@@ -1,6 +1,6 @@
 // @ts-check
-// README.md's first command, word for word but for the `npm ci` that CI has done: in a copy of this repository that has neither data nor
-// a build, and with an empty environment. It pastes the `curl` line that is printed, and then ends the server as a supervisor would.
+// Runs README.md's first command in a copy of this repository without data and without a build, and with an empty environment. Only the
+// `npm ci` is left out, because CI has run it. Then runs the printed `curl` line, and ends the server with SIGTERM.
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');
@@ -15,23 +15,23 @@ const INSTALL = 'npm ci && ';
 const DEFAULT_PORT = 4000;
 const START_TIMEOUT_MS = 120_000;
 
-/** The first block for a shell in README.md, without its `npm ci`. */
+/** Returns the first shell block of README.md without its `npm ci`. */
 function firstCommand() {
   const [, block = ''] = /^```sh\n(.*)\n```$/m.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? [];
-  if (!block.startsWith(INSTALL)) throw new Error(`README.md's first command is "${block}", and was to begin with "${INSTALL}".`);
+  if (!block.startsWith(INSTALL)) throw new Error(`README.md's first command is "${block}". It must begin with "${INSTALL}".`);
   return block.slice(INSTALL.length);
 }
 
 /** @param {string} folder */
 async function copyRepository(folder) {
-  // The clone may belong to another user than the one who runs this.
+  // The clone may belong to another user than this process, which git refuses otherwise.
   const listed = await runProgram('git', '-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others', '--exclude-standard');
   const files = listed.split('\0').filter((file) => file !== '' && statSync(join(ROOT, file), { throwIfNoEntry: false })?.isFile());
   for (const file of files) cpSync(join(ROOT, file), join(folder, file));
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
 }
 
-/** Whether nobody listens on the port that a start takes by default. */
+/** Returns whether the default port of the server is free. */
 async function defaultPortIsFree() {
   const server = createServer().listen(DEFAULT_PORT, '127.0.0.1');
   const free = await Promise.race([once(server, 'listening').then(() => true), once(server, 'error').then(() => false)]);
@@ -50,39 +50,40 @@ async function tryCommand(command, folder) {
   const child = spawn('bash', ['-c', `exec ${command}`], { cwd: folder, env, detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   try {
-    const said = await whatItSays(child);
-    const line = /^curl .*$/m.exec(said)?.[0] ?? '';
+    const output = await outputUntilCurlLine(child);
+    const line = /^curl .*$/m.exec(output)?.[0] ?? '';
     const answer = await runProgram('bash', '-c', `${line} -w '\\n%{http_code}'`);
     console.log(answer);
     const [body = '', status] = answer.split('\n');
     const { ok, billing } = JSON.parse(body);
-    if (status !== '200' || ok !== true || billing.chargedMicroCredits !== 1000) throw new Error('The printed line was not answered with 200, ok and a bill.');
+    if (status !== '200' || ok !== true || billing.chargedMicroCredits !== 1000)
+      throw new Error('The printed line did not get a 200 with ok and a bill.');
 
     child.kill('SIGTERM');
     const [code, signal] = await exited;
-    if (code !== 0) throw new Error(`On SIGTERM it ended with ${code ?? signal}, and was to end with 0.`);
-    const url = /listening on (\S+)/.exec(said)?.[1] ?? '';
-    if (await fetch(`${url}/healthz`).catch(() => undefined)) throw new Error(`"${command}" has ended and its server still answers.`);
+    if (code !== 0) throw new Error(`On SIGTERM it ended with ${code ?? signal} instead of 0.`);
+    const url = /listening on (\S+)/.exec(output)?.[1] ?? '';
+    if (await fetch(`${url}/healthz`).catch(() => undefined)) throw new Error(`"${command}" has ended, but its server still answers.`);
   } finally {
     killGroup(child);
   }
 }
 
 /**
- * Waits for the `curl` line, and answers all that was said up to it.
+ * Waits for the `curl` line. Returns all output up to it.
  * @param {import('node:child_process').ChildProcessByStdio<null, import('node:stream').Readable, null>} child
  */
-async function whatItSays(child) {
-  let said = '';
+async function outputUntilCurlLine(child) {
+  let output = '';
   child.stdout.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
     process.stdout.write(text);
-    said += text;
+    output += text;
   });
-  for (const deadline = Date.now() + START_TIMEOUT_MS; !/^curl .*\n/m.test(said); await wait(50)) {
+  for (const deadline = Date.now() + START_TIMEOUT_MS; !/^curl .*\n/m.test(output); await wait(50)) {
     if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode} before it printed a curl line.`);
     if (Date.now() > deadline) throw new Error(`It printed no curl line within ${START_TIMEOUT_MS} ms.`);
   }
-  return said;
+  return output;
 }
 
 /** @param {import('node:child_process').ChildProcess} child */
@@ -90,7 +91,7 @@ function killGroup({ pid }) {
   try {
     if (pid) process.kill(-pid, 'SIGKILL');
   } catch {
-    // all of it has ended
+    // every process of the group has ended
   }
 }
 

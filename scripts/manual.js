@@ -1,5 +1,5 @@
 // @ts-check
-// `npm run manual`: hands what the documents say on to the pages that the server shows.
+// `npm run manual`: copies parts of the documents into a file for the server's pages.
 
 const { writeFileSync } = require('node:fs');
 const { join } = require('node:path');

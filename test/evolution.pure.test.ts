@@ -164,7 +164,7 @@ describe('CHANGELOG.md', () => {
     ['a deprecation is not named', changelog, { ...nothing, deprecated: ['ApiKey.hint'] }, '`ApiKey.hint` under "### Deprecated"'],
     ['it is named in another release', changelog, { ...nothing, removed: ['nodes'] }, '`nodes` under "### Removed"'],
     ['nothing is unreleased', changelog.replace('[Unreleased]', '[1.0.0] - 2027-03-01'), nothing, 'no "## [Unreleased]"'],
-    ['a release has no day', changelog.replace(' - 2027-01-02', ''), nothing, 'is not as "## [1.2.3]'],
+    ['a release has no day', changelog.replace(' - 2027-01-02', ''), nothing, 'does not look like "## [1.2.3]'],
     ['releases stand in another order', changelog.replace('2026-12-01', '2027-02-01'), nothing, 'from the newest'],
     ['a section is unknown', changelog.replace('### Fixed', '### Mended'), nothing, '"### Mended"'],
     ['a section is empty', changelog.replace('- a bug', ''), nothing, 'is empty'],

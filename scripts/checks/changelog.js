@@ -3,15 +3,16 @@
 const SECTIONS = ['Added', 'Changed', 'Deprecated', 'Removed', 'Fixed', 'Security'];
 
 /**
- * @typedef {object} News what a client of the last release does not know yet
+ * @typedef {object} News the changes since the last release
  * @property {string[]} added fields of Query, Mutation and Subscription
  * @property {string[]} addedPaths REST paths
  * @property {string[]} deprecated places such as `ApiKey.hint`
- * @property {string[]} removed places that were deprecated, and are gone
+ * @property {string[]} removed deprecated places that no longer exist
  */
 
 /**
- * What is wrong with a changelog in the form of keepachangelog.com, and which news its part "Unreleased" does not name as code; a sentence each.
+ * Returns one sentence for each fault of a changelog in the form of keepachangelog.com, and for each change that its section "Unreleased"
+ * does not name as code.
  * @param {string} changelog
  * @param {News} news
  * @returns {string[]}
@@ -25,14 +26,19 @@ function changelogProblems(changelog, { added, addedPaths, deprecated, removed }
   /** @type {(names: string[], section: string) => string[]} */
   const untold = (names, section) => {
     const text = partsOf(unreleased.text, '### ').find(({ title }) => title === section)?.text ?? '';
-    return names.filter((name) => !text.includes(`\`${name}\``)).map((name) => `CHANGELOG.md does not name \`${name}\` under "### ${section}" of what is unreleased.`);
+    return names
+      .filter((name) => !text.includes(`\`${name}\``))
+      .map((name) => `CHANGELOG.md does not name \`${name}\` under "### ${section}" of [Unreleased].`);
   };
   return [
-    ...earlier.filter((_release, index) => !titles[index]).map(({ title }) => `"## ${title}" of CHANGELOG.md is not as "## [1.2.3] - 2026-11-24".`),
+    ...earlier
+      .filter((_release, index) => !titles[index])
+      .map(({ title }) => `"## ${title}" of CHANGELOG.md does not look like "## [1.2.3] - 2026-11-24".`),
     ...(days.join() === [...days].sort().reverse().join() ? [] : ['The releases of CHANGELOG.md do not go from the newest to the oldest.']),
     ...releases.flatMap(({ title, text }) =>
       partsOf(text, '### ').flatMap((section) => {
-        if (!SECTIONS.includes(section.title)) return [`"### ${section.title}" of ${title} in CHANGELOG.md is none of ${SECTIONS.join(', ')}.`];
+        if (!SECTIONS.includes(section.title))
+          return [`"### ${section.title}" of ${title} in CHANGELOG.md is none of ${SECTIONS.join(', ')}.`];
         return section.text.trim() === '' ? [`"### ${section.title}" of ${title} in CHANGELOG.md is empty.`] : [];
       }),
     ),
@@ -43,20 +49,23 @@ function changelogProblems(changelog, { added, addedPaths, deprecated, removed }
 }
 
 /**
- * A changelog whose unreleased part has become a version. Throws where there is none, or the version is there already.
+ * Returns the changelog with its unreleased section turned into a version.
+ * Throws if that section is missing or empty, or if the version already exists.
  * @param {string} changelog
  * @param {string} version
  * @param {string} day YYYY-MM-DD
  */
 function releasedChangelog(changelog, version, day) {
   const [unreleased, ...earlier] = partsOf(changelog, '## ');
-  if (unreleased?.title !== '[Unreleased]' || unreleased.text.trim() === '') throw new Error('CHANGELOG.md has nothing under "## [Unreleased]".');
-  if (earlier.some(({ title }) => title.startsWith(`[${version}]`))) throw new Error(`CHANGELOG.md has ${version} already: give package.json another version.`);
+  if (unreleased?.title !== '[Unreleased]' || unreleased.text.trim() === '')
+    throw new Error('CHANGELOG.md has nothing under "## [Unreleased]".');
+  if (earlier.some(({ title }) => title.startsWith(`[${version}]`)))
+    throw new Error(`CHANGELOG.md already has ${version}: give package.json another version.`);
   return changelog.replace('## [Unreleased]\n', `## [Unreleased]\n\n## [${version}] - ${day}\n`);
 }
 
 /**
- * What stands under each heading of one rank.
+ * Splits a text at its headings of one level. Returns each heading with the text below it.
  * @param {string} text
  * @param {string} mark
  */

@@ -4,7 +4,7 @@ const { join } = require('node:path');
 const { ROOT, StepFailure } = require('./tools');
 
 /**
- * README.md, then the pages of docs/ in the order in which its list has them: the way that a newcomer takes.
+ * Returns README.md, then the pages of docs/ in the order of README.md's list, which is the order to read them.
  * @returns {{ file: string, text: string }[]}
  */
 function readDocuments() {

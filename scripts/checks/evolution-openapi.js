@@ -3,8 +3,8 @@
 /** @typedef {Record<string, any>} Json */
 
 /**
- * What breaks a client of a released OpenAPI document: a sentence each. An operation or a parameter that was `deprecated` in it, with a
- * description that ends with "Removed after YYYY-MM-DD.", may be gone once that day has passed.
+ * Returns one sentence for each change that breaks a client of a released OpenAPI document. An operation or a parameter may be removed if
+ * the release had it as `deprecated`, with a description that ends with "Removed after YYYY-MM-DD.", and that day has passed.
  * @param {Json} released
  * @param {Json} present
  * @param {string} today YYYY-MM-DD
@@ -16,10 +16,16 @@ function openapiChanges(released, present, today) {
     if (!after) return isDue(before, today) ? [] : [`${name} is gone.`];
     return [
       ...parameterChanges(before.parameters ?? [], after.parameters ?? [], today),
-      ...Object.keys(before.responses).filter((status) => !(status in after.responses)).map((status) => `answers ${status} no longer`),
+      ...Object.keys(before.responses)
+        .filter((status) => !(status in after.responses))
+        .map((status) => `answers ${status} no longer`),
       ...bodyChanges({ document: released, body: before.requestBody }, { document: present, body: after.requestBody }, 'request'),
       ...Object.keys(before.responses).flatMap((status) =>
-        bodyChanges({ document: released, body: before.responses[status] }, { document: present, body: after.responses[status] }, 'response').map((change) => `${status}: ${change}`),
+        bodyChanges(
+          { document: released, body: before.responses[status] },
+          { document: present, body: after.responses[status] },
+          'response',
+        ).map((change) => `${status}: ${change}`),
       ),
     ].map((change) => `${name}: ${change}.`);
   });
@@ -30,7 +36,9 @@ function openapiChanges(released, present, today) {
  * @returns {[string, Json][]}
  */
 function operationsOf(document) {
-  return Object.entries(document.paths).flatMap(([path, item]) => Object.entries(item).map(([method, operation]) => /** @type {[string, Json]} */ ([`${method.toUpperCase()} ${path}`, operation])));
+  return Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => /** @type {[string, Json]} */ ([`${method.toUpperCase()} ${path}`, operation])),
+  );
 }
 
 /**
@@ -54,7 +62,12 @@ function parameterChanges(before, after, today) {
     ...after.flatMap((parameter) => {
       const earlier = before.find(same(parameter));
       const required = parameter.required && !earlier?.required ? [`wants ${parameter.name}`] : [];
-      return [...required, ...(earlier ? schemaChanges({ document: {}, schema: earlier.schema }, { document: {}, schema: parameter.schema }, parameter.name, 'request') : [])];
+      return [
+        ...required,
+        ...(earlier
+          ? schemaChanges({ document: {}, schema: earlier.schema }, { document: {}, schema: parameter.schema }, parameter.name, 'request')
+          : []),
+      ];
     }),
   ];
 }
@@ -84,22 +97,33 @@ function schemaChanges(before, after, place, direction) {
   const [old, now] = [resolve(before), resolve(after)];
   if (!old || !now) return [];
   /** @type {(schema: Json | undefined, other: Json | undefined, at: string) => string[]} */
-  const inside = (schema, other, at) => (schema && other ? schemaChanges({ document: before.document, schema }, { document: after.document, schema: other }, at, direction) : []);
+  const inside = (schema, other, at) =>
+    schema && other ? schemaChanges({ document: before.document, schema }, { document: after.document, schema: other }, at, direction) : [];
   const properties = Object.keys(old.properties ?? {});
   /** @type {(schema: Json) => string[]} */
   const required = ({ required: names = [] }) => names;
   return [
-    ...(JSON.stringify(old.type) === JSON.stringify(now.type) ? [] : [`${place} is ${JSON.stringify(now.type)} and was ${JSON.stringify(old.type)}`]),
+    ...(JSON.stringify(old.type) === JSON.stringify(now.type)
+      ? []
+      : [`${place} is ${JSON.stringify(now.type)} and was ${JSON.stringify(old.type)}`]),
     ...properties.filter((name) => !(name in (now.properties ?? {}))).map((name) => `${place}.${name} is gone`),
     ...(direction === 'request'
       ? [
-          ...required(now).filter((name) => !required(old).includes(name)).map((name) => `${place}.${name} is required now`),
-          ...(old.enum ?? []).filter((/** @type {unknown} */ value) => !(now.enum ?? old.enum).includes(value)).map((/** @type {unknown} */ value) => `${place} takes ${JSON.stringify(value)} no longer`),
+          ...required(now)
+            .filter((name) => !required(old).includes(name))
+            .map((name) => `${place}.${name} is required now`),
+          ...(old.enum ?? [])
+            .filter((/** @type {unknown} */ value) => !(now.enum ?? old.enum).includes(value))
+            .map((/** @type {unknown} */ value) => `${place} takes ${JSON.stringify(value)} no longer`),
         ]
-      : required(old).filter((name) => name in (now.properties ?? {}) && !required(now).includes(name)).map((name) => `${place}.${name} may be absent now`)),
+      : required(old)
+          .filter((name) => name in (now.properties ?? {}) && !required(now).includes(name))
+          .map((name) => `${place}.${name} may be absent now`)),
     ...properties.flatMap((name) => inside(old.properties[name], now.properties?.[name], `${place}.${name}`)),
     ...inside(old.items, now.items, `${place}[]`),
-    ...(old.oneOf ?? []).flatMap((/** @type {Json} */ schema, /** @type {number} */ index) => (now.oneOf?.[index] ? inside(schema, now.oneOf[index], `${place}(${index + 1})`) : [`${place} lost a form`])),
+    ...(old.oneOf ?? []).flatMap((/** @type {Json} */ schema, /** @type {number} */ index) =>
+      now.oneOf?.[index] ? inside(schema, now.oneOf[index], `${place}(${index + 1})`) : [`${place} lost a form`],
+    ),
   ];
 }
 

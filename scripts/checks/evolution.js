@@ -1,7 +1,17 @@
 // @ts-check
 const { readFileSync } = require('node:fs');
 const { join } = require('node:path');
-const { Kind, buildASTSchema, buildSchema, findBreakingChanges, findDangerousChanges, isInputObjectType, parse, print, visit } = require('graphql');
+const {
+  Kind,
+  buildASTSchema,
+  buildSchema,
+  findBreakingChanges,
+  findDangerousChanges,
+  isInputObjectType,
+  parse,
+  print,
+  visit,
+} = require('graphql');
 const { changelogProblems } = require('./changelog');
 const { openapiChanges } = require('./evolution-openapi');
 const { ROOT, StepFailure } = require('./tools');
@@ -9,10 +19,10 @@ const { ROOT, StepFailure } = require('./tools');
 /** @typedef {import('graphql').DocumentNode} DocumentNode */
 /** @typedef {import('graphql').GraphQLSchema} GraphQLSchema */
 
-/** How long what is deprecated stays at the least. */
+/** Minimum time from deprecation to removal, in months. */
 const NOTICE_MONTHS = 6;
 
-/** What the last release promised is kept, or was deprecated in it until a day that has passed; what is new is told in CHANGELOG.md. */
+/** Checks that every promise of the last release is kept or its announced last day has passed, and that CHANGELOG.md names what is new. */
 async function checkEvolution() {
   const read = (/** @type {string} */ file) => readFileSync(join(ROOT, file), 'utf8');
   const released = { schema: read('test/contract/released.graphql'), openapi: JSON.parse(read('test/contract/released.openapi.json')) };
@@ -22,15 +32,22 @@ async function checkEvolution() {
     ...forbiddenChanges(released.schema, present.schema, today),
     ...deprecationProblems(released.schema, present.schema, dayOf(released.schema)),
     ...openapiChanges(released.openapi, present.openapi, today),
-    ...changelogProblems(read('CHANGELOG.md'), { ...newsOf(released.schema, present.schema), ...routesOf(released.openapi, present.openapi) }),
+    ...changelogProblems(read('CHANGELOG.md'), {
+      ...newsOf(released.schema, present.schema),
+      ...routesOf(released.openapi, present.openapi),
+    }),
   ];
   if (problems.length > 0) throw new StepFailure(problems.join('\n'));
-  return `since ${released.schema.split('\n', 1)[0]?.replace(/^# /, '').replace(/[.:].*$/, '')}`;
+  return `since ${released.schema
+    .split('\n', 1)[0]
+    ?.replace(/^# /, '')
+    .replace(/[.:].*$/, '')}`;
 }
 
 /**
- * What breaks a client of the released schema: a sentence each. What was deprecated in it, and whose day has passed, may be gone, with the
- * types that nothing else leads to. Enum values, optional arguments and types may come: the contract says so.
+ * Returns one sentence for each change that breaks a client of the released schema. A part may be removed if the release had it as
+ * deprecated and its last day has passed; so may the types that only this part used. New enum values, optional arguments and types are
+ * allowed, because the contract says so.
  * @param {string} released
  * @param {string} present
  * @param {string} today YYYY-MM-DD
@@ -46,7 +63,8 @@ function forbiddenChanges(released, present, today) {
 }
 
 /**
- * Whatever is newly deprecated stays for six months from the last release on, and no day comes nearer than it was promised.
+ * Returns one sentence for each wrong deprecation: a new one that stays less than six months after the last release, and an old one with
+ * a day earlier than promised.
  * @param {string} released
  * @param {string} present
  * @param {string} from the day of the last release
@@ -57,24 +75,25 @@ function deprecationProblems(released, present, from) {
   return [...deprecations(parse(present))].flatMap(([place, day]) => {
     if (day === undefined) return [`${place} is deprecated without a day: end its reason with "Removed after YYYY-MM-DD."`];
     const promised = earlier.get(place);
-    if (earlier.has(place)) return promised !== undefined && day < promised ? [`${place} was to stay until ${promised}, and now only until ${day}.`] : [];
-    return day < earliest ? [`${place} is to go after ${day}: what is newly deprecated stays until ${earliest} at least.`] : [];
+    if (earlier.has(place))
+      return promised !== undefined && day < promised ? [`${place} was promised until ${promised}, and now stays only until ${day}.`] : [];
+    return day < earliest ? [`${place} may not be removed after ${day}: a new deprecation stays until ${earliest} at least.`] : [];
   });
 }
 
 /**
- * What a schema has that the released one has not, and the other way round.
+ * Returns the root fields, deprecations and removals of a schema since the released one.
  * @param {string} released
  * @param {string} present
  */
 function newsOf(released, present) {
   const [before, after] = [rootFields(buildSchema(released)), rootFields(buildSchema(present))];
   const earlier = deprecations(parse(released));
-  const gone = [...earlier.keys()].filter((place) => !places(parse(present)).has(place));
+  const presentPlaces = places(parse(present));
   return {
     added: after.filter((name) => !before.includes(name)),
     deprecated: [...deprecations(parse(present)).keys()].filter((place) => !earlier.has(place)),
-    removed: gone,
+    removed: [...earlier.keys()].filter((place) => !presentPlaces.has(place)),
   };
 }
 
@@ -88,11 +107,13 @@ function routesOf(released, present) {
 
 /** @param {GraphQLSchema} schema */
 function rootFields(schema) {
-  return [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()].flatMap((type) => Object.keys(type?.getFields() ?? {}));
+  return [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()].flatMap((type) =>
+    Object.keys(type?.getFields() ?? {}),
+  );
 }
 
 /**
- * A document without what was deprecated until a day before today, and without the types that only that led to.
+ * Returns the document without the deprecated parts with a last day before today, and without the types that only these parts used.
  * @param {DocumentNode} document
  * @param {string} today
  * @returns {DocumentNode}
@@ -102,11 +123,17 @@ function withoutWhatIsDue(document, today) {
   const due = (node) => ((day) => (day !== undefined && day < today ? null : undefined))(dayOfDeprecation(node));
   const pruned = visit(document, { FieldDefinition: due, InputValueDefinition: due, EnumValueDefinition: due });
   const [before, after] = [reached(document), reached(pruned)];
-  return { ...pruned, definitions: pruned.definitions.filter((node) => !('name' in node && node.name && before.has(node.name.value) && !after.has(node.name.value))) };
+  return {
+    ...pruned,
+    definitions: pruned.definitions.filter(
+      (node) => !('name' in node && node.name && before.has(node.name.value) && !after.has(node.name.value)),
+    ),
+  };
 }
 
 /**
- * The types that fields and arguments lead to from the roots. What is only met as an object behind an interface is not among them.
+ * Returns the names of the types that can be reached from the roots through fields and arguments. An object type that is reachable only
+ * through an interface is not included.
  * @param {DocumentNode} document
  */
 function reached(document) {
@@ -125,7 +152,7 @@ function reached(document) {
 }
 
 /**
- * Every deprecated place of a document, with its day where its reason ends with one.
+ * Returns every deprecated place of a document with its last day, or undefined if its reason does not end with one.
  * @param {DocumentNode} document
  */
 function deprecations(document) {
@@ -133,7 +160,7 @@ function deprecations(document) {
 }
 
 /**
- * Fields, arguments and values by their places, such as `Query.key` and `Query.key(id)`.
+ * Returns fields, arguments and enum values by their places, such as `Query.key` and `Query.key(id)`.
  * @param {DocumentNode} document
  * @returns {Map<string, any>}
  */
@@ -163,7 +190,7 @@ function dayOfDeprecation(node) {
 }
 
 /**
- * graphql-js compares the default values of arguments alone.
+ * Returns the input fields with another default value. graphql-js compares only the default values of arguments.
  * @param {GraphQLSchema} before
  * @param {GraphQLSchema} after
  */
@@ -180,12 +207,12 @@ function changedInputDefaults(before, after) {
 }
 
 /**
- * The day of a released schema, which its first line names.
+ * Returns the release day of a released schema, which stands in its first line.
  * @param {string} released
  */
 function dayOf(released) {
   const day = /^#.*?(\d{4}-\d{2}-\d{2})/.exec(released)?.[1];
-  if (!day) throw new StepFailure('The first line of test/contract/released.graphql names no day.');
+  if (!day) throw new StepFailure('The first line of test/contract/released.graphql has no day. Add one: YYYY-MM-DD.');
   return day;
 }
 
@@ -197,7 +224,7 @@ function monthsAfter(day, months) {
   const date = new Date(`${day}T00:00:00Z`);
   const wanted = date.getUTCMonth() + months;
   date.setUTCMonth(wanted);
-  if (date.getUTCMonth() !== wanted % 12) date.setUTCDate(0); // the 31st of a month that has none
+  if (date.getUTCMonth() !== wanted % 12) date.setUTCDate(0); // the wanted month is shorter: take its last day
   return date.toISOString().slice(0, 10);
 }
 

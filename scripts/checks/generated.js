@@ -4,7 +4,7 @@ const { join } = require('node:path');
 const { buildSchema, findBreakingChanges } = require('graphql');
 const { ROOT, StepFailure, runScript } = require('./tools');
 
-/** schema.graphql is what the code emits, and keeps every promise of the contract. */
+/** Checks that schema.graphql is what the code prints, and keeps every promise of the contract. */
 async function checkSchema() {
   const emitted = await runScript('dist/src/cli.js', 'print-schema');
   const broken = brokenPromises(readFileSync(join(ROOT, 'test/contract/contract.graphql'), 'utf8'), emitted);
@@ -12,7 +12,7 @@ async function checkSchema() {
   compareWithFile('schema.graphql', emitted);
 }
 
-/** openapi.json is what the validating schemas emit. */
+/** Checks that openapi.json is what the validating schemas print. */
 async function checkOpenapi() {
   compareWithFile('openapi.json', await runScript('dist/src/cli.js', 'print-openapi'));
 }
@@ -32,7 +32,10 @@ function brokenPromises(contract, emitted) {
 function compareWithFile(file, emitted) {
   if (!existsSync(join(ROOT, file))) throw new StepFailure(`${file} is missing.`);
   const difference = firstDifference(readFileSync(join(ROOT, file), 'utf8'), emitted);
-  if (difference) throw new StepFailure(`${file} is not what the code emits, from line ${difference.line} on:\n- ${difference.committed}\n+ ${difference.emitted}`);
+  if (difference)
+    throw new StepFailure(
+      `${file} differs from what the code prints, from line ${difference.line} on:\n- ${difference.committed}\n+ ${difference.emitted}`,
+    );
 }
 
 /**

@@ -5,13 +5,14 @@ const { parse } = require('graphql');
 const { readDocument, readDocuments } = require('./documents');
 const { ROOT, StepFailure } = require('./tools');
 
-/** What the server's pages show of the documents: GraphiQL has the tour's operations, /docs the tables of errors and limits. */
+/** The parts of the documents that the server's pages show: the tour's operations in GraphiQL, the tables of errors and limits at /docs. */
 const MANUAL_FILE = 'src/lib/manual.json';
 
-/** The file has what the documents say. */
+/** Checks that the file agrees with the documents. */
 async function checkManual() {
   const wanted = printManual();
-  if (!existsSync(join(ROOT, MANUAL_FILE)) || readFileSync(join(ROOT, MANUAL_FILE), 'utf8') !== wanted) throw new StepFailure(`${MANUAL_FILE} is not what the documents say.`);
+  if (!existsSync(join(ROOT, MANUAL_FILE)) || readFileSync(join(ROOT, MANUAL_FILE), 'utf8') !== wanted)
+    throw new StepFailure(`${MANUAL_FILE} does not agree with the documents.`);
   return `${JSON.parse(wanted).examples.length} operations`;
 }
 
@@ -19,16 +20,25 @@ function printManual() {
   return `${JSON.stringify(manual(), null, 1)}\n`;
 }
 
-/** The operations of the tour and the tables of errors and limits. Each cell is as its page has it, without links to other pages. */
+/** Returns the operations of the tour and the tables of errors and limits. Links to other pages are removed from the cells. */
 function manual() {
   const [restErrors = '', graphqlErrors = ''] = readDocument('docs/errors.md').split(/^## GraphQL$/m);
   const [limits = ''] = readDocument('docs/limits.md').split(/^## /m);
   return {
     examples: readDocuments().flatMap(({ text }) => examplesOf(text)),
-    restErrors: rowsOf(restErrors).map(([status, kind, code, when, details]) => ({ status, kind: bare(kind), code: bare(code), when, details })),
+    restErrors: rowsOf(restErrors).map(([status, kind, code, when, details]) => ({
+      status,
+      kind: bare(kind),
+      code: bare(code),
+      when,
+      details,
+    })),
     graphqlErrors: rowsOf(graphqlErrors).map(([code, when]) => ({ code: bare(code), when })),
     limits: rowsOf(limits).map(([what, value]) => ({ what, value })),
-    otherLimits: limits.split('\n\n').filter((paragraph) => /^[A-Z].*\.$/s.test(paragraph.trim())).map((paragraph) => withoutLinks(paragraph.trim().replace(/\n/g, ' '))),
+    otherLimits: limits
+      .split('\n\n')
+      .filter((paragraph) => /^[A-Z].*\.$/s.test(paragraph.trim()))
+      .map((paragraph) => withoutLinks(paragraph.trim().replace(/\n/g, ' '))),
   };
 }
 
@@ -47,19 +57,20 @@ function examplesOf(page) {
 }
 
 /**
- * How an operation is called, in words, and the field that it asks for first.
+ * Returns the name of an operation as words, and the name of its first field.
  * @param {string} document
  */
 function namesOf(document) {
   const [operation] = parse(document).definitions;
-  if (operation?.kind !== 'OperationDefinition' || !operation.name) throw new StepFailure(`An operation of the tour has no name:\n${document}`);
+  if (operation?.kind !== 'OperationDefinition' || !operation.name)
+    throw new StepFailure(`An operation of the tour has no name:\n${document}`);
   const [first] = operation.selectionSet.selections;
   const words = operation.name.value.replace(/(?!^)[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
   return { title: words, field: first?.kind === 'Field' ? first.name.value : '' };
 }
 
 /**
- * The rows of all tables in a text, without their heads.
+ * Returns the rows of all tables in a text, without their header rows.
  * @param {string} text
  */
 function rowsOf(text) {
@@ -67,7 +78,12 @@ function rowsOf(text) {
   const isRule = (/** @type {string | undefined} */ line) => /^\|[-| ]+\|$/.test(line ?? '');
   return lines
     .filter((line, index) => line.startsWith('|') && !isRule(line) && !isRule(lines[index + 1]))
-    .map((line) => line.slice(1, -1).split('|').map((cell) => withoutLinks(cell.trim())));
+    .map((line) =>
+      line
+        .slice(1, -1)
+        .split('|')
+        .map((cell) => withoutLinks(cell.trim())),
+    );
 }
 
 /** @param {string} text */

@@ -7,13 +7,16 @@ const { createConnection } = require('mysql2/promise');
 const { findMariadb, startMariadb } = require('../../test/support/mariadb-server');
 const { StepFailure, built } = require('./tools');
 
-/** The migrations make exactly the tables that the entities describe, on SQLite and on a server. */
+/** Checks that the migrations make exactly the tables that the entities describe, on SQLite and on MariaDB or MySQL. */
 async function checkMigrations() {
   const onSqlite = await leftOnSqlite();
   const onServer = await withServer(leftOnServer);
-  const left = [onSqlite, ...(onServer ? [onServer] : [])].flatMap(({ product, queries }) => queries.map((query) => `${product}: ${query}`));
-  if (left.length > 0) throw new StepFailure(`The entities want what the migrations did not make:\n${left.join('\n')}`);
-  return onServer ? `${onSqlite.product} and ${onServer.product}` : `${onSqlite.product} ALONE: NOTHING WAS CHECKED ON MYSQL OR MARIADB; install one, or set TEST_MYSQL_URL`;
+  const left = [onSqlite, ...(onServer ? [onServer] : [])].flatMap(({ product, queries }) =>
+    queries.map((query) => `${product}: ${query}`),
+  );
+  if (left.length > 0) throw new StepFailure(`The migrations lack what the entities describe:\n${left.join('\n')}`);
+  if (onServer) return `${onSqlite.product} and ${onServer.product}`;
+  return `ONLY ${onSqlite.product}: NOTHING WAS CHECKED ON MYSQL OR MARIADB. Install one, or set TEST_MYSQL_URL`;
 }
 
 async function leftOnSqlite() {
@@ -47,13 +50,16 @@ async function leftOnServer(url) {
 /**
  * @template T
  * @param {(url: string) => Promise<T>} work
- * @returns {Promise<T | undefined>} undefined where there is no server to be had, and none is required
+ * @returns {Promise<T | undefined>} undefined if no server is available and none is required
  */
 async function withServer(work) {
   if (process.env.TEST_MYSQL_URL) return work(process.env.TEST_MYSQL_URL);
   if (!findMariadb()) {
     if (!process.env.CI && process.env.REQUIRE_MYSQL !== '1') return undefined;
-    throw new StepFailure('There is no mariadbd or mysqld here and TEST_MYSQL_URL is not set, and with CI or REQUIRE_MYSQL=1 that is an error: apt-get install mariadb-server.');
+    throw new StepFailure(
+      'With CI or REQUIRE_MYSQL=1 a database server is required, but there is no mariadbd or mysqld and TEST_MYSQL_URL is not set. ' +
+        'Run: apt-get install mariadb-server.',
+    );
   }
   const server = await startMariadb();
   try {
@@ -63,7 +69,7 @@ async function withServer(work) {
   }
 }
 
-/** What the process itself hands to its database. */
+/** Returns the entities and migrations that the server gives to its database. */
 function parts() {
   return { entities: built('entities.js').entities, migrations: built('db/migrations/index.js').migrations };
 }

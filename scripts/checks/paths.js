@@ -3,15 +3,17 @@ const { readFileSync, statSync } = require('node:fs');
 const { join } = require('node:path');
 const { ROOT, StepFailure, runProgram } = require('./tools');
 
-// A home folder or a container's work folder at the start of a path; `https://host/home/` and `../work/` are none.
+// Matches a home folder or a container's work folder at the start of a path, but not `https://host/home/` or `../work/`.
 const MACHINE_PATH = /(?<![\w.~%)\]}-])(?:file:\/\/)?\/(?:home|root|work|Users)\/[\w.~-]+|\b[A-Z]:\\+Users\\+\w+/;
 
-/** No file that is in the repository, or about to be, names a folder of the machine that it was written on. */
+/** Checks that no file that git tracks or would add names a folder of the machine that it was written on. */
 async function checkPaths() {
-  // The clone may belong to another user than the one who checks.
+  // The clone may belong to another user than this process, which git refuses otherwise.
   const listed = await runProgram('git', '-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others', '--exclude-standard');
   const files = listed.split('\0').filter((file) => file !== '' && statSync(join(ROOT, file), { throwIfNoEntry: false })?.isFile());
-  const found = files.flatMap((file) => machinePaths(readFileSync(join(ROOT, file), 'utf8')).map(({ line, path }) => `${file}:${line}: ${path}`));
+  const found = files.flatMap((file) =>
+    machinePaths(readFileSync(join(ROOT, file), 'utf8')).map(({ line, path }) => `${file}:${line}: ${path}`),
+  );
   if (found.length > 0) throw new StepFailure(found.join('\n'));
   return `${files.length} files`;
 }

@@ -4,11 +4,11 @@ const { join } = require('node:path');
 
 const ROOT = join(__dirname, '..', '..');
 
-/** Something that was checked is not so; the message says what. */
+/** A failed check. Its message says what is wrong. */
 class StepFailure extends Error {}
 
 /**
- * Standard output of a Node script, or a StepFailure with all that it printed where it exits with anything but 0.
+ * Returns the standard output of a Node script. Throws a StepFailure with its whole output if its exit code is not 0.
  * @param {string} script from the repository's root
  * @param {string[]} args
  * @returns {Promise<string>}
@@ -34,13 +34,15 @@ function runProgram(program, ...args) {
     child.stderr.setEncoding('utf8').on('data', (/** @type {string} */ text) => (all += text));
     child.once('error', (error) => reject(new StepFailure(`${program} cannot be run: ${error.message}`)));
     child.once('close', (code, signal) =>
-      code === 0 ? resolve(out) : reject(new StepFailure(all.trim() || `${[program, ...args].join(' ')} ended with ${code ?? signal} and said nothing.`)),
+      code === 0
+        ? resolve(out)
+        : reject(new StepFailure(all.trim() || `${[program, ...args].join(' ')} ended with ${code ?? signal} and printed nothing.`)),
     );
   });
 }
 
 /**
- * Runs a tool of node_modules for its verdict alone.
+ * Runs a tool of node_modules and discards its output. Throws a StepFailure if its exit code is not 0.
  * @param {string} script below node_modules
  * @param {string[]} args
  * @returns {Promise<void>}
@@ -50,7 +52,7 @@ async function runTool(script, ...args) {
 }
 
 /**
- * A module of the build; `dist` is not there while this is written, so it has no type.
+ * Loads a module of the build. It has no type, because `dist` may not exist when the types are checked.
  * @param {string} file below dist/src
  */
 function built(file) {

@@ -1,11 +1,13 @@
-/** The end of every reason, by which a check knows when what is deprecated may go. */
+/** Matches a reason that ends with its last day. `npm run check -- evolution` reads this day. */
 export const REMOVED_AFTER = /\. Removed after \d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\.$/;
 
-/** What is deprecated in the schema says why, what to use instead, and until when it stays. */
+/** Requires every deprecation in the schema to say what to use instead and when the part may be removed. */
 export default {
   meta: {
     type: 'problem',
-    messages: { date: 'A deprecation without a date is not allowed here, end its reason with the last day: "Use x. Removed after 2027-06-01."' },
+    messages: {
+      date: 'A deprecation without a date is not allowed here, end its reason with the last day: "Use x. Removed after 2027-06-01."',
+    },
     schema: [],
   },
   create(context) {

@@ -1,8 +1,21 @@
-// An ESLint rule with three house rules on how TypeORM writes. It asks the types, so that a `save` or `update` of anything else is free.
+// An ESLint rule with three house rules for writes through TypeORM. It checks types, so that other `save` and `update` methods are allowed.
 
 const STALE = new Set(['save', 'upsert', 'remove', 'softRemove', 'recover']);
-const WRITES = new Set(['insert', 'update', 'updateAll', 'delete', 'deleteAll', 'softDelete', 'restore', 'increment', 'decrement', 'clear', 'into', 'from']);
-const READING_BUILDER = 'SelectQueryBuilder'; // its `from` reads; DeleteQueryBuilder's names what goes
+const WRITES = new Set([
+  'insert',
+  'update',
+  'updateAll',
+  'delete',
+  'deleteAll',
+  'softDelete',
+  'restore',
+  'increment',
+  'decrement',
+  'clear',
+  'into',
+  'from',
+]);
+const READING_BUILDER = 'SelectQueryBuilder'; // its `from` reads; the `from` of DeleteQueryBuilder deletes
 const CHANGES = new Set([...WRITES].filter((method) => method !== 'insert' && method !== 'into'));
 const BALANCES = /^(wallets?|budgets?)$/i;
 
@@ -15,9 +28,11 @@ export default {
     schema: [{ type: 'object', properties: { mayWriteBalances: { type: 'boolean' } }, additionalProperties: false }],
     messages: {
       stale:
-        '{{method}}() is not allowed here, use update() with named columns and the state in its where: {{method}}() writes every column of a stale entity back, and so brings a revoked key to life.',
-      balances: '{{method}}() on a wallet or a budget is not allowed here, use the functions of src/wallet/ledger.ts, the only writer of balances.',
-      trail: '{{method}}() on the audit trail is not allowed here: an event and its seal are written once, never changed and never deleted.',
+        '{{method}}() is not allowed here, use update() with named columns and the expected state in its where. ' +
+        '{{method}}() writes every column of a stale entity back, and so can reactivate a revoked key.',
+      balances:
+        '{{method}}() on a wallet or a budget is not allowed here, use the functions of src/wallet/ledger.ts, the only writer of balances.',
+      trail: '{{method}}() on the audit trail is not allowed here: events and seals are written once and never changed or deleted.',
     },
   },
   create(context) {
@@ -44,14 +59,17 @@ export default {
 
 const variants = (type) => (type.isUnion() ? type.types : [type]);
 
-/** Whether it is a repository, an entity manager or a query builder of TypeORM's, or inherits from one. */
+/** Returns whether a type is a repository, entity manager or query builder of TypeORM, or inherits from one. */
 function isTypeorm(type) {
   const { name, declarations = [] } = type.symbol ?? {};
-  const own = /^(.*Repository|EntityManager|.*QueryBuilder)$/.test(name) && declarations.some((place) => /\/typeorm\//.test(place.getSourceFile().fileName));
+  const own =
+    /^(.*Repository|EntityManager|.*QueryBuilder)$/.test(name) &&
+    declarations.some((place) => /\/typeorm\//.test(place.getSourceFile().fileName));
   return own || (type.getBaseTypes?.() ?? []).some(isTypeorm);
 }
 
-/** `Wallet` of `Repository<Wallet>`. */
-const typeArguments = (type) => (type.aliasTypeArguments ?? type.resolvedTypeArguments ?? type.typeArguments ?? []).filter((argument) => argument.symbol);
+/** Returns `Wallet` for `Repository<Wallet>`. */
+const typeArguments = (type) =>
+  (type.aliasTypeArguments ?? type.resolvedTypeArguments ?? type.typeArguments ?? []).filter((argument) => argument.symbol);
 
 const named = (pattern) => (type) => pattern.test(type.isStringLiteral() ? type.value : (type.symbol?.name ?? ''));
