@@ -5,16 +5,16 @@ import { WORKSPACE } from './database';
 import type { World } from './world';
 
 interface Change {
-  what: string;
-  /** Locks in the order in which they are taken. */
+  title: string;
+  /** Locks, in the order in which they are taken. */
   locks?: string[];
-  /** Changes the tables, in the moment of the commit; answers false where there is nothing to change. */
+  /** Changes the tables at the moment of the commit. Returns false if there is nothing to change. */
   apply(): boolean;
-  /** What is forbidden once this has answered. */
+  /** Returns whether the call is forbidden once this change has answered. */
   forbids?(call: SimulatedCall): boolean;
-  /** Lifts what earlier changes have forbidden; taken back as it begins. */
+  /** Title of an earlier change. Its prohibition ends when this change begins. */
   lifts?: string;
-  /** Such calls go to every node just before it commits, and again as soon as it has answered. */
+  /** Calls that go to every node just before this change commits, and again as soon as it has answered. */
   tries?: { key?: CallerKey | undefined; action?: string; times?: number };
   answered?(): void;
 }
@@ -25,7 +25,7 @@ interface Try {
   secret: number;
 }
 
-/** Those who revoke, rotate, disable, archive, change limits and prices, and move credits, at any moment. */
+/** Administrators who revoke, rotate, disable, archive, change limits and prices, and move credits, at random times. */
 export class Administrators {
   private minted = 0;
   private readonly refunded = new Set<string>();
@@ -91,12 +91,13 @@ export class Administrators {
       if (session.closed) return;
     }
     if (!change.apply()) return database.close(session);
-    scheduler.note(`an administrator commits: ${change.what}`);
+    scheduler.note(`an administrator commits: ${change.title}`);
     database.administered(session, change.locks ?? []);
     await scheduler.wait(database, network.latencyMs());
     if (random.chance(network.rates.lostAnswer)) return;
-    scheduler.note(`an administrator is answered: ${change.what}`);
-    if (change.forbids) auditor.prohibitions.push({ text: change.what, lifted: false, forbids: (call) => change.forbids?.(call) ?? false });
+    scheduler.note(`an administrator is answered: ${change.title}`);
+    if (change.forbids)
+      auditor.prohibitions.push({ text: change.title, lifted: false, forbids: (call) => change.forbids?.(call) ?? false });
     change.answered?.();
     if (tries) this.tryOut(tries);
   }
@@ -108,8 +109,8 @@ export class Administrators {
   private draftTries({ key, action, times = 1 }: NonNullable<Change['tries']>): Try[] {
     const { random, callers } = this.world;
     const caller = key ?? random.pick(callers.keys);
-    const what = { key: caller, action: action ?? callers.anyAction(), secret: random.pick(caller.secrets) };
-    return Array.from({ length: times }, () => what);
+    const draft = { key: caller, action: action ?? callers.anyAction(), secret: random.pick(caller.secrets) };
+    return Array.from({ length: times }, () => draft);
   }
 
   private tryOut(tries: Try[]): void {
@@ -136,7 +137,7 @@ export class Administrators {
     const { database } = this.world;
     const key = this.anyKey();
     return {
-      what: `revoke ${key.keyId}`,
+      title: `revoke ${key.keyId}`,
       apply: () => {
         const row = database.tables.keys.get(key.keyId);
         if (!row || row.revokedAt !== null) return false;
@@ -157,7 +158,7 @@ export class Administrators {
     const ended: string[] = [];
     let added = 0;
     return {
-      what: `rotate ${key.keyId} with a grace of ${graceMs} ms`,
+      title: `rotate ${key.keyId} with a grace of ${graceMs} ms`,
       apply: () => {
         if (keys.get(key.keyId)?.revokedAt !== null) return false;
         const now = database.clock.nowMs();
@@ -181,7 +182,7 @@ export class Administrators {
   private disableKey(): Change {
     const key = this.anyKey();
     return {
-      what: `disable ${key.keyId}`,
+      title: `disable ${key.keyId}`,
       apply: () => this.setEnabled(key, false),
       forbids: (call) => call.keyId === key.keyId,
       tries: { key },
@@ -190,7 +191,7 @@ export class Administrators {
   }
 
   private enableKey(key: CallerKey): Change {
-    return { what: `enable ${key.keyId}`, lifts: `disable ${key.keyId}`, apply: () => this.setEnabled(key, true) };
+    return { title: `enable ${key.keyId}`, lifts: `disable ${key.keyId}`, apply: () => this.setEnabled(key, true) };
   }
 
   private setEnabled(key: CallerKey, enabled: boolean): boolean {
@@ -203,7 +204,7 @@ export class Administrators {
   private archive(): Change {
     const projectId = this.anyProject();
     return {
-      what: `archive ${projectId}`,
+      title: `archive ${projectId}`,
       apply: () => {
         const project = this.world.database.tables.projects.get(projectId);
         if (!project || project.archivedAt !== null || !this.world.random.chance(0.2)) return false;
@@ -218,7 +219,7 @@ export class Administrators {
   private disableAction(): Change {
     const name = this.world.callers.anyAction();
     return {
-      what: `disable ${name}`,
+      title: `disable ${name}`,
       apply: () => this.setActionEnabled(name, false),
       forbids: (call) => call.action === name,
       tries: { action: name },
@@ -227,7 +228,7 @@ export class Administrators {
   }
 
   private enableAction(name: string): Change {
-    return { what: `enable ${name}`, lifts: `disable ${name}`, apply: () => this.setActionEnabled(name, true) };
+    return { title: `enable ${name}`, lifts: `disable ${name}`, apply: () => this.setActionEnabled(name, true) };
   }
 
   private setActionEnabled(name: string, enabled: boolean): boolean {
@@ -247,7 +248,7 @@ export class Administrators {
     const name = callers.anyAction();
     const price = random.pick([0, 1, 2, 7]);
     return {
-      what: `${name} costs ${price}`,
+      title: `${name} costs ${price}`,
       apply: () => {
         const row = database.tables.actions.get(name);
         if (!row) return false;
@@ -258,14 +259,14 @@ export class Administrators {
     };
   }
 
-  /** With more calls around it than most limits let pass. */
+  /** Changes a rate limit, often with more calls around it than most limits admit. */
   private changeLimit(): Change {
     const { callers, database, random } = this.world;
     const limit = this.limit();
     const key = callers.anyKey();
     const { projectId } = key;
     return {
-      what: `${projectId} may ${limit.sustainedRps} a second and ${limit.burst} at once`,
+      title: `${projectId} may ${limit.sustainedRps} a second and ${limit.burst} at once`,
       apply: () => Boolean(Object.assign(database.tables.projects.get(projectId) ?? {}, limit)),
       tries: { key, times: random.pick([1, 8]) },
     };
@@ -276,7 +277,7 @@ export class Administrators {
     const projectId = this.anyProject();
     const amount = random.pick([-100, -5, -1, 20, 100]);
     return {
-      what: `allocate ${amount} to ${projectId}`,
+      title: `allocate ${amount} to ${projectId}`,
       locks: [WORKSPACE, projectId],
       apply: () => {
         const { balance, held } = database.tables.account(projectId);
@@ -290,10 +291,12 @@ export class Administrators {
 
   private refund(): Change {
     const { database, random } = this.world;
-    const charged = [...database.tables.logs.values()].filter(({ id, chargedMicroCredits }) => chargedMicroCredits > 0 && !this.refunded.has(id));
+    const charged = [...database.tables.logs.values()].filter(
+      ({ id, chargedMicroCredits }) => chargedMicroCredits > 0 && !this.refunded.has(id),
+    );
     const log = charged.length > 0 ? random.pick(charged) : undefined;
     return {
-      what: `refund ${String(log?.userAgent)}`,
+      title: `refund ${String(log?.userAgent)}`,
       locks: log ? [WORKSPACE, log.projectId] : [],
       apply: () => {
         if (!log || this.refunded.has(log.id)) return false;
@@ -306,7 +309,7 @@ export class Administrators {
 
   private mintKey(projectId = this.anyProject()): Change {
     return {
-      what: `mint a key of ${projectId}`,
+      title: `mint a key of ${projectId}`,
       apply: () => {
         this.mint(projectId);
         return true;

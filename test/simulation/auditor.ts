@@ -5,10 +5,10 @@ import { RateAudit } from './audit-rate';
 import type { CommitObserver, ModelDatabase, Session } from './database';
 import type { Scheduler } from './scheduler';
 
-// Watches what is committed, what runs and what callers are told, and knows nothing of how the gate works.
+// Watches commits, running actions and answers to callers. It does not depend on how the gate works.
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Between the moment at which a tick decides and its commit, and what a clock may go back. */
+/** Covers the time between a tick's decision and its commit, and a clock that goes back. */
 const SLACK_MS = 60_000;
 
 /** One call of one caller at one node. */
@@ -22,48 +22,50 @@ export interface SimulatedCall {
   action: string;
   requestId: string;
   fingerprint: string | null;
-  /** What forbade it as it arrived; empty before. */
+  /** The prohibitions in force when it arrived; empty before. */
   forbiddenBy: Prohibition[];
-  /** Whether its secret was there as it arrived. */
+  /** Whether its secret existed when it arrived. */
   isKnown: boolean;
-  /** Where its action's list of prices stood as it arrived. */
+  /** Index of its action's price when it arrived. */
   priceIndex: number;
-  /** The node's process that it arrived at; whoever dies answers nothing. */
+  /** The process at which it arrived. A dead process never answers. */
   server: { dead: boolean } | undefined;
   attempt: Attempt | undefined;
   result: ExecuteResult | undefined;
 }
 
-/** An administrator's change that has answered: from then on such calls must be refused, until it is taken back. */
+/** An administrator's change that has answered. From then on matching calls must be refused, until the prohibition is lifted. */
 export interface Prohibition {
   text: string;
   lifted: boolean;
   forbids(call: SimulatedCall): boolean;
 }
 
+type ActionOutcome = 'ok' | 'no' | 'broke';
+
 interface Attempt {
   hold: HoldRow;
   call: SimulatedCall;
   isOpen: boolean;
   runs: number;
-  said: 'ok' | 'no' | 'broke' | undefined;
+  actionOutcome: ActionOutcome | undefined;
   log: LogRow | undefined;
   loggedAtMs: number;
 }
 
-/** Answers after which there may have been a hold; and among these the one after which there may be a bill. */
+/** Error codes of calls that may have been admitted. Only after OUTCOME_UNKNOWN there may be a bill. */
 const AFTER_ADMISSION = new Set(['SERVICE_UNAVAILABLE', 'INTERNAL', 'OUTCOME_UNKNOWN', 'UPSTREAM_FAILED', 'UPSTREAM_TIMEOUT']);
 
-/** Refusals that come after the rate was checked: these calls count for it as well. */
+/** Refusals that come after the rate check: these calls count for the rate too. */
 const hasPassedTheRate = ({ outcome, errorCode }: LogRow): boolean => outcome === 'REFUSED' && AFTER_RATE.has(errorCode ?? '');
 const AFTER_RATE = new Set(['PAYMENT_REQUIRED', 'REQUEST_ID_REUSED', 'REQUEST_IN_PROGRESS', 'REPLAY_UNAVAILABLE']);
 
 export class Auditor implements CommitObserver {
   readonly calls = new Map<string, SimulatedCall>();
   readonly prohibitions: Prohibition[] = [];
-  /** Each action's prices, oldest first. */
+  /** The prices of each action, oldest first. */
   readonly prices = new Map<string, number[]>();
-  /** A process that slept without its clock telling cannot know that a hold has expired; it may start an action then, and not bill it. */
+  /** True once a process slept while its clock stood still. It cannot know that a hold has expired, so it may start an action unbilled. */
   mayStartLate = false;
   private readonly attempts = new Map<string, Attempt>();
   /** The attempts of each requestId that a caller chose. */
@@ -83,14 +85,16 @@ export class Auditor implements CommitObserver {
   }
 
   tickCommitted(session: Session, writes: TickWrites): void {
-    // In this order: one tick may end a hold that ran out and admit the next of its requestId
+    // Logs come before holds: one tick may end an expired hold and admit the next call of the same requestId.
     for (const log of writes.logs) this.logCommitted(log, writes);
     for (const hold of writes.holds) this.holdCommitted(hold);
     for (const attempt of writes.endedHolds) {
-      if (this.attempts.get(attempt)?.isOpen !== false) this.scheduler.fail(`the hold of ${this.nameOf(attempt)} ended and nothing was logged`);
+      if (this.attempts.get(attempt)?.isOpen !== false)
+        this.scheduler.fail(`the hold of ${this.nameOf(attempt)} ended, but nothing was logged`);
     }
     for (const { requestLogId } of writes.entries) {
-      if (!writes.logs.some((log) => log.id === requestLogId)) this.scheduler.fail(`an entry bills ${this.nameOf(requestLogId)}, whose end is not logged with it`);
+      if (!writes.logs.some((log) => log.id === requestLogId))
+        this.scheduler.fail(`an entry bills ${this.nameOf(requestLogId)} without a log row in the same tick`);
     }
     for (const [id, limit] of session.limits) {
       const passed = [...writes.holds, ...writes.logs.filter(hasPassedTheRate)].filter(({ projectId }) => projectId === id).length;
@@ -106,15 +110,16 @@ export class Auditor implements CommitObserver {
 
   private holdCommitted(hold: HoldRow): void {
     const call = this.calls.get(String(hold.userAgent));
-    if (!call) return this.scheduler.fail(`a hold was committed for a call that nobody made`);
+    if (!call) return this.scheduler.fail('a hold was committed for an unknown call');
     if (call.attempt) this.scheduler.fail(`${call.name} was admitted twice`);
-    const attempt: Attempt = { hold, call, isOpen: true, runs: 0, said: undefined, log: undefined, loggedAtMs: 0 };
+    const attempt: Attempt = { hold, call, isOpen: true, runs: 0, actionOutcome: undefined, log: undefined, loggedAtMs: 0 };
     call.attempt = attempt;
     this.attempts.set(hold.attempt, attempt);
     const forbidden = call.forbiddenBy.find(({ lifted }) => !lifted);
     if (forbidden) this.scheduler.fail(`${call.name} was admitted after ${forbidden.text} had answered`);
     const prices = call.isTest ? [0] : (this.prices.get(call.action) ?? []).slice(call.priceIndex);
-    if (!prices.includes(hold.amount)) this.scheduler.fail(`${call.name} was admitted at ${hold.amount}, which its action did not cost since it arrived`);
+    if (!prices.includes(hold.amount))
+      this.scheduler.fail(`${call.name} was admitted at ${hold.amount}, which was not its price at any time since it arrived`);
     if (call.fingerprint !== null) this.checkRepeats(attempt);
   }
 
@@ -123,10 +128,10 @@ export class Auditor implements CommitObserver {
     const key = `${call.keyId} ${call.requestId}`;
     const earlier = this.claimed.get(key) ?? [];
     for (const other of earlier) {
-      if (other.isOpen) this.scheduler.fail(`${call.name} was admitted while ${other.call.name}, of the same requestId, still runs`);
+      if (other.isOpen) this.scheduler.fail(`${call.name} was admitted while ${other.call.name} with the same requestId still runs`);
       const sinceMs = this.database.clock.nowMs() - other.loggedAtMs;
       if (other.log?.outcome === 'SUCCEEDED' && sinceMs < DAY_MS - SLACK_MS) {
-        this.scheduler.fail(`${call.name} was admitted although ${other.call.name}, of the same requestId, has succeeded`);
+        this.scheduler.fail(`${call.name} was admitted although ${other.call.name} with the same requestId has succeeded`);
       }
     }
     this.claimed.set(key, [...earlier, attempt]);
@@ -138,22 +143,26 @@ export class Auditor implements CommitObserver {
     const bills = entries.filter((entry) => entry.requestLogId === log.id);
     const billed = bills.reduce((sum, { delta }) => sum - delta, 0);
     if (bills.length !== (log.chargedMicroCredits > 0 ? 1 : 0) || billed !== log.chargedMicroCredits) {
-      this.scheduler.fail(`the log of ${name} says ${log.chargedMicroCredits}, and ${bills.length} entries bill ${billed}`);
+      this.scheduler.fail(`the log of ${name} says ${log.chargedMicroCredits}, but ${bills.length} entries bill ${billed}`);
     }
     if (!attempt) {
-      if (log.outcome !== 'REFUSED' || billed !== 0) this.scheduler.fail(`${name} has a log row that says ${log.outcome}, and was never admitted`);
+      if (log.outcome !== 'REFUSED' || billed !== 0)
+        this.scheduler.fail(`${name} has a log row that says ${log.outcome}, but was never admitted`);
       return;
     }
-    if (!attempt.isOpen || !endedHolds.includes(log.id)) this.scheduler.fail(`${name} was logged ${log.outcome} without taking its hold`);
+    if (!attempt.isOpen || !endedHolds.includes(log.id))
+      this.scheduler.fail(`${name} was logged ${log.outcome}, but its hold was not ended in the same tick`);
     attempt.isOpen = false;
     attempt.log = log;
     attempt.loggedAtMs = this.database.clock.nowMs();
     if (log.outcome !== 'SUCCEEDED' && billed !== 0) this.scheduler.fail(`${name} was billed for ${log.outcome}`);
-    if (log.outcome === 'SUCCEEDED' && attempt.said !== 'ok') this.scheduler.fail(`${name} is logged SUCCEEDED, and its action said ${String(attempt.said)}`);
-    if (log.outcome === 'SUCCEEDED' && billed !== attempt.hold.amount) this.scheduler.fail(`${name} held ${attempt.hold.amount} and was billed ${billed}`);
+    if (log.outcome !== 'SUCCEEDED') return;
+    if (attempt.actionOutcome !== 'ok')
+      this.scheduler.fail(`${name} is logged SUCCEEDED, but its action ended ${String(attempt.actionOutcome)}`);
+    if (billed !== attempt.hold.amount) this.scheduler.fail(`${name} held ${attempt.hold.amount}, but was billed ${billed}`);
   }
 
-  /** A call reaches a node. */
+  /** Notes that a call reaches a node, and what is in force at that moment. */
   arrived(call: SimulatedCall, server: { dead: boolean }): void {
     call.server = server;
     call.forbiddenBy = this.prohibitions.filter((prohibition) => !prohibition.lifted && prohibition.forbids(call));
@@ -169,13 +178,13 @@ export class Auditor implements CommitObserver {
     if (!attempt.isOpen && !this.mayStartLate) this.scheduler.fail(`the action of ${attempt.call.name} runs after its hold has ended`);
   }
 
-  actionSaid(id: string, said: Attempt['said']): void {
+  actionSaid(id: string, outcome: ActionOutcome): void {
     const attempt = this.attempts.get(id);
-    if (attempt) attempt.said = said;
-    this.scheduler.note(`the action of ${attempt?.call.name ?? 'nobody'} said ${String(said)}`);
+    if (attempt) attempt.actionOutcome = outcome;
+    this.scheduler.note(`the action of ${attempt?.call.name ?? 'an unknown call'} ended: ${outcome}`);
   }
 
-  /** A caller hears what became of its call. */
+  /** Checks the answer that a caller receives. */
   answered(call: SimulatedCall, result: ExecuteResult): void {
     this.scheduler.note(`${call.name} is answered ${describe(result)}`);
     call.result = result;
@@ -188,11 +197,15 @@ export class Auditor implements CommitObserver {
         this.checkReplay(call, result.body);
         break;
       case 'saidNo':
-        if (log?.outcome !== 'FAILED' || call.attempt?.said !== 'no') this.scheduler.fail(`${call.name} was told that its action said no, which is not logged`);
+        if (log?.outcome !== 'FAILED' || call.attempt?.actionOutcome !== 'no') {
+          this.scheduler.fail(`${call.name} was told that its action said no, which is not logged`);
+        }
         break;
       case 'error':
-        if (result.code === 'INVALID_API_KEY' && call.isKnown) this.scheduler.fail(`${call.name} brought a secret that is known, and was told INVALID_API_KEY`);
-        if (result.code.startsWith('UPSTREAM_') && log?.outcome !== 'FAILED') this.scheduler.fail(`${call.name} was told ${result.code}, which is not logged`);
+        if (result.code === 'INVALID_API_KEY' && call.isKnown)
+          this.scheduler.fail(`${call.name} has a known secret, but was told INVALID_API_KEY`);
+        if (result.code.startsWith('UPSTREAM_') && log?.outcome !== 'FAILED')
+          this.scheduler.fail(`${call.name} was told ${result.code}, which is not logged`);
         break;
     }
   }
@@ -201,7 +214,9 @@ export class Auditor implements CommitObserver {
     const [name, charged] = body.split(' ');
     const log = this.calls.get(told)?.attempt?.log;
     if (name !== told || log?.outcome !== 'SUCCEEDED' || String(log.chargedMicroCredits) !== charged) {
-      this.scheduler.fail(`${call.name} was told of a success of ${String(name)} for ${String(charged)}, and the log says ${String(log?.outcome)}`);
+      this.scheduler.fail(
+        `${call.name} was told of a success of ${String(name)} for ${String(charged)}, but the log says ${String(log?.outcome)}`,
+      );
     }
   }
 
@@ -209,25 +224,27 @@ export class Auditor implements CommitObserver {
     const original = this.calls.get(body.split(' ', 1)[0] ?? '');
     this.checkSuccess(call, original?.name ?? '', body);
     const isRepeat = original?.keyId === call.keyId && original.requestId === call.requestId && original.fingerprint === call.fingerprint;
-    if (!isRepeat || call.fingerprint === null) this.scheduler.fail(`${call.name} was given the answer of another call, ${String(original?.name)}`);
+    if (!isRepeat || call.fingerprint === null)
+      this.scheduler.fail(`${call.name} got the answer of another call, ${String(original?.name)}`);
     const forbidden = call.forbiddenBy.find(({ lifted }) => !lifted);
-    if (forbidden) this.scheduler.fail(`${call.name} was given an answer after ${forbidden.text} had answered`);
+    if (forbidden) this.scheduler.fail(`${call.name} got an answer after ${forbidden.text} had answered`);
   }
 
-  /** Once everything has had its time: nothing waits, nothing is held, and all that was answered is true. */
+  /** At rest, checks that no call waits, nothing is held, and every answer agrees with the tables. */
   atRest(): void {
     const { tables } = this.database;
     for (const call of this.calls.values()) this.callAtRest(call);
     for (const { hold, call, log } of this.attempts.values()) {
-      if (!log || tables.logs.get(hold.attempt)?.outcome !== log.outcome) this.scheduler.fail(`${call.name} was admitted and has no log row`);
-      if (tables.holds.has(hold.attempt)) this.scheduler.fail(`the hold of ${call.name} is open for ever`);
+      if (!log || tables.logs.get(hold.attempt)?.outcome !== log.outcome)
+        this.scheduler.fail(`${call.name} was admitted, but has no log row`);
+      if (tables.holds.has(hold.attempt)) this.scheduler.fail(`the hold of ${call.name} stays open for ever`);
     }
     for (const claim of tables.claims.values()) {
-      if (claim.state === 'RUNNING') this.scheduler.fail(`the claim of ${this.nameOf(claim.attempt)} says RUNNING for ever`);
+      if (claim.state === 'RUNNING') this.scheduler.fail(`the claim of ${this.nameOf(claim.attempt)} stays RUNNING for ever`);
     }
     for (const [keyId, counted] of tables.refusalCounts) {
       const made = [...this.calls.values()].filter((call) => (keyId === 'unknown' ? !call.isKnown : call.keyId === keyId)).length;
-      if (counted > made) this.scheduler.fail(`${counted} refusals of ${keyId} are counted, which made ${made} calls`);
+      if (counted > made) this.scheduler.fail(`${counted} refusals are counted for ${keyId}, but it made only ${made} calls`);
     }
     this.accounts.atRest(tables);
   }
@@ -235,12 +252,13 @@ export class Auditor implements CommitObserver {
   private callAtRest({ name, server, result, attempt }: SimulatedCall): void {
     if (server && !server.dead && !result) this.scheduler.fail(`${name} waits for ever`);
     if (result?.kind !== 'error') return;
-    if (attempt?.log?.outcome === 'SUCCEEDED' && result.code !== 'OUTCOME_UNKNOWN') this.scheduler.fail(`${name} was billed and told ${result.code}`);
-    if (attempt && !AFTER_ADMISSION.has(result.code)) this.scheduler.fail(`${name} was admitted and told ${result.code}`);
+    if (attempt?.log?.outcome === 'SUCCEEDED' && result.code !== 'OUTCOME_UNKNOWN')
+      this.scheduler.fail(`${name} was billed, but told ${result.code}`);
+    if (attempt && !AFTER_ADMISSION.has(result.code)) this.scheduler.fail(`${name} was admitted, but told ${result.code}`);
   }
 
   private nameOf(attempt: string | null): string {
-    return this.attempts.get(attempt ?? '')?.call.name ?? 'an attempt that nobody made';
+    return this.attempts.get(attempt ?? '')?.call.name ?? 'an unknown attempt';
   }
 }
 

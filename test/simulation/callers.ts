@@ -8,13 +8,13 @@ export interface CallerKey {
   keyId: string;
   projectId: string;
   isTest: boolean;
-  /** Numbers of its secrets, as far as its owner has been told; the ended ones are tried as well. */
+  /** Numbers of the secrets that its owner knows, with the ended ones, which are tried too. */
   secrets: number[];
 }
 
 const MOST_INSISTENCE = 2;
 
-/** Those who call: in groups, at several nodes, and again where they are not content. */
+/** The callers. They call in groups, at several nodes, and repeat calls without a clear answer. */
 export class Callers {
   readonly keys: CallerKey[] = [];
   private made = 0;
@@ -27,7 +27,7 @@ export class Callers {
     this.world.often(scenario.meanMsBetweenGroups, () => this.group());
   }
 
-  /** A call that has not been sent yet. */
+  /** Makes a call without sending it. */
   draft(key: CallerKey, action: string, choosesRequestId: boolean, secretNumber = key.secrets.at(-1) ?? 0): SimulatedCall {
     this.made += 1;
     const name = `c${this.made}`;
@@ -51,7 +51,7 @@ export class Callers {
     return call;
   }
 
-  /** Sends a call to a node, wherever that is by then. */
+  /** Sends a call to the present process of a node. The call is lost if that process is dead. */
   send(call: SimulatedCall, nodeIndex: number): void {
     const node = this.world.nodes[nodeIndex] as SimulatedNode;
     if (!node.dead) node.receive(call);
@@ -61,7 +61,7 @@ export class Callers {
     return this.world.random.int(0, this.world.nodes.length - 1);
   }
 
-  /** Mostly one that works, as far as its project and itself go. */
+  /** Returns a key. In most cases the key is enabled and not revoked, and its project is not archived. */
   anyKey(): CallerKey {
     const { random, database } = this.world;
     const { keys, projects } = database.tables;
@@ -93,7 +93,7 @@ export class Callers {
     }
   }
 
-  /** Whoever is told that the outcome is not known, or that nobody is there, asks again at once, as clients do. */
+  /** Sometimes repeats a call at once after OUTCOME_UNKNOWN or SERVICE_UNAVAILABLE, as real clients do. */
   heard({ fingerprint, requestId, result, ...call }: SimulatedCall): void {
     const { random, isBusy } = this.world;
     const isUnknown = result?.kind === 'error' && (result.code === 'SERVICE_UNAVAILABLE' || result.code === 'OUTCOME_UNKNOWN');
@@ -103,19 +103,23 @@ export class Callers {
     for (const atMostMs of [0, 30]) this.repeat({ ...call, fingerprint, requestId, result }, atMostMs);
   }
 
-  /** The same requestId again some time later, now and then with another body. */
+  /** Sends the same requestId again some time later, sometimes with another body. */
   repeat(original: SimulatedCall, atMostMs: number, atLeastMs = 0): void {
     const { random, scheduler } = this.world;
     scheduler.after(this.world, random.between(atLeastMs, atMostMs), () => {
       const { name, result: _result, attempt: _attempt, ...same } = original;
       const again = this.draft({ ...original, secrets: [] }, original.action, true);
-      Object.assign(again, same, { forbiddenBy: [], server: undefined, fingerprint: random.chance(0.9) ? original.fingerprint : 'another body' });
+      Object.assign(again, same, {
+        forbiddenBy: [],
+        server: undefined,
+        fingerprint: random.chance(0.9) ? original.fingerprint : 'another body',
+      });
       this.world.scheduler.note(`${again.name} repeats ${name}`);
       this.send(again, this.anyNode());
     });
   }
 
-  /** A process is gone: whoever waited for it asks again just as the hold of its call runs out, before a sweep or after. */
+  /** Repeats the unanswered calls of a dead process at about the time when their holds expire, before or after a sweep. */
   abandoned(server: { dead: boolean }): void {
     const { auditor, database } = this.world;
     for (const call of auditor.calls.values()) {
@@ -125,7 +129,7 @@ export class Callers {
     }
   }
 
-  /** The calls of an earlier day, once more. */
+  /** Repeats about half of all earlier calls that have a requestId. */
   repeatAll(): void {
     for (const call of [...this.world.auditor.calls.values()]) {
       if (call.fingerprint !== null && this.world.random.chance(0.5)) this.repeat(call, 10_000);

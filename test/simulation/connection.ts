@@ -3,12 +3,12 @@ import { connectionLost, connectionRefused, noAnswer } from './database-errors';
 import type { Network } from './faults';
 import type { Owner } from './scheduler';
 
-/** How long a client waits for one answer, as the store for MySQL does. */
+/** How long a client waits for one answer, the same as in the store for MySQL. */
 const DEADLINE_MS = 5_000;
 
-/** A node, as its connections know it. */
+/** The part of a node that its connections use. */
 export interface Client extends Owner {
-  /** No packet passes until then. */
+  /** Time until which no packet passes. */
   cutOffUntil: number;
 }
 
@@ -21,7 +21,7 @@ export class Connection {
     private readonly session: Session,
   ) {}
 
-  /** Rejects as a driver does where nobody listens. */
+  /** Opens a connection. Rejects with a driver's error if the database is not reachable or refuses. */
   static async open(client: Client, database: ModelDatabase, network: Network): Promise<Connection> {
     await database.scheduler.wait(client, network.latencyMs());
     if (client.cutOffUntil > database.scheduler.now) {
@@ -33,8 +33,8 @@ export class Connection {
     return new Connection(client, database, network, session);
   }
 
-  /** Sends one packet; answers what the server made of it, or rejects as a driver would. */
-  exchange<T>(what: string, work: (session: Session, reply: Reply<T>) => void): Promise<T> {
+  /** Sends one packet. Resolves with the server's answer, or rejects with a driver's error. */
+  exchange<T>(packet: string, work: (session: Session, reply: Reply<T>) => void): Promise<T> {
     const { client, database, network, session } = this;
     const { scheduler } = database;
     const fate = network.fate(client.cutOffUntil);
@@ -52,7 +52,7 @@ export class Connection {
         if (fate.told) hear(network.latencyMs(), () => reject(connectionLost()));
       };
       if (fate.lostRequest) {
-        scheduler.note(`${client.name} loses a ${what} on its way`);
+        scheduler.note(`${client.name} loses a ${packet} on its way`);
         lose();
         return;
       }
@@ -60,7 +60,7 @@ export class Connection {
         database.answered(session);
         if ('error' in reply) network.beginSpell();
         if (fate.lostAnswer) {
-          scheduler.note(`${client.name} loses the answer to a ${what}`);
+          scheduler.note(`${client.name} loses the answer to a ${packet}`);
           lose();
           return;
         }
@@ -70,9 +70,9 @@ export class Connection {
         });
       };
       const serve = () => {
-        if (heard) scheduler.note(`the server does a ${what} of ${client.name} that was given up`);
+        if (heard) scheduler.note(`the server executes a ${packet} that ${client.name} has given up`);
         if (!fate.refusal) return work(session, answer);
-        scheduler.note(`${client.name} gets ${fate.refusal.message} for a ${what}`);
+        scheduler.note(`${client.name} gets ${fate.refusal.message} for a ${packet}`);
         if (fate.refusal.errno === 1213) database.rollBack(session);
         answer({ error: fate.refusal });
       };
@@ -80,12 +80,12 @@ export class Connection {
     });
   }
 
-  /** After a transaction that ended well. */
+  /** Closes the connection after a transaction that succeeded. */
   release(): void {
     this.database.hangUp(this.session, 0);
   }
 
-  /** In the middle of whatever it is; the server sees it some time later. */
+  /** Breaks the connection, even inside a transaction. The server notices some time later. */
   destroy(): void {
     const cutOffMs = Math.max(0, this.client.cutOffUntil - this.database.scheduler.now);
     this.database.hangUp(this.session, cutOffMs + this.network.noticeMs());

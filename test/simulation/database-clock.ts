@@ -2,7 +2,7 @@ import type { Scheduler } from './scheduler';
 
 const START_US = Date.UTC(2026, 0, 1) * 1000;
 
-/** The clock that decides. It runs on with simulated time, and jumps where the simulation says so. */
+/** The database's clock, which all decisions use. It follows simulated time, and jumps on request. */
 export class DatabaseClock {
   private offsetUs = 0;
   private lastUs = START_US;
@@ -18,7 +18,7 @@ export class DatabaseClock {
     return Math.floor(this.nowUs() / 1000);
   }
 
-  /** Microseconds that this clock has ever moved forward: what it went back, and then made up for, counts. Bounds any rate. */
+  /** Sum of all forward movement of this clock, in microseconds; time repeated after a jump back counts twice. Limits any rate. */
   forwardUs(): number {
     const now = this.nowUs();
     this.forward += Math.max(0, now - this.lastUs);

@@ -1,9 +1,9 @@
-/** A driver's error, as src/db/failures.ts and the stores read it. */
+/** A driver's error with the fields that src/db/failures.ts and the stores read. */
 export class DatabaseError extends Error {
   constructor(
     readonly code: string,
     readonly errno: number | undefined,
-    /** The server itself said so: then nothing was committed. */
+    /** True if the server sent this error, so that nothing was committed. */
     readonly isServersAnswer: boolean,
   ) {
     super(code);

@@ -7,24 +7,24 @@ import type { Owner, Scheduled, Scheduler } from './scheduler';
 import { Tables } from './tables';
 
 const LOCK_WAIT_MS = 2_000;
-/** A transaction whose client says nothing for this long is undone. */
+/** A transaction is rolled back if its client sends nothing for this long. */
 const WAIT_TIMEOUT_MS = 10_000;
 export const NO_LIMIT = { sustainedRps: 1e6, burst: 1e6 };
 export const SERVICE = 'simulated';
 export const WORKSPACE = 'ws_1';
 
-/** A connection as the server sees it, and its transaction. */
+/** The server's side of one connection, with its transaction. */
 export class Session {
   closed = false;
   inTransaction = false;
-  /** Works at a packet, so that it does not see its client go. */
+  /** True while it works on a packet. It does not notice then that its client has hung up. */
   busy = false;
   closing = false;
-  /** Packets arrive in the order in which they were sent. */
+  /** Arrival time of the newest packet. Packets arrive in the order in which they were sent. */
   lastArrival = 0;
   idle: Scheduled | undefined;
   readonly locks = new Set<string>();
-  /** What the transaction read, for whoever audits its writes. */
+  /** Time and limits that the transaction read, for the auditor of its writes. */
   readAtUs = 0;
   readonly limits = new Map<string, { sustainedRps: number; burst: number }>();
 
@@ -33,7 +33,7 @@ export class Session {
 
 export type Reply<T> = (answer: { value: T } | { error: DatabaseError }) => void;
 
-/** Hears of everything at the moment in which it is committed. */
+/** Is told of each commit at the moment of the commit. */
 export interface CommitObserver {
   tickCommitted(session: Session, writes: TickWrites): void;
   accountsChanged(ids: string[]): void;
@@ -44,14 +44,14 @@ interface Waiter {
   granted(): void;
 }
 
-/** A model of a database server, as far as the gate leans on one: READ COMMITTED, row locks, transactions that die. */
+/** A model of a database server with what the gate depends on: READ COMMITTED, row locks, transactions that die. */
 export class ModelDatabase implements Owner {
   readonly name = 'database';
   dead = false;
   suspendedUntil = 0;
-  /** Told of each tick that committed, before its client is. */
+  /** Called after each committed tick, before its client is told. */
   afterCommit: (client: string) => void = () => undefined;
-  /** Takes no connections until then. */
+  /** Time until which it refuses connections. */
   downUntil = 0;
   readonly tables = new Tables();
   readonly clock: DatabaseClock;
@@ -66,7 +66,7 @@ export class ModelDatabase implements Owner {
     this.clock = new DatabaseClock(scheduler);
   }
 
-  /** Undefined while the server is down. */
+  /** Opens a session. Returns undefined while the server is down. */
   connect(client: string): Session | undefined {
     if (this.scheduler.now < this.downUntil) return undefined;
     const session = new Session(client);
@@ -74,7 +74,7 @@ export class ModelDatabase implements Owner {
     return session;
   }
 
-  /** A packet reaches the server after `delayMs`; `lost` where its session is gone by then. */
+  /** Lets a packet reach the server after `delayMs`. Calls `lost` instead of `work` if its session is closed by then. */
   deliver(session: Session, delayMs: number, work: () => void, lost: () => void): void {
     this.arrive(session, delayMs, () => {
       if (session.closed) return lost();
@@ -84,14 +84,14 @@ export class ModelDatabase implements Owner {
     });
   }
 
-  /** The server has answered a packet. */
+  /** Notes that the server has answered a packet. */
   answered(session: Session): void {
     session.busy = false;
     if (session.closing) this.close(session);
     else if (session.inTransaction) session.idle = this.scheduler.after(this, WAIT_TIMEOUT_MS, () => this.close(session));
   }
 
-  /** The server learns that a client is gone: after `delayMs`, and after what that client had sent before. */
+  /** Tells the server that a client has hung up: after `delayMs`, and after the client's earlier packets. */
   hangUp(session: Session, delayMs: number): void {
     this.arrive(session, delayMs, () => {
       if (session.busy) session.closing = true;
@@ -102,12 +102,12 @@ export class ModelDatabase implements Owner {
   private arrive(session: Session, delayMs: number, work: () => void): void {
     session.lastArrival = Math.max(session.lastArrival, this.scheduler.now + delayMs);
     const { lastArrival } = session;
-    // Two packets of one session never share a time, so that no tie puts the later one first
+    // Two packets of one session never have the same time, because the order of equal times is random.
     session.lastArrival += 1e-6;
     this.scheduler.after(this, lastArrival - this.scheduler.now, work);
   }
 
-  /** Undoes what a session has not committed and frees its locks. */
+  /** Rolls a session back, frees its locks and closes it. */
   close(session: Session): void {
     if (session.closed) return;
     session.closed = true;
@@ -123,14 +123,14 @@ export class ModelDatabase implements Owner {
     session.locks.clear();
   }
 
-  /** The server dies, and every transaction that has not committed with it. */
+  /** Stops the server for `downMs`. Every uncommitted transaction is lost. */
   crash(downMs: number): void {
     this.scheduler.note(`database crashes for ${downMs.toFixed(0)} ms`);
     this.downUntil = this.scheduler.now + downMs;
     for (const session of [...this.sessions]) this.close(session);
   }
 
-  /** Takes a lock, waiting for it for a while; `done(false)` where that took too long. Nothing is called once the session is closed. */
+  /** Takes a lock, or calls `done(false)` after LOCK_WAIT_MS. Calls nothing once the session is closed. */
   lock(session: Session, name: string, done: (locked: boolean) => void): void {
     session.inTransaction = true;
     if (session.locks.has(name) || this.tryLock(session, name)) return done(true);
@@ -166,7 +166,7 @@ export class ModelDatabase implements Owner {
     });
   }
 
-  /** A tick's reads: locks the budgets and reads what they guard. */
+  /** The reads of a tick: locks the budgets and reads the rows that these locks guard. */
   begin(session: Session, needs: TickNeeds, waits: boolean, reply: Reply<TickState>): void {
     session.inTransaction = true;
     const names = [...needs.projectIds].sort();
@@ -194,7 +194,11 @@ export class ModelDatabase implements Owner {
     return {
       nowUs: this.clock.nowUs(),
       credentials: this.findCredentials(credentials),
-      actions: new Map(actions.flatMap(({ action }) => this.actionOf(action) ?? []).map((action) => [actionKey({ service: SERVICE, action: action.name }), action])),
+      actions: new Map(
+        actions
+          .flatMap(({ action }) => this.actionOf(action) ?? [])
+          .map((action) => [actionKey({ service: SERVICE, action: action.name }), action]),
+      ),
       budgets,
       claims: new Map(found.map((claim) => [claimKey(claim), { ...claim, answer: claim.answer === null ? null : '' }])),
       openHolds: new Set(attempts.filter((attempt) => tables.holds.has(attempt))),
@@ -204,7 +208,7 @@ export class ModelDatabase implements Owner {
     };
   }
 
-  /** Keys by the digests of their secrets, as they are now. */
+  /** Returns the present keys, by the digests of their secrets. */
   findCredentials(credentials: CredentialRef[]): Map<string, Credential> {
     return new Map(credentials.flatMap(({ digest }) => this.factsOf(digest) ?? []).map((key) => [key.digest, key]));
   }
@@ -245,8 +249,12 @@ export class ModelDatabase implements Owner {
     return { service: SERVICE, name, priceMicroCredits, timeoutMs, permission: 'run', upstreamUrl: null };
   }
 
-  /** What a tick reads in a second packet: how attempts ended, and holds that ran out. */
-  readMore(attempts: string[], stale: string[], reply: Reply<{ ended: Map<string, EndedAttempt>; staleHolds: Map<string, HoldRow> }>): void {
+  /** The second packet of a tick's reads: how attempts ended, and expired holds. */
+  readMore(
+    attempts: string[],
+    stale: string[],
+    reply: Reply<{ ended: Map<string, EndedAttempt>; staleHolds: Map<string, HoldRow> }>,
+  ): void {
     const { logs, holds } = this.tables;
     const ended = attempts.flatMap((attempt) => logs.get(attempt) ?? []);
     const staleHolds = stale.flatMap((attempt) => holds.get(attempt) ?? []);
@@ -258,12 +266,12 @@ export class ModelDatabase implements Owner {
     });
   }
 
-  /** A tick's writes and its COMMIT. */
+  /** The writes of a tick and its COMMIT. */
   commit(session: Session, writes: TickWrites, reply: Reply<void>): void {
     if (writes.claims.some(({ answer }) => answer?.includes(POISON))) return reply({ error: serverSays(1366) });
     const impossible = this.refuses(session, writes);
     if (impossible) {
-      // No fault of ours leads here: the gate alone can have decided so
+      // No simulated fault leads here, so the gate has made a wrong decision.
       this.scheduler.fail(`the database had to refuse a tick: ${impossible}`);
       return reply({ error: serverSays(3819) });
     }
@@ -271,17 +279,17 @@ export class ModelDatabase implements Owner {
     this.scheduler.note(`${session.client} commits ${summary(writes)}`);
     this.observer.tickCommitted(session, writes);
     this.afterCommit(session.client);
-    this.rollBack(session); // nothing is left to undo: this frees the locks
+    this.rollBack(session); // only frees the locks, because everything is written
     reply({ value: undefined });
   }
 
   private refuses(session: Session, { budgets, holds, logs }: TickWrites): string | undefined {
     for (const { id, balance, held } of budgets) {
-      if (!session.locks.has(id)) return `it writes the budget of ${id}, which it has not locked`;
-      if (held < 0 || balance < held) return `${id} would have ${balance}, and ${held} of it held`;
+      if (!session.locks.has(id)) return `it writes the budget of ${id} without its lock`;
+      if (held < 0 || balance < held) return `${id} would have ${balance}, of which ${held} held`;
     }
-    for (const { attempt, userAgent } of holds) if (this.tables.holds.has(attempt)) return `there is a hold of ${String(userAgent)} already`;
-    for (const { id, userAgent } of logs) if (this.tables.logs.has(id)) return `there is a log row of ${String(userAgent)} already`;
+    for (const { attempt, userAgent } of holds) if (this.tables.holds.has(attempt)) return `${String(userAgent)} already has a hold`;
+    for (const { id, userAgent } of logs) if (this.tables.logs.has(id)) return `${String(userAgent)} already has a log row`;
     return undefined;
   }
 
@@ -294,10 +302,11 @@ export class ModelDatabase implements Owner {
     for (const log of writes.logs) logs.set(log.id, { ...log });
     for (const entry of writes.entries) entries.get(entry.accountId)?.push({ ...entry });
     for (const claim of writes.claims) claims.set(claimKey(claim), { ...claim });
-    for (const { credentialId, calls } of writes.refusalCounts) refusalCounts.set(credentialId, (refusalCounts.get(credentialId) ?? 0) + calls);
+    for (const { credentialId, calls } of writes.refusalCounts)
+      refusalCounts.set(credentialId, (refusalCounts.get(credentialId) ?? 0) + calls);
   }
 
-  /** An administrator's transaction has committed. */
+  /** Commits an administrator's transaction. */
   administered(session: Session, accounts: string[]): void {
     this.observer.accountsChanged(accounts);
     this.close(session);
@@ -310,7 +319,7 @@ function remove<T>(list: T[], matches: (item: T) => boolean): boolean {
   return at >= 0;
 }
 
-/** An answer with this in it is one that the server will not store. */
+/** The server refuses to store an answer that contains this text. */
 export const POISON = 'POISON';
 
 function summary({ holds, logs, endedHolds, refusalCounts }: TickWrites): string {
@@ -318,5 +327,6 @@ function summary({ holds, logs, endedHolds, refusalCounts }: TickWrites): string
     ...holds.map(({ userAgent }) => `${String(userAgent)} held`),
     ...logs.map(({ userAgent, outcome, errorCode }) => `${String(userAgent)} ${outcome}${errorCode === null ? '' : ` ${errorCode}`}`),
   ];
-  return `[${names.join(', ')}]${endedHolds.length > 0 ? ` ${endedHolds.length} holds end` : ''}${refusalCounts.length > 0 ? ' counts' : ''}`;
+  const ends = endedHolds.length > 0 ? ` ${endedHolds.length} holds end` : '';
+  return `[${names.join(', ')}]${ends}${refusalCounts.length > 0 ? ' counts' : ''}`;
 }

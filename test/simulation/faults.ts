@@ -2,44 +2,45 @@ import { serverSays, type DatabaseError } from './database-errors';
 import type { Random } from './random';
 import type { Scheduler } from './scheduler';
 
-/** How likely it is that one packet meets something, and how long packets take. */
+/** How likely each fault is for one packet, from 0 to 1, and how long packets take. */
 export interface FaultRates {
   /** The packet never reaches the server. */
   lostRequest: number;
-  /** The server does what the packet says, and its answer is lost. */
+  /** The server executes the packet, but its answer is lost. */
   lostAnswer: number;
-  /** The packet arrives after its sender gave up. */
+  /** The packet may arrive after its sender gave up. */
   late: number;
-  /** The server gives up for a reason that passes, or for one that does not. */
+  /** The server answers with an error, temporary or not. */
   refusal: number;
+  /** The server refuses a new connection. */
   refused: number;
-  /** The server sees only after seconds that a client has hung up. */
+  /** The server notices only after seconds that a client has hung up. */
   lateNotice: number;
   latencyMs: number;
 }
 
 export const NO_FAULTS: FaultRates = { lostRequest: 0, lostAnswer: 0, late: 0, refusal: 0, refused: 0, lateNotice: 0, latencyMs: 1 };
 
-/** What becomes of one packet. */
+/** The faults of one packet. */
 export interface Fate {
   requestMs: number;
   answerMs: number;
   lostRequest: boolean;
   lostAnswer: boolean;
-  /** Whether the client learns of a loss at once, rather than by waiting in vain. */
+  /** True if the client learns of a loss at once. Otherwise it waits for its deadline. */
   told: boolean;
   refusal: DatabaseError | undefined;
 }
 
-/** What the server may answer instead of doing it: mostly deadlocks, now and then something that no one foresaw. */
+/** Error numbers that the server may answer with instead of executing a packet. 1290 and 1105 are errors that the gate does not expect. */
 const REFUSALS = [1213, 1213, 1205, 1020, 1290, 1105, 1105];
 
-/** Trouble comes in spells: for so long after it, more of it is so much likelier. */
+/** Faults come in spells: for this long after a fault, further faults are SPELL_FACTOR times as likely, but at most MOST_LIKELY. */
 const SPELL_MS = 300;
 const SPELL_FACTOR = 5;
 const MOST_LIKELY = 0.4;
 
-/** The network between nodes and database, and all that goes wrong on it. */
+/** The network between nodes and database, with its faults. */
 export class Network {
   rates: FaultRates = NO_FAULTS;
   private badUntil = 0;
@@ -59,7 +60,7 @@ export class Network {
     return this.random.chance(this.rates.refused);
   }
 
-  /** How long the server takes to see that a client is gone. */
+  /** Returns how long the server takes to notice that a client has hung up. */
   noticeMs(): number {
     return this.random.chance(this.rates.lateNotice) ? this.random.between(0, 10_000) : this.random.between(0, 2);
   }

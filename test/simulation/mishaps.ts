@@ -2,7 +2,7 @@ import { MISHAPS, type Mishap } from './scenario';
 import { SimulatedNode } from './node';
 import type { World } from './world';
 
-/** What goes wrong with whole machines. */
+/** Faults of whole machines. */
 export class Mishaps {
   constructor(private readonly world: World) {}
 
@@ -11,7 +11,7 @@ export class Mishaps {
     for (const mishap of MISHAPS) this.world.often(this.world.scenario.meanMs[mishap], () => this.happen(mishap));
   }
 
-  /** Nothing is wrong any more: the dead are started again. */
+  /** Ends all faults and starts the dead nodes again. */
   end(): void {
     const { nodes, database, scheduler } = this.world;
     database.downUntil = scheduler.now;
@@ -21,7 +21,7 @@ export class Mishaps {
     });
   }
 
-  /** Between a commit and its answer: the moment at which a node and the database know least of each other. */
+  /** Sometimes kills or suspends a node between a commit and its answer, when it does not know yet that the commit succeeded. */
   private strike(client: string): void {
     const { random, isBusy, nodes, scenario, scheduler } = this.world;
     const index = nodes.findIndex(({ name }) => name === client);
@@ -72,7 +72,7 @@ export class Mishaps {
     }
   }
 
-  /** Mostly shorter than a client's patience, now and then much longer. */
+  /** Returns a duration, in most cases shorter than a client's deadline, sometimes much longer. */
   private aWhileMs(): number {
     const { random } = this.world;
     return random.chance(0.7) ? random.between(10, 2_000) : random.between(2_000, 15_000);

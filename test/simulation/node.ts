@@ -13,7 +13,7 @@ import { SimulatedTickStore } from './tick-store';
 
 export const digest = hmacSha256('pepper-of-the-simulation');
 
-/** What the actions of a simulation do. */
+/** Runs an action of the simulation. */
 export type ActionModel = (node: SimulatedNode, timeoutMs: number) => ReturnType<GateDeps['runner']['run']>;
 
 export interface NodeDeps {
@@ -22,13 +22,13 @@ export interface NodeDeps {
   network: Network;
   auditor: Auditor;
   act: ActionModel;
-  /** A caller has its answer. */
+  /** Called when a caller has received its answer. */
   heard(call: SimulatedCall): void;
   limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
   maxTickBytes: number;
 }
 
-/** One start of one process: the real gate and the real sweep, on a clock of its own. */
+/** One process of a node, from its start to its death: the real gate and the real sweep, with a separate clock. */
 export class SimulatedNode implements Client {
   dead = false;
   suspendedUntil = 0;
@@ -75,17 +75,18 @@ export class SimulatedNode implements Client {
       log,
     });
     this.sweep = new Sweep({ store: this.store, ticker: this.gate.ticker, time, log });
-    clearInterval(this.gate['flushing']); // the process's own timer; here simulated time does it
+    clearInterval(this.gate['flushing']); // replaces the real timer by simulated time
     this.every(1_000, () => this.gate['flushCounts']());
     this.every(SWEEP_INTERVAL_MS, () => this.sweep.once().catch(() => undefined));
   }
 
-  /** A caller's request has been read. */
+  /** Lets the gate execute a call. */
   receive(call: SimulatedCall): void {
     const { scheduler, auditor, heard } = this.deps;
     scheduler.after(this, 0, () => {
       auditor.arrived(call, this);
-      scheduler.note(`${call.name} arrives at ${this.name}: ${call.action} by ${call.keyId}${call.fingerprint === null ? '' : ` as ${call.requestId}/${call.fingerprint}`}`);
+      const repeatable = call.fingerprint === null ? '' : ` as ${call.requestId}/${call.fingerprint}`;
+      scheduler.note(`${call.name} arrives at ${this.name}: ${call.action} by ${call.keyId}${repeatable}`);
       void this.gate
         .execute({
           secret: call.secret,
@@ -116,13 +117,13 @@ export class SimulatedNode implements Client {
     this.store.abandon();
   }
 
-  /** Nothing runs here for a while. Where its clock stands still meanwhile, it cannot tell. */
+  /** Suspends the process for a while. If its clock stands still meanwhile, it cannot notice. */
   suspend(ms: number, clockStands: boolean): void {
     this.deps.scheduler.note(`${this.name} is suspended for ${ms.toFixed(0)} ms${clockStands ? ', its clock too' : ''}`);
     this.suspendedUntil = this.deps.scheduler.now + ms;
     if (!clockStands) return;
     this.deps.auditor.mayStartLate = true;
-    // Its own timers would wait longer then; that they are on time here takes nothing from what is checked
+    // With a stopped clock real timers would fire later. Here they fire on time, which does not weaken any check.
     this.clock.offsetMs -= ms * this.clock.speed;
   }
 
@@ -135,7 +136,7 @@ export class SimulatedNode implements Client {
     this.cutOffUntil = this.deps.scheduler.now + ms;
   }
 
-  /** How long a sleep has to be for every hold to expire. */
+  /** A sleep of this length lets every hold expire. */
   static readonly longSleepMs = 2 * HOLD_MARGIN_MS;
 
   private nowMs(): number {

@@ -2,14 +2,14 @@ import type { SimulatedCall } from './auditor';
 import type { CallerKey } from './callers';
 import type { World } from './world';
 
-/** Between two rounds: every call of the one before is answered. */
+/** Time between two rounds. It is long enough for every call of the earlier round to be answered. */
 const ROUND_MS = 30_000;
 const HOUR_MS = 60 * 60 * 1000;
 const PROBE = 'probe';
 
 /**
- * After the rest, with nothing wrong: a new key of every project works at every node, and of a budget for N calls exactly N are
- * spent. Whatever a fault has left behind (a place never given back, a lane that waits, a limit never reached) shows here.
+ * After the rest and without faults, checks that a new key of every project works at every node, and that a budget for N calls pays for
+ * exactly N. This finds what a fault has left behind: a place never given back, a lane that waits for ever, a limit never reached.
  */
 export async function closingProbe(world: World): Promise<void> {
   const { scheduler, database, auditor, scenario } = world;
@@ -31,7 +31,7 @@ async function spend(world: World, key: CallerKey): Promise<void> {
   const action = database.tables.actions.get(PROBE);
   if (!action) return;
   if (world.scenario.clockGoesBack) {
-    // Leaves at most a full burst owed, which a pause pays
+    // After this call the project owes at most a full burst, which the pause pays off.
     askAt(world, key, 0);
     await scheduler.runUntil(scheduler.now + ROUND_MS);
   }
@@ -49,12 +49,14 @@ async function spend(world: World, key: CallerKey): Promise<void> {
   }
   if (scheduler.failure !== undefined) return;
   const wrong = calls.find(({ result }) => !result || (result.kind === 'error' && !EXPECTED.has(result.code)));
-  if (wrong) scheduler.fail(`${wrong.name} should have been served, and was told ${wrong.result?.kind === 'error' ? wrong.result.code : 'nothing'}`);
+  if (wrong)
+    scheduler.fail(`${wrong.name} should have been served, but was told ${wrong.result?.kind === 'error' ? wrong.result.code : 'nothing'}`);
   const spent = calls.filter(({ result }) => result?.kind === 'succeeded').length;
-  if (spent !== Math.floor(balance / price)) scheduler.fail(`${key.projectId} had ${balance} for calls at ${price}, and ${spent} of them succeeded`);
+  if (spent !== Math.floor(balance / price))
+    scheduler.fail(`${key.projectId} had ${balance} for calls at ${price}, but ${spent} of them succeeded`);
 }
 
-/** The action may still break, or be slow. */
+/** Error codes that may still occur: the action may fail or be slow, and the budget may be spent. */
 const EXPECTED = new Set(['PAYMENT_REQUIRED', 'UPSTREAM_FAILED', 'UPSTREAM_TIMEOUT', 'INTERNAL']);
 
 function askAt({ callers }: World, key: CallerKey, nodeIndex: number): SimulatedCall {

@@ -1,4 +1,4 @@
-/** Random numbers from a seed (the generator "sfc32"): the same seed gives the same numbers everywhere. */
+/** Random numbers from a seed (generator "sfc32"). The same seed gives the same numbers on every machine. */
 export class Random {
   private a: number;
   private b = 0x9e3779b9;
@@ -10,7 +10,7 @@ export class Random {
     for (let i = 0; i < 12; i += 1) this.next();
   }
 
-  /** From 0 to 1, without 1. */
+  /** Returns a number from 0 up to, but not including, 1. */
   next(): number {
     const sum = (this.a + this.b + this.counter) | 0;
     this.counter = (this.counter + 1) | 0;
@@ -24,7 +24,7 @@ export class Random {
     return least + this.next() * (most - least);
   }
 
-  /** A whole number, both ends included. */
+  /** Returns a whole number between the bounds, both included. */
   int(least: number, most: number): number {
     return least + Math.floor(this.next() * (most - least + 1));
   }

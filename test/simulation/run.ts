@@ -1,21 +1,21 @@
 import 'reflect-metadata';
 import { report, simulate } from './simulate';
 
-// The long run: `npm run simulate -- --seeds 10000`, or `--seed 42` for one seed and its whole history.
+// Runs many seeds: `npm run simulate -- --seeds 10000`. With `--seed 42` it runs one seed and prints its whole history.
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
 function argument(name: string, otherwise: number): number {
   const at = process.argv.indexOf(`--${name}`);
   const value = at < 0 ? otherwise : Number(process.argv[at + 1]);
-  if (!Number.isSafeInteger(value)) throw new Error(`--${name} wants a whole number.`);
+  if (!Number.isSafeInteger(value)) throw new Error(`Give --${name} a whole number.`);
   return value;
 }
 
 async function one(seed: number): Promise<void> {
   const simulated = await simulate(seed);
   print(simulated.history.join('\n'));
-  print(`Seed ${seed}: ${simulated.failure ?? 'nothing was found'}.`);
+  print(`Seed ${seed}: ${simulated.failure ?? 'no fault found'}.`);
   process.exitCode = simulated.failure === undefined ? 0 : 1;
 }
 
@@ -34,10 +34,10 @@ async function many(first: number, seeds: number, most: number): Promise<void> {
     }
     if (performance.now() - toldAt < 1_000) continue;
     toldAt = performance.now();
-    print(`${seed - first + 1} of ${seeds} seeds, ${calls} calls, ${found} found, ${seconds()} s`);
+    print(`${seed - first + 1} of ${seeds} seeds, ${calls} calls, ${found} faults, ${seconds()} s`);
     await new Promise(setImmediate);
   }
-  print(`${seeds} seeds from ${first}: ${calls} calls, ${found === 0 ? 'nothing was found' : `${found} found`}, ${seconds()} s.`);
+  print(`${seeds} seeds from ${first}: ${calls} calls, ${found === 0 ? 'no fault found' : `${found} faults found`}, ${seconds()} s.`);
   process.exitCode = found === 0 ? 0 : 1;
 }
 

@@ -1,13 +1,13 @@
 import { NO_FAULTS, type FaultRates } from './faults';
 import type { Random } from './random';
 
-/** What a seed makes of its world: how much there is of everything, and what goes wrong how often. */
+/** The parameters that follow from a seed: the size of the world, and how often each fault happens. */
 export interface Scenario {
   nodes: number;
   projects: number;
   keysPerProject: number;
   actions: number;
-  /** How long callers call, before all is left to come to rest. */
+  /** How long callers call before the world comes to rest. */
   busyMs: number;
   meanMsBetweenGroups: number;
   callsInGroup: number;
@@ -15,15 +15,15 @@ export interface Scenario {
   limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
   maxTickBytes: number;
   rates: FaultRates;
-  /** Means between two of each, in milliseconds; Infinity where there is none. */
+  /** Mean time between two mishaps of a kind, in milliseconds. Infinity if the kind never happens. */
   meanMs: Record<Mishap, number>;
   meanMsBetweenAdministrators: number;
-  /** How likely a node is killed or suspended between a commit and its answer. */
+  /** Probability that a node is killed or suspended between a commit and its answer. */
   strikesAtCommit: number;
   poison: number;
   largeAnswers: number;
   clocksStandStill: boolean;
-  /** Whether the callers come again a day later. */
+  /** Whether the callers call again a day later. */
   nextDay: boolean;
   /** Whether the database's clock goes back an hour before the end. */
   clockGoesBack: boolean;

@@ -1,6 +1,6 @@
 import type { Random } from './random';
 
-/** Whoever an event happens to. What happens to the dead does not happen; the suspended see it when they wake. */
+/** The process or machine of an event. Events of a dead owner are dropped; events of a suspended owner wait until it wakes. */
 export interface Owner {
   readonly name: string;
   dead: boolean;
@@ -13,7 +13,7 @@ export interface Scheduled {
 
 interface Event {
   at: number;
-  /** Decides between events of the same time. */
+  /** Random order of events with the same time. */
   order: number;
   owner: Owner;
   work: () => void;
@@ -21,8 +21,8 @@ interface Event {
 }
 
 /**
- * Simulated time, in milliseconds: one queue of events, whose order follows from the seed alone. Between two events all that code
- * under test does without waiting is done, and nothing of the real event loop gets a turn.
+ * Simulated time, in milliseconds: one queue of events. Its order depends only on the seed. Between two events the code under test runs
+ * until it waits, and no real timer or I/O gets a turn.
  */
 export class Scheduler {
   now = 0;
@@ -46,7 +46,7 @@ export class Scheduler {
     return new Promise((resolve) => void this.after(owner, ms, resolve));
   }
 
-  /** Lets everything happen that is due until then, or until something is found. */
+  /** Runs every event that is due until `time`. Stops early if a fault is found. */
   async runUntil(time: number): Promise<void> {
     for (let event = this.queue[0]; event && event.at <= time && this.failure === undefined; event = this.queue[0]) {
       this.pop();
@@ -58,7 +58,7 @@ export class Scheduler {
       }
       this.now = event.at;
       event.work();
-      // Node runs every microtask, and those that they make, before the next tick: this waits for all of them, and for no timer
+      // Waits for all microtasks, with those that they add, and for no timer: Node runs them before the next tick.
       await new Promise<void>((resolve) => process.nextTick(resolve));
     }
     this.now = Math.max(this.now, time);
@@ -68,7 +68,7 @@ export class Scheduler {
     this.history.push(`${this.now.toFixed(3).padStart(12)}  ${text}`);
   }
 
-  /** Something that must never be. The first one ends the simulation. */
+  /** Reports a broken promise. The first one ends the simulation. */
   fail(problem: string): void {
     this.note(`FOUND: ${problem}`);
     this.failure ??= problem;
@@ -103,4 +103,4 @@ export class Scheduler {
   }
 }
 
-const isBefore = (one: Event, other: Event): boolean => one.at < other.at || (one.at === other.at && one.order < other.order);
+const isBefore = (left: Event, right: Event): boolean => left.at < right.at || (left.at === right.at && left.order < right.order);

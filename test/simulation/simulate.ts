@@ -3,12 +3,12 @@ import { closingProbe } from './probe';
 import { World } from './world';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Longer than any action, its hold's margin, a sleep, a lock and two sweeps together. */
+/** Longer than any action, the margin of its hold, a sleep, a lock wait and two sweeps together. */
 const REST_MS = 180_000;
 
 export interface Simulated {
   seed: number;
-  /** What was found, or undefined. */
+  /** The first broken promise, or undefined. */
   failure: string | undefined;
   history: string[];
   /** The same for every run of the same seed. */
@@ -16,7 +16,7 @@ export interface Simulated {
   calls: number;
 }
 
-/** One world from its seed, to its end or to the first thing that must not be. */
+/** Simulates the world of a seed, until its end or the first broken promise. */
 export async function simulate(seed: number): Promise<Simulated> {
   const world = new World(seed);
   const { scheduler, auditor } = world;
@@ -29,7 +29,7 @@ export async function simulate(seed: number): Promise<Simulated> {
     }
     if (scheduler.failure === undefined) await closingProbe(world);
   } catch (error) {
-    scheduler.fail(`the simulation itself broke: ${String((error as Error).stack)}`);
+    scheduler.fail(`the simulation itself failed: ${String((error as Error).stack)}`);
   }
   const { failure, history } = scheduler;
   const hash = createHash('sha256').update(history.join('\n')).digest('hex');
@@ -49,11 +49,11 @@ async function busyDay(world: World, alsoDoes: () => void = () => undefined): Pr
   if (scheduler.failure === undefined) auditor.atRest();
 }
 
-/** What to print of a failure, and how to see it again. */
+/** Returns the text for a failure, with the command that repeats it. */
 export function report({ seed, failure, history }: Simulated): string {
   return [
-    `Seed ${seed}: ${failure ?? 'nothing was found'}.`,
-    `Again: SEED=${seed} npx jest simulation, or npm run simulate -- --seed ${seed}`,
+    `Seed ${seed}: ${failure ?? 'no fault found'}.`,
+    `Repeat it with: SEED=${seed} npx jest simulation, or npm run simulate -- --seed ${seed}`,
     ...history.slice(-40),
   ].join('\n');
 }

@@ -1,7 +1,7 @@
 import type { ClaimRow, HoldRow, LogRow } from '../../src/gate/rows';
 import type { EntryRow } from '../../src/wallet/ledger-account';
 
-// What the model of the database has committed.
+// The committed rows of the model database.
 
 export interface KeyRow {
   keyId: string;
@@ -32,7 +32,7 @@ export interface ActionRow {
   enabled: boolean;
 }
 
-/** A project's budget; a wallet too, of which nothing is ever held. */
+/** A project's budget, or a wallet. Nothing of a wallet is ever held. */
 export interface AccountRow {
   id: string;
   balance: number;
@@ -51,7 +51,7 @@ export class Tables {
   readonly holds = new Map<string, HoldRow>();
   readonly claims = new Map<string, ClaimRow>();
   readonly logs = new Map<string, LogRow>();
-  /** By account, in the order in which they were written. */
+  /** Entries by account, in the order in which they were written. */
   readonly entries = new Map<string, EntryRow[]>();
   readonly refusalCounts = new Map<string, number>();
 
@@ -66,12 +66,25 @@ export class Tables {
     this.entries.set(id, []);
   }
 
-  /** An administrator's entry. */
+  /** Writes an administrator's entry. */
   enter(id: string, kind: EntryRow['kind'], delta: number, requestLogId: string | null, createdAt: number): void {
     const account = this.account(id);
     account.balance += delta;
     account.entrySeq += 1;
     const { balance: balanceAfter, entrySeq: seq } = account;
-    this.entries.get(id)?.push({ accountId: id, seq, kind, delta, balanceAfter, linkedEntryId: null, requestLogId, reference: null, reason: null, createdAt });
+    this.entries
+      .get(id)
+      ?.push({
+        accountId: id,
+        seq,
+        kind,
+        delta,
+        balanceAfter,
+        linkedEntryId: null,
+        requestLogId,
+        reference: null,
+        reason: null,
+        createdAt,
+      });
   }
 }

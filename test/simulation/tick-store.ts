@@ -1,5 +1,13 @@
 import type { CredentialRef, Credential } from '../../src/gate/call';
-import { claimKey, type ClaimName, type ClaimRow, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
+import {
+  claimKey,
+  type ClaimName,
+  type ClaimRow,
+  type HoldRow,
+  type LockedBudget,
+  type TickState,
+  type TickWrites,
+} from '../../src/gate/rows';
 import type { SweepStore } from '../../src/gate/sweep-store';
 import { TickFailure, type TickNeeds, type TickStore } from '../../src/gate/tick-store';
 import { Connection, type Client } from './connection';
@@ -9,10 +17,10 @@ import type { Network } from './faults';
 
 const CONNECTIONS = 10;
 const WAIT_FOR_CONNECTION_MS = 5_000;
-/** Ticks that a sweep looks at together; few, so that it needs several looks. */
+/** Holds that a sweep reads at a time. The number is small, so that a sweep needs several reads. */
 const HOLDS_AT_A_TIME = 20;
 
-/** A node's way to the model of the database: the same packets as the store for MySQL, and the same word about each failure. */
+/** A node's store on the model database. It sends the same packets and reports the same failures as the store for MySQL. */
 export class SimulatedTickStore implements TickStore, SweepStore {
   private readonly open = new Set<Connection>();
   private taken = 0;
@@ -47,11 +55,13 @@ export class SimulatedTickStore implements TickStore, SweepStore {
   }
 
   private async readMore(connection: Connection, { attempts }: TickNeeds, state: TickState): Promise<void> {
-    const gone = attempts.filter((attempt) => !state.openHolds.has(attempt));
+    const ended = attempts.filter((attempt) => !state.openHolds.has(attempt));
     const isStale = (claim: ClaimRow): boolean => claim.state === 'RUNNING' && claim.expiresAt * 1000 <= state.nowUs;
     const stale = [...state.claims.values()].filter(isStale).map((claim) => claim.attempt);
-    if (gone.length === 0 && stale.length === 0) return;
-    const more = await connection.exchange<Pick<TickState, 'ended' | 'staleHolds'>>('second read', (_session, reply) => this.database.readMore(gone, stale, reply));
+    if (ended.length === 0 && stale.length === 0) return;
+    const more = await connection.exchange<Pick<TickState, 'ended' | 'staleHolds'>>('second read', (_session, reply) =>
+      this.database.readMore(ended, stale, reply),
+    );
     Object.assign(state, more);
     for (const attempt of more.staleHolds.keys()) state.openHolds.add(attempt);
   }
@@ -62,7 +72,7 @@ export class SimulatedTickStore implements TickStore, SweepStore {
 
   findExpiredHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }> {
     const isDue = (hold: HoldRow): boolean => hold.expiresAt <= now && hold.attempt > after;
-    const byAttempt = (one: HoldRow, other: HoldRow): number => (one.attempt < other.attempt ? -1 : 1);
+    const byAttempt = (left: HoldRow, right: HoldRow): number => (left.attempt < right.attempt ? -1 : 1);
     return this.once('search for holds', ({ tables }) => {
       const holds = [...tables.holds.values()].filter(isDue).sort(byAttempt).slice(0, HOLDS_AT_A_TIME);
       return { holds, last: holds.at(-1)?.attempt };
@@ -89,13 +99,13 @@ export class SimulatedTickStore implements TickStore, SweepStore {
 
   async close(): Promise<void> {}
 
-  /** The process is gone; its connections follow when the server sees it. */
+  /** Breaks the connections of a dead process. The server notices some time later. */
   abandon(): void {
     for (const connection of this.open) connection.destroy();
   }
 
-  private once<T>(what: string, work: (database: ModelDatabase) => T): Promise<T> {
-    return this.connected((connection) => connection.exchange<T>(what, (_session, reply) => reply({ value: work(this.database) })));
+  private once<T>(packet: string, work: (database: ModelDatabase) => T): Promise<T> {
+    return this.connected((connection) => connection.exchange<T>(packet, (_session, reply) => reply({ value: work(this.database) })));
   }
 
   private async connected<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
@@ -119,7 +129,7 @@ export class SimulatedTickStore implements TickStore, SweepStore {
     }
   }
 
-  /** A place among the node's connections. */
+  /** Waits until the node has less than CONNECTIONS connections. Rejects after WAIT_FOR_CONNECTION_MS. */
   private async place(): Promise<void> {
     if (this.taken >= CONNECTIONS) {
       await new Promise<void>((resolve, reject) => {
@@ -136,7 +146,7 @@ export class SimulatedTickStore implements TickStore, SweepStore {
   }
 }
 
-/** As SQL text would keep them: what changes in memory after the packet has left does not change the packet. */
+/** Copies the writes, as SQL text would: later changes in memory must not change a sent packet. */
 function sent(writes: TickWrites): TickWrites {
   return { ...writes, budgets: writes.budgets.map((budget): LockedBudget => ({ ...budget })) };
 }

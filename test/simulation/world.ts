@@ -10,7 +10,7 @@ import { Random } from './random';
 import { scenarioOf, type Scenario } from './scenario';
 import { Scheduler, type Owner } from './scheduler';
 
-/** All that one seed simulates. */
+/** The world of one seed. */
 export class World implements Owner {
   readonly name = 'world';
   dead = false;
@@ -24,9 +24,9 @@ export class World implements Owner {
   readonly callers: Callers;
   readonly administrators: Administrators;
   readonly mishaps: Mishaps;
-  /** The newest start of each. */
+  /** The present process of each node. */
   readonly nodes: SimulatedNode[] = [];
-  /** Whether callers call, administrators change and things go wrong. */
+  /** True while callers call, administrators make changes and faults happen. */
   isBusy = false;
   private starts = 0;
 
@@ -79,12 +79,12 @@ export class World implements Owner {
     return { secret, digest: digest(secret) };
   }
 
-  /** Faults off, everybody awake and started, and time for every hold to expire and be swept. */
+  /** Ends all faults, starts dead nodes, and gives every hold time to expire and be swept. */
   async comeToRest(restMs: number): Promise<void> {
     this.isBusy = false;
     this.network.rates = NO_FAULTS;
     this.mishaps.end();
-    this.scheduler.note('all goes well from here');
+    this.scheduler.note('no more faults from here');
     await this.scheduler.runUntil(this.scheduler.now + restMs);
   }
 
@@ -115,8 +115,9 @@ export class World implements Owner {
       await scheduler.wait(node, timeoutMs);
       return { kind: 'broke', code: 'UPSTREAM_TIMEOUT', cause: 'simulated' };
     }
-    // Built-in actions take no time at all
-    if (random.chance(0.8)) await scheduler.wait(node, random.chance(0.3) ? random.between(0, timeoutMs) : random.between(0, Math.min(50, timeoutMs)));
+    // Some actions answer at once, as the built-in ones do.
+    if (random.chance(0.8))
+      await scheduler.wait(node, random.chance(0.3) ? random.between(0, timeoutMs) : random.between(0, Math.min(50, timeoutMs)));
     if (random.chance(0.1)) return { kind: 'no', errors: [{ code: 'SIMULATED', message: 'No.' }] };
     if (random.chance(0.1)) return { kind: 'broke', code: 'UPSTREAM_FAILED', cause: 'simulated' };
     const data = random.chance(scenario.poison) ? POISON : random.chance(scenario.largeAnswers) ? 'x'.repeat(1024 * 1024) : 'data';
