@@ -3,13 +3,13 @@ import { verify } from './faults/verify';
 import { tickBegan, overrunOf } from './faults/verify-rates';
 import { newId } from '../src/lib/id';
 
-// Proves that the fault runs' checks can fail: each is fed what a broken gate would have left behind.
+// Proves that the checks of the fault runs can fail: each test changes the evidence as a broken gate would.
 
 const T0 = 1_800_000_000_000;
 const PROJECT = 'prj_one';
 const attemptAt = (ms: number): string => newId('log', T0 + ms);
 
-/** One call that was answered ok, ran at its upstream and was billed. */
+/** Adds a call that ran at its upstream, was billed and answered ok. */
 function billedCall(evidence: Evidence, atMs: number): LogRow {
   const id = evidence.calls.length + 1;
   const attempt = attemptAt(atMs);
@@ -60,10 +60,18 @@ function bill({ tables }: Evidence, attempt: string): void {
   if (!budget) throw new Error('There is no budget.');
   budget.balance -= 700;
   budget.entrySeq += 1;
-  tables.entries.push({ accountId: PROJECT, seq: budget.entrySeq, kind: 'USAGE', delta: -700, balanceAfter: budget.balance, requestLogId: attempt, reference: null });
+  tables.entries.push({
+    accountId: PROJECT,
+    seq: budget.entrySeq,
+    kind: 'USAGE',
+    delta: -700,
+    balanceAfter: budget.balance,
+    requestLogId: attempt,
+    reference: null,
+  });
 }
 
-/** Three calls of a gate that kept every promise. */
+/** Returns the evidence of three calls of a gate that kept every promise. */
 function soundEvidence(): Evidence {
   const evidence: Evidence = {
     startedAt: T0,
@@ -82,7 +90,9 @@ function soundEvidence(): Evidence {
     recoveryBoundMs: 5_000,
     tables: {
       logs: [],
-      entries: [{ accountId: PROJECT, seq: 1, kind: 'TOPUP', delta: 100_000, balanceAfter: 100_000, requestLogId: null, reference: 'reference-1' }],
+      entries: [
+        { accountId: PROJECT, seq: 1, kind: 'TOPUP', delta: 100_000, balanceAfter: 100_000, requestLogId: null, reference: 'reference-1' },
+      ],
       accounts: [{ id: PROJECT, type: 'budget', balance: 100_000, held: 0, entrySeq: 1 }],
       claims: [],
       openHolds: [],
@@ -94,18 +104,18 @@ function soundEvidence(): Evidence {
 
 const checksOf = (evidence: Evidence): string[] => [...new Set(verify(evidence).map(({ check }) => check))];
 
-/** What is found where a sound run is changed like this. */
+/** Returns the failed checks after a change to sound evidence. */
 function foundAfter(change: (evidence: Evidence, first: LogRow, call: CallRecord) => void): string[] {
   const evidence = soundEvidence();
   change(evidence, evidence.tables.logs[0] as LogRow, evidence.calls[0] as CallRecord);
   return checksOf(evidence);
 }
 
-it('finds nothing where nothing is wrong', () => {
+it('reports nothing if every promise is kept', () => {
   expect(verify(soundEvidence())).toEqual([]);
 });
 
-describe('finds', () => {
+describe('the checks find', () => {
   it('a success that was billed twice', () => {
     expect(foundAfter((evidence, log) => bill(evidence, log.id))).toEqual(['a success is billed once']);
   });
@@ -125,42 +135,66 @@ describe('finds', () => {
       tables.entries.pop();
       Object.assign(tables.accounts[0] as object, { balance: 100_000 - 1_400, entrySeq: 3 });
     });
-    expect(found).toEqual(['an answered success is billed', 'what ran was logged']);
+    expect(found).toEqual(['an answered success is billed', 'an execution has a log row']);
   });
 
-  it.each(['no', 'broke', 'hung'] as const)('a bill for what the upstream said: %s', (said) => {
-    expect(foundAfter((evidence) => Object.assign(evidence.executions[0] as object, { said }))).toEqual(['what is billed said ok']);
+  it.each(['no', 'broke', 'hung'] as const)('a bill for a call that did not succeed at its upstream: %s', (said) => {
+    expect(foundAfter((evidence) => Object.assign(evidence.executions[0] as object, { said }))).toEqual([
+      'a bill follows an ok of the upstream',
+    ]);
   });
 
-  it('a bill for what never ran', () => {
-    expect(foundAfter((evidence) => void evidence.executions.shift())).toEqual(['what is billed said ok']);
+  it('a bill for a call that never ran', () => {
+    expect(foundAfter((evidence) => void evidence.executions.shift())).toEqual(['a bill follows an ok of the upstream']);
   });
 
-  it('a bill for what expired', () => {
-    expect(foundAfter((_evidence, log) => (log.outcome = 'EXPIRED'))).toEqual(expect.arrayContaining(['a bill has its success', 'nothing else is billed']));
+  it('a bill for a call with an expired hold', () => {
+    expect(foundAfter((_evidence, log) => (log.outcome = 'EXPIRED'))).toEqual(
+      expect.arrayContaining(['a bill has its success', 'only a success is billed']),
+    );
   });
 
   it('an attempt that ran twice', () => {
-    expect(foundAfter(({ executions }) => executions.push({ ...(executions[0] as (typeof executions)[number]) }))).toEqual(['an attempt runs once']);
+    expect(foundAfter(({ executions }) => executions.push({ ...(executions[0] as (typeof executions)[number]) }))).toEqual([
+      'an attempt runs once',
+    ]);
   });
 
   it('a refused call that ran', () => {
     const found = foundAfter((evidence) => {
       const attempt = attemptAt(3_000);
-      evidence.executions.push({ attempt, requestId: 'other', action: 'faults.quick', receivedAt: T0 + 3_000, said: 'no', saidAt: T0 + 3_000 });
-      evidence.tables.logs.push({ ...(evidence.tables.logs[0] as LogRow), id: attempt, requestId: 'other', outcome: 'REFUSED', charged: 0, userAgent: null });
+      evidence.executions.push({
+        attempt,
+        requestId: 'other',
+        action: 'faults.quick',
+        receivedAt: T0 + 3_000,
+        said: 'no',
+        saidAt: T0 + 3_000,
+      });
+      evidence.tables.logs.push({
+        ...(evidence.tables.logs[0] as LogRow),
+        id: attempt,
+        requestId: 'other',
+        outcome: 'REFUSED',
+        charged: 0,
+        userAgent: null,
+      });
     });
-    expect(found).toEqual(['what was refused did not run']);
+    expect(found).toEqual(['a refused call does not run']);
   });
 
   it('an admission after a revocation', () => {
     const from = T0 + 1_500;
-    expect(foundAfter((evidence) => evidence.refusedSpans.push({ secretId: 0, why: 'revoked', from, to: Infinity }))).toEqual(['an ended secret is refused']);
+    expect(foundAfter((evidence) => evidence.refusedSpans.push({ secretId: 0, why: 'revoked', from, to: Infinity }))).toEqual([
+      'an ended secret is refused',
+    ]);
     const answeredBefore = T0 + 2_100;
-    expect(foundAfter((evidence) => evidence.refusedSpans.push({ secretId: 0, why: 'revoked', from: answeredBefore, to: Infinity }))).toEqual([]);
+    expect(
+      foundAfter((evidence) => evidence.refusedSpans.push({ secretId: 0, why: 'revoked', from: answeredBefore, to: Infinity })),
+    ).toEqual([]);
   });
 
-  it('an admission of which only the log row is known, for its caller hung up', () => {
+  it('an admission after a revocation that only its log row proves, because its caller hung up', () => {
     const found = foundAfter((evidence) => {
       Object.assign(evidence.calls[2] as object, { status: 0, ok: false, digest: null, charged: null, answeredRequestId: null });
       evidence.refusedSpans.push({ secretId: 0, why: 'archived', from: T0 + 1_500, to: Infinity });
@@ -168,15 +202,15 @@ describe('finds', () => {
     expect(found).toEqual(['an ended secret is refused']);
   });
 
-  it('a good secret that is refused', () => {
+  it('a valid secret that is refused', () => {
     const found = foundAfter((evidence, _log, call) => {
       evidence.calls.push({ ...call, id: 99, status: 401, code: 'REVOKED_API_KEY', ok: false, digest: null });
       evidence.doubts.push({ secretId: 0, from: T0 + 5_000 });
     });
-    expect(found).toEqual(['a good secret is not refused']);
+    expect(found).toEqual(['a valid secret is not refused']);
   });
 
-  it('a rate that was overrun, by one call', () => {
+  it('a rate limit that was exceeded by one call', () => {
     const found = (calls: number) => foundAfter((evidence) => Array.from({ length: calls }, () => billedCall(evidence, 10_000)));
     expect(found(5)).toEqual([]);
     expect(found(6)).toEqual(['a rate limit is kept']);
@@ -187,7 +221,11 @@ describe('finds', () => {
       const again = billedCall(evidence, 5_000);
       evidence.tables.claims.pop();
       again.requestId = log.requestId;
-      Object.assign(evidence.calls.at(-1) as CallRecord, { requestId: log.requestId, answeredRequestId: log.requestId, digest: 'digest-1' });
+      Object.assign(evidence.calls.at(-1) as CallRecord, {
+        requestId: log.requestId,
+        answeredRequestId: log.requestId,
+        digest: 'digest-1',
+      });
     });
     expect(found).toEqual(expect.arrayContaining(['a requestId succeeds once']));
   });
@@ -197,14 +235,21 @@ describe('finds', () => {
     expect(found).toEqual(['a repeat is answered the same']);
   });
 
-  it('credits that are still held, and balances that are no sums', () => {
-    expect(foundAfter(({ tables }) => Object.assign(tables.accounts[0] as object, { held: 700 }))).toEqual(['nothing is held in the end']);
-    expect(foundAfter(({ tables }) => tables.openHolds.push('log_one'))).toEqual(['nothing is held in the end']);
-    expect(foundAfter(({ tables }) => Object.assign(tables.accounts[0] as object, { balance: 1 }))).toEqual(['a balance is the sum of its entries', 'credits are neither made nor lost']);
+  it('credits that are still held, and balances that are not the sum of their entries', () => {
+    expect(foundAfter(({ tables }) => Object.assign(tables.accounts[0] as object, { held: 700 }))).toEqual([
+      'nothing stays held at the end',
+    ]);
+    expect(foundAfter(({ tables }) => tables.openHolds.push('log_one'))).toEqual(['nothing stays held at the end']);
+    expect(foundAfter(({ tables }) => Object.assign(tables.accounts[0] as object, { balance: 1 }))).toEqual([
+      'a balance is the sum of its entries',
+      'credits are neither made nor lost',
+    ]);
   });
 
-  it('an acknowledged top-up that is not there, and one that nobody asked for', () => {
-    expect(foundAfter(({ moves }) => moves.push({ kind: 'TOPUP', reference: 'reference-2', amount: 5, acknowledged: true }))).toEqual(['credits move as administrators were told']);
+  it('an acknowledged top-up without an entry, and an entry without a request', () => {
+    expect(foundAfter(({ moves }) => moves.push({ kind: 'TOPUP', reference: 'reference-2', amount: 5, acknowledged: true }))).toEqual([
+      'credits move as administrators were told',
+    ]);
     expect(foundAfter(({ moves }) => void moves.pop())).toEqual(['credits move as administrators were told']);
     expect(foundAfter(({ moves }) => moves.push({ kind: 'TOPUP', reference: 'reference-2', amount: 5, acknowledged: false }))).toEqual([]);
   });
@@ -213,10 +258,18 @@ describe('finds', () => {
     expect(foundAfter(({ outages }) => outages.push({ from: T0 - 1, to: T0 + 31 }))).toEqual(['nothing succeeds without the database']);
   });
 
-  it('a hold that was swept late, and one that was swept early', () => {
+  it('a hold that was swept too late, and a hold that was swept too early', () => {
     const expired = (expiresAt: number, disturbed = false) =>
       foundAfter((evidence, log) => {
-        evidence.tables.logs.push({ ...log, id: 'log_expired', requestId: 'other', outcome: 'EXPIRED', charged: 0, userAgent: null, createdAt: T0 + 40_000 });
+        evidence.tables.logs.push({
+          ...log,
+          id: 'log_expired',
+          requestId: 'other',
+          outcome: 'EXPIRED',
+          charged: 0,
+          userAgent: null,
+          createdAt: T0 + 40_000,
+        });
         evidence.holdExpiries.set('log_expired', expiresAt);
         if (disturbed) evidence.disturbances.push({ kind: 'database frozen', node: null, from: T0 + 30_000, to: T0 + 32_000 });
       });
@@ -233,7 +286,7 @@ describe('finds', () => {
         pulses.push({ node: 0, at: T0 + 9_000 }, { node: 0, at: T0 + 11_000 + afterMs });
       });
     expect(back(4_000)).toEqual([]);
-    expect(back(6_000)).toEqual(['the gate recovers by itself']);
+    expect(back(6_000)).toEqual(['the gate recovers without help']);
   });
 });
 
@@ -241,17 +294,26 @@ describe('a window of admissions', () => {
   const limit = { rps: 10, burst: 2 };
   const at = (...times: number[]) => times.map((from) => ({ from, to: from }));
 
-  it('may hold burst + rate x time, and no more', () => {
+  it('may have at most burst + rate x time', () => {
     expect(overrunOf(at(0, 0, 100, 200, 300), limit)).toBeUndefined();
     expect(overrunOf(at(0, 0, 99), limit)).toEqual({ from: 0, to: 99, calls: 3 });
     expect(overrunOf(at(0, 5_000, 5_000, 5_050), limit)).toEqual({ from: 5_000, to: 5_050, calls: 3 });
   });
 
-  it('counts an admission only where all of its time lies within', () => {
-    expect(overrunOf([{ from: 0, to: 0 }, { from: 0, to: 0 }, { from: 0, to: 100 }], limit)).toBeUndefined();
+  it('counts an admission only if its whole time span lies within the window', () => {
+    expect(
+      overrunOf(
+        [
+          { from: 0, to: 0 },
+          { from: 0, to: 0 },
+          { from: 0, to: 100 },
+        ],
+        limit,
+      ),
+    ).toBeUndefined();
   });
 
-  it('begins when the id of an attempt says', () => {
+  it('takes the start of a tick from the id of an attempt', () => {
     expect(tickBegan(newId('log', 1_795_306_821_540))).toBe(1_795_306_821_540);
   });
 });

@@ -3,18 +3,18 @@ import { violationLines } from './faults/report';
 import { runFaults, type RunResult } from './faults/run';
 import { createTestApp } from './support/app';
 
-// The short versions of `npm run faults`, with fixed seeds. What is drawn is the same each time; what meets what is up to the machine.
+// A short version of `npm run faults` with a fixed seed. The plan is the same each time; its timing depends on the machine.
 
 const HOLD_MS = 60_000;
-const RECOVERY_BOUND_MS = 60_000; // a server alone needs ten seconds to start where others want the processor too
-const TIMEOUT_MS = 600_000; // 40 s where nobody else wants the processor
+const RECOVERY_BOUND_MS = 60_000; // on a busy machine a server needs ten seconds just to start
+const TIMEOUT_MS = 600_000; // the test takes 40 s on an idle machine
 
 const COUNTS: Record<typeof TEST_DATABASE, Counts> = {
   mysql: { 'server killed': 6, 'database killed': 1, 'database frozen': 1, 'commit cut': 8, 'link delayed': 1, 'link cut': 1 },
   sqlite: { 'server killed': 3, 'file locked': 4 },
 };
 
-/** Ends what the killed servers left behind, without waiting for its expiry: by a node whose clock is ahead. */
+/** Sweeps the holds of the killed servers without waiting for their expiry: opens an app with its clock ahead. */
 async function sweepAhead(databaseUrl: string): Promise<void> {
   const app = await createTestApp({ databaseUrl });
   try {
@@ -40,7 +40,7 @@ it(
     });
     expect(violationLines(result)).toEqual([]);
     expect(result.done).toEqual(COUNTS[TEST_DATABASE]);
-    expect(result.evidence.calls.filter(({ ok }) => ok).length).toBeGreaterThan(50); // or nothing was tested
+    expect(result.evidence.calls.filter(({ ok }) => ok).length).toBeGreaterThan(50); // otherwise the run tested nothing
   },
   TIMEOUT_MS,
 );

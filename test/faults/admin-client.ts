@@ -1,17 +1,18 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Agent } from 'undici';
 
-/** What an administrator got back: data, a refusal by its code, or nothing to rely on. */
-export type AdminAnswer<T> = { kind: 'data'; data: T; at: number } | { kind: 'refused'; code: string; message: string } | { kind: 'unknown' };
+/** The answer to an administrator: data, a refusal with its code, or an unknown outcome. */
+export type AdminAnswer<T> =
+  { kind: 'data'; data: T; at: number } | { kind: 'refused'; code: string; message: string } | { kind: 'unknown' };
 
-/** Refusals that say nothing about the operation itself: it may be sent again. */
+/** Codes that leave the outcome of the operation unknown. It may be sent again. */
 const PASSING = new Set(['SERVICE_UNAVAILABLE', 'INTERNAL']);
 const RETRY_MS = 250;
 const TRIES = 240;
 
-/** An administrator with the root key, at any of the servers. */
+/** A client with the root key that can call every server. */
 export class AdminClient {
-  /** Answers of INTERNAL, by their message and operation: a lost database is no bug, and is not to be called one. */
+  /** Each INTERNAL answer with its operation. There should be none: a lost database must be SERVICE_UNAVAILABLE. */
   readonly internals: string[] = [];
   private readonly agent = new Agent({ connections: 16, pipelining: 1, headersTimeout: 60_000, bodyTimeout: 60_000 });
 
@@ -43,7 +44,7 @@ export class AdminClient {
     }
   }
 
-  /** Sends an operation that may be repeated, at one server after the other, until somebody says what became of it. */
+  /** Sends an idempotent operation to one server after the other until the outcome is known. */
   async insist<T>(node: number, query: string, input: object): Promise<AdminAnswer<T>> {
     for (let tries = 0; tries < TRIES && !this.stopped(); tries += 1) {
       const answer = await this.send<T>(node + tries, query, input);
@@ -58,7 +59,8 @@ export class AdminClient {
   }
 }
 
-const mutation = (name: string, input: string, answer: string): string => `mutation ($input: ${input}!) { ${name}(input: $input) { ${answer} } }`;
+const mutation = (name: string, input: string, answer: string): string =>
+  `mutation ($input: ${input}!) { ${name}(input: $input) { ${answer} } }`;
 
 export const CREATE_WORKSPACE = mutation('createWorkspace', 'CreateWorkspaceInput', 'workspace { id }');
 export const CREATE_PROJECT = mutation('createProject', 'CreateProjectInput', 'project { id }');

@@ -10,17 +10,17 @@ export interface AdminsOptions {
   random: Random;
   nodes: number;
   calls: readonly CallRecord[];
-  /** Between two acts of one administrator, on average. */
+  /** Mean time between two acts of one administrator. */
   paceMs: number;
   administrators: number;
   stopped(): boolean;
 }
 
-/** A grace or an expiry is compared with a clock in milliseconds: this much may be lost in rounding. */
+/** Rounding error of a grace or an expiry, which is compared with a clock in milliseconds. */
 const ROUNDING_MS = 3;
 const BUSY = new Set<string>();
 
-/** Administrators at all servers who end, suspend and change whatever callers use, until they are told to stop. */
+/** Runs administrators at all servers. They end, suspend and change what callers use, until `stopped` returns true. */
 export async function runAdmins(options: AdminsOptions): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   await Promise.all(
@@ -37,9 +37,35 @@ export async function runAdmins(options: AdminsOptions): Promise<Record<string, 
   return counts;
 }
 
-type Act = 'revoke' | 'rotate' | 'rotate with grace' | 'disable' | 'expire' | 'archive' | 'change limit' | 'allocate' | 'take back' | 'refund' | 'top up';
+type Act =
+  | 'revoke'
+  | 'rotate'
+  | 'rotate with grace'
+  | 'disable'
+  | 'expire'
+  | 'archive'
+  | 'change limit'
+  | 'allocate'
+  | 'take back'
+  | 'refund'
+  | 'top up';
 
-const ACTS: readonly Act[] = ['revoke', 'rotate', 'rotate', 'rotate with grace', 'disable', 'disable', 'expire', 'archive', 'change limit', 'allocate', 'take back', 'refund', 'refund', 'top up'];
+const ACTS: readonly Act[] = [
+  'revoke',
+  'rotate',
+  'rotate',
+  'rotate with grace',
+  'disable',
+  'disable',
+  'expire',
+  'archive',
+  'change limit',
+  'allocate',
+  'take back',
+  'refund',
+  'refund',
+  'top up',
+];
 
 class Administrator {
   constructor(
@@ -85,7 +111,7 @@ class Administrator {
     return this.random.whole(0, this.options.nodes - 1);
   }
 
-  /** One key at a time belongs to one administrator, so that what was acknowledged last is known. */
+  /** Gives one administrator exclusive use of a key, so that the last acknowledged change is known. */
   private async withKey(work: (secret: SecretState) => Promise<void>): Promise<void> {
     const free = this.options.world.liveSecrets('steady').filter(({ keyId }) => !BUSY.has(keyId));
     if (free.length === 0) return;
@@ -93,13 +119,13 @@ class Administrator {
     await this.alone(secret.keyId, () => work(secret));
   }
 
-  private async alone(what: string, work: () => Promise<void>): Promise<void> {
-    if (BUSY.has(what)) return;
-    BUSY.add(what);
+  private async alone(name: string, work: () => Promise<void>): Promise<void> {
+    if (BUSY.has(name)) return;
+    BUSY.add(name);
     try {
       await work();
     } finally {
-      BUSY.delete(what);
+      BUSY.delete(name);
     }
   }
 
@@ -118,30 +144,38 @@ class Administrator {
     }
   }
 
-  /** The replacement comes first, so that callers have something to call with. */
+  /** Mints a replacement first, so that callers always have a key. */
   private async revoke(secret: SecretState): Promise<void> {
     const { admin, world } = this.options;
     await world.mint(this.node(), secret.project, secret.environment);
     const secrets = this.secretsOf(secret.keyId);
-    for (const one of secrets) world.doubt(one, Date.now());
+    for (const revoked of secrets) world.doubt(revoked, Date.now());
     const answer = await admin.insist(this.node(), REVOKE_KEY, { id: secret.keyId, reason: 'The run ends it.' });
     if (answer.kind === 'data') this.refused(secrets, 'revoked', answer.at);
   }
 
-  /** A rotation whose answer is lost has ended the secret all the same, and taken the new one with it: then the key is rotated again. */
+  /** Rotates a key. If the answer is lost, the new secret is lost too, although the old one has ended: then the key is rotated again. */
   private async rotate(secret: SecretState, graceSeconds: number): Promise<void> {
     const { admin, world } = this.options;
     const before = this.secretsOf(secret.keyId);
     for (let tries = 0; tries < 100 && !this.options.stopped(); tries += 1) {
       const sentAt = Date.now();
-      // A second rotation ends what the first one gave a grace to
-      for (const one of before) world.doubt(one, one === secret && tries === 0 ? sentAt + graceSeconds * 1000 - ROUNDING_MS : sentAt);
+      // A second rotation ends a secret that the first one left in grace.
+      for (const old of before) world.doubt(old, old === secret && tries === 0 ? sentAt + graceSeconds * 1000 - ROUNDING_MS : sentAt);
       const answer = await admin.send<{ rotateKey: { secret: string } }>(this.node(), ROTATE_KEY, { id: secret.keyId, graceSeconds });
       if (answer.kind === 'refused') return;
       if (answer.kind === 'data') {
         world.addSecret(answer.data.rotateKey.secret, secret.keyId, secret.project, secret.environment);
-        this.refused(before.filter((one) => one !== secret), 'rotated twice', answer.at);
-        this.refused([secret], graceSeconds === 0 ? 'rotated' : 'past its grace', answer.at + graceSeconds * 1000 + (graceSeconds && ROUNDING_MS));
+        this.refused(
+          before.filter((old) => old !== secret),
+          'rotated twice',
+          answer.at,
+        );
+        this.refused(
+          [secret],
+          graceSeconds === 0 ? 'rotated' : 'past its grace',
+          answer.at + graceSeconds * 1000 + (graceSeconds && ROUNDING_MS),
+        );
         return;
       }
       await wait(200);
@@ -152,13 +186,13 @@ class Administrator {
     const { admin, world } = this.options;
     const secrets = this.secretsOf(secret.keyId);
     const wereLive = secrets.filter(({ live }) => live);
-    for (const one of secrets) world.doubt(one, Date.now());
+    for (const disabledSecret of secrets) world.doubt(disabledSecret, Date.now());
     const disabled = await admin.insist(this.node(), UPDATE_KEY, { id: secret.keyId, enabled: false });
     const spans = disabled.kind === 'data' ? this.refused(secrets, 'disabled', disabled.at) : [];
     await wait(this.random.between(200, 1_500));
     for (const span of spans) span.to = Date.now();
     const enabled = await admin.insist(this.node(), UPDATE_KEY, { id: secret.keyId, enabled: true });
-    if (enabled.kind === 'data') for (const one of wereLive) one.live = true;
+    if (enabled.kind === 'data') for (const enabledSecret of wereLive) enabledSecret.live = true;
   }
 
   private async expire(secret: SecretState): Promise<void> {
@@ -166,12 +200,12 @@ class Administrator {
     await world.mint(this.node(), secret.project, secret.environment);
     const secrets = this.secretsOf(secret.keyId);
     const expiresAt = Date.now() + this.random.whole(0, 2_000);
-    for (const one of secrets) world.doubt(one, expiresAt - ROUNDING_MS);
+    for (const expiring of secrets) world.doubt(expiring, expiresAt - ROUNDING_MS);
     const answer = await admin.insist(this.node(), UPDATE_KEY, { id: secret.keyId, expiresAt: new Date(expiresAt).toISOString() });
     if (answer.kind === 'data') this.refused(secrets, 'expired', Math.max(answer.at, expiresAt + ROUNDING_MS));
   }
 
-  /** A project of its own, used for a while, then archived and its budget taken back. */
+  /** Makes a project, lets callers use it for a while, then archives it and takes half of its budget back. */
   private async archive(): Promise<void> {
     const { admin, world, random } = this.options;
     let secrets: SecretState[] = [];
@@ -181,15 +215,17 @@ class Administrator {
       await world.mint(this.node(), project, 'LIVE');
       await wait(this.random.between(500, 4_000));
       secrets = world.secrets.filter((secret) => secret.project === project);
-      for (const one of secrets) world.doubt(one, Date.now());
-      const answer = await admin.insist<{ archiveProject: { project: { budget: { balance: number } } } }>(this.node(), ARCHIVE_PROJECT, { id: project.id });
+      for (const archived of secrets) world.doubt(archived, Date.now());
+      const answer = await admin.insist<{ archiveProject: { project: { budget: { balance: number } } } }>(this.node(), ARCHIVE_PROJECT, {
+        id: project.id,
+      });
       if (answer.kind !== 'data') return;
       this.refused(secrets, 'archived', answer.at);
       const { balance } = answer.data.archiveProject.project.budget;
-      await world.allocate(this.node(), project, -Math.floor(balance / 2)); // calls in flight hold their part
+      await world.allocate(this.node(), project, -Math.floor(balance / 2)); // calls in flight may hold a part
     } catch {
-      // The run is over, or the servers stayed away for long: what was acknowledged is noted
-      for (const one of secrets) one.live = false;
+      // The run is over, or the servers were away too long. The acknowledged steps are already noted.
+      for (const secret of secrets) secret.live = false;
     }
   }
 
@@ -198,14 +234,19 @@ class Administrator {
     const project = world.projects.find(({ role }) => role === 'changing');
     const span = world.limits.findLast(({ projectId }) => projectId === project?.id);
     if (!project || !span) return;
-    const rateLimit = this.random.pick([TIGHT_LIMIT, { sustainedRps: 5, burst: 2 }, { sustainedRps: 40, burst: 30 }, { sustainedRps: 0.5, burst: 20 }]);
+    const rateLimit = this.random.pick([
+      TIGHT_LIMIT,
+      { sustainedRps: 5, burst: 2 },
+      { sustainedRps: 40, burst: 30 },
+      { sustainedRps: 0.5, burst: 20 },
+    ]);
     span.to = Date.now();
     const change: LimitSpan = {
       projectId: project.id,
       from: span.to,
       to: Infinity,
       rps: Math.max(span.rps, rateLimit.sustainedRps),
-      burst: span.burst + rateLimit.burst, // the one limit may have been used up before the other came
+      burst: span.burst + rateLimit.burst, // both bursts may be used, one after the other
     };
     world.limits.push(change);
     const answer = await admin.insist(this.node(), UPDATE_PROJECT, { id: project.id, rateLimit });
@@ -214,19 +255,24 @@ class Administrator {
     world.limits.push({ projectId: project.id, from: answer.at, to: Infinity, rps: rateLimit.sustainedRps, burst: rateLimit.burst });
   }
 
-  /** Gives a billed call back, by the log that its requestId leads to. Once: the second time is a conflict, and that is an answer too. */
+  /** Refunds a billed call once. Finds its request log by the requestId. */
   private async refund(): Promise<void> {
     const { admin, world, calls } = this.options;
     const billed = calls.slice(-400).filter((call) => call.ok && !call.replay && (call.charged ?? 0) > 0);
     if (billed.length === 0) return;
     const call = this.random.pick(billed);
-    const query = `query ($input: ID!) { project(id: "${call.projectId}") { requestLogs(filter: { requestId: $input, outcome: [SUCCEEDED] }) { nodes { id } } } }`;
-    const found = await admin.insist<{ project: { requestLogs: { nodes: { id: string }[] } } }>(this.node(), query, call.answeredRequestId as unknown as object);
+    const logs = 'requestLogs(filter: { requestId: $input, outcome: [SUCCEEDED] }) { nodes { id } }';
+    const query = `query ($input: ID!) { project(id: "${call.projectId}") { ${logs} } }`;
+    const found = await admin.insist<{ project: { requestLogs: { nodes: { id: string }[] } } }>(
+      this.node(),
+      query,
+      call.answeredRequestId as unknown as object,
+    );
     const id = found.kind === 'data' ? found.data.project.requestLogs.nodes[0]?.id : undefined;
     if (!id || world.moves.some(({ reference }) => reference === id)) return;
     await world.move({ kind: 'REFUND', reference: id, amount: call.charged as number }, async () => {
       const answer = await admin.insist(this.node(), REFUND, { requestLogId: id, reason: 'The run gives it back.' });
-      // Nobody else refunds this call: a conflict says that an earlier try of ours, whose answer was lost, did
+      // Only this administrator refunds the call, so a conflict means that an earlier try succeeded and its answer was lost.
       return answer.kind === 'refused' && answer.code === 'CONFLICT' ? { kind: 'data', data: undefined, at: Date.now() } : answer;
     });
   }

@@ -16,19 +16,19 @@ export type Kind =
   | 'file locked'
   | 'disk full';
 
-/** How often each is done. */
+/** How often each kind of disturbance happens. */
 export type Counts = Partial<Record<Kind, number>>;
 
 interface Step {
   kind: Kind;
   afterMs: number;
   node: number;
-  /** How long it lasts, or for a kill how long nobody starts it again. */
+  /** How long the disturbance lasts; for a kill, the time until the restart. */
   lastsMs: number;
   cut: Cut;
 }
 
-/** What a run can be made to suffer. What is not there is not asked for. */
+/** The disturbances that a site offers. A missing method is never needed there. */
 export interface Victims {
   nodes: number;
   killServer(node: number, downMs: number): Promise<number>;
@@ -48,7 +48,7 @@ const LASTS_MS: Record<Kind, [number, number]> = {
   'server stopped': [34_000, 36_000], // beyond a hold's expiry
   'database killed': [0, 2_500],
   'database frozen': [1_000, 6_000],
-  'commit cut': [100, 7_000], // a tick gives up after 5 s: some come before that and some after
+  'commit cut': [100, 7_000], // shorter and longer than the 5 s after which a tick gives up
   'link delayed': [1_500, 5_000],
   'link frozen': [500, 6_000],
   'link cut': [0, 0],
@@ -56,11 +56,11 @@ const LASTS_MS: Record<Kind, [number, number]> = {
   'disk full': [300, 2_000],
 };
 
-/** A victim is left alone for at least so long, so that there is something to disturb. */
+/** Minimum pause before a victim is disturbed again, so that it has calls to disturb. */
 const REST_MS = 500;
 const MOST_REST_MS = 5_000;
 
-/** The whole run, drawn beforehand: which, when, to whom and for how long. */
+/** Draws the plan of a run: the kind, time, victim and duration of each disturbance. */
 export function planOf(counts: Counts, random: Random, nodes: number, meanGapMs: number): Step[] {
   const kinds = Object.entries(counts).flatMap(([kind, count]) => Array.from({ length: count }, () => kind as Kind));
   return random.shuffle(kinds).map((kind) => ({
@@ -72,7 +72,7 @@ export function planOf(counts: Counts, random: Random, nodes: number, meanGapMs:
   }));
 }
 
-/** Does what was planned. Disturbances overlap, except where they need the same victim. */
+/** Carries out a plan. Disturbances may overlap, unless they need the same victim. */
 export class Chaos {
   readonly disturbances: Disturbance[] = [];
   readonly outages: Outage[] = [];
@@ -83,7 +83,7 @@ export class Chaos {
   constructor(
     private readonly victims: Victims,
     private readonly stopped: () => boolean,
-    /** Resolves once a server (every server, for null) has answered 200 after that time, or took too long for it. */
+    /** Resolves once a server (for null: every server) has answered 200 after `since`, or has taken too long. */
     private readonly healed: (node: number | null, since: number) => Promise<void>,
   ) {}
 
@@ -125,15 +125,21 @@ export class Chaos {
     const { victims } = this;
     const from = Date.now();
     const ofDatabase = kind.startsWith('database') || kind === 'file locked' || kind === 'disk full';
-    const disturbance: Disturbance = { kind: kind === 'commit cut' ? `commit cut: ${cut}` : kind, node: ofDatabase ? null : node, from, to: Infinity };
+    const disturbance: Disturbance = {
+      kind: kind === 'commit cut' ? `commit cut: ${cut}` : kind,
+      node: ofDatabase ? null : node,
+      from,
+      to: Infinity,
+    };
     this.disturbances.push(disturbance);
     switch (kind) {
       case 'server killed':
         disturbance.to = await victims.killServer(node, lastsMs);
         break;
       case 'server stopped':
-        // What it has locked is free again once the database has closed its connections
-        for (let other = 0; other < victims.nodes; other += 1) if (other !== node) this.disturbances.push({ kind: 'other server stopped', node: other, from, to: from });
+        // Its locks block the other servers until the database has closed its connections.
+        for (let other = 0; other < victims.nodes; other += 1)
+          if (other !== node) this.disturbances.push({ kind: 'other server stopped', node: other, from, to: from });
         await victims.stopServer?.(node, lastsMs);
         break;
       case 'database killed': {
@@ -164,8 +170,9 @@ export class Chaos {
         break;
     }
     if (disturbance.to === Infinity) disturbance.to = Date.now();
-    await this.healed(disturbance.node, disturbance.to); // who is struck again before that shows nothing new
-    await wait(Math.min(MOST_REST_MS, Math.max(REST_MS, (Date.now() - from) / 2))); // a slow machine needs longer to start a server, and longer to be called
+    await this.healed(disturbance.node, disturbance.to); // a disturbance before the recovery would test nothing new
+    // A slow machine needs more time to start a server and to receive calls.
+    await wait(Math.min(MOST_REST_MS, Math.max(REST_MS, (Date.now() - from) / 2)));
     this.done[kind] = (this.done[kind] ?? 0) + 1;
   }
 }

@@ -1,7 +1,7 @@
-// What a run knows without asking the gate: its own record of all that was sent and answered, and the tables as plain rows.
-// Times are milliseconds since 1970; everything runs on one machine and so by one clock.
+// The evidence of a run, which does not depend on the gate: a record of all calls and answers, and the tables as plain rows.
+// Times are milliseconds since 1970. All processes run on one machine and use one clock.
 
-/** One request, sent once: its user agent is `call/ID`, which its hold and its log row carry. */
+/** One request, sent once. Its user agent is `call/ID`, which is also in its hold and its log row. */
 export interface CallRecord {
   id: number;
   node: number;
@@ -9,34 +9,34 @@ export interface CallRecord {
   keyId: string;
   projectId: string;
   action: string;
-  /** What its caller chose, or null where the server made one. */
+  /** The requestId that the caller chose, or null if the server made one. */
   requestId: string | null;
   sentAt: number;
-  /** When the answer was there, or the connection had broken. */
+  /** When the answer arrived or the connection broke. */
   endedAt: number;
-  /** 0 where no answer came. */
+  /** 0 if no answer arrived. */
   status: number;
   code: string | null;
   ok: boolean;
   replay: boolean;
   answeredRequestId: string | null;
   charged: number | null;
-  /** Of an ok answer to a chosen requestId, less what only a replay has: what every other answer to it has to be. */
+  /** Digest of a successful answer to a chosen requestId, without a replay's additions. Every answer to that requestId must have it. */
   digest: string | null;
 }
 
-/** One arrival at the upstream. */
+/** One execution at the upstream. */
 export interface Execution {
   attempt: string;
   requestId: string;
   action: string;
   receivedAt: number;
-  /** `hung` where it never answered. */
+  /** The upstream's answer, or `hung` if it never answered. */
   said: 'ok' | 'no' | 'broke' | 'hung';
   saidAt: number | null;
 }
 
-/** Time in which a secret has to be refused: an administrator's answer said so, and nobody had asked to undo it. */
+/** Time in which a secret must be refused: from an acknowledged change until the request to undo it. */
 export interface RefusedSpan {
   secretId: number;
   why: string;
@@ -44,13 +44,13 @@ export interface RefusedSpan {
   to: number;
 }
 
-/** From when on a secret may be refused at all; before that it is good. */
+/** The time from which a secret may be refused. Before that it must be accepted. */
 export interface Doubt {
   secretId: number;
   from: number;
 }
 
-/** A project's limit from `from` to `to`; in between two of them lies a change on its way, when either may hold. */
+/** A limit of a project from `from` to `to`. Between the request to change a limit and its answer, a span covers both limits. */
 export interface LimitSpan {
   projectId: string;
   from: number;
@@ -62,28 +62,28 @@ export interface LimitSpan {
 /** Credits that an administrator moved, or tried to. */
 export interface MoneyMove {
   kind: 'TOPUP' | 'ALLOCATION' | 'REFUND';
-  /** The reference, or for a refund the id of the call's log. */
+  /** The reference, or the id of the call's request log for a refund. */
   reference: string;
   amount: number;
   acknowledged: boolean;
 }
 
-/** Something that was done to the servers or to their database, from its begin until it was lifted. */
+/** A disturbance of a server or of the database, from its start until it was lifted. */
 export interface Disturbance {
   kind: string;
-  /** The server that it was done to; null where it was the database. */
+  /** The disturbed server, or null for the database. */
   node: number | null;
   from: number;
   to: number;
 }
 
-/** The database server was dead for all of this time. */
+/** A time in which the database server was dead. */
 export interface Outage {
   from: number;
   to: number;
 }
 
-/** A success of the prober, which calls every server all the time with a key that nobody touches. */
+/** A success of the prober. It calls every server continuously with a key that no administrator changes. */
 export interface Pulse {
   node: number;
   at: number;
@@ -131,7 +131,7 @@ export interface ClaimRow {
   digest: string | null;
 }
 
-/** The tables when all is over. */
+/** The tables after the run. */
 export interface Tables {
   logs: LogRow[];
   entries: EntryRow[];
@@ -140,10 +140,10 @@ export interface Tables {
   openHolds: string[];
 }
 
-/** All that is held against the promises. */
+/** Everything that the checks compare with the promises. */
 export interface Evidence {
   startedAt: number;
-  /** When the last server was told to end. What was written after it was written for this run's end. */
+  /** When the servers were told to end. Later rows belong to the clean-up of the run. */
   endedAt: number;
   calls: CallRecord[];
   executions: Execution[];
@@ -154,16 +154,16 @@ export interface Evidence {
   disturbances: Disturbance[];
   outages: Outage[];
   pulses: Pulse[];
-  /** When each hold that was ever seen open would expire. */
+  /** The expiry of each hold that was seen while it was open. */
   holdExpiries: Map<string, number>;
-  /** By action, in micro-credits. */
+  /** Prices by action, in micro-credits. */
   prices: Map<string, number>;
-  /** How long the gate may take to answer 200 again by itself. */
+  /** Maximum time until the gate answers 200 again without help. */
   recoveryBoundMs: number;
   tables: Tables;
 }
 
-/** A promise that was not kept. */
+/** A broken promise. */
 export interface Violation {
   check: string;
   detail: string;

@@ -5,7 +5,7 @@ import type { Counts } from './chaos';
 import { violationLines, summaryOf } from './report';
 import { runFaults, type RunOptions } from './run';
 
-// `npm run faults -- [--kills N] [--seed S] [--database mysql|sqlite]`: the long run.
+// The long fault run: `npm run faults -- [--kills N] [--seed S] [--database mysql|sqlite]`.
 
 const { values } = parseArgs({
   options: {
@@ -26,7 +26,7 @@ function numberOf(name: string, text: string, least: number): number {
   throw new Error(`--${name} must be a whole number of at least ${least}.`);
 }
 
-/** Everything else in proportion to the kills: 200 kills of servers go with 20 of the database, 20 freezes and 120 cuts. */
+/** Returns the number of each disturbance in proportion to the kills: 200 kills bring 20 database kills, 20 freezes and 120 commit cuts. */
 function countsFor(database: 'mysql' | 'sqlite', kills: number): Counts {
   const share = (part: number) => Math.max(1, Math.round(kills * part));
   if (database === 'sqlite') return { 'server killed': kills, 'file locked': share(0.5), 'disk full': share(0.25) };
@@ -71,7 +71,8 @@ async function main(): Promise<void> {
   process.exitCode = found.length === 0 ? 0 : 1;
 }
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130)); // what runs ends with `exit`
+// The exit handlers end the servers and databases of the run.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 main().catch((error: unknown) => {
   say(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(1);

@@ -5,12 +5,12 @@ import type { CallRecord } from './evidence';
 import type { Random } from './random';
 import type { ActionState, SecretState, World } from './world';
 
-/** What a caller means to do; sent once or more often. */
+/** A call that a client wants to make. It may be sent several times. */
 export interface Intent {
   secret: SecretState;
   action: ActionState;
   requestId?: string;
-  /** Told apart from an intent with the same requestId and other params. */
+  /** Makes the params differ from those of another intent with the same requestId. */
   variant?: string;
 }
 
@@ -25,12 +25,12 @@ interface AnswerBody {
 }
 
 const ANSWER_TIMEOUT_MS = 120_000;
-/** A server that is not there is not asked again at once. */
+/** Pause after a call to a server that is not reachable. */
 const REFUSED_PAUSE_MS = 150;
 const REPEAT_TRIES = 40;
 const REMEMBERED = 500;
 
-/** Sends calls and writes down each of them. */
+/** Sends calls and records each of them. */
 export class Callers {
   readonly calls: CallRecord[] = [];
   private readonly pools: Pool[];
@@ -41,11 +41,15 @@ export class Callers {
     this.pools = urls.map((url) => new Pool(url, options));
   }
 
-  /** Sends an intent once to one server; where `hangUpMs` is given, its caller is gone after that time. */
+  /** Sends an intent once to one server. With `hangUpMs`, the caller hangs up after that time. */
   async call(node: number, { secret, action, requestId, variant }: Intent, hangUpMs?: number): Promise<CallRecord> {
     const id = (this.sent += 1);
     const pool = this.pools[node % this.pools.length] as Pool;
-    const body = JSON.stringify({ action: action.name, ...(requestId && { requestId }), params: { variant: variant ?? requestId ?? id, text: 'x'.repeat(40) } });
+    const body = JSON.stringify({
+      action: action.name,
+      ...(requestId && { requestId }),
+      params: { variant: variant ?? requestId ?? id, text: 'x'.repeat(40) },
+    });
     const record: CallRecord = {
       id,
       node: node % this.pools.length,
@@ -97,7 +101,7 @@ function note(record: CallRecord, status: number, text: string): void {
   record.status = status;
 }
 
-/** Of an answer's text, without what a replay adds. */
+/** Returns the digest of an answer without a replay's additions. */
 export function digestOf(text: string): string {
   const plain = text.replace(/,"meta":\{"idempotencyReplay":true\}\}$/, '}');
   return createHash('sha256').update(plain).digest('base64url').slice(0, 22);
@@ -109,12 +113,12 @@ export interface LoadOptions {
   random: Random;
   nodes: number;
   clients: number;
-  /** Between two calls of one client, on average. */
+  /** Mean time between two calls of one client. */
   thinkMs: number;
   stopped(): boolean;
 }
 
-/** Runs all clients until they are told to stop. */
+/** Runs all clients until `stopped` returns true. */
 export async function runLoad(options: LoadOptions): Promise<void> {
   const { clients, random } = options;
   const old: Intent[] = [];
@@ -122,7 +126,7 @@ export async function runLoad(options: LoadOptions): Promise<void> {
     Array.from({ length: clients }, async (_, number) => {
       const own = random.fork(`client ${number}`);
       const client = new Client(options, own, number % options.nodes, old);
-      // Each tenth client presses against a limit, each twentieth against a budget that is soon spent.
+      // One client in ten calls faster than a rate limit, one in twenty spends a small budget.
       const mode = number % 10 === 1 ? (number % 20 === 1 ? 'tight' : 'changing') : number % 20 === 2 ? 'scarce' : 'mixed';
       while (!options.stopped()) {
         await client.act(mode);
@@ -175,7 +179,7 @@ class Client {
     return record;
   }
 
-  /** As a careful caller does it: the same requestId until there is an answer that stays, at whichever server answers. */
+  /** Repeats a requestId at one server after the other until the answer is final, as a careful caller does. */
   private async untilDone(intent: Intent): Promise<void> {
     for (let tries = 0; tries < REPEAT_TRIES && !this.options.stopped(); tries += 1) {
       const { status, ok, code } = await this.send(intent, this.node + tries);
@@ -186,26 +190,26 @@ class Client {
     }
   }
 
-  /** The same at two servers at once. */
+  /** Sends the same call to two servers at the same time. */
   private async twins(): Promise<void> {
     const intent = { ...this.intent(), requestId: this.random.uuid(), variant: 'twin' };
     await Promise.all([this.send(intent), this.send(intent, this.node + 1), this.send(intent, this.node + 1)]);
     if (this.random.chance(0.5)) await this.untilDone(intent);
   }
 
-  /** The same requestId with another body, at two servers at once. */
+  /** Sends the same requestId with two different bodies to two servers at the same time. */
   private async others(): Promise<void> {
     const intent = { ...this.intent(), requestId: this.random.uuid(), variant: 'one' };
     await Promise.all([this.send(intent), this.send({ ...intent, variant: 'other' }, this.node + 1)]);
   }
 
-  /** What succeeded before. */
+  /** Repeats a call that succeeded before. */
   private async again(): Promise<void> {
     const intent = this.old.length > 0 ? this.random.pick(this.old) : this.intent();
     await this.send(intent, this.node + this.random.whole(0, 1));
   }
 
-  /** With a secret that was ended, preferably a moment ago. */
+  /** Calls with an ended secret, preferably one that ended a moment ago. */
   private async ended(): Promise<void> {
     const { world } = this.options;
     const recent = world.refusedSpans.slice(-6);

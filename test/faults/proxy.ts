@@ -2,9 +2,11 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 
 /**
- * What becomes of a COMMIT. `request lost`: it never reaches the database and the connection breaks. `answer lost`: it does, and the
- * connection breaks instead of an answer. `late`: the connection breaks at once, and the database gets the COMMIT later all the same.
- * `stuck`: it waits on its way, and the connection with it.
+ * A fault at a COMMIT.
+ * `request lost`: the COMMIT never reaches the database, and the connection breaks.
+ * `answer lost`: the COMMIT reaches the database, and the connection breaks before the answer.
+ * `late`: the connection breaks at once, but the database still gets the COMMIT later.
+ * `stuck`: the COMMIT is delayed, and the connection with it.
  */
 export type Cut = 'request lost' | 'answer lost' | 'late' | 'stuck';
 export const CUTS: readonly Cut[] = ['request lost', 'answer lost', 'late', 'stuck'];
@@ -15,9 +17,9 @@ interface Strike {
   struck(): void;
 }
 
-/** What stands between one server and the database: it delays, freezes and cuts, most of all at a COMMIT. */
+/** A proxy between one server and the database. It delays, freezes and cuts connections, mainly at a COMMIT. */
 export class DatabaseProxy {
-  /** Added to every chunk, in both directions. */
+  /** Delay of every chunk, in both directions. */
   delayMs = 0;
   private isFrozen = false;
   private readonly links = new Set<Link>();
@@ -45,17 +47,17 @@ export class DatabaseProxy {
     return this.isFrozen;
   }
 
-  /** The next COMMIT meets this cut; resolves when it has. */
+  /** Cuts the next COMMIT. Resolves when that has happened, or when `calm` was called. */
   strike(cut: Cut, lateMs: number): Promise<void> {
     return new Promise((resolve) => this.strikes.push({ cut, lateMs, struck: resolve }));
   }
 
-  /** Takes back what has not struck yet. */
+  /** Cancels all cuts that have not happened yet. */
   calm(): void {
     for (const { struck } of this.strikes.splice(0)) struck();
   }
 
-  /** Nothing passes, and nobody is told, until `thaw`. */
+  /** Lets nothing pass, without breaking connections, until `thaw`. */
   freeze(): void {
     this.isFrozen = true;
   }
@@ -65,7 +67,7 @@ export class DatabaseProxy {
     for (const link of this.links) link.flush();
   }
 
-  /** Breaks every connection that there is. */
+  /** Breaks all open connections. */
   cutAll(): void {
     for (const link of this.links) link.destroy();
   }
@@ -88,12 +90,12 @@ export class DatabaseProxy {
   }
 }
 
-/** A client's connection and its counterpart at the database. Client packets are forwarded whole, for only so can a COMMIT be told. */
+/** A client's connection and its counterpart to the database. It forwards whole client packets, because only so it can find a COMMIT. */
 class Link {
   private readonly toDatabase: Pipe;
   private readonly toClient: Pipe;
   private rest: Buffer = Buffer.alloc(0);
-  /** The client is cut off, and the database is to get one more packet. */
+  /** True once the client is cut off while the database still gets one more packet. */
   private detached = false;
   private muted = false;
 
@@ -136,7 +138,7 @@ class Link {
     }
   }
 
-  /** False where the connection is no more. */
+  /** Forwards a packet. Returns false if the connection has ended. */
   private pass(packet: Buffer): boolean {
     const isCommit = packet.length > 10 && packet.toString('latin1', packet.length - 6) === 'COMMIT';
     const strike = isCommit ? this.proxy.takeStrike() : undefined;
@@ -150,7 +152,7 @@ class Link {
         this.destroy();
         return false;
       case 'answer lost':
-        this.muted = true; // the answer, when it comes, ends the connection
+        this.muted = true; // the connection breaks when the answer arrives
         this.toDatabase.push(packet);
         return true;
       case 'late':
@@ -165,7 +167,7 @@ class Link {
   }
 }
 
-/** One direction: in order, after the proxy's delay, and not while it is frozen. */
+/** One direction of a link. It keeps the order, adds the proxy's delay, and waits while the proxy is frozen. */
 class Pipe {
   private readonly queue: { data: Buffer | null; dueAt: number }[] = [];
   private timer: NodeJS.Timeout | undefined;
@@ -175,7 +177,7 @@ class Pipe {
     private readonly target: Socket,
   ) {}
 
-  /** Null ends it. */
+  /** Sends data; null ends the direction. */
   push(data: Buffer | null): void {
     if (this.queue.length === 0 && this.proxy.delayMs === 0 && !this.proxy.frozen) {
       this.send(data);

@@ -1,4 +1,4 @@
-/** Numbers that look random and follow from a seed (mulberry32), so that a run's moments can be drawn again. */
+/** Random numbers from a seed (generator "mulberry32"), so that a run's plan can be repeated. */
 export class Random {
   private state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.state = seed >>> 0;
   }
 
-  /** From 0 up to 1, without 1. */
+  /** Returns a number from 0 up to, but not including, 1. */
   next(): number {
     this.state = (this.state + 0x6d2b79f5) >>> 0;
     let mixed = this.state;
@@ -19,7 +19,7 @@ export class Random {
     return least + this.next() * (most - least);
   }
 
-  /** A whole number, both ends included. */
+  /** Returns a whole number between the bounds, both included. */
   whole(least: number, most: number): number {
     return Math.floor(this.between(least, most + 1));
   }
@@ -29,7 +29,7 @@ export class Random {
   }
 
   pick<T>(list: readonly T[]): T {
-    if (list.length === 0) throw new Error('There is nothing to pick from.');
+    if (list.length === 0) throw new Error('The list to pick from is empty.');
     return list[Math.floor(this.next() * list.length)] as T;
   }
 
@@ -42,14 +42,14 @@ export class Random {
     return shuffled;
   }
 
-  /** Another source for a part of the run, so that what one part draws does not move the others. */
+  /** Makes a separate generator for a part of the run, so that the parts do not influence each other's numbers. */
   fork(name: string): Random {
     let hash = this.seed ^ 0x811c9dc5;
     for (const character of name) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193);
     return new Random(hash);
   }
 
-  /** A UUID of version 4. */
+  /** Returns a UUID of version 4. */
   uuid(): string {
     const hex = Array.from({ length: 32 }, () => this.whole(0, 15).toString(16));
     hex[12] = '4';

@@ -1,7 +1,7 @@
 import type { RunResult } from './run';
 import { lateness, recoveries, type Recovery } from './verify-times';
 
-/** The figure below which `share` of the values lie. */
+/** Returns the value below which `share` of the values lie, or 0 if there are none. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
@@ -9,41 +9,43 @@ export function percentile(values: readonly number[], share: number): number {
 
 type Line = [name: string, figure: string | number];
 
-/** What happened, as a table in Markdown. */
+/** Summarises a run as a Markdown table. */
 export function summaryOf({ evidence, violations, done, acts, failedStarts, internals, seconds, loadSeconds }: RunResult): string {
   const { calls, executions, tables } = evidence;
   const count = (matches: (call: (typeof calls)[number]) => boolean) => calls.filter(matches).length;
-  const expired = lateness(evidence);
+  const expired = lateness(evidence).map((hold) => hold.lateMs);
+  const lateMs = (share: number) => Math.round(percentile(expired, share));
   const lines: Line[] = [
-    ['duration, of which load', `${seconds.toFixed(0)} s, ${loadSeconds.toFixed(0)} s`],
+    ['duration; of this under load', `${seconds.toFixed(0)} s; ${loadSeconds.toFixed(0)} s`],
     ...Object.entries(done).map(([kind, times]): Line => [kind, times]),
-    ['starts that found no database', failedStarts],
+    ['starts without a database', failedStarts],
     ['calls sent', calls.length],
-    ['calls a second', (calls.length / loadSeconds).toFixed(0)],
+    ['calls per second', (calls.length / loadSeconds).toFixed(0)],
     ['answered 200 and ok', count(({ ok }) => ok)],
     ['of these replays', count(({ ok, replay }) => ok && replay)],
     ['answered 200 and not ok', count(({ ok, status }) => status === 200 && !ok)],
     ...statusLines(calls),
-    ['connection broken or hung up', count(({ status }) => status === 0)],
+    ['connection broken, or caller hung up', count(({ status }) => status === 0)],
     ['executions at the upstream', executions.length],
     ['log rows', tables.logs.length],
     ['of these EXPIRED', tables.logs.filter(({ outcome }) => outcome === 'EXPIRED').length],
     ['bills', tables.entries.filter(({ kind }) => kind === 'USAGE').length],
-    ['holds expired in view; after their expiry, undisturbed', `${expired.length}; p50 ${Math.round(percentile(expired.map(({ lateMs }) => lateMs), 0.5))} ms, most ${Math.round(percentile(expired.map(({ lateMs }) => lateMs), 1))} ms`],
-    ['acts of administrators', Object.values(acts).reduce((sum, times) => sum + times, 0)],
+    ['observed expired holds; undisturbed time from expiry to sweep', `${expired.length}; p50 ${lateMs(0.5)} ms, maximum ${lateMs(1)} ms`],
+    ['changes by administrators', Object.values(acts).reduce((sum, times) => sum + times, 0)],
     ['secrets ended or suspended', evidence.refusedSpans.length],
     ['calls with an ended secret', endedCalls(evidence)],
-    ["administrators' INTERNAL", internals],
-    ['promises broken', violations.length],
+    ['INTERNAL answers to administrators', internals],
+    ['broken promises', violations.length],
   ];
   return [
-    '| what | figure |',
+    '| figure | value |',
     '|---|---|',
     ...lines.map(([name, figure]) => `| ${name} | ${figure} |`),
     '',
-    'Until the gate answered 200 again, from when the disturbance was lifted (a killed server: it listens again), in milliseconds, each server by itself:',
+    'Time from the end of a disturbance until the gate answered 200 again, in milliseconds, for each server. A kill ends when the server',
+    'listens again.',
     '',
-    '| after | times | p50 | p95 | most |',
+    '| after | times | p50 | p95 | maximum |',
     '|---|---|---|---|---|',
     ...recoveryLines(recoveries(evidence)),
   ].join('\n');
@@ -73,7 +75,7 @@ function endedCalls({ calls, refusedSpans }: RunResult['evidence']): number {
   return calls.filter((call) => spans.get(call.secretId)?.some(({ from, to }) => call.sentAt > from && call.endedAt < to)).length;
 }
 
-/** The first few of each check that found something. */
+/** Lists each check that found a broken promise, with its first `most` findings. */
 export function violationLines({ violations }: RunResult, most = 5): string[] {
   const checks = [...new Set(violations.map(({ check }) => check))];
   return checks.flatMap((check) => {

@@ -15,7 +15,7 @@ import { startUpstream, type FakeUpstream } from './upstream';
 import { verify } from './verify';
 import { LONGEST_TIMEOUT_MS, World, type SecretState } from './world';
 
-/** The same as the tests' own app uses, so that one can be opened on a run's database. */
+/** The same secrets as in the tests' app, so that such an app can open a run's database. */
 export const RUN_ROOT_KEY = 'root-key-of-the-tests-0123456789abcdef';
 export const RUN_PEPPER = 'pepper-of-the-tests-0123456789abcdefgh';
 
@@ -23,16 +23,16 @@ export interface RunOptions {
   database: 'mysql' | 'sqlite';
   seed: number;
   counts: Counts;
-  /** Between two disturbances, on average. */
+  /** Mean time between two disturbances. */
   meanGapMs: number;
   clients: number;
   thinkMs: number;
   recoveryBoundMs: number;
-  /** Ends what is still held when all servers have ended; where absent the servers themselves do it, which takes a hold's time. */
+  /** Ends the remaining holds after all servers have ended. If absent, the run waits until the servers have swept them. */
   finalSweep?(databaseUrl: string): Promise<void>;
-  /** Takes a line on how far it is. */
+  /** Receives lines about the progress. */
   progress?(line: string): void;
-  /** Keeps the folder with data and the servers' logs, and says where it is. */
+  /** Keeps the folder with the data and the servers' logs, and reports its path. */
   keepFolder?: boolean;
 }
 
@@ -45,7 +45,7 @@ export interface RunResult {
   internals: number;
   seconds: number;
   loadSeconds: number;
-  /** A few of what administrators were told was INTERNAL. */
+  /** A few of the INTERNAL answers to administrators. */
   complaints: string[];
 }
 
@@ -55,10 +55,10 @@ const SAMPLE_EVERY_MS = 1_000;
 const PROGRESS_EVERY_MS = 5_000;
 const HOLD_MARGIN_MS = 30_000;
 const SWEEP_MS = 5_000;
-/** When the last disturbance is over: so long the load goes on, to see the gate recover. */
+/** Time for which the load continues after the last disturbance, to see the gate recover. */
 const CALM_MS = 3_000;
 
-/** One run: prepares it, lets callers, administrators and disturbances loose, waits until all is settled, and judges. */
+/** Prepares a run, starts callers, administrators and disturbances, waits until all is settled, and checks the promises. */
 export async function runFaults(options: RunOptions): Promise<RunResult> {
   const folder = mkdtempSync(join(tmpdir(), 'tollgate-faults-'));
   const run = new Run(options, folder);
@@ -112,10 +112,31 @@ class Run {
     const { callers, admin, site } = this;
 
     const startedAt = Date.now();
-    const chaos = new Chaos(site.victimsOf(this.nodes), () => this.over, (node, since) => this.healed(node, since));
+    const chaos = new Chaos(
+      site.victimsOf(this.nodes),
+      () => this.over,
+      (node, since) => this.healed(node, since),
+    );
     const stopped = () => this.callersStopped;
-    const load = runLoad({ callers, world, random: random.fork('load'), nodes: urls.length, clients: options.clients, thinkMs: options.thinkMs, stopped });
-    const administered = runAdmins({ admin, world, random: random.fork('admins'), nodes: urls.length, calls: callers.calls, paceMs: 700, administrators: 4, stopped });
+    const load = runLoad({
+      callers,
+      world,
+      random: random.fork('load'),
+      nodes: urls.length,
+      clients: options.clients,
+      thinkMs: options.thinkMs,
+      stopped,
+    });
+    const administered = runAdmins({
+      admin,
+      world,
+      random: random.fork('admins'),
+      nodes: urls.length,
+      calls: callers.calls,
+      paceMs: 700,
+      administrators: 4,
+      stopped,
+    });
     const watching = [this.probe(world.liveSecrets('probe')[0] as SecretState, world), this.sample(site), this.report(chaos, startedAt)];
     let acts: Record<string, number> = {};
     try {
@@ -154,8 +175,14 @@ class Run {
       recoveryBoundMs: options.recoveryBoundMs,
       tables: await readTables(site.databaseUrl),
     };
-    options.progress?.('All is settled; judging.');
-    const violations = [...this.heldFaults, ...verify(evidence), ...this.crashes(), ...(await this.audit(program, site)), ...this.drained(evidence, world)];
+    options.progress?.('All is settled. Checking the promises.');
+    const violations = [
+      ...this.heldFaults,
+      ...verify(evidence),
+      ...this.crashes(),
+      ...(await this.audit(program, site)),
+      ...this.drained(evidence, world),
+    ];
     if (options.keepFolder) this.keep(evidence);
     return {
       evidence,
@@ -180,7 +207,7 @@ class Run {
     await this.site?.close();
   }
 
-  /** For a process that ends at once: servers and databases end with it by themselves, and this takes the rest away. */
+  /** Cleans up when this process exits early. Servers and databases end with the process; this removes the rest. */
   abandon(): void {
     this.site?.abandon();
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
@@ -195,7 +222,7 @@ class Run {
     return nodes;
   }
 
-  /** Asks every server all the time with a key that nobody touches: its first 200 after a disturbance is its recovery. */
+  /** Calls every server continuously with a key that no administrator changes. The first 200 after a disturbance marks the recovery. */
   private async probe(secret: SecretState, world: World): Promise<void> {
     const action = world.actions[0] as World['actions'][number];
     const { callers } = this;
@@ -226,7 +253,7 @@ class Run {
     }
   }
 
-  /** Looks at the holds past all servers: when each will expire, and whether `held` is their sum at every moment. */
+  /** Reads the holds directly from the database: notes when each will expire, and checks that `held` is always their sum. */
   private async sample(site: Site): Promise<void> {
     while (!this.over) {
       await wait(SAMPLE_EVERY_MS);
@@ -235,7 +262,7 @@ class Run {
         for (const { attempt, expiresAt } of holds) this.holdExpiries.set(attempt, expiresAt);
         for (const detail of wrong) this.heldFaults.push({ check: 'held is the sum of the open holds', detail });
       } catch {
-        // The database is away; there will be another look
+        // The database is not reachable. The next sample tries again.
       }
     }
   }
@@ -251,9 +278,9 @@ class Run {
     }
   }
 
-  /** Until the servers have ended by themselves all that the dead left behind; what is left after that is a fault, and found as one. */
+  /** Waits until the servers have swept the holds of dead processes. The checks report holds that remain after the deadline. */
   private async untilSwept(site: Site): Promise<void> {
-    this.options.progress?.('The load is over; waiting for the last holds to expire.');
+    this.options.progress?.('The load is over. Waiting for the last holds to expire.');
     for (const deadline = Date.now() + LONGEST_TIMEOUT_MS + HOLD_MARGIN_MS + 3 * SWEEP_MS; Date.now() < deadline; await wait(500)) {
       const { holds } = await readHolds(site.databaseUrl);
       const ofOthers = holds.filter(({ expiresAt }) => expiresAt < Date.now() + HOLD_MARGIN_MS - 1_000);
@@ -261,7 +288,7 @@ class Run {
     }
   }
 
-  /** Keeps asking where the budget is small: nothing is held any more, so all that can be spent is spent. */
+  /** Spends the small budget to its end. Nothing is held any more, so all of it can be spent. */
   private async drain(world: World): Promise<void> {
     const [secret] = world.liveSecrets('scarce');
     const [action] = world.actions;
@@ -274,14 +301,16 @@ class Run {
   }
 
   private drained({ tables, prices }: Evidence, world: World): Violation[] {
-    if (this.options.finalSweep) return []; // what it swept was held to the end
+    if (this.options.finalSweep) return []; // credits were held until that sweep, so the budget could not be spent before
     const scarce = world.projects.find(({ role }) => role === 'scarce');
     const balance = tables.accounts.find(({ id }) => id === scarce?.id)?.balance ?? 0;
     const price = prices.get('demo.echo') ?? 0;
-    return balance >= price ? [{ check: 'a budget can be spent to its end', detail: `${balance} are left where ${price} would do` }] : [];
+    return balance >= price
+      ? [{ check: 'a budget can be spent to its end', detail: `${balance} are left, but a call costs ${price}` }]
+      : [];
   }
 
-  /** For whoever looks into a failure. */
+  /** Writes the evidence to files, to investigate a failure. */
   private keep(evidence: Evidence): void {
     for (const [name, value] of Object.entries({ ...evidence, ...evidence.tables })) {
       const rows = value instanceof Map ? [...value] : value;
@@ -290,16 +319,21 @@ class Run {
   }
 
   private crashes(): Violation[] {
-    return this.nodes.flatMap(({ crashes }) => crashes.map((detail) => ({ check: 'no server ends by itself', detail })));
+    return this.nodes.flatMap(({ crashes }) => crashes.map((detail) => ({ check: 'no server crashes', detail })));
   }
 
   private async audit(program: string, site: Site): Promise<Violation[]> {
-    const { code, output } = await runAudit(program, { DATABASE_URL: site.databaseUrl, ROOT_KEY: RUN_ROOT_KEY, KEY_PEPPER: RUN_PEPPER, LOG_LEVEL: 'warn' });
+    const { code, output } = await runAudit(program, {
+      DATABASE_URL: site.databaseUrl,
+      ROOT_KEY: RUN_ROOT_KEY,
+      KEY_PEPPER: RUN_PEPPER,
+      LOG_LEVEL: 'warn',
+    });
     return code === 0 ? [] : [{ check: 'the audit agrees', detail: output }];
   }
 }
 
-/** Rejects where `work` does; never resolves. */
+/** Rejects if `work` rejects. Never resolves. */
 async function failureOf(work: Promise<unknown>): Promise<never> {
   await work;
   return new Promise<never>(() => undefined);

@@ -9,27 +9,27 @@ import { DatabaseProxy } from './proxy';
 import type { ServerNode } from './server';
 import { withTables } from './tables';
 
-/** Where a run takes place: its database, what stands before it, and what can be done to both. */
+/** The surroundings of a run: its database, the proxies in front of it, and the disturbances of both. */
 export interface Site {
-  /** Past everything that a run puts in between. */
+  /** URL of the database itself, without a proxy. */
   databaseUrl: string;
-  /** What each server is told to use. */
+  /** The database URL of each server. */
   nodeUrls: string[];
   victimsOf(nodes: ServerNode[]): Victims;
   close(): Promise<void>;
-  /** What has to be undone where the process ends at once. */
+  /** Undoes what would outlive a process that exits early. */
   abandon(): void;
 }
 
 const DATABASE = 'faults';
-/** A COMMIT to cut comes within this time, or the cut is called off. */
+/** A cut is cancelled if no COMMIT comes within this time. */
 const STRIKE_WITHIN_MS = 10_000;
 
 export function startSite(database: 'mysql' | 'sqlite', folder: string, say: (line: string) => void): Promise<Site> {
   return database === 'mysql' ? startMysqlSite(folder) : startSqliteSite(folder, say);
 }
 
-/** A server of one's own that keeps its port and its data, and two proxies before it. */
+/** Starts a separate MariaDB server with a fixed port and data folder, and two proxies in front of it. */
 async function startMysqlSite(folder: string): Promise<Site> {
   let server: MariadbServer = await startMariadb({ dataDir: folder });
   const { port } = server;
@@ -85,12 +85,13 @@ async function startMysqlSite(folder: string): Promise<Site> {
 
 const DISK_MEGABYTES = 1_024;
 
-/** One file and one server. The file lies on a small disk of its own where this machine lets us make one. */
+/** Prepares one file for one server. The file is on a separate small disk if this machine allows to mount one. */
 async function startSqliteSite(folder: string, say: (line: string) => void): Promise<Site> {
   const disk = join(folder, 'disk');
   mkdirSync(disk);
-  const isMounted = process.getuid?.() === 0 && spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MEGABYTES}m`, 'tollgate-faults', disk]).status === 0;
-  if (!isMounted) say('SKIPPED, NOT TESTED: a full disk. This needs root and the right to mount a tmpfs.');
+  const isMounted =
+    process.getuid?.() === 0 && spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MEGABYTES}m`, 'tollgate-faults', disk]).status === 0;
+  if (!isMounted) say('SKIPPED, NOT TESTED: a full disk. The test needs root and the right to mount a tmpfs.');
   const file = join(disk, 'faults.db');
   const unmount = () => {
     if (isMounted) spawnSync('umount', ['--lazy', disk]);
@@ -121,7 +122,7 @@ async function startSqliteSite(folder: string, say: (line: string) => void): Pro
   return { databaseUrl: `sqlite:${file}`, nodeUrls: [`sqlite:${file}`], victimsOf, close: async () => unmount(), abandon: unmount };
 }
 
-/** Writes until nothing more can be written. */
+/** Writes to a file until the disk is full. */
 function fill(path: string): void {
   const file = openSync(path, 'w');
   try {
@@ -130,7 +131,7 @@ function fill(path: string): void {
       try {
         for (let written = 0; written <= DISK_MEGABYTES * 1_048_576; written += chunk.length) writeSync(file, chunk);
       } catch {
-        // No room for so much: perhaps for less
+        // There is no room for a chunk of this size. Try a smaller one.
       }
     }
   } finally {
@@ -146,7 +147,7 @@ function serverVictims(nodes: ServerNode[]) {
       await nodeOf(node).signal('SIGKILL');
       await wait(downMs);
       await nodeOf(node).start();
-      return Date.now(); // how long a start takes is the machine's affair
+      return Date.now(); // the time of the start depends on the machine and does not count
     },
     stopServer: async (node: number, lastsMs: number) => {
       await nodeOf(node).signal('SIGSTOP');

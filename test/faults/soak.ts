@@ -14,22 +14,22 @@ import { startSite } from './sites';
 import { startUpstream } from './upstream';
 import { World } from './world';
 
-// `npm run soak -- [--seconds N] [--seed S]`: steady load, and whether the server's memory stays where it is.
+// The soak: `npm run soak -- [--seconds N] [--seed S]` runs a steady load and checks that the server's memory does not grow.
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '300' }, seed: { type: 'string', default: '1' } } });
 
 const CONNECTIONS = [128, 256, 512] as const;
-/** Load before the first sample that counts: the heap has to meet its usual size at the most connections first. */
+/** Share of the load that does not count. The heap first has to reach its usual size at the highest number of connections. */
 const WARM_UP_SHARE = 0.3;
 const SAMPLE_EVERY_MS = 1_000;
 /**
- * What memory may have grown from the first third of the counted time to the last: the least of each third is compared, for between
- * two collections it rises and falls. V8 keeps garbage while there is room for it, so a leak has to be larger than that to be seen:
- * 32 MiB are some 60 bytes a call at 2,000 calls a second for five minutes.
+ * Maximum growth of memory from the first third of the counted time to the last. The minimum of each third is compared, because memory
+ * rises and falls between two garbage collections. V8 keeps garbage while it has room, so a leak must exceed that to be seen: 32 MiB are
+ * about 60 bytes per call at 2,000 calls a second for five minutes.
  */
 const MOST_GROWTH_MIB = 32;
 const HEAP_LIMIT_MIB = 192;
-/** The upstream shares a process with 512 callers: that it is slow at times is no error of the server's. */
+/** Factor for the actions' timeouts: the upstream shares a process with 512 callers and may be slow, which is no fault of the server. */
 const PATIENCE = 30;
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -45,7 +45,7 @@ function rssMiBOf(pid: number): number {
   return Number(kib) / 1024;
 }
 
-/** MiB a minute, by least squares. */
+/** Returns the slope of memory in MiB per minute, by least squares. */
 function slopeOf(samples: Sample[]): number {
   const meanX = samples.reduce((sum, { seconds }) => sum + seconds, 0) / samples.length;
   const meanY = samples.reduce((sum, { rssMiB }) => sum + rssMiB, 0) / samples.length;
@@ -64,7 +64,12 @@ async function soak(folder: string, durationMs: number, seed: number) {
   const upstream = await startUpstream(random.fork('upstream'));
   let stopped = false;
   const env = { DATABASE_URL: site.databaseUrl, ROOT_KEY: RUN_ROOT_KEY, KEY_PEPPER: RUN_PEPPER, LOG_LEVEL: 'error', DEMO: 'false' };
-  const node = new ServerNode({ program, port: await freePort(), env: { ...env, NODE_OPTIONS: `--max-old-space-size=${HEAP_LIMIT_MIB}` }, logFile: join(folder, 'server.log') });
+  const node = new ServerNode({
+    program,
+    port: await freePort(),
+    env: { ...env, NODE_OPTIONS: `--max-old-space-size=${HEAP_LIMIT_MIB}` },
+    logFile: join(folder, 'server.log'),
+  });
   const admin = new AdminClient([node.url], RUN_ROOT_KEY, () => stopped);
   const callers = new Callers([node.url], CONNECTIONS[2]);
   try {
@@ -76,7 +81,7 @@ async function soak(folder: string, durationMs: number, seed: number) {
     const elapsed = () => Date.now() - begin;
     const connections = () => {
       const share = elapsed() / durationMs;
-      return share < 0.1 || share > 0.8 ? 256 : share < WARM_UP_SHARE ? 512 : CONNECTIONS[Math.floor(share * 10) % 3] ?? 128;
+      return share < 0.1 || share > 0.8 ? 256 : share < WARM_UP_SHARE ? 512 : (CONNECTIONS[Math.floor(share * 10) % 3] ?? 128);
     };
     const errors = new Map<string, number>();
     let sent = 0;
@@ -84,7 +89,7 @@ async function soak(folder: string, durationMs: number, seed: number) {
     const note = (call: CallRecord): void => {
       sent += 1;
       ok += Number(call.ok);
-      // What an upstream was made to answer is no error here; `faults.quick` and `demo.echo` always say ok
+      // Every answer must be ok: `faults.quick` and `demo.echo` always succeed.
       if (!call.ok) errors.set(`${call.status} ${call.code ?? ''}`, (errors.get(`${call.status} ${call.code ?? ''}`) ?? 0) + 1);
     };
     const actions = world.actions.filter(({ name }) => name === 'demo.echo' || name === 'faults.quick');
@@ -98,7 +103,7 @@ async function soak(folder: string, durationMs: number, seed: number) {
         const action = own.chance(0.9) ? actions[0] : actions[1];
         if (!action) throw new Error('There is no action.');
         note(await callers.call(0, { secret: own.pick(secrets), action, ...(own.chance(0.2) && { requestId: own.uuid() }) }));
-        callers.calls.length = 0; // nobody verifies them one by one, and this process is not what is measured
+        callers.calls.length = 0; // the soak does not need the records, and they would fill this process's memory
         upstream.executions.length = 0;
       }
     };
@@ -109,7 +114,10 @@ async function soak(folder: string, durationMs: number, seed: number) {
         samples.push({ seconds: elapsed() / 1000, rssMiB: rssMiBOf(node.pid), calls: sent });
         if (elapsed() - last < 5_000) continue;
         last = elapsed();
-        say(`${Math.round(last / 1000)} s: ${connections()} connections, ${sent} calls, ${ok} ok, ${samples.at(-1)?.rssMiB.toFixed(0)} MiB; not ok: ${JSON.stringify([...errors])}`);
+        say(
+          `${Math.round(last / 1000)} s: ${connections()} connections, ${sent} calls, ${ok} ok, ` +
+            `${samples.at(-1)?.rssMiB.toFixed(0)} MiB; not ok: ${JSON.stringify([...errors])}`,
+        );
       }
     })();
     await Promise.all([sampling, ...Array.from({ length: CONNECTIONS[2] }, (_, number) => client(number))]);
@@ -128,7 +136,7 @@ async function soak(folder: string, durationMs: number, seed: number) {
   }
 }
 
-/** What stays when nobody calls any more. */
+/** Returns the resident memory five seconds after the last call, in MiB. */
 async function settledRss(node: ServerNode): Promise<number> {
   await wait(5_000);
   return node.pid === undefined ? NaN : rssMiBOf(node.pid);
@@ -144,27 +152,30 @@ async function main(): Promise<void> {
   const third = Math.floor(counted.length / 3);
   const growth = leastOf(counted.slice(-third)) - leastOf(counted.slice(0, third));
   const faults = [
-    ...(growth > MOST_GROWTH_MIB ? [`The memory grew by ${growth.toFixed(1)} MiB, where ${MOST_GROWTH_MIB} are allowed.`] : []),
+    ...(growth > MOST_GROWTH_MIB ? [`The memory grew by ${growth.toFixed(1)} MiB, but only ${MOST_GROWTH_MIB} MiB are allowed.`] : []),
     ...(result.errors.size > 0 ? [`Not every call was ok: ${JSON.stringify([...result.errors])}`] : []),
     ...(result.audit.code === 0 ? [] : [`The audit disagrees: ${result.audit.output}`]),
     ...(result.exitCode === 0 ? [] : [`The server ended with ${result.exitCode}.`]),
     ...result.crashes,
   ];
   const rss = counted.map(({ rssMiB }) => rssMiB);
+  const [minimum, median, maximum] = [Math.min(...rss), percentile(rss, 0.5), Math.max(...rss)].map((mib) => mib.toFixed(0));
   const text = `# The last soak
 
-\`npm run soak -- --seconds ${seconds} --seed ${seed}\`, ${new Date().toISOString()}: ${CONNECTIONS.join(', ')} connections in turn, one server with ${HEAP_LIMIT_MIB} MiB of old space.
+\`npm run soak -- --seconds ${seconds} --seed ${seed}\`, ${new Date().toISOString()}
 
-${faults.length === 0 ? 'All is flat, no call failed, the audit agrees.' : `FAILED:\n\n${faults.join('\n')}`}
+One server with ${HEAP_LIMIT_MIB} MiB of old space, and ${CONNECTIONS.join(', ')} connections in turn.
 
-| what | figure |
+${faults.length === 0 ? 'The memory did not grow, no call failed, and the audit agrees.' : `FAILED:\n\n${faults.join('\n')}`}
+
+| figure | value |
 |---|---|
 | calls | ${result.sent} |
-| calls a second | ${(result.sent / result.seconds).toFixed(0)} |
+| calls per second | ${(result.sent / result.seconds).toFixed(0)} |
 | not ok | ${result.sent - result.ok} |
-| memory after the warm-up, resident: least, median, most | ${Math.min(...rss).toFixed(0)}, ${percentile(rss, 0.5).toFixed(0)}, ${Math.max(...rss).toFixed(0)} MiB |
-| slope after the warm-up | ${slopeOf(counted).toFixed(2)} MiB a minute |
-| growth from the first third to the last (least of each; at most ${MOST_GROWTH_MIB}) | ${growth.toFixed(1)} MiB |
+| resident memory after the warm-up: minimum, median, maximum | ${minimum}, ${median}, ${maximum} MiB |
+| slope after the warm-up | ${slopeOf(counted).toFixed(2)} MiB per minute |
+| growth from the first third to the last (minimum of each; limit ${MOST_GROWTH_MIB}) | ${growth.toFixed(1)} MiB |
 | five seconds after the load | ${result.idle.toFixed(0)} MiB |
 | audit | ${result.audit.output.trim().replaceAll('\n', ' ')} |
 `;
@@ -173,7 +184,8 @@ ${faults.length === 0 ? 'All is flat, no call failed, the audit agrees.' : `FAIL
   process.exitCode = faults.length === 0 ? 0 : 1;
 }
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130)); // what runs ends with `exit`
+// The exit handlers end the server and the database.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 main().catch((error: unknown) => {
   say(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(1);

@@ -6,10 +6,10 @@ import { digestOf } from './load';
 type Row = Record<string, unknown>;
 type Ask = (sql: string) => Promise<Row[]>;
 
-/** Rows read at a time. */
+/** Number of rows read at a time. */
 const PAGE = 20_000;
 
-/** Runs `work` with a connection of its own: past the servers, and past every proxy. */
+/** Runs `work` with a separate connection to the database, without a server or a proxy in between. */
 export async function withTables<T>(databaseUrl: string, work: (ask: Ask) => Promise<T>): Promise<T> {
   if (databaseUrl.startsWith('sqlite:')) {
     const connection = new Libsql(databaseUrl.slice('sqlite:'.length), { readonly: true, timeout: 5_000 });
@@ -20,7 +20,7 @@ export async function withTables<T>(databaseUrl: string, work: (ask: Ask) => Pro
     }
   }
   const connection = await createConnection({ uri: databaseUrl, connectTimeout: 5_000, supportBigNumbers: true });
-  connection.on('error', () => undefined); // told by the query that fails
+  connection.on('error', () => undefined); // the failing query reports the error
   try {
     return await work(async (sql) => (await connection.query(sql))[0] as Row[]);
   } finally {
@@ -28,7 +28,7 @@ export async function withTables<T>(databaseUrl: string, work: (ask: Ask) => Pro
   }
 }
 
-/** Everything that the checks look at, when nobody writes any more. */
+/** Reads the tables for the checks. Call it when nothing writes any more. */
 export function readTables(databaseUrl: string): Promise<Tables> {
   return withTables(databaseUrl, async (ask) => ({
     logs: (await allOf(ask, LOGS, 'request_logs', ['id'])).map(toLog),
@@ -42,15 +42,15 @@ export function readTables(databaseUrl: string): Promise<Tables> {
   }));
 }
 
-const LOGS = `id, request_id, project_id, credential_id, environment, service, action, outcome, error_code, charged_micro_credits, action_ms,
-  user_agent, created_at`;
+const LOGS = `id, request_id, project_id, credential_id, environment, service, action, outcome, error_code, charged_micro_credits,
+  action_ms, user_agent, created_at`;
 const ENTRIES = 'account_id, seq, kind, delta, balance_after, request_log_id, reference';
 const CLAIMS = 'credential_id, request_id, attempt, state, answer';
 
-/** A table in pages of its primary key. */
+/** Reads a whole table, in pages by its primary key. */
 async function allOf(ask: Ask, columns: string, table: string, key: string[]): Promise<Row[]> {
   const rows: Row[] = [];
-  for (let after = '1 = 1'; ; ) {
+  for (let after = '1 = 1'; ;) {
     const page = await ask(`SELECT ${columns} FROM ${table} WHERE ${after} ORDER BY ${key.join(', ')} LIMIT ${PAGE}`);
     rows.push(...page);
     const last = page.at(-1);
@@ -96,7 +96,13 @@ function toEntry(row: Row): EntryRow {
 }
 
 function toAccount(row: Row): AccountRow {
-  return { id: text(row.id), type: row.type === 'wallet' ? 'wallet' : 'budget', balance: Number(row.balance), held: Number(row.held), entrySeq: Number(row.entry_seq) };
+  return {
+    id: text(row.id),
+    type: row.type === 'wallet' ? 'wallet' : 'budget',
+    balance: Number(row.balance),
+    held: Number(row.held),
+    entrySeq: Number(row.entry_seq),
+  };
 }
 
 function toClaim(row: Row): ClaimRow {
@@ -109,7 +115,7 @@ function toClaim(row: Row): ClaimRow {
   };
 }
 
-/** The open holds as they are now, and the projects where `held` is not their sum in this same view. */
+/** Reads the open holds, and lists the projects with a `held` that differs from their sum, in one snapshot. */
 export function readHolds(databaseUrl: string): Promise<{ holds: { attempt: string; expiresAt: number }[]; wrong: string[] }> {
   return withTables(databaseUrl, async (ask) => {
     await ask(databaseUrl.startsWith('sqlite:') ? 'BEGIN' : 'START TRANSACTION WITH CONSISTENT SNAPSHOT');
@@ -120,7 +126,7 @@ export function readHolds(databaseUrl: string): Promise<{ holds: { attempt: stri
     for (const { projectId, amount } of holds) sums.set(projectId, (sums.get(projectId) ?? 0) + amount);
     const wrong = budgets.flatMap((row) => {
       const [id, held, open] = [text(row.id), Number(row.held), sums.get(text(row.id)) ?? 0];
-      return held === open ? [] : [`held of ${id} is ${held}, its open holds sum up to ${open}`];
+      return held === open ? [] : [`held of ${id} is ${held}, but its open holds add up to ${open}`];
     });
     return { holds, wrong };
   });
@@ -133,7 +139,7 @@ interface OpenHold {
   expiresAt: number;
 }
 
-/** The marks say which of a tick's holds are open: the last two digits of an attempt, in base 62, are its place. */
+/** Reads the open holds. The marks of a tick say which holds are open; the last two base 62 digits of an attempt are its position. */
 async function openHolds(ask: Ask): Promise<OpenHold[]> {
   const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
   const rows = await ask('SELECT marks, holds FROM tick_holds');

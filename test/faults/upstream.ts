@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Execution } from './evidence';
 import type { Random } from './random';
 
-/** What an upstream is like, by the path at which it is asked. */
+/** The behaviour of an upstream, which is also its path. */
 export type Manner = 'quick' | 'slow' | 'brittle' | 'unsure';
 
 export interface FakeUpstream {
@@ -26,11 +26,11 @@ const MANNERS: Record<Manner, readonly Answer[]> = {
 const SLOW_MS = { least: 20, most: 1_000 };
 const HANG_MS = 4_000;
 
-/** Upstreams that keep their own record of who was executed and what was said. */
+/** Starts upstreams that record every execution and its answer. */
 export async function startUpstream(random: Random): Promise<FakeUpstream> {
   const executions: Execution[] = [];
   const server = createServer((request, response) => void serve(request, response, random, executions).catch(() => response.destroy()));
-  server.keepAliveTimeout = 60_000; // a connection closed just as a call is sent would be a fault that nobody counts
+  server.keepAliveTimeout = 60_000; // closing a connection while a call is sent would be an unplanned fault
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -61,7 +61,8 @@ async function serve(request: IncomingMessage, response: ServerResponse, random:
 }
 
 function give(response: ServerResponse, answer: Answer, data: object): void {
-  const json = (status: number, body: object) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  const json = (status: number, body: object) =>
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   const no = { ok: false, errors: [{ code: 'NO_FACE_DETECTED', message: 'There is no face.' }] };
   switch (answer) {
     case 'ok':

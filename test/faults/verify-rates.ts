@@ -3,22 +3,22 @@ import type { Evidence, LimitSpan, LogRow, Violation } from './evidence';
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const TIME_DIGITS = 9;
 
-/** When the tick began that admitted an attempt, which its id tells: milliseconds since 1970, rounded down. */
+/** Reads from an attempt's id when its tick began, in milliseconds since 1970, rounded down. */
 export function tickBegan(attempt: string): number {
   let ms = 0;
   for (const digit of attempt.slice(attempt.indexOf('_') + 1).slice(0, TIME_DIGITS)) ms = ms * BASE62.length + BASE62.indexOf(digit);
   return ms;
 }
 
-/** An admission lies somewhere in here, in milliseconds. */
+/** The span in which an admission happened, in milliseconds since 1970. */
 export interface Admission {
   from: number;
   to: number;
 }
 
 /**
- * No window of any length holds more admissions than burst + rate x time. When exactly one was admitted nobody wrote down: it lies
- * between the begin of its tick and the begin of its action, and counts only for windows that hold all of that.
+ * Checks that no window of any length has more admissions than burst + rate x time. The exact time of an admission is not recorded: it lies
+ * between the start of its tick and the start of its action. An admission counts only for windows that contain this whole span.
  */
 export function* verifyRates({ tables, limits }: Evidence): Generator<Violation> {
   const admissions = new Map<string, Admission[]>();
@@ -33,23 +33,29 @@ export function* verifyRates({ tables, limits }: Evidence): Generator<Violation>
     const overrun = overrunOf(inside, limit);
     if (overrun) {
       const seconds = ((overrun.to - overrun.from) / 1000).toFixed(3);
-      yield { check: 'a rate limit is kept', detail: `${limit.projectId}: ${overrun.calls} calls in ${seconds} s, where ${limit.burst} + ${limit.rps}/s may pass` };
+      yield {
+        check: 'a rate limit is kept',
+        detail: `${limit.projectId}: ${overrun.calls} calls in ${seconds} s, but the limit is ${limit.burst} + ${limit.rps}/s`,
+      };
     }
   }
 }
 
 function admissionOf(log: LogRow): Admission {
   const from = tickBegan(log.id);
-  // Written in whole milliseconds, rounded down; an expired one tells only when it was over
+  // createdAt is in whole milliseconds, rounded down. The row of an expired hold has no actionMs, so it only tells when the hold ended.
   return { from, to: Math.max(from, log.createdAt + 1 - Math.floor(log.actionMs ?? 0)) };
 }
 
-/** The worst window, or undefined where every window is within the limit. */
-export function overrunOf(admissions: Admission[], { rps, burst }: Pick<LimitSpan, 'rps' | 'burst'>): { from: number; to: number; calls: number } | undefined {
+/** Returns a window that exceeds the limit, or undefined if every window is within it. */
+export function overrunOf(
+  admissions: Admission[],
+  { rps, burst }: Pick<LimitSpan, 'rps' | 'burst'>,
+): { from: number; to: number; calls: number } | undefined {
   const starts = [...admissions].sort((a, b) => a.from - b.from);
   const base = starts[0]?.from ?? 0;
   const seconds = (ms: number) => (ms - base) / 1000;
-  // For a window that begins with start i: rate x begin, plus the admissions since. It must not pass burst + rate x end.
+  // The value of start i is rate x start, plus the admissions since then. It must not exceed burst + rate x end.
   const tree = new MaxTree(starts.map(({ from }) => rps * seconds(from)));
   const order = starts.map((_, index) => index).sort((a, b) => (starts[a] as Admission).to - (starts[b] as Admission).to);
   let begun = 0;
@@ -60,13 +66,13 @@ export function overrunOf(admissions: Admission[], { rps, burst }: Pick<LimitSpa
     if (tree.maxBefore(begun) > burst + rps * seconds(to) + 1e-6) {
       const first = starts.findIndex((_, start) => start < begun && tree.valueAt(start) > burst + rps * seconds(to) + 1e-6);
       const { from } = starts[first] as Admission;
-      return { from, to, calls: starts.filter((one) => one.from >= from && one.to <= to).length };
+      return { from, to, calls: starts.filter((admission) => admission.from >= from && admission.to <= to).length };
     }
   }
   return undefined;
 }
 
-/** Adds to a prefix and asks for the maximum of a prefix, each in logarithmic time. */
+/** A segment tree: adds to a prefix and returns the maximum of a prefix, each in logarithmic time. */
 class MaxTree {
   private readonly size: number;
   private readonly most: Float64Array;
@@ -78,15 +84,16 @@ class MaxTree {
     this.most = new Float64Array(2 * this.size).fill(-Infinity);
     this.added = new Float64Array(2 * this.size);
     values.forEach((value, index) => (this.most[this.size + index] = value));
-    for (let node = this.size - 1; node > 0; node -= 1) this.most[node] = Math.max(this.most[2 * node] as number, this.most[2 * node + 1] as number);
+    for (let node = this.size - 1; node > 0; node -= 1)
+      this.most[node] = Math.max(this.most[2 * node] as number, this.most[2 * node + 1] as number);
   }
 
-  /** Adds to all values from the first to the one at `index`. */
+  /** Adds to all values up to and including `index`. */
   addUpTo(index: number, amount: number): void {
     this.add(1, 0, this.size, index + 1, amount);
   }
 
-  /** The largest of the first `count` values. */
+  /** Returns the largest of the first `count` values. */
   maxBefore(count: number): number {
     return this.max(1, 0, this.size, count);
   }

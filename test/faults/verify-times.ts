@@ -1,9 +1,9 @@
 import type { Disturbance, Evidence, Pulse, Violation } from './evidence';
 
 const SWEEP_INTERVAL_MS = 5_000;
-/** A sweep gives each of its settlements this long, and the next begins an interval after the last has ended. */
+/** Time that a sweep gives each settlement. The next sweep begins one interval after the last has ended. */
 const SWEEP_SLACK_MS = 5_000;
-/** After a disturbance: until connections that lead nowhere are given up, and what they had locked is free. */
+/** Time after a disturbance until dead connections are given up and their locks are free. */
 const AFTERMATH_MS = 10_000;
 
 interface Span {
@@ -11,21 +11,35 @@ interface Span {
   to: number;
 }
 
-/** An expired hold is taken by the next sweep, where there was a database and a server to do it; never before its time. */
+/** Checks that no hold is swept before its expiry, and that the next sweep takes it if a server and the database were undisturbed. */
 export function* verifyExpiry(evidence: Evidence): Generator<Violation> {
   for (const { id, lateMs, earlyMs } of lateness(evidence)) {
     if (earlyMs > 0) yield { check: 'a hold expires in time', detail: `${id} was expired ${earlyMs} ms before its time` };
-    if (lateMs > SWEEP_INTERVAL_MS + SWEEP_SLACK_MS) yield { check: 'a hold expires in time', detail: `${id} was swept ${Math.round(lateMs)} undisturbed ms after its expiry` };
+    if (lateMs > SWEEP_INTERVAL_MS + SWEEP_SLACK_MS) {
+      yield { check: 'a hold expires in time', detail: `${id} was swept ${Math.round(lateMs)} undisturbed ms after its expiry` };
+    }
   }
 }
 
-/** How much undisturbed time passed between each hold's expiry and its EXPIRED row, as far as the hold was seen while it was open. */
-export function lateness({ tables, holdExpiries, disturbances, pulses, endedAt }: Evidence): { id: string; lateMs: number; earlyMs: number }[] {
+/** Returns the undisturbed time between each hold's expiry and its EXPIRED row. It covers only holds that were seen while open. */
+export function lateness({
+  tables,
+  holdExpiries,
+  disturbances,
+  pulses,
+  endedAt,
+}: Evidence): { id: string; lateMs: number; earlyMs: number }[] {
   const nodes = new Set(pulses.map(({ node }) => node)).size;
-  // One of two servers that is killed leaves another one to sweep; one that is stopped may leave locks behind, and so may its link.
+  // If one of two servers is killed, the other still sweeps. A stopped server or a disturbed link may leave locks behind.
   const disturbing = disturbances.filter(({ kind }) => nodes < 2 || kind !== 'server killed');
-  const bothDown = nodes < 2 ? [] : overlaps(disturbances.filter(({ kind }) => kind === 'server killed').map((kill) => untilAlive(kill, pulses)));
-  const union = unionOf([...disturbing.map((one) => untilAlive(one, pulses)), ...bothDown].map(({ from, to }) => ({ from, to: to + AFTERMATH_MS })));
+  const bothDown =
+    nodes < 2 ? [] : overlaps(disturbances.filter(({ kind }) => kind === 'server killed').map((kill) => untilAlive(kill, pulses)));
+  const union = unionOf(
+    [...disturbing.map((disturbance) => untilAlive(disturbance, pulses)), ...bothDown].map(({ from, to }) => ({
+      from,
+      to: to + AFTERMATH_MS,
+    })),
+  );
   return tables.logs.flatMap(({ id, outcome, createdAt }) => {
     const expiresAt = holdExpiries.get(id);
     if (outcome !== 'EXPIRED' || expiresAt === undefined || createdAt > endedAt) return [];
@@ -34,7 +48,7 @@ export function lateness({ tables, holdExpiries, disturbances, pulses, endedAt }
   });
 }
 
-/** A killed server listens again at `to`, and is there only when it answers. */
+/** Extends the kill of a server until its first answer: at `to` it only listens again. */
 function untilAlive(disturbance: Disturbance, pulses: Pulse[]): Disturbance {
   const { kind, node, to } = disturbance;
   if (kind !== 'server killed') return disturbance;
@@ -52,33 +66,41 @@ function unionOf(spans: Span[]): Span[] {
   return union;
 }
 
-/** The times in which two servers were gone at once. */
+/** Returns the times in which two servers were down. */
 function overlaps(kills: Disturbance[]): Span[] {
-  return kills.flatMap((one, index) =>
+  return kills.flatMap((kill, index) =>
     kills.slice(index + 1).flatMap((other) => {
-      const span = { from: Math.max(one.from, other.from), to: Math.min(one.to, other.to) };
-      return one.node !== other.node && span.from < span.to ? [span] : [];
+      const span = { from: Math.max(kill.from, other.from), to: Math.min(kill.to, other.to) };
+      return kill.node !== other.node && span.from < span.to ? [span] : [];
     }),
   );
 }
 
 export interface Recovery {
   kind: string;
-  /** From when the disturbance was lifted (and the last other one that fell into its recovery) until the gate answered 200. */
+  /** Time from the end of the disturbance, and of others that overlap the recovery, until the gate answered 200. */
   tookMs: number;
-  /** False where the run ended before it could be seen. */
+  /** False if the run ended before the recovery was seen. */
   seen: boolean;
 }
 
-/** How long each server that was disturbed took to answer 200 again. */
+/** Returns how long each disturbed server took to answer 200 again. */
 export function recoveries({ disturbances, pulses, endedAt }: Evidence): Recovery[] {
   const nodes = [...new Set(pulses.map(({ node }) => node))];
-  const beats = new Map(nodes.map((node) => [node, pulses.filter((pulse) => pulse.node === node).map(({ at }) => at).sort((a, b) => a - b)]));
+  const beats = new Map(
+    nodes.map((node) => [
+      node,
+      pulses
+        .filter((pulse) => pulse.node === node)
+        .map(({ at }) => at)
+        .sort((a, b) => a - b),
+    ]),
+  );
   return disturbances.flatMap((disturbance) =>
     (disturbance.node === null ? nodes : [disturbance.node]).map((node) => {
       const beat = (beats.get(node) ?? []).find((at) => at >= disturbance.to) ?? Infinity;
       const until = Math.min(beat, endedAt);
-      // A server waits for whoever holds a project's lock, so whatever befell any server counts
+      // Disturbances of other servers count too, because a server may wait for a project lock that another server holds.
       const others = disturbances.filter((other) => other !== disturbance && other.from < until && other.to > disturbance.to);
       const from = others.reduce((latest, { to }) => Math.max(latest, Math.min(to, until)), disturbance.to);
       return { kind: disturbance.kind, tookMs: Math.max(0, until - from), seen: beat !== Infinity };
@@ -88,6 +110,7 @@ export function recoveries({ disturbances, pulses, endedAt }: Evidence): Recover
 
 export function* verifyRecovery(evidence: Evidence): Generator<Violation> {
   for (const { kind, tookMs } of recoveries(evidence)) {
-    if (tookMs > evidence.recoveryBoundMs) yield { check: 'the gate recovers by itself', detail: `${Math.round(tookMs)} ms after: ${kind}` };
+    if (tookMs > evidence.recoveryBoundMs)
+      yield { check: 'the gate recovers without help', detail: `${Math.round(tookMs)} ms after: ${kind}` };
   }
 }

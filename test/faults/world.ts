@@ -26,7 +26,7 @@ export interface SecretState {
   keyId: string;
   project: ProjectState;
   environment: 'LIVE' | 'TEST';
-  /** Whether callers may take it for a good one. */
+  /** Whether callers may use it as a valid secret. */
   live: boolean;
 }
 
@@ -36,7 +36,7 @@ export interface ActionState {
   timeoutMs: number;
 }
 
-/** What it costs to call, and what everything is bought with. */
+/** Balances, in micro-credits. */
 const WALLET = 1_000_000_000_000;
 const STEADY_BUDGET = 50_000_000_000;
 const SCARCE_BUDGET = 100_000;
@@ -51,18 +51,21 @@ const UPSTREAM_ACTIONS: { manner: Manner; price: number; timeoutMs: number }[] =
   { manner: 'unsure', price: 1_900, timeoutMs: 1_000 },
 ];
 
-/** A short one, so that what a killed server leaves behind expires within the run. */
+/** A short timeout, so that the holds of a killed server expire within the run. */
 const ECHO_TIMEOUT_MS = 500;
 export const LONGEST_TIMEOUT_MS = 2_500;
 const ECHO: ActionState = { service: 'demo', name: 'demo.echo', timeoutMs: ECHO_TIMEOUT_MS };
 
-/** Everything that exists for the run, and what administrators have said about it so far. */
+/** The tenants, keys and actions of the run, and the acknowledged changes to them. */
 export class World {
   readonly workspaces: string[] = [];
   readonly projects: ProjectState[] = [];
   readonly secrets: SecretState[] = [];
   readonly actions: ActionState[] = [ECHO];
-  readonly prices = new Map<string, number>([['demo.echo', 1_000], ['demo.fail', 1_000]]);
+  readonly prices = new Map<string, number>([
+    ['demo.echo', 1_000],
+    ['demo.fail', 1_000],
+  ]);
   readonly refusedSpans: RefusedSpan[] = [];
   readonly doubts: Doubt[] = [];
   readonly limits: LimitSpan[] = [];
@@ -71,19 +74,30 @@ export class World {
 
   constructor(private readonly admin: AdminClient) {}
 
-  /** `patience` multiplies the time that actions have at their upstreams. */
+  /** Creates everything. `patience` multiplies the timeouts of the actions. */
   async build(upstream: FakeUpstream, patience = 1): Promise<void> {
     mustHave(await this.admin.insist(0, UPDATE_ACTION, { id: 'act_demo_echo', timeoutMs: ECHO_TIMEOUT_MS }));
     for (const { manner, price, timeoutMs } of UPSTREAM_ACTIONS) {
       const name = `faults.${manner}`;
-      const input = { service: 'faults', name, permission: name, priceMicroCredits: price, timeoutMs: timeoutMs * patience, upstreamUrl: upstream.urlOf(manner) };
+      const input = {
+        service: 'faults',
+        name,
+        permission: name,
+        priceMicroCredits: price,
+        timeoutMs: timeoutMs * patience,
+        upstreamUrl: upstream.urlOf(manner),
+      };
       mustHave(await this.admin.insist(0, CREATE_ACTION, input));
       this.actions.push({ service: 'faults', name, timeoutMs });
       this.prices.set(name, price);
     }
     for (let number = 0; number < 3; number += 1) {
       const { createWorkspace } = mustHave(
-        await this.admin.insist<{ createWorkspace: { workspace: { id: string } } }>(0, CREATE_WORKSPACE, { name: `W${number}`, slug: `faults-${number}`, keyPrefix: 'acme' }),
+        await this.admin.insist<{ createWorkspace: { workspace: { id: string } } }>(0, CREATE_WORKSPACE, {
+          name: `W${number}`,
+          slug: `faults-${number}`,
+          keyPrefix: 'acme',
+        }),
       );
       this.workspaces.push(createWorkspace.workspace.id);
       await this.topUp(0, createWorkspace.workspace.id, WALLET);
@@ -99,10 +113,15 @@ export class World {
     await this.mint(0, await this.buildProject('probe', first, STEADY_BUDGET), 'LIVE');
   }
 
-  /** A project with its budget. */
+  /** Creates a project with its budget. */
   async buildProject(role: Role, workspaceId: string, budget: number, rateLimit = WIDE_LIMIT): Promise<ProjectState> {
     const slug = `${role}-${this.projects.length}-${Date.now().toString(36)}`;
-    const answer = await this.admin.insist<{ createProject: { project: { id: string } } }>(0, CREATE_PROJECT, { workspaceId, name: role, slug, rateLimit });
+    const answer = await this.admin.insist<{ createProject: { project: { id: string } } }>(0, CREATE_PROJECT, {
+      workspaceId,
+      name: role,
+      slug,
+      rateLimit,
+    });
     const project: ProjectState = { id: mustHave(answer).createProject.project.id, workspaceId, role };
     this.projects.push(project);
     this.limits.push({ projectId: project.id, from: 0, to: Infinity, rps: rateLimit.sustainedRps, burst: rateLimit.burst });
@@ -110,7 +129,7 @@ export class World {
     return project;
   }
 
-  /** A new key, or undefined where it cannot be had now. */
+  /** Mints a key. Returns undefined if that is refused or its outcome stays unknown. */
   async mint(node: number, project: ProjectState, environment: 'LIVE' | 'TEST'): Promise<SecretState | undefined> {
     const input = { projectId: project.id, name: 'Key', environment, permissions: ['demo.*', 'faults.*'] };
     const answer = await this.admin.insist<{ mintKey: { secret: string; key: { id: string } } }>(node, MINT_KEY, input);
@@ -128,7 +147,7 @@ export class World {
     return this.secrets.filter((secret) => secret.live && secret.project.role === role);
   }
 
-  /** From `from` on, whoever is refused with this secret has no reason to complain. */
+  /** Notes that calls with this secret may be refused from `from` on. */
   doubt(secret: SecretState, from: number): void {
     secret.live = false;
     const known = this.doubts.find(({ secretId }) => secretId === secret.id);
@@ -143,10 +162,12 @@ export class World {
 
   async allocate(node: number, project: ProjectState, amount: number): Promise<void> {
     const reference = this.newReference();
-    await this.move({ kind: 'ALLOCATION', reference, amount }, () => this.admin.insist(node, ALLOCATE, { projectId: project.id, amount, reference }));
+    await this.move({ kind: 'ALLOCATION', reference, amount }, () =>
+      this.admin.insist(node, ALLOCATE, { projectId: project.id, amount, reference }),
+    );
   }
 
-  /** Notes a move before it is sent, and that it was acknowledged after. One that was refused has not moved anything, and must not have. */
+  /** Notes a move before it is sent, and afterwards whether it was acknowledged. A refused move must not change any account. */
   async move(move: Omit<MoneyMove, 'acknowledged'>, send: () => Promise<AdminAnswer<unknown>>): Promise<void> {
     const noted: MoneyMove = { ...move, acknowledged: false };
     this.moves.push(noted);
@@ -160,5 +181,5 @@ export class World {
 
 function mustHave<T>(answer: AdminAnswer<T>): T {
   if (answer.kind === 'data') return answer.data;
-  throw new Error(`The run could not be prepared: ${JSON.stringify(answer)}`);
+  throw new Error(`The run could not be prepared. The answer was: ${JSON.stringify(answer)}`);
 }
