@@ -1,7 +1,8 @@
 import 'reflect-metadata';
 import { loadConfig } from './src/config';
-import { mysqlDataSource, mysqlProduct, sqliteDataSource } from './src/db/data-source';
+import { mysqlDataSource, sqliteDataSource } from './src/db/data-source';
 import { migrations } from './src/db/migrations';
+import { mysqlProduct } from './src/db/mysql-session';
 import { entities } from './src/entities';
 
 const { database } = loadConfig();

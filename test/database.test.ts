@@ -1,5 +1,6 @@
 import { parseDatabaseUrl } from '../src/config';
-import { mysqlDataSource, mysqlProduct, sqliteDataSource } from '../src/db/data-source';
+import { mysqlDataSource, sqliteDataSource } from '../src/db/data-source';
+import { mysqlProduct } from '../src/db/mysql-session';
 import { Database } from '../src/db/database';
 import { migrations } from '../src/db/migrations';
 import { entities } from '../src/entities';

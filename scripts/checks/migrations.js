@@ -31,7 +31,8 @@ async function leftOnSqlite() {
 
 /** @param {string} url of a server, without a database */
 async function leftOnServer(url) {
-  const { mysqlDataSource, mysqlProduct } = built('db/data-source.js');
+  const { mysqlDataSource } = built('db/data-source.js');
+  const { mysqlProduct } = built('db/mysql-session.js');
   const database = `tollgate_check_${randomBytes(6).toString('hex')}`;
   const server = await createConnection(url);
   try {

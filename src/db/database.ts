@@ -5,7 +5,8 @@ import { notFound } from '../errors';
 import { isRetryable, isUnavailable } from './failures';
 import { Clock, NOW_MICROS_SQL } from './clock';
 import { migrate } from './migrate';
-import { impatientDataSource, mysqlDataSource, mysqlProduct, sqliteDataSource, type DatabaseParts } from './data-source';
+import { impatientDataSource, mysqlDataSource, sqliteDataSource, type DatabaseParts } from './data-source';
+import { READ_ONLY_SQL, mysqlProduct, readOnlyFault, refuseOtherEngines, type MysqlProduct } from './mysql-session';
 import { ReadThread, managerOf } from './read-thread';
 import { WriteQueue } from './write-queue';
 
@@ -40,6 +41,8 @@ export class Database {
     readonly settings: DatabaseSettings,
     private readonly writer: DataSource,
     private readonly readerSource: DataSource,
+    /** Which of two products the server is; undefined on SQLite. */
+    readonly product?: MysqlProduct,
     private readonly readThread?: ReadThread,
   ) {
     this.reader = readThread ? managerOf(readerSource, readThread) : readerSource.manager;
@@ -52,14 +55,17 @@ export class Database {
       const isCommand = readTimeoutMs === 0;
       const open = (timeoutMs: number) => (isCommand ? mysqlDataSource(settings, parts, product) : impatientDataSource(settings, parts, product, timeoutMs)).initialize();
       const migrating = await mysqlDataSource(settings, parts, product).initialize();
-      await migrate(migrating).finally(() => migrating.destroy());
+      await migrate(migrating)
+        .then(() => refuseOtherEngines((sql) => migrating.query(sql)))
+        .finally(() => migrating.destroy());
       const writer = await open(0);
-      return closeIfFails(writer, async () => new Database(settings, writer, await open(readTimeoutMs)));
+      return closeIfFails(writer, async () => new Database(settings, writer, await open(readTimeoutMs), product));
     }
     const writer = await openSqlite(settings, parts, 'writer');
     return closeIfFails(writer, async () => {
       await migrate(writer);
-      return new Database(settings, writer, await openSqlite(settings, parts, 'reader'), new ReadThread(settings.path, readTimeoutMs));
+      const thread = new ReadThread(settings.path, readTimeoutMs);
+      return new Database(settings, writer, await openSqlite(settings, parts, 'reader'), undefined, thread);
     });
   }
 
@@ -79,7 +85,7 @@ export class Database {
   transaction<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
     const once = () =>
       this.dialect === 'mysql'
-        ? this.writer.transaction('READ COMMITTED', work)
+        ? this.writer.transaction(work)
         : this.writes.run(() => this.immediately(work));
     return backOff(once, { ...RETRIES[this.dialect], jitter: 'full', retry: isRetryable });
   }
@@ -134,9 +140,11 @@ export class Database {
     return new Date(Math.floor(this.clock.fromDatabase(Number(row?.now)) / 1000));
   }
 
-  /** Rejects where the database cannot be asked. */
+  /** Rejects where the database cannot be asked, or is a server that takes no writes. */
   async ping(): Promise<void> {
-    await this.lookups.query('SELECT 1');
+    const [row] = await this.lookups.query<Record<string, unknown>[]>(this.dialect === 'mysql' ? READ_ONLY_SQL : 'SELECT 0 AS readOnly');
+    const fault = readOnlyFault(row);
+    if (fault) throw fault;
   }
 
   async close(): Promise<void> {

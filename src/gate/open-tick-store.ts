@@ -7,7 +7,7 @@ import { SqlTickStore } from './tick-store.sql';
 
 /** How ticks meet this database. Warns of a server whose commits are not as durable as the promises. */
 export async function openTickStore(database: Database, log: Log): Promise<TickStore> {
-  const { settings } = database;
+  const { settings, product = 'mysql' } = database;
   if (settings.type === 'sqlite') return new SqlTickStore(new SqliteTickConnections(database, settings.path), database.clock);
   const [row] = await database.reader.query<{ packet: unknown; flush: unknown }[]>(
     'SELECT @@max_allowed_packet AS packet, @@innodb_flush_log_at_trx_commit AS flush',
@@ -15,5 +15,5 @@ export async function openTickStore(database: Database, log: Log): Promise<TickS
   if (Number(row?.flush) !== 1) {
     log.warn({}, 'innodb_flush_log_at_trx_commit is not 1: a crash of the database server can lose calls that were answered and billed');
   }
-  return new SqlTickStore(new MysqlTickConnections(settings, Number(row?.packet)), database.clock);
+  return new SqlTickStore(new MysqlTickConnections(settings, product, Number(row?.packet)), database.clock);
 }

@@ -1,6 +1,7 @@
-import { createPool, type Pool, type PoolConnection, type QueryError } from 'mysql2';
+import type { Pool, PoolConnection, QueryError } from 'mysql2';
 import type { MysqlSettings } from '../config';
-import { mysqlConnectionOptions } from '../db/data-source';
+import { openPool } from '../db/mysql-pool';
+import { mysqlConnectionOptions, sessionStatements, type MysqlProduct } from '../db/mysql-session';
 import type { TickConnection, TickConnections } from './tick-connection';
 import type { SqlRow } from './tick-reads';
 import { MYSQL } from './tick-sql';
@@ -14,16 +15,7 @@ export const TICK_DEADLINE_MS = 5_000;
 // Idle connections are closed here before the server does it: its wait_timeout is short, so that a node which is cut off in the
 // middle of a transaction frees the project that it has locked within seconds.
 const IDLE_TIMEOUT_MS = 5_000;
-const WAIT_TIMEOUT_SECONDS = 10;
-
-const SESSION = [
-  "time_zone = '+00:00'",
-  "sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
-  'innodb_lock_wait_timeout = 2',
-  `wait_timeout = ${WAIT_TIMEOUT_SECONDS}`,
-  // MariaDB turns long IN lists into a join, which locks rows that were not asked for
-  '/*M! in_predicate_conversion_threshold = 0, */ autocommit = 1',
-];
+const SESSION = { lockWaitSeconds: 2, idleSeconds: 10, readTimeoutMs: 0 };
 
 /** Ticks on MySQL and MariaDB: several statements a packet, two packets a tick. */
 export class MysqlTickConnections implements TickConnections {
@@ -31,22 +23,17 @@ export class MysqlTickConnections implements TickConnections {
   readonly maxBytes: number;
   private readonly pool: Pool;
 
-  constructor(settings: MysqlSettings, maxAllowedPacketBytes: number) {
+  constructor(settings: MysqlSettings, product: MysqlProduct, maxAllowedPacketBytes: number) {
     this.maxBytes = Math.floor(maxAllowedPacketBytes / 4);
-    this.pool = createPool({
+    const options = {
       ...mysqlConnectionOptions(settings),
       multipleStatements: true,
       queryFormat: (sql: string) => sql, // the SQL is whole: there are no placeholders to look for in it
       connectionLimit: TICK_CONNECTIONS,
       maxIdle: TICK_CONNECTIONS - 1, // below the limit, or mysql2 closes no idle one
       idleTimeout: IDLE_TIMEOUT_MS,
-    });
-    this.pool.on('connection', (connection) => {
-      // Queued before whatever asked for the connection; where it fails, so will that.
-      connection.query(`SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET SESSION ${SESSION.join(', ')}`, (error) => {
-        if (error) connection.destroy();
-      });
-    });
+    };
+    this.pool = openPool(options, { session: sessionStatements(product, SESSION), forServer: true });
   }
 
   async open(): Promise<TickConnection> {
