@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
+import { parseDatabaseUrl } from '../src/config';
 import { POOL_SIZE, STATEMENT_DEADLINE_MS } from '../src/db/data-source';
+import { Database } from '../src/db/database';
+import { whyNotOpened } from '../src/db/failures';
+import { migrations } from '../src/db/migrations';
+import { entities } from '../src/entities';
 import { ADMISSION_WAIT_MS } from '../src/gate/ticker';
 import { Budget } from '../src/wallet/wallet.entity';
 import { errorOf } from './support/answers';
@@ -71,21 +76,29 @@ onMysql('connections to a server', () => {
     await expect(frozen).rejects.toMatchObject({ fatal: true });
   });
 
-  it('that are refused while the password of their account is changed are an outage: calls are 503, and go on with the right one again', async () => {
+  it.each([
+    ['the password of their account is changed', "IDENTIFIED BY 'after'", "IDENTIFIED BY 'before'"],
+    ['the password of their account has expired', 'PASSWORD EXPIRE', "IDENTIFIED BY 'before'"],
+    ['their account is locked', 'ACCOUNT LOCK', 'ACCOUNT UNLOCK'],
+  ])('that are refused while %s are an outage: calls are 503, and go on when that is over', async (_, refuse, mend) => {
     const url = new URL(app.databaseUrl);
     const name = `rotating_${randomBytes(6).toString('hex')}`;
     const account = `'${name}'@'%'`;
     await server.query(`CREATE USER ${account} IDENTIFIED BY 'before'`);
     await server.query(`GRANT ALL ON \`${url.pathname.slice(1)}\`.* TO ${account}`);
-    const node = await createTestApp({ databaseUrl: Object.assign(url, { username: name, password: 'before' }).href });
+    const databaseUrl = Object.assign(url, { username: name, password: 'before' }).href;
+    const node = await createTestApp({ databaseUrl });
     const { secret } = await buildKey(node);
     expect((await node.rest({ secret })).status).toBe(200);
-    await server.query(`ALTER USER ${account} IDENTIFIED BY 'after'`);
+    await server.query(`ALTER USER ${account} ${refuse}`);
     proxy.cut();
     expect(errorOf(await node.rest({ secret }))).toMatchObject({ http: 503, code: 'SERVICE_UNAVAILABLE' });
     expect((await node.graphql('{ workspaces { nodes { id } } }')).errors).toEqual([expect.objectContaining({ extensions: expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' }) })]);
-    await server.query(`ALTER USER ${account} IDENTIFIED BY 'before'`);
+    const start = Database.open(parseDatabaseUrl(databaseUrl), { entities, migrations });
+    expect(whyNotOpened(await start.catch((error: unknown) => error))).toMatch(/^The database cannot be (used|reached): .+/);
+    await server.query(`ALTER USER ${account} ${mend}`);
     expect((await node.rest({ secret })).status).toBe(200);
+    expect((await node.graphql('{ workspaces { nodes { id } } }')).errors).toBeUndefined();
     await node.close();
     await server.query(`DROP USER ${account}`);
   });

@@ -114,7 +114,7 @@ export function openApiDocument(): object {
       '/readyz': {
         get: {
           operationId: 'readiness',
-          summary: 'Whether it can reach its database',
+          summary: 'Whether it can reach its database and write to it',
           responses: { 200: { description: 'It can.' }, 503: { description: 'It cannot.', content: json(ref('Failure')) } },
         },
       },

@@ -40,11 +40,11 @@ function findMariadb() {
 
 /**
  * Starts a server that listens on 127.0.0.1 alone, and answers it once it takes connections. Without `dataDir` its data lies in a
- * temporary folder that `stop` removes; without `port` it takes a free one.
- * @param {{ port?: number, dataDir?: string }} [options]
+ * temporary folder that `stop` removes; without `port` it takes a free one. `args` are more options of the server's command line.
+ * @param {{ port?: number, dataDir?: string, args?: string[] }} [options]
  * @returns {Promise<MariadbServer>}
  */
-async function startMariadb({ port, dataDir } = {}) {
+async function startMariadb({ port, dataDir, args = [] } = {}) {
   const program = findMariadb();
   if (!program) throw new Error('Neither mariadbd nor mysqld is installed: apt-get install mariadb-server, or set TEST_MYSQL_URL.');
   guardAgainstLeftovers();
@@ -52,7 +52,7 @@ async function startMariadb({ port, dataDir } = {}) {
   const discard = () => (dataDir ? undefined : rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   try {
     if (!existsSync(join(folder, 'mysql'))) initialise(program, folder);
-    const { child, port: taken } = await listen(program, folder, port);
+    const { child, port: taken } = await listen(program, folder, port, args);
     return handle(child, folder, taken, discard);
   } catch (error) {
     discard();
@@ -98,11 +98,12 @@ function handle(child, dataDir, port, discard) {
  * @param {string} program
  * @param {string} folder
  * @param {number | undefined} wanted
+ * @param {string[]} options
  */
-async function listen(program, folder, wanted) {
+async function listen(program, folder, wanted, options) {
   for (let tries = 1; ; tries++) {
     const port = wanted ?? (await freePort());
-    const child = launch(program, folder, port);
+    const child = launch(program, folder, port, options);
     try {
       await untilItAnswers(child, port, folder);
       return { child, port };
@@ -125,8 +126,9 @@ const INIT_SQL = ['localhost', '127.0.0.1']
  * @param {string} program
  * @param {string} folder
  * @param {number} port
+ * @param {string[]} options
  */
-function launch(program, folder, port) {
+function launch(program, folder, port, options) {
   const initFile = join(folder, 'init.sql');
   writeFileSync(initFile, `${INIT_SQL}\n`);
   const log = openSync(join(folder, 'server.log'), 'w');
@@ -145,6 +147,7 @@ function launch(program, folder, port) {
     '--innodb-buffer-pool-size=64M',
     '--innodb-flush-log-at-trx-commit=1', // what we promise rests on it
     '--loose-mysqlx=OFF',
+    ...options,
     ...asRoot(),
   ]);
   const child = spawn(/** @type {string} */ (command), args, { stdio: ['ignore', log, log] });
