@@ -59,7 +59,9 @@ const whole = (name: string, min: number, max: number, fallback: number) =>
     .transform(Number)
     .refine((value) => Number.isInteger(value) && value >= min && value <= max, `${name} must be a whole number from ${min} to ${max}.`);
 
-const secret = (name: string) => z.string().min(32, `${name} must be at least 32 characters long.`).optional();
+const SECRET_LENGTH = 32;
+
+const secret = (name: string) => z.string().min(SECRET_LENGTH, `${name} must be at least ${SECRET_LENGTH} characters long.`);
 
 const list = (separator: string | RegExp) =>
   z
@@ -72,8 +74,8 @@ const environment = z.object({
   DATABASE_URL: z.string().default(DEFAULT_DATABASE_URL),
   HOST: z.string().default('127.0.0.1'),
   PORT: whole('PORT', 0, 65_535, 4000),
-  ROOT_KEY: secret('ROOT_KEY'),
-  KEY_PEPPER: secret('KEY_PEPPER'),
+  ROOT_KEY: secret('ROOT_KEY').regex(/^[\x20-\x7e]*$/, 'ROOT_KEY must be of printable ASCII characters: it is sent in a header.').optional(),
+  KEY_PEPPER: secret('KEY_PEPPER').optional(),
   UPSTREAM_SIGNING_SECRET: list(/\s+/).refine(
     (secrets) => secrets.every(isSigningSecret),
     'UPSTREAM_SIGNING_SECRET must be whsec_ and the base64 of 24 to 64 bytes; several are separated by spaces.',
@@ -100,9 +102,13 @@ const environment = z.object({
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'LOG_LEVEL must be one of pino’s levels.').default('info'),
 });
 
-/** The configuration that `env` asks for, or a ConfigError that names every variable that is wrong. Empty variables count as unset. */
+/**
+ * The configuration that `env` asks for, or a ConfigError that names every variable that is wrong. Blanks and line ends around a value do
+ * not belong to it: files of secrets and of variables often end in one. Empty variables count as unset.
+ */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const trimmed = Object.entries(env).map(([name, value]) => [name, value?.trim()] as const);
+  const given = Object.fromEntries(trimmed.filter(([, value]) => value !== ''));
   const parsed = environment.safeParse(given);
   if (!parsed.success) throw new ConfigError(parsed.error.issues.map((issue) => issue.message).join(' '));
   const values = parsed.data;
@@ -149,6 +155,15 @@ export function warningOf({ host, database, publicUrl }: Config): string | undef
     `PUBLIC_URL is not set, and ${isUnspecified ? `HOST=${host} is no address that anybody calls` : 'there may be several processes, each with an address of its own'}: ` +
     'set it to how the world reaches this server, such as https://api.example.com. Until then the issuer of OAuth, links in mails and cookies follow the address that each process listens on.'
   );
+}
+
+/** The pepper that a file holds, without blanks and line ends around it; a ConfigError where it is too short to be one. */
+export function pepperIn(path: string, text: string): string {
+  const value = text.trim();
+  if (value.length < SECRET_LENGTH) {
+    throw new ConfigError(`The file ${path} must hold the pepper of its database, at least ${SECRET_LENGTH} characters: restore it from a backup.`);
+  }
+  return value;
 }
 
 /** `mysql://user:password@host:port/database`, with `?ssl=true` where it is to be encrypted, or `sqlite:PATH`, taken apart; a ConfigError for anything else. */

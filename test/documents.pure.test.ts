@@ -82,6 +82,15 @@ describe('the configuration in docs/operation.md', () => {
     },
   );
 
+  it('holds for values with blanks or line ends around them: they are the same without', () => {
+    const values = { ...required, DATABASE_URL: 'sqlite:x.db', HOST: '::1', PUBLIC_URL: 'https://a.example', MAIL_FROM: 'a@example.com', LOG_LEVEL: 'warn', DEMO: 'true' };
+    for (const end of ['\n', '\r', '\r\n', ' ', '\t']) {
+      expect(loadConfig(Object.fromEntries(Object.entries(values).map(([name, value]) => [name, ` ${value}${end}`])))).toEqual(loadConfig(values));
+      expect(loadConfig({ PORT: end })).toEqual(loadConfig({}));
+    }
+    expect(() => loadConfig({ ROOT_KEY: `${required.ROOT_KEY}\n${required.ROOT_KEY}` })).toThrow('ROOT_KEY must be of printable ASCII characters');
+  });
+
   it('tells what is required where', () => {
     expect(documented('NODE_ENV')?.meaning).toMatch(/`production`.*`ROOT_KEY` or `KEY_PEPPER` is refused/);
     for (const missing of ['ROOT_KEY', 'KEY_PEPPER']) expect(() => loadConfig({ NODE_ENV: 'production', ...required, [missing]: '' })).toThrow(missing);

@@ -96,6 +96,12 @@ describe('a start that cannot be', () => {
       expectRefusal(password, /denied/);
     });
   } else {
+    it('is refused in one sentence where the file of the pepper is empty', async () => {
+      const folder = await temporaryFolder();
+      await writeFile(join(folder, 'kept.db.pepper'), '\n');
+      expectRefusal(await refusalOf({ DATABASE_URL: `sqlite:${join(folder, 'kept.db')}`, ROOT_KEY }), /^The file .*kept\.db\.pepper must hold the pepper/);
+    });
+
     it('is refused in one sentence where the file is no database, or cannot be', async () => {
       const folder = await temporaryFolder();
       await writeFile(join(folder, 'text.db'), 'This is a text and no database, and it is long enough to be read as one.\n'.repeat(100));

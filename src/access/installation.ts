@@ -1,7 +1,7 @@
 import { hkdfSync } from 'node:crypto';
 import { linkSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { recordEvent } from '../audit/record-event';
-import { ConfigError, type Config } from '../config';
+import { ConfigError, pepperIn, type Config } from '../config';
 import { forUpdate, type Database } from '../db/database';
 import { isDuplicate } from '../db/failures';
 import { hmacSha256 } from '../lib/hmac';
@@ -94,7 +94,7 @@ function pepperBeside({ database }: Config): string {
   const path = `${database.path}.pepper`;
   const draft = `${path}.${process.pid}`;
   try {
-    return readFileSync(path, 'utf8').trim();
+    return pepperIn(path, readFileSync(path, 'utf8'));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
@@ -106,5 +106,5 @@ function pepperBeside({ database }: Config): string {
   } finally {
     unlinkSync(draft);
   }
-  return readFileSync(path, 'utf8').trim();
+  return pepperIn(path, readFileSync(path, 'utf8'));
 }
