@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { MAX_ANSWER_BYTES } from '../src/actions/http-runner';
-import { NO, OK, json, startRawUpstream, type Answer } from './support/raw-upstream';
+import { NO, ODD_JSON, OK, json, startRawUpstream, type Answer } from './support/raw-upstream';
 import { failed, useRunner } from './support/runner';
 
 const { runAgainst } = useRunner();
@@ -18,6 +18,10 @@ describe('an answer', () => {
 
   it('brings a key named __proto__ as it came', async () => {
     expect(await runAgainst(json(200, '{"ok":true,"data":{"__proto__":{"a":1}}}'))).toEqual({ kind: 'ok', dataJson: '{"__proto__":{"a":1}}' });
+  });
+
+  it.each([['odd ones', ODD_JSON], ['deeply nested ones', `{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`]])('brings its data as they were written: %s', async (_what, dataJson) => {
+    expect(await runAgainst(json(200, `{ "data" : ${dataJson} , "ok" : true }`))).toEqual({ kind: 'ok', dataJson });
   });
 
   it.each([200, 400, 404, 429])('of %i that says no is the action saying no', async (status) => {
@@ -41,7 +45,9 @@ describe('an answer', () => {
     ['ok without data', 200, '{"ok":true}'],
     ['ok with data that are null', 200, '{"ok":true,"data":null}'],
     ['ok with data that are a list', 200, '{"ok":true,"data":[]}'],
-    ['ok with data nested too deep to write', 200, `{"ok":true,"data":${JSON.stringify({ a: 0 }).replace('0', '['.repeat(100_000) + ']'.repeat(100_000))}}`],
+    ['ok that is named twice', 200, '{"ok":false,"ok":true,"data":{}}'],
+    ['ok with data that have a name twice', 200, '{"ok":true,"data":{"a":[{"b":1,"\\u0062":2}]}}'],
+    ['a no that has a name twice', 200, NO.replace('{"ok"', '{"a":{"b":1,"b":1},"ok"')],
     ['a no without errors', 200, '{"ok":false}'],
     ['a no with an empty list of errors', 200, '{"ok":false,"errors":[]}'],
     ['a no with an error that lacks its message', 200, '{"ok":false,"errors":[{"code":"A"}]}'],

@@ -19,7 +19,7 @@ import {
 } from 'graphql';
 import { describeSchema } from '../src/schema';
 import type { Workspace } from '../src/tenancy/workspace.entity';
-import { createTestApp, type TestApp } from './support/app';
+import { ROOT_KEY, createTestApp, type TestApp } from './support/app';
 import { buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 
@@ -156,6 +156,24 @@ describe('MicroCredits', () => {
       expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['GRAPHQL_VALIDATION_FAILED']);
     },
   );
+
+  it.each(['1.00000000000000001', '4503599627370497.4', '9007199254740991.3', '12345678901234567890', '1e400', '1e-400', `1${'0'.repeat(900_000)}1`])(
+    'refuses a request with a number that a double changes (case %#)',
+    async (amount) => {
+      const body = JSON.stringify({ query: TOP_UP, variables: { input: { workspaceId: workspace.id, amount: 'AMOUNT', reference: 'refused' } } }).replace('"AMOUNT"', amount);
+      const headers = { 'content-type': 'application/json', 'x-api-key': ROOT_KEY };
+      const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers, body });
+      expect(response.status).toBe(400);
+      expect(await response.json()).toMatchObject({ errors: [{ message: expect.stringContaining('digits'), extensions: { code: 'INVALID_REQUEST' } }] });
+    },
+  );
+
+  it('takes a number in any form that a double keeps', async () => {
+    const { id } = await buildWorkspace(app);
+    const body = JSON.stringify({ query: TOP_UP, variables: { input: { workspaceId: id, amount: 'AMOUNT', reference: '12345678901234567890' } } }).replace('"AMOUNT"', '9.007199254740991E15');
+    const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-api-key': ROOT_KEY }, body });
+    expect(await response.json()).toMatchObject({ data: { topUpWallet: { wallet: { balance: MAX } } } });
+  });
 
   it('credited nothing with anything refused', async () => {
     const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { wallet { balance ledger { nodes { id } } } } }', { id: workspace.id });

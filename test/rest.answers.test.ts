@@ -89,7 +89,7 @@ it('data reach the caller as the upstream sent them, a key named __proto__ inclu
     headers: { 'content-type': 'application/json', 'x-api-key': secret },
     body: JSON.stringify({ action: action.name, params: {} }),
   });
-  expect(await response.text()).toContain(`"data":${data.replace('12345678901234567890', '12345678901234567000')},`);
+  expect(await response.text()).toContain(`"data":${data},`);
 });
 
 it('an upstream is told who calls and for what, and each attempt by the id of its log row', async () => {

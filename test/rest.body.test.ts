@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
@@ -36,6 +37,11 @@ describe('is refused, with the place of what is wrong', () => {
     ['NaN', '{"action":"demo.echo","params":{"a":NaN}}', []],
     ['a form', 'action=demo.echo&params=', []],
     ['a byte order mark', '\ufeff{"action":"demo.echo","params":{}}', []],
+    ['action twice', '{"action":"demo.echo","params":{},"action":"demo.fail"}', []],
+    ['a name twice in params', '{"action":"demo.echo","params":{"a":1,"a":1}}', []],
+    ['a name twice, once with an escape', String.raw`{"action":"demo.echo","params":{"a":1,"\u0061":1}}`, []],
+    ['__proto__ twice', '{"action":"demo.echo","params":{"__proto__":1,"__proto__":2}}', []],
+    ['a name twice, deep in lists', '{"action":"demo.echo","params":{"x":[[1,{"b":{"":1,"c":2,"":3}}]]}}', []],
     ['null', 'null', []],
     ['an array', '[]', []],
     ['a string', '"demo.echo"', []],
@@ -112,11 +118,21 @@ describe('is taken', () => {
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
   });
 
-  it('nested deeply; deeper than can be written, the action says no and costs nothing', async () => {
-    const deep = await sendRaw(`{"action":"demo.echo","params":${nested(1_000)}}`);
-    expect(JSON.stringify(deep.body.data)).toBe(nested(1_000));
-    const tooDeep = await sendRaw(`{"action":"demo.echo","params":${nested(30_000)}}`);
-    expect(tooDeep).toMatchObject({ status: 200, body: { ok: false, errors: [{ code: 'INVALID_PARAMS' }], billing: { chargedMicroCredits: 0 } } });
+  it.each([
+    ['numbers that a double changes', '{"a":[1234567890123456789,1e400,-1e-400,0.12345678901234567890]}'],
+    ['numbers that a parser writes in another form', '{"a":[1.0,-0,1E5,1e+2,100e-2]}'],
+    ['names that a parser puts into another order', '{"b":1,"2":2,"1":3}'],
+    ['blanks and line breaks', '{ "a" :\t[ 1 ,\r\n 2 ] }'],
+    ['escapes, of half a surrogate pair and of quotation marks too', String.raw`{"\u0061":"\ud800 \/ \\\" \u00e4\\","\\":"\"}:{"}`],
+    ['one name in several objects', '{"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}],"A":1,"params":{"params":1}}'],
+    ['objects nested deeper than a stack', nested(30_000)],
+  ])('with params that come back as they were sent: %s', async (_what, params) => {
+    const headers = { 'content-type': 'application/json', 'x-api-key': secret, 'idempotency-key': randomUUID() };
+    const body = `{"debug":true,"p\\u0061rams" : ${params} ,"action":"demo.echo"}`;
+    const once = async () => (await fetch(`${app.url}/v1/demo/execute`, { method: 'POST', headers, body })).text();
+    const first = await once();
+    expect(first).toContain(`,"data":${params},"errors":[]`);
+    expect(await once()).toBe(`${first.slice(0, -1)},"meta":{"idempotencyReplay":true}}`);
   });
 });
 

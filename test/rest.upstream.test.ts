@@ -3,6 +3,7 @@ import type { Action } from '../src/actions/action.entity';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { buildAction, buildKey, buildProject } from './support/factories';
+import { ODD_JSON, json, startRawUpstream } from './support/raw-upstream';
 import { SLOW_LIMIT, tracesOf } from './support/traces';
 import { until } from './support/until';
 import { startUpstream, type Upstream, type UpstreamCall } from './support/upstream';
@@ -50,6 +51,7 @@ it.each<[string, (call: UpstreamCall) => void]>([
   ['answered 404 of its own', (call) => call.reply(404, '{"error":"not found"}')],
   ['answered 429 of its own', (call) => call.reply(429, '', { 'retry-after': '7' })],
   ['answered 401 of its own', (call) => call.reply(401, '{"ok":true,"data":{}}')],
+  ['answered a name twice', (call) => call.reply(200, '{"ok":true,"data":{"a":1,"a":2}}')],
   ['sent elsewhere', (call) => call.reply(307, '', { location: upstream.url })],
 ])('502 UPSTREAM_FAILED where the upstream %s', async (_case, answer) => {
   upstream.answer = answer;
@@ -62,6 +64,20 @@ it.each<[string, (call: UpstreamCall) => void]>([
     ...NOT_BILLED,
     logs: [{ requestId: refused.body.requestId, credentialId: key.id, outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED', httpStatus: 502, chargedMicroCredits: 0, actionMs: expect.any(Number) }],
   });
+});
+
+it('hands params to the upstream, and its data to the caller and to repeats, as they were written', async () => {
+  const upstream = await startRawUpstream(json(200, `{"ok":true,"data":${ODD_JSON}}`));
+  const { name } = await buildAction(app, { upstreamUrl: upstream.url });
+  const { secret } = await caller(name);
+  const headers = { 'content-type': 'application/json', 'x-api-key': secret, 'idempotency-key': 'odd' };
+  const body = `{"action":"${name}","params":${ODD_JSON}}`;
+  const once = async () => (await fetch(`${app.url}/v1/face/execute`, { method: 'POST', headers, body })).text();
+  const first = await once();
+  expect(upstream.received[0]?.body).toContain(`"params":${ODD_JSON},"debug"`);
+  expect(first).toContain(`"data":${ODD_JSON},"errors"`);
+  expect(await once()).toBe(`${first.slice(0, -1)},"meta":{"idempotencyReplay":true}}`);
+  expect(upstream.received).toHaveLength(1);
 });
 
 it('502 UPSTREAM_FAILED where nobody listens', async () => {

@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { z } from 'zod';
+import { DuplicateNames, readJson } from '../lib/json-text';
 
 /** The largest answer that is read from an upstream, in bytes. */
 export const MAX_ANSWER_BYTES = 10 * 1024 * 1024;
@@ -22,7 +23,8 @@ export interface ActionCall {
   attempt: string;
   action: string;
   requestId: string;
-  params: Record<string, unknown>;
+  /** The JSON text of an object, as its caller wrote it: numbers have every digit. A built-in action that parses it must refuse inexact ones. */
+  paramsJson: string;
   debug: boolean;
   /** `keyId` is null where another credential than a key called. */
   context: { workspaceId: string; projectId: string; credentialId: string; keyId: string | null; environment: string; galleryId: string };
@@ -134,11 +136,7 @@ export class HttpRunner implements Runner {
   private async exchange(target: ActionTarget, call: ActionCall, signal: AbortSignal): Promise<ActionOutcome> {
     if (target.upstreamUrl === null) throw new BrokenOff('UPSTREAM_FAILED', `The action ${target.name} has no upstream.`);
     const url = new URL(target.upstreamUrl);
-    const { action, requestId, params, debug, context } = call;
-    const body = toJson({ action, requestId, params, debug, context });
-    if (body === undefined) {
-      return { kind: 'no', errors: [{ code: 'INVALID_PARAMS', message: 'The params are nested too deep.' }] };
-    }
+    const body = bodyOf(call);
     // A place is given back when undici is done with the call, not when its time is over: till then it holds a connection.
     return this.upstreams.run(url.href, signal, () =>
       this.origins.run(url.origin, signal, () => this.post(url, this.headers(call.attempt, body), body, signal)),
@@ -248,32 +246,29 @@ const answerForm = z.discriminatedUnion('ok', [
 
 /** What an answer's body says, or a BrokenOff where it is not JSON or has another form than an action's answer. */
 function readAnswer(bytes: Uint8Array): ActionOutcome {
-  const answer = answerForm.safeParse(parseJson(bytes));
+  const { value, memberJson } = parseAnswer(bytes);
+  const answer = answerForm.safeParse(value);
   if (!answer.success) {
     const issue = answer.error.issues[0];
     throw new BrokenOff('UPSTREAM_FAILED', `Its answer has another form: ${issue?.path.join('.')} ${issue?.message}`);
   }
   if (!answer.data.ok) return { kind: 'no', errors: answer.data.errors.slice(0, MAX_ERRORS).map(presentable) };
-  const dataJson = toJson(answer.data.data);
-  if (dataJson === undefined) throw new BrokenOff('UPSTREAM_FAILED', 'The data of its answer are nested too deep.');
-  return { kind: 'ok', dataJson };
+  return { kind: 'ok', dataJson: memberJson as string }; // an object, so there is its text
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+/** What an upstream is sent. */
+function bodyOf({ action, requestId, paramsJson, debug, context }: ActionCall): string {
+  const [head, tail] = [JSON.stringify({ action, requestId }), JSON.stringify({ debug, context })];
+  return `${head.slice(0, -1)},"params":${paramsJson},${tail.slice(1)}`;
+}
+
+function parseAnswer(bytes: Uint8Array): ReturnType<typeof readJson> {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
+    return readJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), 'data');
+  } catch (error) {
+    if (error instanceof DuplicateNames) throw new BrokenOff('UPSTREAM_FAILED', 'Its answer has an object with two members of one name.');
     // The parser's own message quotes the answer, which does not belong in a log.
     throw new BrokenOff('UPSTREAM_FAILED', 'Its answer is not JSON.');
-  }
-}
-
-/** The JSON text of `value`; undefined where it is nested deeper than JSON.stringify has stack for. */
-function toJson(value: object): string | undefined {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    return undefined;
   }
 }
 

@@ -32,7 +32,8 @@ export interface ExecuteRequest {
   requestId: string;
   /** SHA-256 of service and raw body where the caller chose the requestId, else null. */
   fingerprint: string | null;
-  params: Record<string, unknown>;
+  /** The JSON text of an object, as its caller wrote it. */
+  paramsJson: string;
   debug: boolean;
   ip: string | null;
   userAgent: string | null;
@@ -253,14 +254,14 @@ export class Gate {
 }
 
 /** What a runner is told of a call. */
-function toActionCall({ params, debug }: ExecuteRequest, { hold, credential }: Admitted): ActionCall {
+function toActionCall({ paramsJson, debug }: ExecuteRequest, { hold, credential }: Admitted): ActionCall {
   const { projectId, workspaceId, environment, galleryMode } = credential;
   const keyId = credential.credentialKind === 'API_KEY' ? credential.id : null;
   return {
     attempt: hold.attempt,
     action: hold.action,
     requestId: hold.requestId,
-    params,
+    paramsJson,
     debug,
     context: { workspaceId, projectId, credentialId: credential.id, keyId, environment, galleryId: galleryId({ id: projectId, workspaceId, galleryMode }) },
   };

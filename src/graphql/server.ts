@@ -6,6 +6,7 @@ import { GraphQLError, NoSchemaIntrospectionCustomRule, type GraphQLSchema, type
 import type { Logger } from 'pino';
 import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
+import { hasInexactNumber } from '../lib/json-text';
 import { boundAnswers } from './answer-length';
 import { readCallersAnew } from './callers-anew';
 import type { Cost } from './cost';
@@ -23,6 +24,7 @@ import { screen } from './screening';
 import { registerStreams, type StreamsDeps } from './streams/register';
 import { variableIssues } from './variables';
 
+const INEXACT_NUMBER = 'A number has more digits than a 64-bit float keeps, or is too large or too small for one: send fewer digits.';
 /** The largest GraphQL request, in bytes. */
 const GRAPHQL_BODY_LIMIT_BYTES = 1_048_576;
 
@@ -81,6 +83,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   });
   registerGraphiqlAssets(app);
   app.removeContentTypeParser('text/plain'); // a form of another site could send it
+  refuseInexactNumbers(app);
   app.setErrorHandler((error, request, reply) => {
     const failure = error instanceof GraphQLError ? (error as GraphQLFailure) : toGraphQLError(failureOf(error as FastifyError));
     const { message, extensions } = failure;
@@ -127,6 +130,18 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   app.post('/graphql', { bodyLimit: GRAPHQL_BODY_LIMIT_BYTES, onSend: forbidStore }, async (request, reply) => {
     requireUnforged(request.headers);
     return handler.call(app, request, reply);
+  });
+}
+
+/** Refuses a JSON body with a number that JavaScript would change, before a scalar sees another one than its caller wrote. */
+function refuseInexactNumbers(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) => {
+    void parse(request, body, (error, value) => {
+      if (error) done(error);
+      else if (hasInexactNumber(body)) done(invalidRequest(INEXACT_NUMBER));
+      else done(null, value);
+    });
   });
 }
 

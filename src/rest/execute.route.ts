@@ -11,6 +11,7 @@ import type { ExecuteRequest, ExecuteResult, Gate } from '../gate/gate';
 import { UNCOUNTED_BYTES, type KeptBytes } from '../gate/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 import { plainAddress } from '../lib/cidr';
+import { DuplicateNames, readJson } from '../lib/json-text';
 import { idRule } from '../lib/rules';
 import { customerAt } from '../lib/token-buckets';
 import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
@@ -18,6 +19,7 @@ import { executeBody, type ExecuteBody } from './execute.schema';
 import { chosenRequestId } from './request-id';
 
 const API_VERSION = '1';
+const DUPLICATE_NAMES = 'has an object with two members of one name, of which parsers take different ones: send each name once';
 
 /** Whatever its route. */
 type AnyRequest = Pick<FastifyRequest, 'headers' | 'credentialKind'>;
@@ -42,7 +44,7 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
   rest.post<ExecuteRoute>('/v1/:service/execute', { onRequest }, async (request, reply) => {
     const kept = request.kept ?? gate.keptBytes();
     kept.use(); // while the call runs, with or without its caller
-    let body: ExecuteBody;
+    let body: ReadBody;
     let result: ExecuteResult;
     try {
       const raw = request.body ?? NO_BODY;
@@ -60,7 +62,7 @@ export function registerExecute(rest: FastifyInstance, gate: Gate): void {
 
 const NO_BODY = Buffer.alloc(0);
 
-function toExecuteRequest(request: FastifyRequest<ExecuteRoute>, raw: Buffer, body: ExecuteBody, kept: KeptBytes): ExecuteRequest {
+function toExecuteRequest(request: FastifyRequest<ExecuteRoute>, raw: Buffer, body: ReadBody, kept: KeptBytes): ExecuteRequest {
   const { service } = request.params;
   const requestId = chosenRequestId(body.requestId, headerOf(request, 'idempotency-key'));
   request.requestId = requestId ?? request.requestId;
@@ -73,7 +75,7 @@ function toExecuteRequest(request: FastifyRequest<ExecuteRoute>, raw: Buffer, bo
     action: body.action,
     requestId: request.requestId,
     fingerprint: requestId === undefined ? null : fingerprintOf(service, namedProjectId, raw),
-    params: body.params,
+    paramsJson: body.paramsJson,
     debug: body.debug ?? false,
     ip: addressOf(request.ip),
     userAgent: userAgentOf(request.headers),
@@ -141,16 +143,23 @@ function addressOf(text: string): string | null {
   return lastAddress.plain;
 }
 
-function parseBody(raw: Buffer): ExecuteBody {
+/** A body, and its params as they were written. */
+type ReadBody = ExecuteBody & { paramsJson: string };
+
+function parseBody(raw: Buffer): ReadBody {
   // Decoded, such bytes become U+FFFD, and the action would be given what nobody sent
   if (!isUtf8(raw)) throw invalid({ path: [], message: 'is not UTF-8' });
-  let value: unknown;
+  const { value, memberJson } = readBody(raw.toString());
+  return Object.assign(validate(executeBody, value), { paramsJson: memberJson as string }); // an object, so there is its text
+}
+
+function readBody(text: string): ReturnType<typeof readJson> {
   try {
-    value = JSON.parse(raw.toString());
-  } catch {
+    return readJson(text, 'params');
+  } catch (error) {
+    if (error instanceof DuplicateNames) throw invalid({ path: [], message: DUPLICATE_NAMES });
     throw invalid({ path: [], message: 'is not JSON' });
   }
-  return validate(executeBody, value);
 }
 
 /** A call in another project is another call. */

@@ -18,7 +18,7 @@ const success = z
     ok: z.literal(true),
     success: z.literal(true),
     ...common,
-    data: z.record(z.string(), z.unknown()).meta({ description: 'What the action answered.' }),
+    data: z.record(z.string(), z.unknown()).meta({ description: 'What the action answered, as it wrote it: numbers keep every digit.' }),
     errors: z.array(z.never()).max(0),
     billing,
     meta: z.object({ idempotencyReplay: z.literal(true) }).optional().meta({ description: 'There where an earlier success is answered again.' }),

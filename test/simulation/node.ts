@@ -96,7 +96,7 @@ export class SimulatedNode implements Client {
           action: call.action,
           requestId: call.requestId,
           fingerprint: call.fingerprint,
-          params: {},
+          paramsJson: '{}',
           debug: false,
           ip: null,
           userAgent: call.name,

@@ -5,20 +5,15 @@ import { startRawUpstream, type Answer } from './raw-upstream';
 export const SIGNING_SECRETS = [`whsec_${Buffer.alloc(24, 1).toString('base64')}`, `whsec_${Buffer.alloc(64, 2).toString('base64')}`];
 
 /** A call as the gate hands it to a runner. */
-export function callOf(params: Record<string, unknown> = { image: 'ä🙂' }): ActionCall {
+export function callOf(paramsJson = '{"image":"ä🙂"}'): ActionCall {
   return {
     attempt: 'log_0VKq3Zb1M8fD2sYt6Hc0Qw',
     action: 'biofrq.detect',
     requestId: '7b0c6a6e-6f0e-7c51-8d3f-0f8f3f4f5a6b',
-    params,
+    paramsJson,
     debug: true,
     context: { workspaceId: 'ws_1', projectId: 'prj_1', credentialId: 'key_1', keyId: 'key_1', environment: 'LIVE', galleryId: 'default' },
   };
-}
-
-/** Params nested so deep. */
-export function nested(depth: number): Record<string, unknown> {
-  return JSON.parse(`${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`) as Record<string, unknown>;
 }
 
 /** How a call ends whose upstream failed, and one whose upstream took too long. */

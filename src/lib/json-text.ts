@@ -1,0 +1,97 @@
+/** Thrown for a JSON text in which an object names two members alike: JSON parsers differ in which of them they take. */
+export class DuplicateNames extends Error {
+  override name = 'DuplicateNames';
+}
+
+/**
+ * Reads a JSON text, and cuts the member `name` of its outermost object out as it was written: a number in it keeps every digit.
+ * `memberJson` is undefined if that member is no object or array. Throws a SyntaxError, or DuplicateNames.
+ */
+export function readJson(text: string, name: string): { value: unknown; memberJson: string | undefined } {
+  const value: unknown = JSON.parse(text);
+  const { members, from, to } = scan(text, name);
+  if (members !== countMembers(value)) throw new DuplicateNames();
+  return { value, memberJson: to === 0 ? undefined : text.slice(from, to) };
+}
+
+const [QUOTE, COLON, BACKSLASH] = [0x22, 0x3a, 0x5c];
+const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
+
+/** How many members all objects of a valid JSON text have, duplicates counted, and where the named one of the outermost begins and ends. */
+function scan(text: string, name: string): { members: number; from: number; to: number } {
+  let [depth, members, from, to, nameFrom, nameTo] = [0, 0, 0, 0, 0, 0];
+  let isNamed = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (character === QUOTE) {
+      const end = endOfString(text, at);
+      if (depth === 1) [nameFrom, nameTo] = [at, end + 1];
+      at = end;
+    } else if (character === COLON) {
+      members++;
+      if (depth === 1) isNamed = isString(text.slice(nameFrom, nameTo), name);
+    } else if (character === OPEN_OBJECT || character === OPEN_ARRAY) {
+      if (depth === 1 && isNamed) from = at;
+      depth++;
+    } else if (character === CLOSE_OBJECT || character === CLOSE_ARRAY) {
+      depth--;
+      if (depth === 1 && isNamed) to = at + 1;
+    }
+  }
+  return { members, from, to };
+}
+
+/** The place of the quotation mark that ends the string which begins at `start`. */
+function endOfString(text: string, start: number): number {
+  let end = text.indexOf('"', start + 1); // native, so that a large string costs little
+  while (isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let first = at;
+  while (text.charCodeAt(first - 1) === BACKSLASH) first--;
+  return (at - first) % 2 === 1;
+}
+
+/** Whether a JSON string, quotation marks included, says `expected`. */
+function isString(json: string, expected: string): boolean {
+  return json.includes('\\') ? JSON.parse(json) === expected : json === `"${expected}"`;
+}
+
+/** How many members all objects of a parsed text have. A parser keeps one of those with equal names, so duplicates are missing. */
+function countMembers(value: unknown): number {
+  let members = 0;
+  const waiting: unknown[] = [value]; // no recursion: a text may be nested deeper than the stack
+  while (waiting.length > 0) {
+    const next = waiting.pop();
+    if (Array.isArray(next)) {
+      for (const item of next) if (typeof item === 'object' && item !== null) waiting.push(item);
+    } else if (typeof next === 'object' && next !== null) {
+      for (const name in next) {
+        members++;
+        const item = (next as Record<string, unknown>)[name];
+        if (typeof item === 'object' && item !== null) waiting.push(item);
+      }
+    }
+  }
+  return members;
+}
+
+/** Whether a valid JSON text has a number that JavaScript would change: too many digits, or too large or too small. */
+export function hasInexactNumber(text: string): boolean {
+  if (!/\d[\d.]{15}|\d[eE]/.test(text)) return false; // no double changes fifteen digits
+  const numbers = text.replace(/"(?:[^"\\]|\\.)*"/g, '""').match(/\d[\d.eE+-]*/g) ?? [];
+  return numbers.some((number) => number.length > MAX_NUMBER_LENGTH || decimalOf(number) !== decimalOf(String(Number(number))));
+}
+
+/** No double needs more characters, and decimalOf() is quadratic in them. */
+const MAX_NUMBER_LENGTH = 400;
+
+/** A decimal number's digits and exponent, equal for equal numbers, however they are written. */
+function decimalOf(number: string): string {
+  const [, whole = '', fraction = '', exponent = '0'] = /^(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [];
+  const digits = (whole + fraction).replace(/^0+/, '');
+  const significant = digits.replace(/0+$/, '');
+  return significant === '' ? '0' : `${significant}e${Number(exponent) - fraction.length + digits.length - significant.length}`;
+}
