@@ -8,7 +8,7 @@ afterAll(() => runner.close());
 
 describe('built-in actions', () => {
   const builtIn = (name: string, paramsJson?: string): Promise<ActionOutcome> =>
-    runner.run({ service: 'demo', name, upstreamUrl: null, timeoutMs: 30_000 }, callOf(paramsJson));
+    runner.run({ service: 'demo', name, upstreamUrl: null, timeoutMs: 30_000, passStatuses: [] }, callOf(paramsJson));
 
   it('are demo.echo and demo.fail, at 1000 micro-credits each, with the permission of their own name', () => {
     expect(BUILT_IN_ACTIONS.map(({ id, service, name, priceMicroCredits, permission, timeoutMs }) => ({ id, service, name, priceMicroCredits, permission, timeoutMs }))).toEqual([

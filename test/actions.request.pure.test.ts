@@ -32,7 +32,7 @@ describe('what an upstream receives', () => {
   it('names the attempt as webhook-id and the time in whole seconds as webhook-timestamp', async () => {
     const upstream = await startRawUpstream(json(200, OK));
     const dated = new ActionRunner({ signingSecrets: SIGNING_SECRETS, now: () => new Date('2026-01-02T03:04:05.999Z') });
-    await dated.run({ service: 'face', name: 'biofrq.detect', upstreamUrl: upstream.url, timeoutMs: 10_000 }, callOf());
+    await dated.run({ service: 'face', name: 'biofrq.detect', upstreamUrl: upstream.url, timeoutMs: 10_000, passStatuses: [] }, callOf());
     await dated.close();
     expect(upstream.received[0]?.headers).toMatchObject({
       'webhook-id': 'log_0VKq3Zb1M8fD2sYt6Hc0Qw',

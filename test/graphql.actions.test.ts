@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const ACTION = 'action { id service name priceMicroCredits permission upstreamUrl timeoutMs enabled }';
+const ACTION = 'action { id service name priceMicroCredits permission upstreamUrl timeoutMs passStatuses enabled }';
 
 let made = 0;
 
@@ -47,6 +47,7 @@ describe('createAction', () => {
       permission: action.name,
       upstreamUrl,
       timeoutMs: 30_000,
+      passStatuses: [],
       enabled: true,
     });
     expect(await call()).toBe(10);
@@ -91,11 +92,21 @@ describe('createAction', () => {
     for (const url of ['', 'x', '//x', 'javascript:1', 'https://user:password@x', 'https://x/#y', `https://x/${'y'.repeat(2000)}`]) {
       expect(await issuePaths('createAction', { ...right, upstreamUrl: url })).toEqual(['input.upstreamUrl']);
     }
+    expect(await issuePaths('createAction', { ...right, passStatuses: [404, 401, 200, 500] })).toEqual(['input.passStatuses.1', 'input.passStatuses.2', 'input.passStatuses.3']);
     for (const timeoutMs of [99, 300_001, null, 100.5]) expect(await issuePaths('createAction', { ...right, timeoutMs })).toEqual(['input.timeoutMs']);
   });
 });
 
 describe('updateAction', () => {
+  it('changes the statuses that reach callers, each named once and in order', async () => {
+    const { action } = await buildFaceAction({ passStatuses: [429, 404, 404] });
+    expect(action.passStatuses).toEqual([404, 429]);
+    const all = [400, 403, 404, 409, 410, 422, 429];
+    expect(await mutate('updateAction', { id: action.id, passStatuses: all }, ACTION)).toEqual({ action: { ...action, passStatuses: all } });
+    expect(await mutate('updateAction', { id: action.id, passStatuses: [] }, ACTION)).toEqual({ action: { ...action, passStatuses: [] } });
+    expect(await issuePaths('updateAction', { id: 'act_demo_fail', passStatuses: [404] })).toEqual(['input.passStatuses']);
+  });
+
   it('changes a price from the next call on', async () => {
     const { action, call } = await buildFaceAction();
     expect(await call()).toBe(10);

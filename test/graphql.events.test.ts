@@ -228,7 +228,7 @@ async function deeds(): Promise<Deed[]> {
       action: 'action.created',
       subject: (payload) => [payload.action.id, null],
       before: null,
-      after: { service: 'face', name: 'face.find', priceMicroCredits: 5, permission: 'face.find', upstreamUrl: 'https://face.example/', timeoutMs: 30_000 },
+      after: { service: 'face', name: 'face.find', priceMicroCredits: 5, permission: 'face.find', upstreamUrl: 'https://face.example/', timeoutMs: 30_000, passStatuses: [] },
       repeat: 'CONFLICT',
       refused: { service: 'face', name: 'face.find', priceMicroCredits: -5, permission: 'face.find', upstreamUrl: 'https://face.example/' },
     },

@@ -176,7 +176,8 @@ describe('/openapi.json', () => {
     expect(document.openapi).toMatch(/^3\.1\./);
     expect(Object.keys(document.paths)).toEqual(['/v1/{service}/execute', '/v1/audit/export', '/v1/export/ledger', '/v1/export/request-logs', '/v1/export/keys', '/healthz', '/readyz', '/openapi.json']);
     const responses = document.paths['/v1/{service}/execute']?.post?.responses ?? {};
-    expect(new Set(Object.keys(responses))).toEqual(new Set(['200', ...rows.map(({ http }) => String(http))]));
+    expect(new Set(Object.keys(responses))).toEqual(new Set(['200', '410', ...rows.map(({ http }) => String(http))]));
     for (const { http, code } of rows) expect(responses[http]?.description).toContain(`\`${code}\``);
+    for (const passed of [400, 403, 404, 409, 410, 422, 429]) expect(responses[passed]?.description).toContain('`SaidNo`');
   });
 });

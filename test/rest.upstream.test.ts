@@ -80,6 +80,44 @@ it('hands params to the upstream, and its data to the caller and to repeats, as 
   expect(upstream.received).toHaveLength(1);
 });
 
+describe('an action that passes on 404 and 429', () => {
+  const NO = '{"ok":false,"errors":[{"code":"NO_SUCH_FACE","message":"m"}]}';
+  let name: string;
+
+  beforeAll(async () => {
+    ({ name } = await buildAction(app, { upstreamUrl: upstream.url, passStatuses: [404, 429] }));
+  });
+
+  it.each([
+    [404, 404],
+    [429, 429],
+    [410, 200],
+    [200, 200],
+  ])('answers a refusal with %i as %i: it is not billed, the log has the status, and a repeat is a new attempt', async (status, answered) => {
+    upstream.answer = (call) => call.reply(status, NO);
+    const { secret, body, traces } = await caller(name);
+    const once = () => app.rest({ secret, service: 'face', body: { ...body, requestId: '6f1d7f0a-5d8e-4c37-9d0a-0c2a3b4c5d6f' } });
+    const refused = await once();
+    const billing = { chargedMicroCredits: 0, budgetAvailableMicroCredits: 1_000_000 };
+    expect(refused).toMatchObject({ status: answered, body: { ok: false, action: name, data: null, errors: [{ code: 'NO_SUCH_FACE', message: 'm' }], billing } });
+    expect(rateHeadersOf(refused)).toEqual(RATE_HEADERS);
+    expect(await traces()).toMatchObject({ ...NOT_BILLED, logs: [{ outcome: 'FAILED', errorCode: 'NO_SUCH_FACE', httpStatus: answered }] });
+    upstream.answer = (call) => call.succeed();
+    expect(outcomeOf(await once())).toBe('200 ok');
+  });
+
+  it.each([
+    ['another form', '{"error":"not found"}'],
+    ['no body', ''],
+    ['ok', '{"ok":true,"data":{}}'],
+  ])('is UPSTREAM_FAILED if it answers 404 with %s: a proxy may have answered', async (_case, text) => {
+    upstream.answer = (call) => call.reply(404, text);
+    const { detect, traces } = await caller(name);
+    expect(errorOf(await detect())).toMatchObject({ http: 502, code: 'UPSTREAM_FAILED' });
+    expect(await traces()).toMatchObject({ ...NOT_BILLED, logs: [{ errorCode: 'UPSTREAM_FAILED', httpStatus: 502 }] });
+  });
+});
+
 it('502 UPSTREAM_FAILED where nobody listens', async () => {
   const { name } = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:1/' });
   const { detect, traces } = await caller(name);

@@ -1,9 +1,13 @@
 import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { bigintColumn, idColumn, instantColumn, numbersColumn, textColumn } from '../db/columns';
 import { VERSION } from '../lib/versions';
 import { Node } from '../lib/graphql-types';
 import { MicroCredits } from '../lib/scalars';
+
+export const PASS_STATUSES =
+  'HTTP statuses that reach the caller if the upstream refuses with them: of 400, 403, 404, 409, 410, 422 and 429. ' +
+  'Any other 4xx with which it refuses becomes 200. Either way the answer has `ok: false`, and is not billed.';
 
 @ObjectType({ implements: Node, description: 'Something a key can execute, at a price.' })
 @Entity('actions')
@@ -36,6 +40,10 @@ export class Action implements Node {
   @Field(() => Int, { description: 'How long it may take in all, in milliseconds: 100 to 300,000.' })
   @Column('int')
   timeoutMs: number;
+
+  @Field(() => [Int], { description: PASS_STATUSES })
+  @Column({ ...numbersColumn(40), default: '' })
+  passStatuses: readonly number[];
 
   @Field({ description: 'Whether it can be called.' })
   @Column('boolean')

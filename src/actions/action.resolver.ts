@@ -6,7 +6,7 @@ import { connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
 import { EXPECTED_VERSION } from '../lib/versions';
-import { Action } from './action.entity';
+import { Action, PASS_STATUSES } from './action.entity';
 import { ACTIONS, ActionFilter } from './action.queries';
 import { ActionService } from './action.service';
 
@@ -31,6 +31,9 @@ class CreateActionInput {
 
   @Field(() => Int, { defaultValue: 30_000, description: '100 to 300,000 milliseconds.' })
   timeoutMs: number;
+
+  @Field(() => [Int], { defaultValue: [], description: PASS_STATUSES })
+  passStatuses: number[];
 }
 
 @InputType({ description: 'What is to change; an absent field keeps its value.' })
@@ -49,6 +52,9 @@ class UpdateActionInput {
 
   @Field(() => Int, { nullable: true, description: '100 to 300,000 milliseconds.' })
   timeoutMs?: number;
+
+  @Field(() => [Int], { nullable: true, description: PASS_STATUSES })
+  passStatuses?: number[];
 
   @Field(() => Boolean, { nullable: true, description: 'Whether it can be called.' })
   enabled?: boolean;

@@ -9,7 +9,7 @@ import { isDuplicate } from '../db/failures';
 import { expectedVersionRule, requireVersion } from '../db/versions';
 import { conflict, invalid, validate } from '../errors';
 import { newId } from '../lib/id';
-import { idRule, priceRule } from '../lib/rules';
+import { idRule, priceRule, unique } from '../lib/rules';
 import { Action } from './action.entity';
 import { BUILT_IN_ACTIONS } from './built-in';
 
@@ -39,6 +39,13 @@ const upstreamUrlRule = z
 
 const timeoutRule = z.int('must be a whole number of milliseconds').min(100, 'must be at least 100').max(300_000, 'must be at most 300,000');
 
+/** With which an upstream may refuse a call so that its caller gets that status. */
+export const PASSABLE_STATUSES: readonly number[] = [400, 403, 404, 409, 410, 422, 429];
+
+const passStatusesRule = z
+  .array(z.number().refine((status) => PASSABLE_STATUSES.includes(status), `must be one of ${PASSABLE_STATUSES.join(', ')}`))
+  .transform((statuses) => unique(statuses).sort());
+
 const createRule = z.object({
   service: serviceRule,
   name: z.string().regex(ACTION_PATTERN, 'must be 1 to 128 of letters, digits, _, . and -, a letter first'),
@@ -46,6 +53,7 @@ const createRule = z.object({
   permission: permissionRule,
   upstreamUrl: upstreamUrlRule,
   timeoutMs: timeoutRule.default(30_000),
+  passStatuses: passStatusesRule.default([]),
 });
 
 const updateRule = z.object({
@@ -54,6 +62,7 @@ const updateRule = z.object({
   permission: permissionRule.optional(),
   upstreamUrl: upstreamUrlRule.optional(),
   timeoutMs: timeoutRule.optional(),
+  passStatuses: passStatusesRule.optional(),
   enabled: z.boolean().optional(),
   expectedVersion: expectedVersionRule,
 });
@@ -101,7 +110,9 @@ export class ActionService {
     return this.database.transaction(async (tx) => {
       const action = await locked(tx, Action, { id });
       requireVersion(expectedVersion, action);
-      if (changes.upstreamUrl && !action.upstreamUrl) throw invalid({ path: ['input', 'upstreamUrl'], message: 'cannot be given to a built-in action' });
+      for (const property of ['upstreamUrl', 'passStatuses'] as const) {
+        if (changes[property] && !action.upstreamUrl) throw invalid({ path: ['input', property], message: 'cannot be given to a built-in action' });
+      }
       const event = { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, at: await this.database.now(tx) };
       return writeChanges(tx, Action, { id }, action, changes, event);
     });

@@ -37,12 +37,12 @@ export interface ActionError {
 }
 
 /**
- * How an attempt ended. `dataJson` is the JSON text of an object; `errors` has at least one;
+ * How an attempt ended. `dataJson` is the JSON text of an object; `errors` has at least one, and `httpStatus` is 200 if it is absent;
  * `cause` is for the log and never for the caller.
  */
 export type ActionOutcome =
   | { kind: 'ok'; dataJson: string }
-  | { kind: 'no'; errors: ActionError[] }
+  | { kind: 'no'; errors: ActionError[]; httpStatus?: number }
   | { kind: 'broke'; code: 'UPSTREAM_FAILED' | 'UPSTREAM_TIMEOUT'; cause: string };
 
 /** What is to be run, and how long it may take in all, in milliseconds. Without an `upstreamUrl` it is a built-in action. */
@@ -51,6 +51,8 @@ export interface ActionTarget {
   name: string;
   upstreamUrl: string | null;
   timeoutMs: number;
+  /** The HTTP statuses of refusals that reach the caller. */
+  passStatuses: readonly number[];
 }
 
 export interface Runner {
@@ -139,7 +141,7 @@ export class HttpRunner implements Runner {
     const body = bodyOf(call);
     // A place is given back when undici is done with the call, not when its time is over: till then it holds a connection.
     return this.upstreams.run(url.href, signal, () =>
-      this.origins.run(url.origin, signal, () => this.post(url, this.headers(call.attempt, body), body, signal)),
+      this.origins.run(url.origin, signal, () => this.post(target, { url, headers: this.headers(call.attempt, body), body, signal })),
     );
   }
 
@@ -157,7 +159,7 @@ export class HttpRunner implements Runner {
     };
   }
 
-  private async post(url: URL, headers: Record<string, string>, body: string, signal: AbortSignal): Promise<ActionOutcome> {
+  private async post({ passStatuses }: ActionTarget, { url, headers, body, signal }: Post): Promise<ActionOutcome> {
     const path = url.pathname + url.search;
     const answer = await this.agent.request({ origin: url.origin, path, method: 'POST', headers, body, signal });
     const objection = objectionTo(answer);
@@ -169,8 +171,15 @@ export class HttpRunner implements Runner {
     if (answer.statusCode >= 400 && outcome.kind === 'ok') {
       throw new BrokenOff('UPSTREAM_FAILED', `It answered ${answer.statusCode} and ok at once.`);
     }
-    return outcome;
+    return outcome.kind === 'no' && passStatuses.includes(answer.statusCode) ? { ...outcome, httpStatus: answer.statusCode } : outcome;
   }
+}
+
+interface Post {
+  url: URL;
+  headers: Record<string, string>;
+  body: string;
+  signal: AbortSignal;
 }
 
 /** An attempt that brought no answer from the action; the message is for the log. */

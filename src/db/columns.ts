@@ -30,5 +30,17 @@ export const instantColumn: Column = { type: 'bigint', transformer: milliseconds
 /** A short text that compares by its bytes. */
 export const textColumn = (length: number): Column => ({ type: 'varchar', length });
 
+const listOfNumbers: ValueTransformer = {
+  to: (value: unknown) => (Array.isArray(value) ? value.join(',') : value),
+  from: nullable((value: string) => numbersIn(value)),
+};
+
+/** A short list of whole numbers: text with commas in SQL. */
+export const numbersColumn = (length: number): Column => ({ type: 'varchar', length, transformer: listOfNumbers });
+
+/** The numbers that a `numbersColumn` has, as SQL reads it. */
+export const numbersIn = (text: string): readonly number[] => (text === '' ? NONE : text.split(',').map(Number));
+const NONE: readonly number[] = [];
+
 /** An id of ours. */
 export const idColumn: Column = textColumn(64);

@@ -72,6 +72,7 @@ export interface ActionFacts {
   permission: string;
   upstreamUrl: string | null;
   timeoutMs: number;
+  passStatuses: readonly number[];
 }
 
 export interface Facts {

@@ -48,7 +48,7 @@ export interface ExecuteRequest {
 export type ExecuteResult =
   | { kind: 'succeeded'; body: string; rate: RateReport }
   | { kind: 'replayed'; body: string; rate: RateReport }
-  | { kind: 'saidNo'; errors: ActionError[]; billing: Billing; rate: RateReport }
+  | { kind: 'saidNo'; httpStatus: number; errors: ActionError[]; billing: Billing; rate: RateReport }
   | { kind: 'error'; code: ErrorCode; details: Record<string, unknown>; rate?: RateReport | undefined };
 
 export interface GateDeps {
@@ -209,7 +209,7 @@ export class Gate {
       // Expired: the sweep was faster, for this process was away too long; then nothing was billed, and the log says EXPIRED
       if (settled.kind !== 'settled' || settled.outcome === 'EXPIRED') throw new TollgateError('OUTCOME_UNKNOWN');
       const { billing, answer } = settled;
-      if (outcome.kind === 'no') return { kind: 'saidNo', errors: outcome.errors, billing, rate };
+      if (outcome.kind === 'no') return { kind: 'saidNo', httpStatus: httpStatusOfNo(outcome), errors: outcome.errors, billing, rate };
       if (outcome.kind === 'broke') return { kind: 'error', code: outcome.code, details: {}, rate };
       const body = answer ?? (await this.earlierAnswer(hold)) ?? request.present(outcome.dataJson, billing);
       call.kept.keepAnyway(body.length);
@@ -225,7 +225,7 @@ export class Gate {
         return { kind: 'posted', answer: (billing) => request.present(outcome.dataJson, billing), actionMs, arrivedAt };
       case 'no': {
         const errorCode = outcome.errors[0]?.code ?? 'ACTION_FAILED';
-        return { kind: 'voided', outcome: 'FAILED', errorCode, httpStatus: 200, actionMs, arrivedAt };
+        return { kind: 'voided', outcome: 'FAILED', errorCode, httpStatus: httpStatusOfNo(outcome), actionMs, arrivedAt };
       }
       case 'broke': {
         const { code: errorCode, cause } = outcome;
@@ -252,6 +252,8 @@ export class Gate {
     }
   }
 }
+
+const httpStatusOfNo = ({ httpStatus = 200 }: Extract<ActionOutcome, { kind: 'no' }>): number => httpStatus;
 
 /** What a runner is told of a call. */
 function toActionCall({ paramsJson, debug }: ExecuteRequest, { hold, credential }: Admitted): ActionCall {

@@ -23,7 +23,7 @@ export function lineOfText(maxLength: number) {
 }
 
 /** A list without those that it has already. */
-export const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
+export const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
 
 export const nameRule = lineOfText(100);
 export const reasonRule = lineOfText(500);

@@ -177,8 +177,8 @@ function send(reply: FastifyReply, request: FastifyRequest, action: string, resu
     case 'replayed':
       return reply.send(`${result.body.slice(0, -1)},"meta":{"idempotencyReplay":true}}`);
     case 'saidNo': {
-      const { errors, billing } = result;
-      return reply.send(JSON.stringify({ ok: false, success: false, requestId: request.requestId, action, data: null, errors, billing }));
+      const { httpStatus, errors, billing } = result;
+      return reply.code(httpStatus).send(JSON.stringify({ ok: false, success: false, requestId: request.requestId, action, data: null, errors, billing }));
     }
   }
 }

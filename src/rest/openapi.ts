@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PASSABLE_STATUSES } from '../actions/action.service';
 import { ERRORS, type ErrorCode } from '../errors';
 import { executeBody } from './execute.schema';
 import { auditQuery } from './exports/audit.schema';
@@ -93,7 +94,7 @@ export function openApiDocument(): object {
           requestBody: { required: true, content: json(ref('ExecuteRequest')) },
           responses: {
             200: { description: 'The action ran: it succeeded and is billed, or said no and is not.', headers: rateHeaders, content: json({ oneOf: [ref('Succeeded'), ref('SaidNo')] }) },
-            ...failures(EXECUTE_CODES),
+            ...withRefusals(failures(EXECUTE_CODES)),
           },
         },
       },
@@ -168,7 +169,12 @@ function queryParameters(query: z.ZodObject): object[] {
   });
 }
 
-function failures(codes: readonly ErrorCode[]): Record<number, object> {
+interface Response {
+  description: string;
+  content: object;
+}
+
+function failures(codes: readonly ErrorCode[]): Record<number, Response> {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of codes) byStatus.set(httpStatusOf(code), [...(byStatus.get(httpStatusOf(code)) ?? []), code]);
   return Object.fromEntries(
@@ -177,6 +183,15 @@ function failures(codes: readonly ErrorCode[]): Record<number, object> {
       { description: codes.map((code) => `\`${code}\`: ${ERRORS[code].message}`).join(' '), content: json(ref('Failure')) },
     ]),
   );
+}
+
+/** The answers of execute, with those of an action that refuses by a status which it passes on. What a status had before stays its schema. */
+function withRefusals(responses: Record<number, Response>): Record<number, Response> {
+  const passed = PASSABLE_STATUSES.map((status): [number, Response] => {
+    const { description = '', content = json(ref('SaidNo')) } = responses[status] ?? {};
+    return [status, { description: `${description} Or the action said no and passes this status on: \`SaidNo\`.`.trim(), content }];
+  });
+  return { ...responses, ...Object.fromEntries(passed) };
 }
 
 /** Each schema under its id, which is where zod puts one that has an id. */

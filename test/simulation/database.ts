@@ -246,7 +246,7 @@ export class ModelDatabase implements Owner {
     const action = this.tables.actions.get(name);
     if (!action?.enabled) return undefined;
     const { priceMicroCredits, timeoutMs } = action;
-    return { service: SERVICE, name, priceMicroCredits, timeoutMs, permission: 'run', upstreamUrl: null };
+    return { service: SERVICE, name, priceMicroCredits, timeoutMs, permission: 'run', upstreamUrl: null, passStatuses: [] };
   }
 
   /** The second packet of a tick's reads: how attempts ended, and expired holds. */

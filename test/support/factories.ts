@@ -80,7 +80,7 @@ export async function buildServiceAccount(app: Services, values: ServiceAccountV
 }
 
 /** An action of a service of its own, at an upstream. */
-export function buildAction({ services }: Services, values: { upstreamUrl: string; priceMicroCredits?: number; timeoutMs?: number }): Promise<Action> {
+export function buildAction({ services }: Services, values: { upstreamUrl: string; priceMicroCredits?: number; timeoutMs?: number; passStatuses?: number[] }): Promise<Action> {
   const name = `face.${unique()}`;
   return services.actions.create(ORIGIN, { service: 'face', name, permission: name, priceMicroCredits: 1_000, ...values });
 }

@@ -16,7 +16,7 @@ const LARGE = 1024 * 1024;
 const PRICES = [0, 1, 3, 1000];
 const TIMEOUTS = [100, 5_000];
 const ACTIONS: ActionFacts[] = PRICES.flatMap((priceMicroCredits) =>
-  TIMEOUTS.map((timeoutMs) => ({ service: 'demo', name: `demo.${priceMicroCredits}.${timeoutMs}`, priceMicroCredits, permission: 'demo.echo', upstreamUrl: null, timeoutMs })),
+  TIMEOUTS.map((timeoutMs) => ({ service: 'demo', name: `demo.${priceMicroCredits}.${timeoutMs}`, priceMicroCredits, permission: 'demo.echo', upstreamUrl: null, timeoutMs, passStatuses: [] })),
 );
 
 const index = fc.nat({ max: 1_000 });

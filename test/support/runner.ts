@@ -36,7 +36,7 @@ export function useRunner(): RunnerInUse {
     runner = new ActionRunner({ signingSecrets: SIGNING_SECRETS });
   });
   afterEach(() => runner.close());
-  const run: RunnerInUse['run'] = (upstreamUrl, timeoutMs = 10_000, call = callOf()) => runner.run({ service: 'face', name: call.action, upstreamUrl, timeoutMs }, call);
+  const run: RunnerInUse['run'] = (upstreamUrl, timeoutMs = 10_000, call = callOf()) => runner.run({ service: 'face', name: call.action, upstreamUrl, timeoutMs, passStatuses: [] }, call);
   return {
     run,
     runAgainst: async (answer, timeoutMs) => run((await startRawUpstream(answer)).url, timeoutMs),
