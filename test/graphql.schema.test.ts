@@ -64,7 +64,7 @@ describe('the schema', () => {
 
   it('keeps the default values of the contract', () => {
     const defaultsOf = (schema: GraphQLSchema) => [...partsOf(schema)].flatMap(({ place, defaultValue }) => (defaultValue === undefined ? [] : [[place, defaultValue]]));
-    expect(defaultsOf(contract)).toHaveLength(7);
+    expect(defaultsOf(contract)).toHaveLength(8);
     expect(Object.fromEntries(defaultsOf(served))).toMatchObject(Object.fromEntries(defaultsOf(contract)));
   });
 

@@ -42,7 +42,7 @@ export class Action implements Node {
   timeoutMs: number;
 
   @Field(() => [Int], { description: PASS_STATUSES })
-  @Column({ ...numbersColumn(40), default: '' })
+  @Column(numbersColumn(40))
   passStatuses: readonly number[];
 
   @Field({ description: 'Whether it can be called.' })

@@ -31,15 +31,15 @@ export const instantColumn: Column = { type: 'bigint', transformer: milliseconds
 export const textColumn = (length: number): Column => ({ type: 'varchar', length });
 
 const listOfNumbers: ValueTransformer = {
-  to: (value: unknown) => (Array.isArray(value) ? value.join(',') : value),
-  from: nullable((value: string) => numbersIn(value)),
+  to: (value: readonly number[] | undefined) => (value === undefined ? undefined : value.join(',') || null),
+  from: (value: string | null) => numbersIn(value),
 };
 
-/** A short list of whole numbers: text with commas in SQL. */
-export const numbersColumn = (length: number): Column => ({ type: 'varchar', length, transformer: listOfNumbers });
+/** A short list of whole numbers: text with commas in SQL, NULL if it is empty. */
+export const numbersColumn = (length: number) => ({ type: 'varchar' as const, length, transformer: listOfNumbers, nullable: true });
 
 /** The numbers that a `numbersColumn` has, as SQL reads it. */
-export const numbersIn = (text: string): readonly number[] => (text === '' ? NONE : text.split(',').map(Number));
+export const numbersIn = (text: string | null): readonly number[] => (text === null ? NONE : text.split(',').map(Number));
 const NONE: readonly number[] = [];
 
 /** An id of ours. */

@@ -25,7 +25,7 @@ export const ENDED_COLUMNS = 'id, outcome, charged_micro_credits AS chargedMicro
 export function toActions(rows: SqlRow[]): Map<string, ActionFacts> {
   return new Map(
     rows.map((row) => {
-      const action = { ...(row as unknown as ActionFacts), priceMicroCredits: Number(row.priceMicroCredits), passStatuses: numbersIn(row.passStatuses as string) };
+      const action = { ...(row as unknown as ActionFacts), priceMicroCredits: Number(row.priceMicroCredits), passStatuses: numbersIn(row.passStatuses as string | null) };
       return [actionKey({ service: action.service, action: action.name }), action];
     }),
   );

@@ -7,7 +7,7 @@ export class PassStatuses1764850000000 implements MigrationInterface {
     const there = (await runner.query(
       `SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'actions' AND column_name = 'pass_statuses'`,
     )) as unknown[];
-    if (there.length === 0) await runner.query(`ALTER TABLE actions ADD COLUMN pass_statuses varchar(40) NOT NULL DEFAULT ''`);
+    if (there.length === 0) await runner.query('ALTER TABLE actions ADD COLUMN pass_statuses varchar(40) NULL');
   }
 
   down(): Promise<void> {
