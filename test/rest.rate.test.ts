@@ -30,6 +30,21 @@ function standingOf({ headers }: RestAnswer): { remaining: number; seconds: numb
   return { remaining: Number(found?.[1]), seconds: Number(found?.[2]) };
 }
 
+it('a raised limit counts from the next call on every node, though each refused such a call a moment ago', async () => {
+  const other = await createTestApp({ databaseUrl: app.databaseUrl }); // here, where neither has travelled
+  const { project, secret, call } = await limited(0.001, 1);
+  const calls = async () => [await call(), await other.rest({ secret }), await call(), await other.rest({ secret })].map(({ status }) => status);
+  const burstOf = (burst: number) => app.services.projects.update(ORIGIN, { id: project.id, rateLimit: { sustainedRps: 0.001, burst } });
+  await call();
+  for (let round = 0; round < 5; round++) {
+    expect(await calls()).toEqual([429, 429, 429, 429]);
+    await burstOf(5);
+    expect(await calls()).toEqual([200, 200, 200, 200]);
+    await burstOf(1);
+  }
+  await other.close();
+});
+
 it.each([
   // w is burst / sustainedRps rounded up, at least 1; q is sustainedRps x w rounded down
   { sustainedRps: 1_000, burst: 2_000, policy: 'q=2000;w=2' },

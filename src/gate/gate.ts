@@ -138,8 +138,11 @@ export class Gate {
       placeInProject: null,
     };
     try {
-      const limited = this.refusals.recall(call, this.deps.time.now());
-      if (limited) return { kind: 'error', ...rateRefusal(limited), rate: limited };
+      const known = this.refusals.recall(call, this.deps.time.now());
+      // A read without a transaction or a lock, for all such calls at once: a limit that was raised counts from the next call
+      if (known && this.refusals.confirm(call, known, await this.lookUps.find(call, call.waitsSince))) {
+        return { kind: 'error', ...rateRefusal(known.rate), rate: known.rate };
+      }
       const verdict = await this.admissions.admit(call);
       if (verdict.kind === 'admitted') return await this.run(request, call, verdict);
       return await this.answerWithoutRunning(call, verdict);
@@ -156,7 +159,7 @@ export class Gate {
       case 'refused': {
         const { refusal, credential, rate } = verdict;
         if (!credential) this.countUnknown();
-        if (refusal.code === 'RATE_LIMITED' && credential && rate) this.refusals.remember(call, credential.id, rate);
+        if (refusal.code === 'RATE_LIMITED' && credential && rate) this.refusals.remember(call, credential, rate);
         return { kind: 'error', ...refusal, rate };
       }
       case 'replay': {

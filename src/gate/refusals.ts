@@ -1,9 +1,9 @@
-import { credentialKey, type Call } from './call';
+import { credentialKey, type Call, type Credential } from './call';
 import type { Count, RateReport } from './decide';
 
 /** Refusals of one credential that one node writes as rows in a second; the rest it counts. */
 export const REFUSALS_LOGGED_PER_SECOND = 20;
-/** How long a node may answer 429 from memory after the database said so. */
+/** How long a node may answer 429 without a transaction after one has refused a call for its rate. */
 const REMEMBERED_MS = 250;
 /** Forgotten all at once where more calls than this are remembered, so that memory stays bounded. */
 const MAX_REMEMBERED = 10_000;
@@ -11,8 +11,11 @@ const MAX_REMEMBERED = 10_000;
 /** The credential in whose name those are counted that nobody knows. */
 const UNKNOWN_CREDENTIAL = 'unknown';
 
-interface Remembered {
-  credentialId: string;
+type Placed = Pick<Credential, 'id' | 'projectId' | 'limit'>;
+
+/** A refusal of the rate that a node remembers. */
+export interface Remembered {
+  credential: Placed;
   rate: RateReport;
 }
 
@@ -34,16 +37,17 @@ export class RefusalMemory {
   }
 
   /** The database refused this call for its rate. */
-  remember(call: Call, credentialId: string, rate: RateReport): void {
+  remember(call: Call, credential: Placed, rate: RateReport): void {
     if (this.limited.size >= MAX_REMEMBERED) this.limited.clear();
-    this.limited.set(keyOf(call), { credentialId, rate });
+    const { id, projectId, limit } = credential;
+    this.limited.set(keyOf(call), { credential: { id, projectId, limit }, rate });
   }
 
   /**
-   * How long a call like one that was refused for its rate a moment ago is refused still, or undefined where the database has to be
-   * asked. The theoretical arrival time only grows between changes of the limit, so what did not fit then does not fit before its time.
+   * The refusal of a call like this one a moment ago, if it would be refused still; undefined if a transaction has to decide.
+   * The theoretical arrival time only grows until the limit changes: `confirm` tells whether it did.
    */
-  recall(call: Call, now: number): RateReport | undefined {
+  recall(call: Call, now: number): Remembered | undefined {
     if (this.limited.size === 0) return undefined;
     const known = this.limited.get(keyOf(call));
     if (!known) return undefined;
@@ -53,8 +57,16 @@ export class RefusalMemory {
       this.limited.delete(keyOf(call));
       return undefined;
     }
-    this.counted.set(known.credentialId, (this.counted.get(known.credentialId) ?? 0) + 1);
-    return { ...known.rate, untilNextUs, asOfMs: now };
+    return { credential: known.credential, rate: { ...known.rate, untilNextUs, asOfMs: now } };
+  }
+
+  /** Whether a refusal holds for its credential as it is now. If so it is counted; otherwise it is forgotten. */
+  confirm(call: Call, { credential }: Remembered, present: Placed | undefined): boolean {
+    const { id, projectId, limit } = credential;
+    const holds = present?.projectId === projectId && present.limit.sustainedRps === limit.sustainedRps && present.limit.burst === limit.burst;
+    if (holds) this.counted.set(id, (this.counted.get(id) ?? 0) + 1);
+    else this.limited.delete(keyOf(call));
+    return holds;
   }
 
   /** One more secret that belongs to nobody. */
@@ -62,7 +74,7 @@ export class RefusalMemory {
     this.unknown += 1;
   }
 
-  /** The refusals answered without a row since the last time: those from memory, and those of unknown secrets. */
+  /** The refusals answered without a row since the last time: those that were remembered, and those of unknown secrets. */
   takeCounts(): Count[] {
     const counts = [...this.counted].map(([credentialId, calls]): Count => ({ kind: 'count', credentialId, code: 'RATE_LIMITED', calls }));
     if (this.unknown > 0) counts.push({ kind: 'count', credentialId: UNKNOWN_CREDENTIAL, code: 'INVALID_API_KEY', calls: this.unknown });
