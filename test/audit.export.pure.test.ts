@@ -41,16 +41,23 @@ async function rest(reader: AsyncIterator<string>): Promise<number> {
   return lines;
 }
 
-it('ends between two lines when it is stopped', async () => {
-  const { reader, stop } = endless();
+it('ends between two lines when it follows and is stopped', async () => {
+  const { reader, stop } = endless({ follow: true });
   expect((await reader.next()).value).toBe('1\n');
   stop.abort();
   expect(await rest(reader)).toBeLessThan(5); // those that were on their way
 });
 
+it('breaks off when it does not follow and is stopped: a clean end would say that it is complete', async () => {
+  const { reader, stop } = endless();
+  expect((await reader.next()).value).toBe('1\n');
+  stop.abort();
+  await expect(rest(reader)).rejects.toThrow(/abort/i);
+});
+
 it('ends a moment after the right is lost, in the midst of a page too', async () => {
   let allowed = true;
-  const { reader } = endless({ mayRead: async () => allowed });
+  const { reader } = endless({ follow: true, mayRead: async () => allowed });
   expect((await reader.next()).value).toBe('1\n');
   allowed = false;
   await jest.advanceTimersByTimeAsync(1_500);

@@ -10,6 +10,7 @@ import { callRow, insertBulk } from './support/bulk';
 import { READS, ask } from './support/exports';
 import { ORIGIN, buildKey } from './support/factories';
 import { answersOf, openLines } from './support/lines';
+import { startNginx } from './support/nginx';
 import { until } from './support/until';
 
 jest.setTimeout(90_000); // other test files take the processors too
@@ -55,6 +56,30 @@ describe('a long export', () => {
     for (const stream of streams) stream.resume();
     expect(await Promise.all(streams.map(({ ended }) => ended))).toEqual([false, false, false, false]);
     for (const { lines } of streams) expect(lines.length).toBeLessThan(MANY);
+  });
+
+  it('breaks off behind nginx that speaks HTTP/1.1 to this server, and the client can tell', async () => {
+    const nginx = await startNginx(app.url, 'proxy_http_version 1.1;');
+    if (!nginx) return;
+    const { key, secret } = await readerIn({ permissions: READS });
+    const stream = await openLines(nginx.url, long.path, secret);
+    stream.pause();
+    await app.services.keys.revoke(ORIGIN, { id: key.id });
+    stream.resume();
+    expect([stream.status, await stream.ended]).toEqual([200, false]);
+    expect(stream.lines.length).toBeLessThan(MANY);
+  });
+
+  it('is refused behind nginx with its defaults, which speak HTTP/1.0: one that broke off there would look complete', async () => {
+    const nginx = await startNginx(app.url);
+    if (!nginx) return;
+    const { secret } = await readerIn({ permissions: [...READS, 'read.audit'] });
+    for (const path of [long.path, '/v1/audit/export']) {
+      const response = await fetch(`${nginx.url}${path}`, { headers: { 'x-api-key': secret, connection: 'close' } });
+      expect([path, response.status]).toEqual([path, 400]);
+      expect(await response.json()).toMatchObject({ error: { code: 'INVALID_REQUEST', details: { issues: [{ message: expect.stringContaining('HTTP/1.1') }] } } });
+    }
+    expect((await fetch(`${nginx.url}/healthz`)).status).toBe(200);
   });
 
   it('keeps its place while its reader stands still, and no longer than its reader is there', async () => {

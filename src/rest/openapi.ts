@@ -102,6 +102,7 @@ export function openApiDocument(): object {
         get: {
           operationId: 'exportAuditTrail',
           summary: 'The audit trail, an event a line, in the order in which events were sealed',
+          description: 'A connection that breaks has not sent all: go on with `after`. Needs HTTP/1.1 or later.',
           security: [{ apiKey: [] }, { bearer: [] }],
           parameters: queryParameters(auditQuery),
           responses: {
@@ -146,7 +147,7 @@ function exportOf({ name, summary, permission, query, line }: ExportedTable): ob
     get: {
       operationId: `export-${name}`.replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase()),
       summary,
-      description: `Needs the permission \`${permission}\`. A connection that breaks has not sent all: go on with \`after\`.`,
+      description: `Needs the permission \`${permission}\`. A connection that breaks has not sent all: go on with \`after\`. Needs HTTP/1.1 or later.`,
       security: [{ apiKey: [] }, { bearer: [] }],
       parameters: queryParameters(query),
       responses: {

@@ -44,14 +44,17 @@ export interface TrailLines {
   follow: boolean;
 }
 
-/** The lines of the trail, in the order of the seals. They end when all are told, or between two of them when they are stopped: each has the cursor to go on from. */
+/**
+ * The lines of the trail, in the order of the seals. They end when all are told. When stopped, lines that follow end between two of them:
+ * they are never complete, and each has the cursor to go on from. Lines that do not follow throw: their end says that they are complete.
+ */
 export async function* trailLines({ read, lineOf, chainId, after, follow }: TrailLines, stop: AbortSignal): AsyncGenerator<string> {
   let position = after;
   let spokeAt = -Infinity; // the first silence is broken at once, so that the reader has its headers
   while (!stop.aborted) {
     const page = await read({ chainId, after: position, limit: PAGE });
     for (const entry of page) {
-      if (stop.aborted) return;
+      if (stop.aborted) return follow ? undefined : stop.throwIfAborted();
       yield lineOf(entry);
       position = entry.position;
     }
@@ -64,4 +67,5 @@ export async function* trailLines({ read, lineOf, chainId, after, follow }: Trai
     }
     await wait(EXPORT_POLL_MS, undefined, { signal: stop }).catch(() => undefined);
   }
+  if (!follow) stop.throwIfAborted();
 }

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Places } from '../../access/places';
+import { invalid } from '../../errors';
 import { whenAnswered } from '../../lib/answered';
 import type { Log } from '../../lib/log';
 import type { Reader } from './reader';
@@ -29,8 +30,12 @@ export class ExportPlaces {
     });
   }
 
-  /** Answers with an export, or, to HEAD, with what an export would begin with. SERVICE_UNAVAILABLE where no place is free. */
+  /**
+   * Answers with an export, or, to HEAD, with what an export would begin with. SERVICE_UNAVAILABLE where no place is free. INVALID_REQUEST
+   * over HTTP/1.0.
+   */
   send(request: FastifyRequest, reply: FastifyReply, reader: Reader, exported: Omit<ExportStream, 'stop'>): FastifyReply {
+    requireMarkedEnd(request);
     void reply.header('x-accel-buffering', 'no');
     if (request.method === 'HEAD') return reply.send('');
     const giveBack = this.places.take(reader);
@@ -48,4 +53,12 @@ export class ExportPlaces {
     });
     return reply.send(stream);
   }
+}
+
+const HTTP_1_0 =
+  'an export needs HTTP/1.1: over HTTP/1.0 an export that breaks off looks like a complete one. Behind nginx set `proxy_http_version 1.1;`';
+
+/** HTTP/1.0 marks the end of a stream by the end of the connection, which is also how a killed process ends it. */
+function requireMarkedEnd({ raw }: FastifyRequest): void {
+  if (raw.httpVersionMajor === 1 && raw.httpVersionMinor === 0) throw invalid({ path: [], message: HTTP_1_0 });
 }
