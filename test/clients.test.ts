@@ -9,16 +9,16 @@ import { createTestApp, type TestApp } from './support/app';
 import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { until } from './support/until';
 
-// The clients that people build dashboards with, as they come, against a server that listens. Each runs the same documents.
+// Runs popular GraphQL clients in their default configuration against a listening server. Each client runs the same documents.
 
 const DOCUMENTS = separateOperations(parse(readFileSync(join(__dirname, 'clients/dashboard.graphql'), 'utf8')));
 const document = (name: string): DocumentNode => DOCUMENTS[`Dashboard${name}`] as DocumentNode;
 
-/** A dashboard's library, as far as all of them are the same. */
+/** The common interface of the client libraries. */
 interface Library {
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the form of its answer
   run(name: string, variables?: Record<string, unknown>): Promise<any>;
-  /** The code of the error that a document is answered with. */
+  /** Runs a document and returns the code of its error. */
   codeOf(name: string, variables: Record<string, unknown>): Promise<unknown>;
 }
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
   projectId = project.id;
   for (let turn = 0; turn < 5; turn += 1) await buildKey(app, { project });
   const { secret } = await buildKey(app, { project });
-  for (let turn = 0; turn < 2; turn += 1) await app.rest({ secret }); // the second costs more than is left
+  for (let turn = 0; turn < 2; turn += 1) await app.rest({ secret }); // the budget pays only for the first call
   reading = (await buildKey(app, { workspace, budget: 0, permissions: ['read.logs', 'read.keys'] })).secret;
 });
 
@@ -46,7 +46,10 @@ function apollo(secret: string): Library & { client: ApolloClient } {
     cache: new InMemoryCache({ typePolicies: { Workspace: { fields: { keys: relayStylePagination(['filter']) } } } }),
   });
   const run = async (name: string, variables = {}) =>
-    (name === 'Mint' || name === 'Revoke' ? await client.mutate({ mutation: document(name), variables }) : await client.query({ query: document(name), variables })).data;
+    (name === 'Mint' || name === 'Revoke'
+      ? await client.mutate({ mutation: document(name), variables })
+      : await client.query({ query: document(name), variables })
+    ).data;
   const codeOf = async (name: string, variables: Record<string, unknown>) => {
     const error: unknown = await run(name, variables).then(
       () => undefined,
@@ -58,9 +61,16 @@ function apollo(secret: string): Library & { client: ApolloClient } {
 }
 
 function urql(secret: string): Library {
-  const client = new Client({ url: `${app.url}/graphql`, exchanges: [cacheExchange, fetchExchange], fetchOptions: { headers: { 'x-api-key': secret } }, preferGetMethod: false });
+  const client = new Client({
+    url: `${app.url}/graphql`,
+    exchanges: [cacheExchange, fetchExchange],
+    fetchOptions: { headers: { 'x-api-key': secret } },
+    preferGetMethod: false,
+  });
   const send = async (name: string, variables = {}): Promise<OperationResult> =>
-    name === 'Mint' || name === 'Revoke' ? client.mutation(document(name), variables).toPromise() : client.query(document(name), variables).toPromise();
+    name === 'Mint' || name === 'Revoke'
+      ? client.mutation(document(name), variables).toPromise()
+      : client.query(document(name), variables).toPromise();
   return {
     run: async (name, variables) => {
       const { data, error } = await send(name, variables);
@@ -74,18 +84,27 @@ function urql(secret: string): Library {
 describe.each([
   ['Apollo Client', apollo],
   ['urql', urql],
-] as const)('with %s', (_name, library) => {
-  it('a dashboard shows who asks, workspaces with their projects and budgets, and calls that were refused', async () => {
+] as const)('with %s, a dashboard', (_name, library) => {
+  it('shows the viewer, workspaces with their projects and budgets, and refused calls', async () => {
     const { run } = library(app.rootKey);
     expect((await run('Viewer')).viewer).toMatchObject({ kind: 'OPERATOR' });
     const { workspaces } = await run('Workspaces', { first: 10 });
     const shown = workspaces.edges.find(({ node }: { node: { id: string } }) => node.id === workspace.id).node;
-    expect(shown.projects.nodes).toContainEqual(expect.objectContaining({ id: projectId, budget: expect.objectContaining({ available: 500, balance: 500, held: 0 }) }));
+    expect(shown.projects.nodes).toContainEqual(
+      expect.objectContaining({ id: projectId, budget: expect.objectContaining({ available: 500, balance: 500, held: 0 }) }),
+    );
     const { project } = await run('Calls', { projectId, filter: { outcome: ['REFUSED'] } });
-    expect(project.requestLogs.nodes.slice(-1)).toEqual([expect.objectContaining({ outcome: 'REFUSED', errorCode: 'PAYMENT_REQUIRED', httpStatus: 402, key: expect.objectContaining({ name: 'Key' }) })]);
+    expect(project.requestLogs.nodes.slice(-1)).toEqual([
+      expect.objectContaining({
+        outcome: 'REFUSED',
+        errorCode: 'PAYMENT_REQUIRED',
+        httpStatus: 402,
+        key: expect.objectContaining({ name: 'Key' }),
+      }),
+    ]);
   });
 
-  it('it goes through the keys page by page, there and back', async () => {
+  it('pages through the keys forward and backward', async () => {
     const { run } = library(app.rootKey);
     const filter = { projectId: [projectId], name: 'Key' };
     const idsOf = ({ edges }: { edges: { node: { id: string } }[] }) => edges.map(({ node }) => node.id);
@@ -98,11 +117,12 @@ describe.each([
     const fresh = library(app.rootKey);
     const two = (await fresh.run('Keys', { workspaceId: workspace.id, filter, first: 2, after: one.pageInfo.endCursor })).workspace.keys;
     expect(idsOf(two)).toEqual(ids.slice(2, 4));
-    const back = (await library(app.rootKey).run('Keys', { workspaceId: workspace.id, filter, last: 2, before: two.pageInfo.startCursor })).workspace.keys;
+    const back = (await library(app.rootKey).run('Keys', { workspaceId: workspace.id, filter, last: 2, before: two.pageInfo.startCursor }))
+      .workspace.keys;
     expect(idsOf(back)).toEqual(ids.slice(0, 2));
   });
 
-  it('it mints a key, is told of its secret once, and revokes it', async () => {
+  it('mints a key, gets its secret, and revokes it', async () => {
     const { run } = library(app.rootKey);
     const { mintKey } = await run('Mint', { input: { projectId, name: 'From a dashboard', permissions: ['demo.echo'] } });
     expect((await app.rest({ secret: mintKey.secret })).status).toBe(402);
@@ -110,7 +130,7 @@ describe.each([
     expect((await app.rest({ secret: mintKey.secret })).status).toBe(401);
   });
 
-  it('it reads the code of an error', async () => {
+  it('reads the code of an error', async () => {
     const operator = library(app.rootKey);
     expect(await operator.codeOf('Revoke', { input: { id: 'key_neverWasHere' } })).toBe('NOT_FOUND');
     expect(await operator.codeOf('Mint', { input: { projectId, name: '', permissions: [] } })).toBe('INVALID_REQUEST');
@@ -123,9 +143,12 @@ interface Shown {
   workspace: { keys: { edges: { node: { id: string } }[]; pageInfo: { endCursor: string; hasNextPage: boolean }; totalCount: number } };
 }
 
-it('Apollo Client joins the pages of a connection by its own relayStylePagination', async () => {
+it('Apollo Client joins the pages of a connection with its relayStylePagination', async () => {
   const { client } = apollo(app.rootKey);
-  const keys = client.watchQuery<Shown>({ query: document('Keys'), variables: { workspaceId: workspace.id, filter: { projectId: [projectId] }, first: 2 } });
+  const keys = client.watchQuery<Shown>({
+    query: document('Keys'),
+    variables: { workspaceId: workspace.id, filter: { projectId: [projectId] }, first: 2 },
+  });
   const subscription = keys.subscribe({});
   await until(() => keys.getCurrentResult().dataState === 'complete', 'the first page');
   const shown = () => (keys.getCurrentResult().data as Shown).workspace.keys;

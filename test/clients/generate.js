@@ -1,6 +1,7 @@
 // @ts-check
-// Runs GraphQL Code Generator and prints what it makes: `node generate.js typescript SCHEMA` or `node generate.js operations SCHEMA DOCUMENTS`.
-// A process of its own, as it is for whoever uses it: some of its packages are ES modules, which jest does not load.
+// Runs GraphQL Code Generator and prints the generated types:
+// `node generate.js typescript SCHEMA` or `node generate.js operations SCHEMA DOCUMENTS`.
+// It is a separate process, because some of the packages are ES modules, which jest does not load.
 
 const { readFileSync } = require('node:fs');
 const { codegen } = require('@graphql-codegen/core');

@@ -5,21 +5,23 @@ import type { Statement } from '../support/statements';
 export interface Access {
   table: string;
   index: string | null;
-  /** Whether it reads the table or an index from one end to the other, with nothing that ends it. */
+  /** True if it reads the whole table. */
   isScan: boolean;
 }
 
 export interface Plan {
   accesses: Access[];
-  /** Whether rows are put in order after they were read. */
+  /** True if rows are sorted after they were read. */
   sorts: boolean;
-  /** As the database told it. */
+  /** The plan as the database printed it. */
   text: string;
 }
 
-/** How a database would answer a statement. */
+/** Returns the database's plan for a statement. */
 export async function explain({ database }: Pick<TestApp, 'database'>, { sql, parameters }: Statement): Promise<Plan> {
-  return database.dialect === 'mysql' ? ofMysql(await database.reader.query(`EXPLAIN ${sql}`, parameters)) : ofSqlite(await database.reader.query(`EXPLAIN QUERY PLAN ${sql}`, parameters));
+  return database.dialect === 'mysql'
+    ? ofMysql(await database.reader.query(`EXPLAIN ${sql}`, parameters))
+    : ofSqlite(await database.reader.query(`EXPLAIN QUERY PLAN ${sql}`, parameters));
 }
 
 interface MysqlRow {
@@ -33,7 +35,7 @@ interface MysqlRow {
 function ofMysql(rows: MysqlRow[]): Plan {
   const real = rows.filter(({ table, type }) => table !== null && type !== null && !table.startsWith('<'));
   return {
-    // type `index` is an index in its order, which a LIMIT ends; ALL is the table in no order
+    // Type `index` reads an index in its order, and a LIMIT ends it. ALL reads the whole table without an order.
     accesses: real.map(({ table, type, key }) => ({ table: table as string, index: key, isScan: type === 'ALL' })),
     sorts: rows.some(({ Extra }) => /filesort|temporary/.test(Extra ?? '')),
     text: rows.map(({ table, type, key, rows: read, Extra }) => [table, type, key, read, Extra].join(' ')).join('; '),

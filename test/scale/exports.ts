@@ -17,7 +17,8 @@ import { buildKey, buildProject, buildWorkspace } from '../support/factories';
 import { startMariadb } from '../support/mariadb-server';
 import { callRow, insertBulk, usageRow } from '../support/bulk';
 
-// `npm run scale:exports -- [--rows N] [--report]`: exports of a million rows from a real server, what they cost it, and the gate meanwhile.
+// `npm run scale:exports -- [--rows N] [--report]`: exports a million rows from a real server, and measures the server's memory and the
+// gate's latency meanwhile.
 
 const { values } = parseArgs({ options: { rows: { type: 'string', default: '1000000' }, report: { type: 'boolean', default: false } } });
 const ROWS = Number(values.rows);
@@ -25,7 +26,7 @@ const ROOT_KEY = 'root-key-of-the-scale-runs-0123456789';
 const PEPPER = 'pepper-of-the-scale-runs-0123456789abc';
 const BEGIN_MS = Date.UTC(2026, 0, 1);
 const CALLERS = 4;
-/** How long the gate is measured alone. */
+/** Time for which the gate is measured without an export. */
 const ALONE_MS = 10_000;
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -37,7 +38,7 @@ interface Times {
 }
 
 interface Outcome {
-  what: string;
+  title: string;
   lines?: number;
   mebibytes?: number;
   seconds: number;
@@ -48,7 +49,7 @@ interface Outcome {
   peakRssMiB: number;
 }
 
-/** A database with the rows in it, and two keys of its workspace: one that calls, one that reads. */
+/** Fills a database. Returns two keys of its workspace: one that calls, one that reads. */
 async function furnish(environment: Record<string, string>) {
   const config = loadConfig(environment);
   const database = await Database.open(config.database, { entities, migrations });
@@ -70,14 +71,17 @@ async function furnish(environment: Record<string, string>) {
 }
 
 async function startServer(environment: Record<string, string>): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, ['--max-semi-space-size=64', 'dist/src/main.js'], { env: { PATH: process.env.PATH, ...environment }, stdio: ['ignore', 'pipe', 'inherit'] });
-  let said = '';
+  const child = spawn(process.execPath, ['--max-semi-space-size=64', 'dist/src/main.js'], {
+    env: { PATH: process.env.PATH, ...environment },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
   for await (const text of child.stdout) {
-    said += String(text);
-    const [, url] = /listening on (http:\/\/\S+)\n/.exec(said) ?? [];
+    output += String(text);
+    const [, url] = /listening on (http:\/\/\S+)\n/.exec(output) ?? [];
     if (url) return { child, url };
   }
-  throw new Error(`The server ended: ${said}`);
+  throw new Error(`The server ended. Its output: ${output}`);
 }
 
 function rssMiBOf(pid: number): number {
@@ -85,7 +89,7 @@ function rssMiBOf(pid: number): number {
   return Number(kib) / 1024;
 }
 
-/** Calls, a few at once, each as soon as the one before is answered, until `done`. */
+/** Runs a few callers until `done` settles. Each sends its next call as soon as the last one is answered. */
 async function load(url: string, secret: string, done: Promise<unknown>): Promise<Times> {
   const end = new AbortController();
   void done.finally(() => end.abort());
@@ -100,7 +104,7 @@ async function load(url: string, secret: string, done: Promise<unknown>): Promis
         body: '{"action":"demo.echo","params":{}}',
       });
       await answer.text();
-      if (answer.status !== 200) throw new Error(`A call was answered ${answer.status}.`);
+      if (answer.status !== 200) throw new Error(`A call was answered with ${answer.status}.`);
       latenciesMs.push(performance.now() - sent);
     }
   };
@@ -108,11 +112,11 @@ async function load(url: string, secret: string, done: Promise<unknown>): Promis
   return { calls: latenciesMs.length, seconds: (performance.now() - started) / 1000, latenciesMs };
 }
 
-/** Reads an export to its end, keeping nothing of it. */
+/** Reads an export to its end. Keeps only the counts of lines and bytes. */
 async function read(url: string, path: string, secret: string): Promise<{ lines: number; bytes: number }> {
   const outgoing = get(`${url}${path}`, { headers: { 'x-api-key': secret } });
   const [answer] = (await once(outgoing, 'response')) as [import('node:http').IncomingMessage];
-  if (answer.statusCode !== 200) throw new Error(`${path} was answered ${answer.statusCode}.`);
+  if (answer.statusCode !== 200) throw new Error(`${path} was answered with ${answer.statusCode}.`);
   let [lines, bytes] = [0, 0];
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     bytes += chunk.length;
@@ -121,7 +125,12 @@ async function read(url: string, path: string, secret: string): Promise<{ lines:
   return { lines, bytes };
 }
 
-async function measure(what: string, pid: number, times: (done: Promise<unknown>) => Promise<Times>, work: () => Promise<{ lines: number; bytes: number } | undefined>): Promise<Outcome> {
+async function measure(
+  title: string,
+  pid: number,
+  times: (done: Promise<unknown>) => Promise<Times>,
+  work: () => Promise<{ lines: number; bytes: number } | undefined>,
+): Promise<Outcome> {
   let peakRssMiB = rssMiBOf(pid);
   const watch = setInterval(() => (peakRssMiB = Math.max(peakRssMiB, rssMiBOf(pid))), 100);
   const started = performance.now();
@@ -132,7 +141,7 @@ async function measure(what: string, pid: number, times: (done: Promise<unknown>
   const sorted = latenciesMs.sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? NaN;
   const outcome = {
-    what,
+    title,
     ...(found && { lines: found.lines, mebibytes: found.bytes / 2 ** 20 }),
     seconds: (endedAt - started) / 1000,
     callsPerSecond: calls / seconds,
@@ -158,14 +167,19 @@ async function run(databaseUrl: string): Promise<Outcome[]> {
       const all = await Promise.all(Array.from({ length: 4 }, exported(lastQuarter)));
       return all.reduce((sum, { lines, bytes }) => ({ lines: sum.lines + lines, bytes: sum.bytes + bytes }));
     };
-    await load(url, calling, wait(3_000)); // to warm up
+    await load(url, calling, wait(3_000)); // warms up
     const outcomes: Outcome[] = [];
     const alone = async () => outcomes.push(await measure('no export', pid, meanwhile, async () => void (await wait(ALONE_MS))));
     await alone();
-    for (const path of ['request-logs?format=ndjson', 'request-logs?format=csv', 'request-logs?format=csv&outcome=REFUSED', `ledger?format=csv&projectId=${projectId}`]) {
+    for (const path of [
+      'request-logs?format=ndjson',
+      'request-logs?format=csv',
+      'request-logs?format=csv&outcome=REFUSED',
+      `ledger?format=csv&projectId=${projectId}`,
+    ]) {
       outcomes.push(await measure(path.replace(/=prj_.*/, '=...'), pid, meanwhile, exported(path)));
     }
-    outcomes.push(await measure('four at once of request-logs?format=csv&from=..., the last quarter each', pid, meanwhile, four));
+    outcomes.push(await measure('four times request-logs?format=csv&from=... at once, each of the last quarter', pid, meanwhile, four));
     await alone();
     return outcomes;
   } finally {
@@ -175,10 +189,12 @@ async function run(databaseUrl: string): Promise<Outcome[]> {
 }
 
 function table(outcomes: Outcome[]): string {
-  const head = '| meanwhile | lines | MiB | seconds | calls/s | p50 ms | p99 ms | longest ms | RSS of the server, at most, MiB |';
-  const rows = outcomes.map(({ what, lines, mebibytes, seconds, callsPerSecond, p50Ms, p99Ms, maxMs, peakRssMiB }) =>
-    `| ${[what, lines ?? '', mebibytes?.toFixed(0) ?? '', seconds.toFixed(1), callsPerSecond.toFixed(0), p50Ms.toFixed(1), p99Ms.toFixed(1), maxMs.toFixed(0), peakRssMiB.toFixed(0)].join(' | ')} |`,
-  );
+  const head = '| meanwhile | lines | MiB | seconds | calls/s | p50 ms | p99 ms | maximum ms | maximum RSS of the server, MiB |';
+  const rows = outcomes.map(({ title, lines, mebibytes, seconds, callsPerSecond, p50Ms, p99Ms, maxMs, peakRssMiB }) => {
+    const exported = [title, lines ?? '', mebibytes?.toFixed(0) ?? '', seconds.toFixed(1)];
+    const gate = [callsPerSecond.toFixed(0), p50Ms.toFixed(1), p99Ms.toFixed(1), maxMs.toFixed(0)];
+    return `| ${[...exported, ...gate, peakRssMiB.toFixed(0)].join(' | ')} |`;
+  });
   return [head, head.replace(/[^|]+/g, '---'), ...rows].join('\n');
 }
 
@@ -189,12 +205,19 @@ async function main(): Promise<void> {
     const server = await createConnection(mariadb.url());
     await server.query('CREATE DATABASE scale CHARACTER SET utf8mb4 COLLATE utf8mb4_bin');
     await server.end();
-    const parts = [`${ROWS.toLocaleString('en')} calls and as many ledger entries; ${CALLERS} callers, each of which calls again as soon as it is answered. ${cpus().length} processors, which the callers, the readers and the database share.`];
-    for (const [name, url] of [['SQLite', `sqlite:${join(folder, 'scale.db')}`], ['MariaDB', mariadb.url('scale')]] as const) {
+    const parts = [
+      `The database has ${ROWS.toLocaleString('en')} calls and as many ledger entries. ${CALLERS} callers call again as soon as they are ` +
+        `answered.\nServer, callers, readers and database share ${cpus().length} processors.`,
+    ];
+    for (const [name, url] of [
+      ['SQLite', `sqlite:${join(folder, 'scale.db')}`],
+      ['MariaDB', mariadb.url('scale')],
+    ] as const) {
       say(name);
       parts.push(`## ${name}`, table(await run(url)));
     }
-    const report = `# Exports at scale\n\n\`npm run scale:exports\` on ${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}.\n${parts.join('\n\n')}\n`;
+    const command = `\`npm run scale:exports\` on ${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}.`;
+    const report = `# Exports at scale\n\n${command}\n${parts.join('\n\n')}\n`;
     process.stdout.write(report);
     if (values.report) writeFileSync('test/scale/EXPORTS.md', report);
   } finally {
