@@ -86,7 +86,7 @@ describe('the lint of the schema', () => {
       .replace('\n  createRole(', '\n  CreateRole(') // another case
       .replace('input: MintKeyInput!', 'data: MintKeyInput!') // another name of an input
       .replace('): RevokeKeyPayload', '): Boolean') // no payload that could grow
-      .replace('"""Its credits. Takes `read.wallet`."""', '') // no description
+      .replace('"""Its wallet. Takes `read.wallet`."""', '') // no description
       .replace('edges: [ActionEdge!]!', 'edges: ActionEdge!') // not as Relay has it
       .replace('cursor: String!', 'cursor: [Int!]')
       .replace('endCursor: String\n', 'endCursor: [Int]\n')

@@ -3,11 +3,22 @@ import { Html, html } from '../lib/html';
 import { PAGES, type PageName } from './names';
 
 const STYLE = `
-:root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --ground: #f6f7f9; --line: #d0d7de; --accent: #0550ae; --code: #eef1f4; --wrong: #a40e26; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --quiet: #9da7b1; --paper: #0d1117; --ground: #161b22; --line: #30363d; --accent: #79c0ff; --code: #1d2430; --wrong: #ffa198; } }
+:root {
+  color-scheme: light dark;
+  --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --ground: #f6f7f9; --line: #d0d7de; --accent: #0550ae; --code: #eef1f4; --wrong: #a40e26;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ink: #e6edf3; --quiet: #9da7b1; --paper: #0d1117; --ground: #161b22; --line: #30363d;
+    --accent: #79c0ff; --code: #1d2430; --wrong: #ffa198;
+  }
+}
 * { box-sizing: border-box; }
 html { scroll-padding-top: 1rem; }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.6 system-ui, sans-serif; display: grid; grid-template-columns: 14rem minmax(0, 1fr); min-height: 100vh; }
+body {
+  margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.6 system-ui, sans-serif;
+  display: grid; grid-template-columns: 14rem minmax(0, 1fr); min-height: 100vh;
+}
 .skip { position: absolute; left: -999rem; }
 .skip:focus { left: 1rem; top: 1rem; padding: .5rem 1rem; background: var(--paper); z-index: 1; }
 header { background: var(--ground); border-right: 1px solid var(--line); padding: 1.5rem 1rem; }
@@ -19,15 +30,24 @@ header a:hover { background: var(--code); }
 header a[aria-current] { background: var(--accent); color: var(--paper); font-weight: 600; }
 main { padding: 2rem 2.5rem 6rem; max-width: 72rem; }
 h1 { margin: 0 0 1rem; font-size: 1.875rem; line-height: 1.25; }
-h2 { margin: 3rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line); font-size: 1.375rem; line-height: 1.3; overflow-wrap: anywhere; }
+h2 {
+  margin: 3rem 0 .5rem; padding-top: 1rem; border-top: 1px solid var(--line);
+  font-size: 1.375rem; line-height: 1.3; overflow-wrap: anywhere;
+}
 h3 { margin: 1.5rem 0 .5rem; font-size: 1rem; }
 p { margin: 0 0 .75rem; max-width: 48rem; overflow-wrap: anywhere; }
 a { color: var(--accent); text-underline-offset: .15em; }
-code { font: .875em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; background: var(--code); padding: .1em .3em; border-radius: .25rem; }
+code {
+  font: .875em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
+  background: var(--code); padding: .1em .3em; border-radius: .25rem;
+}
 pre { margin: 0 0 1rem; padding: 1rem; background: var(--code); border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre code { background: none; padding: 0; font-size: .875rem; }
 table { width: 100%; border-collapse: collapse; margin: 0 0 1rem; font-size: .9375rem; }
-th, td { text-align: left; vertical-align: top; padding: .5rem .75rem .5rem 0; border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
+th, td {
+  text-align: left; vertical-align: top; padding: .5rem .75rem .5rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: break-word;
+}
 thead th { color: var(--quiet); font-size: .8125rem; }
 tbody th { font-weight: 400; min-width: 8rem; }
 td p:last-child { margin: 0; }
@@ -52,16 +72,29 @@ dd { margin: 0 0 .25rem 1rem; color: var(--quiet); }
 }
 `;
 
-/** No script, no other host, no frame around it; the one style is named by its hash. */
-export const POLICY = ["default-src 'none'", `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`, 'img-src data:', "form-action 'none'", "frame-ancestors 'none'", "base-uri 'none'"].join('; ');
+/** The Content-Security-Policy: no scripts, no other hosts, no frames around the page. Allows the one style by its hash. */
+export const POLICY = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  'img-src data:',
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "base-uri 'none'",
+].join('; ');
 
-// A browser that is given no icon asks the server for one.
-const ICON = `data:image/svg+xml,${encodeURIComponent('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#5a4bc4"/><path d="M3 13V4h2v2h8v2H5v5z" fill="#fff"/></svg>')}`;
+const LOGO =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#5a4bc4"/>' +
+  '<path d="M3 13V4h2v2h8v2H5v5z" fill="#fff"/></svg>';
 
-/** A page of the manual. All its links are relative, so that it works behind a proxy's prefix, and from a folder. */
+// Without an icon in the page, a browser requests one from the server.
+const ICON = `data:image/svg+xml,${encodeURIComponent(LOGO)}`;
+
+/** Renders a page of the manual. All links are relative, so the page works behind a proxy's prefix and from a folder. */
 export function layout(name: PageName, pages: PageName[], content: Html): string {
   const title = PAGES[name];
-  const links = pages.map((page) => html`<li><a href="${page}"${new Html(page === name ? ' aria-current="page"' : '')}>${PAGES[page]}</a></li>\n`);
+  const links = pages.map(
+    (page) => html`<li><a href="${page}"${new Html(page === name ? ' aria-current="page"' : '')}>${PAGES[page]}</a></li>\n`,
+  );
   return html`<!doctype html>
 <html lang="en">
 <head>

@@ -1,6 +1,14 @@
-import { isEnumType, isInputObjectType, isInterfaceType, isIntrospectionType, isObjectType, type GraphQLNamedType, type GraphQLSchema } from 'graphql';
+import {
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isIntrospectionType,
+  isObjectType,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+} from 'graphql';
 
-/** The parts of the manual, and what each is called. */
+/** The pages of the manual and their titles. */
 export const PAGES = {
   'index.html': 'Overview',
   'queries.html': 'Queries',
@@ -18,7 +26,7 @@ export type PageName = keyof typeof PAGES;
 
 const ROOTS: Record<string, PageName> = { Query: 'queries.html', Mutation: 'mutations.html', Subscription: 'subscriptions.html' };
 
-/** Where everything that has a name stands: `ApiKey`, `ApiKey.hint`, `Query.key`, and `key` as well where only one root has it. */
+/** The address of each name: `ApiKey`, `ApiKey.hint`, `Query.key`, and also the root field alone: `key`. */
 export class Names {
   private readonly addresses = new Map<string, string>();
 
@@ -35,19 +43,19 @@ export class Names {
     for (const code of codes) this.addresses.set(code, `errors.html#${code}`);
   }
 
-  /** The address of a name, relative to any page; undefined where nothing here has it. */
+  /** The address of a name, relative to any page, or undefined if the name is unknown. */
   addressOf(name: string): string | undefined {
     return this.addresses.get(name);
   }
 
-  /** All types and root fields and codes, for an index. */
+  /** All types, root fields and codes with their addresses, sorted by name. */
   all(): [string, string][] {
     const indexed = [...this.addresses].filter(([name]) => !name.includes('.') && !(name in ROOTS));
     return indexed.sort(([left], [right]) => left.localeCompare(right, 'en'));
   }
 }
 
-/** The types of a schema, without those of introspection. */
+/** The types of a schema except the introspection types, sorted by name. */
 export function typesOf(schema: GraphQLSchema): GraphQLNamedType[] {
   return Object.values(schema.getTypeMap())
     .filter((type) => !isIntrospectionType(type))

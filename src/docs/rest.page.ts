@@ -29,67 +29,101 @@ interface Operation {
   responses: Record<string, { description: string; headers?: Record<string, { description?: string }>; content?: Content }>;
 }
 
-/** An OpenAPI document, as far as the page reads it. */
+/** The parts of an OpenAPI document that the page uses. */
 export interface OpenApi {
   info: { description?: string };
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema> };
 }
 
-/** Every route with its parameters, bodies and answers, and a command that calls it. */
+/** Renders each route with its parameters, bodies and answers, and a command that calls it. */
 export function restPage(document: OpenApi, names: Names): Html {
-  const operations = Object.entries(document.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ title: `${method.toUpperCase()} ${path}`, path, method, operation })));
+  const operations = Object.entries(document.paths).flatMap(([path, methods]) => {
+    return Object.entries(methods).map(([method, operation]) => ({ title: `${method.toUpperCase()} ${path}`, path, method, operation }));
+  });
   const schemas = Object.entries(document.components.schemas);
   const titles = [...operations.map(({ title }) => title), ...schemas.map(([name]) => name)];
-  return html`<p>${document.info.description ?? ''} <a href="../openapi.json">openapi.json</a> says the same for programs.</p>
-<p>In the commands <code>$TOLLGATE</code> is where this server listens, and <code>$API_KEY</code> a secret.</p>
-${contents(titles.map(idOf), titles)}${operations.map(({ title, path, method, operation }) => operationSection(title, path, method, operation, document, names))}${schemas.map(
+  const routes = operations.map(({ title, path, method, operation }) => operationSection(title, path, method, operation, document, names));
+  const types = schemas.map(
     ([name, schema]) => html`<section>
 <h2 id="${idOf(name)}">${name}</h2>
 ${schemaTable(schema, names)}</section>
 `,
-  )}`;
+  );
+  return html`<p>${document.info.description ?? ''} Programs can read the same in <a href="../openapi.json">openapi.json</a>.</p>
+<p>In the commands, <code>$TOLLGATE</code> is the URL of this server, and <code>$API_KEY</code> is a secret.</p>
+${contents(titles.map(idOf), titles)}${routes}${types}`;
 }
 
-/** An anchor has no blanks and no braces. */
+/** The anchor of a title: without blanks and braces. */
 export const idOf = (title: string): string => title.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '');
 
 function operationSection(title: string, path: string, method: string, operation: Operation, document: OpenApi, names: Names): Html {
   const { summary, description, deprecated, security = [], parameters = [], requestBody, responses } = operation;
-  const answers = Object.entries(responses).map(([status, { description: text, headers = {}, content = {} }]) => ({
-    cells: [
-      html`${status}`,
-      html`${Object.entries(content).map(([type, { schema }]) => html`<code>${type}</code> ${typeOf(schema)}`)}`,
-      html`${line(text, names)}${Object.entries(headers).map(([name, header]) => html`<br><code>${name}</code>: ${header.description ?? ''}`)}`,
-    ],
-  }));
+  const answers = Object.entries(responses).map(([status, { description: text, headers = {}, content = {} }]) => {
+    const bodies = Object.entries(content).map(([type, { schema }]) => html`<code>${type}</code> ${typeOf(schema)}`);
+    const sent = Object.entries(headers).map(([name, header]) => html`<br><code>${name}</code>: ${header.description ?? ''}`);
+    return { cells: [html`${status}`, html`${bodies}`, html`${line(text, names)}${sent}`] };
+  });
+  const credential =
+    security.length > 0
+      ? html`Takes a secret, as <code>X-Api-Key</code> or <code>Authorization: Bearer</code>.`
+      : html`Takes no credential.`;
   return html`<section>
 <h2 id="${idOf(title)}">${title}</h2>
-<p>${deprecated ? html`<strong class="deprecated">Deprecated.</strong> ` : nothing}${summary}. ${security.length > 0 ? html`Takes a secret, as <code>X-Api-Key</code> or <code>Authorization: Bearer</code>.` : 'Takes no credential.'}</p>
+<p>${deprecated ? html`<strong class="deprecated">Deprecated.</strong> ` : nothing}${summary}. ${credential}</p>
 ${description === undefined ? nothing : html`<p>${line(description, names)}</p>\n`}${code(curlOf(path, method, operation, document))}${
-    parameters.length > 0
-      ? html`<h3>Parameters</h3>\n${table(
-          ['Name', 'In', 'Type', 'Meaning'],
-          parameters.map((parameter) => ({ cells: [html`<code>${parameter.name}</code>`, html`${parameter.in}${parameter.required ? ', required' : ''}`, typeOf(parameter.schema), html`${line(parameter.description ?? '', names)}${valuesOf(parameter.schema)}`] })),
-        )}`
-      : nothing
-  }${requestBody ? html`<h3>Body</h3>\n${Object.entries(requestBody.content).map(([type, { schema }]) => html`<p><code>${type}</code>: ${typeOf(schema)}</p>\n${schemaTable(resolve(schema, document), names)}`)}` : nothing}<h3>Answers</h3>
+    parameters.length > 0 ? html`<h3>Parameters</h3>\n${parameterTable(parameters, names)}` : nothing
+  }${requestBody ? html`<h3>Body</h3>\n${bodiesOf(requestBody, document, names)}` : nothing}<h3>Answers</h3>
 ${table(['Status', 'Body', 'When'], answers)}</section>
 `;
 }
 
-function schemaTable(schema: Schema, names: Names): Html {
-  const { properties = {}, required = [] } = schema;
-  const rows = flattened(properties, required);
-  return table(['Property', 'Type', 'Present', 'Meaning'], rows.map(({ name, property, always }) => ({ cells: [html`<code>${name}</code>`, typeOf(property), html`${always ? 'always' : 'optional'}`, html`${line(property.description ?? '', names)}${valuesOf(property)}`] })));
+function parameterTable(parameters: NonNullable<Operation['parameters']>, names: Names): Html {
+  const rows = parameters.map(({ name, in: place, required, schema, description }) => ({
+    cells: [
+      html`<code>${name}</code>`,
+      html`${place}${required ? ', required' : ''}`,
+      typeOf(schema),
+      html`${line(description ?? '', names)}${valuesOf(schema)}`,
+    ],
+  }));
+  return table(['Name', 'In', 'Type', 'Meaning'], rows);
 }
 
-/** The properties of an object and of those within it, by their paths. */
-function flattened(properties: Record<string, Schema>, required: string[], prefix = ''): { name: string; property: Schema; always: boolean }[] {
+function bodiesOf({ content }: NonNullable<Operation['requestBody']>, document: OpenApi, names: Names): Html {
+  const bodies = Object.entries(content).map(([type, { schema }]) => {
+    return html`<p><code>${type}</code>: ${typeOf(schema)}</p>\n${schemaTable(resolve(schema, document), names)}`;
+  });
+  return html`${bodies}`;
+}
+
+function schemaTable(schema: Schema, names: Names): Html {
+  const { properties = {}, required = [] } = schema;
+  const rows = flattened(properties, required).map(({ name, property, always }) => ({
+    cells: [
+      html`<code>${name}</code>`,
+      typeOf(property),
+      html`${always ? 'always' : 'optional'}`,
+      html`${line(property.description ?? '', names)}${valuesOf(property)}`,
+    ],
+  }));
+  return table(['Property', 'Type', 'Present', 'Meaning'], rows);
+}
+
+/** The properties of an object and of the objects inside it, by path. */
+function flattened(
+  properties: Record<string, Schema>,
+  required: string[],
+  prefix = '',
+): { name: string; property: Schema; always: boolean }[] {
   return Object.entries(properties).flatMap(([name, property]) => {
     const inner = property.items?.properties ? property.items : property;
     const path = `${prefix}${name}`;
-    return [{ name: path, property, always: required.includes(name) }, ...flattened(inner.properties ?? {}, inner.required ?? [], `${path}${inner === property ? '' : '[]'}.`)];
+    return [
+      { name: path, property, always: required.includes(name) },
+      ...flattened(inner.properties ?? {}, inner.required ?? [], `${path}${inner === property ? '' : '[]'}.`),
+    ];
   });
 }
 
@@ -103,16 +137,21 @@ function typeOf(schema: Schema): Html {
 }
 
 function valuesOf(schema: Schema): Html {
-  const values = schema.enum ? html` One of ${schema.enum.map((value, index) => html`${index > 0 ? ', ' : ''}<code>${String(value)}</code>`)}.` : nothing;
-  return schema.default === undefined ? values : html`${values} <code>${typeof schema.default === 'string' ? schema.default : JSON.stringify(schema.default)}</code> where absent.`;
+  const values = schema.enum
+    ? html` One of ${schema.enum.map((value, index) => html`${index > 0 ? ', ' : ''}<code>${String(value)}</code>`)}.`
+    : nothing;
+  if (schema.default === undefined) return values;
+  return html`${values} Default: <code>${typeof schema.default === 'string' ? schema.default : JSON.stringify(schema.default)}</code>.`;
 }
 
 const resolve = (schema: Schema, document: OpenApi): Schema => document.components.schemas[schema.$ref?.split('/').at(-1) ?? ''] ?? schema;
 
-/** A command that calls a route with as little as it takes. */
+/** A command that calls a route with only the required input. */
 function curlOf(path: string, method: string, { parameters = [], security = [], requestBody }: Operation, document: OpenApi): string {
   const filled = path.replace('{service}', 'demo');
-  const query = parameters.filter((parameter) => parameter.in === 'query' && parameter.required).map(({ name, schema }) => `${name}=${String(sampleOf(schema, document))}`);
+  const query = parameters
+    .filter((parameter) => parameter.in === 'query' && parameter.required)
+    .map(({ name, schema }) => `${name}=${String(sampleOf(schema, document))}`);
   const body = requestBody?.content['application/json']?.schema;
   const options = [
     ...(method === 'get' ? [] : [`-X ${method.toUpperCase()}`]),
@@ -125,6 +164,7 @@ function curlOf(path: string, method: string, { parameters = [], security = [], 
 function sampleOf(given: Schema, document: OpenApi): unknown {
   const schema = resolve(given, document);
   if (schema.example !== undefined) return schema.example;
-  if (schema.properties) return Object.fromEntries((schema.required ?? []).map((name) => [name, sampleOf(schema.properties?.[name] ?? {}, document)]));
+  if (schema.properties)
+    return Object.fromEntries((schema.required ?? []).map((name) => [name, sampleOf(schema.properties?.[name] ?? {}, document)]));
   return schema.default ?? schema.enum?.[0] ?? (schema.type === 'boolean' ? true : schema.type === 'object' ? {} : '...');
 }

@@ -7,19 +7,19 @@ const HEADERS = {
   'content-security-policy': POLICY,
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
-  // A browser asks each time whether it has the page of this version, and most often has.
+  // A browser asks each time whether its copy is current. Most often it is.
   'cache-control': 'no-cache',
   vary: 'Accept-Encoding',
 };
 
-/** The manual under `/docs/`, for anybody: pages without scripts, from memory. They are made when the first of them is asked for. */
+/** Serves the manual under `/docs/`, without a credential. The pages have no scripts. They are rendered once and stay in memory. */
 export function registerDocs(app: FastifyInstance, deps: DocsDeps): void {
   let pages: ReadonlyMap<string, Asset> | undefined;
   const pageOf = (name: string): Asset | undefined => {
     pages ??= new Map([...renderDocs(deps)].map(([file, text]) => [file, new Asset('text/html; charset=utf-8', Buffer.from(text))]));
     return pages.get(name);
   };
-  app.get('/docs', async (_request, reply) => reply.redirect('docs/', 302)); // relative: a proxy may serve it all under a prefix
+  app.get('/docs', async (_request, reply) => reply.redirect('docs/', 302)); // relative, because a proxy may add a prefix
   app.get<{ Params: { name?: string } }>('/docs/:name', async (request, reply) => {
     const page = pageOf(request.params.name || 'index.html');
     if (!page) {

@@ -15,7 +15,10 @@ export interface DocsDeps {
   answers: Answers;
 }
 
-/** The whole manual, made of what the servers themselves go by: the schema, the OpenAPI document and the table of errors. A page by its file's name. */
+/**
+ * Renders the whole manual from the sources that the servers use: the schema, the OpenAPI document and the table of errors. Returns the
+ * pages by file name.
+ */
 export function renderDocs({ schema, openApi, answers }: DocsDeps): Map<PageName, string> {
   const names = new Names(schema, [...Object.keys(ERRORS), ...graphqlCodes(MANUAL)]);
   const pages = new SchemaPages(schema, names, MANUAL.examples);
@@ -38,15 +41,16 @@ export function renderDocs({ schema, openApi, answers }: DocsDeps): Map<PageName
 
 const INTRODUCTION = `Tollgate mints API keys, decides which calls may run, runs them, and bills each success to a prepaid budget.
 
-**Callers** use one REST route with a key of theirs, as \`X-Api-Key\` or as \`Authorization: Bearer\`.
+**Callers** use one REST route with an API key, sent as \`X-Api-Key\` or as \`Authorization: Bearer\`.
 
-**Administrators** use GraphQL at \`/graphql\`: the operator with the root key, people with the cookie of a session that \`signIn\` began, keys with administrative permissions.
+**Administrators** use GraphQL at \`/graphql\`. The operator has the root key, people have the cookie of a session that \`signIn\` began, \
+and programs have keys with administrative permissions.
 
-Amounts are whole \`MicroCredits\`: 1 USD is 1,000,000. Times are \`DateTime\`. Lists are connections as Relay has them, with \`PageInfo\`.`;
+Amounts are whole \`MicroCredits\`: 1 USD is 1,000,000. Times are \`DateTime\`. Lists are Relay connections with \`PageInfo\`.`;
 
 function overview(names: Names): Html {
   return html`${prose(INTRODUCTION, names)}<section>
-<h2 id="names">Everything by its name</h2>
+<h2 id="names">All names</h2>
 <ul class="names">
 ${names.all().map(([name]) => html`<li>${codeLink(name, names)}</li>\n`)}</ul>
 </section>

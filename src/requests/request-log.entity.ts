@@ -13,19 +13,20 @@ export enum RequestOutcome {
 }
 registerEnumType(RequestOutcome, {
   name: 'RequestOutcome',
-  description: 'How a call ended. SUCCEEDED is billed, unless the key is a TEST one or the price nothing; the others never are.',
+  description: 'How a call ended. Only SUCCEEDED is billed, and it is free with a TEST key or a price of 0.',
   valuesConfig: {
-    SUCCEEDED: { description: 'The action ran and said ok.' },
-    FAILED: { description: 'The action ran and said no (httpStatus 200) or broke (5xx).' },
-    REFUSED: { description: 'It never ran.' },
-    EXPIRED: { description: 'The server died before the outcome was known.' },
+    SUCCEEDED: { description: 'The action ran and returned success.' },
+    FAILED: { description: 'The action ran and returned a failure (httpStatus 200) or broke (5xx).' },
+    REFUSED: { description: 'The action did not run.' },
+    EXPIRED: { description: 'The server stopped before the outcome was known.' },
   },
 });
 
 @ObjectType({
   implements: Node,
   description:
-    'One call whose credential was known. Written once, when its outcome is known; a replay writes none, and past a rate refusals are only counted.',
+    'One call with a known credential. Written once, when the outcome is known. A replay writes no log. ' +
+    'Refusals above a certain rate are counted, not logged.',
 })
 @Entity('request_logs')
 @Index('request_logs_by_workspace', ['workspaceId', 'createdAt', 'id'])
@@ -33,13 +34,15 @@ registerEnumType(RequestOutcome, {
 @Index('request_logs_by_credential', ['credentialId', 'createdAt', 'id'])
 @Index('request_logs_by_request_id', ['requestId'])
 export class RequestLog implements Node {
-  /** The attempt that it logs. */
+  /** The id of the attempt that this row logs. */
   @Field(() => ID, { description: 'Begins with `log_`.' })
   @PrimaryColumn(idColumn)
   id: string;
 
   @Field(() => ID, {
-    description: 'What the caller was answered. It may have chosen it, and used it again after a failure: look it up by `RequestLogFilter.requestId`.',
+    description:
+      'The requestId in the answer to the caller. The caller may choose it, and may use it again after a failure. ' +
+      'To look it up, use `RequestLogFilter.requestId`.',
   })
   @Column(textColumn(36))
   requestId: string;
@@ -56,11 +59,11 @@ export class RequestLog implements Node {
   @Column(idColumn)
   credentialId: string;
 
-  @Field(() => Environment, { description: 'Whether it was a call that is billed.' })
+  @Field(() => Environment, { description: 'Whether the call was LIVE, and so billed, or TEST.' })
   @Column(textColumn(8))
   environment: Environment;
 
-  @Field({ description: 'The path segment: `face` in `/v1/face/execute`.' })
+  @Field({ description: 'The service in the path: `face` in `/v1/face/execute`.' })
   @Column(textColumn(63))
   service: string;
 
@@ -68,42 +71,47 @@ export class RequestLog implements Node {
   @Column(textColumn(128))
   action: string;
 
-  @Field(() => RequestOutcome, { description: 'How it ended.' })
+  @Field(() => RequestOutcome, { description: 'How the call ended.' })
   @Column(textColumn(16))
   outcome: RequestOutcome;
 
   @Field(() => String, {
     nullable: true,
-    description: "From the error table, or the action's own first code where it said no; OUTCOME_UNKNOWN where EXPIRED; null where the call succeeded.",
+    description:
+      "A code of the error table, or the action's own first code if the action returned a failure. " +
+      'OUTCOME_UNKNOWN if EXPIRED, null if the call succeeded.',
   })
   @Column({ ...textColumn(64), nullable: true })
   errorCode: string | null;
 
-  @Field(() => Int, { nullable: true, description: 'Null where EXPIRED: nobody knows what the caller saw.' })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'The HTTP status of the answer. Null if EXPIRED, because it is not known which answer the caller received.',
+  })
   @Column('int', { nullable: true })
   httpStatus: number | null;
 
-  @Field(() => MicroCredits, { description: 'What it cost: 0 unless it SUCCEEDED, and always for a TEST key.' })
+  @Field(() => MicroCredits, { description: 'The price charged. 0 unless the call SUCCEEDED, and always 0 for a TEST key.' })
   @Column(bigintColumn)
   chargedMicroCredits: number;
 
-  @Field(() => Float, { nullable: true, description: 'Time inside the action, in milliseconds; null where it never ran.' })
+  @Field(() => Float, { nullable: true, description: 'Time inside the action, in milliseconds. Null if the action did not run.' })
   @Column('double', { nullable: true })
   actionMs: number | null;
 
-  @Field(() => Float, { nullable: true, description: 'From arrival until the answer was ready, in milliseconds; null where EXPIRED.' })
+  @Field(() => Float, { nullable: true, description: 'Time from arrival until the answer was ready, in milliseconds. Null if EXPIRED.' })
   @Column('double', { nullable: true })
   totalMs: number | null;
 
-  @Field(() => String, { nullable: true, description: "The caller's address." })
+  @Field(() => String, { nullable: true, description: "The caller's IP address." })
   @Column({ ...textColumn(45), nullable: true })
   ip: string | null;
 
-  @Field(() => String, { nullable: true, description: 'As the caller named its software: the first 255 characters.' })
+  @Field(() => String, { nullable: true, description: 'The User-Agent header of the call: its first 255 characters.' })
   @Column({ ...textColumn(255), nullable: true })
   userAgent: string | null;
 
-  @Field({ description: 'When this row was written; the call arrived totalMs before.' })
+  @Field({ description: 'Time when this row was written. The call arrived totalMs earlier.' })
   @Column(instantColumn)
   createdAt: Date;
 }

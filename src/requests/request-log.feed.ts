@@ -9,25 +9,26 @@ import { requestLogsOf, type RequestLogFilter, type RequestLogScope } from './re
 import { COUNTS, SeenLogs, comesAfter, partOf, type Counts, type LogPlace } from './seen-logs';
 
 /**
- * A log is dated by the database's time as its tick began to decide, and is seen when the tick has committed: two of them may be seen in the
- * other order, and on several nodes they often are. How late can one be? Between its two exchanges, and a third at most, the database waits 10
- * seconds for a process before it undoes what that has begun (`WAIT_TIMEOUT_SECONDS`, kept by the server, so that a process which was frozen
- * or cut off cannot commit when it wakes). Each exchange has 5 seconds (`TICK_DEADLINE_MS`), and a statement waits 2 for a lock.
- * That is below 40 seconds, and what was logged in the last 45 is looked through again for logs that came late.
+ * A log has the database's time when its tick began to decide, and becomes visible when the tick commits. So logs can become visible in
+ * another order than their times, and on several nodes they often do. The longest possible delay is below 40 seconds:
+ * - The database waits 10 seconds for a process between exchanges, of which there are at most three. Then it rolls the transaction back.
+ *   The server enforces this (`WAIT_TIMEOUT_SECONDS`), so a process that was frozen or cut off cannot commit when it wakes.
+ * - Each exchange has 5 seconds (`TICK_DEADLINE_MS`), and a statement waits 2 seconds for a lock.
+ * Therefore a feed searches the last 45 seconds again for late logs.
  */
 export const LOOK_BACK_MS = 45_000;
-/** How often all of that is looked through. In between it is the last moments only, where most of those that come late are. */
+/** How often a feed searches all of LOOK_BACK_MS. In between it searches only the last MOMENT_MS, which have most of the late logs. */
 const LOOK_BACK_EVERY_MS = 5_000;
 const MOMENT_MS = 2_000;
-/** Logs of that time that a stream remembers; what has more cannot be followed as a whole. */
+/** The most logs of LOOK_BACK_MS that a feed remembers. A filter that matches more is refused. */
 export const MAX_FOLLOWED_CALLS = 50_000;
 
-/** Calls that are passed by at a time, however few of them the filter lets through: so no statement takes long, however long ago it did. */
+/** The most calls that one step reads, matching or not. So no statement takes long, even if the filter matches few calls. */
 export const MAX_PASSED_CALLS = 10_000;
 
 const LIST = 'requestLogged';
 
-/** A log, and the cursor that leads on after all that was told up to it. */
+/** A log, and the cursor to continue after this log and everything sent before it. */
 export interface Logged {
   cursor: string;
   requestLog: RequestLog;
@@ -36,37 +37,38 @@ export interface Logged {
 export interface LogFeedOptions {
   scope: RequestLogScope;
   filter: RequestLogFilter;
-  /** The cursor of what was read last; absent: what is logged from now on. */
+  /** The cursor of the last log that was read. If absent, the feed begins with the logs from now on. */
   after?: string | null | undefined;
 }
 
 /**
- * The calls of a scope as they are logged, on whatever node: each that is committed after it was opened, once, mostly in the order of their
- * dates. Whoever comes again with a cursor misses none. Where some came late meanwhile, those of the same moments are told again.
+ * The calls of a scope as they are logged, on any node. Sends each call that is committed after the feed was opened once, mostly in the
+ * order of time. A feed that continues from a cursor misses no call. If late calls came meanwhile, calls of the same moments are sent
+ * again.
  */
 export class LogFeed implements Feed<Logged> {
   private readonly seen = new SeenLogs();
-  /** What was asked for; a cursor is one of that alone. */
+  /** A hash of the scope and filter. A cursor is valid only for the same scope and filter. */
   private readonly question: string;
   private lookBackAt = performance.now() + LOOK_BACK_EVERY_MS;
-  /** How often all was looked through since the newest was met. */
+  /** Number of full searches since `newest` last changed. */
   private quietChecks = 0;
-  /** The date of the newest log when all was looked through the last time. */
+  /** Time of the newest log at the last full search, in milliseconds since 1970. */
   private checkedAt: number;
 
   private constructor(
     private readonly reader: EntityManager,
     private readonly options: LogFeedOptions,
-    /** The newest call of the scope that was told or passed by. */
+    /** The newest call of the scope that was sent, or skipped because of the filter. */
     private newest: LogPlace,
-    /** No log from before this comes any more. */
+    /** No new log can have a time before this, in milliseconds since 1970. */
     private since: number,
   ) {
     this.question = questionOf(options);
     this.checkedAt = newest.at;
   }
 
-  /** INVALID_REQUEST for a cursor of another subscription. */
+  /** Opens a feed. Throws INVALID_REQUEST for a cursor of another subscription. */
   static async open(database: Database, options: LogFeedOptions): Promise<LogFeed> {
     const { reader } = database;
     if (typeof options.after !== 'string') {
@@ -75,8 +77,10 @@ export class LogFeed implements Feed<Logged> {
       for (const place of await feed.placesSince(feed.since)) feed.seen.add(place);
       return feed;
     }
-    const [list, question, since, at, id, ...counts] = decodeCursor(options.after, ['string', 'string', 'number', 'number', 'string', ...new Array<'number'>(COUNTS).fill('number')]) ?? [];
-    if (list !== LIST || question !== questionOf(options)) throw invalid({ path: ['after'], message: 'is not a cursor of this subscription with these arguments' });
+    const [list, question, since, at, id, ...counts] =
+      decodeCursor(options.after, ['string', 'string', 'number', 'number', 'string', ...new Array<'number'>(COUNTS).fill('number')]) ?? [];
+    if (list !== LIST || question !== questionOf(options))
+      throw invalid({ path: ['after'], message: 'is not a cursor of this subscription with these arguments' });
     const feed = new LogFeed(reader, options, { at: at as number, id: id as string }, since as number);
     await feed.remember(counts as Counts);
     return feed;
@@ -86,14 +90,14 @@ export class LogFeed implements Feed<Logged> {
     const isThorough = performance.now() >= this.lookBackAt;
     const late = await this.late(limit, isThorough);
     const { fresh, end } = await this.fresh(limit - late.length);
-    // All is read: nothing fails from here on, so that what is remembered is what is told
-    const events = [...late, ...fresh].map((requestLog) => this.tell(requestLog));
+    // All reads are done and nothing below can fail, so the feed remembers exactly what it sends.
+    const events = [...late, ...fresh].map((requestLog) => this.send(requestLog));
     if (end) this.moveTo(end);
     if (isThorough && late.length < limit) this.lookedBack();
     return { events, more: events.length === limit };
   }
 
-  private tell(requestLog: RequestLog): Logged {
+  private send(requestLog: RequestLog): Logged {
     const place = placeOf(requestLog);
     this.seen.add(place);
     if (comesAfter(place, this.newest)) this.moveTo(place);
@@ -108,7 +112,7 @@ export class LogFeed implements Feed<Logged> {
   private lookedBack(): void {
     this.lookBackAt = performance.now() + LOOK_BACK_EVERY_MS;
     this.quietChecks += 1;
-    // From the newest of the last time: a server that stood still for a minute has had time since to commit what it was sent before
+    // Uses the newest log of the last search. So a server that stood still for a minute has had time to commit what it received before.
     this.since = Math.max(this.since, this.checkedAt - LOOK_BACK_MS);
     this.checkedAt = this.newest.at;
     this.seen.forgetBefore(this.since);
@@ -118,7 +122,10 @@ export class LogFeed implements Feed<Logged> {
     return encodeCursor([LIST, this.question, this.since, this.newest.at, this.newest.id, ...this.seen.counts(this.newest)]);
   }
 
-  /** What of the next calls is wanted, oldest first, and the last of these calls where that is all of it: the next time begins behind them, wanted or not. */
+  /**
+   * The matching calls among the next calls of the scope, oldest first. `end` is the last of the next calls, if all their matches are
+   * returned: the next read begins after it.
+   */
   private async fresh(limit: number): Promise<{ fresh: RequestLog[]; end?: LogPlace | undefined }> {
     const end = limit > 0 ? await this.endOfNext() : undefined;
     if (!end) return { fresh: [] };
@@ -129,40 +136,51 @@ export class LogFeed implements Feed<Logged> {
     return { fresh, end: fresh.length < limit ? end : undefined };
   }
 
-  /** The last of the next calls of the scope, whatever the filter says of them: read off an index. */
+  /** The last of the next MAX_PASSED_CALLS calls of the scope, matching or not. Reads only an index. */
   private async endOfNext(): Promise<LogPlace | undefined> {
-    const calls = this.afterNewest(requestLogsOf(this.reader, this.options.scope, {})).select('row.createdAt', 'at').addSelect('row.id', 'id').limit(MAX_PASSED_CALLS);
-    const query = this.reader.createQueryBuilder().select('picked.at', 'at').addSelect('picked.id', 'id').from(`(${calls.getQuery()})`, 'picked').setParameters(calls.getParameters());
+    const calls = this.afterNewest(requestLogsOf(this.reader, this.options.scope, {}))
+      .select('row.createdAt', 'at')
+      .addSelect('row.id', 'id')
+      .limit(MAX_PASSED_CALLS);
+    const query = this.reader
+      .createQueryBuilder()
+      .select('picked.at', 'at')
+      .addSelect('picked.id', 'id')
+      .from(`(${calls.getQuery()})`, 'picked')
+      .setParameters(calls.getParameters());
     const end = await query.orderBy('picked.at', 'DESC').addOrderBy('picked.id', 'DESC').limit(1).getRawOne<RawPlace>();
     return end && { id: end.id, at: Number(end.at) };
   }
 
   private afterNewest(query: SelectQueryBuilder<RequestLog>): SelectQueryBuilder<RequestLog> {
     const { at, id } = this.newest;
-    return query.andWhere('row.createdAt >= :at AND (row.createdAt > :at OR row.id > :id)', { at, id }).orderBy('row.createdAt').addOrderBy('row.id');
+    return query
+      .andWhere('row.createdAt >= :at AND (row.createdAt > :at OR row.id > :id)', { at, id })
+      .orderBy('row.createdAt')
+      .addOrderBy('row.id');
   }
 
-  /** What is dated before the newest and has come after it. */
+  /** The calls with a time before `newest` that became visible after it. */
   private async late(limit: number, isThorough: boolean): Promise<RequestLog[]> {
-    if (this.quietChecks > LOOK_BACK_MS / LOOK_BACK_EVERY_MS) return []; // by now all have come
+    if (this.quietChecks > LOOK_BACK_MS / LOOK_BACK_EVERY_MS) return []; // all late calls have become visible by now
     const places = await this.placesSince(isThorough ? this.since : Math.max(this.since, this.newest.at - MOMENT_MS));
     const ids = places.filter((place) => !this.seen.has(place)).slice(0, limit).map(({ id }) => id);
     if (ids.length === 0) return [];
     return this.query().andWhere('row.id IN (:...ids)', { ids }).orderBy('row.createdAt').addOrderBy('row.id').getMany();
   }
 
-  /** Of the logs that are there by now, remembers each part of which there are as many as were told. */
-  private async remember(told: Counts): Promise<void> {
+  /** Marks logs as seen, part by part: a part is seen if it now has no more logs than were sent before. */
+  private async remember(sent: Counts): Promise<void> {
     const places = await this.placesSince(this.since);
     const there = new Array<number>(COUNTS).fill(0);
     for (const place of places) there[partOf(this.newest, place)] = (there[partOf(this.newest, place)] ?? 0) + 1;
     for (const place of places) {
       const part = partOf(this.newest, place);
-      if ((there[part] as number) <= (told[part] as number)) this.seen.add(place);
+      if ((there[part] as number) <= (sent[part] as number)) this.seen.add(place);
     }
   }
 
-  /** What is wanted up to the newest, from a time on. */
+  /** The matching calls from `since` up to `newest`. Throws INVALID_REQUEST if there are more than MAX_FOLLOWED_CALLS. */
   private async placesSince(since: number): Promise<LogPlace[]> {
     const { at, id } = this.newest;
     const rows = await this.query()
@@ -171,7 +189,8 @@ export class LogFeed implements Feed<Logged> {
       .andWhere('row.createdAt >= :since AND row.createdAt <= :at AND (row.createdAt < :at OR row.id <= :id)', { since, at, id })
       .limit(MAX_FOLLOWED_CALLS + 1)
       .getRawMany<RawPlace>();
-    if (rows.length > MAX_FOLLOWED_CALLS) throw invalid({ path: ['filter'], message: 'lets through more calls than can be followed; name keys, projects or outcomes' });
+    if (rows.length > MAX_FOLLOWED_CALLS)
+      throw invalid({ path: ['filter'], message: 'matches more calls than can be followed; name keys, projects or outcomes' });
     return rows.map((row) => ({ id: row.id, at: Number(row.at) }));
   }
 
@@ -187,7 +206,7 @@ interface RawPlace {
 
 const placeOf = ({ id, createdAt }: RequestLog): LogPlace => ({ id, at: createdAt.getTime() });
 
-/** What was asked for, as a short text: a cursor counts what one filter lets through. */
+/** A short hash of the scope and filter. A cursor holds counts of the calls that one filter matches. */
 function questionOf({ scope, filter }: LogFeedOptions): string {
   const given = Object.entries({ ...scope, ...filter }).filter(([, value]) => value !== undefined && value !== null);
   const text = JSON.stringify(given.sort(([one], [other]) => (one < other ? -1 : 1)));

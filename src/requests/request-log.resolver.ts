@@ -16,7 +16,7 @@ const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
 
 @ObjectType({ description: 'A call that was logged.' })
 class RequestLogged implements Logged {
-  @Field({ description: 'Give it as `after`, with the same arguments, to go on behind this event.' })
+  @Field({ description: 'To continue after this event, pass it as `after` with the same arguments.' })
   cursor: string;
 
   @Field({ description: 'The call.' })
@@ -33,45 +33,65 @@ interface RequestLoggedArgs {
 export class RequestLogResolver {
   @Subscription(() => RequestLogged, {
     description:
-      'The calls of a workspace as they are logged, on whatever node. It needs `read.logs`. With the cursor of the last event that was seen as `after` it goes on behind that, and misses none; where logs came out of order meanwhile, a few of the last 45 seconds can come again, with the same id. Without it: what is logged from now on. INVALID_REQUEST for a cursor of other arguments, and where the filter lets more through than 50,000 calls in 45 seconds.',
+      'The calls of a workspace as they are logged, on any node. Takes `read.logs`. Pass the cursor of the last event as `after` to ' +
+      'continue after it: no call is missed. If logs came out of order meanwhile, a few calls of the last 45 seconds can be sent again, ' +
+      'with the same id. Without `after`, the stream begins with calls logged from now on. INVALID_REQUEST for a cursor of other ' +
+      'arguments, and if the filter matches more than 50,000 calls in 45 seconds.',
     subscribe: ({ args, context }: { args: RequestLoggedArgs; context: GraphQLContext }) =>
       context.subscribe({
         allow: (ctx) => ctx.requireIn('read.logs', args.workspaceId),
-        open: (database) => LogFeed.open(database, { scope: { workspaceId: args.workspaceId }, filter: args.filter ?? {}, after: args.after }),
+        open: (database) =>
+          LogFeed.open(database, { scope: { workspaceId: args.workspaceId }, filter: args.filter ?? {}, after: args.after }),
       }),
   })
   requestLogged(
     @Root() logged: RequestLogged,
     @Arg('workspaceId', () => ID, { description: 'Begins with `ws_`.' }) _workspaceId: string,
-    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) _filter: RequestLogFilter | null,
-    @Arg('after', () => String, { nullable: true, description: 'The cursor of the last event that was seen.' }) _after: string | null,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Selects calls.' }) _filter: RequestLogFilter | null,
+    @Arg('after', () => String, { nullable: true, description: 'The cursor of the last event that was received.' }) _after: string | null,
   ): RequestLogged {
     return logged;
   }
 
-  @Query(() => RequestLog, { nullable: true, description: 'A call by its log’s id; null where the caller may not know of it. Takes `read.logs`.' })
-  requestLog(@Arg('id', () => ID, { description: 'Begins with `log_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<RequestLog | null> {
+  @Query(() => RequestLog, {
+    nullable: true,
+    description: 'The call with this log id, or null if it does not exist or the caller may not see it. Takes `read.logs`.',
+  })
+  requestLog(
+    @Arg('id', () => ID, { description: 'Begins with `log_`.' }) id: string,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<RequestLog | null> {
     return ctx.seen(by(RequestLog), id, 'read.logs');
   }
 
-  @FieldResolver(() => ApiKey, { nullable: true, description: 'Null where another kind of credential made the call. Takes `read.keys`.' })
+  @FieldResolver(() => ApiKey, {
+    nullable: true,
+    description: 'The key that made the call, or null if another kind of credential made it. Takes `read.keys`.',
+  })
   async key(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
     return log.credentialKind === 'API_KEY' ? ctx.seen(by(ApiKey), log.credentialId, 'read.keys') : null;
   }
 
-  @FieldResolver(() => ServiceAccount, { nullable: true, description: 'Null where another kind of credential made the call. Takes `read.keys`.' })
+  @FieldResolver(() => ServiceAccount, {
+    nullable: true,
+    description: 'The service account that made the call, or null if another kind of credential made it. Takes `read.keys`.',
+  })
   async serviceAccount(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ServiceAccount | null> {
     ctx.require('read.keys', log);
     return log.credentialKind === 'SERVICE_ACCOUNT' ? ctx.load(by(ServiceAccount), log.credentialId) : null;
   }
 
-  @FieldResolver(() => Consent, { nullable: true, description: 'What let an application make it; null where another kind of credential did. Takes `read.members`.' })
+  @FieldResolver(() => Consent, {
+    nullable: true,
+    description:
+      'The consent under which an application made the call, or null if another kind of credential made it. Takes `read.members`.',
+  })
   async consent(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<Consent | null> {
     ctx.require('read.members', log);
     return log.credentialKind === 'OAUTH_CLIENT' ? ctx.load(by(Consent), log.credentialId) : null;
   }
 
-  @FieldResolver(() => Project, { description: 'The project that it was made in.' })
+  @FieldResolver(() => Project, { description: 'The project of the call.' })
   project(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<Project> {
     return ctx.need(by(Project), log.projectId);
   }
@@ -88,9 +108,15 @@ export class LedgerEntryLogResolver {
   }
 }
 
-/** The list that workspaces, projects, keys and service accounts have in common. */
+/** The list of calls that workspaces, projects, keys and service accounts share. */
 class RequestLogList {
-  protected async list(owner: { workspaceId: string }, scope: RequestLogScope, page: PageArgs, filter: RequestLogFilter | null, ctx: GraphQLContext): Promise<Connection<RequestLog>> {
+  protected async list(
+    owner: { workspaceId: string },
+    scope: RequestLogScope,
+    page: PageArgs,
+    filter: RequestLogFilter | null,
+    ctx: GraphQLContext,
+  ): Promise<Connection<RequestLog>> {
     ctx.require('read.logs', owner);
     return ctx.page(REQUEST_LOGS, scope, filter ?? {}, page);
   }
@@ -98,11 +124,14 @@ class RequestLogList {
 
 @Resolver(() => Workspace)
 export class WorkspaceLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'The calls of all its projects, newest first. Takes `read.logs`.' })
+  @FieldResolver(() => RequestLogConnection, {
+    nullable: true,
+    description: 'The calls of all its projects, newest first. Takes `read.logs`.',
+  })
   requestLogs(
     @Root() { id }: Workspace,
     @Args() page: PageArgs,
-    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Selects calls.' }) filter: RequestLogFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<RequestLog>> {
     return this.list({ workspaceId: id }, { workspaceId: id }, page, filter, ctx);
@@ -115,7 +144,7 @@ export class ProjectLogsResolver extends RequestLogList {
   requestLogs(
     @Root() project: Project,
     @Args() page: PageArgs,
-    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Selects calls.' }) filter: RequestLogFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<RequestLog>> {
     return this.list(project, { projectId: project.id }, page, filter, ctx);
@@ -128,13 +157,13 @@ export class KeyLogsResolver extends RequestLogList {
   requestLogs(
     @Root() key: ApiKey,
     @Args() page: PageArgs,
-    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Selects calls.' }) filter: RequestLogFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<RequestLog>> {
     return this.list(key, { credentialId: key.id }, page, filter, ctx);
   }
 
-  @FieldResolver(() => Date, { nullable: true, description: 'When its newest call was logged; null where there is none.' })
+  @FieldResolver(() => Date, { nullable: true, description: 'Time when its newest call was logged, or null if there is none.' })
   lastUsedAt(@Root() { id }: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
     return ctx.load(lastUsesOf, id);
   }
@@ -146,13 +175,13 @@ export class ServiceAccountLogsResolver extends RequestLogList {
   requestLogs(
     @Root() account: ServiceAccount,
     @Args() page: PageArgs,
-    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Which of them.' }) filter: RequestLogFilter | null,
+    @Arg('filter', () => RequestLogFilter, { nullable: true, description: 'Selects calls.' }) filter: RequestLogFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<RequestLog>> {
     return this.list(account, { credentialId: account.id }, page, filter, ctx);
   }
 
-  @FieldResolver(() => Date, { nullable: true, description: 'When its newest call was logged; null where there is none.' })
+  @FieldResolver(() => Date, { nullable: true, description: 'Time when its newest call was logged, or null if there is none.' })
   lastUsedAt(@Root() { id }: ServiceAccount, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
     return ctx.load(lastUsesOf, id);
   }

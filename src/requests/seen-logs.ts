@@ -1,24 +1,24 @@
-/** Where a log stands: calls are told in this order, as far as they come in it. */
+/** The position of a log: its time, then its id. Calls are sent in this order, except late ones. */
 export interface LogPlace {
-  /** Its createdAt, in milliseconds since 1970. */
+  /** The log's createdAt, in milliseconds since 1970. */
   at: number;
   id: string;
 }
 
 export const comesAfter = (one: LogPlace, other: LogPlace): boolean => one.at > other.at || (one.at === other.at && one.id > other.id);
 
-/** The age of a log against the newest one, in milliseconds, at which one part of what was seen ends and the next begins. */
+/** Seen logs are counted in parts by age. These are the bounds between the parts: ages relative to the newest log, in milliseconds. */
 const PARTS_MS = [5_000, 1_000, 200, 40, 0] as const;
 
-/** How many of each part there are. */
+/** The number of logs in each part. */
 export type Counts = [number, number, number, number, number];
 
 export const COUNTS = PARTS_MS.length;
 
-/** The part that a log belongs to. */
+/** The index of the part that a log belongs to. */
 export const partOf = (newest: LogPlace, { at }: LogPlace): number => PARTS_MS.findIndex((ageMs) => newest.at - at >= ageMs);
 
-/** The logs that were told of late, in their order. */
+/** The logs that were recently sent, in order. */
 export class SeenLogs {
   private readonly ids = new Set<string>();
   private places: LogPlace[] = [];
@@ -35,22 +35,22 @@ export class SeenLogs {
     else this.places.splice(index, 0, place);
   }
 
-  /** Forgets those from before a time. */
+  /** Forgets the logs with a time before `at`. */
   forgetBefore(at: number): void {
-    const gone = this.first((place) => place.at >= at);
-    for (const { id } of this.places.slice(0, gone)) this.ids.delete(id);
-    this.places = this.places.slice(gone);
+    const kept = this.first((place) => place.at >= at);
+    for (const { id } of this.places.slice(0, kept)) this.ids.delete(id);
+    this.places = this.places.slice(kept);
   }
 
-  /** How many there are of each part, oldest first. */
+  /** The number of logs in each part, oldest part first. */
   counts(newest: LogPlace): Counts {
-    // A part ends where the next begins: at the first log that is younger than its age
+    // A part ends at the first log that is younger than the part's bound.
     const ends = PARTS_MS.map((ageMs) => this.first(({ at }) => newest.at - at < ageMs));
     ends[COUNTS - 1] = this.places.length;
     return ends.map((end, part) => end - (ends[part - 1] ?? 0)) as Counts;
   }
 
-  /** The index of the first for which something holds that then holds for all that follow; their number where it holds for none. */
+  /** Binary search for the first index for which `holds` is true; it must be true for all later ones. Returns the length if there is none. */
   private first(holds: (place: LogPlace) => boolean): number {
     let [low, high] = [0, this.places.length];
     while (low < high) {

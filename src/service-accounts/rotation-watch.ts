@@ -6,22 +6,25 @@ import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
 import { ServiceAccount } from './service-account.entity';
 
-/** How often a process looks for rotations that have become due. Any process may; they meet under the accounts' locks. */
+/** How often a process looks for due rotations. Every process may do it, because each event is written under the account's lock. */
 export const ROTATION_WATCH_INTERVAL_MS = 60_000;
-const TOLD_AT_A_TIME = 100;
+const BATCH_SIZE = 100;
 
 export interface RotationWatchDeps {
   database: Database;
   log: Log;
 }
 
-/** Makes an event of each rotation that becomes due: one over all nodes, however long it stays due. It stops no account. */
+/** Writes one event for each rotation that becomes due: one over all nodes, no matter how long it stays due. Disables no account. */
 export class RotationWatch extends Repeated {
   constructor(private readonly deps: RotationWatchDeps) {
-    super({ intervalMs: ROTATION_WATCH_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'looking for rotations that are due failed') });
+    super({
+      intervalMs: ROTATION_WATCH_INTERVAL_MS,
+      failed: (error) => deps.log.warn({ err: error }, 'could not look for due rotations; retrying at the next interval'),
+    });
   }
 
-  /** Tells of all that are due, those that become so meanwhile included. A disabled account waits until it works again. */
+  /** Writes the events of all due rotations, including those that become due meanwhile. Skips disabled accounts until they are enabled. */
   async once(): Promise<void> {
     for (;;) {
       const now = await this.deps.database.now();
@@ -29,21 +32,28 @@ export class RotationWatch extends Repeated {
         select: { id: true },
         where: { rotationDueToldAt: IsNull(), rotationDueAt: LessThanOrEqual(now), enabled: true },
         order: { rotationDueAt: 'ASC' },
-        take: TOLD_AT_A_TIME,
+        take: BATCH_SIZE,
       });
-      for (const { id } of due) await this.tell(id);
-      if (due.length < TOLD_AT_A_TIME) return;
+      for (const { id } of due) await this.recordDue(id);
+      if (due.length < BATCH_SIZE) return;
     }
   }
 
-  private tell(id: string): Promise<void> {
+  private recordDue(id: string): Promise<void> {
     return this.deps.database.transaction(async (tx) => {
       const account = await tx.findOne(ServiceAccount, { where: { id }, ...forUpdate(tx) });
       const at = await this.deps.database.now(tx);
-      if (!account?.enabled || account.rotationDueToldAt || account.rotationDueAt > at) return; // another node was faster, or it was rotated
+      // Another node may have been faster, or the account may have been rotated or disabled meanwhile.
+      if (!account?.enabled || account.rotationDueToldAt || account.rotationDueAt > at) return;
       await tx.update(ServiceAccount, { id, rotationDueToldAt: IsNull() }, { rotationDueToldAt: at });
       const { name, rotationDueAt } = account;
-      await recordEvent(tx, { ...systemAuthority('rotations'), action: 'service-account.rotation-due', subject: account, after: { name, rotationDueAt }, at });
+      await recordEvent(tx, {
+        ...systemAuthority('rotations'),
+        action: 'service-account.rotation-due',
+        subject: account,
+        after: { name, rotationDueAt },
+        at,
+      });
     });
   }
 }

@@ -2,21 +2,46 @@ import { IsNull, LessThan, MoreThan, Not, type EntityManager } from 'typeorm';
 import { PEPPER_VERSION } from '../access/secret';
 import { ServiceAccountSecret } from './service-account.entity';
 
-// The rows of secrets, and of access tokens, which are secrets that end within the hour and are for some things alone. Times in milliseconds.
+// The rows of secrets and of access tokens. An access token is a secret that ends within the hour and has scopes. Times are in
+// milliseconds since 1970.
 
-/** Keeps a secret by its digest. */
+/** Stores the digest of a new secret. */
 export async function insertSecret(tx: EntityManager, accountId: string, digest: string, at: Date): Promise<void> {
-  await tx.insert(ServiceAccountSecret, { digest, pepperVersion: PEPPER_VERSION, accountId, scopes: null, graceUntil: null, endedAt: null, createdAt: at });
+  await tx.insert(ServiceAccountSecret, {
+    digest,
+    pepperVersion: PEPPER_VERSION,
+    accountId,
+    scopes: null,
+    graceUntil: null,
+    endedAt: null,
+    createdAt: at,
+  });
 }
 
-/** Keeps an access token by its digest, and none of the account's that have ended by themselves. */
-export async function insertToken(tx: EntityManager, accountId: string, token: { digest: string; scopes: string[]; endsAt: number }, at: Date): Promise<void> {
+/** Stores the digest of a new access token, and deletes the account's expired access tokens. */
+export async function insertToken(
+  tx: EntityManager,
+  accountId: string,
+  token: { digest: string; scopes: string[]; endsAt: number },
+  at: Date,
+): Promise<void> {
   const { digest, scopes, endsAt } = token;
   await tx.delete(ServiceAccountSecret, { accountId, scopes: Not(IsNull()), graceUntil: LessThan(at.getTime()) });
-  await tx.insert(ServiceAccountSecret, { digest, pepperVersion: PEPPER_VERSION, accountId, scopes, graceUntil: endsAt, endedAt: null, createdAt: at });
+  await tx.insert(ServiceAccountSecret, {
+    digest,
+    pepperVersion: PEPPER_VERSION,
+    accountId,
+    scopes,
+    graceUntil: endsAt,
+    endedAt: null,
+    createdAt: at,
+  });
 }
 
-/** Ends all of an account's, tokens among them: when the grace is over, or as soon as they would anyway; without grace now. */
+/**
+ * Ends all secrets and access tokens of an account: at the end of the grace period, or at their own end if that is sooner. Without
+ * grace they end now.
+ */
 export async function endSecrets(tx: EntityManager, accountId: string, now: number, graceSeconds: number): Promise<void> {
   const living = { accountId, endedAt: IsNull() };
   if (graceSeconds === 0) {
@@ -28,7 +53,7 @@ export async function endSecrets(tx: EntityManager, accountId: string, now: numb
   await tx.update(ServiceAccountSecret, { ...living, graceUntil: MoreThan(graceUntil) }, { graceUntil });
 }
 
-/** Until when a secret of an account works, Infinity where nothing is to end it; null for a token, and where it has ended or never was one. */
+/** Time until which a secret works, or Infinity for the current secret. Returns null for a token, an ended secret or an unknown one. */
 export async function secretEndsAt(reader: EntityManager, accountId: string, digest: string, now: number): Promise<number | null> {
   const secret = await reader.findOneBy(ServiceAccountSecret, { digest, accountId, scopes: IsNull(), endedAt: IsNull() });
   const endsAt = secret && (secret.graceUntil ?? Infinity);
@@ -42,7 +67,7 @@ export interface AccountToken {
   endsAt: number;
 }
 
-/** An access token that has not ended; whether its account works is another question. */
+/** Finds an access token that has not ended; null if there is none. Does not check whether its account is enabled. */
 export async function livingToken(reader: EntityManager, digest: string, now: number): Promise<AccountToken | null> {
   const token = await reader.findOneBy(ServiceAccountSecret, { digest, endedAt: IsNull(), graceUntil: MoreThan(now) });
   if (!token?.scopes) return null;
@@ -50,8 +75,12 @@ export async function livingToken(reader: EntityManager, digest: string, now: nu
   return { accountId, scopes, createdAt, endsAt: graceUntil as number };
 }
 
-/** Ends an access token, and answers whose it was; null where it had ended, or never was one. */
+/** Ends an access token and returns the id of its account. Returns null if the token had ended or does not exist. */
 export async function endToken(tx: EntityManager, digest: string, at: Date): Promise<string | null> {
-  const { affected } = await tx.update(ServiceAccountSecret, { digest, scopes: Not(IsNull()), endedAt: IsNull() }, { endedAt: at.getTime() });
+  const { affected } = await tx.update(
+    ServiceAccountSecret,
+    { digest, scopes: Not(IsNull()), endedAt: IsNull() },
+    { endedAt: at.getTime() },
+  );
   return affected === 0 ? null : (await tx.findOneByOrFail(ServiceAccountSecret, { digest })).accountId;
 }

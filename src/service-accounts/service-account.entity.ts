@@ -11,17 +11,19 @@ export enum RotationStatus {
 }
 registerEnumType(RotationStatus, {
   name: 'RotationStatus',
-  description: "Whether a service account wants a new secret. A rotation that is due stops nothing.",
+  description: 'Whether the secret of a service account should be rotated. The secret works even if its rotation is due.',
   valuesConfig: {
-    OK: { description: 'Its rotationDueAt lies in the future.' },
-    DUE: { description: 'Its rotationDueAt has passed.' },
-    OVERDUE: { description: 'Its rotationDueAt has passed by a week and more.' },
+    OK: { description: 'rotationDueAt is in the future.' },
+    DUE: { description: 'rotationDueAt has passed.' },
+    OVERDUE: { description: 'rotationDueAt passed a week ago or earlier.' },
   },
 });
 
 @ObjectType({
   implements: Node,
-  description: 'An identity of a workspace for work that nobody attends to. It calls in the projects that it was granted, and administers what its permissions and its role allow. Its secret is shown once, when made or rotated.',
+  description:
+    'An identity of a workspace for unattended work. It calls in the projects that it was granted, and administers what its ' +
+    'permissions and its role allow. Its secret is shown once, when it is created or rotated.',
 })
 @Entity('service_accounts')
 @Index('service_accounts_by_workspace', ['workspaceId', 'createdAt', 'id'])
@@ -34,39 +36,41 @@ export class ServiceAccount implements Node {
   @Column(idColumn)
   workspaceId: string;
 
-  @Field({ description: 'What people call it: 1 to 100 characters.' })
+  @Field({ description: 'Display name: 1 to 100 characters.' })
   @Column(textColumn(100))
   name: string;
 
-  @Field({ description: 'Enough to recognise the secret and too little to use it, such as `acme_svc_...x7Qp`.' })
+  @Field({ description: 'A part of the secret, enough to recognise it, such as `acme_svc_...x7Qp`.' })
   @Column(textColumn(32))
   hint: string;
 
-  @Field(() => [String], { description: 'Granted permissions: names from `Query.permissions`, or a prefix with a wildcard such as `face.*`.' })
+  @Field(() => [String], {
+    description: 'Granted permissions: names from `Query.permissions`, or a prefix with a wildcard such as `face.*`.',
+  })
   @Column('simple-json')
   permissions: string[];
 
-  /** The role whose permissions it has besides; null where it has none. */
+  /** A role that adds its permissions, or null. */
   @Column({ ...idColumn, nullable: true })
   roleId: string | null;
 
-  @Field({ description: 'Whether it works; false stops it at once, everywhere, until it is switched on again.' })
+  @Field({ description: 'Whether its secrets work. false stops all of them at once, on every node, until it is enabled again.' })
   @Column('boolean')
   enabled: boolean;
 
-  @Field(() => Int, { description: 'How old a secret is to become before it is rotated: 1 to 365 days.' })
+  @Field(() => Int, { description: 'Days after which the secret should be rotated: 1 to 365.' })
   @Column('int')
   rotationDays: number;
 
-  @Field({ description: 'When its secret will have become that old. It works on after that.' })
+  @Field({ description: 'Time when the secret reaches that age. It keeps working after that.' })
   @Column(instantColumn)
   rotationDueAt: Date;
 
-  /** When that was made an event of; null while it was not. */
+  /** Time when the event about the due rotation was written, or null. */
   @Column({ ...instantColumn, nullable: true })
   rotationDueToldAt: Date | null;
 
-  @Field(() => Date, { nullable: true, description: 'When its current secret replaced another; null where it never did.' })
+  @Field(() => Date, { nullable: true, description: 'Time of the last rotation, or null if there was none.' })
   @Column({ ...instantColumn, nullable: true })
   rotatedAt: Date | null;
 
@@ -74,12 +78,15 @@ export class ServiceAccount implements Node {
   @Column('int', { default: 1 })
   version: number;
 
-  @Field({ description: 'When it was made.' })
+  @Field({ description: 'Time of creation.' })
   @Column(instantColumn)
   createdAt: Date;
 }
 
-/** One secret of a service account, or an access token of it, as its digest. Secrets are kept when they have ended, so that their bearer is told so. */
+/**
+ * The digest of one secret or one access token of a service account. Ended secrets are kept, so that a caller learns that its secret has
+ * ended.
+ */
 @Entity('service_account_secrets')
 @Index('service_account_secrets_by_account', ['accountId'])
 export class ServiceAccountSecret {
@@ -93,15 +100,18 @@ export class ServiceAccountSecret {
   @Column(idColumn)
   accountId: string;
 
-  /** Of an access token, what it is for at most; null for a secret. */
+  /** The scopes of an access token; null for a secret. */
   @Column({ type: 'simple-json', nullable: true })
   scopes: string[] | null;
 
-  /** Until when it still works, where it was replaced, or is an access token; null for the current secret. It only ever becomes earlier. */
+  /**
+   * Time until which a replaced secret or an access token works, in milliseconds since 1970; null for the current secret. The time only
+   * ever becomes earlier.
+   */
   @Column({ ...bigintColumn, nullable: true })
   graceUntil: number | null;
 
-  /** Ended for good, whatever the clock says; null while it lives. */
+  /** Time when it was ended for ever, in milliseconds since 1970; null if it was not. */
   @Column({ ...bigintColumn, nullable: true })
   endedAt: number | null;
 

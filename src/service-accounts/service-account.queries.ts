@@ -11,69 +11,82 @@ import { RotationStatus, ServiceAccount, ServiceAccountProject, ServiceAccountSe
 
 /** The most projects that one service account is granted. */
 export const MAX_ACCOUNT_PROJECTS = 100;
-/** How long a rotation is due before it is overdue. */
+/** Time after which a due rotation is overdue, in milliseconds. */
 export const ROTATION_OVERDUE_AFTER_MS = 7 * DAY_MS;
 
-/** How a rotation stands at a time. */
+/** The rotation status of an account at the time `now`. */
 export function rotationStatusOf({ rotationDueAt }: ServiceAccount, now: Date): RotationStatus {
   const dueForMs = now.getTime() - rotationDueAt.getTime();
   if (dueForMs < 0) return RotationStatus.OK;
   return dueForMs < ROTATION_OVERDUE_AFTER_MS ? RotationStatus.DUE : RotationStatus.OVERDUE;
 }
 
-// The same as SQL
+// The same conditions as SQL.
 const ROTATION_SQL: Record<RotationStatus, string> = {
   OK: 'row.rotationDueAt > :now',
   DUE: 'row.rotationDueAt <= :now AND row.rotationDueAt > :overdue',
   OVERDUE: 'row.rotationDueAt <= :overdue',
 };
 
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+@InputType({
+  description: 'Service accounts that meet all given conditions. A list matches any of its values; an empty list matches nothing.',
+})
 export class ServiceAccountFilter {
-  @Field(() => [RotationStatus], { nullable: true, description: 'Whose rotation stands so now.' })
+  @Field(() => [RotationStatus], { nullable: true, description: 'Service accounts with these rotation statuses.' })
   rotation?: RotationStatus[] | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether it works.' })
+  @Field(() => Boolean, { nullable: true, description: 'Service accounts that are enabled, or disabled.' })
   enabled?: boolean | null;
 
-  @Field(() => [ID], { nullable: true, description: 'Granted any of these projects.' })
+  @Field(() => [ID], { nullable: true, description: 'Service accounts that were granted any of these projects.' })
   projectId?: string[] | null;
 }
 
 export interface ServiceAccountListing {
   filter: ServiceAccountFilter;
-  /** As of when a rotation is due. */
+  /** The time at which the rotation status is computed. */
   now: Date;
 }
 
-/** The service accounts of a workspace that a filter lets through as of a time, newest first. */
+/** The service accounts of a workspace that match a filter at the time `now`, newest first. */
 export const SERVICE_ACCOUNTS: List<ServiceAccount, { workspaceId: string }, ServiceAccountListing> = {
   entity: ServiceAccount,
   orderOf: () => NEWEST_FIRST,
   sourceOf: (scope, { filter: { rotation, enabled, projectId }, now }) => {
     const nowMs = now.getTime();
-    return { ranges: [scope], narrow: every(is('enabled', enabled), grantedAny(projectId), anyState(ROTATION_SQL, rotation, { now: nowMs, overdue: nowMs - ROTATION_OVERDUE_AFTER_MS })) };
+    return {
+      ranges: [scope],
+      narrow: every(
+        is('enabled', enabled),
+        grantedAny(projectId),
+        anyState(ROTATION_SQL, rotation, { now: nowMs, overdue: nowMs - ROTATION_OVERDUE_AFTER_MS }),
+      ),
+    };
   },
 };
 
-/** That an account was granted any of these projects. */
+/** The condition that an account was granted any of these projects. */
 function grantedAny(projectIds: readonly string[] | null | undefined): Restrict<ServiceAccount> | undefined {
   if (!projectIds) return undefined;
   const ids = storable(projectIds);
-  if (ids.length > MAX_ACCOUNT_PROJECTS) throw invalid({ path: ['filter', 'projectId'], message: `must be at most ${MAX_ACCOUNT_PROJECTS} values` });
+  if (ids.length > MAX_ACCOUNT_PROJECTS)
+    throw invalid({ path: ['filter', 'projectId'], message: `must be at most ${MAX_ACCOUNT_PROJECTS} values` });
   const granted = 'SELECT COUNT(*) FROM service_account_projects g WHERE g.account_id = row.id AND g.project_id IN (:...grantedAny)';
   return (query) => query.andWhere(ids.length === 0 ? '1 = 0' : `(${granted}) > 0`, { grantedAny: ids });
 }
 
-/** The projects that each service account was granted, by their ids. */
+/** The ids of the projects that each service account was granted. */
 export async function projectIdsOf(accountIds: readonly string[], reader: EntityManager): Promise<Map<string, string[]>> {
   const granted = new Map(accountIds.map((id) => [id, [] as string[]]));
-  const rows = await reader.find(ServiceAccountProject, { where: { accountId: In([...accountIds]) }, order: { accountId: 'ASC', projectId: 'ASC' } });
+  const rows = await reader.find(ServiceAccountProject, {
+    where: { accountId: In([...accountIds]) },
+    order: { accountId: 'ASC', projectId: 'ASC' },
+  });
   for (const { accountId, projectId } of rows) granted.get(accountId)?.push(projectId);
   return granted;
 }
 
-/** Until when the last of each account's former secrets works, for those that have any. */
+/** Time until which the last replaced secret of each account works. Accounts without one are not in the map. */
 export async function lastGracesOf(accountIds: readonly string[], reader: EntityManager): Promise<Map<string, Date>> {
   const rows = await reader
     .createQueryBuilder(ServiceAccountSecret, 'row')
@@ -86,13 +99,13 @@ export async function lastGracesOf(accountIds: readonly string[], reader: Entity
   return new Map(rows.map(({ accountId, until }) => [accountId, new Date(Number(until))]));
 }
 
-/** What the role of a service account grants; nothing where it has none. */
+/** The permissions that a service account has through its role; empty without a role. */
 export async function permissionsOfServiceAccountsRole(reader: EntityManager, id: string): Promise<readonly string[]> {
   const account = await reader.findOne(ServiceAccount, { select: { roleId: true, id: true }, where: { id } });
   return permissionsOfRole(reader, account?.roleId ?? null);
 }
 
-/** All that a service account may do now, its role included; nothing where it is disabled. */
+/** All permissions that a service account has now, including those of its role; empty if it is disabled. */
 export async function permissionsOfServiceAccount(reader: EntityManager, id: string): Promise<readonly string[]> {
   const account = await reader.findOneBy(ServiceAccount, { id });
   return account?.enabled ? [...account.permissions, ...(await permissionsOfRole(reader, account.roleId))] : [];

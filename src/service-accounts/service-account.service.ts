@@ -18,9 +18,9 @@ import { endSecrets, insertSecret } from './secrets';
 import { ServiceAccount, ServiceAccountProject } from './service-account.entity';
 import { MAX_ACCOUNT_PROJECTS, projectIdsOf } from './service-account.queries';
 
-/** How old a secret may be meant to become. */
+/** The longest rotation interval, in days. */
 export const MAX_ROTATION_DAYS = 365;
-/** The most service accounts of a workspace that are enabled; none of them is ever deleted. */
+/** The most enabled service accounts of a workspace. Service accounts are never deleted. */
 const MAX_SERVICE_ACCOUNTS = 1_000;
 const DEFAULT_GRACE_SECONDS = 86_400;
 
@@ -57,18 +57,21 @@ const disableRule = z.object({ id: idRule });
 export interface ServiceAccountServiceDeps {
   database: Database;
   digest(text: string): string;
-  /** The names of every permission that there is. */
+  /** The names of all permissions. */
   knownPermissions(tx: EntityManager): Promise<string[]>;
 }
 
 /**
- * Service accounts and their secrets. Nobody makes, changes or rotates one that may do what they may not, and none does so to itself: a
- * secret that is to end soon would otherwise bring its bearer one that does not.
+ * Service accounts and their secrets. To create, change or rotate a service account, the actor must hold all its permissions. A service
+ * account cannot change or rotate itself: otherwise the bearer of a secret that ends soon could get one that does not end.
  */
 export class ServiceAccountService {
   constructor(private readonly deps: ServiceAccountServiceDeps) {}
 
-  /** A new service account and its secret, which is stored nowhere. NOT_FOUND for a project of another workspace, CONFLICT for an archived one, and where the workspace has as many as it may. */
+  /**
+   * Creates a service account and returns its secret, which is not stored. Throws NOT_FOUND for a project of another workspace, and
+   * CONFLICT for an archived project or if the workspace has MAX_SERVICE_ACCOUNTS enabled accounts.
+   */
   async create(origin: Authority, raw: z.input<typeof createRule>): Promise<{ serviceAccount: ServiceAccount; secret: string }> {
     const { projectIds, ...input } = validate(createRule, raw, 'input');
     const { workspaceId } = input;
@@ -80,7 +83,13 @@ export class ServiceAccountService {
       await this.requireProjects(tx, projectIds, workspaceId);
       const at = await this.deps.database.now(tx);
       const secret = mintSecret(keyPrefix, 'SVC');
-      const values = { ...input, permissions: unique(input.permissions), roleId: input.roleId ?? null, hint: hintOf(secret), enabled: true };
+      const values = {
+        ...input,
+        permissions: unique(input.permissions),
+        roleId: input.roleId ?? null,
+        hint: hintOf(secret),
+        enabled: true,
+      };
       const serviceAccount = Object.assign(new ServiceAccount(), values, {
         id: newId('svc', at.getTime()),
         rotationDueAt: dueAfter(at, input.rotationDays),
@@ -92,14 +101,21 @@ export class ServiceAccountService {
       await tx.insert(ServiceAccount, serviceAccount);
       await this.grantProjects(tx, serviceAccount.id, projectIds);
       await insertSecret(tx, serviceAccount.id, this.deps.digest(secret), at);
-      await recordEvent(tx, { ...origin, action: 'service-account.created', subject: serviceAccount, after: { ...values, projectIds }, at });
+      await recordEvent(tx, {
+        ...origin,
+        action: 'service-account.created',
+        subject: serviceAccount,
+        after: { ...values, projectIds },
+        at,
+      });
       return { serviceAccount, secret };
     });
   }
 
   /**
-   * Changes the given properties, of the version that is expected if any is; they count at once. Takes an actor who may grant all that the account may do, before and after: or who
-   * has less could give such an account to itself.
+   * Changes the given properties, which take effect at once. Throws CONFLICT if an expected version is given and is not the current one.
+   * The actor must hold all permissions of the account, before and after the change. Otherwise an actor with fewer permissions could
+   * get more through the account.
    */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ServiceAccount> {
     const { id, projectIds, expectedVersion, ...input } = validate(updateRule, raw, 'input');
@@ -137,8 +153,8 @@ export class ServiceAccountService {
   }
 
   /**
-   * A new secret for the same account. The one before works until its grace is over, and those before that until theirs are, or this one's
-   * where that is sooner: no rotation makes an old secret live longer, and one without grace ends them all.
+   * Creates a new secret for the same account. The secret before it works until the grace period ends. Older secrets keep their end, or
+   * end with this grace period if that is sooner. So a rotation never extends an old secret, and one without grace ends all old secrets.
    */
   async rotate(origin: Authority, raw: z.input<typeof rotateRule>): Promise<{ serviceAccount: ServiceAccount; secret: string }> {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');
@@ -154,12 +170,19 @@ export class ServiceAccountService {
       await insertSecret(tx, id, this.deps.digest(secret), at);
       const changes = { ...after, rotationDueToldAt: null };
       await tx.update(ServiceAccount, { id }, { ...changes, ...nextVersion });
-      await recordEvent(tx, { ...origin, action: 'service-account.rotated', subject: account, before, after: { ...after, graceSeconds }, at });
+      await recordEvent(tx, {
+        ...origin,
+        action: 'service-account.rotated',
+        subject: account,
+        before,
+        after: { ...after, graceSeconds },
+        at,
+      });
       return { serviceAccount: Object.assign(account, changes, { version: account.version + 1 }), secret };
     });
   }
 
-  /** Stops a service account at once, with all its secrets, until it is switched on again. Repeated, it changes nothing. */
+  /** Disables a service account and all its secrets at once, until it is enabled again. A repeat changes nothing. */
   async disable(origin: Authority, raw: z.input<typeof disableRule>): Promise<ServiceAccount> {
     const { id } = validate(disableRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
@@ -170,25 +193,31 @@ export class ServiceAccountService {
     });
   }
 
-  /** Who acts, where it is not the account itself and may grant all that the account may do. */
+  /** Returns the actor. Throws FORBIDDEN if the actor is the account itself, or may not grant all its permissions. */
   private async requireAnother(tx: EntityManager, origin: Authority, account: ServiceAccount): Promise<Actor> {
     const actor = await currentActor(tx, origin, 'write.keys', account);
-    if (actor.id === account.id) throw new TollgateError('FORBIDDEN', 'A service account neither changes nor rotates itself.');
+    if (actor.id === account.id)
+      throw new TollgateError('FORBIDDEN', 'A service account cannot change or rotate itself. Use another credential.');
     await requireGrantsOf(tx, actor, account);
     return actor;
   }
 
-  /** Of whoever has the lock of the workspace. */
+  /** Throws CONFLICT if the workspace has MAX_SERVICE_ACCOUNTS enabled accounts. The caller must hold the workspace's lock. */
   private async requireRoom(tx: EntityManager, workspaceId: string): Promise<void> {
     const enabled = await tx.countBy(ServiceAccount, { workspaceId, enabled: true });
-    if (enabled >= MAX_SERVICE_ACCOUNTS) throw conflict(`A workspace has at most ${MAX_SERVICE_ACCOUNTS} service accounts that are enabled.`);
+    if (enabled >= MAX_SERVICE_ACCOUNTS) {
+      throw conflict(`This workspace has ${MAX_SERVICE_ACCOUNTS} enabled service accounts, which is the limit. Disable one first.`);
+    }
   }
 
-  /** One that is archived in this moment may still be granted: the gate refuses its calls all the same. */
+  /**
+   * Throws NOT_FOUND for a project of another workspace, CONFLICT for an archived one. A project that is archived at this moment may
+   * still be granted, but the gate refuses calls to it.
+   */
   private async requireProjects(tx: EntityManager, ids: string[], workspaceId: string): Promise<void> {
     const projects = ids.length === 0 ? [] : await tx.findBy(Project, { id: In(ids), workspaceId });
     if (projects.length < ids.length) return notFound();
-    if (projects.some(({ archivedAt }) => archivedAt !== null)) throw conflict('One of these projects is archived.');
+    if (projects.some(({ archivedAt }) => archivedAt !== null)) throw conflict('One of these projects is archived. Leave it out.');
   }
 
   private async grantProjects(tx: EntityManager, accountId: string, projectIds: string[]): Promise<void> {
@@ -198,7 +227,7 @@ export class ServiceAccountService {
 
 const dueAfter = (at: Date, days: number): Date => later(at, days * DAY_MS);
 
-/** What other rotation days do to an account: the age of its secret counts, and a time that is still to come will be told of. */
+/** The columns that new rotation days change. Counts from the age of the current secret. A due time in the future gets an event again. */
 function rotationChanges({ rotatedAt, createdAt }: ServiceAccount, days: number | undefined, now: Date): Partial<ServiceAccount> {
   if (days === undefined) return {};
   const rotationDueAt = dueAfter(rotatedAt ?? createdAt, days);

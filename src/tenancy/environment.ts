@@ -6,7 +6,7 @@ export enum Environment {
 }
 registerEnumType(Environment, {
   name: 'Environment',
-  description: 'TEST calls run and are logged like LIVE ones, and cost nothing.',
+  description: 'TEST calls run and are logged like LIVE calls, but are free.',
   valuesConfig: {
     LIVE: { description: 'Calls are billed.' },
     TEST: { description: 'Calls are free.' },

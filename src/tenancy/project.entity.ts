@@ -11,23 +11,23 @@ export enum GalleryMode {
 }
 registerEnumType(GalleryMode, {
   name: 'GalleryMode',
-  description: 'Whose gallery of faces or pictures a project works in.',
+  description: 'Which gallery of faces or pictures a project uses.',
   valuesConfig: {
-    ISOLATED: { description: 'One of its own.' },
-    SHARED: { description: 'The one that all sharing projects of its workspace have in common.' },
+    ISOLATED: { description: 'A gallery that only this project uses.' },
+    SHARED: { description: 'The gallery of the workspace, shared by all its projects in this mode.' },
   },
 });
 
-@ObjectType({ description: 'How fast a project may call, over all its keys and all nodes together.' })
+@ObjectType({ description: 'How fast a project may call, counted over all its keys and all nodes.' })
 export class RateLimit {
-  @Field(() => Float, { description: 'Calls per second, sustained. Above 0, at most 1,000,000.' })
+  @Field(() => Float, { description: 'Sustained calls per second. Above 0, at most 1,000,000.' })
   sustainedRps: number;
 
-  @Field(() => Int, { description: 'Calls at once after a quiet spell. 1 to 1,000,000.' })
+  @Field(() => Int, { description: 'Calls that may come at once after a pause. 1 to 1,000,000.' })
   burst: number;
 }
 
-@ObjectType({ implements: Node, description: 'What a key is bound to: one budget, one rate limit, one gallery.' })
+@ObjectType({ implements: Node, description: 'A project has one budget, one rate limit and one gallery. Each key belongs to one project.' })
 @Entity('projects')
 @Index('projects_by_slug', ['workspaceId', 'slug'], { unique: true })
 @Index('projects_by_age', ['workspaceId', 'createdAt', 'id'])
@@ -42,15 +42,15 @@ export class Project implements Node {
   @Column(idColumn)
   workspaceId: string;
 
-  @Field({ description: 'What people call it: 1 to 100 characters.' })
+  @Field({ description: 'Display name: 1 to 100 characters.' })
   @Column(textColumn(100))
   name: string;
 
-  @Field({ description: 'Its name in addresses, unique in its workspace and for good: 2 to 40 of a-z, 0-9 and -.' })
+  @Field({ description: 'Name for use in URLs, unique in its workspace, never changes: 2 to 40 of a-z, 0-9 and -.' })
   @Column(textColumn(40))
   slug: string;
 
-  @Field(() => GalleryMode, { description: 'Whether its gallery is its own.' })
+  @Field(() => GalleryMode, { description: 'Which gallery the project uses.' })
   @Column(textColumn(16))
   galleryMode: GalleryMode;
 
@@ -64,26 +64,29 @@ export class Project implements Node {
   @Column('int', { default: 1 })
   version: number;
 
-  @Field({ description: 'When it was created.' })
+  @Field({ description: 'Time of creation.' })
   @Column(instantColumn)
   createdAt: Date;
 
-  @Field(() => Date, { nullable: true, description: 'When it was archived, for good; null while it lives.' })
+  @Field(() => Date, {
+    nullable: true,
+    description: 'Time when the project was archived, or null. An archived project cannot be restored.',
+  })
   @Column({ ...instantColumn, nullable: true })
   archivedAt: Date | null;
 
-  @Field(() => ID, { description: "The gallery that this project's calls work in: its own, or the workspace's shared one." })
+  @Field(() => ID, { description: "The gallery that this project's calls use: its own, or the one shared in the workspace." })
   get galleryId(): string {
     return galleryId(this);
   }
 
-  @Field(() => RateLimit, { description: 'How fast it may call.' })
+  @Field(() => RateLimit, { description: 'How fast the project may call.' })
   get rateLimit(): RateLimit {
     return { sustainedRps: this.sustainedRps, burst: this.burst };
   }
 }
 
-/** A gallery belongs to one project or one workspace, and its id follows from theirs. */
+/** The id of the project's gallery, derived from the id of the project or, if shared, of the workspace. */
 export function galleryId(project: { id: string; workspaceId: string; galleryMode: string }): string {
   return reprefix(project.galleryMode === GalleryMode.SHARED ? project.workspaceId : project.id, 'gal');
 }

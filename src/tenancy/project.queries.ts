@@ -5,12 +5,12 @@ import { byAgeOrName, type OrderBy } from '../db/keyset';
 import type { List } from '../db/list';
 import { Project } from './project.entity';
 
-@InputType({ description: 'All that are given must hold. A text is 1 to 100 characters, A to Z in either case.' })
+@InputType({ description: 'Projects that meet all given conditions. A text is 1 to 100 characters; the case of A to Z does not matter.' })
 export class ProjectFilter {
-  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
+  @Field(() => String, { nullable: true, description: 'Projects with this text in their name.' })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'With this text in their slug.' })
+  @Field(() => String, { nullable: true, description: 'Projects with this text in their slug.' })
   slug?: string | null;
 }
 
@@ -20,7 +20,7 @@ export interface ProjectListing {
   includeArchived: boolean;
 }
 
-/** The projects of a workspace, newest first unless told otherwise. */
+/** The projects of a workspace, newest first by default. */
 export const PROJECTS: List<Project, string, ProjectListing> = {
   entity: Project,
   orderOf: ({ orderBy }) => byAgeOrName(orderBy),

@@ -12,70 +12,70 @@ const ProjectConnection = connectionOf(Project, 'Project');
 
 @InputType({ description: 'How fast a project may call. burst / sustainedRps is at most 1,000,000,000 seconds.' })
 class RateLimitInput {
-  @Field(() => Float, { description: 'Calls per second, sustained. Above 0, at most 1,000,000.' })
+  @Field(() => Float, { description: 'Sustained calls per second. Above 0, at most 1,000,000.' })
   sustainedRps: number;
 
-  @Field(() => Int, { description: 'Calls at once after a quiet spell. 1 to 1,000,000.' })
+  @Field(() => Int, { description: 'Calls that may come at once after a pause. 1 to 1,000,000.' })
   burst: number;
 }
 
 @InputType({ description: 'A new project.' })
 class CreateProjectInput {
-  @Field(() => ID, { description: 'The workspace that it belongs to.' })
+  @Field(() => ID, { description: 'The workspace that the project belongs to.' })
   workspaceId: string;
 
   @Field({ description: '1 to 100 characters.' })
   name: string;
 
-  @Field({ description: "As a workspace's, unique in it." })
+  @Field({ description: '2 to 40 of a-z, 0-9 and -, unique in the workspace, never changes. A taken slug is CONFLICT.' })
   slug: string;
 
-  @Field(() => GalleryMode, { defaultValue: GalleryMode.ISOLATED, description: 'Whether its gallery is its own.' })
+  @Field(() => GalleryMode, { defaultValue: GalleryMode.ISOLATED, description: 'Which gallery the project uses.' })
   galleryMode: GalleryMode;
 
-  @Field(() => RateLimitInput, { nullable: true, description: '1,000 calls a second with a burst of 2,000 where absent.' })
+  @Field(() => RateLimitInput, { nullable: true, description: 'Default: 1,000 calls per second with a burst of 2,000.' })
   rateLimit?: RateLimitInput | null;
 }
 
-@InputType({ description: 'What is to change; an absent field keeps its value.' })
+@InputType({ description: 'Changes of a project. An absent field keeps its value.' })
 class UpdateProjectInput {
-  @Field(() => ID, { description: 'Which project.' })
+  @Field(() => ID, { description: 'The project.' })
   id: string;
 
   @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
   name?: string;
 
-  @Field(() => GalleryMode, { nullable: true, description: 'Whether its gallery is its own.' })
+  @Field(() => GalleryMode, { nullable: true, description: 'Which gallery the project uses.' })
   galleryMode?: GalleryMode;
 
-  @Field(() => RateLimitInput, { nullable: true, description: 'Counts from the next call, on every node.' })
+  @Field(() => RateLimitInput, { nullable: true, description: 'Applies from the next call, on every node.' })
   rateLimit?: RateLimitInput;
 
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@InputType({ description: 'Which project is to be archived.' })
+@InputType({ description: 'The project to archive.' })
 class ArchiveProjectInput {
-  @Field(() => ID, { description: 'Which project.' })
+  @Field(() => ID, { description: 'The project.' })
   id: string;
 }
 
-@ObjectType({ description: 'What `createProject` made.' })
+@ObjectType({ description: 'The result of `createProject`.' })
 class CreateProjectPayload {
   @Field({ description: 'The new project.' })
   project: Project;
 }
 
-@ObjectType({ description: 'What `updateProject` changed.' })
+@ObjectType({ description: 'The result of `updateProject`.' })
 class UpdateProjectPayload {
-  @Field({ description: 'The project as it is now.' })
+  @Field({ description: 'The project after the change.' })
   project: Project;
 }
 
-@ObjectType({ description: 'What `archiveProject` ended.' })
+@ObjectType({ description: 'The result of `archiveProject`.' })
 class ArchiveProjectPayload {
-  @Field({ description: 'The project as it is now.' })
+  @Field({ description: 'The project after the change.' })
   project: Project;
 }
 
@@ -83,12 +83,12 @@ class ArchiveProjectPayload {
 export class ProjectResolver {
   constructor(private readonly service: ProjectService) {}
 
-  @Query(() => Project, { nullable: true, description: 'A project by its id; null where the caller may not know of it.' })
+  @Query(() => Project, { nullable: true, description: 'The project with this id, or null if it does not exist or the caller may not see it.' })
   project(@Arg('id', () => ID, { description: 'Begins with `prj_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<Project | null> {
     return ctx.seen(by(Project), id);
   }
 
-  @FieldResolver(() => Workspace, { description: 'The workspace that it belongs to.' })
+  @FieldResolver(() => Workspace, { description: 'The workspace that the project belongs to.' })
   workspace(@Root() project: Project, @Ctx() ctx: GraphQLContext): Promise<Workspace> {
     return ctx.need(by(Workspace), project.workspaceId);
   }
@@ -97,7 +97,7 @@ export class ProjectResolver {
     nullable: true,
     description:
       'Create a project, with an empty budget.' +
-      '\n\nTakes `write.projects`. Errors: `NOT_FOUND` for its workspace; `CONFLICT` where its slug is taken in that.',
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND` for the workspace; `CONFLICT` if the slug is taken in this workspace.',
   })
   async createProject(
     @Arg('input', { description: 'The new project.' }) input: CreateProjectInput,
@@ -109,11 +109,11 @@ export class ProjectResolver {
   @Mutation(() => UpdateProjectPayload, {
     nullable: true,
     description:
-      "Change a project's name, gallery mode or rate limit. Another limit counts from the next call on, on every node." +
-      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`; `CONFLICT` where `expectedVersion` is not the present one.',
+      "Change a project's name, gallery mode or rate limit. A new limit applies from the next call, on every node." +
+      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`; `CONFLICT` if `expectedVersion` is not the current version.',
   })
   async updateProject(
-    @Arg('input', { description: 'What is to change.' }) input: UpdateProjectInput,
+    @Arg('input', { description: 'The changes.' }) input: UpdateProjectInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<UpdateProjectPayload> {
     return { project: await this.service.update(await ctx.originFor(by(Project), input.id, 'write.projects'), input) };
@@ -122,11 +122,12 @@ export class ProjectResolver {
   @Mutation(() => ArchiveProjectPayload, {
     nullable: true,
     description:
-      'For good: its keys stop at once, nothing can be minted in it, its budget can still be taken back. Repeated, it changes nothing.' +
+      'Archive a project for ever. Its keys stop at once, and no key can be minted in it. ' +
+      'Credits can still be taken back from its budget. A repeat changes nothing.' +
       '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
   })
   async archiveProject(
-    @Arg('input', { description: 'Which project.' }) input: ArchiveProjectInput,
+    @Arg('input', { description: 'The project.' }) input: ArchiveProjectInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<ArchiveProjectPayload> {
     return { project: await this.service.archive(await ctx.originFor(by(Project), input.id, 'write.projects'), input) };
@@ -135,13 +136,14 @@ export class ProjectResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceProjectsResolver {
-  @FieldResolver(() => ProjectConnection, { nullable: true, description: 'Its projects, newest first unless told otherwise.' })
+  @FieldResolver(() => ProjectConnection, { nullable: true, description: 'Its projects, newest first by default.' })
   projects(
     @Root() { id }: Workspace,
     @Args() page: PageArgs,
-    @Arg('includeArchived', () => Boolean, { defaultValue: false, description: 'Those that are archived too.' }) includeArchived: boolean,
-    @Arg('filter', () => ProjectFilter, { nullable: true, description: 'Which of them.' }) filter: ProjectFilter | null,
-    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Arg('includeArchived', () => Boolean, { defaultValue: false, description: 'Whether to include archived projects.' })
+    includeArchived: boolean,
+    @Arg('filter', () => ProjectFilter, { nullable: true, description: 'Selects projects.' }) filter: ProjectFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Default: newest first.' }) orderBy: NamedOrder | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<Project>> {
     return ctx.page(PROJECTS, id, { filter: filter ?? {}, orderBy, includeArchived }, page);

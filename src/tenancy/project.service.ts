@@ -12,10 +12,10 @@ import { idRule, nameRule, slugRule } from '../lib/rules';
 import { GalleryMode, Project } from './project.entity';
 import { Workspace } from './workspace.entity';
 
-/** What a project may do until it is told otherwise. */
+/** The rate limit of a new project if none is given. */
 export const DEFAULT_RATE_LIMIT = { sustainedRps: 1_000, burst: 2_000 };
 
-// A limit's memory is kept in microseconds, and this is as far ahead as those stay exact: about 30 years.
+// The state of a rate limit is in microseconds, which stay exact integers this far ahead: about 30 years.
 const MAX_BURST_SECONDS = 1e9;
 
 const rateLimitRule = z
@@ -45,15 +45,15 @@ const updateRule = z.object({
 
 export interface ProjectServiceDeps {
   database: Database;
-  /** Opens what each new project has one of, in the same transaction. */
+  /** Creates the budget of a new project, in the same transaction. */
   opened(tx: EntityManager, project: Project): Promise<void>;
 }
 
-/** Projects of a workspace. */
+/** Creates, changes and archives the projects of a workspace. */
 export class ProjectService {
   constructor(private readonly deps: ProjectServiceDeps) {}
 
-  /** A new project with an empty budget. CONFLICT where its workspace has one of this slug. */
+  /** Creates a project with an empty budget. Throws NOT_FOUND without its workspace, CONFLICT if the slug is taken in the workspace. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Project> {
     const { rateLimit, ...input } = validate(createRule, raw, 'input');
     try {
@@ -61,18 +61,27 @@ export class ProjectService {
         if (!(await tx.existsBy(Workspace, { id: input.workspaceId }))) notFound();
         const at = await this.deps.database.now(tx);
         const values = { ...input, ...(rateLimit ?? DEFAULT_RATE_LIMIT) };
-        const project = Object.assign(new Project(), { id: newId('prj', at.getTime()), ...values, version: 1, createdAt: at, archivedAt: null });
+        const project = Object.assign(new Project(), {
+          id: newId('prj', at.getTime()),
+          ...values,
+          version: 1,
+          createdAt: at,
+          archivedAt: null,
+        });
         await tx.insert(Project, project);
         await this.deps.opened(tx, project);
         await recordEvent(tx, { ...origin, action: 'project.created', subject: project, after: values, at });
         return project;
       });
     } catch (error) {
-      throw isDuplicate(error) ? conflict('Another project of this workspace has this slug.') : error;
+      throw isDuplicate(error) ? conflict('Another project of this workspace has this slug. Choose another slug.') : error;
     }
   }
 
-  /** Changes the given properties, of the version that is expected if any is. A new rate limit counts from the next call on every node. */
+  /**
+   * Changes the given properties. Throws CONFLICT if an expected version is given and is not the current one. A new rate limit applies
+   * from the next call on every node.
+   */
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Project> {
     const { id, expectedVersion, rateLimit, ...rest } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
@@ -83,14 +92,22 @@ export class ProjectService {
     });
   }
 
-  /** Ends a project for good; its keys are refused from here on, on every node. Repeated, it changes nothing. */
+  /** Archives a project for ever. Its keys are refused from then on, on every node. A repeat changes nothing. */
   async archive(origin: Origin, raw: { id: string }): Promise<Project> {
     const { id } = validate(z.object({ id: idRule }), raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const at = await this.deps.database.now(tx);
       const { affected } = await tx.update(Project, { id, archivedAt: IsNull() }, { archivedAt: at, ...nextVersion });
       const project = (await tx.findOneBy(Project, { id })) ?? notFound();
-      if (affected !== 0) await recordEvent(tx, { ...origin, action: 'project.archived', subject: project, before: { archivedAt: null }, after: { archivedAt: at }, at });
+      if (affected !== 0)
+        await recordEvent(tx, {
+          ...origin,
+          action: 'project.archived',
+          subject: project,
+          before: { archivedAt: null },
+          after: { archivedAt: at },
+          at,
+        });
       return project;
     });
   }

@@ -4,7 +4,7 @@ import { idColumn, instantColumn, textColumn } from '../db/columns';
 import { VERSION } from '../lib/versions';
 import { Node } from '../lib/graphql-types';
 
-@ObjectType({ implements: Node, description: 'A tenant: its projects, its wallet, its people.' })
+@ObjectType({ implements: Node, description: 'A tenant, with its projects, wallet and members.' })
 @Entity('workspaces')
 @Index('workspaces_by_slug', ['slug'], { unique: true })
 @Index('workspaces_by_age', ['createdAt', 'id'])
@@ -14,19 +14,19 @@ export class Workspace implements Node {
   @PrimaryColumn(idColumn)
   id: string;
 
-  @Field({ description: 'What people call it: 1 to 100 characters.' })
+  @Field({ description: 'Display name: 1 to 100 characters.' })
   @Column(textColumn(100))
   name: string;
 
-  @Field({ description: 'Its name in addresses, unique and for good: 2 to 40 of a-z, 0-9 and -.' })
+  @Field({ description: 'Name for use in URLs, unique, never changes: 2 to 40 of a-z, 0-9 and -.' })
   @Column(textColumn(40))
   slug: string;
 
-  @Field({ description: 'Starts every secret minted here: `acme` gives `acme_live_...`.' })
+  @Field({ description: 'The beginning of each secret minted in the workspace: `acme` gives `acme_live_...`.' })
   @Column(textColumn(12))
   keyPrefix: string;
 
-  @Field({ description: 'Whether its people are shut out until they have a second factor.' })
+  @Field({ description: 'Whether members have no access until they have set up a second factor.' })
   @Column('boolean', { default: false })
   requiresSecondFactor: boolean;
 
@@ -34,7 +34,7 @@ export class Workspace implements Node {
   @Column('int', { default: 1 })
   version: number;
 
-  @Field({ description: 'When it was created.' })
+  @Field({ description: 'Time of creation.' })
   @Column(instantColumn)
   createdAt: Date;
 }

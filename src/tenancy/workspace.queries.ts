@@ -4,12 +4,12 @@ import { byAgeOrName, type OrderBy } from '../db/keyset';
 import type { List } from '../db/list';
 import { Workspace } from './workspace.entity';
 
-@InputType({ description: 'All that are given must hold. A text is 1 to 100 characters, A to Z in either case.' })
+@InputType({ description: 'Workspaces that meet all given conditions. A text is 1 to 100 characters; the case of A to Z does not matter.' })
 export class WorkspaceFilter {
-  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
+  @Field(() => String, { nullable: true, description: 'Workspaces with this text in their name.' })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'With this text in their slug.' })
+  @Field(() => String, { nullable: true, description: 'Workspaces with this text in their slug.' })
   slug?: string | null;
 }
 
@@ -18,7 +18,7 @@ export interface WorkspaceListing {
   orderBy?: OrderBy<'CREATED_AT' | 'NAME'> | null;
 }
 
-/** Those with these ids, or all where no ids are given; newest first unless told otherwise. */
+/** The workspaces with these ids, or all workspaces if `ids` is undefined; newest first by default. */
 export const WORKSPACES: List<Workspace, { ids: string[] | undefined }, WorkspaceListing> = {
   entity: Workspace,
   orderOf: ({ orderBy }) => byAgeOrName(orderBy),

@@ -15,40 +15,49 @@ class CreateWorkspaceInput {
   @Field({ description: '1 to 100 characters.' })
   name: string;
 
-  @Field({ description: '2 to 40 of a-z, 0-9 and -, for good; taken is CONFLICT.' })
+  @Field({ description: '2 to 40 of a-z, 0-9 and -, never changes. A taken slug is CONFLICT.' })
   slug: string;
 
-  @Field(() => String, { nullable: true, description: '2 to 12 of a-z and 0-9, a letter first, not unique; made from the slug where absent.' })
+  @Field(() => String, {
+    nullable: true,
+    description: '2 to 12 of a-z and 0-9, a letter first, not unique. Default: made from the slug.',
+  })
   keyPrefix?: string | null;
 }
 
-@InputType({ description: 'What is to change; an absent field keeps its value.' })
+@InputType({ description: 'Changes of a workspace. An absent field keeps its value.' })
 class UpdateWorkspaceInput {
-  @Field(() => ID, { description: 'Which workspace.' })
+  @Field(() => ID, { description: 'The workspace.' })
   id: string;
 
   @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
   name?: string;
 
-  @Field(() => String, { nullable: true, description: '2 to 12 of a-z and 0-9, a letter first. Counts for secrets minted from now on.' })
+  @Field(() => String, {
+    nullable: true,
+    description: '2 to 12 of a-z and 0-9, a letter first. Applies to secrets minted from now on.',
+  })
   keyPrefix?: string;
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether its people are shut out until they have a second factor. Takes the permission admin.security.' })
+  @Field(() => Boolean, {
+    nullable: true,
+    description: 'Whether members have no access until they have set up a second factor. Takes `admin.security`.',
+  })
   requiresSecondFactor?: boolean;
 
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@ObjectType({ description: 'What `createWorkspace` made.' })
+@ObjectType({ description: 'The result of `createWorkspace`.' })
 class CreateWorkspacePayload {
   @Field({ description: 'The new workspace.' })
   workspace: Workspace;
 }
 
-@ObjectType({ description: 'What `updateWorkspace` changed.' })
+@ObjectType({ description: 'The result of `updateWorkspace`.' })
 class UpdateWorkspacePayload {
-  @Field({ description: 'The workspace as it is now.' })
+  @Field({ description: 'The workspace after the change.' })
   workspace: Workspace;
 }
 
@@ -56,16 +65,21 @@ class UpdateWorkspacePayload {
 export class WorkspaceResolver {
   constructor(private readonly service: WorkspaceService) {}
 
-  @Query(() => Workspace, { nullable: true, description: 'A workspace by its id; null where the caller may not know of it.' })
-  async workspace(@Arg('id', () => ID, { description: 'Begins with `ws_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<Workspace | null> {
+  @Query(() => Workspace, { nullable: true, description: 'The workspace with this id, or null if it does not exist or the caller may not see it.' })
+  async workspace(
+    @Arg('id', () => ID, { description: 'Begins with `ws_`.' }) id: string,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Workspace | null> {
     return ctx.knows(id) ? ctx.load(by(Workspace), id) : null;
   }
 
-  @Query(() => WorkspaceConnection, { description: 'Those that the viewer may see, newest first unless told otherwise; the operator sees all.' })
+  @Query(() => WorkspaceConnection, {
+    description: 'The workspaces that the viewer may see, newest first by default. The operator sees all.',
+  })
   async workspaces(
     @Args() page: PageArgs,
-    @Arg('filter', () => WorkspaceFilter, { nullable: true, description: 'Which of them.' }) filter: WorkspaceFilter | null,
-    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Arg('filter', () => WorkspaceFilter, { nullable: true, description: 'Selects workspaces.' }) filter: WorkspaceFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Default: newest first.' }) orderBy: NamedOrder | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<Workspace>> {
     return ctx.page(WORKSPACES, { ids: ctx.knownWorkspaces }, { filter: filter ?? {}, orderBy }, page);
@@ -75,7 +89,7 @@ export class WorkspaceResolver {
     nullable: true,
     description:
       'Create a workspace, with an empty wallet.' +
-      '\n\nOperator only. Errors: `CONFLICT` where its slug is taken.',
+      '\n\nOperator only. Errors: `CONFLICT` if the slug is taken.',
   })
   async createWorkspace(
     @Arg('input', { description: 'The new workspace.' }) input: CreateWorkspaceInput,
@@ -88,10 +102,11 @@ export class WorkspaceResolver {
     nullable: true,
     description:
       "Change a workspace's name or key prefix, and whether it requires a second factor." +
-      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. Errors: `NOT_FOUND`; `CONFLICT` where `expectedVersion` is not the present one.',
+      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. Errors: `NOT_FOUND`; ' +
+      '`CONFLICT` if `expectedVersion` is not the current version.',
   })
   async updateWorkspace(
-    @Arg('input', { description: 'What is to change.' }) input: UpdateWorkspaceInput,
+    @Arg('input', { description: 'The changes.' }) input: UpdateWorkspaceInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<UpdateWorkspacePayload> {
     const { id, name, keyPrefix, requiresSecondFactor } = input;

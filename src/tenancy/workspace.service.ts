@@ -11,19 +11,25 @@ import { idRule, keyPrefixRule, nameRule, slugRule } from '../lib/rules';
 import { Workspace } from './workspace.entity';
 
 const createRule = z.object({ name: nameRule, slug: slugRule, keyPrefix: keyPrefixRule.nullish() });
-const updateRule = z.object({ id: idRule, name: nameRule.optional(), keyPrefix: keyPrefixRule.optional(), requiresSecondFactor: z.boolean().optional(), expectedVersion: expectedVersionRule });
+const updateRule = z.object({
+  id: idRule,
+  name: nameRule.optional(),
+  keyPrefix: keyPrefixRule.optional(),
+  requiresSecondFactor: z.boolean().optional(),
+  expectedVersion: expectedVersionRule,
+});
 
 export interface WorkspaceServiceDeps {
   database: Database;
-  /** Opens what each new workspace has one of, in the same transaction. */
+  /** Creates the wallet of a new workspace, in the same transaction. */
   opened(tx: EntityManager, workspace: Workspace): Promise<void>;
 }
 
-/** Tenants. */
+/** Creates and changes workspaces, which are the tenants. */
 export class WorkspaceService {
   constructor(private readonly deps: WorkspaceServiceDeps) {}
 
-  /** A new workspace with an empty wallet. CONFLICT where the slug is taken. */
+  /** Creates a workspace with an empty wallet. Throws CONFLICT if the slug is taken. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Workspace> {
     const input = validate(createRule, raw, 'input');
     try {
@@ -41,15 +47,24 @@ export class WorkspaceService {
         await tx.insert(Workspace, workspace);
         await this.deps.opened(tx, workspace);
         const { id, name, slug, keyPrefix } = workspace;
-        await recordEvent(tx, { ...origin, action: 'workspace.created', subject: { id, workspaceId: id }, after: { name, slug, keyPrefix }, at });
+        await recordEvent(tx, {
+          ...origin,
+          action: 'workspace.created',
+          subject: { id, workspaceId: id },
+          after: { name, slug, keyPrefix },
+          at,
+        });
         return workspace;
       });
     } catch (error) {
-      throw isDuplicate(error) ? conflict('Another workspace has this slug.') : error;
+      throw isDuplicate(error) ? conflict('Another workspace has this slug. Choose another slug.') : error;
     }
   }
 
-  /** Changes the given properties, of the version that is expected if any is. Secrets minted before keep the prefix that they have. */
+  /**
+   * Changes the given properties. Throws CONFLICT if an expected version is given and is not the current one. Existing secrets keep
+   * their prefix.
+   */
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Workspace> {
     const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
@@ -61,7 +76,7 @@ export class WorkspaceService {
   }
 }
 
-/** The slug's letters and digits from the first letter on; `key` where that leaves too little. */
+/** The slug's letters and digits, from its first letter on, at most 12. Returns `key` if fewer than 2 remain. */
 function keyPrefixFrom(slug: string): string {
   const prefix = slug.replace(/-/g, '').replace(/^[0-9]+/, '').slice(0, 12);
   return prefix.length >= 2 ? prefix : 'key';

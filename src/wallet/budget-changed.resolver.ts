@@ -4,21 +4,21 @@ import { Project } from '../tenancy/project.entity';
 import { BudgetFeed, type BudgetState } from './budget.feed';
 import { Budget } from './wallet.entity';
 
-@InputType({ description: 'Which budgets.' })
+@InputType({ description: 'Selects budgets.' })
 class BudgetFilter {
-  @Field(() => [ID], { nullable: true, description: 'Those of these projects; an empty list means none.' })
+  @Field(() => [ID], { nullable: true, description: 'Budgets of these projects. An empty list selects no budget.' })
   projectId?: string[] | null;
 }
 
-@ObjectType({ description: 'A budget as it is now.' })
+@ObjectType({ description: 'The current state of a budget.' })
 class BudgetChanged implements BudgetState {
-  @Field({ description: 'Whose budget it is.' })
+  @Field({ description: 'The project that the budget belongs to.' })
   project: Project;
 
   @Field({ description: 'What the project may spend.' })
   budget: Budget;
 
-  @Field(() => ID, { nullable: true, description: 'The newest entry of its ledger, which has one for each movement; null where there is none.' })
+  @Field(() => ID, { nullable: true, description: 'The newest entry of its ledger, or null if the ledger is empty.' })
   newestEntryId: string | null;
 }
 
@@ -31,7 +31,10 @@ interface BudgetChangedArgs {
 export class BudgetChangedResolver {
   @Subscription(() => BudgetChanged, {
     description:
-      'The budgets of a workspace: first each as it is, then each that has changed, at most twice in a second. It needs `read.wallet`. The newest state always arrives; those in between may be passed over, and `Project.ledger` has every movement. So there is no cursor: whoever comes again begins with what is. INVALID_REQUEST for more than 500 budgets.',
+      'The budgets of a workspace. First sends the current state of each budget, then each budget that has changed, ' +
+      'at most twice per second. Takes `read.wallet`. The newest state always arrives, but states between may be skipped: ' +
+      '`Project.ledger` has every movement. There is no cursor: a new subscription begins with the current state. ' +
+      'INVALID_REQUEST for more than 500 budgets.',
     subscribe: ({ args: { workspaceId, filter }, context }: { args: BudgetChangedArgs; context: GraphQLContext }) =>
       context.subscribe({
         allow: (ctx) => ctx.requireIn('read.wallet', workspaceId),
@@ -41,7 +44,7 @@ export class BudgetChangedResolver {
   budgetChanged(
     @Root() state: BudgetChanged,
     @Arg('workspaceId', () => ID, { description: 'Begins with `ws_`.' }) _workspaceId: string,
-    @Arg('filter', () => BudgetFilter, { nullable: true, description: 'Which of them.' }) _filter: BudgetFilter | null,
+    @Arg('filter', () => BudgetFilter, { nullable: true, description: 'Selects budgets.' }) _filter: BudgetFilter | null,
   ): BudgetChanged {
     return state;
   }

@@ -6,23 +6,23 @@ import { Project } from '../tenancy/project.entity';
 import { entryId } from './ledger-entry.entity';
 import { Budget } from './wallet.entity';
 
-/** Budgets that one subscription follows. */
+/** The most budgets that one subscription follows. */
 export const MAX_FOLLOWED_BUDGETS = 500;
 
 export interface BudgetState {
   project: Project;
   budget: Budget;
-  /** Of its ledger; null where that is empty. */
+  /** The newest entry of the ledger, or null if the ledger is empty. */
   newestEntryId: string | null;
 }
 
 /**
- * The budgets of a workspace: first as they are, then each that differs from what was told of it. Whoever comes again begins with what is by
- * then, so the newest state always arrives; states in between may be passed over.
+ * The budgets of a workspace: first the current state of each, then each budget that differs from the state sent before. A new feed
+ * begins with the current state, so the newest state always arrives. States between may be skipped.
  */
 export class BudgetFeed implements Feed<BudgetState> {
-  /** What was told of each project's. */
-  private readonly told = new Map<string, string>();
+  /** The state that was last sent, by project id. */
+  private readonly sent = new Map<string, string>();
   private waiting: BudgetState[] = [];
 
   constructor(
@@ -30,7 +30,7 @@ export class BudgetFeed implements Feed<BudgetState> {
     private readonly which: { workspaceId: string; projectId?: string[] | null | undefined },
   ) {}
 
-  /** INVALID_REQUEST where there are more budgets than one subscription follows. */
+  /** Throws INVALID_REQUEST if more than MAX_FOLLOWED_BUDGETS budgets match. */
   async next(limit: number): Promise<FeedPage<BudgetState>> {
     if (this.waiting.length === 0) this.waiting = await this.changed();
     return { events: this.waiting.splice(0, limit), more: this.waiting.length > 0 };
@@ -38,23 +38,39 @@ export class BudgetFeed implements Feed<BudgetState> {
 
   private async changed(): Promise<BudgetState[]> {
     const { workspaceId, projectId } = this.which;
-    const query = this.reader.createQueryBuilder(Project, 'row').innerJoin(Budget, 'budget', 'budget.projectId = row.id').where({ workspaceId });
+    const query = this.reader
+      .createQueryBuilder(Project, 'row')
+      .innerJoin(Budget, 'budget', 'budget.projectId = row.id')
+      .where({ workspaceId });
     anyOf<Project>('id', projectId, 'projectId')?.(query);
-    query.select('row.id', 'id').addSelect('budget.balance', 'balance').addSelect('budget.held', 'held').addSelect('budget.entrySeq', 'entrySeq');
-    const rows = await query.orderBy('row.id').limit(MAX_FOLLOWED_BUDGETS + 1).getRawMany<{ id: string; balance: string | number; held: string | number; entrySeq: string | number }>();
-    if (rows.length > MAX_FOLLOWED_BUDGETS) throw invalid({ path: ['filter', 'projectId'], message: `must name at most ${MAX_FOLLOWED_BUDGETS} projects; there are more` });
-    const changed = rows.filter(({ id, balance, held, entrySeq }) => this.told.get(id) !== stateOf(balance, held, entrySeq)).map(({ id }) => id);
+    query
+      .select('row.id', 'id')
+      .addSelect('budget.balance', 'balance')
+      .addSelect('budget.held', 'held')
+      .addSelect('budget.entrySeq', 'entrySeq');
+    const rows = await query
+      .orderBy('row.id')
+      .limit(MAX_FOLLOWED_BUDGETS + 1)
+      .getRawMany<{ id: string; balance: string | number; held: string | number; entrySeq: string | number }>();
+    if (rows.length > MAX_FOLLOWED_BUDGETS)
+      throw invalid({ path: ['filter', 'projectId'], message: `must select at most ${MAX_FOLLOWED_BUDGETS} projects; it selects more` });
+    const changed = rows
+      .filter(({ id, balance, held, entrySeq }) => this.sent.get(id) !== stateOf(balance, held, entrySeq))
+      .map(({ id }) => id);
     return changed.length === 0 ? [] : this.statesOf(changed);
   }
 
   private async statesOf(ids: string[]): Promise<BudgetState[]> {
-    const [projects, budgets] = await Promise.all([this.reader.findBy(Project, { id: In(ids) }), this.reader.findBy(Budget, { projectId: In(ids) })]);
+    const [projects, budgets] = await Promise.all([
+      this.reader.findBy(Project, { id: In(ids) }),
+      this.reader.findBy(Budget, { projectId: In(ids) }),
+    ]);
     const projectOf = new Map(projects.map((project) => [project.id, project]));
     return budgets.flatMap((budget) => {
       const { projectId: id, balance, held, entrySeq } = budget;
       const project = projectOf.get(id);
       if (!project) return [];
-      this.told.set(id, stateOf(balance, held, entrySeq));
+      this.sent.set(id, stateOf(balance, held, entrySeq));
       return [{ project, budget, newestEntryId: entrySeq === 0 ? null : entryId(id, entrySeq) }];
     });
   }

@@ -1,17 +1,17 @@
 import { MAX_MICRO_CREDITS } from '../lib/rules';
 import { entryId, type LedgerKind } from './ledger-entry.entity';
 
-/** A balance and the number of its newest entry: of a wallet, or of a project's budget. Whoever changes one holds its row's lock. */
+/** The balance of a wallet or of a project's budget, and the number of its newest entry. Code that changes it must hold the row's lock. */
 export interface LedgerAccount {
-  /** The wallet's id, or the project's. */
+  /** The id of the wallet or of the project. */
   id: string;
   balance: number;
-  /** What is promised to calls in flight; 0 for a wallet. */
+  /** Micro-credits reserved for calls in flight; 0 for a wallet. */
   held: number;
   entrySeq: number;
 }
 
-/** One row of the ledger to be. */
+/** One ledger row that is not written yet. */
 export interface EntryRow {
   accountId: string;
   seq: number;
@@ -27,7 +27,7 @@ export interface EntryRow {
 
 export interface EntryDraft {
   kind: LedgerKind;
-  /** Not zero. */
+  /** Micro-credits, not zero. */
   delta: number;
   requestLogId?: string | null;
   reference?: string | null;
@@ -39,7 +39,7 @@ export interface EntryDraft {
 /** Why an entry cannot be written. */
 export type PostRefusal = 'INSUFFICIENT' | 'OUT_OF_RANGE';
 
-/** Whether `account` can take an entry of `delta`: what is held stays covered, and the sum stays exact. */
+/** Why `account` cannot take an entry of `delta`, or undefined if it can. The balance must cover `held` and stay an exact integer. */
 export function refusalOf(account: LedgerAccount, delta: number): PostRefusal | undefined {
   const balance = account.balance + delta;
   if (Math.abs(balance) > MAX_MICRO_CREDITS) return 'OUT_OF_RANGE';
@@ -48,12 +48,13 @@ export function refusalOf(account: LedgerAccount, delta: number): PostRefusal | 
 }
 
 /**
- * Moves the balance and gives the entry that says so, next in the account's sequence. Every change of a balance, by an administrator
- * or by a call, comes from here. Throws where `refusalOf` has a reason: callers ask first.
+ * Changes the balance and returns the matching entry, the next in the account's sequence. Every change of a balance, by an administrator
+ * or by a call, goes through this function. Throws RangeError if `refusalOf` returns a reason: callers check first.
  */
 export function post(account: LedgerAccount, draft: EntryDraft): EntryRow {
   const refusal = refusalOf(account, draft.delta);
-  if (refusal || draft.delta === 0) throw new RangeError(`An entry of ${draft.delta} does not fit account ${account.id}: ${refusal ?? 'zero'}.`);
+  if (refusal || draft.delta === 0)
+    throw new RangeError(`An entry of ${draft.delta} does not fit account ${account.id}: ${refusal ?? 'zero'}.`);
   account.balance += draft.delta;
   account.entrySeq += 1;
   return {

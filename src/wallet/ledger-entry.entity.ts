@@ -16,12 +16,12 @@ registerEnumType(LedgerKind, {
   name: 'LedgerKind',
   description: 'Why credits moved.',
   valuesConfig: {
-    TOPUP: { description: 'Bought: into a wallet.' },
-    BONUS: { description: 'Given: into a wallet.' },
-    ALLOCATION: { description: 'Between a wallet and a budget: two linked entries.' },
-    USAGE: { description: 'A billed call: out of a budget.' },
-    REFUND: { description: "A billed call's price given back: into a budget." },
-    ADJUSTMENT: { description: 'A correction by hand, either way.' },
+    TOPUP: { description: 'Credits bought, added to a wallet.' },
+    BONUS: { description: 'Credits given, added to a wallet.' },
+    ALLOCATION: { description: 'Credits moved between a wallet and a budget, as two linked entries.' },
+    USAGE: { description: 'The price of a billed call, taken from a budget.' },
+    REFUND: { description: 'The price of a billed call, returned to the budget.' },
+    ADJUSTMENT: { description: 'A manual correction, positive or negative.' },
   },
 });
 
@@ -30,11 +30,11 @@ registerEnumType(LedgerKind, {
 @Index('ledger_entries_by_age', ['accountId', 'createdAt', 'seq'])
 @Index('ledger_entries_by_kind', ['accountId', 'kind', 'createdAt', 'seq'])
 export class LedgerEntry implements Node {
-  /** The wallet or, for a budget, the project whose balance it moved. */
+  /** The id of the wallet, or of the project if the entry changed a budget. */
   @PrimaryColumn(idColumn)
   accountId: string;
 
-  /** 1, 2, 3 ... in its account, without a gap. */
+  /** Counts 1, 2, 3 ... within its account, without gaps. */
   @PrimaryColumn(bigintColumn)
   seq: number;
 
@@ -42,7 +42,7 @@ export class LedgerEntry implements Node {
   @Column(textColumn(16))
   kind: LedgerKind;
 
-  @Field(() => MicroCredits, { description: 'Never zero: a call that cost nothing has no entry.' })
+  @Field(() => MicroCredits, { description: 'The change of the balance. Never zero: a free call has no entry.' })
   @Column(bigintColumn)
   delta: number;
 
@@ -56,15 +56,15 @@ export class LedgerEntry implements Node {
   @Column({ ...idColumn, nullable: true })
   requestLogId: string | null;
 
-  @Field(() => String, { nullable: true, description: "A caller's own reference, such as a payment's id." })
+  @Field(() => String, { nullable: true, description: 'The reference that the caller gave, such as a payment id.' })
   @Column({ ...textColumn(200), nullable: true })
   reference: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Why it was done, where a person did it.' })
+  @Field(() => String, { nullable: true, description: 'The reason that a person gave, or null.' })
   @Column({ ...textColumn(500), nullable: true })
   reason: string | null;
 
-  @Field({ description: 'When it was written.' })
+  @Field({ description: 'Time when the entry was written.' })
   @Column(instantColumn)
   createdAt: Date;
 
@@ -74,24 +74,24 @@ export class LedgerEntry implements Node {
   }
 }
 
-/** An entry's id names its place in its account: no column and no index of its own. */
+/** The id of an entry, made of its account and its number. It needs no column and no index. */
 export function entryId(accountId: string, seq: number): string {
   return `led_${accountId}_${seq}`;
 }
 
-/** The place that an entry's id names, or undefined where it is no such id. */
+/** The account and number that an entry's id is made of, or undefined if `id` is not an entry's id. */
 export function entryPlace(id: string): { accountId: string; seq: number } | undefined {
   const match = /^led_((?:prj|wal)_[0-9A-Za-z]+)_([1-9][0-9]{0,15})$/.exec(id);
   return match ? { accountId: match[1] as string, seq: Number(match[2]) } : undefined;
 }
 
-/** Remembers which entry a caller's reference made, so that a repeat finds it. Kept apart from the entries, which are many. */
+/** Which entry a caller's reference created, so that a retry finds it. A separate table, because the table of entries is large. */
 @Entity('ledger_references')
 export class LedgerReference {
   @PrimaryColumn(idColumn)
   workspaceId: string;
 
-  /** The mutation that was given it: each counts its own. */
+  /** The mutation that received the reference. References of different mutations are independent. */
   @PrimaryColumn(textColumn(16))
   operation: string;
 

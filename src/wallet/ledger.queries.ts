@@ -9,40 +9,44 @@ import { Workspace } from '../tenancy/workspace.entity';
 import { LedgerEntry, LedgerKind, entryPlace } from './ledger-entry.entity';
 import { Wallet } from './wallet.entity';
 
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+@InputType({ description: 'Entries that meet all given conditions. A list matches any of its values; an empty list matches nothing.' })
 export class LedgerFilter {
-  @Field(() => [LedgerKind], { nullable: true, description: 'Of these kinds.' })
+  @Field(() => [LedgerKind], { nullable: true, description: 'Entries of these kinds.' })
   kind?: LedgerKind[] | null;
 
-  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or more: 1 leaves what came in.' })
+  @Field(() => MicroCredits, { nullable: true, description: 'Entries with at least this delta: 1 selects credits that came in.' })
   minDelta?: number | null;
 
-  @Field(() => MicroCredits, { nullable: true, description: 'Whose delta is this or less: -1 leaves what went out.' })
+  @Field(() => MicroCredits, { nullable: true, description: 'Entries with at most this delta: -1 selects credits that went out.' })
   maxDelta?: number | null;
 
-  @Field(() => Date, { nullable: true, description: 'Inclusive.' })
+  @Field(() => Date, { nullable: true, description: 'Earliest time, inclusive.' })
   from?: Date | null;
 
-  @Field(() => Date, { nullable: true, description: 'Exclusive.' })
+  @Field(() => Date, { nullable: true, description: 'Latest time, exclusive.' })
   to?: Date | null;
 }
 
 const NEWEST_ENTRY_FIRST: KeysetOrder<LedgerEntry> = { columns: ['createdAt', 'seq'], types: ['number', 'number'], direction: 'DESC' };
 
-/** The entries of one wallet or budget that a filter lets through; the alias is `row`. */
+/** A query for the entries of one wallet or budget that match a filter. Its alias is `row`. */
 export function entriesOf(reader: EntityManager, accountId: string, filter: LedgerFilter): SelectQueryBuilder<LedgerEntry> {
   const query = reader.createQueryBuilder(LedgerEntry, 'row').where({ accountId });
   every(ofKind(filter), bounded(filter), narrowed(filter))?.(query);
   return query;
 }
 
-/** The same as a list, newest first. Each kind is looked up in an index of its own. */
+/** The same entries as a list, newest first. Each kind is a separate range of the index on kinds. */
 export const LEDGER: List<LedgerEntry, string, LedgerFilter> = {
   entity: LedgerEntry,
   orderOf: () => NEWEST_ENTRY_FIRST,
   sourceOf: (accountId, filter) => {
     const kinds = lookedUp<LedgerEntry>('kind', filter.kind);
-    return { ranges: kinds ? kinds.map((kind) => ({ accountId, ...kind })) : [{ accountId }], bounds: bounded(filter), narrow: every(kinds ? undefined : ofKind(filter), narrowed(filter)) };
+    return {
+      ranges: kinds ? kinds.map((kind) => ({ accountId, ...kind })) : [{ accountId }],
+      bounds: bounded(filter),
+      narrow: every(kinds ? undefined : ofKind(filter), narrowed(filter)),
+    };
   },
 };
 
@@ -50,7 +54,7 @@ const ofKind = ({ kind }: LedgerFilter) => anyOf<LedgerEntry>('kind', kind);
 const bounded = ({ from, to }: LedgerFilter) => within<LedgerEntry>('row.createdAt', from, to);
 const narrowed = ({ minDelta, maxDelta }: LedgerFilter) => ranging<LedgerEntry>('row.delta', minDelta, maxDelta, 'delta');
 
-/** Entries by their ids. */
+/** Entries by id. Ids of other objects are ignored. */
 export async function entriesById(ids: readonly string[], reader: EntityManager): Promise<Map<string, LedgerEntry>> {
   const places = ids.map(entryPlace).filter((place) => place !== undefined);
   if (places.length === 0) return new Map();
@@ -58,9 +62,12 @@ export async function entriesById(ids: readonly string[], reader: EntityManager)
   return new Map(entries.map((entry) => [entry.id, entry]));
 }
 
-/** The workspaces that accounts belong to. */
+/** Workspaces by the id of their wallet, or of one of their projects. */
 export async function workspacesOf(accountIds: readonly string[], reader: EntityManager): Promise<Map<string, Workspace>> {
-  const [wallets, projects] = await Promise.all([reader.findBy(Wallet, { id: In([...accountIds]) }), reader.findBy(Project, { id: In([...accountIds]) })]);
+  const [wallets, projects] = await Promise.all([
+    reader.findBy(Wallet, { id: In([...accountIds]) }),
+    reader.findBy(Project, { id: In([...accountIds]) }),
+  ]);
   const owners = [...wallets, ...projects];
   const workspaces = await reader.findBy(Workspace, { id: In(owners.map((owner) => owner.workspaceId)) });
   const byId = new Map(workspaces.map((workspace) => [workspace.id, workspace]));

@@ -4,7 +4,7 @@ import { bigintColumn, idColumn } from '../db/columns';
 import { Node } from '../lib/graphql-types';
 import { MicroCredits } from '../lib/scalars';
 
-@ObjectType({ implements: Node, description: "The workspace's credits, not yet given to a project." })
+@ObjectType({ implements: Node, description: 'Credits of a workspace that are not allocated to a project.' })
 @Entity('wallets')
 @Index('wallets_by_workspace', ['workspaceId'], { unique: true })
 @Check('wallets_balance', 'balance >= 0')
@@ -16,7 +16,7 @@ export class Wallet implements Node {
   @Column(idColumn)
   workspaceId: string;
 
-  @Field(() => MicroCredits, { description: 'Topped up less allocated. Never below zero.' })
+  @Field(() => MicroCredits, { description: 'Credits topped up minus credits allocated. Never below zero.' })
   @Column(bigintColumn)
   balance: number;
 
@@ -25,18 +25,18 @@ export class Wallet implements Node {
   entrySeq: number;
 }
 
-@ObjectType({ description: 'What a project may spend.' })
+@ObjectType({ description: 'Credits that a project may spend.' })
 @Entity('budgets')
 @Check('budgets_balance', 'held >= 0 AND balance >= held')
 export class Budget {
   @PrimaryColumn(idColumn)
   projectId: string;
 
-  @Field(() => MicroCredits, { description: 'Allocated less spent.' })
+  @Field(() => MicroCredits, { description: 'Credits allocated minus credits spent.' })
   @Column(bigintColumn)
   balance: number;
 
-  @Field(() => MicroCredits, { description: 'Promised to calls in flight.' })
+  @Field(() => MicroCredits, { description: 'Credits reserved for calls in flight.' })
   @Column(bigintColumn)
   held: number;
 
@@ -44,14 +44,15 @@ export class Budget {
   @Column(bigintColumn)
   entrySeq: number;
 
-  /** The rate limit's memory: GCRA's theoretical arrival time, microseconds since 1970, and the interval it was counted in. */
+  /** State of the rate limit: the theoretical arrival time of GCRA, in microseconds since 1970. */
   @Column(bigintColumn)
   theoreticalArrivalUs: number;
 
+  /** State of the rate limit: the interval between calls that the arrival time was computed with, in microseconds. */
   @Column(bigintColumn)
   arrivalIntervalUs: number;
 
-  @Field(() => MicroCredits, { description: 'balance - held: what the next call can draw on. Never below zero.' })
+  @Field(() => MicroCredits, { description: 'Credits that the next call can use: balance - held. Never below zero.' })
   get available(): number {
     return this.balance - this.held;
   }

@@ -19,94 +19,103 @@ enum TopUpKind {
 registerEnumType(TopUpKind, {
   name: 'TopUpKind',
   description: 'Why a wallet is credited.',
-  valuesConfig: { TOPUP: { description: 'Bought.' }, BONUS: { description: 'Given.' } },
+  valuesConfig: { TOPUP: { description: 'The credits were bought.' }, BONUS: { description: 'The credits were given.' } },
 });
 
 @InputType({ description: "Credits for a workspace's wallet." })
 class TopUpWalletInput {
-  @Field(() => ID, { description: 'Whose wallet.' })
+  @Field(() => ID, { description: 'The workspace that owns the wallet.' })
   workspaceId: string;
 
-  @Field(() => MicroCredits, { description: 'Above zero: 5000000 is 5 USD.' })
+  @Field(() => MicroCredits, { description: 'Micro-credits, above zero: 5000000 is 5 USD.' })
   amount: number;
 
-  @Field(() => TopUpKind, { defaultValue: TopUpKind.TOPUP, description: 'Bought or given; it changes nothing but the entry.' })
+  @Field(() => TopUpKind, {
+    defaultValue: TopUpKind.TOPUP,
+    description: 'Whether the credits were bought or given. Affects only the entry.',
+  })
   kind: TopUpKind;
 
-  @Field({ description: "The caller's own, such as a payment's id: 1 to 200 characters. Repeated, it credits nothing again." })
+  @Field({ description: "The caller's reference, such as a payment id: 1 to 200 characters. A repeated reference credits nothing again." })
   reference: string;
 }
 
 @InputType({ description: "Credits for a project's budget." })
 class AllocateBudgetInput {
-  @Field(() => ID, { description: 'Whose budget.' })
+  @Field(() => ID, { description: 'The project that owns the budget.' })
   projectId: string;
 
-  @Field(() => MicroCredits, { description: 'Not zero: 1000000 gives 1 USD, -250000 takes a quarter back.' })
+  @Field(() => MicroCredits, { description: 'Micro-credits, not zero: 1000000 gives 1 USD, -250000 takes 0.25 USD back.' })
   amount: number;
 
-  @Field(() => String, { nullable: true, description: "The caller's own: 1 to 200 characters. Repeated, it moves nothing again." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The caller's reference: 1 to 200 characters. A repeated reference moves nothing again.",
+  })
   reference?: string | null;
 }
 
-@InputType({ description: 'Which call is refunded.' })
+@InputType({ description: 'The call to refund.' })
 class RefundRequestInput {
-  @Field(() => ID, { description: "The call's log." })
+  @Field(() => ID, { description: "The id of the call's log." })
   requestLogId: string;
 
-  @Field({ description: 'Why: 1 to 500 characters.' })
+  @Field({ description: 'The reason: 1 to 500 characters.' })
   reason: string;
 }
 
-@InputType({ description: 'Exactly one of workspaceId (its wallet) and projectId (its budget).' })
+@InputType({ description: 'A correction of a wallet or a budget. Give exactly one of workspaceId and projectId.' })
 class AdjustBalanceInput {
-  @Field(() => ID, { nullable: true, description: 'Whose wallet.' })
+  @Field(() => ID, { nullable: true, description: 'The workspace whose wallet is corrected.' })
   workspaceId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'Whose budget.' })
+  @Field(() => ID, { nullable: true, description: 'The project whose budget is corrected.' })
   projectId?: string | null;
 
-  @Field(() => MicroCredits, { description: 'Not zero; negative takes away.' })
+  @Field(() => MicroCredits, { description: 'Micro-credits, not zero. A negative value takes credits away.' })
   delta: number;
 
-  @Field({ description: 'Why: 1 to 500 characters.' })
+  @Field({ description: 'The reason: 1 to 500 characters.' })
   reason: string;
 
-  @Field(() => String, { nullable: true, description: "The caller's own: 1 to 200 characters. Repeated, it corrects nothing again." })
+  @Field(() => String, {
+    nullable: true,
+    description: "The caller's reference: 1 to 200 characters. A repeated reference corrects nothing again.",
+  })
   reference?: string | null;
 }
 
-@ObjectType({ description: 'What `topUpWallet` did.' })
+@ObjectType({ description: 'The result of `topUpWallet`.' })
 class TopUpWalletPayload {
-  @Field({ description: 'The wallet as it is now.' })
+  @Field({ description: 'The wallet after the change.' })
   wallet: Wallet;
 
-  @Field({ description: 'The entry that this reference made, now or before.' })
+  @Field({ description: 'The entry of this reference, written by this mutation or by an earlier one.' })
   entry: LedgerEntry;
 }
 
-@ObjectType({ description: 'What `allocateBudget` did.' })
+@ObjectType({ description: 'The result of `allocateBudget`.' })
 class AllocateBudgetPayload {
-  @Field({ description: 'The wallet as it is now.' })
+  @Field({ description: 'The wallet after the change.' })
   wallet: Wallet;
 
-  @Field({ description: 'The project, with its budget as it is now.' })
+  @Field({ description: 'The project, with its budget after the change.' })
   project: Project;
 
-  @Field({ description: "The project's half of the movement." })
+  @Field({ description: "The project's entry of the movement." })
   entry: LedgerEntry;
 }
 
-@ObjectType({ description: 'What `refundRequest` did.' })
+@ObjectType({ description: 'The result of `refundRequest`.' })
 class RefundRequestPayload {
-  @Field({ description: 'The project, with its budget as it is now.' })
+  @Field({ description: 'The project, with its budget after the change.' })
   project: Project;
 
-  @Field({ description: 'The entry that gives the price back.' })
+  @Field({ description: 'The entry that returns the price.' })
   entry: LedgerEntry;
 }
 
-@ObjectType({ description: 'What `adjustBalance` did.' })
+@ObjectType({ description: 'The result of `adjustBalance`.' })
 class AdjustBalancePayload {
   @Field({ description: 'The entry that corrects the balance.' })
   entry: LedgerEntry;
@@ -116,16 +125,16 @@ class AdjustBalancePayload {
 export class WalletResolver {
   constructor(private readonly service: WalletService) {}
 
-  @FieldResolver(() => Workspace, { description: 'Whose it is.' })
+  @FieldResolver(() => Workspace, { description: 'The workspace that the wallet belongs to.' })
   workspace(@Root() wallet: Wallet, @Ctx() ctx: GraphQLContext): Promise<Workspace> {
     return ctx.need(by(Workspace), wallet.workspaceId);
   }
 
-  @FieldResolver(() => LedgerEntryConnection, { nullable: true, description: 'What moved it, newest first.' })
+  @FieldResolver(() => LedgerEntryConnection, { nullable: true, description: 'Its movements, newest first.' })
   async ledger(
     @Root() wallet: Wallet,
     @Args() page: PageArgs,
-    @Arg('filter', () => LedgerFilter, { nullable: true, description: 'Which of them.' }) filter: LedgerFilter | null,
+    @Arg('filter', () => LedgerFilter, { nullable: true, description: 'Selects entries.' }) filter: LedgerFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<LedgerEntry>> {
     ctx.require('read.wallet', wallet);
@@ -135,10 +144,15 @@ export class WalletResolver {
   @Mutation(() => TopUpWalletPayload, {
     nullable: true,
     description:
-      'Credit a wallet. A reference repeated in one workspace (each mutation counts its own) returns the first entry and credits nothing again.' +
-      '\n\nOperator only. Errors: `NOT_FOUND` for the workspace; `CONFLICT` where the reference was used with another amount or kind; `INVALID_REQUEST` where the balance would pass 2^53 - 1.',
+      'Credit a wallet. A reference repeated in one workspace returns the first entry and credits nothing again. ' +
+      'References of different mutations are independent.' +
+      '\n\nOperator only. Errors: `NOT_FOUND` for the workspace; `CONFLICT` if the reference was used with another amount or kind; ' +
+      '`INVALID_REQUEST` if the balance would pass 2^53 - 1.',
   })
-  async topUpWallet(@Arg('input', { description: 'How much, and for what.' }) input: TopUpWalletInput, @Ctx() ctx: GraphQLContext): Promise<TopUpWalletPayload> {
+  async topUpWallet(
+    @Arg('input', { description: 'The amount and its reference.' }) input: TopUpWalletInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<TopUpWalletPayload> {
     const entry = await this.service.topUp(ctx.operatorOrigin, { ...input, kind: LedgerKind[input.kind] });
     return { wallet: await ctx.need(by(Wallet, 'workspaceId'), input.workspaceId), entry };
   }
@@ -146,11 +160,14 @@ export class WalletResolver {
   @Mutation(() => AllocateBudgetPayload, {
     nullable: true,
     description:
-      "Move credits from the wallet to a project's budget; a negative amount moves them back. A repeated reference: as for `topUpWallet`. The entry answered is the project's half." +
-      '\n\nTakes `write.budgets`. Errors: `NOT_FOUND` for the project; `INSUFFICIENT_FUNDS` where the wallet, or what the budget has available, is less; `CONFLICT` where the reference was used for something else, or a positive amount is for an archived project.',
+      "Move credits from the wallet to a project's budget. A negative amount moves them back. A repeated reference works as in " +
+      "`topUpWallet`. Returns the project's entry." +
+      '\n\nTakes `write.budgets`. Errors: `NOT_FOUND` for the project; `INSUFFICIENT_FUNDS` if the wallet, or the available part of ' +
+      'the budget, is too small; `CONFLICT` if the reference was used for something else, or if the project is archived and the ' +
+      'amount is positive.',
   })
   async allocateBudget(
-    @Arg('input', { description: 'How much, and where.' }) input: AllocateBudgetInput,
+    @Arg('input', { description: 'The amount and the project.' }) input: AllocateBudgetInput,
     @Ctx() ctx: GraphQLContext,
   ): Promise<AllocateBudgetPayload> {
     const entry = await this.service.allocate(await ctx.originFor(by(Project), input.projectId, 'write.budgets'), input);
@@ -161,10 +178,13 @@ export class WalletResolver {
   @Mutation(() => RefundRequestPayload, {
     nullable: true,
     description:
-      "Give all of a billed call's price back to the project's budget, once." +
-      '\n\nOperator only. Errors: `NOT_FOUND` for the call; `CONFLICT` a second time, or where the call cost nothing.',
+      "Return the full price of a billed call to the project's budget, once." +
+      '\n\nOperator only. Errors: `NOT_FOUND` for the call; `CONFLICT` if the call was refunded before, or if it was free.',
   })
-  async refundRequest(@Arg('input', { description: 'Which call, and why.' }) input: RefundRequestInput, @Ctx() ctx: GraphQLContext): Promise<RefundRequestPayload> {
+  async refundRequest(
+    @Arg('input', { description: 'The call and the reason.' }) input: RefundRequestInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<RefundRequestPayload> {
     const entry = await this.service.refund(ctx.operatorOrigin, input);
     return { project: await ctx.need(by(Project), entry.accountId), entry };
   }
@@ -172,17 +192,21 @@ export class WalletResolver {
   @Mutation(() => AdjustBalancePayload, {
     nullable: true,
     description:
-      'Correct a wallet or a budget by hand, with a reason. A repeated reference: as for `topUpWallet`.' +
-      '\n\nOperator only. Errors: `NOT_FOUND` for the workspace or the project; `INSUFFICIENT_FUNDS` where more is to be taken than is there; `CONFLICT` where the reference was used for something else; `INVALID_REQUEST` where the balance would pass 2^53 - 1.',
+      'Correct a wallet or a budget by hand, with a reason. A repeated reference works as in `topUpWallet`.' +
+      '\n\nOperator only. Errors: `NOT_FOUND` for the workspace or the project; `INSUFFICIENT_FUNDS` if the account has too little ' +
+      'available; `CONFLICT` if the reference was used for something else; `INVALID_REQUEST` if the balance would pass 2^53 - 1.',
   })
-  async adjustBalance(@Arg('input', { description: 'Which balance, by how much, and why.' }) input: AdjustBalanceInput, @Ctx() ctx: GraphQLContext): Promise<AdjustBalancePayload> {
+  async adjustBalance(
+    @Arg('input', { description: 'The balance, the amount and the reason.' }) input: AdjustBalanceInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<AdjustBalancePayload> {
     return { entry: await this.service.adjust(ctx.operatorOrigin, input) };
   }
 }
 
 @Resolver(() => Workspace)
 export class WorkspaceWalletResolver {
-  @FieldResolver(() => Wallet, { nullable: true, description: 'Its credits. Takes `read.wallet`.' })
+  @FieldResolver(() => Wallet, { nullable: true, description: 'Its wallet. Takes `read.wallet`.' })
   async wallet(@Root() workspace: Workspace, @Ctx() ctx: GraphQLContext): Promise<Wallet | null> {
     ctx.require('read.wallet', { workspaceId: workspace.id });
     return ctx.load(by(Wallet, 'workspaceId'), workspace.id);
@@ -191,17 +215,20 @@ export class WorkspaceWalletResolver {
 
 @Resolver(() => Project)
 export class ProjectBudgetResolver {
-  @FieldResolver(() => Budget, { nullable: true, description: 'What it may spend. Takes `read.wallet`.' })
+  @FieldResolver(() => Budget, { nullable: true, description: 'The credits that it may spend. Takes `read.wallet`.' })
   async budget(@Root() project: Project, @Ctx() ctx: GraphQLContext): Promise<Budget | null> {
     ctx.require('read.wallet', project);
     return ctx.load(by(Budget, 'projectId'), project.id);
   }
 
-  @FieldResolver(() => LedgerEntryConnection, { nullable: true, description: 'What moved its budget, newest first. Takes `read.wallet`.' })
+  @FieldResolver(() => LedgerEntryConnection, {
+    nullable: true,
+    description: 'The movements of its budget, newest first. Takes `read.wallet`.',
+  })
   async ledger(
     @Root() project: Project,
     @Args() page: PageArgs,
-    @Arg('filter', () => LedgerFilter, { nullable: true, description: 'Which of them.' }) filter: LedgerFilter | null,
+    @Arg('filter', () => LedgerFilter, { nullable: true, description: 'Selects entries.' }) filter: LedgerFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<LedgerEntry>> {
     ctx.require('read.wallet', project);
@@ -211,17 +238,20 @@ export class ProjectBudgetResolver {
 
 @Resolver(() => LedgerEntry)
 export class LedgerEntryResolver {
-  @FieldResolver(() => Workspace, { description: 'Whose credits they are.' })
+  @FieldResolver(() => Workspace, { description: 'The workspace that the credits belong to.' })
   workspace(@Root() entry: LedgerEntry, @Ctx() ctx: GraphQLContext): Promise<Workspace> {
     return ctx.need(workspacesOf, entry.accountId);
   }
 
-  @FieldResolver(() => Project, { nullable: true, description: "The project whose budget it moved; null where it moved the workspace's wallet." })
+  @FieldResolver(() => Project, {
+    nullable: true,
+    description: "The project whose budget changed, or null if the workspace's wallet changed.",
+  })
   project(@Root() entry: LedgerEntry, @Ctx() ctx: GraphQLContext): Promise<Project | null> {
     return entry.accountId.startsWith('prj_') ? ctx.load(by(Project), entry.accountId) : Promise.resolve(null);
   }
 
-  @FieldResolver(() => LedgerEntry, { nullable: true, description: 'The other half of an allocation.' })
+  @FieldResolver(() => LedgerEntry, { nullable: true, description: 'The other entry of an allocation.' })
   linkedEntry(@Root() entry: LedgerEntry, @Ctx() ctx: GraphQLContext): Promise<LedgerEntry | null> {
     return entry.linkedEntryId ? ctx.load(entriesById, entry.linkedEntryId) : Promise.resolve(null);
   }

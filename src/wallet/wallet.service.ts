@@ -29,7 +29,7 @@ const adjustRule = z
   })
   .refine((input) => Boolean(input.workspaceId) !== Boolean(input.projectId), 'give exactly one of workspaceId and projectId');
 
-/** What a refund needs to know of a call. */
+/** The facts about a call that a refund needs. */
 export interface BilledCall {
   id: string;
   workspaceId: string;
@@ -39,15 +39,15 @@ export interface BilledCall {
 
 export interface WalletServiceDeps {
   database: Database;
-  /** A call by its log's id, or null. */
+  /** Finds a call by the id of its log; null if there is none. */
   findCall(tx: EntityManager, requestLogId: string): Promise<BilledCall | null>;
 }
 
-/** What administrators do with credits. Each is one transaction that begins with the workspace's wallet, so references never race. */
+/** Movements of credits by administrators. Each is one transaction that first locks the workspace's wallet, so references cannot race. */
 export class WalletService {
   constructor(private readonly deps: WalletServiceDeps) {}
 
-  /** Credits a workspace's wallet. A repeated reference answers its first entry; with another amount or kind it is CONFLICT. */
+  /** Credits a workspace's wallet. A repeated reference returns the first entry, or throws CONFLICT if the amount or kind differs. */
   async topUp(origin: Origin, raw: z.input<typeof topUpRule>): Promise<LedgerEntry> {
     const { workspaceId, amount, kind, reference } = validate(topUpRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
@@ -58,12 +58,19 @@ export class WalletService {
       const entry = await record(tx, wallet, { kind, delta: amount, reference, at: at.getTime() }, 'amount');
       await remember(tx, workspaceId, 'topUp', reference, entry);
       const after = { amount, kind, reference, balance: entry.balanceAfter };
-      await recordEvent(tx, { ...origin, action: 'wallet.topped-up', subject: { id: wallet.id, workspaceId }, before: balanceBefore(entry), after, at });
+      await recordEvent(tx, {
+        ...origin,
+        action: 'wallet.topped-up',
+        subject: { id: wallet.id, workspaceId },
+        before: balanceBefore(entry),
+        after,
+        at,
+      });
       return entry;
     });
   }
 
-  /** Moves credits from the wallet to a project's budget, or back; answers the budget's half. References as for `topUp`. */
+  /** Moves credits from the wallet to a project's budget, or back. Returns the budget's entry. References work as in `topUp`. */
   async allocate(origin: Origin, raw: z.input<typeof allocateRule>): Promise<LedgerEntry> {
     const { projectId, amount, reference } = validate(allocateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
@@ -72,37 +79,51 @@ export class WalletService {
       const budget = await lockBudget(tx, workspaceId, projectId);
       const earlier = reference ? await findReferenced(tx, workspaceId, 'allocate', reference) : null;
       if (earlier) return sameOrConflict(earlier, earlier.accountId === projectId && earlier.delta === amount);
-      if (archivedAt && amount > 0) throw conflict('This project is archived; its budget can only be taken back.');
+      if (archivedAt && amount > 0) throw conflict('This project is archived. Use a negative amount to take credits back from its budget.');
       const at = await this.deps.database.now(tx);
       const draft = { kind: LedgerKind.ALLOCATION, delta: amount, reference: reference ?? null, at: at.getTime() };
       const entry = await transfer(tx, wallet, budget, draft, 'amount');
       if (reference) await remember(tx, workspaceId, 'allocate', reference, entry);
       const after = { amount, reference: reference ?? null, balance: entry.balanceAfter };
-      await recordEvent(tx, { ...origin, action: 'budget.allocated', subject: { id: projectId, workspaceId }, before: balanceBefore(entry), after, at });
+      await recordEvent(tx, {
+        ...origin,
+        action: 'budget.allocated',
+        subject: { id: projectId, workspaceId },
+        before: balanceBefore(entry),
+        after,
+        at,
+      });
       return entry;
     });
   }
 
-  /** Gives all of a billed call's price back to its project's budget, once; CONFLICT a second time, or where it cost nothing. */
+  /** Returns the full price of a billed call to its project's budget, once. Throws CONFLICT the second time, or if the call was free. */
   async refund(origin: Origin, raw: z.input<typeof refundRule>): Promise<LedgerEntry> {
     const { requestLogId, reason } = validate(refundRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const call = (await this.deps.findCall(tx, requestLogId)) ?? notFound();
       const { workspaceId, projectId, chargedMicroCredits: delta } = call;
-      if (delta === 0) throw conflict('This call cost nothing.');
+      if (delta === 0) throw conflict('This call was free, so there is nothing to refund.');
       await lockWallet(tx, workspaceId);
       const budget = await lockBudget(tx, workspaceId, projectId);
-      if (await findReferenced(tx, workspaceId, 'refund', requestLogId)) throw conflict('This call was refunded before.');
+      if (await findReferenced(tx, workspaceId, 'refund', requestLogId)) throw conflict('This call was already refunded.');
       const at = await this.deps.database.now(tx);
       const entry = await record(tx, budget, { kind: LedgerKind.REFUND, delta, requestLogId, reason, at: at.getTime() }, 'requestLogId');
       await remember(tx, workspaceId, 'refund', requestLogId, entry);
       const after = { amount: delta, requestLogId, reason, balance: entry.balanceAfter };
-      await recordEvent(tx, { ...origin, action: 'call.refunded', subject: { id: projectId, workspaceId }, before: balanceBefore(entry), after, at });
+      await recordEvent(tx, {
+        ...origin,
+        action: 'call.refunded',
+        subject: { id: projectId, workspaceId },
+        before: balanceBefore(entry),
+        after,
+        at,
+      });
       return entry;
     });
   }
 
-  /** Corrects a wallet or a budget by hand. References as for `topUp`. */
+  /** Corrects a wallet or a budget by hand. References work as in `topUp`. */
   async adjust(origin: Origin, raw: z.input<typeof adjustRule>): Promise<LedgerEntry> {
     const input = validate(adjustRule, raw, 'input');
     const { delta, reason, reference } = input;
@@ -117,13 +138,20 @@ export class WalletService {
       const entry = await record(tx, account, draft, 'delta');
       if (reference) await remember(tx, workspaceId, 'adjust', reference, entry);
       const after = { delta, reason, reference: reference ?? null, balance: entry.balanceAfter };
-      await recordEvent(tx, { ...origin, action: `${account.type}.adjusted`, subject: { id: account.id, workspaceId }, before: balanceBefore(entry), after, at });
+      await recordEvent(tx, {
+        ...origin,
+        action: `${account.type}.adjusted`,
+        subject: { id: account.id, workspaceId },
+        before: balanceBefore(entry),
+        after,
+        at,
+      });
       return entry;
     });
   }
 }
 
-/** What an event says of the account that an entry moved. */
+/** The event's `before` value of the account that an entry changed. */
 const balanceBefore = ({ balanceAfter, delta }: LedgerEntry) => ({ balance: balanceAfter - delta });
 
 async function projectOf(tx: EntityManager, projectId: string): Promise<Project> {
@@ -132,5 +160,5 @@ async function projectOf(tx: EntityManager, projectId: string): Promise<Project>
 
 function sameOrConflict(earlier: LedgerEntry, same: boolean): LedgerEntry {
   if (same) return earlier;
-  throw conflict('This reference was used before, for something else.');
+  throw conflict('This reference was already used for something else. Use a new reference.');
 }
