@@ -1,4 +1,5 @@
-import { parseDatabaseUrl } from '../src/config';
+import { stat } from 'node:fs/promises';
+import { parseDatabaseUrl, type SqliteSettings } from '../src/config';
 import { mysqlDataSource, sqliteDataSource } from '../src/db/data-source';
 import { mysqlProduct } from '../src/db/mysql-session';
 import { Database } from '../src/db/database';
@@ -39,6 +40,12 @@ describe(`the database (${TEST_DATABASE})`, () => {
     } finally {
       await source.destroy();
     }
+  });
+
+  (TEST_DATABASE === 'sqlite' ? it : it.skip)('is read by nobody but its owner: the file, and what SQLite writes beside it', async () => {
+    await first().transaction((tx) => tx.insert(Workspace, workspace('ws_private', 'private')));
+    const { path } = settings as SqliteSettings;
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) expect([file, ((await stat(file)).mode & 0o777).toString(8)]).toEqual([file, '600']);
   });
 
   it('keeps the largest amount and the millisecond of an instant', async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import libsql from 'libsql';
 import mysql2, { type PoolOptions } from 'mysql2';
@@ -54,7 +54,7 @@ function dataSourceOn(settings: MysqlSettings, parts: DatabaseParts, product: My
 }
 
 export function sqliteDataSource(settings: SqliteSettings, parts: DatabaseParts, role: 'writer' | 'reader'): DataSource {
-  mkdirSync(dirname(settings.path), { recursive: true, mode: 0o700 });
+  createPrivately(settings.path);
   const source = new DataSource({
     type: 'better-sqlite3',
     database: settings.path,
@@ -69,6 +69,16 @@ export function sqliteDataSource(settings: SqliteSettings, parts: DatabaseParts,
   });
   source.driver.supportedDataTypes.push('mediumtext'); // SQLite takes any name of a type; TypeORM keeps a list
   return source;
+}
+
+/** Makes the file where there is none, for its owner alone: SQLite gives the same mode to the files that it writes beside it. */
+function createPrivately(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 function common(parts: DatabaseParts, dialect: 'mysql' | 'sqlite') {
