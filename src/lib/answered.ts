@@ -1,18 +1,58 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/** What each connection is to be told of its end: one listener on it, however many requests wait on it. */
+const endsOf = new WeakMap<Duplex, Set<() => void>>();
 
 /**
- * Calls back once: when the answer is out, or when its caller is gone, be it already. Node tells the latter only to the answer that a connection
- * is busy with: one that waits behind another (HTTP pipelining) hears nothing of its end.
+ * Calls back once: when the answer is sent, or when its caller has disconnected, even before this call. Node tells only the answer that is
+ * being sent that its connection has ended. Answers that wait behind it (HTTP pipelining) are told here.
  */
 export function whenAnswered({ socket }: Pick<IncomingMessage, 'socket'>, answer: ServerResponse, callBack: () => void): void {
   if (answer.destroyed || socket.destroyed) return callBack();
+  const waiting = isBehindAnother(answer) ? endsOn(socket) : undefined;
   const over = () => {
     answer.off('close', over);
-    socket.off('close', over);
+    waiting?.delete(over);
     callBack();
   };
   answer.once('close', over);
-  if (answer.socket !== null) return;
-  socket.setMaxListeners(0); // as many may wait behind another as came at once
-  socket.once('close', over);
+  waiting?.add(over);
+}
+
+/** Whether an answer waits until those before it on its connection are sent. */
+export const isBehindAnother = ({ socket }: ServerResponse): boolean => socket === null;
+
+/** How many of the calls of `whenAnswered` wait behind other answers of a connection. */
+export const waitingOn = (socket: Duplex): number => endsOf.get(socket)?.size ?? 0;
+
+function endsOn(socket: Duplex): Set<() => void> {
+  const known = endsOf.get(socket);
+  if (known) return known;
+  const ends = new Set<() => void>();
+  endsOf.set(socket, ends);
+  socket.once('close', () => [...ends].forEach((over) => over()));
+  return ends;
+}
+
+/** Node keeps the answer here that a connection is busy with. The next one takes its place when it is sent. */
+export const answerOn = (socket: Duplex): ServerResponse | undefined => (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
+
+/**
+ * For a connection that Node has taken off HTTP: calls back when all answers to its earlier requests are sent. Does not call back where the
+ * connection ends before. Until then it does what Node does for a connection on HTTP, because those answers rely on it.
+ */
+export function afterAnswers(socket: Duplex, callBack: () => void): void {
+  if (!socket.writable) return void socket.destroy();
+  const answer = answerOn(socket);
+  if (!answer) return callBack();
+  const onError = () => undefined; // 'close' follows
+  const onTimeout = () => socket.destroy();
+  const onDrain = () => answer.emit('drain');
+  socket.on('error', onError).on('timeout', onTimeout).on('drain', onDrain);
+  answer.once('close', () => {
+    socket.off('error', onError).off('timeout', onTimeout).off('drain', onDrain);
+    if (socket.destroyed) socket.on('error', onError);
+    else afterAnswers(socket, callBack);
+  });
 }

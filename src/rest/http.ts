@@ -4,6 +4,7 @@ import type { CredentialKind } from '../access/secret';
 import type { Config } from '../config';
 import { TollgateError, type ErrorCode } from '../errors';
 import type { KeptBytes } from '../gate/kept-bytes';
+import { isBehindAnother, waitingOn, whenAnswered } from '../lib/answered';
 import type { Log } from '../lib/log';
 import { sendError } from './answer';
 import { EndOfTurn } from './end-of-turn';
@@ -26,10 +27,11 @@ declare module 'fastify' {
   }
 }
 
-/** Connections that nothing has come by, as browsers open them ahead: node takes each for a request that is late, and would wait for it. */
+/** Closes connections that have sent nothing, as browsers open them ahead: Node takes each for a late request, and a stop would wait for it. */
 function closeSilentOnStop(server: FastifyInstance): void {
   const open = new Set<Socket>();
   server.server.on('connection', (socket) => {
+    if (open.has(socket)) return; // it comes again after each request that is put back (graphql/streams/upgrades)
     open.add(socket);
     socket.once('close', () => open.delete(socket));
   });
@@ -40,6 +42,9 @@ function closeSilentOnStop(server: FastifyInstance): void {
 
 /** How long a request may take to arrive, its body included. */
 const REQUEST_TIMEOUT_MS = 120_000;
+
+/** Requests that may wait behind others on one connection: about as many as Node reads at once. It reads no more while refusals wait to be sent. */
+const MAX_WAITING = 2_048;
 
 /** Without a logger of its own, which would be made anew for each request: what there is to log, those log who know of it. */
 export function createServer(config: Config): FastifyInstance {
@@ -82,6 +87,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
     request.requestId = newRequestId();
     void reply.header('cache-control', 'no-store');
     if (closing) done(new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.')); // GraphQL has a form of its own
+    else if (isBehindAnother(reply.raw) && isOneTooMany(request, reply)) done(new TollgateError('SERVICE_UNAVAILABLE', TOO_MANY_WAIT));
     else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
     else endOfTurn.run(done);
   });
@@ -94,6 +100,15 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
   // Node would answer 417, and without a body; whoever expects what nobody knows gets what all others get
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
+}
+
+const TOO_MANY_WAIT = 'Too many requests wait on this connection; send more when some are answered.';
+
+/** Counts a request that waits behind another on its connection until it is answered. */
+function isOneTooMany({ raw }: FastifyRequest, reply: FastifyReply): boolean {
+  const isFull = waitingOn(raw.socket) >= MAX_WAITING;
+  if (!isFull) whenAnswered(raw, reply.raw, () => undefined);
+  return isFull;
 }
 
 /** The codes of Fastify's own errors. */

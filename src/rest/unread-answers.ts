@@ -17,7 +17,8 @@ const LAST_BODY_MS = 1_000;
  * read: Node would take their connections for busy, for good.
  */
 export class UnreadAnswers {
-  private readonly unread = new Set<ServerResponse>();
+  /** Connections, each with how many of its answers are unread. */
+  private readonly unread = new Map<Socket, number>();
   private readonly unfinished = new Set<IncomingMessage>();
   private allRead: () => void = () => undefined;
 
@@ -38,7 +39,7 @@ export class UnreadAnswers {
     last.addHook('preClose', async () => {
       setTimeout(() => this.unfinished.forEach((request) => request.destroy()), LAST_BODY_MS).unref();
       this.stallMs = lastStallMs;
-      for (const { socket } of this.unread) socket?.setTimeout(lastStallMs);
+      for (const socket of this.unread.keys()) socket.setTimeout(lastStallMs);
       while (this.unread.size > 0) await new Promise<void>((resolve) => (this.allRead = resolve));
     });
   }
@@ -50,17 +51,18 @@ export class UnreadAnswers {
 
   private watch({ socket }: IncomingMessage, answer: ServerResponse): void {
     answer.setTimeout(this.stallMs, () => socket.destroy());
-    this.unread.add(answer);
+    this.unread.set(socket, (this.unread.get(socket) ?? 0) + 1);
     whenAnswered({ socket }, answer, () => {
-      this.unread.delete(answer);
       this.letGo(socket);
       if (this.unread.size === 0) this.allRead();
     });
   }
 
-  /** A connection has one time-out, whosever: it would hold for the action of what waits behind the answer that is out, or be lost to an answer. */
+  /** A connection has one timeout for all that is on it: it would count for the next call too, or be lost to an answer that is unread. */
   private letGo(socket: Socket): void {
-    const isWanted = [...this.unread].some((answer) => answer.socket === socket);
-    if (isWanted || socket.timeout === this.stallMs) socket.setTimeout(isWanted ? this.stallMs : 0);
+    const left = (this.unread.get(socket) ?? 1) - 1;
+    if (left > 0) this.unread.set(socket, left);
+    else this.unread.delete(socket);
+    if (left > 0 || socket.timeout === this.stallMs) socket.setTimeout(left > 0 ? this.stallMs : 0);
   }
 }

@@ -1,22 +1,31 @@
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { afterAnswers } from '../../lib/answered';
 
 /**
- * WebSockets for one path alone. Node takes every request that has an Upgrade header off HTTP as soon as somebody listens for upgrades, and some
- * clients send one with each of their requests, to offer HTTP/2: these, and upgrades elsewhere, are put back and served as if they had none.
+ * Offers WebSockets at one path only. Node takes every request with an Upgrade header off HTTP as soon as there is a listener for upgrades.
+ * Some clients send that header with each request, to offer HTTP/2. Such requests, and upgrades elsewhere, are served as if they had none.
  */
 export function upgradesOf(server: Server, path: string): EventEmitter {
   const upgrades = new EventEmitter();
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const isOurs = request.method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket' && request.url?.split('?', 1)[0] === path;
-    if (isOurs) upgrades.emit('upgrade', request, socket, head);
-    else putBack(server, request, socket, head);
+    // Node forgets the answers to earlier requests here: what is sent now would be sent before them
+    afterAnswers(socket, () => (isOurs ? upgrades.emit('upgrade', request, socket, head) : putBack(server, request, socket as Socket, head)));
   });
   return upgrades;
 }
 
-function putBack(server: Server, { method, url, httpVersion, rawHeaders }: IncomingMessage, socket: Duplex, head: Buffer): void {
+function putBack(server: Server, request: IncomingMessage, socket: Socket, head: Buffer): void {
+  if (head.length > 0) socket.unshift(head); // not copied together with the request: it may hold many more requests
+  socket.unshift(withoutUpgrade(request));
+  socket.setTimeout(0); // that of an idle connection, which this one is no longer
+  server.emit('connection', socket);
+}
+
+function withoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): Buffer {
   let text = `${method} ${url} HTTP/${httpVersion}\r\n`;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const [name = '', value = ''] = rawHeaders.slice(index, index + 2);
@@ -24,6 +33,5 @@ function putBack(server: Server, { method, url, httpVersion, rawHeaders }: Incom
     const kept = /^connection$/i.test(name) ? value.split(',').filter((option) => !/^\s*(upgrade|http2-settings)\s*$/i.test(option)).join(',') : value;
     if (kept !== '' || value === '') text += `${name}: ${kept}\r\n`;
   }
-  socket.unshift(Buffer.concat([Buffer.from(`${text}\r\n`, 'latin1'), head]));
-  server.emit('connection', socket);
+  return Buffer.from(`${text}\r\n`, 'latin1');
 }
