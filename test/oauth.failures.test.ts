@@ -123,11 +123,13 @@ describe('where a browser is sent back to', () => {
     expect(body).not.toContain('evil');
   });
 
-  it('is told by a page of ours, without a script, where an application asks for an answer that takes one', async () => {
-    const { status, address, body, headers } = await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { response_mode: 'form_post' }).href);
-    expect([status, new URL(address).origin, /<script/i.test(body)]).toEqual([400, app.url, false]);
-    expect(body).toContain('role="alert"');
-    expect(Object.fromEntries(headers)).toMatchObject({ 'content-security-policy': expect.stringContaining("frame-ancestors 'none'"), 'x-frame-options': 'DENY', 'x-content-type-options': 'nosniff' });
+  it('is told without a script, by its address, that there is no answer that takes one', async () => {
+    const { status, address } = await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { response_mode: 'form_post' }).href);
+    expect([status, address.split('?', 1)[0], new URL(address).searchParams.get('error')]).toEqual([303, REDIRECT_URI, 'unsupported_response_mode']);
+    const unknown = await new Visitor(app.url).go(authorizationUrl(app, built, { response_mode: 'form_post', client_id: 'app_no' }).href);
+    expect([unknown.status, new URL(unknown.address).origin, /<script/i.test(unknown.body)]).toEqual([400, app.url, false]);
+    const page = { 'content-security-policy': expect.stringContaining("frame-ancestors 'none'"), 'x-frame-options': 'DENY', 'x-content-type-options': 'nosniff' };
+    expect(Object.fromEntries(unknown.headers)).toMatchObject(page);
   });
 
   it('of a public client is its loopback address on any port, and no other host', async () => {

@@ -13,6 +13,9 @@ import type { ConsentService } from './consent.service';
 import { IDENTITY_WORDS, scopesIn } from './scopes';
 import { OAuthToken } from './token.entity';
 
+/** How applications are answered: in the query of their address. The other modes take a script, here or there. */
+export const RESPONSE_MODE = 'query';
+
 export interface AdapterDeps {
   database: Database;
   digest(text: string): string;
@@ -82,7 +85,7 @@ async function findClient({ clients }: AdapterDeps, id: string): Promise<Adapter
     redirect_uris: redirectUris,
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
-    response_modes: ['query'], // the others take a script
+    response_modes: [RESPONSE_MODE],
     application_type: secretDigest === null ? 'native' : 'web', // native ones may have loopback addresses, on any port
     token_endpoint_auth_method: secretDigest === null ? 'none' : 'client_secret_basic',
     ...(secretDigest !== null && { client_secret: secretDigest }),

@@ -1,7 +1,7 @@
 import './node-20';
 import { createHash, hkdfSync, timingSafeEqual, type JsonWebKey } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import Provider, { interactionPolicy, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { interactionPolicy, type ClientAuthMethod, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import { NOBODY_YET, type Whence } from '../access/people/person.events';
 import { Person } from '../access/people/person.entity';
 import { mintSecret } from '../access/secret';
@@ -10,7 +10,7 @@ import type { Database } from '../db/database';
 import type { Background } from '../lib/background';
 import { TokenBuckets } from '../lib/token-buckets';
 import type { AccountTokens } from './account-tokens';
-import { adapterFactory, scopesOf } from './adapter';
+import { RESPONSE_MODE, adapterFactory, scopesOf } from './adapter';
 import type { ClientService } from './client.service';
 import type { ConsentService } from './consent.service';
 import { ACCESS_TOKEN_SECONDS, CODE_SECONDS, ID_TOKEN_SECONDS, INTERACTION_SECONDS, PRODUCT, REFRESH_TOKEN_SECONDS } from './lifetimes';
@@ -18,7 +18,7 @@ import type { SigningKeys } from './signing-keys';
 
 // oidc-provider speaks the protocol; here it is told what counts here, and nothing of the protocol is done anywhere else.
 
-/** The paths of the protocol, each with its methods. */
+/** The paths of the protocol, each with its methods. A POST to the first one is turned into a GET before: see pages/oauth.server.ts. */
 export const OAUTH_ROUTES = [
   ['GET', '/oauth/authorize'],
   ['GET', '/oauth/authorize/:uid'],
@@ -34,6 +34,11 @@ export const OAUTH_ROUTES = [
 
 /** Where a person is asked; below it what they answer. */
 export const CONSENT_PATH = '/oauth/consent';
+
+/** How a client says who it is, at every endpoint that asks it. */
+const CLIENT_AUTH_METHODS: ClientAuthMethod[] = ['client_secret_basic', 'client_secret_post', 'none'];
+/** In ID tokens of those alone who are told of ends of sessions. */
+const SESSION_ID = 'sid';
 
 /** Refusals of one client that each process tells the trail of at once, and how many more in a minute: anybody may ask for anything in its name. */
 const REFUSALS_TOLD = 20;
@@ -105,9 +110,9 @@ export class OAuthProvider {
   }
 
   private make(issuer: string, keys: JsonWebKey[], scopes: string[]): Provider {
-    const provider = new Provider(issuer, this.configuration(keys, scopes));
+    const provider = new ProviderWithoutScripts(issuer, this.configuration(keys, scopes));
     provider.proxy = true; // see receive
-    provider.use((ctx, next) => (ctx.query.response_mode === 'form_post' ? this.refuseScript(ctx) : next()));
+    provider.use(correctDiscovery);
     Object.assign(provider.AccessToken.prototype, {
       generateTokenId(this: { format: string }) {
         this.format = 'opaque';
@@ -149,9 +154,10 @@ export class OAuthProvider {
       },
       routes: { authorization: '/oauth/authorize', token: '/oauth/token', revocation: '/oauth/revoke', introspection: '/oauth/introspect', jwks: '/oauth/jwks' },
       scopes,
+      discovery: { introspection_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS, revocation_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS },
       claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
       responseTypes: ['code'],
-      clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
+      clientAuthMethods: CLIENT_AUTH_METHODS,
       enabledJWA: { idTokenSigningAlgValues: ['RS256'] },
       pkce: { required: () => true },
       ttl: { AccessToken: ACCESS_TOKEN_SECONDS, ClientCredentials: (ctx) => accountTokens.secondsOf(ctx), RefreshToken: REFRESH_TOKEN_SECONDS, IdToken: ID_TOKEN_SECONDS, AuthorizationCode: CODE_SECONDS, Interaction: INTERACTION_SECONDS, Session: INTERACTION_SECONDS, Grant: REFRESH_TOKEN_SECONDS },
@@ -185,14 +191,6 @@ export class OAuthProvider {
     };
   }
 
-  /** oidc-provider would refuse it too, by a page with a script. */
-  private refuseScript(ctx: Pick<KoaContextWithOIDC, 'set' | 'status' | 'body'>): void {
-    const { headers, body } = this.deps.errorPage('unsupported_response_mode: form_post takes a script; leave response_mode out.');
-    ctx.set(headers);
-    ctx.status = 400;
-    ctx.body = body;
-  }
-
   /** In the background, and of one client only so often: what is too much costs nothing. */
   private tellRefusal(ctx: KoaContextWithOIDC, error: Error & { error?: string; error_description?: string }): void {
     const { database, background, log } = this.deps;
@@ -212,6 +210,22 @@ export class OAuthProvider {
     background.run(record, (failure) => log.warn({ err: failure }, 'oauth: a refusal was not recorded'));
   }
 }
+
+/** Knows no response mode that needs a script on a page of ours: an application that asks for one is told so at its address. */
+class ProviderWithoutScripts extends Provider {
+  override registerResponseMode(...[name, handler]: Parameters<Provider['registerResponseMode']>): void {
+    if (name !== 'form_post') super.registerResponseMode(name, handler);
+  }
+}
+
+/** Takes out of the discovery document what oidc-provider lists for all its installations and this one has not. */
+const correctDiscovery: Parameters<Provider['use']>[0] = async (ctx, next) => {
+  await next();
+  if (!ctx.path.startsWith('/.well-known/') || ctx.status !== 200) return;
+  const document = ctx.body as { response_modes_supported: string[]; claims_supported: string[] };
+  document.response_modes_supported = [RESPONSE_MODE];
+  document.claims_supported = document.claims_supported.filter((claim) => claim !== SESSION_ID);
+};
 
 /** The person is asked each time, signed in or not: an application's name is all that tells it from another. */
 function consentPolicy(): ReturnType<typeof interactionPolicy.base> {

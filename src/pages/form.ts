@@ -1,5 +1,8 @@
 import { html, type Html } from '../lib/html';
 
+/** The largest form, in bytes. */
+export const FORM_LIMIT_BYTES = 16_384;
+
 /** A field of a form. Passwords never come back with what was typed. */
 export interface Field {
   name: string;

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { actorOf, whenceOf } from '../access/people/person.events';
 import type { UserPrincipal } from '../access/principal';
 import { tokenIn, type SessionCookie } from '../access/sessions/cookie';
@@ -10,7 +10,7 @@ import type { Asked, Raw } from '../oauth/authorization';
 import { CONSENT_PATH, OAUTH_ROUTES } from '../oauth/provider';
 import type { OAuthServices } from '../oauth/services';
 import { consentPage, signInPage } from './consent.page';
-import { alert, textOf, type Problem } from './form';
+import { FORM_LIMIT_BYTES, alert, textOf, type Problem } from './form';
 import { TokenBuckets, customerAt } from '../lib/token-buckets';
 import { HEADERS_LEADING_AWAY, PAGE_HEADERS, page } from './html';
 
@@ -35,6 +35,12 @@ const REQUESTS_PER_SECOND = 50;
 
 const AUTHORIZE = '/oauth/authorize';
 
+/** What may be wrong with a form before it is read, by Fastify's codes. */
+const FORM_PROBLEMS: Record<string, string> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'invalid_request: send the parameters as application/x-www-form-urlencoded.',
+  FST_ERR_CTP_BODY_TOO_LARGE: `invalid_request: send at most ${FORM_LIMIT_BYTES} bytes.`,
+};
+
 /** What oidc-provider answers. It reads requests and writes answers itself, errors in the form that OAuth gives them. */
 export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, log }: OAuthPagesDeps): void {
   app.removeAllContentTypeParsers();
@@ -45,27 +51,42 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
       if (request.url.startsWith(AUTHORIZE)) return reply.headers(PAGE_HEADERS).send(page('Too many requests', alert(error.message)));
       return reply.send({ error: 'temporarily_unavailable', error_description: error.message });
     }
+    const refused = FORM_PROBLEMS[(error as FastifyError).code];
+    if (refused) return reply.code((error as FastifyError).statusCode ?? 400).headers(PAGE_HEADERS).send(page('That did not work', alert(refused)));
     log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
     const [status, code] = isOutage(error) ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
     return reply.code(status).send({ error: code, error_description: isOutage(error) ? 'try again later' : 'something went wrong on this side' });
   });
   const requests = new TokenBuckets({ most: MAX_REQUESTS, perSecond: REQUESTS_PER_SECOND, now: () => performance.now() });
-  for (const [method, url] of OAUTH_ROUTES) {
-    app.route({
-      method,
-      url,
-      handler: async (request, reply) => {
-        const whence = whenceOf(request);
-        const waitMs = requests.take(customerAt(whence.ip), 1);
-        if (waitMs > 0) throw tooMany('requests', waitMs);
-        if (url === AUTHORIZE) await oauth.throttles.take({ name: `authorize ${triesFrom(whence.ip).name}`, burst: AUTHORIZATIONS, intervalMs: AUTHORIZATION_EVERY_MS });
-        const provider = await oauth.provider.current();
-        reply.hijack();
-        reply.raw.setHeader('x-request-id', request.requestId);
-        await oauth.provider.answer(provider, request.raw, reply.raw, whence);
-      },
-    });
-  }
+  const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const whence = whenceOf(request);
+    const waitMs = requests.take(customerAt(whence.ip), 1);
+    if (waitMs > 0) throw tooMany('requests', waitMs);
+    if (request.routeOptions.url === AUTHORIZE) {
+      await oauth.throttles.take({ name: `authorize ${triesFrom(whence.ip).name}`, burst: AUTHORIZATIONS, intervalMs: AUTHORIZATION_EVERY_MS });
+    }
+    const provider = await oauth.provider.current();
+    reply.hijack();
+    reply.raw.setHeader('x-request-id', request.requestId);
+    await oauth.provider.answer(provider, request.raw, reply.raw, whence);
+  };
+  for (const [method, url] of OAUTH_ROUTES) app.route({ method, url, handler: answer });
+  void app.register(async (forms) => registerAuthorizeForm(forms, answer));
+}
+
+/**
+ * `POST /oauth/authorize`, which OpenID Connect wants beside GET. oidc-provider would take it only with cookies that other sites send, so it
+ * is handed on as a GET with the same parameters: every check of a GET holds.
+ */
+function registerAuthorizeForm(app: FastifyInstance, answer: (request: FastifyRequest, reply: FastifyReply) => Promise<void>): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: FORM_LIMIT_BYTES }, (_request, body, done) => done(null, body));
+  app.post(AUTHORIZE, async (request, reply) => {
+    const parameters = new URLSearchParams(typeof request.body === 'string' ? request.body : '');
+    request.raw.method = 'GET';
+    request.raw.url = `${AUTHORIZE}?${parameters.toString()}`;
+    return answer(request, reply);
+  });
 }
 
 /** The pages on which a person signs in and agrees: forms without scripts. For where `registerPages` has prepared them. */

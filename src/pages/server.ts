@@ -6,7 +6,7 @@ import type { UserPrincipal } from '../access/principal';
 import { isFromHere, tokenIn, type SessionCookie, type TrustedOrigins } from '../access/sessions/cookie';
 import type { PasswordService } from '../access/sessions/password.service';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
-import { alert, textOf, type Problem } from './form';
+import { FORM_LIMIT_BYTES, alert, textOf, type Problem } from './form';
 import { PAGE_HEADERS, page } from './html';
 import { acceptedPage, invitationPage } from './invitation.page';
 import { passwordWasSetPage, resetPasswordPage } from './reset-password.page';
@@ -23,9 +23,6 @@ export interface PagesDeps {
   isOutage(error: unknown): boolean;
   log: { error(properties: object, message: string): void };
 }
-
-/** The largest form, in bytes. */
-const FORM_LIMIT_BYTES = 16_384;
 
 /** The pages that links in mails lead to: forms without scripts. Reading one uses nothing up. Needs @fastify/cookie where it is used. */
 export async function registerPages(app: FastifyInstance, deps: PagesDeps): Promise<void> {

@@ -177,6 +177,7 @@ export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may
   'GET /.well-known/oauth-authorization-server': 'anybody',
   'GET /oauth/jwks': 'anybody',
   'GET /oauth/authorize': 'anybody',
+  'POST /oauth/authorize': 'anybody',
   'GET /oauth/authorize/:uid': 'anybody',
   'GET /oauth/consent/:uid': 'anybody',
   'POST /oauth/consent/:uid': 'anybody',
