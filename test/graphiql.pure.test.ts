@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { buildSchema, parse, validate } from 'graphql';
+import { buildSchema, isInputObjectType, isObjectType, parse, validate } from 'graphql';
 import type { Page, Response as BrowserResponse } from 'playwright-core';
 import { DEFAULT_OPERATION } from '../src/graphql/graphiql';
+import { SECRET_ARGUMENT } from '../src/graphql/graphiql-storage';
 import { createTestApp } from './support/app';
 import { withBrowserPage } from './support/browser';
 import { until } from './support/until';
@@ -58,6 +59,7 @@ describe('the GraphiQL page', () => {
       '/graphql/assets/react-dom.production.min.js',
       '/graphql/assets/react.production.min.js',
       '/graphql/assets/start.js',
+      '/graphql/assets/storage.js',
     ]);
     for (const address of addresses) {
       expect(new URL(address).origin).toBe(app.url);
@@ -178,7 +180,7 @@ describe('GraphiQL in a browser', () => {
         await docs.getByText('End a key at once').waitFor();
 
         await page.getByRole('button', { name: 'Open settings dialog' }).click();
-        await page.getByText('Persist headers').waitFor();
+        await page.getByText('Clear storage').waitFor();
         await page.keyboard.press('Escape');
         await page.getByRole('button', { name: 'Open short keys dialog' }).click();
         await page.getByRole('dialog').getByText('Search in documentation').waitFor();
@@ -212,43 +214,77 @@ describe('GraphiQL in a browser', () => {
   /** Tabs are drawn only where there are two or more. */
   const tabs = (page: Page): Promise<number> => page.locator('.graphiql-tab').count();
 
-  it('keeps the headers through reloads and for new tabs', async () => {
+  it('hands the headers on to new tabs, and keeps them nowhere: not in a tab, not in the history, not after a reload', async () => {
     await withBrowserPage(async (page) => {
       await open(page);
       await enterHeaders(page, rootKeyHeaders());
-      await untilStored(page, (text) => text.includes(app.rootKey));
-      for (let reload = 0; reload < 3; reload += 1) {
-        await open(page);
-        expect(await headerEditor(page).innerText()).toContain(app.rootKey);
-        expect(await tabs(page)).toBe(0);
-      }
+      expect((await answerTo(page, pressExecute(page))).status()).toBe(200);
       await page.getByRole('button', { name: 'Add tab' }).click();
       await page.locator('.graphiql-tab').nth(1).waitFor();
       await until(async () => (await headerEditor(page).innerText()).includes(app.rootKey), 'the headers in the new tab');
+      await untilStored(page, (text) => text.includes('graphiql:queries') && text.includes('graphiql:tabState'));
+      expect(await stored(page)).not.toContain(app.rootKey);
+      await open(page);
+      expect(await headerEditor(page).innerText()).toContain('"X-Api-Key": ""');
     });
   });
 
-  it('keeps no header anywhere once that is switched off, in the history neither', async () => {
+  it('shows the tab that was open after a reload, and not one more each time', async () => {
     await withBrowserPage(async (page) => {
       await open(page);
-      await enterHeaders(page, rootKeyHeaders());
-      await answerTo(page, pressExecute(page));
-      await untilStored(page, (text) => text.includes(app.rootKey));
-
-      await page.getByRole('button', { name: 'Open settings dialog' }).click();
-      await page.getByRole('button', { name: 'Off', exact: true }).click();
-      await page.keyboard.press('Escape');
-      await untilStored(page, (text) => !text.includes(app.rootKey));
-
-      await answerTo(page, pressExecute(page));
-      await open(page);
-      expect(await stored(page)).not.toContain(app.rootKey);
-      expect(await headerEditor(page).innerText()).toContain('"X-Api-Key": ""');
-
-      await enterHeaders(page, rootKeyHeaders());
-      expect((await answerTo(page, pressExecute(page))).status()).toBe(200);
-      await open(page);
-      expect(await stored(page)).not.toContain(app.rootKey);
+      await page.locator('.graphiql-query-editor .CodeMirror').click();
+      await page.keyboard.press('Control+A');
+      await page.keyboard.insertText('query Mine { __typename }');
+      await untilStored(page, (text) => text.includes('query Mine'));
+      for (let reload = 0; reload < 3; reload += 1) {
+        await open(page);
+        expect(await page.locator('.graphiql-query-editor .CodeMirror').innerText()).toContain('query Mine');
+        expect(await tabs(page)).toBe(0);
+      }
     });
+  });
+
+  it('clears what earlier versions of the page kept: headers, and operations with a secret', async () => {
+    await withBrowserPage(async (page) => {
+      await open(page);
+      const tab = (query: string, variables: string) => ({ id: query, title: 'T', query, variables, headers: rootKeyHeaders(), operationName: null, response: null });
+      const tabs = [tab('{ __typename }', ''), tab('mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } } }', '{ "input": { "password": "hunter-2" } }')];
+      const items = {
+        'graphiql:tabState': JSON.stringify({ activeTabIndex: 1, tabs }),
+        'graphiql:queries': JSON.stringify({ queries: tabs }),
+        'graphiql:variables': '{ "input": { "password": "hunter-2" } }',
+        'graphiql:headers': rootKeyHeaders(),
+        'graphiql:favorites': 'not JSON: hunter-2',
+      };
+      await page.evaluate(`Object.entries(${JSON.stringify(items)}).forEach(([name, value]) => localStorage.setItem(name, value))`);
+      await open(page);
+      const text = await stored(page);
+      expect(text).toContain('__typename');
+      for (const secret of [app.rootKey, 'hunter-2']) expect(text).not.toContain(secret);
+    });
+  });
+});
+
+describe('an argument that carries a secret', () => {
+  const NAMES = ['password', 'newPassword', 'currentPassword', 'code', 'token', 'clientSecret', 'apiKey'];
+
+  it.each(NAMES)('is told by its name: %s', (name) => {
+    for (const text of [`f(${name}: "x")`, `f(input: {a: 1,${name}:"x"})`, `{ "${name}": "x" }`, `{"a":{"${name}" : "x"}}`, `query ($${name}: String!) { f }`]) {
+      expect([text, SECRET_ARGUMENT.test(text)]).toEqual([text, true]);
+    }
+  });
+
+  it('is told from what only looks like one', () => {
+    const harmless = ['mutation { mintKey(input: $input) { secret key { id } } }', '{ "errorCode": "X" }', 'f(filter: { errorCode: [X] })', 'f(keyId: "x")', 'f { code }'];
+    for (const text of harmless) expect([text, SECRET_ARGUMENT.test(text)]).toEqual([text, false]);
+  });
+
+  it('is known for every argument of the schema', () => {
+    const types = Object.values(buildSchema(readFileSync(join(__dirname, '../schema.graphql'), 'utf8')).getTypeMap());
+    const inputs = types.flatMap((type) => (isInputObjectType(type) ? Object.keys(type.getFields()) : []));
+    const fields = types.flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : []));
+    const names = new Set([...inputs, ...fields.flatMap(({ args }) => args.map(({ name }) => name))]);
+    const suspicious = [...names].filter((name) => /pass|secret|token|code|credential|pepper/i.test(name));
+    expect(suspicious.filter((name) => !SECRET_ARGUMENT.test(`${name}:`))).toEqual(['errorCode']);
   });
 });

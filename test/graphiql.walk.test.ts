@@ -19,6 +19,8 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
+const PASSWORD = 'a new horse, a new battery';
+
 const NOTHING = { foreignRequests: [], consoleErrors: [], pageErrors: [], failedRequests: [] };
 
 /** The pages are the same whatever database lies behind them, so they are looked at with one of them. */
@@ -146,6 +148,21 @@ it('follows a budget in GraphiQL: what is spent shows without being asked for ag
   });
 });
 
+/** A script for the browser: whatever is stored, however short, is in `kept`, and `forgotten` counts documents that are not stored. */
+const WATCH_STORAGE = `(() => {
+  window.kept = [];
+  window.forgotten = 0;
+  const { setItem, removeItem } = Storage.prototype;
+  Storage.prototype.setItem = function (name, value) {
+    window.kept.push(value);
+    return setItem.call(this, name, value);
+  };
+  Storage.prototype.removeItem = function (name) {
+    if (name === 'graphiql:query') window.forgotten += 1;
+    return removeItem.call(this, name);
+  };
+})()`;
+
 it('accepts an invitation through its link, sets a new password through another, and signs in with it, all of which GraphiQL then goes by', async () => {
   const workspace = await buildWorkspace(app);
   const { mutate } = mutations(app);
@@ -177,20 +194,32 @@ it('accepts an invitation through its link, sets a new password through another,
     await page.goto(reset.link as string);
     await expectNoBarriers(page, 'on the page of a reset');
     await tabTo(page, page.getByLabel('Your new password'));
-    await page.keyboard.type('a new horse, a new battery');
+    await page.keyboard.type(PASSWORD);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'The password is set' }).waitFor();
     await expectNoBarriers(page, 'once the password is set');
     expect(record).toEqual({ ...NOTHING, consoleErrors: [expect.stringContaining('400')] }); // the password that was too short
 
+    await page.addInitScript(WATCH_STORAGE);
     await openGraphiql(page);
     await tabTo(page, editor(page, 'Operation'));
     expect((await run(page)).errors).toEqual([expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED' } })]); // all sessions have ended
-    await type(page, 'Operation', `mutation Return { signIn(input: { email: "${email}", password: "a new horse, a new battery" }) { viewer { name } } }`);
-    await untilRead(page, 'Return');
-    expect((await run(page)).data).toEqual({ signIn: { viewer: { name: 'Ada' } } });
+    await tabTo(page, page.getByRole('button', { name: 'Show Examples' }));
+    await page.keyboard.press('Enter');
+    await tabTo(page, page.getByRole('region', { name: 'Examples' }).getByRole('button', { name: 'Return', exact: true }));
+    await page.keyboard.press('Enter');
+    await type(page, 'Variables', JSON.stringify({ input: { email, password: PASSWORD } }));
+    await until(async () => (await run(page)).data?.signIn?.viewer?.name === 'Ada', 'the example to sign Ada in');
+    await type(page, 'Variables', '{}');
+    await page.evaluate('window.forgotten = 0');
+    await type(page, 'Operation', `mutation Again { signIn(input: { email: "${email}", password: "${PASSWORD}" }) { viewer { name } } }`);
+    await until(async () => (await run(page)).data?.signIn?.viewer?.name === 'Ada', 'Ada to have signed in again');
+    await until(async () => (await page.evaluate<number>('window.forgotten')) > 0, 'GraphiQL to have asked for it to be stored');
+    expect(await page.evaluate<string>('JSON.stringify(window.kept)')).not.toContain('horse');
     await type(page, 'Operation', 'query Me { viewer { kind name } }');
     await untilRead(page, 'Me');
     expect((await run(page)).data).toEqual({ viewer: { kind: 'USER', name: 'Ada' } });
+    const kept = await page.evaluate<string>('JSON.stringify(window.kept)');
+    expect([kept.includes('query Me'), kept.includes('horse')]).toEqual([true, false]);
   });
 });

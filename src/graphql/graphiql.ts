@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { Asset, takesGzip } from '../lib/asset';
 import { ACCESS_SCRIPT, ACCESS_STYLE } from './graphiql-access';
 import { EXAMPLES_STYLE, examplesScript } from './graphiql-examples';
+import { storageScript } from './graphiql-storage';
 
 // GraphiQL 3 is the last one that comes as a file which a browser can load as it is; later ones want a bundler.
 
@@ -27,8 +28,8 @@ export const DEFAULT_OPERATION = `# Tollgate's admin API, answered by the server
 # The book on the left explains every type and
 # field, the list has examples for every task;
 # Ctrl-Space completes a name.
-# Headers are kept in this browser. The gear on
-# the left forgets them, or stops keeping them.
+# Headers are never kept in this browser, and
+# neither is a tab with a password or a secret.
 
 query Overview {
   __typename
@@ -87,54 +88,22 @@ const START_SCRIPT = `'use strict';
 (function () {
   const blankHeaders = ${JSON.stringify(DEFAULT_HEADERS_TEXT)};
 
-  // The headers, and with them the key, are kept in this browser's local storage, so that a reload need not ask again.
-  // GraphiQL would switch that on again with every load, so whoever switched it off in its settings is remembered here.
-  const keepsHeaders = () => localStorage.getItem('graphiql:shouldPersistHeaders') !== 'false';
-
-  // Where it is switched off, no header reaches the storage: GraphiQL alone would still keep them in its history.
-  const holders = ['graphiql:tabState', 'graphiql:queries', 'graphiql:favorites'];
-  function withoutHeaders(name, json) {
-    const instead = name === 'graphiql:tabState' ? null : blankHeaders;
-    return JSON.stringify(JSON.parse(json), (property, value) => (property === 'headers' ? instead : value));
-  }
-  const ownNames = () => Object.keys(localStorage).filter((name) => name.startsWith('graphiql:'));
-  const storage = {
-    getItem: (name) => localStorage.getItem(name),
-    setItem: (name, value) => {
-      if (name === 'graphiql:shouldPersistHeaders' && value === 'false') {
-        for (const holder of holders) {
-          const held = localStorage.getItem(holder);
-          if (held) localStorage.setItem(holder, withoutHeaders(holder, held));
-        }
-      }
-      if (keepsHeaders()) localStorage.setItem(name, value);
-      else if (holders.includes(name)) localStorage.setItem(name, withoutHeaders(name, value));
-      else if (name !== 'graphiql:headers') localStorage.setItem(name, value);
-    },
-    removeItem: (name) => localStorage.removeItem(name),
-    clear: () => ownNames().forEach((name) => localStorage.removeItem(name)),
-    get length() {
-      return ownNames().length;
-    },
-  };
-
-  // GraphiQL finds the tab that was open by comparing these three items with its tabs, and adds one more where none
-  // fits. It writes an item before the tab, only while someone types, and drops the headers at start: so each is made
-  // the same in both places, the item's text first because it is the newer. Gives the headers of that tab.
+  // GraphiQL finds the tab that was open by comparing these two items with its tabs, and adds one more where none fits.
+  // It writes an item before the tab, only while someone types: so each is made the same in both places, the item's text
+  // first because it is the newer.
   function restoreOpenTab() {
     const saved = JSON.parse(localStorage.getItem('graphiql:tabState') || 'null');
     const tab = saved && saved.tabs[saved.activeTabIndex];
-    if (!tab) return null;
-    for (const name of ['query', 'variables', 'headers']) {
+    if (!tab) return;
+    for (const name of ['query', 'variables']) {
       tab[name] = localStorage.getItem('graphiql:' + name) || tab[name];
       if (tab[name]) localStorage.setItem('graphiql:' + name, tab[name]);
     }
     localStorage.setItem('graphiql:tabState', JSON.stringify(saved));
-    return tab.headers;
   }
   let newTabHeaders = blankHeaders;
   try {
-    newTabHeaders = restoreOpenTab() || blankHeaders;
+    restoreOpenTab();
   } catch (error) {
     console.warn('The saved tabs cannot be read and are left to GraphiQL.', error);
   }
@@ -143,7 +112,6 @@ const START_SCRIPT = `'use strict';
   const socket = (location.protocol === 'https:' ? 'wss://' : 'ws://') + location.host + location.pathname;
   const fetcher = GraphiQL.createFetcher({ url: location.pathname, subscriptionUrl: socket, enableIncrementalDelivery: false });
   const root = ReactDOM.createRoot(document.getElementById('graphiql'));
-  const keepsHeadersAtStart = keepsHeaders();
   const plugins = [window.tollgateExamples];
 
   function show() {
@@ -156,9 +124,9 @@ const START_SCRIPT = `'use strict';
           defaultHeaders: newTabHeaders,
           defaultEditorToolsVisibility: 'headers',
           isHeadersEditorEnabled: true,
-          shouldPersistHeaders: keepsHeadersAtStart,
-          storage: storage,
-          showPersistHeadersSettings: true,
+          shouldPersistHeaders: false,
+          storage: window.tollgateStorage,
+          showPersistHeadersSettings: false,
           onTabChange: useHeadersInNewTabs,
           plugins: plugins,
         },
@@ -214,6 +182,7 @@ function loadAssets(): ReadonlyMap<string, Asset> {
     ['graphiql.min.js', new Asset(SCRIPT, readPackageFile('graphiql', 'graphiql.min.js'))],
     ['examples.js', new Asset(SCRIPT, Buffer.from(examplesScript(DEFAULT_OPERATION)))],
     ['access.js', new Asset(SCRIPT, Buffer.from(ACCESS_SCRIPT))],
+    ['storage.js', new Asset(SCRIPT, Buffer.from(storageScript(DEFAULT_HEADERS_TEXT)))],
     ['start.js', new Asset(SCRIPT, Buffer.from(START_SCRIPT))],
   ]);
   return assets;
