@@ -1,9 +1,10 @@
 import { getIntrospectionQuery, buildClientSchema } from 'graphql';
 import { createTestApp, type TestApp } from './support/app';
 import type { GraphQLAnswer } from './support/clients';
-import { buildKey, buildProject } from './support/factories';
+import { ORIGIN, buildKey, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { operationsOf, requestOf } from './support/operations';
+import { PASSWORD, tokenOf } from './support/people';
 
 let app: TestApp;
 
@@ -83,6 +84,50 @@ describe('an input with several problems', () => {
       'input.rateLimit.sustainedRps',
     ]);
     expect(await issuePaths('topUpWallet', { workspaceId: 'ws_1', amount: 0, reference: ' ' })).toEqual(['input.amount', 'input.reference']);
+  });
+});
+
+describe('text for people', () => {
+  const INVISIBLE: Record<string, string> = {
+    'zero-width characters': '\u200b\u200d\u200c',
+    'soft hyphens': '\u00ad\u00ad',
+    'a word joiner': '\u2060',
+    'combining marks': '\u0301\u0308',
+    'variation selectors': '\ufe0f',
+    'blanks between zero-width characters': '\u200b \u3000\u200b',
+    'Hangul fillers': '\u3164\u115f\uffa0',
+    'a braille blank': '\u2800',
+    'tags': '\u{e0061}\u{e007f}',
+  };
+
+  it.each(Object.entries(INVISIBLE))('holds a visible character: %s alone are refused in every name and reason', async (_what, text) => {
+    const { issuePaths } = mutations(app);
+    const { key, project } = await buildKey(app, { budget: 0 });
+    const { id: projectId, workspaceId } = project;
+    const email = `${projectId.toLowerCase()}@example.com`;
+    const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId, email, roleId: 'rol_viewer' });
+    const named: Record<string, object> = {
+      createWorkspace: { slug: 'invisible' },
+      updateWorkspace: { id: workspaceId },
+      createProject: { workspaceId, slug: 'invisible', rateLimit: { sustainedRps: 1, burst: 1 } },
+      updateProject: { id: projectId },
+      mintKey: { projectId, permissions: [] },
+      updateKey: { id: key.id },
+      createRole: { workspaceId, permissions: [] },
+      createServiceAccount: { workspaceId, permissions: [], projectIds: [projectId], rotationDays: 1 },
+      createOAuthClient: { workspaceId, confidential: true, redirectUris: ['https://a.example/'] },
+      acceptInvitation: { token: tokenOf(link ?? ''), password: PASSWORD },
+    };
+    for (const [mutation, input] of Object.entries(named)) {
+      expect([mutation, await issuePaths(mutation, { ...input, name: text })]).toEqual([mutation, ['input.name']]);
+    }
+    expect(await issuePaths('revokeKey', { id: key.id, reason: text })).toEqual(['input.reason']);
+    expect(await issuePaths('adjustBalance', { projectId, delta: 1, reason: text, reference: 'r' })).toEqual(['input.reason']);
+  });
+
+  it('may be in any script, and emoji alone', async () => {
+    const names = ['é', 'e\u0301', '山', 'हिन्दी', 'שלום', '한글', '🙂', '👩\u200d💻', '1\ufe0f\u20e3', '-', '٣', 'می\u200cخواهم'];
+    for (const name of names) expect(await buildWorkspace(app, { name })).toMatchObject({ name });
   });
 });
 

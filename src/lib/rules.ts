@@ -12,12 +12,16 @@ export const storable = (texts: readonly string[]): string[] => texts.filter(noO
 /** Line and paragraph separators, and what turns the direction of all that follows it. */
 const LAYOUT_CONTROLS = /[\u2028-\u202e\u2066-\u2069]/;
 
-/** One line of text for people, as names and reasons are: no control characters, no blanks at either end. */
+/** A character that shows. Blanks, marks on another character, and what Unicode says to ignore do not; nor do a braille blank and a null note. */
+const VISIBLE = /[^\p{Z}\p{M}\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800\u{1d159}]/u;
+
+/** One line of text for people, as names and reasons are: something to see, no control characters, no blanks at either end. */
 export function lineOfText(maxLength: number) {
   return z
     .string()
     .min(1, 'must not be empty')
     .refine((text) => [...text].length <= maxLength, `must be at most ${maxLength} characters`)
+    .refine((text) => text === '' || VISIBLE.test(text), 'must hold a visible character')
     .refine(noOuterBlanks, 'must not begin or end with a blank')
     .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text) && !LAYOUT_CONTROLS.test(text), 'must not hold control characters');
 }
