@@ -18,7 +18,7 @@ import type { DocsDeps } from './docs/site';
 import { graphqlAnswerOf } from './graphql/errors';
 import { NodeResolver } from './graphql/node.resolver';
 import { KeyChangedResolver } from './keys/key-changed.resolver';
-import { KeyResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
+import { KeyResolver, MembershipKeysResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { DateTime } from './lib/scalars';
 import { OAuthClientResolver, WorkspaceOAuthClientsResolver } from './oauth/client.resolver';
 import { ConsentResolver, OAuthClientConsentsResolver, ViewerConsentsResolver } from './oauth/consent.resolver';
@@ -64,6 +64,7 @@ function createResolvers({ workspaces, projects, keys, serviceAccounts, roles, m
     new KeyChangedResolver(),
     new WorkspaceKeysResolver(),
     new ProjectKeysResolver(),
+    new MembershipKeysResolver(),
     new OAuthClientResolver(oauth.clients),
     new WorkspaceOAuthClientsResolver(),
     new ConsentResolver(oauth.consents),

@@ -31,14 +31,15 @@ export interface Services {
 export function createServices(database: Database, digest: (text: string) => string): Services {
   const actions = new ActionService(database);
   const knownPermissions = async (tx: EntityManager) => (await actions.permissions(tx)).map(({ name }) => name);
+  const keys = new KeyService({ database, digest, knownPermissions });
   return {
     actions,
     workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
     projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
-    keys: new KeyService({ database, digest, knownPermissions }),
+    keys,
     serviceAccounts: new ServiceAccountService({ database, digest, knownPermissions }),
     roles: new RoleService({ database, holderOf: (tx, roleId) => roleHolder(database, tx, roleId) }),
-    members: new MemberService({ database, left: endConsents }),
+    members: new MemberService({ database, left: endConsents, revokeKeys: (tx, origin, member, at) => keys.revokeMinted(tx, origin, member, at) }),
     wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
   };
 }

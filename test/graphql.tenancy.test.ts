@@ -1,6 +1,7 @@
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey, buildProject, buildWorkspace, ghostOf } from './support/factories';
 import { mutations } from './support/mutate';
+import { buildPerson } from './support/people';
 
 let app: TestApp;
 let mutate: ReturnType<typeof mutations>['mutate'];
@@ -87,6 +88,19 @@ describe('updateWorkspace', () => {
     const { id } = await buildWorkspace(app);
     expect(await issuePaths('updateWorkspace', { id, name: null, keyPrefix: null })).toEqual(['input.keyPrefix', 'input.name']);
     expect(await refusal('updateWorkspace', { id: NO_WORKSPACE, name: 'New' })).toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('changes the key prefix for the operator alone: others may not, and change nothing by trying', async () => {
+    const owner = await buildPerson(app);
+    const { id } = owner.workspace;
+    const key = await buildKey(app, { workspace: owner.workspace, permissions: ['write', 'admin', 'demo.*'] });
+    const stranger = await buildPerson(app);
+    for (const credential of [owner.cookie, key.secret]) {
+      expect(await refusal('updateWorkspace', { id, name: 'Mine', keyPrefix: 'mine' }, credential)).toMatchObject({ code: 'FORBIDDEN' });
+      expect(await mutate('updateWorkspace', { id, name: 'Named' }, 'workspace { name keyPrefix }', credential)).toEqual({ workspace: { name: 'Named', keyPrefix: 'acme' } });
+    }
+    expect(await refusal('updateWorkspace', { id, keyPrefix: 'mine' }, stranger.cookie)).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await mutate('updateWorkspace', { id, keyPrefix: 'brand' }, 'workspace { keyPrefix }')).toEqual({ workspace: { keyPrefix: 'brand' } });
   });
 
   it('counts for secrets minted from then on; those from before keep working', async () => {

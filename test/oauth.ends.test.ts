@@ -64,7 +64,10 @@ describe('a token', () => {
 
   it('administers in its workspace what it is for, tells the trail so, and makes nobody a person', async () => {
     const built = await buildClient(app);
-    const { access } = await tokensFor(app, built, { scope: 'write.projects read.keys' });
+    const { access } = await tokensFor(app, built, { scope: 'write.projects write.keys read.keys' });
+    const minted = await mutations(app).mutate('mintKey', { projectId: built.project.id, name: 'By Shop', permissions: ['read.keys'] }, 'key { createdBy { actorKind actorId userId } }', access);
+    const createdBy = { actorKind: 'OAUTH_CLIENT', actorId: expect.stringMatching(/^con_/) as string, userId: built.person.person.id };
+    expect(minted.key.createdBy).toEqual(createdBy);
     const { project } = await mutations(app).mutate('createProject', { workspaceId: built.workspace.id, name: 'By Shop', slug: 'by-shop' }, 'project { id }', access);
     const event = await app.database.reader.findOneByOrFail(AuditEvent, { subjectId: project.id });
     expect(event).toMatchObject({ actorKind: 'OAUTH_CLIENT', actorId: expect.stringMatching(/^con_/) });

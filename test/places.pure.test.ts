@@ -18,7 +18,7 @@ describe('places', () => {
     const made = { name: 'Made', workspaceId: 'ws_1', projectId: 'prj_1', permissions: [] };
     expect(ownerOf({ ...made, kind: 'API_KEY', id: 'key_1' })).toBe('ws_1');
     expect(ownerOf({ ...made, kind: 'SERVICE_ACCOUNT', id: 'svc_1', scopes: null })).toBe('ws_1');
-    expect(ownerOf({ ...made, kind: 'OAUTH_CLIENT', id: 'con_1', tokenDigest: '' })).toBe('ws_1');
+    expect(ownerOf({ ...made, kind: 'OAUTH_CLIENT', id: 'con_1', userId: 'usr_1', tokenDigest: '' })).toBe('ws_1');
     expect(ownerOf({ kind: 'USER', id: 'usr_1', name: 'Ada', sessionId: 'ses_1', permissionsByWorkspace: new Map([['ws_1', []]]) })).toBe('usr_1');
     expect(ownerOf({ kind: 'OPERATOR', id: 'operator', name: 'Operator' })).toBe('operator');
   });

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { IsNull } from 'typeorm';
 import { Membership } from '../src/access/people/membership.entity';
 import type { Authority } from '../src/access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
 import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
+import { AuditEvent } from '../src/audit/event.entity';
+import { ApiKey } from '../src/keys/key.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import type { TestApp } from './support/app';
 import { ORIGIN, buildKey, buildProject, buildWorkspace, ghostOf } from './support/factories';
@@ -265,6 +268,90 @@ describe('a role that somebody has', () => {
     const byMember = await roleWith(['read.keys']);
     await join(byMember);
     expect(await refusal('deleteRole', { id: byMember })).toMatchObject({ code: 'CONFLICT', message: 'This role cannot go while a person has it.' });
+  });
+});
+
+describe('the keys that a member minted', () => {
+  const CREATED_BY = 'key { id createdBy { actorKind actorId userId } } secret';
+  const LIVE = 'query ($ws: ID!) { workspace(id: $ws) { members(first: 1) { nodes { user { id } liveKeysMinted { nodes { id name } totalCount } } } } }';
+
+  /** A member with a live key, a disabled, a revoked and an expired one, and one that a key of theirs minted. */
+  async function minter() {
+    const built = await buildPerson(app, { workspace: await buildWorkspace(app), roleId: 'rol_admin' });
+    const { id } = built.workspace;
+    const project = await buildProject(app, { workspace: built.workspace });
+    const mint = (name: string, credential: typeof built.cookie | string | undefined = built.cookie, permissions = ['demo.*']) =>
+      mutate('mintKey', { projectId: project.id, name, permissions }, CREATED_BY, credential);
+    const live = await mint('live', undefined, ['demo.*', 'write.keys']);
+    const [disabled, revoked, expired, own] = [await mint('disabled'), await mint('revoked'), await mint('expired'), await mint('own', live.secret)];
+    const operators = await mint('of the operator', app.rootKey);
+    await mutate('updateKey', { id: disabled.key.id, enabled: false }, '__typename');
+    await mutate('revokeKey', { id: revoked.key.id }, '__typename');
+    await mutate('updateKey', { id: expired.key.id, expiresAt: '2020-01-01T00:00:00Z' }, '__typename');
+    const status = async ({ secret }: { secret: string }, node = app) => (await node.rest({ secret })).body.error?.code ?? 'ok';
+    return { ...built, id, project, mint, live, disabled, own, operators, status };
+  }
+
+  it('name who minted them, as the trail does, and the person behind it', async () => {
+    const { person, live, own, operators } = await minter();
+    expect(live.key.createdBy).toEqual({ actorKind: 'USER', actorId: person.id, userId: person.id });
+    expect(own.key.createdBy).toEqual({ actorKind: 'API_KEY', actorId: live.key.id, userId: person.id });
+    expect(operators.key.createdBy).toEqual({ actorKind: 'OPERATOR', actorId: 'operator', userId: null });
+    await app.database.transaction((tx) => tx.update(ApiKey, { id: live.key.id }, { createdByKind: null, createdById: null, createdByUserId: null }));
+    const { data } = await app.graphql('query ($id: ID!) { key(id: $id) { createdBy { actorId } } }', { id: live.key.id });
+    expect(data.key.createdBy).toBeNull(); // as a key from before this was written down
+  });
+
+  it('are listed while they are live, with read.keys, and after the member has gone', async () => {
+    const { id, person, live, disabled, own } = await minter();
+    const listed = async (credential?: string) => (await app.graphql(LIVE, { ws: id }, credential)).data.workspace.members.nodes[0];
+    const alive = [own, disabled, live].map(({ key }) => key.id);
+    const { user, liveKeysMinted } = await listed();
+    expect([user.id, liveKeysMinted.nodes.map((key: { id: string }) => key.id), liveKeysMinted.totalCount]).toEqual([person.id, alive, 3]);
+    const { secret } = await buildKey(app, { workspace: await app.database.reader.findOneByOrFail(Workspace, { id }), permissions: ['read.members', 'demo.*'] });
+    expect((await listed(secret)).liveKeysMinted).toBeNull();
+    expect((await mutate('removeMember', { workspaceId: id, userId: person.id }, 'keysRevoked')).keysRevoked).toBe(0);
+    const query = 'query ($ws: ID!, $filter: ApiKeyFilter) { workspace(id: $ws) { keys(filter: $filter) { nodes { id } } } }';
+    const { data } = await app.graphql(query, { ws: id, filter: { createdByUserId: [person.id], status: ['ACTIVE', 'DISABLED'] } });
+    expect(data.workspace.keys.nodes.map((key: { id: string }) => key.id)).toEqual(alive);
+  });
+
+  it('go on working when the member is removed, and end with it on every node if that is asked for, each with its event', async () => {
+    const [kept, ended] = [await minter(), await minter()];
+    await mutate('removeMember', { workspaceId: kept.id, userId: kept.person.id }, '__typename');
+    expect([await kept.status(kept.live), await kept.status(kept.own)]).toEqual(['ok', 'ok']);
+    const query = 'mutation ($input: RemoveMemberInput!) { removeMember(input: $input) { keysRevoked workspace { id } } }';
+    const body = JSON.stringify({ query, variables: { input: { workspaceId: ended.id, userId: ended.person.id, revokeKeys: true } } });
+    const headers = { 'content-type': 'application/json', 'x-api-key': app.rootKey, 'idempotency-key': 'remove-once' };
+    const remove = async () => (await fetch(`${app.url}/graphql`, { method: 'POST', headers, body })).json() as Promise<object>;
+    for (const answer of [await remove(), await remove()]) expect(answer).toMatchObject({ data: { removeMember: { keysRevoked: 3, workspace: { id: ended.id } } } });
+    for (const node of [app, other]) expect([await ended.status(ended.live, node), await ended.status(ended.own, node)]).toEqual(['REVOKED_API_KEY', 'REVOKED_API_KEY']);
+    expect(await ended.status(ended.operators)).toBe('ok');
+    const events = await app.database.reader.findBy(AuditEvent, { workspaceId: ended.id, action: 'key.revoked', actorId: 'operator' });
+    const reason = 'The member who minted it was removed.';
+    expect(events.filter(({ after }) => after?.revokedReason === reason).map(({ subjectId }) => subjectId).sort()).toEqual([ended.live, ended.disabled, ended.own].map(({ key }) => key.id).sort());
+  });
+
+  it('end only for those who may write keys; a refused removal removes nobody', async () => {
+    const { id, person, live, status } = await minter();
+    const { secret } = await buildKey(app, { workspace: await app.database.reader.findOneByOrFail(Workspace, { id }), permissions: ['admin.members', 'read', 'demo.*'] });
+    await mutate('setMemberRole', { workspaceId: id, userId: person.id, roleId: 'rol_viewer' }, '__typename');
+    const input = { workspaceId: id, userId: person.id, revokeKeys: true };
+    expect(await refusal('removeMember', input, secret)).toMatchObject({ code: 'FORBIDDEN', message: 'This needs the permission write.keys.' });
+    expect(await app.database.reader.existsBy(Membership, { workspaceId: id, userId: person.id })).toBe(true);
+    expect(await status(live)).toBe('ok');
+  });
+
+  it('include none that slips through: a mint at the same time is refused, or its key ends too', async () => {
+    for (let round = 0; round < 4; round += 1) {
+      const { id, person, cookie, project } = await minter();
+      const document = 'mutation ($input: MintKeyInput!) { mintKey(input: $input) { secret } }';
+      const mint = (node: TestApp) => node.graphql(document, { input: { projectId: project.id, name: 'late', permissions: ['demo.*'] } }, cookie);
+      const mints = [app, other, app, other].map(mint);
+      const removed = mutations(app).mutate('removeMember', { workspaceId: id, userId: person.id, revokeKeys: true }, 'keysRevoked');
+      await Promise.all([removed, ...mints]);
+      expect(await app.database.reader.countBy(ApiKey, { workspaceId: id, createdByUserId: person.id, revokedAt: IsNull(), expiresAt: IsNull() })).toBe(0);
+    }
   });
 });
 

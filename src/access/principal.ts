@@ -50,6 +50,8 @@ export interface ClientPrincipal {
   id: string;
   /** The application's. */
   name: string;
+  /** The person who let it in. */
+  userId: string;
   /** Of the access token that it came with. */
   tokenDigest: string;
   workspaceId: string;
@@ -67,3 +69,9 @@ export interface SystemActor {
 }
 
 export type Actor = Principal | SystemActor;
+
+/** The person who acts, or lets an application act in their name; null for other actors. */
+export function personBehind(actor: Actor): string | null {
+  if (actor.kind === 'USER') return actor.id;
+  return actor.kind === 'OAUTH_CLIENT' ? actor.userId : null;
+}

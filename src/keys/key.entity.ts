@@ -26,6 +26,7 @@ registerEnumType(KeyStatus, {
 @Entity('api_keys')
 @Index('api_keys_by_workspace', ['workspaceId', 'createdAt', 'id'])
 @Index('api_keys_by_project', ['projectId', 'createdAt', 'id'])
+@Index('api_keys_by_creator', ['workspaceId', 'createdByUserId', 'createdAt', 'id'])
 @Index('api_keys_by_name', ['workspaceId', 'name', 'id'])
 @Index('api_keys_by_name_in_project', ['projectId', 'name', 'id'])
 export class ApiKey implements Node {
@@ -89,6 +90,17 @@ export class ApiKey implements Node {
   @Field({ description: 'When it was minted.' })
   @Column(instantColumn)
   createdAt: Date;
+
+  /** What kind of actor minted it; null of a key that is older than this column. */
+  @Column({ ...textColumn(16), nullable: true })
+  createdByKind: string | null;
+
+  @Column({ ...idColumn, nullable: true })
+  createdById: string | null;
+
+  /** The person who minted it: by themselves, through an application, or with a key of theirs. Null if there was none. */
+  @Column({ ...idColumn, nullable: true })
+  createdByUserId: string | null;
 }
 
 /** One secret of a key, as its digest. Kept when it has ended, so that its bearer is told so. */

@@ -25,6 +25,9 @@ export class ApiKeyFilter {
   @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
   projectId?: string[] | null;
 
+  @Field(() => [ID], { nullable: true, description: 'Minted by these people: by themselves, through an application, or with a key of theirs.' })
+  createdByUserId?: string[] | null;
+
   @Field(() => Boolean, { nullable: true, description: 'Whether a call of theirs was ever logged.' })
   used?: boolean | null;
 
@@ -62,7 +65,7 @@ const STATUS_SQL: Record<KeyStatus, string> = {
   ACTIVE: `${LIVING} AND ${OPEN}`,
 };
 
-export type KeyScope = { workspaceId: string } | { projectId: string };
+export type KeyScope = { workspaceId: string; createdByUserId?: string } | { projectId: string };
 
 /** The keys of a workspace or of a project that a filter lets through as of a time; the alias is `row`. */
 export function keysOf(reader: EntityManager, scope: KeyScope, filter: ApiKeyFilter, now: Date): SelectQueryBuilder<ApiKey> {
@@ -89,12 +92,13 @@ export const KEYS: List<ApiKey, KeyScope, KeyListing> = {
 const LAST_USE = '(SELECT log.created_at FROM request_logs log WHERE log.credential_id = row.id ORDER BY log.created_at DESC, log.id DESC LIMIT 1)';
 
 function narrowed(filter: ApiKeyFilter, now: Date): Restrict<ApiKey> | undefined {
-  const { name, hint, status, environment, projectId, used, lastUsedFrom, lastUsedTo } = filter;
+  const { name, hint, status, environment, projectId, createdByUserId, used, lastUsedFrom, lastUsedTo } = filter;
   return every<ApiKey>(
     has(name, 'name'),
     has(hint, 'hint'),
     is('environment', environment),
     anyOf('projectId', projectId),
+    anyOf('createdByUserId', createdByUserId),
     anyState(STATUS_SQL, status, { now: now.getTime(), enabled: true }),
     typeof used === 'boolean' ? (query) => query.andWhere(`${LAST_USE} IS ${used ? 'NOT ' : ''}NULL`) : undefined,
     within(LAST_USE, lastUsedFrom, lastUsedTo, 'lastUsed'),

@@ -1,4 +1,5 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
+import { Membership } from '../access/people/membership.entity';
 import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
 import { NamedOrder, ShownOnce, connectionOf, type Connection } from '../lib/graphql-types';
@@ -12,6 +13,18 @@ import { KEYS, gracesOf, previousSecretWorksUntil, statusOf, ApiKeyFilter } from
 import { KeyService } from './key.service';
 
 const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
+
+@ObjectType({ description: 'Who made something, named as in the audit trail.' })
+class Creator {
+  @Field({ description: 'What acted, as `AuditEvent.actorKind`.' })
+  actorKind: string;
+
+  @Field(() => ID, { description: 'Who acted, as `AuditEvent.actorId`.' })
+  actorId: string;
+
+  @Field(() => ID, { nullable: true, description: 'The person behind it: who acted, let the application in, or minted the key that acted. Null if there is none.' })
+  userId: string | null;
+}
 
 @InputType({
   description:
@@ -136,6 +149,11 @@ export class KeyResolver {
     return roleId === null ? null : (builtInRole(roleId) ?? ctx.load(by(Role), roleId));
   }
 
+  @FieldResolver(() => Creator, { nullable: true, description: 'Who minted it; null of a key from before this was written down. Takes `read.keys`.' })
+  createdBy(@Root() { createdByKind, createdById, createdByUserId }: ApiKey): Creator | null {
+    return createdByKind === null || createdById === null ? null : { actorKind: createdByKind, actorId: createdById, userId: createdByUserId };
+  }
+
   @FieldResolver(() => KeyStatus, { description: 'Whether it works now, and if not, why.' })
   async status(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<KeyStatus> {
     return statusOf(key, await ctx.need(by(Project), key.projectId), await ctx.now());
@@ -203,6 +221,21 @@ export class WorkspaceKeysResolver {
   ): Promise<Connection<ApiKey>> {
     ctx.require('read.keys', { workspaceId });
     return ctx.page(KEYS, { workspaceId }, { filter: filter ?? {}, orderBy, now: await ctx.now() }, page);
+  }
+}
+
+@Resolver(() => Membership)
+export class MembershipKeysResolver {
+  @FieldResolver(() => ApiKeyConnection, {
+    nullable: true,
+    description:
+      'The keys that they minted here, by themselves, through an application or with a key of theirs, and that are neither revoked nor expired; newest first. ' +
+      '`removeMember` revokes them with `revokeKeys`. Takes `read.keys`.',
+  })
+  async liveKeysMinted(@Root() { workspaceId, userId }: Membership, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
+    ctx.require('read.keys', { workspaceId });
+    const filter = { status: [KeyStatus.ACTIVE, KeyStatus.DISABLED] };
+    return ctx.page(KEYS, { workspaceId, createdByUserId: userId }, { filter, now: await ctx.now() }, page);
   }
 }
 

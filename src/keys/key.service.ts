@@ -4,9 +4,11 @@ import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
 import { graceSecondsRule, permissionsRule, requireGrantable, requireGrantsOf } from '../access/granting';
 import { PEPPER_VERSION, hintOf, mintSecret } from '../access/secret';
-import { recordEvent } from '../audit/record-event';
+import { Membership } from '../access/people/membership.entity';
+import { personBehind, type Actor } from '../access/principal';
+import { recordEvent, type Origin } from '../audit/record-event';
 import { writeChanges } from '../audit/write-changes';
-import { locked, type Database } from '../db/database';
+import { forUpdate, locked, type Database } from '../db/database';
 import { expectedVersionRule, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
@@ -52,6 +54,8 @@ const updateRule = z.object({
 
 const rotateRule = z.object({ id: idRule, graceSeconds: graceSecondsRule.default(0) });
 
+const REVOKED_WITH_MEMBER = 'The member who minted it was removed.';
+
 const revokeRule = z.object({ id: idRule, reason: reasonRule.nullish() });
 
 /** Whether a change does no more than switch a key off. */
@@ -78,6 +82,7 @@ export class KeyService {
       const at = await this.deps.database.now(tx);
       if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must lie in the future' });
       const { workspaceId } = project;
+      const createdByUserId = await this.lockMinter(tx, origin.actor, workspaceId);
       const actor = await currentActor(tx, origin, 'write.keys', project);
       await requireGrantable(tx, { ...this.deps, actor, workspaceId }, input);
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: workspaceId })) ?? notFound();
@@ -91,6 +96,9 @@ export class KeyService {
         rotatedAt: null,
         version: 1,
         createdAt: at,
+        createdByKind: actor.kind,
+        createdById: actor.id,
+        createdByUserId,
       });
       await tx.insert(ApiKey, key);
       await this.insertSecret(tx, key.id, secret, at);
@@ -148,11 +156,30 @@ export class KeyService {
     return this.deps.database.transaction(async (tx) => {
       const key = await locked(tx, ApiKey, { id });
       if (key.revokedAt) return key;
-      const at = await this.deps.database.now(tx);
-      await tx.update(KeySecret, { keyId: id, endedAt: IsNull() }, { endedAt: at.getTime() });
-      const changes = { revokedAt: at, revokedReason: reason ?? null };
-      return writeChanges(tx, ApiKey, { id, revokedAt: IsNull() }, key, changes, { ...origin, action: 'key.revoked', subject: key, at });
+      return this.end(tx, origin, key, { reason: reason ?? null, at: await this.deps.database.now(tx) });
     });
+  }
+
+  /** Ends every key that a person minted in a workspace and that is not over, in the transaction that removes them. Answers how many. */
+  async revokeMinted(tx: EntityManager, origin: Origin, { workspaceId, userId }: { workspaceId: string; userId: string }, at: Date): Promise<number> {
+    const minted = await tx.find(ApiKey, { where: { workspaceId, createdByUserId: userId, revokedAt: IsNull() }, order: { id: 'ASC' }, ...forUpdate(tx) });
+    const live = minted.filter(({ expiresAt }) => !expiresAt || expiresAt > at);
+    for (const key of live) await this.end(tx, origin, key, { reason: REVOKED_WITH_MEMBER, at });
+    return live.length;
+  }
+
+  private async end(tx: EntityManager, origin: Origin, key: ApiKey, { reason, at }: { reason: string | null; at: Date }): Promise<ApiKey> {
+    await tx.update(KeySecret, { keyId: key.id, endedAt: IsNull() }, { endedAt: at.getTime() });
+    const changes = { revokedAt: at, revokedReason: reason };
+    return writeChanges(tx, ApiKey, { id: key.id, revokedAt: IsNull() }, key, changes, { ...origin, action: 'key.revoked', subject: key, at });
+  }
+
+  /** The person who mints, with their membership locked: a removal that revokes their keys waits for this one, or this mint finds it ended. */
+  private async lockMinter(tx: EntityManager, actor: Actor, workspaceId: string): Promise<string | null> {
+    const minter = actor.kind === 'API_KEY' ? await tx.findOneBy(ApiKey, { id: actor.id }) : null;
+    const userId = minter ? minter.createdByUserId : personBehind(actor);
+    if (userId !== null) await tx.findOne(Membership, { where: { userId, workspaceId }, ...forUpdate(tx) });
+    return userId;
   }
 
   private async insertSecret(tx: EntityManager, keyId: string, secret: string, at: Date): Promise<void> {

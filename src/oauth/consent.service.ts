@@ -133,9 +133,9 @@ export class ConsentService {
   async principalById(manager: EntityManager, id: string): Promise<ClientPrincipal> {
     const living = await this.living(manager, id);
     if (living) return principalFrom(living, '', living.scopes);
-    const { workspaceId, projectId, clientId } = await manager.findOneByOrFail(Consent, { id }); // nor are consents
+    const { workspaceId, projectId, clientId, userId } = await manager.findOneByOrFail(Consent, { id }); // nor are consents
     const { name } = await manager.findOneByOrFail(OAuthClient, { id: clientId });
-    return { kind: 'OAUTH_CLIENT', id, name, tokenDigest: '', workspaceId, projectId, permissions: [] };
+    return { kind: 'OAUTH_CLIENT', id, name, userId, tokenDigest: '', workspaceId, projectId, permissions: [] };
   }
 }
 
@@ -143,9 +143,9 @@ export class ConsentService {
 const MAX_PROJECTS_SHOWN = 200;
 
 function principalFrom({ consent, client, scopes }: LivingConsent, tokenDigest: string, ofToken: readonly string[]): ClientPrincipal {
-  const { id, workspaceId, projectId } = consent;
+  const { id, userId, workspaceId, projectId } = consent;
   const permissions = ofToken.filter((scope) => scopes.includes(scope) && !isIdentityScope(scope));
-  return { kind: 'OAUTH_CLIENT', id, name: client.name, tokenDigest, workspaceId, projectId, permissions };
+  return { kind: 'OAUTH_CLIENT', id, name: client.name, userId, tokenDigest, workspaceId, projectId, permissions };
 }
 
 /** Whose consents: a person's in one of their workspaces, or for one application in one project; or everybody's for an application. */

@@ -35,7 +35,7 @@ class UpdateWorkspaceInput {
 
   @Field(() => String, {
     nullable: true,
-    description: '2 to 12 of a-z and 0-9, a letter first. Applies to secrets minted from now on.',
+    description: '2 to 12 of a-z and 0-9, a letter first. Applies to secrets minted from now on. Operator only.',
   })
   keyPrefix?: string;
 
@@ -102,7 +102,8 @@ export class WorkspaceResolver {
     nullable: true,
     description:
       "Change a workspace's name or key prefix, and whether it requires a second factor." +
-      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. Errors: `NOT_FOUND`; ' +
+      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. ' +
+      'Only the operator may change the key prefix. Errors: `NOT_FOUND`; ' +
       '`CONFLICT` if `expectedVersion` is not the current version.',
   })
   async updateWorkspace(
@@ -111,6 +112,7 @@ export class WorkspaceResolver {
   ): Promise<UpdateWorkspacePayload> {
     const { id, name, keyPrefix, requiresSecondFactor } = input;
     if (requiresSecondFactor !== undefined) await ctx.originIn(id, 'admin.security');
+    if (keyPrefix !== undefined && ctx.knows(id)) ctx.requireOperator(); // it is the brand that callers see on secrets
     const onlySecurity = requiresSecondFactor !== undefined && name === undefined && keyPrefix === undefined;
     return { workspace: await this.service.update(await ctx.originIn(id, onlySecurity ? 'admin.security' : 'write.workspace'), input) };
   }

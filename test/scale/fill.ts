@@ -35,6 +35,7 @@ export async function fill(app: TestApp, rows: number): Promise<Filled> {
     isMysql ? join(`'${prefix}'`, `LPAD(n, ${length}, '0')`) : join(`'${prefix}'`, `printf('%0${length}d', n)`);
   const at = `${START} + n`;
   const id = (prefix: string) => padded(`${prefix}_`, 22);
+  const newest = `'usr_${String(rows - 1).padStart(22, '0')}'`;
   const rest = { ip: 'NULL', user_agent: 'NULL' };
   const tables: Record<string, Record<string, string>> = {
     workspaces: {
@@ -76,6 +77,7 @@ export async function fill(app: TestApp, rows: number): Promise<Filled> {
         rotated_at: 'NULL',
         role_id: 'NULL',
         created_at: at,
+        created_by_user_id: newest,
       },
     },
     request_logs: {

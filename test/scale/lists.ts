@@ -185,6 +185,11 @@ export const CASES: ListCase[] = [
     'memberships_by_age',
     { filter: () => ({ email: 'EXAMPLE' }) },
   ),
+  plain(
+    'Membership.liveKeysMinted',
+    'members(first: 1) { nodes { liveKeysMinted(PAGE) { nodes { id name hint } PAGE_INFO } } }',
+    'api_keys_by_creator',
+  ),
   plain('Workspace.invitations', 'invitations(PAGE) { nodes { id email expiresAt } PAGE_INFO }', 'invitations_by_age'),
   page(
     'Query.actions',

@@ -117,6 +117,7 @@ export const FIELDS: Record<string, Needs> = {
   'Project.requestLogs': 'read.logs',
   'ApiKey.project': 'read.keys',
   'ApiKey.role': 'read.keys',
+  'ApiKey.createdBy': 'read.keys',
   'ApiKey.requestLogs': 'read.logs',
   'ApiKey.auditEvents': 'read.audit',
   'ServiceAccount.workspace': 'read.keys',
@@ -141,6 +142,7 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'Membership.user': 'Workspace.members',
   'Membership.workspace': 'Workspace.members',
   'Membership.role': 'Workspace.members',
+  'Membership.liveKeysMinted': 'Workspace.members', // and takes read.keys: test/roles.test.ts
   'Invitation.role': 'Workspace.invitations',
   'AuditVerification.firstBroken': 'Query.auditChain(workspaceId)',
   'AuditChain.verify': 'Query.auditChain(workspaceId)',

@@ -1,6 +1,6 @@
 import { Not, type EntityManager } from 'typeorm';
 import { z } from 'zod';
-import { recordEvent } from '../../audit/record-event';
+import { recordEvent, type Origin } from '../../audit/record-event';
 import { writeChanges } from '../../audit/write-changes';
 import { forUpdate, locked, type Database } from '../../db/database';
 import { expectedVersionRule, requireVersion } from '../../db/versions';
@@ -16,13 +16,16 @@ import { OWNER_ROLE_ID } from '../roles/role.entity';
 import { Membership } from './membership.entity';
 import { Person } from './person.entity';
 
-const removeRule = z.object({ workspaceId: idRule, userId: idRule });
-const setRoleRule = removeRule.extend({ roleId: idRule, expectedVersion: expectedVersionRule });
+const memberRule = z.object({ workspaceId: idRule, userId: idRule });
+const removeRule = memberRule.extend({ revokeKeys: z.boolean().nullish() });
+const setRoleRule = memberRule.extend({ roleId: idRule, expectedVersion: expectedVersionRule });
 
 export interface MemberServiceDeps {
   database: Database;
   /** Ends what a member had in the workspace, in the transaction in which they leave it. */
   left(tx: EntityManager, member: { workspaceId: string; userId: string }, at: Date): Promise<unknown>;
+  /** Revokes the keys that a member minted in the workspace, in the same transaction. Answers how many. */
+  revokeKeys(tx: EntityManager, origin: Origin, member: { workspaceId: string; userId: string }, at: Date): Promise<number>;
 }
 
 /** Who is in a workspace, and as what. What changes it takes the workspace's row, so that two cannot each remove the other owner. */
@@ -31,19 +34,23 @@ export class MemberService {
 
   /**
    * Ends a membership, at once and on every node. Anybody may leave; to remove another takes holding all that their role grants.
-   * CONFLICT for the last owner.
+   * With `revokeKeys`, which takes `write.keys`, the live keys that they minted end with it. Answers how many did. CONFLICT for the last owner.
    */
-  async remove(origin: Authority, raw: z.input<typeof removeRule>): Promise<void> {
-    const { workspaceId, userId } = validate(removeRule, raw, 'input');
-    await this.deps.database.transaction(async (tx) => {
+  async remove(origin: Authority, raw: z.input<typeof removeRule>): Promise<number> {
+    const { workspaceId, userId, revokeKeys } = validate(removeRule, raw, 'input');
+    return this.deps.database.transaction(async (tx) => {
       await tx.findOne(Person, { where: { id: userId }, ...forUpdate(tx) }); // who lets an application in at this moment does so before, and it ends here, or finds that they are no member
       const { roleId } = await this.lock(tx, workspaceId, userId);
       if (origin.actor.id !== userId) await this.requireRank(tx, await currentActor(tx, origin, 'admin.members', { workspaceId }), roleId, workspaceId);
+      if (revokeKeys) await currentActor(tx, origin, 'write.keys', { workspaceId });
       await this.requireOtherOwner(tx, { workspaceId, userId, roleId });
       await tx.delete(Membership, { workspaceId, userId });
       const at = await this.deps.database.now(tx);
       await this.deps.left(tx, { workspaceId, userId }, at);
+      // What is done once is the removal, and its event uses that up
+      const revoked = revokeKeys ? await this.deps.revokeKeys(tx, { ...origin, claim: undefined }, { workspaceId, userId }, at) : 0;
       await recordEvent(tx, { ...origin, action: 'member.removed', subject: { id: userId, workspaceId }, before: { roleId }, after: null, at });
+      return revoked;
     });
   }
 

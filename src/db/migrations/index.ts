@@ -2,6 +2,7 @@ import { AuditTrail1764100000000 as mysqlAuditTrail } from './mysql/176410000000
 import { Foundation1763700000000 as mysqlFoundation } from './mysql/1763700000000-foundation';
 import { Lists1764300000000 as mysqlLists } from './mysql/1764300000000-lists';
 import { Idempotency1764400000000 as mysqlIdempotency } from './mysql/1764400000000-idempotency';
+import { KeyCreators1764860000000 as mysqlKeyCreators } from './mysql/1764860000000-key-creators';
 import { OAuth1764600000000 as mysqlOAuth } from './mysql/1764600000000-oauth';
 import { PassStatuses1764850000000 as mysqlPassStatuses } from './mysql/1764850000000-pass-statuses';
 import { People1764200000000 as mysqlPeople } from './mysql/1764200000000-people';
@@ -13,6 +14,7 @@ import { AuditTrail1764100000000 as sqliteAuditTrail } from './sqlite/1764100000
 import { Foundation1763700000000 as sqliteFoundation } from './sqlite/1763700000000-foundation';
 import { Lists1764300000000 as sqliteLists } from './sqlite/1764300000000-lists';
 import { Idempotency1764400000000 as sqliteIdempotency } from './sqlite/1764400000000-idempotency';
+import { KeyCreators1764860000000 as sqliteKeyCreators } from './sqlite/1764860000000-key-creators';
 import { OAuth1764600000000 as sqliteOAuth } from './sqlite/1764600000000-oauth';
 import { PassStatuses1764850000000 as sqlitePassStatuses } from './sqlite/1764850000000-pass-statuses';
 import { People1764200000000 as sqlitePeople } from './sqlite/1764200000000-people';
@@ -23,6 +25,6 @@ import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/176400000000
 
 /** In the order in which they are applied. A migration that has landed is never edited; the next one mends it. */
 export const migrations = {
-  mysql: [mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists, mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth, mysqlServiceAccountTokens, mysqlPassStatuses],
-  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists, sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth, sqliteServiceAccountTokens, sqlitePassStatuses],
+  mysql: [mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists, mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth, mysqlServiceAccountTokens, mysqlPassStatuses, mysqlKeyCreators],
+  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists, sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth, sqliteServiceAccountTokens, sqlitePassStatuses, sqliteKeyCreators],
 };
