@@ -8,7 +8,7 @@ import { LedgerKind } from './wallet/ledger-entry.entity';
 
 const BUDGET_MICRO_CREDITS = 1_000_000;
 
-/** On a database without a workspace: one with a project, a budget and a key. Answers the key's secret, or undefined where there was one. */
+/** Creates a workspace with a project, a budget and a key. Returns the key's secret, or undefined if a workspace exists already. */
 export async function seedDemo(database: Database, { workspaces, projects, keys, wallets }: Services): Promise<string | undefined> {
   if (await database.reader.existsBy(Workspace, {})) return undefined;
   const origin = systemAuthority('demo');
@@ -21,7 +21,7 @@ export async function seedDemo(database: Database, { workspaces, projects, keys,
   return secret;
 }
 
-/** Of processes that start together one makes it; undefined for the others. */
+/** Creates the demo workspace. If several processes start together, one creates it and the others get undefined. */
 async function createWorkspace(workspaces: Services['workspaces'], origin: Authority): Promise<string | undefined> {
   try {
     return (await workspaces.create(origin, { name: 'Demo', slug: 'demo' })).id;
@@ -31,7 +31,8 @@ async function createWorkspace(workspaces: Services['workspaces'], origin: Autho
   }
 }
 
-/** A line for a shell that makes a call. */
+/** A shell command that makes a call. */
 export function curlLine(url: string, secret: string): string {
-  return `curl -sS ${url}/v1/demo/execute -H 'X-Api-Key: ${secret}' -H 'Content-Type: application/json' -d '{"action":"demo.echo","params":{"hello":"world"}}'`;
+  const body = '{"action":"demo.echo","params":{"hello":"world"}}';
+  return `curl -sS ${url}/v1/demo/execute -H 'X-Api-Key: ${secret}' -H 'Content-Type: application/json' -d '${body}'`;
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The class of an error. Servers map kinds to HTTP statuses and GraphQL codes; nobody else knows those. */
+/** The class of an error. Only the servers map kinds to HTTP statuses and GraphQL codes. */
 export type ErrorKind =
   | 'INVALID_REQUEST'
   | 'UNAUTHORIZED'
@@ -14,48 +14,74 @@ export type ErrorKind =
   | 'SERVICE_UNAVAILABLE'
   | 'INTERNAL';
 
-/** Every error that a caller can meet: its code, its kind, and what the caller reads where nothing more exact is known. */
+/** Every error that a caller can get: its code, its kind, and the default message. A message says what is wrong and what to do next. */
 export const ERRORS = {
-  INVALID_REQUEST: { kind: 'INVALID_REQUEST', message: 'The request is not valid; issues tells what and where.' },
-  QUERY_TOO_COMPLEX: { kind: 'INVALID_REQUEST', message: 'The operation asks for too much at once; limits tells what and how much is allowed.' },
-  METHOD_NOT_ALLOWED: { kind: 'INVALID_REQUEST', message: 'This route has other methods; the Allow header names them.' },
-  UNSUPPORTED_MEDIA_TYPE: { kind: 'INVALID_REQUEST', message: 'Send the body as application/json.' },
-  MISSING_API_KEY: { kind: 'UNAUTHORIZED', message: 'Send an API key as X-Api-Key or as Authorization: Bearer.' },
-  INVALID_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key is not valid.' },
-  REVOKED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key was revoked, or replaced by a new secret.' },
-  EXPIRED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key has expired.' },
-  DISABLED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key is disabled.' },
-  SIGN_IN_FAILED: { kind: 'UNAUTHORIZED', message: 'The e-mail, the password or the code is not right.' },
-  PAYMENT_REQUIRED: { kind: 'PAYMENT_REQUIRED', message: 'There is not enough credit for this.' },
-  FORBIDDEN: { kind: 'FORBIDDEN', message: 'This credential is not allowed to do that.' },
-  IP_NOT_ALLOWED: { kind: 'FORBIDDEN', message: 'This API key may not be used from this address.' },
-  NOT_FOUND: { kind: 'NOT_FOUND', message: 'There is no such thing.' },
-  UNKNOWN_ACTION: { kind: 'NOT_FOUND', message: 'This service has no such action.' },
-  CONFLICT: { kind: 'CONFLICT', message: 'This does not fit the present state.' },
-  REQUEST_IN_PROGRESS: { kind: 'CONFLICT', message: 'A call with this requestId is still running; ask again later.' },
-  REPLAY_UNAVAILABLE: { kind: 'CONFLICT', message: 'This call succeeded and was billed; its answer was too large to keep.' },
-  REQUEST_ID_REUSED: { kind: 'CONFLICT', message: 'This requestId belongs to a call with another body or service.' },
-  PAYLOAD_TOO_LARGE: { kind: 'PAYLOAD_TOO_LARGE', message: 'The body is larger than this server takes.' },
-  RATE_LIMITED: { kind: 'RATE_LIMITED', message: 'Too many calls; wait as long as Retry-After says.' },
-  UPSTREAM_FAILED: { kind: 'UPSTREAM_FAILED', message: 'The action broke off or gave no usable answer.' },
-  UPSTREAM_TIMEOUT: { kind: 'UPSTREAM_FAILED', message: 'The action did not answer in its time.' },
-  SERVICE_UNAVAILABLE: { kind: 'SERVICE_UNAVAILABLE', message: 'Not available right now; nothing was billed. Try again later.' },
+  INVALID_REQUEST: { kind: 'INVALID_REQUEST', message: 'The request is not valid. See issues for each problem and its place.' },
+  QUERY_TOO_COMPLEX: {
+    kind: 'INVALID_REQUEST',
+    message: 'The operation asks for too much at once. See limits for each figure, and ask for less.',
+  },
+  METHOD_NOT_ALLOWED: {
+    kind: 'INVALID_REQUEST',
+    message: 'This route does not support this method. See the Allow header for its methods.',
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    kind: 'INVALID_REQUEST',
+    message: 'The media type of the body is not supported. Send the body as application/json.',
+  },
+  MISSING_API_KEY: { kind: 'UNAUTHORIZED', message: 'The API key is missing. Send it as X-Api-Key or as Authorization: Bearer.' },
+  INVALID_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key is not valid. Check that it was copied completely.' },
+  REVOKED_API_KEY: {
+    kind: 'UNAUTHORIZED',
+    message: 'This API key was revoked, or replaced by a new secret. Use the new secret or another key.',
+  },
+  EXPIRED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key has expired. Use another key.' },
+  DISABLED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key is disabled. Use another key, or have this one enabled.' },
+  SIGN_IN_FAILED: { kind: 'UNAUTHORIZED', message: 'The e-mail, the password or the code is wrong. Check them and try again.' },
+  PAYMENT_REQUIRED: { kind: 'PAYMENT_REQUIRED', message: 'There is not enough credit for this. Add credit and try again.' },
+  FORBIDDEN: { kind: 'FORBIDDEN', message: 'This credential is not allowed to do that. Use one that has the permission.' },
+  IP_NOT_ALLOWED: { kind: 'FORBIDDEN', message: 'This API key may not be used from this address. Use it from an allowed address.' },
+  NOT_FOUND: { kind: 'NOT_FOUND', message: 'This does not exist, or this credential may not see it. Check the path and the ids.' },
+  UNKNOWN_ACTION: { kind: 'NOT_FOUND', message: 'This service has no such action. Check the names of the service and the action.' },
+  CONFLICT: { kind: 'CONFLICT', message: 'This does not fit the current state. Read the current state and try again.' },
+  REQUEST_IN_PROGRESS: {
+    kind: 'CONFLICT',
+    message: 'A call with this requestId is still running. Repeat it after the time in Retry-After.',
+  },
+  REPLAY_UNAVAILABLE: {
+    kind: 'CONFLICT',
+    message: 'This call succeeded and was billed, but its answer was too large to keep. Use a new requestId to run it again.',
+  },
+  REQUEST_ID_REUSED: {
+    kind: 'CONFLICT',
+    message: 'This requestId belongs to a call with another body, service or project. Use a new requestId.',
+  },
+  PAYLOAD_TOO_LARGE: { kind: 'PAYLOAD_TOO_LARGE', message: 'The body is larger than this server accepts. Send a smaller one.' },
+  RATE_LIMITED: { kind: 'RATE_LIMITED', message: 'There were too many calls. Try again after the time in Retry-After.' },
+  UPSTREAM_FAILED: {
+    kind: 'UPSTREAM_FAILED',
+    message: 'The action broke off or gave no usable answer. Nothing was billed. Try again later.',
+  },
+  UPSTREAM_TIMEOUT: { kind: 'UPSTREAM_FAILED', message: 'The action did not answer in time. Nothing was billed. Try again later.' },
+  SERVICE_UNAVAILABLE: { kind: 'SERVICE_UNAVAILABLE', message: 'Not available right now. Nothing was billed. Try again later.' },
   OUTCOME_UNKNOWN: {
     kind: 'SERVICE_UNAVAILABLE',
-    message: 'The action may have run and been billed, and its answer is lost. Repeat with the same requestId, or look that up in the logs.',
+    message:
+      
+      'The action may have run and been billed, but its answer is lost. Repeat it with the same requestId, or look that up in the logs.',
   },
-  INTERNAL: { kind: 'INTERNAL', message: 'Something went wrong on this side.' },
+  INTERNAL: { kind: 'INTERNAL', message: 'An internal error occurred. If it happens again, report the request id to the operator.' },
 } as const satisfies Record<string, { kind: ErrorKind; message: string }>;
 
 export type ErrorCode = keyof typeof ERRORS;
 
-/** What is wrong with one part of an input; `path` leads to it from the input's root. */
+/** A problem of one part of an input. `path` leads from the input's root to the part. */
 export interface Issue {
   path: (string | number)[];
   message: string;
 }
 
-/** An expected failure. `message` and `details` are for the caller; `cause` is for the log. */
+/** An expected failure. The caller sees `message` and `details`; only the log has `cause`. */
 export class TollgateError extends Error {
   readonly kind: ErrorKind;
 
@@ -66,7 +92,7 @@ export class TollgateError extends Error {
     options?: { cause?: unknown },
   ) {
     const { stackTraceLimit } = Error;
-    if (code !== 'INTERNAL') Error.stackTraceLimit = 0; // where an expected error comes from is no news, and finding out is slow
+    if (code !== 'INTERNAL') Error.stackTraceLimit = 0; // expected errors need no stack, and a stack is slow
     super(message ?? ERRORS[code].message, options);
     Error.stackTraceLimit = stackTraceLimit;
     this.name = 'TollgateError';
@@ -74,12 +100,12 @@ export class TollgateError extends Error {
   }
 }
 
-/** INVALID_REQUEST for one or more parts of an input. */
+/** Makes an INVALID_REQUEST error for one or more problems of an input. */
 export function invalid(...issues: Issue[]): TollgateError {
   return new TollgateError('INVALID_REQUEST', undefined, { issues });
 }
 
-/** Throws NOT_FOUND, word for word the same whether the object never was or is another tenant's. */
+/** Throws NOT_FOUND. The error is the same if the object does not exist and if it belongs to another tenant. */
 export function notFound(): never {
   throw new TollgateError('NOT_FOUND');
 }
@@ -88,10 +114,10 @@ export function conflict(message: string): TollgateError {
   return new TollgateError('CONFLICT', message);
 }
 
-/** The most problems that one answer names: a body can have millions. */
+/** The most problems in one answer. A body can have millions. */
 export const MAX_ISSUES = 100;
 
-/** `value` as `schema` reads it, or INVALID_REQUEST with its problems, each path beginning with `root`. */
+/** Parses `value` with `schema`. Throws INVALID_REQUEST with the problems, each with a path that begins with `root`. */
 export function validate<T extends z.ZodType>(schema: T, value: unknown, ...root: string[]): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
@@ -102,7 +128,7 @@ export function toIssues(error: z.ZodError, root: string[] = []): Issue[] {
   return error.issues.flatMap((issue) => {
     const path = [...root, ...issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))];
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.slice(0, MAX_ISSUES).map((key) => ({ path: [...path, key], message: 'is not known here' }));
+      return issue.keys.slice(0, MAX_ISSUES).map((key) => ({ path: [...path, key], message: 'is not known; remove it' }));
     }
     return [{ path, message: issue.message }];
   });

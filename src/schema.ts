@@ -40,11 +40,12 @@ import { BudgetChangedResolver } from './wallet/budget-changed.resolver';
 import { LedgerEntryResolver, ProjectBudgetResolver, WalletResolver, WorkspaceWalletResolver } from './wallet/wallet.resolver';
 import type { Services } from './services';
 
-// The admin schema: the one list of resolvers, and what it says of itself.
+// The admin schema: the list of all resolvers, and the descriptions of the root types.
 
 type Resolvers = Map<unknown, object>;
 
-function createResolvers({ workspaces, projects, keys, serviceAccounts, roles, members, wallets, actions }: Services, people: PeopleServices, oauth: OAuthServices, database: Database): Resolvers {
+function createResolvers(services: Services, people: PeopleServices, oauth: OAuthServices, database: Database): Resolvers {
+  const { workspaces, projects, keys, serviceAccounts, roles, members, wallets, actions } = services;
   const instances = [
     new ViewerResolver(),
     new ViewerPersonResolver(database.reader, people.sessions),
@@ -95,7 +96,24 @@ function createResolvers({ workspaces, projects, keys, serviceAccounts, roles, m
   return new Map(instances.map((instance) => [instance.constructor, instance]));
 }
 
-/** The admin schema, over the services of an app. */
+const QUERY_DESCRIPTION =
+  'Reads. An object that does not exist, or that the caller may not see, is null. A field that takes a permission which the caller ' +
+  'lacks is null too, with `FORBIDDEN` at its path.' +
+  '\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not ' +
+  'fit, `QUERY_TOO_COMPLEX` and `RATE_LIMITED` for asking too much, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
+
+const MUTATION_DESCRIPTION =
+  'Changes. Each mutation is one transaction, which also writes an event.' +
+  '\n\nErrors of any mutation, in addition to those that it lists: `UNAUTHENTICATED` without a valid credential, `FORBIDDEN` if a ' +
+  'permission is missing, `INVALID_REQUEST` with `issues` for an input that does not fit, `CONFLICT` for an `Idempotency-Key` that ' +
+  'belongs to another mutation or is still in progress, `QUERY_TOO_COMPLEX` and `RATE_LIMITED` for asking too much, ' +
+  '`SERVICE_UNAVAILABLE`, `INTERNAL`.';
+
+const SUBSCRIPTION_DESCRIPTION =
+  'Streams of changes, over a WebSocket at `/graphql` (graphql-transport-ws) or as server-sent events at `/graphql/stream`. A caller ' +
+  'that loses the right to a stream loses the stream within about a second, with an error as its last result.';
+
+/** The admin schema, with resolvers that use the given services. */
 export function createSchema(services: Services, people: PeopleServices, oauth: OAuthServices, database: Database): GraphQLSchema {
   const resolvers = createResolvers(services, people, oauth, database);
   const schema = buildSchemaSync({
@@ -103,35 +121,32 @@ export function createSchema(services: Services, people: PeopleServices, oauth: 
     container: { get: (resolver: unknown) => resolvers.get(resolver) },
     scalarsMap: [{ type: Date, scalar: DateTime }],
     pubSub: NO_PUB_SUB,
-    validate: false, // services validate, with every problem in one answer
-    skipCheck: true, // costs each start 75 ms; test/graphql.schema.test.ts has it
+    validate: false, // the services validate, and report all problems in one answer
+    skipCheck: true, // saves 75 ms at each start; test/graphql.schema.test.ts does this check
   });
   const { query, mutation, subscription } = schema.toConfig();
-  if (query) query.description = 'What can be asked. An object that the caller may not know of is null, like one that never was; a field that takes a permission which the caller lacks is null too, ' +
-      'with `FORBIDDEN` at its path.\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not fit, ' +
-      '`QUERY_TOO_COMPLEX` and `RATE_LIMITED` for more than one may ask for, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
-  if (mutation) mutation.description = 'What can be changed. Each is a transaction of its own, with an event that tells of it.\n\nErrors of any mutation, besides those that it names: `UNAUTHENTICATED` without a ' +
-      'valid credential, `FORBIDDEN` where a permission is lacking, `INVALID_REQUEST` with `issues` for an input that does not fit, `CONFLICT` for an `Idempotency-Key` that another mutation has or ' +
-      'that is being done, `QUERY_TOO_COMPLEX` and `RATE_LIMITED` for more than one may ask for, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
-  if (subscription) {
-    subscription.description =
-      'What can be followed, over a WebSocket at `/graphql` (graphql-transport-ws) or as server-sent events at `/graphql/stream`. Whoever loses the right to it loses the stream within a second or so, with an error as its last result.';
-  }
+  if (query) query.description = QUERY_DESCRIPTION;
+  if (mutation) mutation.description = MUTATION_DESCRIPTION;
+  if (subscription) subscription.description = SUBSCRIPTION_DESCRIPTION;
   return schema;
 }
 
-/** type-graphql wants one where there are subscriptions; ours read the database, which all nodes share. */
+/** type-graphql requires a pub/sub for subscriptions. Ours is empty, because our streams read the database, which all nodes share. */
 const NO_PUB_SUB: NonNullable<BuildSchemaOptions['pubSub']> = {
   publish: () => undefined,
   subscribe: () => {
-    throw new Error('Nothing is published in a process.');
+    throw new Error('There is no pub/sub inside a process. Streams read the database.');
   },
 };
 
-/** The admin schema without anything behind it, to be printed. */
+/** The admin schema without services, for printing. */
 export function describeSchema(): GraphQLSchema {
   return createSchema({} as Services, {} as PeopleServices, {} as OAuthServices, {} as Database);
 }
 
-/** What the manual is made of. */
-export const docsOf = (schema: GraphQLSchema): DocsDeps => ({ schema, openApi: openApiDocument(), answers: { httpStatusOf, graphqlAnswerOf } });
+/** The sources of the manual. */
+export const docsOf = (schema: GraphQLSchema): DocsDeps => ({
+  schema,
+  openApi: openApiDocument(),
+  answers: { httpStatusOf, graphqlAnswerOf },
+});

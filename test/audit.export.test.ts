@@ -373,7 +373,7 @@ describe('is refused', () => {
     const afterOf = (...place: unknown[]) => `?after=${Buffer.from(JSON.stringify([trail, ...place])).toString('base64url')}`;
     for (const query of [afterOf(position + 1, hash), afterOf(position + 1_000, hash), afterOf(position, 'a'.repeat(12)), afterOf(position, ''), afterOf(position - 1, hash)]) {
       for (const more of ['', '&follow=true', `&workspaceId=${id}`]) {
-        const issue = { path: ['after'], message: 'is not a place in this trail; was a backup restored? Begin again without it' };
+        const issue = { path: ['after'], message: 'is not in this trail, perhaps because a backup was restored. Begin again without it' };
         expect(errorOf(await ask(`${query}${more}`, secret))).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [issue] } });
       }
       expect((await ask(query, secret, 'HEAD')).status).toBe(400);

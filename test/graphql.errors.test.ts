@@ -187,7 +187,7 @@ describe('a failure inside', () => {
       ];
       for (const { status, errors } of answers) {
         expect(status).toBe(200);
-        expect(errors).toEqual([{ message: 'Something went wrong on this side.', locations: expect.any(Array), path: expect.any(Array), extensions: { code: 'INTERNAL' } }]);
+        expect(errors).toEqual([{ message: 'An internal error occurred. If it happens again, report the request id to the operator.', locations: expect.any(Array), path: expect.any(Array), extensions: { code: 'INTERNAL' } }]);
       }
       expect(answers[0]?.data).toEqual({ key: null, viewer: { id: 'operator' } });
       expect(answers[1]?.data).toEqual({ project: { id: project.id, requestLogs: null } });

@@ -117,7 +117,8 @@ describe('the page that asks to sign in', () => {
     const signIn = (fields: Record<string, string>) => visitor.go(`${asked.address}/sign-in`, fields);
     const { email } = built.person.person;
     const wrong = [await signIn({ email, password: 'not this one' }), await signIn({ email: 'nobody@example.com', password: 'not this one' })];
-    expect(wrong.map(({ status, body }) => [status, alertOf(body)])).toEqual(Array(2).fill([401, 'The e-mail, the password or the code is not right.']));
+    const refusal = [401, 'The e-mail, the password or the code is wrong. Check them and try again.'];
+    expect(wrong.map(({ status, body }) => [status, alertOf(body)])).toEqual([refusal, refusal]);
     expect(wrong[0]?.body).toContain(`value="${email}"`);
     expect(wrong[0]?.body).not.toContain('not this one');
     await until(() => Date.now() % 30_000 < 20_000, 'a step that lasts for the next three lines');

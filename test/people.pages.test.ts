@@ -112,7 +112,7 @@ describe('the page of an invitation', () => {
     expect((await get(`/invitation?token=${token}`)).body).toMatch(/autocomplete="current-password"/);
     expect((await get(`/invitation?token=${token}`)).body).not.toContain('id="name"');
     const wrong = await post('/invitation', { token, password: 'not this one' });
-    expect([wrong.statusCode, alertOf(wrong.body)]).toEqual([401, 'The e-mail, the password or the code is not right.']);
+    expect([wrong.statusCode, alertOf(wrong.body)]).toEqual([401, 'The e-mail, the password or the code is wrong. Check them and try again.']);
     expect((await get(`/invitation?token=${token}`, ada.cookie)).body).not.toContain('type="password"');
     const right = await post('/invitation', { token }, ada.cookie);
     expect([right.statusCode, right.headers['set-cookie']]).toEqual([200, undefined]);

@@ -68,7 +68,7 @@ describe('before it is known who asks, a call leaves no row in the log and costs
         issues: [
           { path: ['action'], message: 'must be a string' },
           { path: ['params'], message: 'must be an object' },
-          { path: ['colour'], message: 'is not known here' },
+          { path: ['colour'], message: 'is not known; remove it' },
         ],
       },
     });

@@ -187,7 +187,7 @@ describe('500 INTERNAL', () => {
     const mend = await breakBilling(project.id);
     const failed = await app.rest(call).finally(mend);
     expect(errorOf(failed)).toEqual({ http: 500, status: 'INTERNAL', code: 'INTERNAL', details: {} });
-    expect(failed.body.error.message).toBe('Something went wrong on this side.');
+    expect(failed.body.error.message).toBe('An internal error occurred. If it happens again, report the request id to the operator.');
     expect(await traces()).toMatchObject({ ...NOT_BILLED, logs: [{ outcome: 'FAILED', errorCode: 'INTERNAL', httpStatus: 500, chargedMicroCredits: 0 }] });
     expect(outcomeOf(await app.rest(call))).toBe('200 ok');
     expect(await traces()).toMatchObject({ balance: 999_000, held: 0, bills: 1 });

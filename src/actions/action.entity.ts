@@ -9,7 +9,7 @@ export const PASS_STATUSES =
   'HTTP statuses that reach the caller if the upstream refuses with them: of 400, 403, 404, 409, 410, 422 and 429. ' +
   'Any other 4xx with which it refuses becomes 200. Either way the answer has `ok: false`, and is not billed.';
 
-@ObjectType({ implements: Node, description: 'Something a key can execute, at a price.' })
+@ObjectType({ implements: Node, description: 'An operation that a key can execute, with a price.' })
 @Entity('actions')
 @Index('actions_by_name', ['service', 'name'], { unique: true })
 export class Action implements Node {
@@ -17,27 +17,27 @@ export class Action implements Node {
   @PrimaryColumn(idColumn)
   id: string;
 
-  @Field({ description: 'The path segment: `face` in `/v1/face/execute`.' })
+  @Field({ description: 'The service in the path: `face` in `/v1/face/execute`.' })
   @Column(textColumn(63))
   service: string;
 
-  @Field({ description: 'The verb in the body, such as `biofrq.detect`: unique in its service, and free of it.' })
+  @Field({ description: 'The action in the body, such as `biofrq.detect`. Unique in its service, and need not contain its name.' })
   @Column(textColumn(128))
   name: string;
 
-  @Field(() => MicroCredits, { description: 'What one success costs; zero or more. 2500 is a quarter of a cent.' })
+  @Field(() => MicroCredits, { description: 'The price of one successful call: zero or more. 2500 is 0.25 cents.' })
   @Column(bigintColumn)
   priceMicroCredits: number;
 
-  @Field({ description: 'What a key must be granted to run it.' })
+  @Field({ description: 'The permission that a key needs to run it.' })
   @Column(textColumn(128))
   permission: string;
 
-  /** Null for a built-in action. */
+  /** The URL that calls are sent to; null for a built-in action. */
   @Column({ ...textColumn(2000), nullable: true })
   upstreamUrl: string | null;
 
-  @Field(() => Int, { description: 'How long it may take in all, in milliseconds: 100 to 300,000.' })
+  @Field(() => Int, { description: 'The time limit for the whole action, in milliseconds: 100 to 300,000.' })
   @Column('int')
   timeoutMs: number;
 
@@ -45,7 +45,7 @@ export class Action implements Node {
   @Column(numbersColumn(40))
   passStatuses: readonly number[];
 
-  @Field({ description: 'Whether it can be called.' })
+  @Field({ description: 'Whether calls may run it.' })
   @Column('boolean')
   enabled: boolean;
 

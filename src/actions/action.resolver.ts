@@ -14,64 +14,68 @@ const ActionConnection = connectionOf(Action, 'Action');
 
 @InputType({ description: 'A new action.' })
 class CreateActionInput {
-  @Field({ description: '1 to 63 of a-z, 0-9 and -, a letter first; not one of the reserved path segments.' })
+  @Field({ description: '1 to 63 of a-z, 0-9 and -, a letter first. Reserved path segments are refused.' })
   service: string;
 
-  @Field({ description: '1 to 128 of letters, digits, _, . and -, a letter first; unique in its service.' })
+  @Field({ description: '1 to 128 of letters, digits, _, . and -, a letter first. Unique in its service.' })
   name: string;
 
-  @Field(() => MicroCredits, { description: 'Zero or more.' })
+  @Field(() => MicroCredits, { description: 'The price of one successful call: zero or more.' })
   priceMicroCredits: number;
 
-  @Field({ description: 'What a key must be granted to run it, such as `face.detect`; not an administrative one, nor `openid`, `profile`, `email` or `offline_access`.' })
+  @Field({
+    description:
+      'The permission that a key needs to run it, such as `face.detect`. It cannot be an administrative permission, nor `openid`, ' +
+      '`profile`, `email` or `offline_access`.',
+  })
   permission: string;
 
-  @Field({ description: 'Where calls are sent: http or https, such as `https://upstream.example/actions`.' })
+  @Field({ description: 'The URL that calls are sent to: http or https, such as `https://upstream.example/actions`.' })
   upstreamUrl: string;
 
-  @Field(() => Int, { defaultValue: 30_000, description: '100 to 300,000 milliseconds.' })
+  @Field(() => Int, { defaultValue: 30_000, description: 'The time limit: 100 to 300,000 milliseconds.' })
   timeoutMs: number;
 
   @Field(() => [Int], { defaultValue: [], description: PASS_STATUSES })
   passStatuses: number[];
 }
 
-@InputType({ description: 'What is to change; an absent field keeps its value.' })
+@InputType({ description: 'Changes of an action. An absent field keeps its value.' })
 class UpdateActionInput {
-  @Field(() => ID, { description: 'Which action.' })
+  @Field(() => ID, { description: 'The action.' })
   id: string;
 
-  @Field(() => MicroCredits, { nullable: true, description: 'Counts from the next call.' })
+  @Field(() => MicroCredits, { nullable: true, description: 'The new price. Applies from the next call.' })
   priceMicroCredits?: number;
 
-  @Field(() => String, { nullable: true, description: 'What a key must be granted from now on.' })
+  @Field(() => String, { nullable: true, description: 'The permission that a key needs from now on.' })
   permission?: string;
 
-  @Field(() => String, { nullable: true, description: 'Where calls are sent from now on; not for a built-in action.' })
+  @Field(() => String, { nullable: true, description: 'The new URL that calls are sent to. A built-in action has none.' })
   upstreamUrl?: string;
 
-  @Field(() => Int, { nullable: true, description: '100 to 300,000 milliseconds.' })
+  @Field(() => Int, { nullable: true, description: 'The time limit: 100 to 300,000 milliseconds.' })
   timeoutMs?: number;
 
   @Field(() => [Int], { nullable: true, description: PASS_STATUSES })
   passStatuses?: number[];
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether it can be called.' })
+  @Field(() => Boolean, { nullable: true, description: 'Whether calls may run it.' })
   enabled?: boolean;
 
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@ObjectType({ description: 'What `createAction` made.' })
+@ObjectType({ description: 'The result of `createAction`.' })
 class CreateActionPayload {
   @Field({ description: 'The new action.' })
   action: Action;
 }
 
-@ObjectType({ description: 'What `updateAction` changed.' })
+@ObjectType({ description: 'The result of `updateAction`.' })
 class UpdateActionPayload {
-  @Field({ description: 'The action as it is now.' })
+  @Field({ description: 'The action after the change.' })
   action: Action;
 }
 
@@ -79,23 +83,23 @@ class UpdateActionPayload {
 export class ActionResolver {
   constructor(private readonly service: ActionService) {}
 
-  @Query(() => ActionConnection, { description: 'The catalogue of billable actions, by service and name.' })
+  @Query(() => ActionConnection, { description: 'The catalogue of billable actions, ordered by service and name.' })
   actions(
     @Args() page: PageArgs,
-    @Arg('filter', () => ActionFilter, { nullable: true, description: 'Which of them.' }) filter: ActionFilter | null,
+    @Arg('filter', () => ActionFilter, { nullable: true, description: 'Selects actions.' }) filter: ActionFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<Action>> {
     return ctx.page(ACTIONS, 'all', filter ?? {}, page);
   }
 
-  @Query(() => [Permission], { description: 'Every permission that a key, role or service account can be granted.' })
+  @Query(() => [Permission], { description: 'All permissions that a key, a role or a service account can have.' })
   permissions(): Promise<Permission[]> {
     return this.service.permissions();
   }
 
   @FieldResolver(() => String, {
     nullable: true,
-    description: 'Where the call is sent; null for a built-in action, and for whoever is not the operator.',
+    description: 'The URL that calls are sent to. Null for a built-in action, and for any caller other than the operator.',
   })
   upstreamUrl(@Root() action: Action, @Ctx() ctx: GraphQLContext): string | null {
     return mayOperate(ctx.caller) ? action.upstreamUrl : null;
@@ -104,20 +108,26 @@ export class ActionResolver {
   @Mutation(() => CreateActionPayload, {
     nullable: true,
     description:
-      'Add an action to the catalogue, open to calls at once.' +
-      '\n\nOperator only. Errors: `CONFLICT` where its service has one of this name.',
+      'Add an action to the catalogue. Calls may run it at once.' +
+      '\n\nOperator only. Errors: `CONFLICT` if its service has an action with this name.',
   })
-  async createAction(@Arg('input', { description: 'The new action.' }) input: CreateActionInput, @Ctx() ctx: GraphQLContext): Promise<CreateActionPayload> {
+  async createAction(
+    @Arg('input', { description: 'The new action.' }) input: CreateActionInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<CreateActionPayload> {
     return { action: await this.service.create(ctx.operatorOrigin, input) };
   }
 
   @Mutation(() => UpdateActionPayload, {
     nullable: true,
     description:
-      'Change an action. A new price counts from the next call.' +
-      '\n\nOperator only. Errors: `NOT_FOUND`; `CONFLICT` where `expectedVersion` is not the present one.',
+      'Change an action. A new price applies from the next call.' +
+      '\n\nOperator only. Errors: `NOT_FOUND`; `CONFLICT` if `expectedVersion` is not the current version.',
   })
-  async updateAction(@Arg('input', { description: 'What is to change.' }) input: UpdateActionInput, @Ctx() ctx: GraphQLContext): Promise<UpdateActionPayload> {
+  async updateAction(
+    @Arg('input', { description: 'The changes.' }) input: UpdateActionInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<UpdateActionPayload> {
     return { action: await this.service.update(ctx.operatorOrigin, input) };
   }
 }

@@ -13,21 +13,25 @@ import { idRule, priceRule, unique } from '../lib/rules';
 import { Action } from './action.entity';
 import { BUILT_IN_ACTIONS } from './built-in';
 
-/** What a service in a path looks like. */
+/** The form of a service in a path. */
 export const SERVICE_PATTERN = /^[a-z][a-z0-9-]{0,62}$/;
-/** What an action's name looks like. */
+/** The form of an action's name. */
 export const ACTION_PATTERN = /^[A-Za-z][A-Za-z0-9_.-]{0,127}$/;
-/** Path segments that are, or will be, routes of Tollgate's own. */
+/** Path segments that Tollgate uses for its routes, or will use. */
 export const RESERVED_SERVICES: readonly string[] = ['keys', 'holds', 'audit', 'export', 'forward-auth', 'secret-scanning'];
 
 const serviceRule = z
   .string()
   .regex(SERVICE_PATTERN, 'must be 1 to 63 of a-z, 0-9 and -, a letter first')
-  .refine((service) => !RESERVED_SERVICES.includes(service), 'is reserved');
+  .refine((service) => !RESERVED_SERVICES.includes(service), 'is reserved; choose another name');
 
 const permissionRule = z
   .string()
-  .refine(isActionPermission, 'must be words of letters, digits, - and _ joined by dots, such as face.detect, none of read, write, admin and webhook, and no scope of OpenID Connect');
+  .refine(
+    isActionPermission,
+    'must be words of letters, digits, - and _ joined by dots, such as face.detect; ' +
+      'must not begin with read, write, admin or webhook; must not be a scope of OpenID Connect',
+  );
 
 const upstreamUrlRule = z
   .string()
@@ -37,7 +41,10 @@ const upstreamUrlRule = z
     return (url?.protocol === 'https:' || url?.protocol === 'http:') && url.username === '' && url.password === '' && url.hash === '';
   }, 'must be an http or https URL without credentials or a fragment');
 
-const timeoutRule = z.int('must be a whole number of milliseconds').min(100, 'must be at least 100').max(300_000, 'must be at most 300,000');
+const timeoutRule = z
+  .int('must be a whole number of milliseconds')
+  .min(100, 'must be at least 100')
+  .max(300_000, 'must be at most 300,000');
 
 /** With which an upstream may refuse a call so that its caller gets that status. */
 export const PASSABLE_STATUSES: readonly number[] = [400, 403, 404, 409, 410, 422, 429];
@@ -71,7 +78,7 @@ const updateRule = z.object({
 export class ActionService {
   constructor(private readonly database: Database) {}
 
-  /** Puts the built-in actions into the catalogue where they are missing. Safe to run on several processes at once. */
+  /** Adds missing built-in actions to the catalogue. Several processes may run it at the same time. */
   async ensureBuiltIns(): Promise<void> {
     for (const { id, service, name, priceMicroCredits, permission, timeoutMs } of BUILT_IN_ACTIONS) {
       if (await this.database.reader.existsBy(Action, { id })) continue;
@@ -80,15 +87,21 @@ export class ActionService {
         await this.database.transaction(async (tx) => {
           const at = await this.database.now(tx);
           await tx.insert(Action, { id, ...values, upstreamUrl: null, enabled: true, createdAt: at });
-          await recordEvent(tx, { ...systemAuthority('installation'), action: 'action.created', subject: { id, workspaceId: null }, after: values, at });
+          await recordEvent(tx, {
+            ...systemAuthority('installation'),
+            action: 'action.created',
+            subject: { id, workspaceId: null },
+            after: values,
+            at,
+          });
         });
       } catch (error) {
-        if (!isDuplicate(error)) throw error; // another process was first
+        if (!isDuplicate(error)) throw error; // another process added it first
       }
     }
   }
 
-  /** A new action, open to calls at once. CONFLICT where its service has one of this name. */
+  /** Creates an action. Calls may run it at once. Throws CONFLICT if the service has an action with this name. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Action> {
     const input = validate(createRule, raw, 'input');
     try {
@@ -100,29 +113,37 @@ export class ActionService {
         return action;
       });
     } catch (error) {
-      throw isDuplicate(error) ? conflict('This service has an action of this name.') : error;
+      throw isDuplicate(error) ? conflict('This service already has an action with this name. Choose another name.') : error;
     }
   }
 
-  /** Changes the given properties, of the version that is expected if any is; they count from the next call. A built-in action has no upstreamUrl to change. */
+  /**
+   * Changes the given properties, from the next call on. Throws CONFLICT if an expected version is given and is not the current one.
+   * Throws INVALID_REQUEST for the upstreamUrl of a built-in action, which has none.
+   */
   async update(origin: Origin, raw: z.input<typeof updateRule>): Promise<Action> {
     const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.database.transaction(async (tx) => {
       const action = await locked(tx, Action, { id });
       requireVersion(expectedVersion, action);
       for (const property of ['upstreamUrl', 'passStatuses'] as const) {
-        if (changes[property] && !action.upstreamUrl) throw invalid({ path: ['input', property], message: 'cannot be given to a built-in action' });
+        if (!changes[property] || action.upstreamUrl) continue;
+        throw invalid({ path: ['input', property], message: 'cannot be given to a built-in action' });
       }
       const event = { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, at: await this.database.now(tx) };
       return writeChanges(tx, Action, { id }, action, changes, event);
     });
   }
 
-  /** Everything that can be granted: each action's permission once, and the administrative bundles. */
+  /** All permissions that can be granted: each action's permission once, and the administrative permissions. */
   async permissions(manager: EntityManager = this.database.reader): Promise<Permission[]> {
-    const actions = await manager.find(Action, { select: { service: true, name: true, permission: true }, order: { permission: 'ASC', service: 'ASC', name: 'ASC' } });
+    const actions = await manager.find(Action, {
+      select: { service: true, name: true, permission: true },
+      order: { permission: 'ASC', service: 'ASC', name: 'ASC' },
+    });
     const guarded = new Map<string, string[]>();
-    for (const { permission, service, name } of actions) guarded.set(permission, [...(guarded.get(permission) ?? []), `${service}/${name}`]);
+    for (const { permission, service, name } of actions)
+      guarded.set(permission, [...(guarded.get(permission) ?? []), `${service}/${name}`]);
     const ofActions = [...guarded].map(([name, names]) => ({ name, description: `Run ${names.join(', ')}.` }));
     return [...ofActions, ...ADMINISTRATIVE_PERMISSIONS];
   }

@@ -14,9 +14,9 @@ import { TrailFeed, type Sealed } from './trail.feed';
 
 const AuditEventConnection = connectionOf(AuditEvent, 'AuditEvent');
 
-@ObjectType({ description: 'An event that was sealed.' })
+@ObjectType({ description: 'A sealed event.' })
 class AuditEventAdded {
-  @Field({ description: 'Give it as `after` to go on behind this event, here or in `GET /v1/audit/export`.' })
+  @Field({ description: 'To continue after this event, pass it as `after`, here or in `GET /v1/audit/export`.' })
   cursor: string;
 
   @Field({ description: 'The event.' })
@@ -29,7 +29,7 @@ interface AuditEventAddedArgs {
   after?: string | null;
 }
 
-/** Those of a page of the trail that a filter lets through. */
+/** Returns a function that finds the events of a page of the trail that match a filter. */
 function chosen(reader: EntityManager, filter: AuditEventFilter): (events: SealedEvent[]) => Promise<Map<string, AuditEvent>> {
   return async (events) => {
     const rows = await eventsOf(reader, events.map(({ id }) => id), filter).getMany();
@@ -41,7 +41,9 @@ function chosen(reader: EntityManager, filter: AuditEventFilter): (events: Seale
 export class AuditEventResolver {
   @Subscription(() => AuditEventAdded, {
     description:
-      'The events of a workspace as they are sealed, a moment after their commit; it needs `read.audit`. Without one all events, those of the installation too: operator only. With the cursor of the last event that was seen as `after` it goes on behind that, and misses and repeats none. INVALID_REQUEST for a cursor that is no place in the trail.',
+      'The events of a workspace as they are sealed, a moment after their commit. Takes `read.audit`. Without a workspace: all events, ' +
+      'including those of the installation, operator only. Pass the cursor of the last event as `after` to continue after it: no event ' +
+      'is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
     subscribe: ({ args: { workspaceId, filter, after }, context }: { args: AuditEventAddedArgs; context: GraphQLContext }) =>
       context.subscribe({
         allow: async (ctx) => (typeof workspaceId === 'string' ? ctx.requireIn('read.audit', workspaceId) : ctx.requireOperator()),
@@ -51,28 +53,37 @@ export class AuditEventResolver {
   auditEventAdded(
     @Root() { cursor, of }: Sealed<AuditEvent>,
     @Arg('workspaceId', () => ID, { nullable: true, description: 'Begins with `ws_`.' }) _workspaceId: string | null,
-    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Which of them.' }) _filter: AuditEventFilter | null,
-    @Arg('after', () => String, { nullable: true, description: 'The cursor of the last event that was seen.' }) _after: string | null,
+    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Selects events.' }) _filter: AuditEventFilter | null,
+    @Arg('after', () => String, { nullable: true, description: 'The cursor of the last event that was received.' }) _after: string | null,
   ): AuditEventAdded {
     return { cursor, auditEvent: of };
   }
 
-  @Query(() => AuditEventConnection, { nullable: true, description: 'Operator only. All events, those of the installation too, newest first.' })
+  @Query(() => AuditEventConnection, {
+    nullable: true,
+    description: 'Operator only. All events, including those of the installation, newest first.',
+  })
   async auditEvents(
     @Args() page: PageArgs,
-    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Which of them.' }) filter: AuditEventFilter | null,
+    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Selects events.' }) filter: AuditEventFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.requireOperator();
     return ctx.page(EVENTS, {}, filter ?? {}, page);
   }
 
-  @FieldResolver(() => Int, { nullable: true, description: 'Its place in the chain of its workspace, or of the installation; null until it is sealed, a moment later.' })
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description: 'Its number in the chain of its workspace, or of the installation. Null until it is sealed, a moment later.',
+  })
   async sequence(@Root() { id }: AuditEvent, @Ctx() ctx: GraphQLContext): Promise<number | null> {
     return (await ctx.load(by(AuditSeal, 'eventId'), id))?.sequence ?? null;
   }
 
-  @FieldResolver(() => String, { nullable: true, description: 'SHA-256, in hex, of the event, its place and the hash before; null until it is sealed.' })
+  @FieldResolver(() => String, {
+    nullable: true,
+    description: 'SHA-256, in hex, of the event, its number and the hash before it. Null until it is sealed.',
+  })
   async hash(@Root() { id }: AuditEvent, @Ctx() ctx: GraphQLContext): Promise<string | null> {
     return (await ctx.load(by(AuditSeal, 'eventId'), id))?.hash ?? null;
   }
@@ -80,11 +91,14 @@ export class AuditEventResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceEventsResolver {
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done in it and to it, newest first. Takes `read.audit`.' })
+  @FieldResolver(() => AuditEventConnection, {
+    nullable: true,
+    description: 'The changes of the workspace and of everything in it, newest first. Takes `read.audit`.',
+  })
   async auditEvents(
     @Root() { id: workspaceId }: Workspace,
     @Args() page: PageArgs,
-    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Which of them.' }) filter: AuditEventFilter | null,
+    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Selects events.' }) filter: AuditEventFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.require('read.audit', { workspaceId });
@@ -94,11 +108,11 @@ export class WorkspaceEventsResolver {
 
 @Resolver(() => ApiKey)
 export class KeyEventsResolver {
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first. Takes `read.audit`.' })
+  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'The changes of the key, newest first. Takes `read.audit`.' })
   async auditEvents(
     @Root() key: ApiKey,
     @Args() page: PageArgs,
-    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Which of them.' }) filter: AuditEventFilter | null,
+    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Selects events.' }) filter: AuditEventFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.require('read.audit', key);
@@ -108,11 +122,16 @@ export class KeyEventsResolver {
 
 @Resolver(() => ServiceAccount)
 export class ServiceAccountEventsResolver {
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'What was done to it, newest first; what it did itself, `Workspace.auditEvents` has by actorId. Takes `read.audit`.' })
+  @FieldResolver(() => AuditEventConnection, {
+    nullable: true,
+    description:
+      'The changes of the service account, newest first. For the changes that it made, filter `Workspace.auditEvents` by actorId. ' +
+      'Takes `read.audit`.',
+  })
   async auditEvents(
     @Root() account: ServiceAccount,
     @Args() page: PageArgs,
-    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Which of them.' }) filter: AuditEventFilter | null,
+    @Arg('filter', () => AuditEventFilter, { nullable: true, description: 'Selects events.' }) filter: AuditEventFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<AuditEvent>> {
     ctx.require('read.audit', account);

@@ -3,22 +3,22 @@ import { newId } from '../lib/id';
 import { AuditEvent } from './event.entity';
 import { UnsealedEvent } from './seal.entities';
 
-/** Who acts, and from where: what every service that changes something is told. */
+/** The actor of a change and the request that it came from. Each service that changes something receives it. */
 export interface Origin {
   actor: { kind: string; id: string };
   ip: string | null;
   userAgent: string | null;
-  /** The right to do this once, where whoever asks may ask again. */
+  /** The right to do this once, if the caller may repeat the request. */
   claim?: Claim | undefined;
 }
 
-/** The right to do something once. It is used up in the transaction of the deed: that is undone where somebody else has the right by now. */
+/** The right to make a change once. It is used up in the transaction of the change, which rolls back if another request has the right. */
 export interface Claim {
-  useUp(tx: EntityManager, deed: Pick<EventDraft, 'subject' | 'at'>): Promise<void>;
+  useUp(tx: EntityManager, change: Pick<EventDraft, 'subject' | 'at'>): Promise<void>;
 }
 
 export interface EventDraft extends Origin {
-  /** Noun and deed, such as `key.revoked`. */
+  /** The kind of object and the action, such as `key.revoked`. */
   action: string;
   subject: { id: string; workspaceId: string | null };
   before?: Record<string, unknown> | null;
@@ -26,12 +26,12 @@ export interface EventDraft extends Origin {
   at: Date;
 }
 
-// Names under which a secret could slip in. None is handed in where events are written; this is the net below.
+// Names of properties that could hold a secret. Callers do not pass any; this is a safety net.
 const SECRET = /secret|digest|pepper|password|token/i;
 
 /**
- * Writes an event in the transaction of what it tells of: both are there, or neither is; and where it may be done once, that is used up with
- * it. No secret passes. A sealer takes it from there.
+ * Writes an event in the transaction of its change, so that both are committed or neither is. If the origin has a claim, uses it up in the
+ * same transaction. Removes properties that could hold a secret. A sealer later adds the event to the chain.
  */
 export async function recordEvent(tx: EntityManager, draft: EventDraft): Promise<void> {
   const id = newId('evt', draft.at.getTime());

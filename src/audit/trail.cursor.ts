@@ -4,26 +4,32 @@ import type { TrailEntry, TrailRequest } from './trail';
 
 const TRAIL = 'trail';
 
-/** How much of the hash at its place a cursor carries. */
+/** The number of characters of the hash that a cursor contains. */
 const HASH_PART = 12;
 
-/** A place in the trail, with the hash there or what a cursor carries of it. */
+/** A position in the trail, with the hash of its seal, or the part of the hash that a cursor contains. */
 export type TrailPlace = Pick<TrailEntry, 'position' | 'hash'>;
 
-/** The cursor of what is sealed at a place: whoever reads on after it misses nothing. It carries the hash too, so that it fits no trail that went another way. */
+/**
+ * The cursor of a seal. A reader that continues after it misses nothing. It contains a part of the hash, so that it does not fit a trail
+ * with another history.
+ */
 export const trailCursor = ({ position, hash }: TrailPlace): string => encodeCursor([TRAIL, position, hash.slice(0, HASH_PART)]);
 
-/** The place that a cursor stands for; undefined where it is none of ours. */
+/** The place of a cursor, or undefined if `trailCursor` did not make it. */
 export function trailPlace(cursor: string): TrailPlace | undefined {
   const [list, position, hash] = decodeCursor(cursor, ['string', 'number', 'string']) ?? [];
   return list === TRAIL && (position as number) >= 0 ? { position: position as number, hash: hash as string } : undefined;
 }
 
-/** The position that a cursor reads on from. INVALID_REQUEST where something else stands there, or nothing: what was sealed since would be missed unseen. */
+/**
+ * The position to continue from. Throws INVALID_REQUEST if the trail has no seal or another seal at this position: events could be missed
+ * unnoticed.
+ */
 export async function positionOf(cursor: string, read: (request: TrailRequest) => Promise<TrailEntry[]>): Promise<number> {
   const place = trailPlace(cursor);
-  if (place?.position === 0) return 0; // the beginning is in every trail
+  if (place?.position === 0) return 0; // every trail has a beginning
   const [entry] = place ? await read({ after: place.position - 1, limit: 1 }) : [];
   if (place && entry?.position === place.position && entry.hash.slice(0, HASH_PART) === place.hash) return place.position;
-  throw invalid({ path: ['after'], message: 'is not a place in this trail; was a backup restored? Begin again without it' });
+  throw invalid({ path: ['after'], message: 'is not in this trail, perhaps because a backup was restored. Begin again without it' });
 }

@@ -4,22 +4,25 @@ import { AuditSeal } from './seal.entities';
 import { readTrail, type SealedEvent } from './trail';
 import { positionOf, trailCursor } from './trail.cursor';
 
-/** Something that was sealed, and the cursor that leads on after it. */
+/** A sealed event in the form that the feed sends, and the cursor to continue after it. */
 export interface Sealed<T> {
   cursor: string;
   of: T;
 }
 
 export interface TrailFeedOptions<T> {
-  /** One chain; all of them where absent. */
+  /** One chain. Default: all chains. */
   chainId?: string | undefined;
-  /** The cursor of what was read last; absent: what is sealed from now on. */
+  /** The cursor of the last event that was read. If absent, the feed begins with the events sealed from now on. */
   after?: string | null | undefined;
-  /** What there is to send of a page of events, which may be empty, by their ids; what is absent is passed over. */
+  /** Returns what to send for a page of events, by event id. The page may be empty. An event that is not in the map is skipped. */
   present(events: SealedEvent[]): Promise<Map<string, T>>;
 }
 
-/** Events in the order of their seals, from a place on: whoever comes again with a cursor misses nothing and meets nothing twice, on whatever node. */
+/**
+ * Events in the order of their seals, from a position on. A feed that continues from a cursor, on any node, misses no event and repeats
+ * none.
+ */
 export class TrailFeed<T> implements Feed<Sealed<T>> {
   private constructor(
     private readonly reader: EntityManager,
@@ -27,7 +30,7 @@ export class TrailFeed<T> implements Feed<Sealed<T>> {
     private position: number,
   ) {}
 
-  /** INVALID_REQUEST for a cursor that is no place in the trail. */
+  /** Opens a feed. Throws INVALID_REQUEST if the cursor is not in the trail. */
   static async open<T>(reader: EntityManager, options: TrailFeedOptions<T>): Promise<TrailFeed<T>> {
     return new TrailFeed(reader, options, await startOf(reader, options.after));
   }
@@ -38,7 +41,8 @@ export class TrailFeed<T> implements Feed<Sealed<T>> {
     const events = page.filter((entry) => !entry.missing);
     const shown = await present(events);
     this.position = page.at(-1)?.position ?? this.position;
-    return { events: events.flatMap((event) => (shown.has(event.id) ? [{ cursor: trailCursor(event), of: shown.get(event.id) as T }] : [])), more: page.length === limit };
+    const sent = events.filter(({ id }) => shown.has(id)).map((event) => ({ cursor: trailCursor(event), of: shown.get(event.id) as T }));
+    return { events: sent, more: page.length === limit };
   }
 }
 

@@ -3,20 +3,22 @@ import { EVENT_COLUMNS, type EventRow } from './chain';
 import { AuditEvent } from './event.entity';
 import { AuditSeal, UnsealedEvent } from './seal.entities';
 
-// Events as their columns have them. Nothing is parsed, so that no change of a column can hide, or stop whoever reads.
+// Events with their raw column values. Nothing is parsed, so a changed column cannot stay hidden, and cannot stop a reader.
 
 export interface WaitingEvent extends EventRow {
-  /** Its place in the queue. */
+  /** Its position in the queue. */
   queuePosition: number;
 }
 
-/** The oldest `limit` events that wait to be sealed, in the order in which they came. */
+/** The oldest `limit` events that wait for a seal, in the order in which they arrived. */
 export function waitingEvents(reader: EntityManager, limit: number): Promise<WaitingEvent[]> {
-  const query = eventColumns(reader).innerJoin(UnsealedEvent, 'waiting', 'waiting.eventId = event.id').addSelect('waiting.position', 'queuePosition');
+  const query = eventColumns(reader)
+    .innerJoin(UnsealedEvent, 'waiting', 'waiting.eventId = event.id')
+    .addSelect('waiting.position', 'queuePosition');
   return rowsOf(query.orderBy('waiting.position').limit(limit));
 }
 
-/** Those of these events that are there. */
+/** The events with these ids. Missing ones are left out. */
 export function eventsById(reader: EntityManager, ids: string[]): Promise<EventRow[]> {
   return ids.length === 0 ? Promise.resolve([]) : rowsOf(eventColumns(reader).where('event.id IN (:...ids)', { ids }));
 }
@@ -27,7 +29,7 @@ export interface SealedEvent extends EventRow, Place {
   missing?: undefined;
 }
 
-/** What is left of a sealed event that somebody took away. */
+/** The seal of an event that was deleted. */
 export interface MissingEvent extends Place {
   id: string;
   missing: true;
@@ -36,14 +38,17 @@ export interface MissingEvent extends Place {
 export type TrailEntry = SealedEvent | MissingEvent;
 
 export interface TrailRequest {
-  /** One chain; all of them where absent. */
+  /** One chain. Default: all chains. */
   chainId?: string | undefined;
-  /** The position that was read up to; 0 for the beginning. */
+  /** The last position that was read; 0 to read from the beginning. */
   after: number;
   limit: number;
 }
 
-/** What was sealed after a position, in the order in which it was, whether the event is there still or not. Whoever reads on from the last misses none and meets none twice. */
+/**
+ * The events that were sealed after a position, in the order of their seals, including deleted ones. A reader that continues from the
+ * last position misses no event and gets no event twice.
+ */
 export async function readTrail(reader: EntityManager, { chainId, after, limit }: TrailRequest): Promise<TrailEntry[]> {
   const query = reader.createQueryBuilder(AuditSeal, 'seal').select([]).leftJoin(AuditEvent, 'event', 'event.id = seal.eventId');
   for (const column of EVENT_COLUMNS) query.addSelect(`event.${column}`, column);

@@ -4,8 +4,9 @@ import { nextVersion } from '../db/versions';
 import { recordEvent, type EventDraft } from './record-event';
 
 /**
- * Changes a row that this transaction has locked to what of `changes` differs, as its next version, and tells of that; where nothing
- * differs, it does neither. `where` names the row and its state, `event.after` what is told besides. Answers the row as it is now.
+ * Writes the properties of `changes` that differ to a row, increases its version, and records an event. Does nothing if no property
+ * differs. This transaction must have locked the row. `where` names the row and its expected state. `event.after` adds properties to the
+ * event. Returns the row after the change.
  */
 export async function writeChanges<E extends ObjectLiteral & { version: number }>(
   tx: EntityManager,
@@ -22,7 +23,7 @@ export async function writeChanges<E extends ObjectLiteral & { version: number }
   return Object.assign(row, after, { version: row.version + 1 });
 }
 
-/** The properties named in `changes` as they were and as they become, where they differ. */
+/** The properties of `changes` that differ, with their values before and after. */
 export function difference<T extends object>(before: T, changes: Partial<T>): { before: Partial<T>; after: Partial<T> } {
   const changed = (Object.keys(changes) as (keyof T)[]).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(changes[name]));
   const pick = (from: Partial<T>) => Object.fromEntries(changed.map((name) => [name, from[name]])) as Partial<T>;

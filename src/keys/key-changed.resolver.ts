@@ -3,15 +3,15 @@ import { GraphQLContext } from '../graphql/context';
 import { ApiKey } from './key.entity';
 import { KeyChangeFilter, keyChanges, type KeyChange } from './key.feed';
 
-@ObjectType({ description: 'A change of a key that was sealed.' })
+@ObjectType({ description: 'A change of a key. Its event has been sealed.' })
 class KeyChanged {
-  @Field({ description: 'Give it as `after` to go on behind this event.' })
+  @Field({ description: 'To continue after this event, pass it as `after`.' })
   cursor: string;
 
-  @Field({ description: 'What was done: `key.minted`, `key.updated`, `key.rotated` or `key.revoked`.' })
+  @Field({ description: 'The change: `key.minted`, `key.updated`, `key.rotated` or `key.revoked`.' })
   action: string;
 
-  @Field({ description: 'The key as it is now: later changes may be in it already.' })
+  @Field({ description: 'The current state of the key, which may include later changes.' })
   key: ApiKey;
 }
 
@@ -25,7 +25,9 @@ interface KeyChangedArgs {
 export class KeyChangedResolver {
   @Subscription(() => KeyChanged, {
     description:
-      'The keys of a workspace as they are minted, changed, rotated and revoked. It needs `read.keys`. That a key expires, or its project is archived, changes its status and is no event of the key. With the cursor of the last event that was seen as `after` it goes on behind that, and misses and repeats none. INVALID_REQUEST for a cursor that is no place in the trail.',
+      'The keys of a workspace as they are minted, changed, rotated and revoked. Takes `read.keys`. When a key expires, or its project ' +
+      'is archived, its status changes without an event of the key. Pass the cursor of the last event as `after` to continue after it: ' +
+      'no event is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
     subscribe: ({ args: { workspaceId, filter, after }, context }: { args: KeyChangedArgs; context: GraphQLContext }) =>
       context.subscribe({
         allow: (ctx) => ctx.requireIn('read.keys', workspaceId),
@@ -35,8 +37,8 @@ export class KeyChangedResolver {
   keyChanged(
     @Root() { cursor, of }: KeyChange,
     @Arg('workspaceId', () => ID, { description: 'Begins with `ws_`.' }) _workspaceId: string,
-    @Arg('filter', () => KeyChangeFilter, { nullable: true, description: 'Which of them.' }) _filter: KeyChangeFilter | null,
-    @Arg('after', () => String, { nullable: true, description: 'The cursor of the last event that was seen.' }) _after: string | null,
+    @Arg('filter', () => KeyChangeFilter, { nullable: true, description: 'Selects changes.' }) _filter: KeyChangeFilter | null,
+    @Arg('after', () => String, { nullable: true, description: 'The cursor of the last event that was received.' }) _after: string | null,
   ): KeyChanged {
     return { cursor, ...of };
   }

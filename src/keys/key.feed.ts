@@ -5,23 +5,26 @@ import { anyOf, every } from '../db/filters';
 import type { Feed } from '../lib/feed';
 import { ApiKey } from './key.entity';
 
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+@InputType({ description: 'Changes that meet all given conditions. A list matches any of its values; an empty list matches nothing.' })
 export class KeyChangeFilter {
-  @Field(() => [ID], { nullable: true, description: 'Of these keys.' })
+  @Field(() => [ID], { nullable: true, description: 'Changes of these keys.' })
   keyId?: string[] | null;
 
-  @Field(() => [ID], { nullable: true, description: 'Of the keys of these projects.' })
+  @Field(() => [ID], { nullable: true, description: 'Changes of the keys of these projects.' })
   projectId?: string[] | null;
 
-  @Field(() => [String], { nullable: true, description: 'Deeds such as `key.revoked`.' })
+  @Field(() => [String], { nullable: true, description: 'Changes with these actions, such as `key.revoked`.' })
   action?: string[] | null;
 }
 
-/** A key as it is now, and what was done to it. */
+/** A change of a key: the action, and the current state of the key. */
 export type KeyChange = Sealed<{ action: string; key: ApiKey }>;
 
-/** The changes of a workspace's keys, in the order of their seals. INVALID_REQUEST for a cursor that is no place in the trail. */
-export function keyChanges(reader: EntityManager, { workspaceId, filter, after }: { workspaceId: string; filter: KeyChangeFilter; after?: string | null | undefined }): Promise<Feed<KeyChange>> {
+/** Follows the changes of a workspace's keys, in the order of their seals. Throws INVALID_REQUEST if the cursor is not in the trail. */
+export function keyChanges(
+  reader: EntityManager,
+  { workspaceId, filter, after }: { workspaceId: string; filter: KeyChangeFilter; after?: string | null | undefined },
+): Promise<Feed<KeyChange>> {
   const { keyId, projectId, action } = filter;
   return TrailFeed.open(reader, {
     chainId: workspaceId,
@@ -32,7 +35,12 @@ export function keyChanges(reader: EntityManager, { workspaceId, filter, after }
       const query = reader.createQueryBuilder(ApiKey, 'row').where({ workspaceId, id: In(changes.map(({ subjectId }) => subjectId)) });
       every<ApiKey>(anyOf('id', keyId, 'keyId'), anyOf('projectId', projectId))?.(query);
       const keys = new Map((await query.getMany()).map((key) => [key.id, key]));
-      return new Map(changes.flatMap((event) => (keys.has(event.subjectId) ? [[event.id, { action: event.action, key: keys.get(event.subjectId) as ApiKey }]] : [])));
+      return new Map(
+        changes.flatMap(({ id, action, subjectId }) => {
+          const key = keys.get(subjectId);
+          return key ? [[id, { action, key }]] : [];
+        }),
+      );
     },
   });
 }

@@ -8,55 +8,61 @@ import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { ApiKey, KeySecret, KeyStatus } from './key.entity';
 
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none.' })
+@InputType({ description: 'Keys that meet all given conditions. A list matches any of its values; an empty list matches nothing.' })
 export class ApiKeyFilter {
-  @Field(() => String, { nullable: true, description: 'With this text in their name, A to Z in either case: 1 to 100 characters.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Keys with this text in their name: 1 to 100 characters; the case of A to Z does not matter.',
+  })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'With this text in their hint, such as the last four characters of a secret.' })
+  @Field(() => String, { nullable: true, description: 'Keys with this text in their hint, such as the last four characters of a secret.' })
   hint?: string | null;
 
-  @Field(() => [KeyStatus], { nullable: true, description: 'As they are now.' })
+  @Field(() => [KeyStatus], { nullable: true, description: 'Keys with these statuses now.' })
   status?: KeyStatus[] | null;
 
-  @Field(() => Environment, { nullable: true, description: 'LIVE or TEST.' })
+  @Field(() => Environment, { nullable: true, description: 'Keys of this environment: LIVE or TEST.' })
   environment?: Environment | null;
 
-  @Field(() => [ID], { nullable: true, description: 'Of these projects.' })
+  @Field(() => [ID], { nullable: true, description: 'Keys of these projects.' })
   projectId?: string[] | null;
 
-  @Field(() => [ID], { nullable: true, description: 'Minted by these people: by themselves, through an application, or with a key of theirs.' })
+  @Field(() => [ID], {
+    nullable: true,
+    description: 'Keys that these people minted: themselves, through an application, or with one of their keys.',
+  })
   createdByUserId?: string[] | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether a call of theirs was ever logged.' })
+  @Field(() => Boolean, { nullable: true, description: 'Keys with a logged call, or without one.' })
   used?: boolean | null;
 
-  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is this time or after it.' })
+  @Field(() => Date, { nullable: true, description: 'Keys with a lastUsedAt at this time or later.' })
   lastUsedFrom?: Date | null;
 
-  @Field(() => Date, { nullable: true, description: 'Whose lastUsedAt is before this time.' })
+  @Field(() => Date, { nullable: true, description: 'Keys with a lastUsedAt before this time.' })
   lastUsedTo?: Date | null;
 }
 
 export interface KeyListing {
   filter: ApiKeyFilter;
   orderBy?: OrderBy<'CREATED_AT' | 'NAME'> | null;
-  /** As of when a status is meant. */
+  /** The time at which the status is computed. */
   now: Date;
 }
 
-/** The status that a key has at a time: the first that holds of REVOKED, EXPIRED, DISABLED, ACTIVE. */
+/** The status of a key at the time `now`: the first that applies of REVOKED, EXPIRED, DISABLED, ACTIVE. */
 export function statusOf(key: ApiKey, project: Project, now: Date): KeyStatus {
   if (key.revokedAt) return KeyStatus.REVOKED;
   if (key.expiresAt && key.expiresAt <= now) return KeyStatus.EXPIRED;
   return key.enabled && !project.archivedAt ? KeyStatus.ACTIVE : KeyStatus.DISABLED;
 }
 
-// The same as statusOf, as SQL. Properties and not columns, so that TypeORM quotes what `row` is: a word of MySQL's own.
+// The conditions of statusOf as SQL. They name properties, not columns, so that TypeORM quotes `row`, which is a reserved word of MySQL.
 const DEAD = 'row.revokedAt IS NOT NULL';
 const OVER = 'row.expiresAt IS NOT NULL AND row.expiresAt <= :now';
 const LIVING = 'row.revokedAt IS NULL AND (row.expiresAt IS NULL OR row.expiresAt > :now)';
-// A value and no EXISTS, which a database may turn into a join that begins with the projects, and so loses the list's order.
+// Compares a value instead of using EXISTS. A database may turn EXISTS into a join that begins with the projects, which loses the order.
 const OPEN = 'row.enabled = :enabled AND (SELECT p.archived_at FROM projects p WHERE p.id = row.projectId) IS NULL';
 const STATUS_SQL: Record<KeyStatus, string> = {
   REVOKED: DEAD,
@@ -67,14 +73,14 @@ const STATUS_SQL: Record<KeyStatus, string> = {
 
 export type KeyScope = { workspaceId: string; createdByUserId?: string } | { projectId: string };
 
-/** The keys of a workspace or of a project that a filter lets through as of a time; the alias is `row`. */
+/** A query for the keys of a workspace or a project that match a filter at the time `now`. Its alias is `row`. */
 export function keysOf(reader: EntityManager, scope: KeyScope, filter: ApiKeyFilter, now: Date): SelectQueryBuilder<ApiKey> {
   const query = reader.createQueryBuilder(ApiKey, 'row').where(scope);
   narrowed(filter, now)?.(query);
   return query;
 }
 
-/** The same as a list, newest first unless told otherwise. A few projects are each looked up. */
+/** The same keys as a list, newest first by default. A few projects are separate ranges of an index. */
 export const KEYS: List<ApiKey, KeyScope, KeyListing> = {
   entity: ApiKey,
   orderOf: ({ orderBy }) => byAgeOrName(orderBy),
@@ -88,8 +94,9 @@ export const KEYS: List<ApiKey, KeyScope, KeyListing> = {
   },
 };
 
-// When a key's newest call was logged, read off the end of an index for each key that is looked at: no call writes it anywhere.
-const LAST_USE = '(SELECT log.created_at FROM request_logs log WHERE log.credential_id = row.id ORDER BY log.created_at DESC, log.id DESC LIMIT 1)';
+// Time when a key's newest call was logged. Reads the end of an index for each key, so calls need not write it.
+const LAST_USE =
+  '(SELECT log.created_at FROM request_logs log WHERE log.credential_id = row.id ORDER BY log.created_at DESC, log.id DESC LIMIT 1)';
 
 function narrowed(filter: ApiKeyFilter, now: Date): Restrict<ApiKey> | undefined {
   const { name, hint, status, environment, projectId, createdByUserId, used, lastUsedFrom, lastUsedTo } = filter;
@@ -105,12 +112,12 @@ function narrowed(filter: ApiKeyFilter, now: Date): Restrict<ApiKey> | undefined
   );
 }
 
-/** Until when a key's previous secret works, given the grace that it has; null where it does not. */
+/** Time until which a key's previous secret works, or null if it does not work. `graceUntil` is the end of its grace period. */
 export function previousSecretWorksUntil(key: ApiKey, graceUntil: Date | null | undefined, now: Date): Date | null {
   return graceUntil && graceUntil > now && !key.revokedAt && !(key.expiresAt && key.expiresAt <= now) ? graceUntil : null;
 }
 
-/** Until when each key's previous secret still works by its grace alone, for those that have one. */
+/** End of the grace period of each key's previous secret. Keys without a previous secret are not in the map. */
 export async function gracesOf(keyIds: readonly string[], reader: EntityManager): Promise<Map<string, Date>> {
   const secrets = await reader
     .createQueryBuilder(KeySecret, 'row')
@@ -120,13 +127,13 @@ export async function gracesOf(keyIds: readonly string[], reader: EntityManager)
   return new Map(secrets.map((secret) => [secret.keyId, new Date(secret.graceUntil as number)]));
 }
 
-/** What the role of a key grants; nothing where it has none. */
+/** The permissions that a key has through its role; empty without a role. */
 export async function permissionsOfKeysRole(reader: EntityManager, keyId: string): Promise<readonly string[]> {
   const key = await reader.findOne(ApiKey, { select: { roleId: true, id: true }, where: { id: keyId } });
   return permissionsOfRole(reader, key?.roleId ?? null);
 }
 
-/** All that a key may do at a time, its role included; nothing where it does not work. */
+/** All permissions that a key has at the time `now`, including those of its role; empty if the key is not active. */
 export async function permissionsOfKey(reader: EntityManager, keyId: string, now: Date): Promise<readonly string[]> {
   const key = await reader.findOneBy(ApiKey, { id: keyId });
   const project = key && (await reader.findOneBy(Project, { id: key.projectId }));

@@ -28,10 +28,11 @@ class Creator {
 
 @InputType({
   description:
-    'expiresAt lies in the future. permissions are names from `Query.permissions` or NAME.* of a part of one; anything else is INVALID_REQUEST. An address without a mask in allowedIps is that address alone.',
+    'A new key. `expiresAt` must be in the future. `permissions` are names from `Query.permissions`, or a prefix of such a name with a ' +
+    'wildcard; anything else is INVALID_REQUEST. An address without a mask in `allowedIps` allows only this address.',
 })
 class MintKeyInput {
-  @Field(() => ID, { description: 'The project that it is bound to.' })
+  @Field(() => ID, { description: 'The project that the key belongs to.' })
   projectId: string;
 
   @Field({ description: '1 to 100 characters.' })
@@ -40,93 +41,107 @@ class MintKeyInput {
   @Field(() => Environment, { defaultValue: Environment.LIVE, description: 'Whether its calls are billed.' })
   environment: Environment;
 
-  @Field(() => [String], { description: 'What it may do, such as `face.detect` or `face.*`; at most 200.' })
+  @Field(() => [String], { description: 'Its permissions, such as `face.detect` or `face.*`: at most 200.' })
   permissions: string[];
 
-  @Field(() => ID, { nullable: true, description: 'A role of `Workspace.roles`, whose permissions it has besides.' })
+  @Field(() => ID, { nullable: true, description: 'A role of `Workspace.roles` that adds its permissions.' })
   roleId?: string | null;
 
-  @Field(() => [String], { defaultValue: [], description: 'Addresses and CIDR blocks that may use it, such as `192.0.2.7` or `10.0.0.0/8`; empty allows all. At most 200.' })
+  @Field(() => [String], {
+    defaultValue: [],
+    description: 'Addresses and CIDR blocks that may use the key, such as `192.0.2.7` or `10.0.0.0/8`. Empty allows all. At most 200.',
+  })
   allowedIps: string[];
 
-  @Field(() => Date, { nullable: true, description: 'From then on it is refused; never, where absent.' })
+  @Field(() => Date, { nullable: true, description: 'Time from which the key is refused. Default: never.' })
   expiresAt?: Date | null;
 }
 
-@InputType({ description: 'What is to change; an absent field keeps its value.' })
+@InputType({ description: 'Changes of a key. An absent field keeps its value.' })
 class UpdateKeyInput {
-  @Field(() => ID, { description: 'Which key.' })
+  @Field(() => ID, { description: 'The key.' })
   id: string;
 
   @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
   name?: string;
 
-  @Field(() => [String], { nullable: true, description: 'All that it may do from now on; at most 200.' })
+  @Field(() => [String], { nullable: true, description: 'The new list of permissions: at most 200.' })
   permissions?: string[];
 
-  @Field(() => ID, { nullable: true, description: 'The role that it has from now on; null takes it away.' })
+  @Field(() => ID, { nullable: true, description: 'The new role; null removes the role.' })
   roleId?: string | null;
 
-  @Field(() => [String], { nullable: true, description: 'All addresses and blocks that may use it from now on; empty allows all. At most 200.' })
+  @Field(() => [String], {
+    nullable: true,
+    description: 'The new list of addresses and blocks that may use the key. Empty allows all. At most 200.',
+  })
   allowedIps?: string[];
 
-  @Field(() => Boolean, { nullable: true, description: 'Whether it works.' })
+  @Field(() => Boolean, { nullable: true, description: 'Whether the key works.' })
   enabled?: boolean;
 
-  @Field(() => Date, { nullable: true, description: 'One in the past ends the key now; null lets it never expire.' })
+  @Field(() => Date, {
+    nullable: true,
+    description: 'Time from which the key is refused. A time in the past ends the key now; null means never.',
+  })
   expiresAt?: Date | null;
 
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@InputType({ description: 'Which key gets a new secret.' })
+@InputType({ description: 'The key to rotate.' })
 class RotateKeyInput {
-  @Field(() => ID, { description: 'Which key.' })
+  @Field(() => ID, { description: 'The key.' })
   id: string;
 
-  @Field(() => Int, { defaultValue: 0, description: "In seconds, 0 to 2,592,000 (30 days); never outlives the key's own expiry. 3600 lets callers change over within an hour." })
+  @Field(() => Int, {
+    defaultValue: 0,
+    description:
+      'Seconds that the replaced secret keeps working: 0 to 2,592,000 (30 days), but never beyond the expiry of the key. ' +
+      'With 3600, callers have an hour to change over.',
+  })
   graceSeconds: number;
 }
 
-@InputType({ description: 'Which key ends.' })
+@InputType({ description: 'The key to revoke.' })
 class RevokeKeyInput {
-  @Field(() => ID, { description: 'Which key.' })
+  @Field(() => ID, { description: 'The key.' })
   id: string;
 
-  @Field(() => String, { nullable: true, description: 'Why: 1 to 500 characters.' })
+  @Field(() => String, { nullable: true, description: 'The reason: 1 to 500 characters.' })
   reason?: string | null;
 }
 
-@ObjectType({ description: 'What `mintKey` made. secret is null only in the answer to a repeat.' })
+@ObjectType({ description: 'The result of `mintKey`. secret is null only in the answer to a repeat of the request.' })
 class MintKeyPayload {
   @Field(() => ApiKey, { nullable: true, description: 'The new key.' })
   key: ApiKey;
 
   @ShownOnce()
-  @Field(() => String, { nullable: true, description: 'The secret: here and nowhere else, ever.' })
+  @Field(() => String, { nullable: true, description: 'The secret. It is shown only here.' })
   secret: string;
 }
 
-@ObjectType({ description: 'What `updateKey` changed.' })
+@ObjectType({ description: 'The result of `updateKey`.' })
 class UpdateKeyPayload {
-  @Field({ description: 'The key as it is now.' })
+  @Field({ description: 'The key after the change.' })
   key: ApiKey;
 }
 
-@ObjectType({ description: 'What `rotateKey` made. secret is null only in the answer to a repeat.' })
+@ObjectType({ description: 'The result of `rotateKey`. secret is null only in the answer to a repeat of the request.' })
 class RotateKeyPayload {
-  @Field(() => ApiKey, { nullable: true, description: 'The key as it is now.' })
+  @Field(() => ApiKey, { nullable: true, description: 'The key after the change.' })
   key: ApiKey;
 
   @ShownOnce()
-  @Field(() => String, { nullable: true, description: 'The new secret: here and nowhere else, ever.' })
+  @Field(() => String, { nullable: true, description: 'The new secret. It is shown only here.' })
   secret: string;
 }
 
-@ObjectType({ description: 'What `revokeKey` ended.' })
+@ObjectType({ description: 'The result of `revokeKey`.' })
 class RevokeKeyPayload {
-  @Field({ description: 'The key as it is now.' })
+  @Field({ description: 'The key after the change.' })
   key: ApiKey;
 }
 
@@ -134,34 +149,41 @@ class RevokeKeyPayload {
 export class KeyResolver {
   constructor(private readonly service: KeyService) {}
 
-  @Query(() => ApiKey, { nullable: true, description: 'A key by its id; null where the caller may not know of it. Takes `read.keys`.' })
+  @Query(() => ApiKey, {
+    nullable: true,
+    description: 'The key with this id, or null if it does not exist or the caller may not see it. Takes `read.keys`.',
+  })
   key(@Arg('id', () => ID, { description: 'Begins with `key_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
     return ctx.seen(by(ApiKey), id, 'read.keys');
   }
 
-  @FieldResolver(() => Project, { description: 'The project that it is bound to.' })
+  @FieldResolver(() => Project, { description: 'The project that the key belongs to.' })
   project(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Project> {
     return ctx.need(by(Project), key.projectId);
   }
 
-  @FieldResolver(() => Role, { nullable: true, description: 'The role whose permissions it has besides its own; null where it has none.' })
+  @FieldResolver(() => Role, { nullable: true, description: 'The role that adds its permissions, or null.' })
   async role(@Root() { roleId }: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Role | null> {
     return roleId === null ? null : (builtInRole(roleId) ?? ctx.load(by(Role), roleId));
   }
 
-  @FieldResolver(() => Creator, { nullable: true, description: 'Who minted it; null of a key from before this was written down. Takes `read.keys`.' })
+  @FieldResolver(() => Creator, {
+    nullable: true,
+    description: 'The actor that minted the key; null for a key from a version that did not store it. Takes `read.keys`.',
+  })
   createdBy(@Root() { createdByKind, createdById, createdByUserId }: ApiKey): Creator | null {
-    return createdByKind === null || createdById === null ? null : { actorKind: createdByKind, actorId: createdById, userId: createdByUserId };
+    if (createdByKind === null || createdById === null) return null;
+    return { actorKind: createdByKind, actorId: createdById, userId: createdByUserId };
   }
 
-  @FieldResolver(() => KeyStatus, { description: 'Whether it works now, and if not, why.' })
+  @FieldResolver(() => KeyStatus, { description: 'Whether the key works now, and the reason if it does not.' })
   async status(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<KeyStatus> {
     return statusOf(key, await ctx.need(by(Project), key.projectId), await ctx.now());
   }
 
   @FieldResolver(() => Date, {
     nullable: true,
-    description: 'Until when the secret before the last rotation still works; null where it does not.',
+    description: 'Time until which the secret before the last rotation works, or null if it does not work.',
   })
   async previousSecretValidUntil(@Root() key: ApiKey, @Ctx() ctx: GraphQLContext): Promise<Date | null> {
     const [until, now] = await Promise.all([ctx.load(gracesOf, key.id), ctx.now()]);
@@ -171,8 +193,9 @@ export class KeyResolver {
   @Mutation(() => MintKeyPayload, {
     nullable: true,
     description:
-      'Create a key. The secret is in this answer and nowhere else, ever.' +
-      '\n\nTakes `write.keys`, and holding all that the key is to do with administrative permissions: nobody grants what they lack. Errors: `NOT_FOUND` for its project or its role; `CONFLICT` where the project is archived; `FORBIDDEN` for what one may not grant.',
+      'Create a key. Its secret is only in this answer.' +
+      '\n\nTakes `write.keys` and the right to grant every permission of the key. Errors: `NOT_FOUND` for the project or the role; ' +
+      '`CONFLICT` if the project is archived; `FORBIDDEN` for a permission that the caller may not grant.',
   })
   async mintKey(@Arg('input', { description: 'The new key.' }) input: MintKeyInput, @Ctx() ctx: GraphQLContext): Promise<MintKeyPayload> {
     return this.service.mint(await ctx.originFor(by(Project), input.projectId, 'write.keys'), input);
@@ -181,42 +204,52 @@ export class KeyResolver {
   @Mutation(() => UpdateKeyPayload, {
     nullable: true,
     description:
-      'Change a key. What is changed counts from the next call on, on every node; an `expiresAt` in the past ends the key now.' +
-      '\n\nTakes `write.keys`, and, but for `enabled: false`, holding all that the key may do. Errors: `NOT_FOUND` for it or its role; `CONFLICT` where it is revoked; `FORBIDDEN` for what one may not grant; `CONFLICT` too where `expectedVersion` is not the present one.',
+      'Change a key. The change applies from the next call, on every node. An `expiresAt` in the past ends the key now.' +
+      '\n\nTakes `write.keys` and the right to grant every permission of the key; `enabled: false` alone takes only `write.keys`. ' +
+      'Errors: `NOT_FOUND` for the key or the role; `FORBIDDEN` for a permission that the caller may not grant; ' +
+      '`CONFLICT` if the key is revoked, or if `expectedVersion` is not the current version.',
   })
-  async updateKey(@Arg('input', { description: 'What is to change.' }) input: UpdateKeyInput, @Ctx() ctx: GraphQLContext): Promise<UpdateKeyPayload> {
+  async updateKey(
+    @Arg('input', { description: 'The changes.' }) input: UpdateKeyInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<UpdateKeyPayload> {
     return { key: await this.service.update(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };
   }
 
   @Mutation(() => RotateKeyPayload, {
     nullable: true,
     description:
-      'Give the same key a new secret; the previous one lives on for `graceSeconds`, and one older than that ends now. The secret is in this answer and nowhere else, ever.' +
-      '\n\nTakes `write.keys`, and holding all that the key may do. Errors: `NOT_FOUND`; `CONFLICT` where it is revoked or has expired.',
+      'Give a key a new secret. The replaced secret works for `graceSeconds` more, and an older one stops now. ' +
+      'The secret is only in this answer.' +
+      '\n\nTakes `write.keys` and the right to grant every permission of the key. Errors: `NOT_FOUND`; ' +
+      '`CONFLICT` if the key is revoked or has expired.',
   })
-  async rotateKey(@Arg('input', { description: 'Which key.' }) input: RotateKeyInput, @Ctx() ctx: GraphQLContext): Promise<RotateKeyPayload> {
+  async rotateKey(@Arg('input', { description: 'The key.' }) input: RotateKeyInput, @Ctx() ctx: GraphQLContext): Promise<RotateKeyPayload> {
     return this.service.rotate(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input);
   }
 
   @Mutation(() => RevokeKeyPayload, {
     nullable: true,
     description:
-      'End a key at once, both its secrets, for good. Repeated, it answers the same and changes nothing.' +
+      'Revoke a key and its secrets at once and for ever. A repeat returns the same and changes nothing.' +
       '\n\nTakes `write.keys`. Errors: `NOT_FOUND`.',
   })
-  async revokeKey(@Arg('input', { description: 'Which key.' }) input: RevokeKeyInput, @Ctx() ctx: GraphQLContext): Promise<RevokeKeyPayload> {
+  async revokeKey(@Arg('input', { description: 'The key.' }) input: RevokeKeyInput, @Ctx() ctx: GraphQLContext): Promise<RevokeKeyPayload> {
     return { key: await this.service.revoke(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };
   }
 }
 
 @Resolver(() => Workspace)
 export class WorkspaceKeysResolver {
-  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'The keys of all its projects, newest first unless told otherwise. Takes `read.keys`.' })
+  @FieldResolver(() => ApiKeyConnection, {
+    nullable: true,
+    description: 'The keys of all its projects, newest first by default. Takes `read.keys`.',
+  })
   async keys(
     @Root() { id: workspaceId }: Workspace,
     @Args() page: PageArgs,
-    @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null,
-    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Selects keys.' }) filter: ApiKeyFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Default: newest first.' }) orderBy: NamedOrder | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<ApiKey>> {
     ctx.require('read.keys', { workspaceId });
@@ -241,12 +274,12 @@ export class MembershipKeysResolver {
 
 @Resolver(() => Project)
 export class ProjectKeysResolver {
-  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first unless told otherwise. Takes `read.keys`.' })
+  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first by default. Takes `read.keys`.' })
   async keys(
     @Root() project: Project,
     @Args() page: PageArgs,
-    @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Which of them.' }) filter: ApiKeyFilter | null,
-    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Newest first where absent.' }) orderBy: NamedOrder | null,
+    @Arg('filter', () => ApiKeyFilter, { nullable: true, description: 'Selects keys.' }) filter: ApiKeyFilter | null,
+    @Arg('orderBy', () => NamedOrder, { nullable: true, description: 'Default: newest first.' }) orderBy: NamedOrder | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<ApiKey>> {
     ctx.require('read.keys', project);

@@ -4,28 +4,28 @@ import { gzip } from 'node:zlib';
 
 const compress = promisify(gzip);
 
-/** A file that a server keeps in memory. */
+/** A file that the server keeps in memory. */
 export class Asset {
-  /** Of the content: in the page's links, so that a new release is fetched anew and an old one never again. */
+  /** Hash of the content. It is part of the page's links, so that browsers fetch each version exactly once. */
   readonly version: string;
   private compressed: Promise<Buffer> | undefined;
 
   constructor(
-    /** Its media type. */
+    /** Media type. */
     readonly type: string,
     readonly body: Buffer,
   ) {
     this.version = createHash('sha256').update(body).digest('base64url').slice(0, 22);
   }
 
-  /** The body under gzip, computed when it is first wanted and then kept. */
+  /** The body compressed with gzip. Computed at the first call and then kept. */
   gzipped(): Promise<Buffer> {
     this.compressed ??= compress(this.body, { level: 9 });
     return this.compressed;
   }
 }
 
-/** Whether an Accept-Encoding names gzip without giving it the weight 0, which means "not that". */
+/** Whether an Accept-Encoding accepts gzip. The weight 0 means that it does not. */
 export function takesGzip(acceptEncoding: string | string[] | undefined): boolean {
   return String(acceptEncoding ?? '')
     .split(',')

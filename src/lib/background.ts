@@ -1,8 +1,8 @@
-/** Work that nobody waits for, such as a mail after its answer. It sees to its own failures, and is finished before the process ends. */
+/** Runs work in the background, such as sending a mail after the answer. The process waits for it before it ends. */
 export class Background {
   private readonly running = new Set<Promise<void>>();
 
-  /** Starts `work`; `failed` is told where it rejects. */
+  /** Starts `work`. Calls `failed` if it rejects. */
   run(work: () => Promise<void>, failed: (error: unknown) => void): void {
     const done: Promise<void> = work()
       .catch(failed)
@@ -10,7 +10,7 @@ export class Background {
     this.running.add(done);
   }
 
-  /** Resolves when everything that was started is done. */
+  /** Resolves when all started work is done. */
   async idle(): Promise<void> {
     while (this.running.size > 0) await Promise.all(this.running);
   }

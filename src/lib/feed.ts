@@ -1,13 +1,13 @@
-/** What there is to send of a feed at a time. */
+/** The events of a feed that are ready to send. */
 export interface FeedPage<T> {
   /** Oldest first. */
   events: T[];
-  /** Whether to ask again at once, for there may be more already. */
+  /** Whether to read again at once, because there may be more events. */
   more: boolean;
 }
 
-/** What a stream sends, read as fast as it is taken. */
+/** A source of events for a stream. The stream reads it as fast as its client receives. */
 export interface Feed<T> {
-  /** At most `limit` events that are new. Never asked twice at once; where it rejects, the next time begins where this one did. */
+  /** Reads at most `limit` new events. Calls never overlap. If a call rejects, the next call begins at the same place. */
   next(limit: number): Promise<FeedPage<T>>;
 }

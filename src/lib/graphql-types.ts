@@ -1,38 +1,45 @@
 import { Extensions, Field, ID, InputType, Int, InterfaceType, ObjectType, registerEnumType, type ClassType } from 'type-graphql';
 
-/** Marks what an answer shows once: a repeat of the request shows null. */
+/** Marks a field that is shown only once. The answer to a repeat of the request has null. */
 export const ShownOnce = () => Extensions({ shownOnce: true });
 
-@InterfaceType({ description: 'Whatever has an id of its own, and can be asked for by `Query.node`.' })
+@InterfaceType({ description: 'An object with an id, which `Query.node` can find.' })
 export abstract class Node {
-  @Field(() => ID, { description: 'Opaque, at most 64 characters of 0-9A-Za-z_-, beginning with its type.' })
+  @Field(() => ID, { description: 'Opaque id: at most 64 characters of 0-9A-Za-z_-. Begins with its type.' })
   id: string;
 }
 
-@ObjectType({ description: 'Where a page lies in its list.' })
+@ObjectType({ description: 'The position of a page in its list.' })
 export class PageInfo {
-  @Field({ description: 'Whether more follow this page.' })
+  @Field({ description: 'Whether there are objects after this page.' })
   hasNextPage: boolean;
 
-  @Field({ description: 'Whether some come before this page.' })
+  @Field({ description: 'Whether there are objects before this page.' })
   hasPreviousPage: boolean;
 
-  @Field(() => String, { nullable: true, description: "The first edge's cursor: give it as `before` to read back. Null on an empty page." })
+  @Field(() => String, {
+    nullable: true,
+    description: 'The cursor of the first edge. Pass it as `before` to read backwards. Null on an empty page.',
+  })
   startCursor: string | null;
 
-  @Field(() => String, { nullable: true, description: "The last edge's cursor: give it as `after` to read on. Null on an empty page." })
+  @Field(() => String, {
+    nullable: true,
+    description: 'The cursor of the last edge. Pass it as `after` to read on. Null on an empty page.',
+  })
   endCursor: string | null;
 
   @Field({
     description:
-      'Whether a filter that no index answers left out so much that the page ended before it was full, or empty. More may follow: the cursor at its end is the place that was come to, and reading on from there goes on as from any other.',
+      'Whether the page ended before it was full, because a filter without an index skipped very many objects. The page may be empty, ' +
+      'and more objects may follow. The cursor at its end is the place that was reached: use it to read on as usual.',
   })
   isCutShort: boolean;
 }
 
-/** How many rows a list has, as far as they were counted. */
+/** The number of rows in a list, counted up to a limit. */
 export interface Count {
-  /** At least so many. */
+  /** The number of rows, or a lower bound if `isExact` is false. */
   total: number;
   isExact: boolean;
 }
@@ -43,8 +50,8 @@ export enum OrderDirection {
 }
 registerEnumType(OrderDirection, {
   name: 'OrderDirection',
-  description: 'Which way a list is ordered.',
-  valuesConfig: { ASC: { description: 'The least or oldest first.' }, DESC: { description: 'The greatest or newest first.' } },
+  description: 'The direction in which a list is ordered.',
+  valuesConfig: { ASC: { description: 'Smallest or oldest first.' }, DESC: { description: 'Largest or newest first.' } },
 });
 
 export enum NamedOrderField {
@@ -53,38 +60,41 @@ export enum NamedOrderField {
 }
 registerEnumType(NamedOrderField, {
   name: 'NamedOrderField',
-  description: 'What a list of named things is ordered by.',
-  valuesConfig: { CREATED_AT: { description: 'By age.' }, NAME: { description: 'By name, as its bytes are: capitals before small letters.' } },
+  description: 'The field that a list of named objects is ordered by.',
+  valuesConfig: {
+    CREATED_AT: { description: 'By age.' },
+    NAME: { description: 'By the bytes of the name: capital letters come before small ones.' },
+  },
 });
 
-@InputType({ description: 'The order of a list. A cursor is of one order, and INVALID_REQUEST in another.' })
+@InputType({ description: 'The order of a list. A cursor is valid in one order only, and INVALID_REQUEST in another.' })
 export class NamedOrder {
-  @Field(() => NamedOrderField, { description: 'What the list is ordered by.' })
+  @Field(() => NamedOrderField, { description: 'The field to order by.' })
   field: NamedOrderField;
 
-  @Field(() => OrderDirection, { description: 'Which way.' })
+  @Field(() => OrderDirection, { description: 'The direction.' })
   direction: OrderDirection;
 }
 
-/** One page of a list, newest first unless its field says otherwise. */
+/** One page of a list, newest first unless the field says otherwise. */
 export interface Connection<T> {
   edges: { cursor: string; node: T }[];
   nodes: T[];
   pageInfo: PageInfo;
-  /** Counts the whole list, where it is asked. */
+  /** Counts the whole list. Called only if the client asks for it. */
   count(): Promise<Count>;
 }
 
 const articleOf = (name: string): string => (/^[AEIOU]/.test(name) ? 'An' : 'A');
 
-/** The most rows that are counted of a list. */
+/** The most rows that are counted in a list. */
 export const MAX_COUNTED = 10_000;
 
-/** The connection and edge types of a node type, named after it. */
+/** Makes the connection and edge types of a node type, named after it. */
 export function connectionOf<T extends object>(node: ClassType<T>, name: string): ClassType<Connection<T>> {
-  @ObjectType(`${name}Edge`, { description: `${articleOf(name)} ${name} and its place in the list.` })
+  @ObjectType(`${name}Edge`, { description: `${articleOf(name)} ${name} and its position in the list.` })
   class Edge {
-    @Field({ description: 'Its place in the list: give it as `after` to read on from here.' })
+    @Field({ description: 'Its position in the list. Pass it as `after` to read on from here.' })
     cursor: string;
 
     @Field(() => node, { description: `The ${name}.` })
@@ -98,20 +108,26 @@ export function connectionOf<T extends object>(node: ClassType<T>, name: string)
     @Field(() => [Edge], { description: 'The objects with their cursors.' })
     edges: Edge[];
 
-    @Field(() => [node], { description: 'The objects alone.' })
+    @Field(() => [node], { description: 'The objects without cursors.' })
     nodes: T[];
 
-    @Field(() => PageInfo, { description: 'Where this page lies in its list.' })
+    @Field(() => PageInfo, { description: 'The position of this page in its list.' })
     pageInfo: PageInfo;
 
     @Field(() => Int, {
-      description: `How many there are in the whole list, with its filter and on all pages; counted only where it is asked for, up to ${MAX_COUNTED.toLocaleString('en')}. At least so many where \`totalCountIsExact\` is false.`,
+      description:
+        'The number of objects in the whole list, with its filter and on all pages. Counted only if requested, up to ' +
+        `${MAX_COUNTED.toLocaleString('en')}. A lower bound if \`totalCountIsExact\` is false.`,
     })
     async totalCount(): Promise<number> {
       return (await this.count()).total;
     }
 
-    @Field(() => Boolean, { description: `Whether \`totalCount\` is all: false where there are more than ${MAX_COUNTED.toLocaleString('en')}, or where so many were looked at for a filter that no index answers.` })
+    @Field(() => Boolean, {
+      description:
+        `Whether \`totalCount\` is exact. false if there are more than ${MAX_COUNTED.toLocaleString('en')}, or if a filter without an ` +
+        'index had to read that many.',
+    })
     async totalCountIsExact(): Promise<boolean> {
       return (await this.count()).isExact;
     }

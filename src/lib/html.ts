@@ -1,11 +1,11 @@
-/** A piece of HTML, safe to be put into another. */
+/** A piece of escaped HTML, safe to insert into other HTML. */
 export class Html {
   constructor(readonly text: string) {}
 }
 
 type Part = Html | string | readonly Html[];
 
-/** HTML out of a template; whatever is not Html itself is escaped. */
+/** Makes HTML from a template. Escapes each part that is not Html. */
 export function html(texts: TemplateStringsArray, ...parts: Part[]): Html {
   return new Html(texts.map((text, index) => text + (index < parts.length ? textOf(parts[index] as Part) : '')).join(''));
 }

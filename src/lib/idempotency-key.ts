@@ -1,6 +1,6 @@
 /**
- * The text of an `Idempotency-Key` header, bare or as a quoted string of RFC 8941; undefined where it is neither, or not 1 to 255 visible
- * ASCII characters.
+ * Parses an `Idempotency-Key` header, bare or as a quoted string of RFC 8941. Returns undefined if it is neither, or if the text is not
+ * 1 to 255 visible ASCII characters.
  */
 export function idempotencyKeyOf(header: string): string | undefined {
   const quoted = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/.exec(header);
@@ -8,5 +8,5 @@ export function idempotencyKeyOf(header: string): string | undefined {
   return /^[\x21-\x7e]{1,255}$/.test(text) ? text : undefined;
 }
 
-/** What is wrong with one that is neither. */
+/** The problem to report for an invalid header. */
 export const BAD_IDEMPOTENCY_KEY = { path: ['Idempotency-Key'], message: 'must be 1 to 255 visible ASCII characters, bare or quoted' };

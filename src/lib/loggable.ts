@@ -5,7 +5,7 @@ export interface LoggableError {
   [detail: string]: unknown;
 }
 
-/** An error as it may be logged: what went wrong and where, without the SQL and the values that drivers hang on their errors. */
+/** The parts of an error that may be logged: message and stack. Leaves out the SQL and the values that drivers attach to their errors. */
 export function loggableError(error: unknown): LoggableError {
   if (!(error instanceof Error)) return { type: typeof error, message: String(error), stack: '' };
   const { name, message, stack = '', cause } = error;

@@ -1,17 +1,17 @@
 import manual from './manual.json';
 
-/** An operation of the documents' tour, as it is tested there. */
+/** A tested operation of the tour in the documents. */
 export interface Example {
   section: string;
   title: string;
-  /** The field that it asks for first. */
+  /** The first root field of the operation. */
   field: string;
   document: string;
-  /** JSON, or nothing. */
+  /** JSON, or an empty text. */
   variables: string;
 }
 
-/** What README.md and docs/ say, for whoever reads it in a browser: its operations and tables, with their light markdown. */
+/** The operations and tables of README.md and docs/, with their simple markdown. The pages in the browser show them. */
 export interface Manual {
   examples: Example[];
   restErrors: { status: string; kind: string; code: string; when: string; details: string }[];

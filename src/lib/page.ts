@@ -3,15 +3,15 @@ import type { Connection } from './graphql-types';
 export const DEFAULT_PAGE_SIZE = 25;
 export const MAX_PAGE_SIZE = 100;
 
-/** The values that a row is ordered by: its place in a list, whatever rows come and go around it. */
+/** The values that a row is ordered by. They are its position in a list, which stays valid when other rows come or go. */
 export type Place = (string | number)[];
 
-/** An opaque cursor for a place. */
+/** Makes an opaque cursor for a place. */
 export function encodeCursor(place: Place): string {
   return Buffer.from(JSON.stringify(place)).toString('base64url');
 }
 
-/** The place that a cursor stands for, if it is one of ours whose values have the types given; else undefined. */
+/** The place of a cursor. Returns undefined if `encodeCursor` did not make it, or if its values do not have the given types. */
 export function decodeCursor(cursor: string, types: ('string' | 'number')[]): Place | undefined {
   let place: unknown;
   try {
@@ -26,35 +26,41 @@ export function decodeCursor(cursor: string, types: ('string' | 'number')[]): Pl
   return fits && encodeCursor(place as Place) === cursor ? (place as Place) : undefined;
 }
 
-/** As a database orders places by their values: numbers by size, text by its bytes. */
+/** Compares places as a database orders them: numbers by value, text by bytes. */
 export function comparePlaces(one: Place, other: Place): number {
   for (const [index, value] of one.entries()) {
     const against = other[index] as string | number;
-    const order = typeof value === 'number' ? value - (against as number) : Buffer.compare(Buffer.from(value), Buffer.from(against as string));
+    const order =
+      typeof value === 'number' ? value - (against as number) : Buffer.compare(Buffer.from(value), Buffer.from(against as string));
     if (order !== 0) return order;
   }
   return 0;
 }
 
-/** What a page is to be, by its arguments. */
+/** The page that the arguments ask for. */
 export interface PagePlan {
   size: number;
-  /** Read from the end of the list, or from `before` back. */
+  /** Whether to read backwards, from the end of the list or from `before`. */
   isBackwards: boolean;
   after: Place | undefined;
   before: Place | undefined;
 }
 
-/** What was read for a page. */
+/** The rows that were read for a page. */
 export interface PageRows<T> {
-  /** In the order of reading, with one more than the page's size where more follow. */
+  /** The rows in reading order. Has one more than the page's size if more rows follow. */
   rows: T[];
-  /** How far reading came, where it stopped before the page was full and before the list had ended. */
+  /** The place where reading stopped, if that was before the page was full and before the list ended. */
   reached: Place | undefined;
 }
 
-/** The page that was read. The cursor of a row is that of its place. */
-export function toPage<T>({ rows, reached }: PageRows<T>, plan: PagePlan, cursorOf: (row: T) => string, cursorAt: (place: Place) => string): Omit<Connection<T>, 'count'> {
+/** Makes the page from its rows. */
+export function toPage<T>(
+  { rows, reached }: PageRows<T>,
+  plan: PagePlan,
+  cursorOf: (row: T) => string,
+  cursorAt: (place: Place) => string,
+): Omit<Connection<T>, 'count'> {
   const isFull = rows.length > plan.size;
   const isCutShort = !isFull && reached !== undefined;
   const nodes = rows.slice(0, plan.size);

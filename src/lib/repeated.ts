@@ -1,11 +1,11 @@
 export interface Repetition {
   intervalMs: number;
-  /** How long it waits after it failed; as long as else where absent. */
+  /** The wait after a failure. Default: `intervalMs`. */
   failedIntervalMs?: number;
   failed(error: unknown): void;
 }
 
-/** Something that a process does again and again, never twice at a time. */
+/** A task that a process repeats. Runs never overlap. */
 export abstract class Repeated {
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> = Promise.resolve();
@@ -14,7 +14,7 @@ export abstract class Repeated {
 
   abstract once(): Promise<void>;
 
-  /** Does it now, and from now on. */
+  /** Runs the task now, and then again after each interval. */
   start(): void {
     const { intervalMs, failedIntervalMs = intervalMs, failed } = this.repetition;
     const next = () => {
@@ -30,7 +30,7 @@ export abstract class Repeated {
     this.timer = setTimeout(next, 0).unref();
   }
 
-  /** Does it no more, and resolves when it is not being done. */
+  /** Stops the repetition. Resolves when the current run has ended. */
   async stop(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;

@@ -4,14 +4,14 @@ export const DAY_MS = 86_400_000;
 
 export const later = (at: Date, ms: number): Date => new Date(at.getTime() + ms);
 
-/** How a part of the gate waits, and measures how long: the process's own way, or a simulation's. It decides nothing. */
+/** How parts of the gate wait and measure durations: with the process's clock, or with a simulation's. Decisions never depend on it. */
 export interface Time {
-  /** Milliseconds since some moment; never goes back. */
+  /** Milliseconds since an arbitrary moment. Never goes back. */
   now(): number;
   wait(ms: number): Promise<void>;
-  /** Resolves when what has arrived by now has been seen. */
+  /** Resolves in the next turn of the event loop, after all input that has arrived was read. */
   nextTurn(): Promise<void>;
-  /** Resolves when whoever had a promise kept by now has gone on as far as it can without waiting. */
+  /** Resolves after all code that waits for an already settled promise has continued. */
   afterPromises(): Promise<void>;
 }
 
@@ -22,7 +22,7 @@ export const processTime: Time = {
   afterPromises: () => new Promise((resolve) => process.nextTick(resolve)),
 };
 
-/** What `work` gives; rejects where that takes longer. */
+/** Returns the result of `work`. Rejects if it takes longer than `timeoutMs`. */
 export async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {

@@ -1,6 +1,8 @@
-/** What the schema says of an object's version. */
-export const VERSION = 'Grows by one with each change of its properties. Given as `expectedVersion`, a change is made to what you have seen and to nothing newer.';
+/** The description of an object's version in the schema. */
+export const VERSION =
+  'Increases by one with each change. Pass it as `expectedVersion`, so that a change applies only to the version that you have read.';
 
-/** What the schema says of a version in an input. */
+/** The description of an expected version in an input. */
 export const EXPECTED_VERSION =
-  'The `version` that the change is meant for: where there is another one, nothing is changed, and CONFLICT tells it in `extensions.currentVersion`.';
+  'The `version` that the change is meant for. If the current version is another one, nothing changes, and CONFLICT has the current ' +
+  'version in `extensions.currentVersion`.';

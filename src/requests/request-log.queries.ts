@@ -49,10 +49,10 @@ export class RequestLogFilter {
   @Field(() => MicroCredits, { nullable: true, description: 'Calls that cost at most this much.' })
   maxChargedMicroCredits?: number | null;
 
-  @Field(() => Date, { nullable: true, description: 'Earliest time, inclusive.' })
+  @Field(() => Date, { nullable: true, description: 'Beginning of the time range, inclusive.' })
   from?: Date | null;
 
-  @Field(() => Date, { nullable: true, description: 'Latest time, exclusive.' })
+  @Field(() => Date, { nullable: true, description: 'End of the time range, exclusive.' })
   to?: Date | null;
 }
 

@@ -165,8 +165,8 @@ export class ServiceAccountResolver {
     nullable: true,
     description:
       'Create a service account. Its secret is only in this answer.' +
-      '\n\nTakes `write.keys` and every permission of the account. Errors: `NOT_FOUND` for the workspace, a project or the role; ' +
-      '`CONFLICT` if a project is archived, or if the workspace has 1,000 enabled service accounts; ' +
+      '\n\nTakes `write.keys` and the right to grant every permission of the account. Errors: `NOT_FOUND` for the workspace, a project ' +
+      'or the role; `CONFLICT` if a project is archived, or if the workspace has 1,000 enabled service accounts; ' +
       '`FORBIDDEN` for a permission that the caller may not grant.',
   })
   async createServiceAccount(
@@ -180,9 +180,9 @@ export class ServiceAccountResolver {
     nullable: true,
     description:
       'Change a service account. The change takes effect at once, on every node.' +
-      '\n\nTakes `write.keys` and every permission of the account, before and after the change. A service account cannot change ' +
-      'itself. Errors: `NOT_FOUND` for the account, a project or the role; `CONFLICT` if a new project is archived, if too many ' +
-      'accounts would be enabled, or if `expectedVersion` is not the current version; ' +
+      '\n\nTakes `write.keys` and the right to grant every permission of the account, before and after the change. A service account ' +
+      'cannot change itself. Errors: `NOT_FOUND` for the account, a project or the role; `CONFLICT` if a new project is archived, if ' +
+      'too many accounts would be enabled, or if `expectedVersion` is not the current version; ' +
       '`FORBIDDEN` for a permission that the caller may not grant.',
   })
   async updateServiceAccount(
@@ -197,7 +197,7 @@ export class ServiceAccountResolver {
     description:
       'Give a service account a new secret. The replaced secret works for graceSeconds more, 24 hours by default. ' +
       'Older secrets never work longer than before, and with 0 all of them stop.' +
-      '\n\nTakes `write.keys` and every permission of the account. A service account cannot rotate itself. ' +
+      '\n\nTakes `write.keys` and the right to grant every permission of the account. A service account cannot rotate itself. ' +
       'Errors: `NOT_FOUND` for the account; `FORBIDDEN` for a permission that the caller may not grant.',
   })
   async rotateServiceAccountKey(

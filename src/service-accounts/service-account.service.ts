@@ -62,8 +62,9 @@ export interface ServiceAccountServiceDeps {
 }
 
 /**
- * Service accounts and their secrets. To create, change or rotate a service account, the actor must hold all its permissions. A service
- * account cannot change or rotate itself: otherwise the bearer of a secret that ends soon could get one that does not end.
+ * Service accounts and their secrets. To create, change or rotate a service account, the actor must be allowed to grant all its
+ * permissions. A service account cannot change or rotate itself: otherwise the bearer of a secret that ends soon could get one that does
+ * not end.
  */
 export class ServiceAccountService {
   constructor(private readonly deps: ServiceAccountServiceDeps) {}
@@ -114,8 +115,8 @@ export class ServiceAccountService {
 
   /**
    * Changes the given properties, which take effect at once. Throws CONFLICT if an expected version is given and is not the current one.
-   * The actor must hold all permissions of the account, before and after the change. Otherwise an actor with fewer permissions could
-   * get more through the account.
+   * The actor must be allowed to grant all permissions of the account, before and after the change. Otherwise an actor with fewer could
+   * get more permissions through the account.
    */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ServiceAccount> {
     const { id, projectIds, expectedVersion, ...input } = validate(updateRule, raw, 'input');

@@ -20,10 +20,10 @@ export class LedgerFilter {
   @Field(() => MicroCredits, { nullable: true, description: 'Entries with at most this delta: -1 selects credits that went out.' })
   maxDelta?: number | null;
 
-  @Field(() => Date, { nullable: true, description: 'Earliest time, inclusive.' })
+  @Field(() => Date, { nullable: true, description: 'Beginning of the time range, inclusive.' })
   from?: Date | null;
 
-  @Field(() => Date, { nullable: true, description: 'Latest time, exclusive.' })
+  @Field(() => Date, { nullable: true, description: 'End of the time range, exclusive.' })
   to?: Date | null;
 }
 
