@@ -40,7 +40,7 @@ export function createServices(database: Database, digest: (text: string) => str
     keys,
     serviceAccounts: new ServiceAccountService({ database, digest, knownPermissions }),
     roles: new RoleService({ database, holderOf: (tx, roleId) => roleHolder(database, tx, roleId) }),
-    members: new MemberService({ database, left: endConsents, revokeKeys: (tx, origin, member, at) => keys.revokeMinted(tx, origin, member, at) }),
+    members: new MemberService({ database, left: endConsents, revokeKeys: (...removal) => keys.revokeMinted(...removal) }),
     wallets: new WalletService({ database, findCall: (tx, id) => tx.findOneBy(RequestLog, { id }) }),
   };
 }

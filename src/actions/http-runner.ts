@@ -23,7 +23,10 @@ export interface ActionCall {
   attempt: string;
   action: string;
   requestId: string;
-  /** The JSON text of an object, as its caller wrote it: numbers have every digit. A built-in action that parses it must refuse inexact ones. */
+  /**
+   * The JSON text of an object, as its caller wrote it: numbers have every digit. A built-in action that parses it must refuse
+   * inexact ones.
+   */
   paramsJson: string;
   debug: boolean;
   /** `keyId` is null where another credential than a key called. */

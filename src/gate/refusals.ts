@@ -63,7 +63,8 @@ export class RefusalMemory {
   /** Whether a refusal holds for its credential as it is now. If so it is counted; otherwise it is forgotten. */
   confirm(call: Call, { credential }: Remembered, present: Placed | undefined): boolean {
     const { id, projectId, limit } = credential;
-    const holds = present?.projectId === projectId && present.limit.sustainedRps === limit.sustainedRps && present.limit.burst === limit.burst;
+    const isSameLimit = present?.limit.sustainedRps === limit.sustainedRps && present.limit.burst === limit.burst;
+    const holds = isSameLimit && present.projectId === projectId;
     if (holds) this.counted.set(id, (this.counted.get(id) ?? 0) + 1);
     else this.limited.delete(keyOf(call));
     return holds;

@@ -7,8 +7,8 @@ import { actionKey } from './tick-store';
 
 export type SqlRow = Record<string, unknown>;
 
-export const ACTION_COLUMNS = `service, name, price_micro_credits AS priceMicroCredits, permission, upstream_url AS upstreamUrl, timeout_ms AS timeoutMs,
-  pass_statuses AS passStatuses FROM actions`;
+export const ACTION_COLUMNS = `service, name, price_micro_credits AS priceMicroCredits, permission, upstream_url AS upstreamUrl,
+  timeout_ms AS timeoutMs, pass_statuses AS passStatuses FROM actions`;
 
 export const BUDGET_COLUMNS = `project_id AS projectId, balance, held, entry_seq AS entrySeq,
   theoretical_arrival_us AS theoreticalArrivalUs, arrival_interval_us AS arrivalIntervalUs FROM budgets`;
@@ -25,7 +25,8 @@ export const ENDED_COLUMNS = 'id, outcome, charged_micro_credits AS chargedMicro
 export function toActions(rows: SqlRow[]): Map<string, ActionFacts> {
   return new Map(
     rows.map((row) => {
-      const action = { ...(row as unknown as ActionFacts), priceMicroCredits: Number(row.priceMicroCredits), passStatuses: numbersIn(row.passStatuses as string | null) };
+      const exact = { priceMicroCredits: Number(row.priceMicroCredits), passStatuses: numbersIn(row.passStatuses as string | null) };
+      const action = { ...(row as unknown as ActionFacts), ...exact };
       return [actionKey({ service: action.service, action: action.name }), action];
     }),
   );

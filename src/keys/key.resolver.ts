@@ -22,7 +22,10 @@ class Creator {
   @Field(() => ID, { description: 'Who acted, as `AuditEvent.actorId`.' })
   actorId: string;
 
-  @Field(() => ID, { nullable: true, description: 'The person behind it: who acted, let the application in, or minted the key that acted. Null if there is none.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'The person behind it: who acted, let the application in, or minted the key that acted. Null if there is none.',
+  })
   userId: string | null;
 }
 
@@ -262,10 +265,15 @@ export class MembershipKeysResolver {
   @FieldResolver(() => ApiKeyConnection, {
     nullable: true,
     description:
-      'The keys that they minted here, by themselves, through an application or with a key of theirs, and that are neither revoked nor expired; newest first. ' +
+      'The keys that they minted here, by themselves, through an application or with a key of theirs. ' +
+      'Newest first; none is revoked or expired. ' +
       '`removeMember` revokes them with `revokeKeys`. Takes `read.keys`.',
   })
-  async liveKeysMinted(@Root() { workspaceId, userId }: Membership, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<ApiKey>> {
+  async liveKeysMinted(
+    @Root() { workspaceId, userId }: Membership,
+    @Args() page: PageArgs,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<ApiKey>> {
     ctx.require('read.keys', { workspaceId });
     const filter = { status: [KeyStatus.ACTIVE, KeyStatus.DISABLED] };
     return ctx.page(KEYS, { workspaceId, createdByUserId: userId }, { filter, now: await ctx.now() }, page);

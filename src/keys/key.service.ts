@@ -161,8 +161,9 @@ export class KeyService {
   }
 
   /** Ends every key that a person minted in a workspace and that is not over, in the transaction that removes them. Answers how many. */
-  async revokeMinted(tx: EntityManager, origin: Origin, { workspaceId, userId }: { workspaceId: string; userId: string }, at: Date): Promise<number> {
-    const minted = await tx.find(ApiKey, { where: { workspaceId, createdByUserId: userId, revokedAt: IsNull() }, order: { id: 'ASC' }, ...forUpdate(tx) });
+  async revokeMinted(tx: EntityManager, origin: Origin, member: { workspaceId: string; userId: string }, at: Date): Promise<number> {
+    const where = { workspaceId: member.workspaceId, createdByUserId: member.userId, revokedAt: IsNull() };
+    const minted = await tx.find(ApiKey, { where, order: { id: 'ASC' }, ...forUpdate(tx) });
     const live = minted.filter(({ expiresAt }) => !expiresAt || expiresAt > at);
     for (const key of live) await this.end(tx, origin, key, { reason: REVOKED_WITH_MEMBER, at });
     return live.length;
@@ -171,10 +172,14 @@ export class KeyService {
   private async end(tx: EntityManager, origin: Origin, key: ApiKey, { reason, at }: { reason: string | null; at: Date }): Promise<ApiKey> {
     await tx.update(KeySecret, { keyId: key.id, endedAt: IsNull() }, { endedAt: at.getTime() });
     const changes = { revokedAt: at, revokedReason: reason };
-    return writeChanges(tx, ApiKey, { id: key.id, revokedAt: IsNull() }, key, changes, { ...origin, action: 'key.revoked', subject: key, at });
+    const event = { ...origin, action: 'key.revoked', subject: key, at };
+    return writeChanges(tx, ApiKey, { id: key.id, revokedAt: IsNull() }, key, changes, event);
   }
 
-  /** The person who mints, with their membership locked: a removal that revokes their keys waits for this one, or this mint finds it ended. */
+  /**
+   * The person who mints, with their membership locked: a removal that revokes their keys waits for this mint, or this mint finds
+   * that the membership has ended.
+   */
   private async lockMinter(tx: EntityManager, actor: Actor, workspaceId: string): Promise<string | null> {
     const minter = actor.kind === 'API_KEY' ? await tx.findOneBy(ApiKey, { id: actor.id }) : null;
     const userId = minter ? minter.createdByUserId : personBehind(actor);

@@ -178,7 +178,8 @@ function send(reply: FastifyReply, request: FastifyRequest, action: string, resu
       return reply.send(`${result.body.slice(0, -1)},"meta":{"idempotencyReplay":true}}`);
     case 'saidNo': {
       const { httpStatus, errors, billing } = result;
-      return reply.code(httpStatus).send(JSON.stringify({ ok: false, success: false, requestId: request.requestId, action, data: null, errors, billing }));
+      const { requestId } = request;
+      return reply.code(httpStatus).send(JSON.stringify({ ok: false, success: false, requestId, action, data: null, errors, billing }));
     }
   }
 }

@@ -16,7 +16,12 @@ export const executeBody = z
       .optional(),
     params: z
       .custom<Record<string, unknown>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'must be an object')
-      .meta({ type: 'object', additionalProperties: true, description: 'What the action is given, as it is written: numbers keep every digit. No object may have one name twice.', example: { hello: 'world' } }),
+      .meta({
+        type: 'object',
+        additionalProperties: true,
+        description: 'What the action is given, as it is written: numbers keep every digit. No object may have one name twice.',
+        example: { hello: 'world' },
+      }),
     debug: z.boolean('must be true or false').meta({ description: 'Handed to the action.' }).optional(),
   }, 'must be a JSON object')
   .meta({ id: 'ExecuteRequest' });

@@ -186,7 +186,7 @@ function failures(codes: readonly ErrorCode[]): Record<number, Response> {
   );
 }
 
-/** The answers of execute, with those of an action that refuses by a status which it passes on. What a status had before stays its schema. */
+/** The answers of execute, with those of an action that refuses by a status which it passes on. A status keeps the schema that it had. */
 function withRefusals(responses: Record<number, Response>): Record<number, Response> {
   const passed = PASSABLE_STATUSES.map((status): [number, Response] => {
     const { description = '', content = json(ref('SaidNo')) } = responses[status] ?? {};

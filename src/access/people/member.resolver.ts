@@ -20,7 +20,11 @@ class RemoveMemberInput {
   @Field(() => ID, { description: 'Which person.' })
   userId: string;
 
-  @Field(() => Boolean, { nullable: true, defaultValue: false, description: 'Whether the keys of `Membership.liveKeysMinted` are revoked with it, each with its event. Takes `write.keys`.' })
+  @Field(() => Boolean, {
+    nullable: true,
+    defaultValue: false,
+    description: 'Whether the keys of `Membership.liveKeysMinted` are revoked with it, each with its event. Takes `write.keys`.',
+  })
   revokeKeys?: boolean | null;
 }
 
@@ -44,7 +48,7 @@ class RemoveMemberPayload {
   @Field(() => Workspace, { nullable: true, description: 'The workspace; null for whoever has just left it.' })
   workspace: Workspace | null;
 
-  @Field(() => Int, { description: 'How many keys were revoked: all that they had minted and that were live, or 0 if `revokeKeys` was not asked for.' })
+  @Field(() => Int, { description: 'How many keys were revoked: all that they had minted and that were live, or 0 without `revokeKeys`.' })
   keysRevoked: number;
 }
 
@@ -82,12 +86,15 @@ export class MembershipResolver {
   @Mutation(() => RemoveMemberPayload, {
     nullable: true,
     description:
-      'End a membership at once, on every node. Anybody may leave. The keys that the member minted go on working, unless `revokeKeys` ends them.' +
-      '\n\nTakes `admin.members`, and holding all that the other’s role grants; nothing to leave; `revokeKeys` takes `write.keys` in any case. Errors: `NOT_FOUND`; `CONFLICT` for the last owner.',
+      'End a membership at once, on every node. Anybody may leave. ' +
+      'The keys that the member minted go on working, unless `revokeKeys` ends them.' +
+      '\n\nTakes `admin.members`, and holding all that the other’s role grants; nothing to leave; `revokeKeys` takes `write.keys` in any case. ' +
+      'Errors: `NOT_FOUND`; `CONFLICT` for the last owner.',
   })
   async removeMember(@Arg('input', { description: 'Who leaves which workspace.' }) input: RemoveMemberInput, @Ctx() ctx: GraphQLContext): Promise<RemoveMemberPayload> {
     const leaves = input.userId === ctx.caller.id;
-    const keysRevoked = await this.service.remove(leaves && ctx.knows(input.workspaceId) ? ctx.origin : await ctx.originIn(input.workspaceId, 'admin.members'), input);
+    const origin = leaves && ctx.knows(input.workspaceId) ? ctx.origin : await ctx.originIn(input.workspaceId, 'admin.members');
+    const keysRevoked = await this.service.remove(origin, input);
     return { workspace: leaves ? null : await ctx.need(by(Workspace), input.workspaceId), keysRevoked };
   }
 

@@ -34,7 +34,8 @@ export class MemberService {
 
   /**
    * Ends a membership, at once and on every node. Anybody may leave; to remove another takes holding all that their role grants.
-   * With `revokeKeys`, which takes `write.keys`, the live keys that they minted end with it. Answers how many did. CONFLICT for the last owner.
+   * With `revokeKeys`, which takes `write.keys`, the live keys that they minted end with it. Answers how many did.
+   * CONFLICT for the last owner.
    */
   async remove(origin: Authority, raw: z.input<typeof removeRule>): Promise<number> {
     const { workspaceId, userId, revokeKeys } = validate(removeRule, raw, 'input');

@@ -25,6 +25,12 @@ import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/176400000000
 
 /** In the order in which they are applied. A migration that has landed is never edited; the next one mends it. */
 export const migrations = {
-  mysql: [mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists, mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth, mysqlServiceAccountTokens, mysqlPassStatuses, mysqlKeyCreators],
-  sqlite: [sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists, sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth, sqliteServiceAccountTokens, sqlitePassStatuses, sqliteKeyCreators],
+  mysql: [
+    mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists,
+    mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth, mysqlServiceAccountTokens, mysqlPassStatuses, mysqlKeyCreators,
+  ],
+  sqlite: [
+    sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists,
+    sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth, sqliteServiceAccountTokens, sqlitePassStatuses, sqliteKeyCreators,
+  ],
 };

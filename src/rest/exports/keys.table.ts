@@ -16,6 +16,7 @@ const query = z.strictObject({
   status: anyOfThese(z.enum(KeyStatus, `must be one of ${Object.keys(KeyStatus).join(', ')}`)).meta({ description: 'As they are when the export begins.' }).optional(),
   environment: environment.optional(),
   projectId: anyOfThese(idRule).meta({ description: 'Of these projects.' }).optional(),
+  createdByUserId: anyOfThese(idRule).meta({ description: 'Minted by these people.' }).optional(),
   used: flag.meta({ description: 'Whether a call of theirs was ever logged.' }).optional(),
   lastUsedFrom: instant.meta({ description: 'Whose lastUsedAt is this time or after it.' }).optional(),
   lastUsedTo: instant.meta({ description: 'Whose lastUsedAt is before this time.' }).optional(),

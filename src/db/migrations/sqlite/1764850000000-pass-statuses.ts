@@ -3,8 +3,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 /** HTTP statuses of refusals that an action passes on. */
 export class PassStatuses1764850000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
-    const columns = (await runner.query(`SELECT name FROM pragma_table_info('actions')`)) as { name: string }[];
-    if (!columns.some(({ name }) => name === 'pass_statuses')) await runner.query('ALTER TABLE actions ADD COLUMN pass_statuses varchar(40) NULL');
+    if (!(await runner.hasColumn('actions', 'pass_statuses'))) await runner.query('ALTER TABLE actions ADD COLUMN pass_statuses varchar(40) NULL');
   }
 
   down(): Promise<void> {
