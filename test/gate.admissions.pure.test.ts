@@ -4,7 +4,7 @@ import type { Verdict } from '../src/gate/decide';
 import { LookUps } from '../src/gate/look-ups';
 import { processTime } from '../src/lib/time';
 
-it('a call whose secret is new waits no longer than any other: past its time it is told 503, and the database is not asked', async () => {
+it('answers 503 to a call with an unknown secret after its deadline, without asking the database', async () => {
   const asked: string[] = [];
   const store = {
     findCredentials: async (credentials: { digest: string }[]) => {
@@ -12,10 +12,11 @@ it('a call whose secret is new waits no longer than any other: past its time it 
       return new Map();
     },
   };
-  const ticker = { judge: (): Promise<Verdict> => Promise.reject(new Error('No call is known, so there is nothing to decide.')) };
+  const ticker = { judge: (): Promise<Verdict> => Promise.reject(new Error('No secret is known, so there is nothing to decide.')) };
   const lookUps = new LookUps({ store, time: processTime, onFailure: () => undefined });
   const admissions = new Admissions({ lookUps, ticker, reserve: () => true });
-  const call = (digest: string, waitedMs: number) => ({ credentialKind: 'API_KEY', digest, namedProjectId: null, waitsSince: performance.now() - waitedMs }) as Call;
+  const call = (digest: string, waitedMs: number) =>
+    ({ credentialKind: 'API_KEY', digest, namedProjectId: null, waitsSince: performance.now() - waitedMs }) as Call;
   const late = admissions.admit(call('late', 6_000));
   const soon = admissions.admit(call('soon', 0));
   await expect(late).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
@@ -23,7 +24,7 @@ it('a call whose secret is new waits no longer than any other: past its time it 
   expect(asked).toEqual(['soon']);
 });
 
-it('however many secrets are looked up at once, one statement at a time does it, for all who asked meanwhile', async () => {
+it('looks up any number of secrets with one statement at a time, each for all calls that wait by then', async () => {
   let running = 0;
   const sizes: number[] = [];
   const store = {

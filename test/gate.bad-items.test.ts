@@ -9,7 +9,7 @@ import { buildAction, buildKey, buildProject } from './support/factories';
 import { buildSlowAction } from './support/slow-action';
 import { startUpstream, type Upstream } from './support/upstream';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files share the processors
 
 let app: TestApp;
 let callers: Callers;
@@ -27,7 +27,7 @@ describe('one bad item never fails its tick:', () => {
   let upstream: Upstream;
   let name: string;
 
-  /** One call each of so many projects, all in flight at once. */
+  /** Makes one call for each of `count` projects. Returns when all calls are in flight. */
   async function callsInFlight(count: number) {
     upstream = await startUpstream();
     ({ name } = await buildAction(app, { upstreamUrl: upstream.url }));
@@ -37,11 +37,11 @@ describe('one bad item never fails its tick:', () => {
     return { keys, running };
   }
 
-  it('a bill that the ledger refuses costs its own call a 500, is voided, and costs the others nothing', async () => {
+  it('if the ledger refuses a bill, its call is voided and gets a 500, and the other calls are billed', async () => {
     const { keys, running } = await callsInFlight(12);
     const { id: accountId } = keys[5]?.project as { id: string };
     const { entrySeq } = await app.database.reader.findOneByOrFail(Budget, { projectId: accountId });
-    const place = { accountId, seq: entrySeq + 1 }; // the number that its bill would have
+    const place = { accountId, seq: entrySeq + 1 }; // the number that the bill needs
     await app.database.transaction(async (tx) => {
       await tx.insert(LedgerEntry, { ...place, kind: LedgerKind.ADJUSTMENT, delta: 1, balanceAfter: 1, createdAt: new Date() });
     });
@@ -51,23 +51,29 @@ describe('one bad item never fails its tick:', () => {
     await app.database.transaction((tx) => tx.delete(LedgerEntry, place));
     for (const { project } of keys) {
       const billed = project.id !== accountId;
-      expect(await accountOf(app, project.id)).toMatchObject({ balance: billed ? 999_000 : 1_000_000, held: 0, holds: 0, bills: billed ? 1 : 0 });
+      expect(await accountOf(app, project.id)).toMatchObject({
+        balance: billed ? 999_000 : 1_000_000,
+        held: 0,
+        holds: 0,
+        bills: billed ? 1 : 0,
+      });
     }
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it('a budget that breaks its CHECK keeps its own call waiting, and nobody else from being billed or swept', async () => {
+  it('a budget that breaks its CHECK delays only its own call, and the others are billed and swept', async () => {
     const { keys, running } = await callsInFlight(6);
     const [broken, ...others] = keys.map(({ project }) => project.id) as [string, ...string[]];
     const [waiting, ...served] = running;
-    const setHeld = (held: number) => app.database.transaction((tx) => tx.query(`UPDATE budgets SET held = ${held} WHERE project_id = '${broken}'`));
-    await setHeld(0); // giving back what is held would now leave less than nothing
+    const setHeld = (held: number) =>
+      app.database.transaction((tx) => tx.query(`UPDATE budgets SET held = ${held} WHERE project_id = '${broken}'`));
+    await setHeld(0); // ending the hold would now make `held` negative
     try {
       upstream.release();
       expect((await Promise.all(served)).map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
       for (const id of others) expect(await accountOf(app, id)).toMatchObject({ balance: 999_000, held: 0, bills: 1 });
 
-      // A call of another project whose time is over, and an answer that is no longer kept, beside the hold that cannot be ended
+      // Beside the hold that cannot end, there are an expired hold of another project and an expired claim.
       const { upstream: hanging, project, call } = await buildSlowAction(app, callers);
       const dead = call(app.url);
       await hanging.arrived(1);
@@ -84,13 +90,13 @@ describe('one bad item never fails its tick:', () => {
     } finally {
       await setHeld(1_000);
     }
-    expect((await waiting)?.status).toBe(200); // it has asked again all the while
+    expect((await waiting)?.status).toBe(200); // the gate has retried all the time
     expect(await accountOf(app, broken)).toMatchObject({ balance: 999_000, held: 0, holds: 0, bills: 1 });
     expect(await faultsOf(app)).toEqual([]);
   });
 });
 
-it('leaves the books of everybody in order', async () => {
+it('leaves the books of all projects in order', async () => {
   await buildProject(app);
   expect(await faultsOf(app)).toEqual([]);
 });

@@ -8,16 +8,16 @@ import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { freshDatabaseUrl } from './support/database';
 import { startProcess } from './support/process';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files share the processors
 
-// 2,000 calls of 1,000 micro-credits each, from 60 callers at once, on a budget of 500.
+// 60 concurrent callers make 2,000 calls of 1,000 micro-credits each, on a budget for 500 calls.
 const CALLERS = 60;
 const CALLS = 2_000;
 const CREDITS = 500;
 const PRICE = 1_000;
 
 let databaseUrl: string;
-/** Two servers on one database where that can have two. */
+/** Two servers on one MySQL database, or one server on SQLite. */
 let nodes: [TestApp, ...TestApp[]];
 let callers: Callers;
 
@@ -32,28 +32,36 @@ afterAll(async () => {
   await Promise.all(nodes.map((node) => node.close()));
 });
 
-/** Spends a budget from all sides, and sees that it is spent to the last credit and not one further. */
+/** Spends a budget through all servers at once, and checks that it is spent exactly to its end. */
 async function expectSpentExactly(urls: string[]): Promise<void> {
   const [app] = nodes;
   const { secret, project } = await buildKey(app, { budget: CREDITS * PRICE });
   const answers = await callers.calls(CALLS, (index) => ({ url: urls[index % urls.length] as string, secret }));
   expect(tally(answers)).toEqual({ 200: CREDITS, '402 PAYMENT_REQUIRED': CALLS - CREDITS });
-  expect(await accountOf(app, project.id)).toEqual({ balance: 0, held: 0, holds: 0, bills: CREDITS, billed: CREDITS * PRICE, succeeded: CREDITS });
+  expect(await accountOf(app, project.id)).toEqual({
+    balance: 0,
+    held: 0,
+    holds: 0,
+    bills: CREDITS,
+    billed: CREDITS * PRICE,
+    succeeded: CREDITS,
+  });
   expect(await faultsOf(app)).toEqual([]);
   const rests = answers.filter(({ status }) => status === 200).map(({ body }) => body.billing.budgetAvailableMicroCredits as number);
   expect(Math.max(...rests)).toBeLessThanOrEqual((CREDITS - 1) * PRICE);
   expect(Math.min(...rests)).toBe(0);
 }
 
-it('of 2,000 calls on 500 credits exactly 500 succeed and 1,500 are told 402, on every node that the database has', () => expectSpentExactly(nodes.map(({ url }) => url)));
+it('lets exactly 500 of 2,000 calls succeed on a budget for 500, over all nodes, and answers 402 to the others', () =>
+  expectSpentExactly(nodes.map(({ url }) => url)));
 
-it('and through real processes too', async () => {
+it('lets exactly 500 of 2,000 calls succeed on a budget for 500, through real processes', async () => {
   const env = { DATABASE_URL: databaseUrl, KEY_PEPPER: PEPPER, ROOT_KEY };
   const processes = await Promise.all(nodes.map(() => startProcess({ env })));
   await expectSpentExactly(await Promise.all(processes.map(({ listening }) => listening)));
 });
 
-it('neither loses nor invents a credit while budgets are filled and emptied beside the calls', async () => {
+it('neither loses nor creates credits while administrators change the budget during calls', async () => {
   const [app, other = app] = nodes;
   const origin = systemAuthority('tests');
   const workspace = await buildWorkspace(app);
@@ -64,13 +72,13 @@ it('neither loses nor invents a credit while budgets are filled and emptied besi
   const calling = { on: true };
   const administrators = [app, other].map(async ({ services }) => {
     for (let round = 0; calling.on; round++) {
-      await nextTurn(); // SQLite's transactions have no turn of their own, and would let nobody else in
+      await nextTurn(); // SQLite's transactions are synchronous and would block the event loop
       const amount = (round % 3 === 2 ? -20 : 15) * PRICE;
       try {
         await services.wallets.allocate(origin, { projectId: project.id, amount });
         moved += amount;
       } catch (error) {
-        expect(error).toMatchObject({ code: 'PAYMENT_REQUIRED' }); // nothing left to take, or to give
+        expect(error).toMatchObject({ code: 'PAYMENT_REQUIRED' }); // the budget or the wallet is empty
       }
     }
   });
@@ -91,13 +99,13 @@ it('neither loses nor invents a credit while budgets are filled and emptied besi
   expect(await faultsOf(app)).toEqual([]);
 });
 
-it('a call that fails, and a TEST key, leave the budget as it was', async () => {
+it('does not charge the budget for a failed call or a TEST key', async () => {
   const [app] = nodes;
   const project = await buildProject(app, { budget: PRICE });
   const live = await buildKey(app, { project });
   const test = await buildKey(app, { project, environment: Environment.TEST });
   const answers = await callers.calls(40, () => ({ url: app.url, secret: live.secret, body: { action: 'demo.fail' } }));
-  // Each holds the only credit for its moment
+  // Each call holds the only credit for a moment, so the others may get a 402.
   expect(Object.keys(tally(answers)).filter((kind) => !['200', '402 PAYMENT_REQUIRED'].includes(kind))).toEqual([]);
   expect(answers.filter(({ body }) => body.ok)).toEqual([]);
   expect(tally(await callers.calls(40, () => ({ url: app.url, secret: test.secret })))).toEqual({ 200: 40 });

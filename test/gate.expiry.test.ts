@@ -6,9 +6,9 @@ import { buildProject } from './support/factories';
 import { startProcess } from './support/process';
 import { buildSlowAction } from './support/slow-action';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files share the processors
 
-/** Past the expiry of a hold whose action may take 30 s. */
+/** Longer than the life of a hold for an action with a timeout of 30 s. */
 const PAST_EXPIRY_MS = 61_000;
 
 let app: TestApp;
@@ -23,8 +23,8 @@ afterAll(async () => {
   await app.close();
 });
 
-describe('a call whose process died', () => {
-  it('is voided by the sweep of another process, logged as EXPIRED, and its requestId is free again', async () => {
+describe('a call of a dead process', () => {
+  it('is voided by the sweep of another process, is logged as EXPIRED, and frees its requestId', async () => {
     const { upstream, project, call } = await buildSlowAction(app, callers);
     const requestId = randomUUID();
     const other = await startProcess({ env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER, ROOT_KEY } });
@@ -35,7 +35,7 @@ describe('a call whose process died', () => {
     expect(await accountOf(app, project.id)).toMatchObject({ balance: 1_000_000, held: 1_000, holds: 1 });
     expect(await call(app.url, { requestId })).toMatchObject({ status: 409 });
     await app.sweep.once();
-    expect(await accountOf(app, project.id)).toMatchObject({ held: 1_000, holds: 1 }); // not before its time
+    expect(await accountOf(app, project.id)).toMatchObject({ held: 1_000, holds: 1 }); // the sweep ends no hold before its expiry
 
     app.travel(PAST_EXPIRY_MS);
     await app.sweep.once();
@@ -47,8 +47,8 @@ describe('a call whose process died', () => {
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it('needs no sweep where its caller comes again: the repeat voids it and runs', async () => {
-    const { upstream, project, call } = await buildSlowAction(app, callers, { budget: 1_000 }); // one credit: the dead call holds it
+  it('is voided by a repeat of its requestId without a sweep, and the repeat runs', async () => {
+    const { upstream, project, call } = await buildSlowAction(app, callers, { budget: 1_000 }); // the dead call holds the whole budget
     const requestId = randomUUID();
     const late = call(app.url, { requestId });
     await upstream.arrived(1);
@@ -58,7 +58,7 @@ describe('a call whose process died', () => {
     expect(await outcomesOf(app, requestId)).toEqual(['EXPIRED OUTCOME_UNKNOWN']);
     second.succeed();
     expect((await again).status).toBe(200);
-    upstream.release(); // the first one, long after
+    upstream.release(); // lets the first call succeed, too late
     expect(await late).toMatchObject({ status: 503, body: { error: { code: 'OUTCOME_UNKNOWN' } } });
     expect((await outcomesOf(app, requestId)).sort()).toEqual(['EXPIRED OUTCOME_UNKNOWN', 'SUCCEEDED']);
     expect(await accountOf(app, project.id)).toMatchObject({ balance: 0, held: 0, holds: 0, bills: 1, succeeded: 1 });
@@ -66,7 +66,7 @@ describe('a call whose process died', () => {
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it('bills nothing and answers 503 where it lives after all, and its success comes after the sweep', async () => {
+  it('is not billed and gets a 503 if its process still lives and it succeeds after the sweep', async () => {
     const { upstream, project, call } = await buildSlowAction(app, callers);
     const late = call(app.url);
     await upstream.arrived(1);
@@ -79,7 +79,7 @@ describe('a call whose process died', () => {
   });
 });
 
-it('leaves the books of everybody in order', async () => {
+it('leaves the books of all projects in order', async () => {
   await buildProject(app);
   expect(await faultsOf(app)).toEqual([]);
 });

@@ -5,14 +5,14 @@ import { isOpen, marksAfter, openHoldsOf, toTickHolds } from '../src/gate/tick-r
 const TICK = 'log_0VbtrPCQP0bwqxlBb8zrm';
 const hold = (place: number): HoldRow => ({ attempt: attemptId(TICK, place), expiresAt: 1_000 + place, amount: 1 }) as HoldRow;
 
-it('an attempt tells its tick and its place, and attempts of one tick sort by their places', () => {
+it('reads the tick and the place from an attempt id, and attempt ids of one tick sort by their places', () => {
   const attempts = Array.from({ length: 500 }, (_, place) => attemptId(TICK, place));
   expect(attempts.map(tickOf)).toEqual(attempts.map(() => TICK));
   expect(attempts.map(placeOf)).toEqual(attempts.map((_, place) => place));
   expect([...attempts].sort()).toEqual(attempts);
 });
 
-it('whatever holds of a tick end, and in whatever order, the others stay open, and the row goes with the last', () => {
+it('ends holds of a tick in any order, keeps the others open, and removes the row with the last hold', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.nat({ max: 499 }), { minLength: 1, maxLength: 40 }), fc.infiniteStream(fc.nat()), (places, order) => {
       const row = toTickHolds({ tick: TICK, process: 'p', holds: [...places].sort((a, b) => a - b).map(hold) });
@@ -22,7 +22,10 @@ it('whatever holds of a tick end, and in whatever order, the others stay open, a
       while (left.length > 0) {
         const ending = left.filter((_, at) => at === 0 || (order.next().value as number) % 3 === 0);
         left = left.filter((place) => !ending.includes(place));
-        const after = marksAfter(new Map([[TICK, marks]]), ending.map((place) => attemptId(TICK, place)));
+        const after = marksAfter(
+          new Map([[TICK, marks]]),
+          ending.map((place) => attemptId(TICK, place)),
+        );
         expect(after.map(([tick]) => tick)).toEqual([TICK]);
         marks = after[0]?.[1] as string;
         const open = marks === '' ? [] : openHoldsOf({ ...row, marks }).map(({ attempt }) => placeOf(attempt));

@@ -6,7 +6,7 @@ interface Where {
   attempt: string;
 }
 
-test('repeats at once are read a few a statement, each with its own answer, twice where it is asked twice, and null where it is gone', async () => {
+test('reads concurrent repeats four per statement, gives each its answer, and null if the answer no longer exists', async () => {
   const asked: number[] = [];
   const lookups = {
     findBy: async (_entity: unknown, wheres: Where[]) => {
@@ -17,7 +17,9 @@ test('repeats at once are read a few a statement, each with its own answer, twic
   } as unknown as Pick<EntityManager, 'findBy'>;
   const answers = new KeptAnswers(lookups);
   const claim = (requestId: string, attempt: string) => ({ credentialId: 'key', requestId, attempt });
-  const read = await Promise.all([claim('a', '1'), claim('gone', '2'), claim('a', '1'), claim('b', '3'), claim('c', '4')].map((one) => answers.of(one)));
+  const read = await Promise.all(
+    [claim('a', '1'), claim('gone', '2'), claim('a', '1'), claim('b', '3'), claim('c', '4')].map((wanted) => answers.of(wanted)),
+  );
   expect(read).toEqual(['answer of 1', null, 'answer of 1', 'answer of 3', 'answer of 4']);
   expect(asked).toEqual([4, 1]);
 });

@@ -8,9 +8,9 @@ import { closeNodes, createNodes } from './support/nodes';
 import { until } from './support/until';
 import { startUpstream } from './support/upstream';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files share the processors
 
-// What holds between the servers of one installation. SQLite has one server, which then plays both parts.
+// The guarantees across the servers of one installation. SQLite allows one server, which then plays both parts.
 
 const ORIGIN = systemAuthority('tests');
 
@@ -29,7 +29,7 @@ afterAll(async () => {
 
 const urlOf = (index: number): string => (index % 2 === 0 ? a : b).url;
 
-/** Keeps `count` callers at node B busy with this secret until `stop`; gives what came of calls sent before and after `ended` was said. */
+/** Runs `count` callers at node B with this secret until `stop`. Collects the answers to calls sent before and after `ended` was called. */
 function keepBusy(secret: string, count: number) {
   const before: CallAnswer[] = [];
   const after: CallAnswer[] = [];
@@ -37,7 +37,7 @@ function keepBusy(secret: string, count: number) {
   let over = false;
   const running = Array.from({ length: count }, async () => {
     while (busy.on) {
-      const answers = over ? after : before; // by when it was sent
+      const answers = over ? after : before; // decided when the call is sent
       answers.push(await callers.call({ url: b.url, secret }));
     }
   });
@@ -52,14 +52,26 @@ function keepBusy(secret: string, count: number) {
   };
 }
 
-describe('what has answered at one node holds for every call that then arrives at another, however busy it is:', () => {
+describe('after a change has answered at one node, every later call at another busy node sees it:', () => {
   it.each([
     ['a revoked key', '401 REVOKED_API_KEY', (keyId: string) => a.services.keys.revoke(ORIGIN, { id: keyId })],
-    ['a secret that was rotated without grace', '401 REVOKED_API_KEY', (keyId: string) => a.services.keys.rotate(ORIGIN, { id: keyId, graceSeconds: 0 })],
+    [
+      'a secret rotated without grace',
+      '401 REVOKED_API_KEY',
+      (keyId: string) => a.services.keys.rotate(ORIGIN, { id: keyId, graceSeconds: 0 }),
+    ],
     ['a disabled key', '401 DISABLED_API_KEY', (keyId: string) => a.services.keys.update(ORIGIN, { id: keyId, enabled: false })],
-    ['a key of an archived project', '401 DISABLED_API_KEY', (_keyId: string, projectId: string) => a.services.projects.archive(ORIGIN, { id: projectId })],
-    ['a key that lost the permission', '403 FORBIDDEN', (keyId: string) => a.services.keys.update(ORIGIN, { id: keyId, permissions: ['demo.fail'] })],
-  ])('%s is refused', async (_what, refusal, end) => {
+    [
+      'a key of an archived project',
+      '401 DISABLED_API_KEY',
+      (_keyId: string, projectId: string) => a.services.projects.archive(ORIGIN, { id: projectId }),
+    ],
+    [
+      'a key that lost the permission',
+      '403 FORBIDDEN',
+      (keyId: string) => a.services.keys.update(ORIGIN, { id: keyId, permissions: ['demo.fail'] }),
+    ],
+  ])('%s is refused', async (_title, refusal, end) => {
     const { key, secret, project } = await buildKey(a, { budget: 100_000_000 });
     const load = keepBusy(secret, 16);
     await until(() => load.before.length >= 50, '50 answers');
@@ -72,7 +84,7 @@ describe('what has answered at one node holds for every call that then arrives a
     expect(await faultsOf(a)).toEqual([]);
   });
 
-  it('a smaller budget is all that there is', async () => {
+  it('a reduced budget cannot be overspent', async () => {
     const { secret, project } = await buildKey(a, { budget: 1_000_000 });
     expect(tally(await callers.calls(10, () => ({ url: b.url, secret })))).toEqual({ 200: 10 });
     await a.services.wallets.allocate(ORIGIN, { projectId: project.id, amount: -987_000 });
@@ -87,14 +99,14 @@ describe('what has answered at one node holds for every call that then arrives a
   });
 });
 
-it('admits a burst once over all nodes together, and not one call more', async () => {
+it('admits exactly one burst over all nodes together', async () => {
   const { secret, project } = await buildKey(a, { rateLimit: { sustainedRps: 0.001, burst: 60 } });
   const answers = await callers.calls(400, (index) => ({ url: urlOf(index), secret }));
   expect(tally(answers)).toEqual({ 200: 60, '429 RATE_LIMITED': 340 });
   expect((await accountOf(a, project.id)).bills).toBe(60);
 });
 
-it('keeps to burst + sustained x time over all nodes, for as long as they are flooded', async () => {
+it('admits at most burst + sustained x time over all nodes during a flood', async () => {
   const limit = { sustainedRps: 100, burst: 20 };
   const { secret } = await buildKey(a, { budget: 10_000_000, rateLimit: limit });
   const started = performance.now();
@@ -106,7 +118,7 @@ it('keeps to burst + sustained x time over all nodes, for as long as they are fl
   expect(admitted).toBeGreaterThanOrEqual(limit.burst);
 });
 
-it('runs and bills a requestId once, though it is sent to every node at once', async () => {
+it('runs and bills a requestId once when it is sent to every node at the same time', async () => {
   const upstream = await startUpstream();
   const action = await buildAction(a, { upstreamUrl: upstream.url });
   const { secret, project } = await buildKey(a, { permissions: ['face.*'] });
@@ -114,7 +126,7 @@ it('runs and bills a requestId once, though it is sent to every node at once', a
   const call = (index: number) => ({ url: urlOf(index), secret, service: 'face', body: { action: action.name, requestId } });
   const first = callers.calls(20, call);
   await upstream.arrived(1);
-  // All but the one that runs have been answered by now or will be, without another run
+  // One call runs. All others get an answer without another run.
   const late = callers.calls(10, call);
   expect(tally(await late)).toEqual({ '409 REQUEST_IN_PROGRESS': 10 });
   upstream.release();
@@ -130,7 +142,7 @@ it('runs and bills a requestId once, though it is sent to every node at once', a
   expect(await faultsOf(a)).toEqual([]);
 });
 
-it('tells a requestId of another body apart on every node, while it runs and after', async () => {
+it('refuses a requestId with another body on every node, during the first call and after it', async () => {
   const upstream = await startUpstream();
   const action = await buildAction(a, { upstreamUrl: upstream.url });
   const { secret } = await buildKey(a, { permissions: ['face.*'] });
@@ -138,13 +150,19 @@ it('tells a requestId of another body apart on every node, while it runs and aft
   const other = { ...body, params: { other: true } };
   const running = callers.call({ url: a.url, secret, service: 'face', body });
   await upstream.arrived(1);
-  expect(await callers.call({ url: b.url, secret, service: 'face', body: other })).toMatchObject({ status: 422, body: { error: { code: 'REQUEST_ID_REUSED' } } });
+  expect(await callers.call({ url: b.url, secret, service: 'face', body: other })).toMatchObject({
+    status: 422,
+    body: { error: { code: 'REQUEST_ID_REUSED' } },
+  });
   upstream.release();
   expect((await running).status).toBe(200);
-  expect(await callers.call({ url: b.url, secret, service: 'face', body: other })).toMatchObject({ status: 422, body: { error: { code: 'REQUEST_ID_REUSED' } } });
+  expect(await callers.call({ url: b.url, secret, service: 'face', body: other })).toMatchObject({
+    status: 422,
+    body: { error: { code: 'REQUEST_ID_REUSED' } },
+  });
 });
 
-it('holds the price of a call in flight against every node, and gives it back where the action says no', async () => {
+it('reserves the price of a call in flight on every node, and releases it if the action says no', async () => {
   const upstream = await startUpstream();
   const action = await buildAction(a, { upstreamUrl: upstream.url });
   const project = await buildProject(a, { budget: 1_000 });
@@ -152,10 +170,18 @@ it('holds the price of a call in flight against every node, and gives it back wh
   const running = callers.call({ url: a.url, secret, service: 'face', body: { action: action.name } });
   const call = await upstream.arrived(1);
   expect(await accountOf(b, project.id)).toMatchObject({ balance: 1_000, held: 1_000, holds: 1, bills: 0 });
-  expect(await callers.call({ url: b.url, secret })).toMatchObject({ status: 402, body: { error: { details: { available_micro_credits: 0 } } } });
-  await expect(b.services.wallets.allocate(ORIGIN, { projectId: project.id, amount: -1 })).rejects.toMatchObject({ code: 'PAYMENT_REQUIRED' });
+  expect(await callers.call({ url: b.url, secret })).toMatchObject({
+    status: 402,
+    body: { error: { details: { available_micro_credits: 0 } } },
+  });
+  await expect(b.services.wallets.allocate(ORIGIN, { projectId: project.id, amount: -1 })).rejects.toMatchObject({
+    code: 'PAYMENT_REQUIRED',
+  });
   call.sayNo('NO_FACE', 'None.');
-  expect(await running).toMatchObject({ status: 200, body: { ok: false, billing: { chargedMicroCredits: 0, budgetAvailableMicroCredits: 1_000 } } });
+  expect(await running).toMatchObject({
+    status: 200,
+    body: { ok: false, billing: { chargedMicroCredits: 0, budgetAvailableMicroCredits: 1_000 } },
+  });
   expect((await callers.call({ url: b.url, secret })).status).toBe(200);
   expect(await faultsOf(a)).toEqual([]);
 });

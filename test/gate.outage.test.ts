@@ -8,9 +8,9 @@ import { startMariadb, type MariadbServer } from './support/mariadb-server';
 import { onMysql } from './support/on-database';
 import { until } from './support/until';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files share the processors
 
-onMysql('on a server that is frozen, or dies', () => {
+onMysql('on a database server that freezes or dies', () => {
   let server: MariadbServer;
   let node: TestApp;
   let callers: Callers;
@@ -29,9 +29,10 @@ onMysql('on a server that is frozen, or dies', () => {
     await server?.stop();
   });
 
-  const healthy = (secret: string) => until(async () => (await callers.call({ url: node.url, secret })).status === 200, 'a call to succeed again');
+  const healthy = (secret: string) =>
+    until(async () => (await callers.call({ url: node.url, secret })).status === 200, 'a call to succeed again');
 
-  it('nothing is admitted while it is frozen, and all goes on by itself afterwards', async () => {
+  it('no call is admitted while the server is frozen, and the gate recovers without help afterwards', async () => {
     const { secret, project } = await buildKey(node);
     await healthy(secret);
     await server.kill('SIGSTOP');
@@ -40,7 +41,7 @@ onMysql('on a server that is frozen, or dies', () => {
     const ready = await fetch(`${node.url}/readyz`);
     expect(ready.status).toBe(503);
     expect((await fetch(`${node.url}/healthz`)).status).toBe(200);
-    expect(answered).toBe(0); // nobody is told a success that nobody could write down
+    expect(answered).toBe(0); // no success is answered, because none can be written
     await server.kill('SIGCONT');
     const { 200: succeeded = 0, '503 SERVICE_UNAVAILABLE': refused = 0 } = tally(await calls);
     expect(succeeded + refused).toBe(40);
@@ -49,7 +50,7 @@ onMysql('on a server that is frozen, or dies', () => {
     expect(await faultsOf(node)).toEqual([]);
   });
 
-  it('nothing is admitted while it is dead, every 200 before is billed once, and all goes on by itself when it is back', async () => {
+  it('no call is admitted while the server is dead, every earlier 200 is billed once, and the gate recovers without help', async () => {
     const { secret, project } = await buildKey(node);
     await healthy(secret);
     const before = await accountOf(node, project.id);
@@ -83,7 +84,7 @@ onMysql('on a server that is frozen, or dies', () => {
     expect(await faultsOf(node)).toEqual([]);
   }, 60_000);
 
-  it('leaves the books of everybody in order', async () => {
+  it('leaves the books of all projects in order', async () => {
     await buildProject(node);
     expect(await faultsOf(node)).toEqual([]);
   });

@@ -10,7 +10,7 @@ import { buildAction, buildKey, buildProject } from './support/factories';
 import { until } from './support/until';
 import { startUpstream } from './support/upstream';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files share the processors
 
 let app: TestApp;
 let callers: Callers;
@@ -24,14 +24,15 @@ afterAll(async () => {
   await app.close();
 });
 
-describe('past its bounds', () => {
-  it('answers 503 at once: to a project that has a quarter of all calls in flight, and to all where there is no place left', async () => {
+describe('above its limits', () => {
+  it('answers 503 at once to a project with a quarter of all calls in flight, and to every project when all places are taken', async () => {
     const upstream = await startUpstream();
     const node = await createTestApp({ config: { maxCallsInFlight: 4 } });
     try {
       const { name } = await buildAction(node, { upstreamUrl: upstream.url });
       const keys = await Promise.all(Array.from({ length: 5 }, () => buildKey(node, { permissions: ['face.*'] })));
-      const call = (index: number) => callers.call({ url: node.url, secret: keys[index]?.secret as string, service: 'face', body: { action: name } });
+      const call = (index: number) =>
+        callers.call({ url: node.url, secret: keys[index]?.secret as string, service: 'face', body: { action: name } });
       const running = [call(0)];
       await upstream.arrived(1);
       expect(await call(0)).toMatchObject({ status: 503, body: { error: { code: 'SERVICE_UNAVAILABLE' } } });
@@ -50,7 +51,7 @@ describe('past its bounds', () => {
     }
   });
 
-  it('a flood of calls over the rate makes few transactions and few rows, and each of them is counted', async () => {
+  it('a flood above the rate limit causes few transactions and few rows, and every refusal is counted', async () => {
     const { secret, key, project } = await buildKey(app, { rateLimit: { sustainedRps: 0.001, burst: 1 } });
     const ticks = jest.spyOn(SqlTickStore.prototype, 'transact');
     const started = performance.now();
@@ -61,7 +62,7 @@ describe('past its bounds', () => {
     expect(tally(answers)).toEqual({ 200: 1, '429 RATE_LIMITED': 1_499 });
     const rows = await app.database.reader.countBy(RequestLog, { credentialId: key.id, errorCode: 'RATE_LIMITED' });
     expect(rows).toBeLessThanOrEqual(REFUSALS_LOGGED_PER_SECOND * (seconds + 1));
-    // Four times a second the database is asked again, by whoever comes in that moment; and the counts are written down
+    // Four times a second a call asks the database again, and the counts are written.
     expect(transactions).toBeLessThanOrEqual(20 * (seconds + 1));
     const counted = async () => (await app.database.reader.sum(RefusalCount, 'calls', { credentialId: key.id, code: 'RATE_LIMITED' })) ?? 0;
     await until(async () => Number(await counted()) + rows === 1_499, 'every refusal to be a row or counted');
@@ -69,7 +70,7 @@ describe('past its bounds', () => {
   });
 });
 
-it('leaves the books of everybody in order', async () => {
+it('leaves the books of all projects in order', async () => {
   await buildProject(app);
   expect(await faultsOf(app)).toEqual([]);
 });

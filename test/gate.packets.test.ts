@@ -9,7 +9,7 @@ import { startProxy } from './support/proxy';
 import { buildSlowAction } from './support/slow-action';
 import { until } from './support/until';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files share the processors
 
 onMysql('on a server', () => {
   let app: TestApp;
@@ -24,7 +24,7 @@ onMysql('on a server', () => {
     await app.close();
   });
 
-  /** A node that reaches the database through a proxy. */
+  /** Starts a node that reaches the database through a proxy. */
   async function proxiedNode() {
     const proxy = await startProxy(new URL(app.databaseUrl));
     const url = new URL(app.databaseUrl);
@@ -32,12 +32,12 @@ onMysql('on a server', () => {
     return { proxy, node: await createTestApp({ databaseUrl: url.href }) };
   }
 
-  // What only a tick that admits, or that settles, sends
+  // Statements that only a tick with admissions, or with settlements, sends.
   const ADMIT = 'INSERT INTO tick_holds';
   const SETTLE = 'DELETE FROM tick_holds';
 
-  describe.each(['lost', 'unanswered', 'late'] as const)('where the last packet of a tick is %s', (fate) => {
-    it('a success that is answered is billed exactly once', async () => {
+  describe.each(['lost', 'unanswered', 'late'] as const)('if the last packet of a tick is %s', (fate) => {
+    it('an answered success is billed exactly once', async () => {
       const { proxy, node } = await proxiedNode();
       try {
         const { secret, project } = await buildKey(app);
@@ -46,7 +46,7 @@ onMysql('on a server', () => {
         const call = callers.call({ url: node.url, secret, body: { requestId } });
         await struck;
         if (fate === 'late') {
-          // Given up on, and asked again: the budget's lock still stands in the way
+          // The node gives up and retries. The budget's lock still blocks the retry.
           await until(() => node.logLines.some((line) => line.includes('commit without an answer')), 'the node to give up');
           proxy.deliver();
         }
@@ -59,7 +59,7 @@ onMysql('on a server', () => {
       }
     });
 
-    it('a call that may or may not be admitted is told 503, runs nothing, and leaves no hold', async () => {
+    it('a call with an unknown admission gets a 503, does not run, and leaves no hold', async () => {
       const { proxy, node } = await proxiedNode();
       try {
         const { upstream, project, call } = await buildSlowAction(app, callers);
@@ -87,7 +87,7 @@ onMysql('on a server', () => {
     });
   });
 
-  it('connections that break all the time cost 503s and nothing else', async () => {
+  it('connections that break all the time cause only 503 answers', async () => {
     const { proxy, node } = await proxiedNode();
     try {
       const { secret, project } = await buildKey(app);
@@ -109,7 +109,7 @@ onMysql('on a server', () => {
     }
   });
 
-  it('leaves the books of everybody in order', async () => {
+  it('leaves the books of all projects in order', async () => {
     await buildProject(app);
     expect(await faultsOf(app)).toEqual([]);
   });

@@ -2,17 +2,21 @@ import fc from 'fast-check';
 import { intervalUs, standingOf, takeCall, type RateLimit, type RateMemory } from '../src/gate/rate-limit';
 
 const NOW = 1_795_000_000_000_000; // November 2026, in microseconds
-const MAX_BURST_SECONDS = 1e9; // as far as a project's limit may reach ahead
+const MAX_BURST_SECONDS = 1e9; // a project's limit may not need longer than this for a full burst
 
 const fresh = (): RateMemory => ({ theoreticalArrivalUs: 0, arrivalIntervalUs: 0 });
 
-/** Limits that a few dozen calls can reach: a call a day, or a hundred thousand a second, fractions included. */
+/** Limits that a few dozen calls can reach, from one call a day to a million a second, with fractions. */
 const smallLimit = fc.record({
-  sustainedRps: fc.oneof(fc.integer({ min: 1, max: 50 }), fc.double({ min: 1e-5, max: 1e6, noNaN: true }), fc.constantFrom(0.3, 1 / 3, 7 / 3, 999_999, 1e6)),
+  sustainedRps: fc.oneof(
+    fc.integer({ min: 1, max: 50 }),
+    fc.double({ min: 1e-5, max: 1e6, noNaN: true }),
+    fc.constantFrom(0.3, 1 / 3, 7 / 3, 999_999, 1e6),
+  ),
   burst: fc.integer({ min: 1, max: 12 }),
 });
 
-/** Every limit that a project may have. */
+/** Any limit that a project may have. */
 const anyLimit = fc
   .record({
     sustainedRps: fc.oneof(fc.double({ min: 1e-6, max: 1e6, noNaN: true }), fc.constantFrom(1e-9, 1e-3, 1 / 3, 1e6)),
@@ -21,12 +25,15 @@ const anyLimit = fc
   .filter(({ sustainedRps, burst }) => burst / sustainedRps <= MAX_BURST_SECONDS);
 
 /** Pauses between calls, in intervals of the limit: none, a part of one, several. */
-const pauses = fc.array(fc.oneof(fc.constant(0), fc.constant(0), fc.double({ min: 0, max: 1.5, noNaN: true }), fc.double({ min: 0, max: 20, noNaN: true })), {
-  minLength: 1,
-  maxLength: 60,
-});
+const pauses = fc.array(
+  fc.oneof(fc.constant(0), fc.constant(0), fc.double({ min: 0, max: 1.5, noNaN: true }), fc.double({ min: 0, max: 20, noNaN: true })),
+  {
+    minLength: 1,
+    maxLength: 60,
+  },
+);
 
-/** The times at which calls came through that were made after these pauses. */
+/** Makes a call after each of the pauses. Returns the times of the admitted calls. */
 function admittedTimes(memory: RateMemory, limit: RateLimit, startUs: number, after: number[]): number[] {
   const times: number[] = [];
   let now = startUs;
@@ -37,7 +44,7 @@ function admittedTimes(memory: RateMemory, limit: RateLimit, startUs: number, af
   return times;
 }
 
-/** The bound as the contract words it, over every window between two admitted calls. */
+/** Checks the contract's limit in every window between two admitted calls. */
 function expectBounded(times: number[], { sustainedRps, burst }: RateLimit): void {
   times.forEach((from, first) => {
     times.slice(first).forEach((to, index) => {
@@ -48,7 +55,7 @@ function expectBounded(times: number[], { sustainedRps, burst }: RateLimit): voi
 
 const copy = (memory: RateMemory): RateMemory => ({ ...memory });
 
-it('admits no more than burst + sustained x time in any window, whenever the calls come', () => {
+it('admits at most burst + sustained x time in any window, for any times of calls', () => {
   fc.assert(
     fc.property(smallLimit, pauses, (limit, after) => {
       expectBounded(admittedTimes(fresh(), limit, NOW, after), limit);
@@ -57,7 +64,7 @@ it('admits no more than burst + sustained x time in any window, whenever the cal
   );
 });
 
-it('admits a whole burst at once after a quiet spell, and not one more', () => {
+it('admits exactly one whole burst after a quiet time', () => {
   fc.assert(
     fc.property(smallLimit, (limit) => {
       const memory = fresh();
@@ -68,20 +75,21 @@ it('admits a whole burst at once after a quiet spell, and not one more', () => {
   );
 });
 
-it('a refused call takes nothing: those who knock all the time get through as often as those who wait', () => {
+it('does not count refused calls: a caller that retries all the time is admitted as early as a caller that waits', () => {
   fc.assert(
     fc.property(smallLimit, fc.integer({ min: 1, max: 20 }), (limit, knocks) => {
       const interval = intervalUs(limit);
       const patient = fresh();
       const impatient = fresh();
       for (let call = 0; call < limit.burst; call++) [patient, impatient].forEach((memory) => takeCall(memory, limit, NOW));
-      for (let knock = 1; knock < knocks; knock++) expect(takeCall(impatient, limit, NOW + Math.floor((interval * knock) / (knocks + 1)))).toBe(false);
+      for (let knock = 1; knock < knocks; knock++)
+        expect(takeCall(impatient, limit, NOW + Math.floor((interval * knock) / (knocks + 1)))).toBe(false);
       expect([patient, impatient].map((memory) => takeCall(memory, limit, NOW + interval))).toEqual([true, true]);
     }),
   );
 });
 
-it('holds the new bound from the first call after a change of limit', () => {
+it('keeps a new limit from the first call after the change', () => {
   fc.assert(
     fc.property(smallLimit, smallLimit, pauses, pauses, (before, after, earlier, later) => {
       const memory = fresh();
@@ -92,7 +100,7 @@ it('holds the new bound from the first call after a change of limit', () => {
   );
 });
 
-it('keeps the calls that were owed as many calls under a new limit, at most a full burst of it', () => {
+it('carries the used part of a burst over to a new limit, at most a full new burst', () => {
   fc.assert(
     fc.property(smallLimit, smallLimit, pauses, (before, after, earlier) => {
       const memory = fresh();
@@ -109,7 +117,7 @@ it('keeps the calls that were owed as many calls under a new limit, at most a fu
   );
 });
 
-it('a clock that goes back blocks no longer than a full burst takes, and the bound holds from there', () => {
+it('after the clock goes back, blocks no longer than a full burst takes, and keeps the limit from then on', () => {
   fc.assert(
     fc.property(smallLimit, pauses, fc.integer({ min: 1, max: 1e15 }), pauses, (limit, earlier, backUs, later) => {
       const memory = fresh();
@@ -123,7 +131,7 @@ it('a clock that goes back blocks no longer than a full burst takes, and the bou
   );
 });
 
-it('tells the truth: as many calls as remain pass now, and the next one at its time and not a microsecond before', () => {
+it('reports correctly how many calls pass now, and the exact microsecond of the next one', () => {
   fc.assert(
     fc.property(smallLimit, pauses, (limit, after) => {
       const memory = fresh();
@@ -144,17 +152,29 @@ it('tells the truth: as many calls as remain pass now, and the next one at its t
   );
 });
 
-it('says that nobody has to wait where nothing is owed', () => {
+it('reports no waiting time if the whole burst is available', () => {
   const limit = { sustainedRps: 3, burst: 5 };
-  expect(standingOf({ theoreticalArrivalUs: NOW - 1, arrivalIntervalUs: intervalUs(limit) }, limit, NOW)).toEqual({ remaining: 5, untilNextUs: 0 });
+  expect(standingOf({ theoreticalArrivalUs: NOW - 1, arrivalIntervalUs: intervalUs(limit) }, limit, NOW)).toEqual({
+    remaining: 5,
+    untilNextUs: 0,
+  });
 });
 
-it('stays within exact integers at every limit that a project may have', () => {
+it('uses only exact integers at every limit that a project may have', () => {
   fc.assert(
     fc.property(anyLimit, anyLimit, fc.integer({ min: 0, max: 1e15 }), (limit, other, laterUs) => {
       const memory = fresh();
-      const exact = () => [memory.theoreticalArrivalUs, memory.arrivalIntervalUs, intervalUs(limit)].every((value) => Number.isSafeInteger(value) && value > 0);
-      for (const [at, now] of [[limit, NOW], [limit, NOW], [other, NOW + 1], [limit, NOW + laterUs], [other, NOW]] as const) {
+      const exact = () =>
+        [memory.theoreticalArrivalUs, memory.arrivalIntervalUs, intervalUs(limit)].every(
+          (value) => Number.isSafeInteger(value) && value > 0,
+        );
+      for (const [at, now] of [
+        [limit, NOW],
+        [limit, NOW],
+        [other, NOW + 1],
+        [limit, NOW + laterUs],
+        [other, NOW],
+      ] as const) {
         takeCall(memory, at, now);
         expect(exact()).toBe(true);
         const { remaining, untilNextUs } = standingOf(memory, at, now);
@@ -162,7 +182,8 @@ it('stays within exact integers at every limit that a project may have', () => {
         expect(remaining).toBeGreaterThanOrEqual(0);
         expect(remaining).toBeLessThanOrEqual(at.burst);
       }
-      expect(intervalUs(limit) * limit.sustainedRps).toBeGreaterThanOrEqual(1e6 * (1 - 1e-12)); // never faster than the limit
+      // The interval never allows more than the limit.
+      expect(intervalUs(limit) * limit.sustainedRps).toBeGreaterThanOrEqual(1e6 * (1 - 1e-12));
     }),
     { numRuns: 500 },
   );
@@ -173,6 +194,6 @@ it.each([
   [1 / 3, 1, 3_000_000],
   [0.3, 1, 3_333_334],
   [1e-9, 1, 1e15],
-])('a limit of %p calls a second takes one every %p x %p microseconds', (sustainedRps, burst, interval) => {
+])('a limit of %p calls a second with burst %p has an interval of %p microseconds', (sustainedRps, burst, interval) => {
   expect(intervalUs({ sustainedRps, burst })).toBe(interval);
 });

@@ -4,7 +4,7 @@ import { processTime } from '../src/lib/time';
 
 const attemptOf = (index: number): string => `log_${String(index).padStart(6, '0')}`;
 
-it('reaches every hold that expired, however many before it cannot be ended', async () => {
+it('reaches every expired hold, even after many holds that cannot be ended', async () => {
   const holds = Array.from({ length: 1_750 }, (_, index) => ({ attempt: attemptOf(index) }) as HoldRow);
   const ended: string[] = [];
   const warnings: string[] = [];

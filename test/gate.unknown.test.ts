@@ -4,7 +4,7 @@ import { RequestLog } from '../src/requests/request-log.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
 
-it('secrets that belong to nobody are counted by minute, at REST and at GraphQL, and neither logged nor in the trail', async () => {
+it('counts unknown secrets per minute, at REST and GraphQL, without a request log or an audit event', async () => {
   const app: TestApp = await createTestApp();
   const { secret } = await buildKey(app);
   const events = await app.database.reader.count(AuditEvent);
@@ -14,12 +14,12 @@ it('secrets that belong to nobody are counted by minute, at REST and at GraphQL,
     expect((await app.rest({ secret: wellFormed })).status).toBe(401);
     expect((await app.graphql('{ viewer { id } }', {}, 'garbage')).status).toBe(401);
     expect((await app.graphql('{ viewer { id } }', {}, wellFormed)).status).toBe(401);
-    expect((await app.rest({})).status).toBe(401); // no secret at all is no guess
+    expect((await app.rest({})).status).toBe(401); // a call without a secret is not counted
   }
   expect((await app.rest({ secret })).status).toBe(200);
   await app.gate.close();
   const counts = await app.database.reader.find(RefusalCount);
-  expect(counts.length).toBeLessThanOrEqual(2); // a minute may end meanwhile
+  expect(counts.length).toBeLessThanOrEqual(2); // the calls may fall into two minutes
   expect(counts.every(({ credentialId, code }) => credentialId === 'unknown' && code === 'INVALID_API_KEY')).toBe(true);
   expect(counts.reduce((sum, { calls }) => sum + calls, 0)).toBe(20);
   expect(await app.database.reader.count(RequestLog)).toBe(1);
@@ -27,7 +27,7 @@ it('secrets that belong to nobody are counted by minute, at REST and at GraphQL,
   await app.close();
 });
 
-/** A secret in the form of one, of an installation that is not this one. */
+/** Returns a well-formed secret of another installation. */
 async function buildSecretOfAnother(): Promise<{ secret: string }> {
   const another = await createTestApp();
   try {

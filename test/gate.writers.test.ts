@@ -10,9 +10,9 @@ import { onMysql, onSqlite } from './support/on-database';
 import { buildSlowAction } from './support/slow-action';
 import { until } from './support/until';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files share the processors
 
-// Others have rows locked, or the whole file: calls that need them wait, and no others.
+// Other connections lock rows, or the whole file. Only the calls that need them wait.
 
 let app: TestApp;
 let callers: Callers;
@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 onMysql('on a server', () => {
-  it('holds that somebody else has locked keep their own call waiting, and no other project', async () => {
+  it('a lock on the holds by another connection delays only their own call, not other projects', async () => {
     const { upstream, project, call } = await buildSlowAction(app, callers);
     const held = call(app.url);
     await upstream.arrived(1);
@@ -35,7 +35,7 @@ onMysql('on a server', () => {
     let unlock = (): void => undefined;
     const locked = new Promise<void>((resolve) => (unlock = resolve));
     let isLocked = false;
-    const stranger = app.database.transaction(async (tx) => {
+    const locking = app.database.transaction(async (tx) => {
       await tx.query('SELECT id FROM tick_holds FOR UPDATE');
       isLocked = true;
       await locked;
@@ -45,18 +45,18 @@ onMysql('on a server', () => {
     try {
       const started = performance.now();
       for (let i = 0; i < 20; i += 1) expect((await callers.call({ url: app.url, secret })).status).toBe(200);
-      expect(performance.now() - started).toBeLessThan(1_500); // a wait for a lock takes two seconds
+      expect(performance.now() - started).toBeLessThan(1_500); // less than one lock wait of two seconds
       expect(await accountOf(app, project.id)).toMatchObject({ holds: 1, bills: 0 });
     } finally {
       unlock();
-      await stranger;
+      await locking;
     }
     expect((await held).status).toBe(200);
     expect(await accountOf(app, project.id)).toMatchObject({ held: 0, holds: 0, bills: 1 });
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it('a project whose budget is locked elsewhere waits, and nobody waits with it', async () => {
+  it('a lock on a budget by another connection delays only its project', async () => {
     const locked = await buildKey(app);
     const free = await Promise.all(Array.from({ length: 3 }, () => buildKey(app)));
     const elsewhere = await createConnection(app.databaseUrl);
@@ -68,7 +68,9 @@ onMysql('on a server', () => {
       const answers = await callers.calls(60, (index) => ({ url: app.url, secret: free[index % free.length]?.secret as string }));
       expect(tally(answers)).toEqual({ 200: 60 });
       await wait(1_000); // as long as an administrator's transaction may take
-      expect(tally(await callers.calls(30, (index) => ({ url: app.url, secret: free[index % free.length]?.secret as string })))).toEqual({ 200: 30 });
+      expect(tally(await callers.calls(30, (index) => ({ url: app.url, secret: free[index % free.length]?.secret as string })))).toEqual({
+        200: 30,
+      });
       expect(done).toBe(0);
       await elsewhere.query('COMMIT');
       expect(tally(await Promise.all(waiting))).toEqual({ 200: 5 });
@@ -81,14 +83,14 @@ onMysql('on a server', () => {
 });
 
 onSqlite('on SQLite', () => {
-  it('another connection that writes for 300 ms delays calls, fails none but with 503, and loses nothing', async () => {
+  it('another connection that writes for 300 ms delays calls or makes them fail with 503, and loses nothing', async () => {
     const { upstream, project, secret, call } = await buildSlowAction(app, callers);
     const inFlight = Array.from({ length: 10 }, () => call(app.url));
     await upstream.arrived(10);
     const elsewhere = new Sqlite(app.databaseUrl.slice('sqlite:'.length));
     try {
       elsewhere.exec('BEGIN IMMEDIATE');
-      upstream.release(); // ten to be billed, and forty to be admitted, which cannot be now
+      upstream.release(); // ten calls must be billed and forty admitted, which is impossible now
       const calls = callers.calls(40, () => ({ url: app.url, secret }));
       await wait(300);
       elsewhere.exec('COMMIT');
@@ -102,7 +104,7 @@ onSqlite('on SQLite', () => {
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it("an administrator's transactions wait for another process's, and leave the connection as good as it was", async () => {
+  it("an administrator's transaction waits for that of another process, and leaves the connection usable", async () => {
     const elsewhere = new Sqlite(app.databaseUrl.slice('sqlite:'.length));
     try {
       elsewhere.exec('BEGIN IMMEDIATE');
@@ -115,7 +117,7 @@ onSqlite('on SQLite', () => {
     }
   });
 
-  it("an administrator's transaction that is rolled back beside ticks takes no bill with it", async () => {
+  it("an administrator's rollback during ticks undoes no bill", async () => {
     const { secret, project } = await buildKey(app);
     const calling = { on: true };
     const administrator = (async () => {
@@ -125,7 +127,7 @@ onSqlite('on SQLite', () => {
         await expect(
           app.database.transaction(async (tx) => {
             await tx.insert(Workspace, { id, name: id, slug: id, keyPrefix: 'acme', createdAt: new Date() });
-            await wait(2); // calls come and go meanwhile
+            await wait(2); // calls are served meanwhile
             throw new Error('changed my mind');
           }),
         ).rejects.toThrow('changed my mind');
@@ -143,7 +145,7 @@ onSqlite('on SQLite', () => {
   });
 });
 
-it('leaves the books of everybody in order', async () => {
+it('leaves the books of all projects in order', async () => {
   await buildProject(app);
   expect(await faultsOf(app)).toEqual([]);
 });

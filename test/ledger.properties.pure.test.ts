@@ -6,22 +6,24 @@ import { post, type LedgerAccount } from '../src/wallet/ledger-account';
 import { PROJECTS } from './support/ledger-model';
 import { START_MS, World, endingOf, step, type Step } from './support/ledger-world';
 
-// The gate's decisions beside a model that shares no code with them: what each call must be told, and what the books must say.
+// Compares the gate's decisions with a model that shares no code with them: the answer to each call, and the state of the books.
 
-/** The auditor: recomputes everything from the rows, and from the model what the rows must say. One comparison for each project and step. */
+/** Recomputes the books from the rows, and compares the rows with the model. Makes one comparison per project and step. */
 function audit({ memory, model }: World): void {
   for (const projectId of PROJECTS) {
     const entries = memory.entries.filter(({ accountId }) => accountId === projectId);
     const attempts = model.of(projectId);
     const { balance, held, entrySeq } = memory.lock(projectId);
     let sum = 0;
-    const wellFormed = entries.every((entry, at) => entry.seq === at + 1 && entry.balanceAfter === (sum += entry.delta) && entry.delta !== 0);
+    const wellFormed = entries.every(
+      (entry, at) => entry.seq === at + 1 && entry.balanceAfter === (sum += entry.delta) && entry.delta !== 0,
+    );
     const open = [...memory.holds.values()].filter((hold) => hold.projectId === projectId);
     expect({
       wellFormed,
       books: { balance, held, entrySeq },
       available: balance - held,
-      // A hold or a log row, and never both; a bill for each charge, and for nothing else
+      // Each attempt has a hold or a log row, never both. Each charge has a bill, and nothing else has one.
       attempts: attempts.map(([id]) => (memory.holds.has(id) ? (memory.logs.has(id) ? 'BOTH' : 'OPEN') : memory.logs.get(id)?.outcome)),
       bills: entries.flatMap(({ kind, requestLogId, delta }) => (kind === LedgerKind.USAGE ? [`${requestLogId} ${-delta}`] : [])).sort(),
     }).toEqual({
@@ -36,23 +38,30 @@ function audit({ memory, model }: World): void {
   const running = [...model.attempts.values()].filter(({ state }) => state === 'OPEN').length;
   expect([memory.holds.size, memory.logs.size + memory.refusalsCounted]).toEqual([running, model.attempts.size - running + model.refusals]);
   const rows = [...memory.claims].map(([key, { attempt, state, answer }]) => `${key} ${attempt} ${state} ${answer === null}`).sort();
-  const wanted = [...model.claims].map(([key, { attempt, running: runs, large }]) => `${key} ${attempt} ${runs ? 'RUNNING' : 'DONE'} ${runs || large}`).sort();
+  const wanted = [...model.claims]
+    .map(([key, { attempt, running: runs, large }]) => `${key} ${attempt} ${runs ? 'RUNNING' : 'DONE'} ${runs || large}`)
+    .sort();
   expect(rows).toEqual(wanted);
 }
 
-/** The windows up to the latest call in which more passed than burst + sustained x time. */
+/** Returns the starts of the windows that end at the latest call and have more calls than burst + sustained x time. */
 function overTheRate(times: number[], { sustainedRps, burst }: RateLimit): number[] {
   const latest = times.at(-1) as number;
   return times.filter((from, at) => times.length - at > burst + (sustainedRps * (latest - from)) / 1000 + 1e-6);
 }
 
-it('keeps to what it told a caller that met a changed limit: admitted when its time has come', () => {
+it('admits a refused caller after the promised time, even if the limit has changed', () => {
   const world = new World();
   const call = { do: 'call', key: 0, price: 0, timeout: 0, requestId: null, body: 0 } as const;
-  const calls = (count: number): Step => ({ do: 'tick', items: Array.from({ length: count }, () => call), fate: 'committed', locked: null });
+  const calls = (count: number): Step => ({
+    do: 'tick',
+    items: Array.from({ length: count }, () => call),
+    fate: 'committed',
+    locked: null,
+  });
   world.take({ do: 'limit', project: 0, sustainedRps: 1, burst: 10 });
   world.take(calls(10));
-  world.take({ do: 'limit', project: 0, sustainedRps: 0.5, burst: 5 }); // as far ahead as before, and twice as long a call
+  world.take({ do: 'limit', project: 0, sustainedRps: 0.5, burst: 5 }); // the same time for a full burst, twice the time per call
   world.take(calls(1));
   expect(world.seen).toEqual({ admitted: 10, RATE_LIMITED: 1 });
   world.take({ do: 'pass', ms: 2_000 });
@@ -66,21 +75,32 @@ it('keeps the books and the promises through any sequence of calls, endings, all
     fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
       const world = new World();
       world.take({ do: 'allocate', project: 0, amount: 2_003 });
-      world.take({ do: 'allocate', project: 1, amount: 3 }); // few, so that the last of them are fought for
-      for (const one of steps) {
-        world.take(one);
+      world.take({ do: 'allocate', project: 1, amount: 3 }); // few, so that calls compete for the last credits
+      for (const next of steps) {
+        world.take(next);
         audit(world);
       }
       for (const [label, count] of Object.entries(world.seen)) seen[label] = (seen[label] ?? 0) + count;
     }),
     { numRuns: 200 },
   );
-  // The sequences reach every way in which a call can end; else the property would hold for nothing.
-  const reached = ['admitted', 'settled', 'locked', 'replay', 'RATE_LIMITED', 'PAYMENT_REQUIRED', 'REQUEST_IN_PROGRESS', 'REQUEST_ID_REUSED', 'REPLAY_UNAVAILABLE', 'REVOKED_API_KEY'];
+  // The sequences must reach every outcome of a call, otherwise the property would prove little.
+  const reached = [
+    'admitted',
+    'settled',
+    'locked',
+    'replay',
+    'RATE_LIMITED',
+    'PAYMENT_REQUIRED',
+    'REQUEST_IN_PROGRESS',
+    'REQUEST_ID_REUSED',
+    'REPLAY_UNAVAILABLE',
+    'REVOKED_API_KEY',
+  ];
   expect(reached.filter((label) => !seen[label])).toEqual([]);
 });
 
-it('a hold that was never committed is gone, and its settlement bills nothing', () => {
+it('bills nothing when it settles a hold that was never committed', () => {
   const world = new World();
   const hold = {
     ...{ attempt: 'log_never', claimed: true, amount: 1000, startedAt: 0, expiresAt: 0 },
@@ -99,7 +119,7 @@ it('a hold that was never committed is gone, and its settlement bills nothing', 
   expect(Object.values(writes).filter(Array.isArray).flat()).toEqual([]);
 });
 
-it('posts entries that sum up to the balance, and refuses what is not there, in any order and of any size', () => {
+it('posts entries that add up to the balance, and refuses to overdraw, for amounts of any size in any order', () => {
   const amount = fc.oneof(fc.integer({ min: -10_000, max: 10_000 }), fc.maxSafeInteger());
   fc.assert(
     fc.property(fc.array(amount, { maxLength: 40 }), fc.nat({ max: 5_000 }), (deltas, held) => {
