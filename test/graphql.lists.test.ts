@@ -34,7 +34,7 @@ const entryRow = (at: number, values: Partial<LedgerEntry> = {}) => rows.entryRo
 
 interface List {
   name: string;
-  /** What stands around the list in a query; LIST is the field with its arguments. */
+  /** The query around the list. LIST stands for the arguments and the selection. */
   query: string;
   insert(times: number[]): Promise<unknown>;
 }
@@ -43,11 +43,61 @@ const inWorkspace = (list: string) => `workspace(id: "WORKSPACE") { ${list} }`;
 const inProject = (list: string) => `project(id: "PROJECT") { ${list} }`;
 
 const LISTS: List[] = [
-  { name: 'Query.workspaces', query: 'workspaces LIST', insert: (times) => app.database.transaction((tx) => tx.insert(Workspace, times.map((at) => rows.workspaceRow(at)))) },
-  { name: 'Workspace.projects', query: inWorkspace('projects LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(Project, times.map((at) => projectRow(at)))) },
-  { name: 'Workspace.keys', query: inWorkspace('keys LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(ApiKey, times.map((at) => keyRow(at)))) },
-  { name: 'Project.requestLogs', query: inProject('requestLogs LIST'), insert: (times) => app.database.transaction((tx) => tx.insert(RequestLog, times.map((at) => logRow(at)))) },
-  { name: 'Wallet.ledger', query: inWorkspace('wallet { ledger LIST }'), insert: (times) => app.database.transaction((tx) => tx.insert(LedgerEntry, times.map((at) => entryRow(at)))) },
+  {
+    name: 'Query.workspaces',
+    query: 'workspaces LIST',
+    insert: (times) =>
+      app.database.transaction((tx) =>
+        tx.insert(
+          Workspace,
+          times.map((at) => rows.workspaceRow(at)),
+        ),
+      ),
+  },
+  {
+    name: 'Workspace.projects',
+    query: inWorkspace('projects LIST'),
+    insert: (times) =>
+      app.database.transaction((tx) =>
+        tx.insert(
+          Project,
+          times.map((at) => projectRow(at)),
+        ),
+      ),
+  },
+  {
+    name: 'Workspace.keys',
+    query: inWorkspace('keys LIST'),
+    insert: (times) =>
+      app.database.transaction((tx) =>
+        tx.insert(
+          ApiKey,
+          times.map((at) => keyRow(at)),
+        ),
+      ),
+  },
+  {
+    name: 'Project.requestLogs',
+    query: inProject('requestLogs LIST'),
+    insert: (times) =>
+      app.database.transaction((tx) =>
+        tx.insert(
+          RequestLog,
+          times.map((at) => logRow(at)),
+        ),
+      ),
+  },
+  {
+    name: 'Wallet.ledger',
+    query: inWorkspace('wallet { ledger LIST }'),
+    insert: (times) =>
+      app.database.transaction((tx) =>
+        tx.insert(
+          LedgerEntry,
+          times.map((at) => entryRow(at)),
+        ),
+      ),
+  },
 ];
 
 interface Page {
@@ -58,17 +108,21 @@ interface Page {
 
 async function pageOf({ query }: Pick<List, 'query'>, page: string): Promise<Page> {
   const fields = 'edges { cursor node { id } } nodes { id createdAt } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }';
-  const filled = query.replace('LIST', `${page === '' ? '' : `(${page})`} { ${fields} }`).replace('WORKSPACE', workspace.id).replace('PROJECT', project.id);
+  const filled = query
+    .replace('LIST', `${page === '' ? '' : `(${page})`} { ${fields} }`)
+    .replace('WORKSPACE', workspace.id)
+    .replace('PROJECT', project.id);
   const { data, errors } = await app.graphql(`{ ${filled} }`);
   expect(errors).toBeUndefined();
   let found = data;
-  while (!found.pageInfo) found = Object.values(found)[0]; // down to the connection
+  while (!found.pageInfo) found = Object.values(found)[0]; // descends to the connection
   return found;
 }
 
 describe.each(LISTS)('$name', (list) => {
-  it('gives 57 rows in pages of 10, newest first, each once, whatever arrives between the pages and though times are the same', async () => {
-    await list.insert(Array.from({ length: 57 }, (_, index) => START + Math.floor(index / 8))); // eight a millisecond: a page ends among equals
+  it('pages through 57 rows, newest first and each once, with equal times and with new rows between the pages', async () => {
+    // Eight rows have the same millisecond, so that a page ends between rows of equal time.
+    await list.insert(Array.from({ length: 57 }, (_, index) => START + Math.floor(index / 8)));
     const first100 = await pageOf(list, 'first: 100');
     const before = first100.nodes.map(({ id }) => id);
     const times = first100.nodes.map(({ createdAt }) => createdAt);
@@ -86,13 +140,13 @@ describe.each(LISTS)('$name', (list) => {
       walked.push(...page.nodes.map(({ id }) => id));
       after = page.pageInfo.endCursor;
       if (!page.pageInfo.hasNextPage) break;
-      await list.insert([START + 1_000 + pages]); // newer than all
+      await list.insert([START + 1_000 + pages]); // newer than all other rows
     }
     expect(walked).toEqual(before);
     expect(walked.length).toBeGreaterThanOrEqual(57);
   });
 
-  it('reads on after any cursor, and gives 25 where nothing is said', async () => {
+  it('continues after any cursor, and returns 25 rows by default', async () => {
     const { nodes, edges, pageInfo } = await pageOf(list, '');
     expect(nodes).toHaveLength(25);
     expect(pageInfo).toMatchObject({ hasNextPage: true, hasPreviousPage: false });
@@ -100,21 +154,29 @@ describe.each(LISTS)('$name', (list) => {
     expect((await pageOf(list, 'first: null, after: null')).nodes).toEqual(nodes);
   });
 
-  it('gives an empty page after the last row', async () => {
+  it('returns an empty page after the last row', async () => {
     let last = await pageOf(list, 'first: 100');
     while (last.pageInfo.hasNextPage) last = await pageOf(list, `first: 100, after: "${last.pageInfo.endCursor}"`);
     const empty = await pageOf(list, `after: "${last.pageInfo.endCursor}"`);
-    expect(empty).toEqual({ edges: [], nodes: [], pageInfo: { hasNextPage: false, hasPreviousPage: true, startCursor: null, endCursor: null } });
+    expect(empty).toEqual({
+      edges: [],
+      nodes: [],
+      pageInfo: { hasNextPage: false, hasPreviousPage: true, startCursor: null, endCursor: null },
+    });
   });
 
-  it('refuses a size that is not 1 to 100, and a cursor that is not of this list', async () => {
-    const others = await Promise.all(LISTS.filter((other) => other !== list).map(async (other) => (await pageOf(other, 'first: 1')).pageInfo.endCursor ?? ''));
+  it('refuses a size outside 1 to 100, and a cursor of another list', async () => {
+    const others = await Promise.all(
+      LISTS.filter((other) => other !== list).map(async (other) => (await pageOf(other, 'first: 1')).pageInfo.endCursor ?? ''),
+    );
     const own = (await pageOf(list, 'first: 1')).pageInfo.endCursor as string;
     const actions = await app.graphql('{ actions(first: 1) { pageInfo { endCursor } } }');
     const numbers = Buffer.from('[1,2]').toString('base64url');
     const cursors = ['', 'x', own.slice(0, -1), `${own}=`, `${own} `, numbers, actions.data.actions.pageInfo.endCursor, ...others];
     const refused = async (page: string) => {
-      const { errors } = await app.graphql(`{ ${list.query.replace('LIST', `(${page}) { nodes { id } }`).replace('WORKSPACE', workspace.id).replace('PROJECT', project.id)} }`);
+      const { errors } = await app.graphql(
+        `{ ${list.query.replace('LIST', `(${page}) { nodes { id } }`).replace('WORKSPACE', workspace.id).replace('PROJECT', project.id)} }`,
+      );
       return [errors?.[0]?.extensions.code, errors?.[0]?.extensions.issues?.map(({ path }) => path.join('.'))];
     };
     for (const first of [0, 101, -1]) expect(await refused(`first: ${first}`)).toEqual(['INVALID_REQUEST', ['first']]);
@@ -129,30 +191,59 @@ describe('filters', () => {
 
   beforeAll(async () => {
     const mine = await buildWorkspace(app);
-    own = { workspace: mine, project: await buildProject(app, { workspace: mine, budget: 0 }), other: await buildProject(app, { workspace: mine, budget: 0 }) };
+    own = {
+      workspace: mine,
+      project: await buildProject(app, { workspace: mine, budget: 0 }),
+      other: await buildProject(app, { workspace: mine, budget: 0 }),
+    };
   });
 
-  /** The ids that a filter leaves of a list, as the labels that the test gave the rows. */
+  /** Returns the labels of the rows that match a filter, in order and joined. */
   const labelsOf = async (labels: Map<string, string>, type: string, field: string, filter: Record<string, unknown>): Promise<string> => {
-    const nodes = `nodes { id }`;
-    const operation = `query ($id: ID!, $filter: ${type}) { workspace(id: $id) { ${field.replace('LIST', `(filter: $filter, first: 100) { ${nodes} }`)} } }`;
+    const list = field.replace('LIST', '(filter: $filter, first: 100) { nodes { id } }');
+    const operation = `query ($id: ID!, $filter: ${type}) { workspace(id: $id) { ${list} } }`;
     const { data, errors } = await app.graphql(operation, { id: own.workspace.id, filter });
     expect(errors).toBeUndefined();
     let found = data;
     while (!found.nodes) found = Object.values(found)[0];
-    return found.nodes.map(({ id }: { id: string }) => labels.get(id)).sort().join('');
+    return found.nodes
+      .map(({ id }: { id: string }) => labels.get(id))
+      .sort()
+      .join('');
   };
 
-  it('leave the calls that meet all of them; a list means any of these, an empty one none', async () => {
-    const make = (values: Partial<RequestLog>, at = NOW) => logRow(at, { workspaceId: own.workspace.id, projectId: own.project.id, ...values });
+  it('return the calls that match all conditions; a list matches any of its values, and an empty list matches nothing', async () => {
+    const make = (values: Partial<RequestLog>, at = NOW) =>
+      logRow(at, { workspaceId: own.workspace.id, projectId: own.project.id, ...values });
     const made = {
       a: make({ credentialId: 'key_a', requestId: 'aaaaaaaa-0000-4000-8000-000000000000', ip: '10.0.0.1', chargedMicroCredits: 5 }),
-      b: make({ credentialId: 'key_b', ip: '2001:db8::1', chargedMicroCredits: 7, environment: Environment.TEST, projectId: own.other.id }, NOW + 1),
+      b: make(
+        { credentialId: 'key_b', ip: '2001:db8::1', chargedMicroCredits: 7, environment: Environment.TEST, projectId: own.other.id },
+        NOW + 1,
+      ),
       c: make({ credentialId: 'key_a', action: 'demo.fail', outcome: RequestOutcome.FAILED, errorCode: 'DEMO_FAILURE' }, NOW + 2),
-      d: make({ credentialId: 'key_b', action: 'face.find', outcome: RequestOutcome.REFUSED, errorCode: 'PAYMENT_REQUIRED', httpStatus: 402, projectId: own.other.id }, NOW + 3),
-      e: make({ credentialId: 'key_c', outcome: RequestOutcome.EXPIRED, errorCode: 'OUTCOME_UNKNOWN', httpStatus: null, totalMs: null }, NOW + 4),
+      d: make(
+        {
+          credentialId: 'key_b',
+          action: 'face.find',
+          outcome: RequestOutcome.REFUSED,
+          errorCode: 'PAYMENT_REQUIRED',
+          httpStatus: 402,
+          projectId: own.other.id,
+        },
+        NOW + 3,
+      ),
+      e: make(
+        { credentialId: 'key_c', outcome: RequestOutcome.EXPIRED, errorCode: 'OUTCOME_UNKNOWN', httpStatus: null, totalMs: null },
+        NOW + 4,
+      ),
     };
-    await app.database.transaction((tx) => tx.insert(RequestLog, Object.values(made).map((row) => ({ ...row }))));
+    await app.database.transaction((tx) =>
+      tx.insert(
+        RequestLog,
+        Object.values(made).map((row) => ({ ...row })),
+      ),
+    );
     const labels = new Map(Object.entries(made).map(([label, { id }]) => [id, label]));
     const left = (filter: Record<string, unknown>) => labelsOf(labels, 'RequestLogFilter', 'requestLogs LIST', filter);
     const at = (ms: number) => new Date(NOW + ms).toISOString();
@@ -187,7 +278,7 @@ describe('filters', () => {
     }
   });
 
-  it('leave the keys of a status, an environment or a project', async () => {
+  it('return the keys of a status, an environment or a project', async () => {
     const now = (await app.database.now()).getTime();
     const [past, future] = [new Date(now - 1_000), new Date(now + 3_600_000)];
     const archived = await buildProject(app, { workspace: own.workspace, budget: 0 });
@@ -203,16 +294,28 @@ describe('filters', () => {
       g: make({ revokedAt: past, projectId: own.other.id, environment: Environment.TEST }),
       h: make({ projectId: own.other.id }),
     };
-    await app.database.transaction((tx) => tx.insert(ApiKey, Object.values(made).map((row) => ({ ...row }))));
+    await app.database.transaction((tx) =>
+      tx.insert(
+        ApiKey,
+        Object.values(made).map((row) => ({ ...row })),
+      ),
+    );
     const labels = new Map(Object.entries(made).map(([label, { id }]) => [id, label]));
     const left = (filter: Record<string, unknown>) => labelsOf(labels, 'ApiKeyFilter', 'keys LIST', filter);
 
     const byStatus = { ACTIVE: 'ah', DISABLED: 'bc', EXPIRED: 'de', REVOKED: 'fg' };
-    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { keys { nodes { id status } } } }', { id: own.workspace.id });
+    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { keys { nodes { id status } } } }', {
+      id: own.workspace.id,
+    });
     for (const [status, expected] of Object.entries(byStatus)) {
       expect(await left({ status: [status] })).toBe(expected);
       const shown = data.workspace.keys.nodes.filter((node: { status: string }) => node.status === status);
-      expect(shown.map(({ id }: { id: string }) => labels.get(id)).sort().join('')).toBe(expected);
+      expect(
+        shown
+          .map(({ id }: { id: string }) => labels.get(id))
+          .sort()
+          .join(''),
+      ).toBe(expected);
     }
     expect(await left({ name: 'TILL' })).toBe('ab');
     expect(await left({ name: '100%' })).toBe('a');
@@ -220,7 +323,12 @@ describe('filters', () => {
     expect(await left({ name: '!' })).toBe('');
     expect(await left({ hint: 'x7q' })).toBe('a');
     const used = now - 500;
-    await app.database.transaction((tx) => tx.insert(RequestLog, [used, used - 1_000].map((at) => logRow(at, { credentialId: made.h.id }))));
+    await app.database.transaction((tx) =>
+      tx.insert(
+        RequestLog,
+        [used, used - 1_000].map((at) => logRow(at, { credentialId: made.h.id })),
+      ),
+    );
     const time = (ms: number) => new Date(ms).toISOString();
     expect(await left({ used: true })).toBe('h');
     expect(await left({ used: false })).toBe('abcdefg');
@@ -238,16 +346,18 @@ describe('filters', () => {
     expect(await left({ status: null, environment: null, projectId: null })).toBe('abcdefgh');
   });
 
-  it('leave the entries of a kind, from a time inclusive to a time exclusive', async () => {
+  it('return the entries of a kind, from an inclusive time to an exclusive time', async () => {
     const { id: accountId } = await app.database.reader.findOneByOrFail(Wallet, { workspaceId: own.workspace.id });
-    const made = [LedgerKind.TOPUP, LedgerKind.BONUS, LedgerKind.ALLOCATION, LedgerKind.ADJUSTMENT].map((kind, index) => entryRow(NOW + index, { accountId, kind }));
+    const made = [LedgerKind.TOPUP, LedgerKind.BONUS, LedgerKind.ALLOCATION, LedgerKind.ADJUSTMENT].map((kind, index) =>
+      entryRow(NOW + index, { accountId, kind }),
+    );
     await app.database.transaction((tx) => tx.insert(LedgerEntry, made));
     const labels = new Map(made.map((row, index) => [`led_${accountId}_${row.seq}`, 'abcd'.charAt(index)]));
     const left = (filter: Record<string, unknown>) => labelsOf(labels, 'LedgerFilter', 'wallet { ledger LIST }', filter);
     const at = (ms: number) => new Date(NOW + ms).toISOString();
     expect(await left({})).toBe('abcd');
     expect(await left({ kind: ['TOPUP', 'ALLOCATION'] })).toBe('ac');
-    expect(await left({ kind: Array(17).fill('BONUS') })).toBe('b'); // more than are looked up one by one
+    expect(await left({ kind: Array(17).fill('BONUS') })).toBe('b'); // more values than are looked up one by one
     expect(await left({ kind: [] })).toBe('');
     expect(await left({ kind: ['USAGE', 'REFUND'] })).toBe('');
     expect(await left({ minDelta: 1 })).toBe('abcd');
@@ -259,22 +369,36 @@ describe('filters', () => {
 });
 
 describe('a filter', () => {
-  it('of more values than a database takes is INVALID_REQUEST, and says which', async () => {
+  it('with too many values for a database is INVALID_REQUEST, and names the argument', async () => {
     const values = Array.from({ length: 1_001 }, (_, index) => `a${index}`);
-    const ask = (filter: object) => app.graphql('query ($id: ID!, $filter: RequestLogFilter) { workspace(id: $id) { requestLogs(filter: $filter) { nodes { id } } } }', { id: workspace.id, filter });
+    const ask = (filter: object) =>
+      app.graphql('query ($id: ID!, $filter: RequestLogFilter) { workspace(id: $id) { requestLogs(filter: $filter) { nodes { id } } } }', {
+        id: workspace.id,
+        filter,
+      });
     for (const argument of ['action', 'keyId', 'projectId', 'errorCode']) {
       const { errors } = await ask({ [argument]: values });
-      expect(errors?.[0]?.extensions).toEqual({ code: 'INVALID_REQUEST', issues: [{ path: ['filter', argument], message: 'must be at most 1000 values' }] });
+      expect(errors?.[0]?.extensions).toEqual({
+        code: 'INVALID_REQUEST',
+        issues: [{ path: ['filter', argument], message: 'must be at most 1000 values' }],
+      });
       expect((await ask({ [argument]: values.slice(1) })).errors).toBeUndefined();
     }
   });
 
-  it('for a text that is empty or too long is INVALID_REQUEST, and says which', async () => {
-    const ask = (filter: object) => app.graphql('query ($id: ID!, $filter: ApiKeyFilter) { workspace(id: $id) { keys(filter: $filter) { nodes { id } } } }', { id: workspace.id, filter });
+  it('with an empty or too long text is INVALID_REQUEST, and names the argument', async () => {
+    const ask = (filter: object) =>
+      app.graphql('query ($id: ID!, $filter: ApiKeyFilter) { workspace(id: $id) { keys(filter: $filter) { nodes { id } } } }', {
+        id: workspace.id,
+        filter,
+      });
     for (const argument of ['name', 'hint']) {
       for (const text of ['', 'x'.repeat(101)]) {
         const { errors } = await ask({ [argument]: text });
-        expect(errors?.[0]?.extensions).toEqual({ code: 'INVALID_REQUEST', issues: [{ path: ['filter', argument], message: 'must be 1 to 100 characters' }] });
+        expect(errors?.[0]?.extensions).toEqual({
+          code: 'INVALID_REQUEST',
+          issues: [{ path: ['filter', argument], message: 'must be 1 to 100 characters' }],
+        });
       }
       expect((await ask({ [argument]: '%'.repeat(100) })).errors).toBeUndefined();
     }

@@ -1,4 +1,16 @@
-import { buildClientSchema, getIntrospectionQuery, getNamedType, isInterfaceType, isLeafType, isListType, isNonNullType, isObjectType, type GraphQLField, type GraphQLObjectType, type GraphQLSchema } from 'graphql';
+import {
+  buildClientSchema,
+  getIntrospectionQuery,
+  getNamedType,
+  isInterfaceType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  type GraphQLField,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+} from 'graphql';
 import { Membership } from '../src/access/people/membership.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { newId } from '../src/lib/id';
@@ -7,10 +19,26 @@ import { Consent } from '../src/oauth/consent.entity';
 import { ServiceAccount, ServiceAccountProject } from '../src/service-accounts/service-account.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildPerson } from './support/people';
-import { ApiKey, Budget, LedgerEntry, Project, RequestLog, Wallet, Workspace, budgetRow, entryRow, insertRows, keyRow, logRow, projectRow, walletRow, workspaceRow } from './support/rows';
+import {
+  ApiKey,
+  Budget,
+  LedgerEntry,
+  Project,
+  RequestLog,
+  Wallet,
+  Workspace,
+  budgetRow,
+  entryRow,
+  insertRows,
+  keyRow,
+  logRow,
+  projectRow,
+  walletRow,
+  workspaceRow,
+} from './support/rows';
 import { statementsOf } from './support/statements';
 
-// What a page costs is counted in statements: a constant, whatever the page's size.
+// Counts the SQL statements of a page. The number must not depend on the size of the page.
 
 const START = Date.parse('2026-11-01T00:00:00.000Z');
 const ROWS = 101;
@@ -27,51 +55,125 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** Many of everything, and under each of them something of everything that it may have. The newest workspace, which has most. */
+/** Makes many objects of each type, each with objects of every type below it. Returns the newest workspace, which has the most. */
 async function furnish(): Promise<Workspace> {
   const workspaces = Array.from({ length: ROWS }, (_, index) => workspaceRow(START + index));
   const main = workspaces.at(-1) as Workspace;
-  const projects = [...workspaces.map(({ id }) => projectRow(id, START)), ...Array.from({ length: ROWS }, (_, index) => projectRow(main.id, START + index))];
-  const keys = [...projects.map((project) => keyRow(project, START)), ...Array.from({ length: ROWS }, (_, index) => keyRow(projects[index % projects.length] as Project, START + index, { workspaceId: main.id, roleId: 'rol_viewer' }))];
-  const logs = keys.flatMap((key, index) => [0, 1, 2].map((step) => logRow({ id: key.projectId, workspaceId: key.workspaceId }, START + index + step, { credentialId: key.id })));
+  const projects = [
+    ...workspaces.map(({ id }) => projectRow(id, START)),
+    ...Array.from({ length: ROWS }, (_, index) => projectRow(main.id, START + index)),
+  ];
+  const keys = [
+    ...projects.map((project) => keyRow(project, START)),
+    ...Array.from({ length: ROWS }, (_, index) =>
+      keyRow(projects[index % projects.length] as Project, START + index, { workspaceId: main.id, roleId: 'rol_viewer' }),
+    ),
+  ];
+  const logs = keys.flatMap((key, index) =>
+    [0, 1, 2].map((step) => logRow({ id: key.projectId, workspaceId: key.workspaceId }, START + index + step, { credentialId: key.id })),
+  );
   const wallets = workspaces.map(({ id }) => walletRow(id));
   const accounts = [...wallets.map(({ id }) => id), ...projects.map(({ id }) => id)];
   await insertRows(app, Workspace, workspaces);
   await insertRows(app, Project, projects);
-  await insertRows(app, Budget, projects.map(({ id }) => budgetRow(id)));
+  await insertRows(
+    app,
+    Budget,
+    projects.map(({ id }) => budgetRow(id)),
+  );
   await insertRows(app, Wallet, wallets);
   await insertRows(app, ApiKey, keys);
   await insertRows(app, RequestLog, logs);
-  await insertRows(app, LedgerEntry, accounts.flatMap((account) => [1, 2].map((seq) => entryRow(account, seq, START + seq, { requestLogId: logs[seq]?.id ?? null }))));
+  await insertRows(
+    app,
+    LedgerEntry,
+    accounts.flatMap((account) => [1, 2].map((seq) => entryRow(account, seq, START + seq, { requestLogId: logs[seq]?.id ?? null }))),
+  );
   const { person } = await buildPerson(app, { workspace: main });
-  await insertRows(app, Membership, workspaces.slice(0, -1).map(({ id }) => ({ userId: person.id, workspaceId: id, roleId: 'rol_owner', createdAt: new Date(START) })));
+  await insertRows(
+    app,
+    Membership,
+    workspaces.slice(0, -1).map(({ id }) => ({ userId: person.id, workspaceId: id, roleId: 'rol_owner', createdAt: new Date(START) })),
+  );
   const accountsAtWork = Array.from({ length: ROWS }, (_, index) => accountRow(main.id, START + index));
   await insertRows(app, ServiceAccount, accountsAtWork);
-  await insertRows(app, ServiceAccountProject, accountsAtWork.flatMap(({ id: accountId }) => projects.slice(-2).map(({ id: projectId }) => ({ accountId, projectId }))));
+  await insertRows(
+    app,
+    ServiceAccountProject,
+    accountsAtWork.flatMap(({ id: accountId }) => projects.slice(-2).map(({ id: projectId }) => ({ accountId, projectId }))),
+  );
   const clients = Array.from({ length: ROWS }, (_, index) => clientRow(main.id, START + index));
   await insertRows(app, OAuthClient, clients);
-  await insertRows(app, Consent, clients.map(({ id: clientId }, index) => consentRow(projects.at(-1 - index) as Project, { clientId, userId: person.id })));
-  await insertRows(app, AuditEvent, [...workspaces, ...keys].map((subject) => eventRow('workspaceId' in subject ? subject.workspaceId : subject.id, subject.id)));
+  await insertRows(
+    app,
+    Consent,
+    clients.map(({ id: clientId }, index) => consentRow(projects.at(-1 - index) as Project, { clientId, userId: person.id })),
+  );
+  await insertRows(
+    app,
+    AuditEvent,
+    [...workspaces, ...keys].map((subject) => eventRow('workspaceId' in subject ? subject.workspaceId : subject.id, subject.id)),
+  );
   return main;
 }
 
 const accountRow = (workspaceId: string, at: number) => {
-  const state = { permissions: [], roleId: 'rol_viewer', enabled: true, rotationDays: 90, rotationDueAt: new Date('2099-01-01'), rotationDueToldAt: null, rotatedAt: null, version: 1 };
+  const state = {
+    permissions: [],
+    roleId: 'rol_viewer',
+    enabled: true,
+    rotationDays: 90,
+    rotationDueAt: new Date('2099-01-01'),
+    rotationDueToldAt: null,
+    rotatedAt: null,
+    version: 1,
+  };
   return { id: newId('svc', at), workspaceId, name: 'Account', hint: 'acme_svc_...abcd', ...state, createdAt: new Date(at) };
 };
 
-const clientRow = (workspaceId: string, at: number) => ({ id: newId('app', at), workspaceId, name: 'App', redirectUris: ['https://app.example/back'], secretDigest: null, hint: null, version: 1, deletedAt: null, createdAt: new Date(at) });
+const clientRow = (workspaceId: string, at: number) => ({
+  id: newId('app', at),
+  workspaceId,
+  name: 'App',
+  redirectUris: ['https://app.example/back'],
+  secretDigest: null,
+  hint: null,
+  version: 1,
+  deletedAt: null,
+  createdAt: new Date(at),
+});
 
-const consentRow = ({ id: projectId, workspaceId }: Pick<Project, 'id' | 'workspaceId'>, of: { clientId: string; userId: string }) => ({ id: newId('con', START), workspaceId, projectId, ...of, scopes: ['openid'], expiresAt: new Date('2099-01-01'), endedAt: null, createdAt: new Date(START) });
+const consentRow = ({ id: projectId, workspaceId }: Pick<Project, 'id' | 'workspaceId'>, of: { clientId: string; userId: string }) => ({
+  id: newId('con', START),
+  workspaceId,
+  projectId,
+  ...of,
+  scopes: ['openid'],
+  expiresAt: new Date('2099-01-01'),
+  endedAt: null,
+  createdAt: new Date(START),
+});
 
-const eventRow = (workspaceId: string, subjectId: string): Partial<AuditEvent> => ({ id: newId('evt', START), workspaceId, actorKind: 'SYSTEM', actorId: 'tests', action: 'thing.done', subjectId, ip: null, userAgent: null, before: null, after: null, createdAt: new Date(START) });
+const eventRow = (workspaceId: string, subjectId: string): Partial<AuditEvent> => ({
+  id: newId('evt', START),
+  workspaceId,
+  actorKind: 'SYSTEM',
+  actorId: 'tests',
+  action: 'thing.done',
+  subjectId,
+  ip: null,
+  userAgent: null,
+  before: null,
+  after: null,
+  createdAt: new Date(START),
+});
 
 let nowMs = performance.now();
 beforeEach(() => void jest.spyOn(performance, 'now').mockImplementation(() => nowMs));
 
 async function countOf(query: string, variables: Record<string, unknown> = {}): Promise<{ statements: number; rows: number }> {
   let rows = 0;
-  nowMs += 20_000; // the points of whoever asks have come back
+  nowMs += 20_000; // lets the caller's points for queries refill
   const { length: statements } = await statementsOf(app, async () => {
     const { data, errors } = await app.graphql(query, variables);
     expect(errors).toBeUndefined();
@@ -81,38 +183,56 @@ async function countOf(query: string, variables: Record<string, unknown> = {}): 
   return { statements, rows };
 }
 
-it('reads a page of keys with project, workspace, wallet, budget and last call in a constant number of statements, whatever its size', async () => {
+it('reads a page of keys with project, workspace, wallet, budget and last call in the same number of statements for any size', async () => {
   const key = `id name status lastUsedAt previousSecretValidUntil role { name } requestLogs(first: 1) { totalCount nodes { id outcome } }
     project { name budget { available } workspace { name wallet { balance } roles { name } } }`;
   const counts = [];
   for (const first of [1, 10, 100]) {
-    const { data } = await app.graphql(`query ($id: ID!) { workspace(id: $id) { keys(first: ${first}) { nodes { ${key} } } } }`, { id: workspace.id });
+    const { data } = await app.graphql(`query ($id: ID!) { workspace(id: $id) { keys(first: ${first}) { nodes { ${key} } } } }`, {
+      id: workspace.id,
+    });
     expect(data.workspace.keys.nodes).toHaveLength(first);
-    expect(data.workspace.keys.nodes.every((node: { lastUsedAt: string; requestLogs: { nodes: unknown[] } }) => node.lastUsedAt && node.requestLogs.nodes.length === 1)).toBe(true);
-    counts.push((await countOf(`query ($id: ID!) { workspace(id: $id) { keys(first: ${first}) { nodes { ${key} } } } }`, { id: workspace.id })).statements);
+    expect(
+      data.workspace.keys.nodes.every(
+        (node: { lastUsedAt: string; requestLogs: { nodes: unknown[] } }) => node.lastUsedAt && node.requestLogs.nodes.length === 1,
+      ),
+    ).toBe(true);
+    counts.push(
+      (await countOf(`query ($id: ID!) { workspace(id: $id) { keys(first: ${first}) { nodes { ${key} } } } }`, { id: workspace.id }))
+        .statements,
+    );
   }
   expect(new Set(counts).size).toBe(1);
   expect(counts[0]).toBe(12);
 });
 
-it('reads a hundred projects, each with its keys, and each of those with its calls and all counts, in a constant number of statements', async () => {
-  const query = (first: number) => `query ($id: ID!) { workspace(id: $id) { projects(first: ${first}) { totalCount nodes { id keys(first: 5) { totalCount nodes { id requestLogs(last: 2) { totalCountIsExact nodes { id } } } } } } } }`;
+it('reads projects with their keys, the calls of each key, and all counts in the same number of statements for any size', async () => {
+  const keys = 'totalCount nodes { id requestLogs(last: 2) { totalCountIsExact nodes { id } } }';
+  const query = (first: number) =>
+    `query ($id: ID!) { workspace(id: $id) { projects(first: ${first}) { totalCount nodes { id keys(first: 5) { ${keys} } } } } }`;
   const counts = [];
   for (const first of [1, 10, 100]) counts.push((await countOf(query(first), { id: workspace.id })).statements);
   expect(new Set(counts).size).toBe(1);
 });
 
-it('reads a hundred objects by their ids in a constant number of statements', async () => {
+it('reads objects by their ids in the same number of statements for one and for a hundred', async () => {
   const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { keys(first: 100) { nodes { id } } } }', { id: workspace.id });
   const ids: string[] = data.workspace.keys.nodes.map(({ id }: { id: string }) => id);
   const counts = [];
-  for (const size of [1, 10, 100]) counts.push((await countOf('query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on ApiKey { status project { name } } } }', { ids: ids.slice(0, size) })).statements);
+  for (const size of [1, 10, 100])
+    counts.push(
+      (
+        await countOf('query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on ApiKey { status project { name } } } }', {
+          ids: ids.slice(0, size),
+        })
+      ).statements,
+    );
   expect(new Set(counts).size).toBe(1);
 });
 
-// Every field of every type that is reached from a list, so that one that comes later is looked at too.
+// Tests every field of every type that a list leads to, so that a new field is tested too.
 
-/** The lists whose rows are many here, and what stands around them. */
+/** For each type, the query around a list with many rows. LIST stands for the arguments of the list. */
 const LISTS: Record<string, (list: string) => string> = {
   Workspace: (list) => `{ workspaces(LIST) { nodes { ${list} } } }`,
   Project: (list) => `query ($id: ID!) { workspace(id: $id) { projects(LIST) { nodes { ${list} } } } }`,
@@ -131,33 +251,57 @@ const LISTS: Record<string, (list: string) => string> = {
   Role: (list) => `query ($id: ID!) { workspace(id: $id) { keys(LIST) { nodes { role { ${list} } } } } }`,
 };
 
-/** What is no row of a list: asked for once in a request, or written by nobody here, with what else reads it. */
-const APART = new Set(['AuditChain', 'AuditVerification', 'BrokenAuditLink', 'Viewer', 'Session', 'Invitation', 'Permission', 'RateLimit', 'PageInfo']);
+/** Types that are no rows of a list: read once in a request, or without rows in this test. */
+const APART = new Set([
+  'AuditChain',
+  'AuditVerification',
+  'BrokenAuditLink',
+  'Viewer',
+  'Session',
+  'Invitation',
+  'Permission',
+  'RateLimit',
+  'PageInfo',
+]);
 
-/** A field with everything that it shows of itself, its counts and nodes where it is a list. */
+/** Returns the selection of a field with all its leaf fields, and with its nodes if it is a list. */
 function selectionOf(field: GraphQLField<unknown, unknown>, depth = 2): string {
   const type = getNamedType(field.type);
   if (isLeafType(type)) return field.name;
   if (!isObjectType(type)) return isInterfaceType(type) ? `${field.name} { id }` : '';
-  const shown = Object.values(type.getFields()).flatMap((inner) => (isLeafType(getNamedType(inner.type)) || (depth > 0 && inner.name === 'nodes') ? [selectionOf(inner, depth - 1)] : []));
+  const shown = Object.values(type.getFields()).flatMap((inner) =>
+    isLeafType(getNamedType(inner.type)) || (depth > 0 && inner.name === 'nodes') ? [selectionOf(inner, depth - 1)] : [],
+  );
   const few = field.args.some(({ name }) => name === 'first') ? '(first: 10)' : '';
   return `${field.name}${few} { ${shown.join(' ')} }`;
 }
 
 describe('every field', () => {
-  it('is in the table of those that are asked for below', () => {
-    const types = Object.values(schema.getTypeMap()).filter(isObjectType).map(({ name }) => name).filter((name) => !/^(Query|Mutation|Subscription|AuditEventAdded|KeyChanged|RequestLogged|BudgetChanged|__.*|.*(Connection|Edge|Payload))$/.test(name));
+  it('belongs to a type with a query in the table LISTS', () => {
+    const types = Object.values(schema.getTypeMap())
+      .filter(isObjectType)
+      .map(({ name }) => name)
+      .filter(
+        (name) =>
+          !/^(Query|Mutation|Subscription|AuditEventAdded|KeyChanged|RequestLogged|BudgetChanged|__.*|.*(Connection|Edge|Payload))$/.test(
+            name,
+          ),
+      );
     expect(types.filter((name) => !APART.has(name) && !LISTS[name])).toEqual([]);
   });
 
-  it.each(Object.keys(LISTS))('of %s costs as many statements for a hundred of them as for one', async (name) => {
+  it.each(Object.keys(LISTS))('of %s costs the same number of statements for a hundred rows as for one', async (name) => {
     const type = schema.getType(name) as GraphQLObjectType;
     for (const field of Object.values(type.getFields())) {
       const query = (LISTS[name] as (list: string) => string)(selectionOf(field));
-      const [one, hundred] = [await countOf(query.replace('LIST', 'first: 1'), { id: workspace.id }), await countOf(query.replace('LIST', 'first: 100'), { id: workspace.id })];
+      const [one, hundred] = [
+        await countOf(query.replace('LIST', 'first: 1'), { id: workspace.id }),
+        await countOf(query.replace('LIST', 'first: 100'), { id: workspace.id }),
+      ];
       expect([field.name, hundred.statements]).toEqual([field.name, one.statements]);
       const isList = isListType(isNonNullType(field.type) ? field.type.ofType : field.type);
-      if (name !== 'Action' && !isList) expect([field.name, hundred.rows > one.rows]).toEqual([field.name, true]); // there were more
+      // Proves that more rows were read.
+      if (name !== 'Action' && !isList) expect([field.name, hundred.rows > one.rows]).toEqual([field.name, true]);
     }
   });
 });

@@ -39,41 +39,60 @@ async function join(roleId: string, workspaceId = workspace.id): Promise<string>
   return userId;
 }
 
-/** Somebody who was let in with what they may do now, and is only then served. */
-async function letIn({ person }: BuiltPerson): Promise<Authority> {
+/** Returns the authority of a person as it is now, for a request that is carried out later. */
+async function authorityOf({ person }: BuiltPerson): Promise<Authority> {
   const { principals } = app;
   return { ...ORIGIN, actor: await principals.byId(app.database.reader, person.id), current: (tx) => principals.byId(tx, person.id) };
 }
 
 describe('the table of roles in the documents', () => {
-  it('is what the built-in roles grant', () => {
+  it('agrees with the built-in roles', () => {
     const section = sectionOf(readFileSync('docs/service-accounts-and-roles.md', 'utf8'), 'Roles');
     expect(section).toContain(`| permission | ${BUILT_IN_ROLES.map(({ name }) => name).join(' | ')} |`);
     const single = ADMINISTRATIVE_PERMISSIONS.filter(({ name }) => name.includes('.') || name === 'webhook');
-    expect(rowsOf(section)).toEqual(single.map(({ name }) => [`\`${name}\``, ...BUILT_IN_ROLES.map(({ permissions }) => (allows(permissions, name) ? 'yes' : ''))]));
+    expect(rowsOf(section)).toEqual(
+      single.map(({ name }) => [`\`${name}\``, ...BUILT_IN_ROLES.map(({ permissions }) => (allows(permissions, name) ? 'yes' : ''))]),
+    );
   });
 });
 
 describe('a key that administers', () => {
-  it('does in its workspace what it was granted, and is refused the rest by the name of what it lacks', async () => {
+  it('may do what it was granted in its workspace, and each refusal names the missing permission', async () => {
     const { secret, key } = await keyWith(['read.keys', 'demo.*']);
-    const { data, errors } = await app.graphql('query ($id: ID!) { workspace(id: $id) { name keys { nodes { id } } wallet { balance } requestLogs { nodes { id } } } }', { id: workspace.id }, secret);
-    expect(data.workspace).toEqual({ name: 'Workspace', keys: { nodes: expect.arrayContaining([{ id: key.id }]) }, wallet: null, requestLogs: null });
+    const { data, errors } = await app.graphql(
+      'query ($id: ID!) { workspace(id: $id) { name keys { nodes { id } } wallet { balance } requestLogs { nodes { id } } } }',
+      { id: workspace.id },
+      secret,
+    );
+    expect(data.workspace).toEqual({
+      name: 'Workspace',
+      keys: { nodes: expect.arrayContaining([{ id: key.id }]) },
+      wallet: null,
+      requestLogs: null,
+    });
     expect(errors?.map(({ message, path, extensions }) => [path?.join('.'), extensions.code, message])).toEqual([
       ['workspace.wallet', 'FORBIDDEN', 'This needs the permission read.wallet.'],
       ['workspace.requestLogs', 'FORBIDDEN', 'This needs the permission read.logs.'],
     ]);
-    expect(await refusal('revokeKey', { id: key.id }, secret)).toMatchObject({ code: 'FORBIDDEN', message: 'This needs the permission write.keys.' });
+    expect(await refusal('revokeKey', { id: key.id }, secret)).toMatchObject({
+      code: 'FORBIDDEN',
+      message: 'This needs the permission write.keys.',
+    });
   });
 
-  it('is nobody’s operator, whatever it holds', async () => {
+  it('is never an operator, with any permissions', async () => {
     const { secret } = await keyWith(['admin', 'demo.*']);
     expect(await refusal('createWorkspace', { name: 'Mine', slug: 'mine-all-mine' }, secret)).toMatchObject({ code: 'FORBIDDEN' });
-    expect(await refusal('topUpWallet', { workspaceId: workspace.id, amount: 5, reference: 'free' }, secret)).toMatchObject({ code: 'FORBIDDEN' });
-    expect((await app.graphql('{ viewer { kind } workspaces { nodes { id } } }', {}, secret)).data).toEqual({ viewer: { kind: 'API_KEY' }, workspaces: { nodes: [{ id: workspace.id }] } });
+    expect(await refusal('topUpWallet', { workspaceId: workspace.id, amount: 5, reference: 'free' }, secret)).toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    expect((await app.graphql('{ viewer { kind } workspaces { nodes { id } } }', {}, secret)).data).toEqual({
+      viewer: { kind: 'API_KEY' },
+      workspaces: { nodes: [{ id: workspace.id }] },
+    });
   });
 
-  it('knows of no other tenant', async () => {
+  it('gets NOT_FOUND for objects of other tenants', async () => {
     const { secret } = await keyWith(['admin', 'demo.*']);
     const { key: foreign, project } = await buildKey(app);
     for (const [mutation, input] of [
@@ -87,10 +106,11 @@ describe('a key that administers', () => {
     }
   });
 
-  it('has what its role grants besides, from one call to the next and on every node', async () => {
+  it('also has the permissions of its role, and sees changes of the role with the next call on every node', async () => {
     const roleId = await roleWith(['read.wallet']);
     const { secret } = await keyWith(['demo.*'], roleId);
-    const balance = async () => (await other.graphql('query ($id: ID!) { workspace(id: $id) { wallet { balance } } }', { id: workspace.id }, secret)).data.workspace;
+    const balance = async () =>
+      (await other.graphql('query ($id: ID!) { workspace(id: $id) { wallet { balance } } }', { id: workspace.id }, secret)).data.workspace;
     expect(await balance()).toEqual({ wallet: { balance: expect.any(Number) } });
     await mutate('updateRole', { id: roleId, permissions: ['read.keys'] }, '__typename');
     expect(await balance()).toEqual({ wallet: null });
@@ -99,25 +119,35 @@ describe('a key that administers', () => {
   });
 });
 
-describe('nobody grants what they lack', () => {
-  it('to a new key, by name, by wildcard or by role', async () => {
+describe('a caller', () => {
+  it('cannot grant a permission that it lacks to a new key, by name, wildcard or role', async () => {
     const { secret, project } = await keyWith(['write.keys', 'read.keys', 'demo.echo']);
     const mint = (input: object) => refusal('mintKey', { projectId: project.id, name: 'More', permissions: [], ...input }, secret);
     for (const name of ['write.projects', 'write', 'read', 'read.*', 'admin', 'demo.*', 'demo.fail']) {
-      expect([name, await mint({ permissions: [name] })]).toMatchObject([name, { code: 'FORBIDDEN', message: `This needs the permission ${name}.` }]);
+      expect([name, await mint({ permissions: [name] })]).toMatchObject([
+        name,
+        { code: 'FORBIDDEN', message: `This needs the permission ${name}.` },
+      ]);
     }
     for (const roleId of ['rol_owner', 'rol_admin', 'rol_developer', 'rol_viewer', await roleWith(['read.audit'])]) {
       expect([roleId, await mint({ roleId })]).toMatchObject([roleId, { code: 'FORBIDDEN' }]);
     }
-    const { key } = await mutate('mintKey', { projectId: project.id, name: 'Less', permissions: ['demo.echo', 'read.keys'] }, 'key { permissions }', secret);
+    const { key } = await mutate(
+      'mintKey',
+      { projectId: project.id, name: 'Less', permissions: ['demo.echo', 'read.keys'] },
+      'key { permissions }',
+      secret,
+    );
     expect(key.permissions).toEqual(['demo.echo', 'read.keys']);
   });
 
-  it('to themselves or another key that is there, nor takes over one that may do more', async () => {
+  it('cannot grant a permission that it lacks to itself or another key, and cannot rotate or re-enable a key that has it', async () => {
     const { secret, key, project } = await keyWith(['write.keys', 'demo.echo']);
     const { key: stronger } = await keyWith(['demo.echo', 'admin']);
     const { key: byRole } = await keyWith(['demo.echo'], 'rol_owner');
-    expect(await refusal('updateKey', { id: key.id, permissions: ['write.keys', 'demo.echo', 'admin'] }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await refusal('updateKey', { id: key.id, permissions: ['write.keys', 'demo.echo', 'admin'] }, secret)).toMatchObject({
+      code: 'FORBIDDEN',
+    });
     expect(await refusal('updateKey', { id: key.id, roleId: 'rol_owner' }, secret)).toMatchObject({ code: 'FORBIDDEN' });
     for (const { id } of [stronger, byRole]) {
       expect(await refusal('rotateKey', { id }, secret)).toMatchObject({ code: 'FORBIDDEN' });
@@ -129,29 +159,41 @@ describe('nobody grants what they lack', () => {
     expect(project.workspaceId).toBe(workspace.id);
   });
 
-  it('by a role, new or changed', async () => {
+  it('cannot grant a permission that it lacks by a new or changed role', async () => {
     const { secret } = await keyWith(['admin.roles', 'read.keys', 'demo.*']);
-    expect(await refusal('createRole', { workspaceId: workspace.id, name: 'Mine', permissions: ['read.logs'] }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await refusal('createRole', { workspaceId: workspace.id, name: 'Mine', permissions: ['read.logs'] }, secret)).toMatchObject({
+      code: 'FORBIDDEN',
+    });
     const id = await roleWith(['read.keys'], secret);
     expect(await refusal('updateRole', { id, permissions: ['read.keys', 'write.keys'] }, secret)).toMatchObject({ code: 'FORBIDDEN' });
   });
 
-  it('nor takes from a role what they lack, which would lower all who have it', async () => {
+  it('cannot remove a permission that it lacks from a role, because every holder of the role would lose it', async () => {
     const { secret } = await keyWith(['admin.roles', 'read.keys', 'demo.*']);
     const id = await roleWith(['admin', 'read.keys']);
-    for (const permissions of [[], ['read.keys']]) expect(await refusal('updateRole', { id, permissions }, secret)).toMatchObject({ code: 'FORBIDDEN' });
-    expect((await mutate('updateRole', { id, name: `Renamed ${id}` }, 'role { permissions }', secret)).role.permissions).toEqual(['admin', 'read.keys']);
+    for (const permissions of [[], ['read.keys']])
+      expect(await refusal('updateRole', { id, permissions }, secret)).toMatchObject({ code: 'FORBIDDEN' });
+    expect((await mutate('updateRole', { id, name: `Renamed ${id}` }, 'role { permissions }', secret)).role.permissions).toEqual([
+      'admin',
+      'read.keys',
+    ]);
   });
 
-  it('nor, unless they are a person, hands on the right to make credentials, to whomever and however it is called', async () => {
+  it('cannot hand on the right to make credentials, in any form, unless it is a person', async () => {
     const { secret, key, project } = await keyWith(['admin', 'demo.*']);
     const { key: peer } = await keyWith(['write.keys']);
     const [developer, another, viewer] = [await join('rol_developer'), await join('rol_developer'), await join('rol_viewer')];
     const member = (userId: string, roleId: string) => ({ workspaceId: workspace.id, userId, roleId });
     for (const permissions of [['write.keys'], ['write.*'], ['write'], ['admin']]) {
       const message = `Only a person may hand on the permission ${permissions[0]}.`;
-      expect(await refusal('mintKey', { projectId: project.id, name: 'Heir', permissions }, secret)).toMatchObject({ code: 'FORBIDDEN', message });
-      expect(await refusal('createRole', { workspaceId: workspace.id, name: 'Heirs', permissions }, secret)).toMatchObject({ code: 'FORBIDDEN', message });
+      expect(await refusal('mintKey', { projectId: project.id, name: 'Heir', permissions }, secret)).toMatchObject({
+        code: 'FORBIDDEN',
+        message,
+      });
+      expect(await refusal('createRole', { workspaceId: workspace.id, name: 'Heirs', permissions }, secret)).toMatchObject({
+        code: 'FORBIDDEN',
+        message,
+      });
     }
     for (const [mutation, input] of [
       ['mintKey', { projectId: project.id, name: 'Heir', permissions: [], roleId: 'rol_developer' }],
@@ -161,7 +203,10 @@ describe('nobody grants what they lack', () => {
       ['inviteMember', { workspaceId: workspace.id, email: 'heir@example.com', roleId: 'rol_developer' }],
       ['setMemberRole', member(viewer, 'rol_developer')],
     ] as const) {
-      expect([mutation, await refusal(mutation, input, secret)]).toMatchObject([mutation, { code: 'FORBIDDEN', message: expect.stringContaining('Only a person may hand on') }]);
+      expect([mutation, await refusal(mutation, input, secret)]).toMatchObject([
+        mutation,
+        { code: 'FORBIDDEN', message: expect.stringContaining('Only a person may hand on') },
+      ]);
     }
     await mutate('mintKey', { projectId: project.id, name: 'Reader', permissions: ['read', 'demo.*'] }, '__typename', secret);
     await mutate('setMemberRole', member(developer, 'rol_viewer'), '__typename', secret);
@@ -169,11 +214,12 @@ describe('nobody grants what they lack', () => {
     await mutate('updateRole', { id: await roleWith(['write.keys', 'read.keys']), permissions: ['read.keys'] }, '__typename', secret);
   });
 
-  it('to a member, nor removes or lowers one who may do more', async () => {
+  it('cannot grant a permission that it lacks to a member, and cannot remove or demote a member who has it', async () => {
     const { secret } = await keyWith(['admin.members', 'read', 'demo.*']);
     const [viewer, owner, spare] = [await join('rol_viewer'), await join(OWNER_ROLE_ID), await join(OWNER_ROLE_ID)];
     const set = (userId: string, roleId: string) => ({ workspaceId: workspace.id, userId, roleId });
-    for (const roleId of ['rol_owner', 'rol_admin', 'rol_developer', 'rol_billing']) expect(await refusal('setMemberRole', set(viewer, roleId), secret)).toMatchObject({ code: 'FORBIDDEN' });
+    for (const roleId of ['rol_owner', 'rol_admin', 'rol_developer', 'rol_billing'])
+      expect(await refusal('setMemberRole', set(viewer, roleId), secret)).toMatchObject({ code: 'FORBIDDEN' });
     expect(await refusal('setMemberRole', set(owner, 'rol_viewer'), secret)).toMatchObject({ code: 'FORBIDDEN' });
     expect(await refusal('removeMember', { workspaceId: workspace.id, userId: owner }, secret)).toMatchObject({ code: 'FORBIDDEN' });
     await mutate('removeMember', { workspaceId: workspace.id, userId: viewer }, '__typename', secret);
@@ -182,12 +228,12 @@ describe('nobody grants what they lack', () => {
 });
 
 describe('a right that has ended', () => {
-  it('is not used by a request that was let in before: of two owners who remove each other, one comes too late', async () => {
+  it('is not used by a request that was authenticated before: when two owners remove each other, the second is refused', async () => {
     const { id } = await buildWorkspace(app);
     const own = await app.database.reader.findOneByOrFail(Workspace, { id });
     const project = await buildProject(app, { workspace: own });
     const [ada, bob] = [await buildPerson(app, { workspace: own }), await buildPerson(app, { workspace: own })];
-    const [asAda, asBob] = [await letIn(ada), await letIn(bob)];
+    const [asAda, asBob] = [await authorityOf(ada), await authorityOf(bob)];
     const { members, roles, keys } = app.services;
     await members.remove(asAda, { workspaceId: id, userId: bob.person.id });
     for (const late of [
@@ -201,7 +247,7 @@ describe('a right that has ended', () => {
     }
   });
 
-  it('is not used by the rest of a document, once a mutation in it has ended it', async () => {
+  it('is not used by the rest of a document after a mutation in it has ended the right', async () => {
     const { id } = await buildWorkspace(app);
     const own = await app.database.reader.findOneByOrFail(Workspace, { id });
     const { person, cookie } = await buildPerson(app, { workspace: own });
@@ -216,16 +262,18 @@ describe('a right that has ended', () => {
     expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['NOT_FOUND', 'NOT_FOUND']);
   });
 
-  it('leaves no invitation behind that lets anybody in before it is given back', async () => {
+  it('makes the inviter’s invitations unusable until the inviter has it again', async () => {
     const { id } = await buildWorkspace(app);
     const own = await app.database.reader.findOneByOrFail(Workspace, { id });
     const inviter = await buildPerson(app, { workspace: own, roleId: 'rol_admin' });
     const { person } = inviter;
-    const authority = await letIn(inviter);
+    const authority = await authorityOf(inviter);
     const friends = [await buildPerson(app), await buildPerson(app)] as const;
-    const invited = async ({ person: { email } }: BuiltPerson) => tokenOf((await app.people.invitations.invite(authority, { workspaceId: id, email, roleId: 'rol_admin' })).link ?? '');
+    const invited = async ({ person: { email } }: BuiltPerson) =>
+      tokenOf((await app.people.invitations.invite(authority, { workspaceId: id, email, roleId: 'rol_admin' })).link ?? '');
     const [beforeLowering, beforeRemoval] = [await invited(friends[0]), await invited(friends[1])];
-    const accept = (token: string) => app.people.invitations.accept(undefined, { token, password: PASSWORD }, { ip: null, userAgent: null });
+    const accept = (token: string) =>
+      app.people.invitations.accept(undefined, { token, password: PASSWORD }, { ip: null, userAgent: null });
     await mutate('setMemberRole', { workspaceId: id, userId: person.id, roleId: 'rol_developer' }, '__typename');
     await expect(accept(beforeLowering)).rejects.toThrow('This link is not valid, or not any more.');
     await mutate('setMemberRole', { workspaceId: id, userId: person.id, roleId: 'rol_admin' }, '__typename');
@@ -236,17 +284,22 @@ describe('a right that has ended', () => {
 });
 
 describe('a role of another tenant', () => {
-  it('is, to a key, a member and a change, as one that never was', async () => {
+  it('is NOT_FOUND like an unknown role, for a key, for a member and for a change', async () => {
     const { project } = await buildKey(app);
-    const foreign = (await mutate('createRole', { workspaceId: project.workspaceId, name: 'Theirs', permissions: [] }, 'role { id }')).role.id;
+    const foreign = (await mutate('createRole', { workspaceId: project.workspaceId, name: 'Theirs', permissions: [] }, 'role { id }')).role
+      .id;
     const { secret, project: own } = await keyWith(['admin', 'demo.*']);
     const { key } = await buildKey(app, { project: own });
     const userId = await join('rol_viewer');
     for (const roleId of [foreign, ghostOf(foreign)]) {
       for (const credential of [secret, app.rootKey]) {
-        expect(await refusal('mintKey', { projectId: own.id, name: 'K', permissions: [], roleId }, credential)).toMatchObject({ code: 'NOT_FOUND' });
+        expect(await refusal('mintKey', { projectId: own.id, name: 'K', permissions: [], roleId }, credential)).toMatchObject({
+          code: 'NOT_FOUND',
+        });
         expect(await refusal('updateKey', { id: key.id, roleId }, credential)).toMatchObject({ code: 'NOT_FOUND' });
-        expect(await refusal('setMemberRole', { workspaceId: workspace.id, userId, roleId }, credential)).toMatchObject({ code: 'NOT_FOUND' });
+        expect(await refusal('setMemberRole', { workspaceId: workspace.id, userId, roleId }, credential)).toMatchObject({
+          code: 'NOT_FOUND',
+        });
       }
       expect(await refusal('updateRole', { id: roleId, name: 'Mine' }, secret)).toMatchObject({ code: 'NOT_FOUND' });
       expect(await refusal('deleteRole', { id: roleId }, secret)).toMatchObject({ code: 'NOT_FOUND' });
@@ -258,16 +311,22 @@ describe('a role of another tenant', () => {
   });
 });
 
-describe('a role that somebody has', () => {
-  it('cannot go', async () => {
+describe('a role in use', () => {
+  it('cannot be deleted', async () => {
     const byKey = await roleWith(['read.keys']);
     const { key } = await keyWith([], byKey);
-    expect(await refusal('deleteRole', { id: byKey })).toMatchObject({ code: 'CONFLICT', message: 'This role cannot go while a key has it.' });
+    expect(await refusal('deleteRole', { id: byKey })).toMatchObject({
+      code: 'CONFLICT',
+      message: 'This role cannot go while a key has it.',
+    });
     await mutate('revokeKey', { id: key.id }, '__typename');
     await mutate('deleteRole', { id: byKey }, '__typename');
     const byMember = await roleWith(['read.keys']);
     await join(byMember);
-    expect(await refusal('deleteRole', { id: byMember })).toMatchObject({ code: 'CONFLICT', message: 'This role cannot go while a person has it.' });
+    expect(await refusal('deleteRole', { id: byMember })).toMatchObject({
+      code: 'CONFLICT',
+      message: 'This role cannot go while a person has it.',
+    });
   });
 });
 
@@ -356,13 +415,17 @@ describe('the keys that a member minted', () => {
 });
 
 describe('the last owner', () => {
-  it('can be neither removed nor lowered, however many try at once', async () => {
+  it('cannot be removed or demoted, even by many concurrent requests', async () => {
     for (let round = 0; round < 5; round += 1) {
       const { id: workspaceId } = await buildWorkspace(app);
       const owners = await Promise.all([1, 2, 3, 4].map(() => join(OWNER_ROLE_ID, workspaceId)));
       const tries = owners.flatMap((userId, index) => [
-        (index % 2 === 0 ? app : other).graphql('mutation ($input: RemoveMemberInput!) { removeMember(input: $input) { __typename } }', { input: { workspaceId, userId } }),
-        (index % 2 === 0 ? other : app).graphql('mutation ($input: SetMemberRoleInput!) { setMemberRole(input: $input) { __typename } }', { input: { workspaceId, userId, roleId: 'rol_viewer' } }),
+        (index % 2 === 0 ? app : other).graphql('mutation ($input: RemoveMemberInput!) { removeMember(input: $input) { __typename } }', {
+          input: { workspaceId, userId },
+        }),
+        (index % 2 === 0 ? other : app).graphql('mutation ($input: SetMemberRoleInput!) { setMemberRole(input: $input) { __typename } }', {
+          input: { workspaceId, userId, roleId: 'rol_viewer' },
+        }),
       ]);
       const codes = (await Promise.all(tries)).map(({ errors }) => errors?.[0]?.extensions.code);
       expect(codes.filter((code) => code !== undefined && code !== 'CONFLICT' && code !== 'NOT_FOUND')).toEqual([]);
@@ -370,7 +433,7 @@ describe('the last owner', () => {
     }
   });
 
-  it('may go once there is another', async () => {
+  it('can be removed once there is another owner', async () => {
     const { id: workspaceId } = await buildWorkspace(app);
     const [first, second] = [await join(OWNER_ROLE_ID, workspaceId), await join('rol_viewer', workspaceId)];
     expect(await refusal('removeMember', { workspaceId, userId: first })).toMatchObject({ code: 'CONFLICT' });
@@ -379,12 +442,19 @@ describe('the last owner', () => {
   });
 });
 
-describe('a project that is made for a key', () => {
-  it('is in the workspace of whoever may make projects there', async () => {
+describe('a project that a key creates', () => {
+  it('can only be in a workspace where the key may create projects', async () => {
     const { secret } = await keyWith(['write.projects', 'demo.*']);
-    const { project } = await mutate('createProject', { workspaceId: workspace.id, name: 'Made', slug: 'made-by-key' }, 'project { workspace { id } }', secret);
+    const { project } = await mutate(
+      'createProject',
+      { workspaceId: workspace.id, name: 'Made', slug: 'made-by-key' },
+      'project { workspace { id } }',
+      secret,
+    );
     expect(project.workspace.id).toBe(workspace.id);
     const foreign = await buildProject(app);
-    expect(await refusal('createProject', { workspaceId: foreign.workspaceId, name: 'Made', slug: 'made-by-key' }, secret)).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await refusal('createProject', { workspaceId: foreign.workspaceId, name: 'Made', slug: 'made-by-key' }, secret)).toMatchObject({
+      code: 'NOT_FOUND',
+    });
   });
 });

@@ -19,7 +19,7 @@ import { answerTo, expected, exportStatus, firstWordTo, outcomeOf, streamOutcome
 import { buildPrincipals, openSession, type Principal, type Tenant } from './support/tenancy-principals';
 import { BEHIND_A_GUARD, ENTRANCES, FIELDS, ROOT_FIELDS, ROUTES, type IdKind, type Needs, type Row } from './support/tenancy-table';
 
-// Everything that can be asked, by every kind of principal, against the table of what should come of it.
+// Runs every operation and route as every kind of principal, and compares the outcome with a table.
 
 let app: TestApp;
 let schema: GraphQLSchema;
@@ -33,64 +33,96 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** The kinds of ids that arguments ask for by their names. */
-const KIND_OF_ARGUMENT: Record<string, IdKind> = { workspaceId: 'ws', projectId: 'prj', requestLogId: 'log', roleId: 'rol', userId: 'usr', keyId: 'key', projectIds: 'prj', ids: 'prj', actorId: 'usr', subjectId: 'key' };
+/** The kind of id that each argument takes. */
+const KIND_OF_ARGUMENT: Record<string, IdKind> = {
+  workspaceId: 'ws',
+  projectId: 'prj',
+  requestLogId: 'log',
+  roleId: 'rol',
+  userId: 'usr',
+  keyId: 'key',
+  projectIds: 'prj',
+  ids: 'prj',
+  actorId: 'usr',
+  subjectId: 'key',
+};
 
 function operationsFor({ ids }: Tenant): Operation[] {
   return operationsOf(schema, (argument, field) => {
     const kind = argument === 'id' ? ROOT_FIELDS[field]?.id : KIND_OF_ARGUMENT[argument];
-    if (!kind) throw new Error(`What does the argument ${argument} of ${field} name? The table does not say.`);
+    if (!kind) throw new Error(`The table has no kind of id for the argument ${argument} of ${field}. Add it to KIND_OF_ARGUMENT.`);
     return ids[kind];
   });
 }
 
-/** The same of subscriptions. */
+/** Returns the operations of all subscriptions, with ids from `idOf`. */
 function subscriptionsFor(idOf: (kind: IdKind) => string): Operation[] {
   return operationsOf(schema, (argument) => idOf(KIND_OF_ARGUMENT[argument] as IdKind), undefined, ['subscription']);
 }
 
 const rootName = ({ name }: Operation): string => name.replace(/\(.*$/, '');
-/** The row of an operation: that of the id that it was given, or of its field. */
+/** Returns the table's row of an operation. A row for its kind of id comes before the row of its field. */
 const rowOf = ({ name }: Operation): Row => (ROOT_FIELDS[name] ?? ROOT_FIELDS[name.replace(/\(.*$/, '')]) as Row;
 
 describe('the table', () => {
-  it('knows every query, mutation and subscription, and no other', () => {
+  it('has exactly the queries, mutations and subscriptions of the schema', () => {
     const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
     const names = roots.flatMap((type) => Object.keys(type?.getFields() ?? {}).map((field) => `${type?.name}.${field}`));
-    expect(Object.keys(ROOT_FIELDS).filter((name) => !name.includes('(')).sort()).toEqual(names.sort());
+    expect(
+      Object.keys(ROOT_FIELDS)
+        .filter((name) => !name.includes('('))
+        .sort(),
+    ).toEqual(names.sort());
   });
 
-  it('knows every field that takes an argument or leads to another object', () => {
+  it('has every field that takes an argument or leads to another object', () => {
     const plumbing = /^(Query|Mutation|Subscription|__.*|.*(Connection|Edge|Payload))$/;
-    const types = Object.values(schema.getTypeMap()).filter(isObjectType).filter(({ name }) => !plumbing.test(name));
-    const fields = types.flatMap((type) => Object.values(type.getFields()).flatMap((field) => (field.args.length > 0 || isCompositeType(getNamedType(field.type)) ? [`${type.name}.${field.name}`] : [])));
+    const types = Object.values(schema.getTypeMap())
+      .filter(isObjectType)
+      .filter(({ name }) => !plumbing.test(name));
+    const fields = types.flatMap((type) =>
+      Object.values(type.getFields()).flatMap((field) =>
+        field.args.length > 0 || isCompositeType(getNamedType(field.type)) ? [`${type.name}.${field.name}`] : [],
+      ),
+    );
     expect([...Object.keys(FIELDS), ...Object.keys(BEHIND_A_GUARD)].sort()).toEqual(fields.sort());
   });
 
-  it('knows every route', () => {
+  it('has every route', () => {
     const parents: string[] = [];
-    const routes = app.server.printRoutes({ commonPrefix: false }).split('\n').flatMap((line) => {
-      const found = /^(\W*[├└]── )(\/\S*) \(([A-Z, ]+)\)/.exec(line);
-      if (!found) return [];
-      const [, branch = '', part = '', methods = ''] = found;
-      parents.length = branch.length / '├── '.length - 1;
-      parents.push(part);
-      return methods.split(', ').filter((method) => method !== 'HEAD' && method !== 'OPTIONS').map((method) => `${method} ${parents.join('')}`);
-    });
+    const routes = app.server
+      .printRoutes({ commonPrefix: false })
+      .split('\n')
+      .flatMap((line) => {
+        const found = /^(\W*[├└]── )(\/\S*) \(([A-Z, ]+)\)/.exec(line);
+        if (!found) return [];
+        const [, branch = '', part = '', methods = ''] = found;
+        parents.length = branch.length / '├── '.length - 1;
+        parents.push(part);
+        return methods
+          .split(', ')
+          .filter((method) => method !== 'HEAD' && method !== 'OPTIONS')
+          .map((method) => `${method} ${parents.join('')}`);
+      });
     expect(routes.sort()).toEqual(Object.keys(ROUTES).sort());
   });
 });
 
 describe('every field of an object', () => {
-  it('comes, for every kind of principal, to what the table says', async () => {
+  it('has the outcome of the table for every kind of principal', async () => {
     for (const [who, principal] of principals) {
       for (const [name, needs] of Object.entries(FIELDS)) {
         const [type = '', field = ''] = name.split('.');
         const entrance = ENTRANCES[type];
-        if (!entrance) throw new Error(`The table does not say how a ${type} is reached.`);
-        const leads = isCompositeType(getNamedType((schema.getType(type) as GraphQLObjectType).getFields()[field]?.type as GraphQLOutputType));
+        if (!entrance) throw new Error(`The table does not say how to reach a ${type}. Add it to ENTRANCES.`);
+        const leads = isCompositeType(
+          getNamedType((schema.getType(type) as GraphQLObjectType).getFields()[field]?.type as GraphQLOutputType),
+        );
         const root = entrance.field.split('.')[1] as string;
-        const ask = { query: `query ($id: ID!) { ${root}(id: $id) { ${field}${leads ? ' { __typename }' : ''} } }`, variables: { id: principal.tenant.ids[entrance.id] } };
+        const ask = {
+          query: `query ($id: ID!) { ${root}(id: $id) { ${field}${leads ? ' { __typename }' : ''} } }`,
+          variables: { id: principal.tenant.ids[entrance.id] },
+        };
         const outcome = await outcomeOf(app, principals, principal, ask, root);
         expect([who, name, outcome]).toEqual([who, name, expected(principal, [ROOT_FIELDS[entrance.field]?.needs as Needs, needs])]);
       }
@@ -98,10 +130,10 @@ describe('every field of an object', () => {
   }, 120_000);
 });
 
-describe('what is another tenant’s', () => {
+describe('an object of another tenant', () => {
   const as = (name: string): Principal => principals.get(name) as Principal;
 
-  /** The same operations, each with one of its ids replaced by `foreign` of its kind, and all others the asker's own. */
+  /** Returns each operation once per id argument, with that id replaced by `foreign` and the other ids of the caller's tenant. */
   function withOneForeign(own: Tenant, foreign: (kind: IdKind) => string): Operation[] {
     const seen = new Set<string>();
     operationsOf(schema, (argument, field) => {
@@ -118,11 +150,13 @@ describe('what is another tenant’s', () => {
     });
   }
 
-  it('is, byte for byte, as if it did not exist, in each id that each operation takes, with all others one’s own', async () => {
+  it('gives the same bytes as an unknown id, in each id argument of each operation', async () => {
     const owner = as('a key as OWNER');
     const { tenant: others } = as('a key as ADMIN');
     const foreign = withOneForeign(owner.tenant, (kind) => others.ids[kind]).filter((operation) => !rootName(operation).endsWith('Action'));
-    const ghosts = withOneForeign(owner.tenant, (kind) => ghostOf(others.ids[kind])).filter((operation) => !rootName(operation).endsWith('Action'));
+    const ghosts = withOneForeign(owner.tenant, (kind) => ghostOf(others.ids[kind])).filter(
+      (operation) => !rootName(operation).endsWith('Action'),
+    );
     expect(foreign.length).toBeGreaterThan(25);
     for (const [index, operation] of foreign.entries()) {
       const answer = await answerTo(app, owner, requestOf([operation]));
@@ -132,7 +166,7 @@ describe('what is another tenant’s', () => {
     }
   });
 
-  it('is, byte for byte, as if it did not exist, for each subscription', async () => {
+  it('gives the same bytes as an unknown id, in each subscription', async () => {
     const owner = as('a key as OWNER');
     const { tenant: others } = as('a key as ADMIN');
     const foreign = subscriptionsFor((kind) => others.ids[kind]).filter(({ takesId }) => takesId);
@@ -145,7 +179,7 @@ describe('what is another tenant’s', () => {
     }
   });
 
-  it('is in no list, by whatever id it is filtered', async () => {
+  it('is in no list, with any filter by id', async () => {
     const owner = as('a key as OWNER');
     const { tenant: others } = as('a key as ADMIN');
     let tried = 0;
@@ -156,12 +190,22 @@ describe('what is another tenant’s', () => {
         for (const { name, type: inputType } of Object.values((getNamedType(filter.type) as GraphQLInputObjectType).getFields())) {
           if (getNamedType(inputType).name !== 'ID') continue;
           const root = entrance.split('.')[1] as string;
-          const query = `query ($id: ID!, $filter: ${filter.type.toString()}) { ${root}(id: $id) { ${field.name}(filter: $filter) { nodes { __typename } pageInfo { hasNextPage } } } }`;
+          const list = `${field.name}(filter: $filter) { nodes { __typename } pageInfo { hasNextPage } }`;
+          const query = `query ($id: ID!, $filter: ${filter.type.toString()}) { ${root}(id: $id) { ${list} } }`;
           const kinds = ['prj', 'key', 'svc', 'ws', 'log', 'usr'] as const;
           const values = kinds.map((kind) => others.ids[kind]);
           const value = isListType(getNullableType(inputType)) ? values : values[0];
-          const { data, errors } = await answerTo(app, owner, { query, variables: { id: owner.tenant.ids[id], filter: { [name]: value } } });
-          expect([type, field.name, name, errors, data?.[root]]).toEqual([type, field.name, name, undefined, { [field.name]: { nodes: [], pageInfo: { hasNextPage: false } } }]);
+          const { data, errors } = await answerTo(app, owner, {
+            query,
+            variables: { id: owner.tenant.ids[id], filter: { [name]: value } },
+          });
+          expect([type, field.name, name, errors, data?.[root]]).toEqual([
+            type,
+            field.name,
+            name,
+            undefined,
+            { [field.name]: { nodes: [], pageInfo: { hasNextPage: false } } },
+          ]);
           tried += 1;
         }
       }
@@ -169,14 +213,17 @@ describe('what is another tenant’s', () => {
     expect(tried).toBeGreaterThan(8);
   });
 
-  it('is looked for by the same statements as what never was, so that no clock tells them apart', async () => {
+  it('is looked up by the same statements as an unknown id, so that response times do not differ', async () => {
     const owner = as('a key as OWNER');
     const { tenant: others } = as('a key as ADMIN');
     let compared = 0;
     for (const kind of ['ws', 'prj', 'key', 'svc', 'rol'] as const) {
-      const [foreign, ghosts] = [others.ids[kind], ghostOf(others.ids[kind])].map((id) => operationsOf(schema, () => id, undefined, ['mutation'])) as [Operation[], Operation[]];
+      const [foreign, ghosts] = [others.ids[kind], ghostOf(others.ids[kind])].map((id) =>
+        operationsOf(schema, () => id, undefined, ['mutation']),
+      ) as [Operation[], Operation[]];
       for (const [index, operation] of foreign.entries()) {
-        const sqlOf = async (one: Operation) => (await statementsOf(app, () => answerTo(app, owner, requestOf([one])))).map(({ sql }) => sql);
+        const sqlOf = async (asked: Operation) =>
+          (await statementsOf(app, () => answerTo(app, owner, requestOf([asked])))).map(({ sql }) => sql);
         const statements = await sqlOf(operation);
         expect([operation.name, kind, statements]).toEqual([operation.name, kind, await sqlOf(ghosts[index] as Operation)]);
         compared += statements.length;
@@ -189,29 +236,51 @@ describe('what is another tenant’s', () => {
 describe('every route', () => {
   const ASK: Record<string, { path?: string; headers?: Record<string, string>; body?: string }> = {
     'GET /graphql': { headers: { accept: 'text/html' } },
-    'POST /graphql': { headers: { 'content-type': 'application/json', 'x-apollo-operation-name': 'a' }, body: '{"query":"{ __typename }"}' },
+    'POST /graphql': {
+      headers: { 'content-type': 'application/json', 'x-apollo-operation-name': 'a' },
+      body: '{"query":"{ __typename }"}',
+    },
     'GET /graphql/assets/:name': { path: '/graphql/assets/none.js' },
     'POST /invitation': { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'token=none' },
     'POST /reset-password': { headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'token=none' },
     'GET /graphql/stream': { path: '/graphql/stream?query={__typename}', headers: { accept: 'text/event-stream' } },
-    'POST /graphql/stream': { headers: { 'content-type': 'application/json', accept: 'text/event-stream' }, body: '{"query":"{ __typename }"}' },
-    'POST /v1/:service/execute': { path: '/v1/demo/execute', headers: { 'content-type': 'application/json' }, body: '{"action":"demo.echo","params":{}}' },
+    'POST /graphql/stream': {
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
+      body: '{"query":"{ __typename }"}',
+    },
+    'POST /v1/:service/execute': {
+      path: '/v1/demo/execute',
+      headers: { 'content-type': 'application/json' },
+      body: '{"action":"demo.echo","params":{}}',
+    },
   };
 
-  it('comes, for every kind of principal, to what the table says', async () => {
+  it('has the outcome of the table for every kind of principal', async () => {
     for (const [who, principal] of principals) {
       for (const [route, needs] of Object.entries(ROUTES)) {
         const [method = '', pattern = ''] = route.split(' ');
         const { path = pattern, headers = {}, body } = ASK[route] ?? {};
         const permission = needs === 'anybody' || needs === 'a credential' || needs === 'a key that may call' ? undefined : needs;
         const query = permission ? `?workspaceId=${principal.tenant.ids.ws}` : '';
-        const response = await fetch(`${app.url}${path}${query}`, { method, headers: { ...headers, ...principal.headers }, ...(body !== undefined && { body }) });
+        const response = await fetch(`${app.url}${path}${query}`, {
+          method,
+          headers: { ...headers, ...principal.headers },
+          ...(body !== undefined && { body }),
+        });
         const text = await response.text();
         const tells = [...principals.values()].filter(({ tenant }) => text.includes(tenant.ids.ws)).map(({ tenant }) => tenant);
-        if (principal.standing !== 'operator') expect([who, route, tells.filter((tenant) => tenant !== principal.tenant)]).toEqual([who, route, []]);
+        if (principal.standing !== 'operator')
+          expect([who, route, tells.filter((tenant) => tenant !== principal.tenant)]).toEqual([who, route, []]);
         const mayCall = 'x-api-key' in principal.headers && !['operator', 'unauthenticated'].includes(principal.standing);
         const wrongSecret = 'x-api-key' in principal.headers && principal.standing === 'unauthenticated' && route === 'POST /graphql';
-        const isRefused = needs === 'anybody' ? wrongSecret : needs === 'a credential' ? principal.standing === 'unauthenticated' : needs === 'a key that may call' ? !mayCall : false;
+        const isRefused =
+          needs === 'anybody'
+            ? wrongSecret
+            : needs === 'a credential'
+              ? principal.standing === 'unauthenticated'
+              : needs === 'a key that may call'
+                ? !mayCall
+                : false;
         const status = permission ? exportStatus(principal, permission) : isRefused ? 401 : expect.not.stringMatching(/^40[13]$/);
         expect([who, route, `${response.status}`]).toEqual([who, route, typeof status === 'number' ? `${status}` : status]);
       }
@@ -220,7 +289,7 @@ describe('every route', () => {
 });
 
 describe('every subscription', () => {
-  it('comes, for every kind of principal, to what the table says', async () => {
+  it('has the outcome of the table for every kind of principal', async () => {
     for (const [who, principal] of principals) {
       for (const operation of subscriptionsFor((kind) => principal.tenant.ids[kind])) {
         const { needs } = rowOf(operation);
@@ -231,15 +300,17 @@ describe('every subscription', () => {
   }, 120_000);
 });
 
-// Last, for it leaves no key unrevoked
+// These tests come last, because they revoke every key.
 describe('every query and mutation', () => {
-  it('comes, for every kind of principal, to what the table says', async () => {
+  it('has the outcome of the table for every kind of principal', async () => {
     const order = Object.keys(ROOT_FIELDS);
     for (const [who, principal] of principals) {
       const operations = operationsFor(principal.tenant).sort((a, b) => order.indexOf(rootName(a)) - order.indexOf(rootName(b)));
       for (const operation of operations) {
         const { needs } = rowOf(operation);
-        if (principal.userId && operation.field === 'signOutEverywhere') principal.headers = (await openSession(app, principal.userId)).headers; // it has just signed out
+        if (principal.userId && operation.field === 'signOutEverywhere') {
+          principal.headers = (await openSession(app, principal.userId)).headers; // an earlier operation has signed it out
+        }
         const outcome = await outcomeOf(app, principals, principal, requestOf([operation]), 'o0', needs === 'nothing');
         expect([who, operation.name, outcome]).toEqual([who, operation.name, expected(principal, [needs], needs === 'operator')]);
       }
