@@ -29,7 +29,7 @@ export function asMarkdown(report: Report): string {
     return `## ${title}\n\n${[line(head), line(head.map((_, at) => (at === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n')}\n`;
   });
   const claims = report.claims.map(({ sentence, measured, ok }) => `- ${ok ? 'ok' : '**FAIL**'}: ${sentence} (${measured})`);
-  const intro = 'Written by `npm run bench`. bench/README.md explains what is compared and how.';
+  const intro = 'Written by `npm run bench`. bench/README.md explains the comparison.';
   return [
     '# Results of the bench\n',
     `${intro}\n`,

@@ -9,7 +9,7 @@ const PRICE_MICRO_CREDITS = 1_000;
 /** @typedef {{ budgetAvailableMicroCredits: number } | { refused: 401 | 402 | 429 }} Decision */
 
 /**
- * The headers and the body of each status. They are those of the gate for a project with a known rate limit.
+ * The headers and the body of each status. The gate sends the same ones for a project with a known rate limit.
  * @type {Record<200 | 401 | 402 | 429, { headers: Record<string, string>, body: string }>}
  */
 const ANSWERS = {

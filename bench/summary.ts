@@ -44,7 +44,7 @@ export class Results {
   }
 
   /**
-   * Returns the target's throughput divided by that of `rival`: the median over the rounds.
+   * Returns the ratio of the target's throughput to the rival's: the median over the rounds.
    * Returns undefined if one of them was not measured or answered no call.
    */
   times(scenario: ScenarioName, target: TargetName, rival: TargetName, connections: number): number | undefined {

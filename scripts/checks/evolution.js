@@ -22,7 +22,7 @@ const { ROOT, StepFailure } = require('./tools');
 /** Minimum time from deprecation to removal, in months. */
 const NOTICE_MONTHS = 6;
 
-/** Checks that every promise of the last release is kept or its announced last day has passed, and that CHANGELOG.md names what is new. */
+/** Checks that every promise of the last release is kept, or its last day has passed, and that CHANGELOG.md names each new part. */
 async function checkEvolution() {
   const read = (/** @type {string} */ file) => readFileSync(join(ROOT, file), 'utf8');
   const released = { schema: read('test/contract/released.graphql'), openapi: JSON.parse(read('test/contract/released.openapi.json')) };
@@ -63,7 +63,7 @@ function forbiddenChanges(released, present, today) {
 }
 
 /**
- * Returns one sentence for each wrong deprecation: a new one that stays less than six months after the last release, and an old one with
+ * Returns one sentence for each wrong deprecation: a new one that stays under six months after the last release, and an old one with
  * a day earlier than promised.
  * @param {string} released
  * @param {string} present

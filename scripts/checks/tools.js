@@ -4,7 +4,7 @@ const { join } = require('node:path');
 
 const ROOT = join(__dirname, '..', '..');
 
-/** A failed check. Its message says what is wrong. */
+/** A failed check. Its message names the fault. */
 class StepFailure extends Error {}
 
 /**

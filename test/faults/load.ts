@@ -209,7 +209,7 @@ class Client {
     await this.send(intent, this.node + this.random.whole(0, 1));
   }
 
-  /** Calls with an ended secret, preferably one that ended a moment ago. */
+  /** Calls with an ended secret, preferably with a recent one. */
   private async ended(): Promise<void> {
     const { world } = this.options;
     const recent = world.refusedSpans.slice(-6);

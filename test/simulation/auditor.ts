@@ -162,7 +162,7 @@ export class Auditor implements CommitObserver {
     if (billed !== attempt.hold.amount) this.scheduler.fail(`${name} held ${attempt.hold.amount}, but was billed ${billed}`);
   }
 
-  /** Notes that a call reaches a node, and what is in force at that moment. */
+  /** Notes that a call reaches a node, with the prohibitions and the price of that moment. */
   arrived(call: SimulatedCall, server: { dead: boolean }): void {
     call.server = server;
     call.forbiddenBy = this.prohibitions.filter((prohibition) => !prohibition.lifted && prohibition.forbids(call));
