@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { z } from 'zod';
-import { DuplicateNames, readJson } from '../lib/json-text';
+import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
 
 /** The largest answer that is read from an upstream, in bytes. */
 export const MAX_ANSWER_BYTES = 10 * 1024 * 1024;
@@ -279,6 +279,7 @@ function parseAnswer(bytes: Uint8Array): ReturnType<typeof readJson> {
     return readJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), 'data');
   } catch (error) {
     if (error instanceof DuplicateNames) throw new BrokenOff('UPSTREAM_FAILED', 'Its answer has an object with two members of one name.');
+    if (error instanceof TooManyParts) throw new BrokenOff('UPSTREAM_FAILED', `Its answer ${error.message}.`);
     // The parser's own message quotes the answer, which does not belong in a log.
     throw new BrokenOff('UPSTREAM_FAILED', 'Its answer is not JSON.');
   }

@@ -6,7 +6,7 @@ import { GraphQLError, NoSchemaIntrospectionCustomRule, type GraphQLSchema, type
 import type { Logger } from 'pino';
 import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
-import { hasInexactNumber } from '../lib/json-text';
+import { hasInexactNumber, requireFewParts } from '../lib/json-text';
 import { boundAnswers } from './answer-length';
 import { readCallersAnew } from './callers-anew';
 import type { Cost } from './cost';
@@ -83,7 +83,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   });
   registerGraphiqlAssets(app);
   app.removeContentTypeParser('text/plain'); // a form of another site could send it
-  refuseInexactNumbers(app);
+  parseJsonStrictly(app);
   app.setErrorHandler((error, request, reply) => {
     const failure = error instanceof GraphQLError ? (error as GraphQLFailure) : toGraphQLError(failureOf(error as FastifyError));
     const { message, extensions } = failure;
@@ -133,10 +133,15 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   });
 }
 
-/** Refuses a JSON body with a number that JavaScript would change, before a scalar sees another one than its caller wrote. */
-function refuseInexactNumbers(app: FastifyInstance): void {
+/** Refuses a JSON body with a number that JavaScript would change, or with more parts than are parsed without blocking other requests. */
+function parseJsonStrictly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) => {
+    try {
+      requireFewParts(body);
+    } catch (error) {
+      return done(invalidRequest(`The request ${(error as Error).message}.`));
+    }
     void parse(request, body, (error, value) => {
       if (error) done(error);
       else if (hasInexactNumber(body)) done(invalidRequest(INEXACT_NUMBER));

@@ -3,13 +3,25 @@ export class DuplicateNames extends Error {
   override name = 'DuplicateNames';
 }
 
+/** The most objects, arrays and members that a JSON text from outside may have: parsing more would block the event loop. */
+export const MAX_JSON_PARTS = 100_000;
+
+/** Thrown for a JSON text with more than MAX_JSON_PARTS parts. */
+export class TooManyParts extends Error {
+  override name = 'TooManyParts';
+
+  constructor() {
+    super(`has more than ${MAX_JSON_PARTS} objects, arrays and members; send less at once`);
+  }
+}
+
 /**
  * Reads a JSON text, and cuts the member `name` of its outermost object out as it was written: a number in it keeps every digit.
- * `memberJson` is undefined if that member is no object or array. Throws a SyntaxError, or DuplicateNames.
+ * `memberJson` is undefined if that member is no object or array. Throws a SyntaxError, DuplicateNames or TooManyParts.
  */
 export function readJson(text: string, name: string): { value: unknown; memberJson: string | undefined } {
-  const value: unknown = JSON.parse(text);
   const { members, from, to } = scan(text, name);
+  const value: unknown = JSON.parse(text);
   if (members !== countMembers(value)) throw new DuplicateNames();
   return { value, memberJson: to === 0 ? undefined : text.slice(from, to) };
 }
@@ -17,9 +29,17 @@ export function readJson(text: string, name: string): { value: unknown; memberJs
 const [QUOTE, COLON, BACKSLASH] = [0x22, 0x3a, 0x5c];
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
-/** How many members all objects of a valid JSON text have, duplicates counted, and where the named one of the outermost begins and ends. */
+/** Throws TooManyParts before a text is parsed. */
+export function requireFewParts(text: string): void {
+  scan(text, '');
+}
+
+/**
+ * Counts the members of all objects in a JSON text, duplicates included, and finds where the member `name` of the outermost object begins and
+ * ends. Its result means nothing if the text is not JSON. Throws TooManyParts.
+ */
 function scan(text: string, name: string): { members: number; from: number; to: number } {
-  let [depth, members, from, to, nameFrom, nameTo] = [0, 0, 0, 0, 0, 0];
+  let [containers, depth, members, from, to, nameFrom, nameTo] = [0, 0, 0, 0, 0, 0, 0];
   let isNamed = false;
   for (let at = 0; at < text.length; at++) {
     const character = text.charCodeAt(at);
@@ -33,19 +53,21 @@ function scan(text: string, name: string): { members: number; from: number; to: 
     } else if (character === OPEN_OBJECT || character === OPEN_ARRAY) {
       if (depth === 1 && isNamed) from = at;
       depth++;
+      containers++;
     } else if (character === CLOSE_OBJECT || character === CLOSE_ARRAY) {
       depth--;
       if (depth === 1 && isNamed) to = at + 1;
     }
+    if (containers + members > MAX_JSON_PARTS) throw new TooManyParts();
   }
   return { members, from, to };
 }
 
-/** The place of the quotation mark that ends the string which begins at `start`. */
+/** Finds the quotation mark that ends the string at `start`; the end of the text if it has none. */
 function endOfString(text: string, start: number): number {
   let end = text.indexOf('"', start + 1); // native, so that a large string costs little
-  while (isEscaped(text, end)) end = text.indexOf('"', end + 1);
-  return end;
+  while (end !== -1 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  return end === -1 ? text.length : end;
 }
 
 function isEscaped(text: string, at: number): boolean {

@@ -11,7 +11,7 @@ import type { ExecuteRequest, ExecuteResult, Gate } from '../gate/gate';
 import { UNCOUNTED_BYTES, type KeptBytes } from '../gate/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 import { plainAddress } from '../lib/cidr';
-import { DuplicateNames, readJson } from '../lib/json-text';
+import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
 import { idRule } from '../lib/rules';
 import { customerAt } from '../lib/token-buckets';
 import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
@@ -158,6 +158,7 @@ function readBody(text: string): ReturnType<typeof readJson> {
     return readJson(text, 'params');
   } catch (error) {
     if (error instanceof DuplicateNames) throw invalid({ path: [], message: DUPLICATE_NAMES });
+    if (error instanceof TooManyParts) throw invalid({ path: [], message: error.message });
     throw invalid({ path: [], message: 'is not JSON' });
   }
 }
