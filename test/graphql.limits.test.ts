@@ -60,7 +60,7 @@ describe('what an operation costs', () => {
 
   it.each<[string, number, string, object?]>([
     ['a value is a tenth of a point, and what is begun counts', pointsFor(0, 1), '{ __typename }'],
-    ['so is each that a list of them is expected to have', pointsFor(1 + 1 + 1 + 1, 2 * 10), '{ workspaces(first: 1) { nodes { keys(first: 1) { nodes { a: permissions b: permissions } } } } }'],
+    ['one of a list of values is a hundredth, and as many are expected as there can be', pointsFor(1 + 1 + 1 + 1, (2 * 200) / 10), '{ workspaces(first: 1) { nodes { keys(first: 1) { nodes { a: permissions b: permissions } } } } }'],
     ['an object is a point', pointsFor(2, 2), 'query ($id: ID!) { project(id: $id) { id budget { balance } } }'],
     ['a page is as long as it is asked for', pointsFor(1 + 40 * 2, 40), '{ workspaces(first: 40) { nodes { wallet { id } } } }'],
     ['by a variable, too', pointsFor(1 + 40, 40), 'query ($first: Int) { workspaces(first: $first) { nodes { id } } }', { first: 40 }],

@@ -7,8 +7,10 @@ import {
   getIntrospectionQuery,
   isEnumType,
   isInputObjectType,
+  getNullableType,
   isInterfaceType,
   isIntrospectionType,
+  isListType,
   isObjectType,
   isScalarType,
   isSpecifiedScalarType,
@@ -17,6 +19,7 @@ import {
   validateSchema,
   type GraphQLSchema,
 } from 'graphql';
+import { maxItemsOf } from '../src/lib/graphql-types';
 import { describeSchema } from '../src/schema';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { ROOT_KEY, createTestApp, type TestApp } from './support/app';
@@ -54,6 +57,16 @@ function* partsOf(schema: GraphQLSchema): Generator<{ place: string; description
 }
 
 describe('the schema', () => {
+  it('states of each list without pages how many items it has at most, which is its price', () => {
+    const lists = Object.values(describeSchema().getTypeMap()).flatMap((type) =>
+      isObjectType(type) && !isIntrospectionType(type) && !type.name.endsWith('Connection')
+        ? Object.values(type.getFields()).flatMap((field) => (isListType(getNullableType(field.type)) ? [{ place: `${type.name}.${field.name}`, maxItems: maxItemsOf(field) }] : []))
+        : [],
+    );
+    expect(lists.length).toBeGreaterThan(10);
+    expect(lists.filter(({ maxItems }) => maxItems === undefined)).toEqual([]);
+  });
+
   it('keeps every promise of the contract: no type, field, argument or value is gone, renamed or of another type', () => {
     expect(findBreakingChanges(contract, served)).toEqual([]);
   });

@@ -187,7 +187,7 @@ it('reads a page of keys with project, workspace, wallet, budget and last call i
   const key = `id name status lastUsedAt previousSecretValidUntil role { name } requestLogs(first: 1) { totalCount nodes { id outcome } }
     project { name budget { available } workspace { name wallet { balance } roles { name } } }`;
   const counts = [];
-  for (const first of [1, 10, 100]) {
+  for (const first of [1, 10, 50]) {
     const { data } = await app.graphql(`query ($id: ID!) { workspace(id: $id) { keys(first: ${first}) { nodes { ${key} } } } }`, {
       id: workspace.id,
     });
@@ -294,14 +294,15 @@ describe('every field', () => {
     const type = schema.getType(name) as GraphQLObjectType;
     for (const field of Object.values(type.getFields())) {
       const query = (LISTS[name] as (list: string) => string)(selectionOf(field));
-      const [one, hundred] = [
-        await countOf(query.replace('LIST', 'first: 1'), { id: workspace.id }),
-        await countOf(query.replace('LIST', 'first: 100'), { id: workspace.id }),
-      ];
-      expect([field.name, hundred.statements]).toEqual([field.name, one.statements]);
       const isList = isListType(isNonNullType(field.type) ? field.type.ofType : field.type);
+      const many = isList ? 50 : 100; // a list without pages is priced at its maximum
+      const [one, more] = [
+        await countOf(query.replace('LIST', 'first: 1'), { id: workspace.id }),
+        await countOf(query.replace('LIST', `first: ${many}`), { id: workspace.id }),
+      ];
+      expect([field.name, more.statements]).toEqual([field.name, one.statements]);
       // Proves that more rows were read.
-      if (name !== 'Action' && !isList) expect([field.name, hundred.rows > one.rows]).toEqual([field.name, true]);
+      if (name !== 'Action' && !isList) expect([field.name, more.rows > one.rows]).toEqual([field.name, true]);
     }
   });
 });

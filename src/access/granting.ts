@@ -2,14 +2,14 @@ import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { locked } from '../db/database';
 import { invalid } from '../errors';
-import { isGrantable } from './permissions';
+import { MAX_GRANTED_PERMISSIONS, isGrantable } from './permissions';
 import { requireGrants } from './policies';
 import type { Actor } from './principal';
 import { permissionsOfRole } from './roles/grants';
 import { Role, builtInRole } from './roles/role.entity';
 
 /** What a credential is granted, as an input says it. */
-export const permissionsRule = z.array(z.string().max(130, 'is too long')).max(200, 'must be at most 200 permissions');
+export const permissionsRule = z.array(z.string().max(130, 'is too long')).max(MAX_GRANTED_PERMISSIONS, `must be at most ${MAX_GRANTED_PERMISSIONS} permissions`);
 
 const MAX_GRACE_SECONDS = 2_592_000; // 30 days
 

@@ -57,6 +57,9 @@ export type IdentityScope = (typeof IDENTITY_SCOPES)[number];
 
 export const isIdentityScope = (name: string): name is IdentityScope => (IDENTITY_SCOPES as readonly string[]).includes(name);
 
+/** The most permissions that a key or a service account is granted by name. */
+export const MAX_GRANTED_PERMISSIONS = 200;
+
 /** Whether an action may be guarded by a permission of this name. */
 export function isActionPermission(name: string): boolean {
   return name.length <= 128 && NAME.test(name) && !isAdministrative(name) && !isIdentityScope(name);

@@ -1,5 +1,6 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
-import { ADMINISTRATIVE_PERMISSIONS, allows } from './permissions';
+import { MaxItems } from '../lib/graphql-types';
+import { ADMINISTRATIVE_PERMISSIONS, MAX_GRANTED_PERMISSIONS, allows } from './permissions';
 import type { Principal } from './principal';
 
 enum ActorKind {
@@ -34,6 +35,7 @@ export class Viewer {
   @Field({ description: 'What people call it.' })
   name: string;
 
+  @MaxItems(MAX_GRANTED_PERMISSIONS + ADMINISTRATIVE_PERMISSIONS.length)
   @Field(() => [String], { description: 'What it may do wherever it may act at all; `*` for the operator.' })
   permissions: string[];
 }

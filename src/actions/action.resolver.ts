@@ -2,7 +2,7 @@ import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Obj
 import { mayOperate } from '../access/policies';
 import { Permission } from '../access/permissions';
 import { GraphQLContext } from '../graphql/context';
-import { connectionOf, type Connection } from '../lib/graphql-types';
+import { MaxItems, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
 import { EXPECTED_VERSION } from '../lib/versions';
@@ -79,6 +79,9 @@ class UpdateActionPayload {
   action: Action;
 }
 
+/** How many permissions the price of all expects. There is at most one for each action; more are paid for once they are answered. */
+const EXPECTED_PERMISSIONS = 1_000;
+
 @Resolver(() => Action)
 export class ActionResolver {
   constructor(private readonly service: ActionService) {}
@@ -92,6 +95,7 @@ export class ActionResolver {
     return ctx.page(ACTIONS, 'all', filter ?? {}, page);
   }
 
+  @MaxItems(EXPECTED_PERMISSIONS)
   @Query(() => [Permission], { description: 'All permissions that a key, a role or a service account can have.' })
   permissions(): Promise<Permission[]> {
     return this.service.permissions();

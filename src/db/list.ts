@@ -1,6 +1,7 @@
 import type { EntityManager, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { MAX_COUNTED, type Connection, type Count } from '../lib/graphql-types';
 import { comparePlaces, toPage, type PagePlan, type Place } from '../lib/page';
+import { inPieces } from '../lib/turns';
 import type { Restrict } from './filters';
 import { between, cursorAt, from, opposite, placeOf, planOf, readingDirection, type Direction, type KeysetOrder, type PageRequest } from './keyset';
 import { readRawTogether, readTogether } from './together';
@@ -59,16 +60,15 @@ export async function readPages<T extends ObjectLiteral, S, A>(reader: EntityMan
   const direction = readingDirection(order, plan);
   const parts = await partsOf(reader, list, scopes, args);
   const reached = await placesReached(reader, list, parts, order, plan, MAX_EXAMINED, plan.size + 1);
-  const found = await readTogether(
-    reader,
-    parts.map((part) => {
-      const query = rowsOf(reader, list, part, order, plan, reached.get(part.of));
-      return query.orderBy(`row.${order.columns[0]}`, direction).addOrderBy(`row.${order.columns[1]}`, direction).limit(plan.size + 1);
-    }),
-  );
+  const queries = await inPieces(parts, (part) => {
+    const query = rowsOf(reader, list, part, order, plan, reached.get(part.of));
+    return query.orderBy(`row.${order.columns[0]}`, direction).addOrderBy(`row.${order.columns[1]}`, direction).limit(plan.size + 1);
+  });
+  const found = await readTogether(reader, queries);
+  const rowsOfScopes = scopes.map((): T[] => []);
+  parts.forEach(({ of }, index) => rowsOfScopes[of]?.push(...(found[index] as T[])));
   const sign = direction === 'DESC' ? -1 : 1;
-  return scopes.map((_, of) => {
-    const rows = parts.flatMap((part, index) => (part.of === of ? (found[index] as T[]) : []));
+  return inPieces(rowsOfScopes, (rows, of) => {
     rows.sort((one, other) => sign * comparePlaces(placeOf(one, order), placeOf(other, order)));
     const cursorOf = (row: T) => cursorAt(tableName, order, placeOf(row, order));
     return toPage({ rows, reached: reached.get(of) }, plan, cursorOf, (place) => cursorAt(tableName, order, place));
@@ -81,15 +81,14 @@ export async function countLists<T extends ObjectLiteral, S, A>(reader: EntityMa
   const plan: PagePlan = { size: MAX_COUNTED, isBackwards: false, after: undefined, before: undefined };
   const parts = await partsOf(reader, list, scopes, args);
   const reached = await placesReached(reader, list, parts, order, plan, MAX_COUNTED, 1);
-  const counted = await readRawTogether<{ rows: number | string }>(
-    reader,
-    parts.map((part) => {
-      const some = rowsOf(reader, list, part, order, plan, reached.get(part.of)).select('1', 'one').limit(MAX_COUNTED + 1);
-      return reader.createQueryBuilder().select('COUNT(*)', 'rows').from(`(${some.getQuery()})`, 'counted').setParameters(some.getParameters());
-    }),
-  );
-  return scopes.map((_, of) => {
-    const total = parts.reduce((sum, part, index) => sum + (part.of === of ? Number(counted[index]?.[0]?.rows) : 0), 0);
+  const queries = await inPieces(parts, (part) => {
+    const some = rowsOf(reader, list, part, order, plan, reached.get(part.of)).select('1', 'one').limit(MAX_COUNTED + 1);
+    return reader.createQueryBuilder().select('COUNT(*)', 'rows').from(`(${some.getQuery()})`, 'counted').setParameters(some.getParameters());
+  });
+  const counted = await readRawTogether<{ rows: number | string }>(reader, queries);
+  const totals = scopes.map(() => 0);
+  parts.forEach(({ of }, index) => (totals[of] = (totals[of] ?? 0) + Number(counted[index]?.[0]?.rows)));
+  return totals.map((total, of) => {
     return { total: Math.min(total, MAX_COUNTED), isExact: total <= MAX_COUNTED && !reached.has(of) };
   });
 }
@@ -100,10 +99,8 @@ async function partsOf<T extends ObjectLiteral, S, A>(reader: EntityManager, lis
     return ranges.map((range): Part<T> => ({ of, range, ...rest }));
   });
   const named = parts.filter(({ owner }) => owner);
-  const found = await readRawTogether<{ owner: string }>(
-    reader,
-    named.map(({ range, owner }) => reader.createQueryBuilder(list.entity, 'row').select(`row.${owner?.property}`, 'owner').where(range).limit(1)),
-  );
+  const owners = await inPieces(named, ({ range, owner }) => reader.createQueryBuilder(list.entity, 'row').select(`row.${owner?.property}`, 'owner').where(range).limit(1));
+  const found = await readRawTogether<{ owner: string }>(reader, owners);
   const foreign = new Set(named.filter(({ owner }, index) => found[index]?.[0]?.owner !== owner?.id));
   return parts.filter((part) => !foreign.has(part));
 }
@@ -141,13 +138,11 @@ async function placesReached<T extends ObjectLiteral, S, A>(
   const each = Math.max(least, Math.floor(budget / narrowed.length));
   const direction: Direction = readingDirection(order, plan);
   const [major, minor] = order.columns;
-  const found = await readRawTogether<{ major: string | number; minor: string | number }>(
-    reader,
-    narrowed.map((part) => {
-      const query = indexed(reader, list, part, order, plan).select(`row.${major}`, 'major').addSelect(`row.${minor}`, 'minor');
-      return query.orderBy(`row.${major}`, direction).addOrderBy(`row.${minor}`, direction).offset(each - 1).limit(2); // the second tells that there is more
-    }),
-  );
+  const queries = await inPieces(narrowed, (part) => {
+    const query = indexed(reader, list, part, order, plan).select(`row.${major}`, 'major').addSelect(`row.${minor}`, 'minor');
+    return query.orderBy(`row.${major}`, direction).addOrderBy(`row.${minor}`, direction).offset(each - 1).limit(2); // the second tells that there is more
+  });
+  const found = await readRawTogether<{ major: string | number; minor: string | number }>(reader, queries);
   const sign = direction === 'DESC' ? -1 : 1;
   const reached = new Map<number, Place>();
   narrowed.forEach(({ of }, index) => {

@@ -1,4 +1,5 @@
 import type { EntityManager, EntityMetadata, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
+import { inPieces } from '../lib/turns';
 
 // Many queries of one shape as one statement: a query for each of a hundred parents would be a hundred journeys, and a window function
 // would read all the rows of each. SQLite wants the subqueries around those that have a LIMIT.
@@ -18,7 +19,7 @@ type Raw = string | number | null;
 /** The raw rows of each query, by the names that it gave its columns. In no order. */
 export async function readRawTogether<R extends Record<string, Raw>>(reader: EntityManager, queries: SelectQueryBuilder<ObjectLiteral>[]): Promise<R[][]> {
   const found = queries.map((): R[] => []);
-  const texts = queries.map((query, index) => textOf(query.addSelect(String(index), 'part')));
+  const texts = await inPieces(queries, (query, index) => textOf(query.addSelect(String(index), 'part')));
   for (const chunk of chunksOf(texts)) {
     const rows = await reader.query<(R & { part: Raw })[]>(unionOf(chunk), parametersOf(chunk));
     for (const row of rows) found[Number(row.part)]?.push(row);
@@ -36,7 +37,7 @@ export async function readTogether<T extends ObjectLiteral>(reader: EntityManage
   const { metadata } = any.expressionMap.mainAlias as { metadata: EntityMetadata };
   const found = queries.map((): T[] => []);
   const keys = metadata.primaryColumns;
-  const texts = queries.map((query, index) => {
+  const texts = await inPieces(queries, (query, index) => {
     query.select(String(index), 'part');
     keys.forEach(({ propertyName }, at) => query.addSelect(`row.${propertyName}`, `k${at}`));
     return textOf(query);
@@ -48,9 +49,18 @@ export async function readTogether<T extends ObjectLiteral>(reader: EntityManage
     // An outer join is read from its left side on: an inner one could begin with the table, a million rows of it.
     const sql = `SELECT picked.part AS part, ${columns} FROM (${unionOf(chunk)}) picked LEFT JOIN ${table} ${reader.connection.driver.escape('row')} ON ${sameKey}`;
     const rows = await reader.query<Record<string, Raw>[]>(sql, parametersOf(chunk));
-    for (const row of rows) found[Number(row['part'])]?.push(entityOf(reader, metadata, row) as T);
+    await inPieces(rows, (row) => found[Number(row['part'])]?.push(entityOf(reader, metadata, row) as T));
   }
   return found;
+}
+
+/** The entities of one query, whose alias is `row`, in its order: for a query that may find thousands of them. */
+export async function readMany<T extends ObjectLiteral>(reader: EntityManager, query: SelectQueryBuilder<T>): Promise<T[]> {
+  const { metadata } = query.expressionMap.mainAlias as { metadata: EntityMetadata };
+  query.select([]);
+  metadata.columns.forEach(({ propertyName }, at) => query.addSelect(`row.${propertyName}`, `c${at}`));
+  const rows = await query.getRawMany<Record<string, Raw>>();
+  return inPieces(rows, (row) => entityOf(reader, metadata, row) as T);
 }
 
 /** The entity that a row of columns `c0`, `c1` ... stands for. */

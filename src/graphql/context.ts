@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { GraphQLError } from 'graphql';
 import type { ObjectLiteral } from 'typeorm';
 import { secretFrom } from '../access/credential';
 import type { MutationClaim } from '../access/idempotency';
@@ -19,6 +18,7 @@ import type { Connection } from '../lib/graphql-types';
 import { Workspace } from '../tenancy/workspace.entity';
 import { toGraphQLError, translated } from './errors';
 import { Loaders, by, type Batch } from './loaders';
+import { Work, payerOf, type Execution } from './work';
 
 export { by, type Batch };
 
@@ -35,20 +35,12 @@ export interface OpenStream {
   send<T>(feed: Feed<T>, allow: Subscribed<T>['allow']): AsyncIterable<T>;
 }
 
-interface AskedSoFar {
-  points: number;
-  /** Those that were taken for reading its documents. */
-  readingPoints: number;
-  /** The characters of what was answered. */
-  answerLength: number;
-  /** Why nothing more is answered. */
-  excess?: GraphQLError;
-}
-
 /** What every resolver is handed: who asks, from where, and the look-ups of this request. */
 export class GraphQLContext {
-  /** What all operations of this request have asked for so far: one object, though each operation of a batch has a context of its own. */
-  readonly asked: AskedSoFar = { points: 0, readingPoints: 0, answerLength: 0 };
+  /** What all operations of this request have asked for and come to: one object, though each operation of a batch has a context of its own. */
+  readonly work: Work;
+  /** The execution of its operation, once that has begun. */
+  execution: Execution | undefined;
   private readonly loaders: Loaders;
   private time: Promise<Date> | undefined;
   /** Whether this request has had a mutation, which may have changed what whoever asks may do. */
@@ -65,7 +57,8 @@ export class GraphQLContext {
     private readonly browser: Browser,
     private readonly stream?: OpenStream,
   ) {
-    this.loaders = new Loaders(database.reader);
+    this.work = new Work(payerOf(identity, whence.ip));
+    this.loaders = new Loaders(database.reader, this.work);
     this.token = browser.session;
   }
 

@@ -23,14 +23,18 @@ import {
   type SelectionNode,
   type SelectionSetNode,
 } from 'graphql';
+import type { Path } from 'graphql/jsutils/Path';
+import { maxItemsOf } from '../lib/graphql-types';
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../lib/page';
 import { fragmentsOf } from './limits';
 
 // A point is an object in the answer, or what takes as long as so many of them. What an operation asks for is counted as execution collects
 // it: a fragment once for each object, places that name one field together, and what @skip and @include leave out not at all.
 
-/** Values that make a point: texts, numbers, each item of a list of them. */
+/** Values that make a point: texts, numbers. */
 const VALUES_PER_POINT = 10;
+/** Values of a list of them that make a point: they come with what has them. */
+const LISTED_VALUES_PER_POINT = 100;
 
 /** What a mutation costs beside the objects of its answer: it is a transaction. */
 const MUTATION_POINTS = 10;
@@ -42,9 +46,7 @@ const FILTERED_COUNT_POINTS = 100;
 /** Values of a filter that make a point, each time that it is asked. */
 const FILTER_VALUES_PER_POINT = 50;
 const COUNTS = new Set(['totalCount', 'totalCountIsExact']);
-/** How many are expected of a list that has no pages. */
-const UNPAGED_LIST_SIZE = 10;
-/** Objects of the schema that make a point: they are in memory. */
+/** Objects of the schema that make a point, and their values as many times less than others: they are in memory. */
 const SCHEMA_OBJECTS_PER_POINT = 4;
 
 /** `extensions.cost` of an answer, in points. */
@@ -61,8 +63,10 @@ export interface Cost {
 }
 
 /** A field that is asked for: its own price for each time that it is answered, and what is asked within it, by the names of the answer. */
-interface PlannedField {
+export interface PlannedField {
   price: number;
+  /** Whether it is a value, or a list of values. */
+  isValue: boolean;
   /** How often it is answered, at the most that is to be expected, for each object that has it. */
   times: number;
   within: Plan;
@@ -111,7 +115,8 @@ export function planOf(schema: GraphQLSchema, document: DocumentNode, operation:
       const inside = nodes.flatMap(({ selectionSet }) => selectionSet ?? []);
       const within = isCompositeType(of) ? plan(inside, of, pageOf(field, args)) : new Map<string, PlannedField[]>();
       const fields = planned.get(name) ?? [];
-      planned.set(name, [...fields, { price: priceOf(schema, type, field, args, page), times: timesOf(schema, type, field, args, page), within }]);
+      const price = priceOf(schema, type, field, args, page);
+      planned.set(name, [...fields, { price, isValue: !isCompositeType(of), times: timesOf(schema, type, field, args, page), within }]);
     }
     return planned;
   };
@@ -128,27 +133,18 @@ export function requestedPoints(plan: Plan): number {
   return wholePoints(pointsOf(plan));
 }
 
-/** The points that the answer came to. */
-export function actualPoints(plan: Plan, data: unknown): number {
-  const pointsOf = (field: PlannedField, value: unknown): number => {
-    if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + pointsOf(field, item), 0);
-    return field.price + withinOf(field.within, value);
-  };
-  const withinOf = (fields: Plan, value: unknown): number => {
-    if (typeof value !== 'object' || value === null) return 0;
-    let points = 0;
-    for (const [name, [first, ...others]] of fields) {
-      const answered = (value as Record<string, unknown>)[name];
-      if (answered === undefined || first === undefined) continue;
-      points += Math.max(pointsOf(first, answered), ...others.map((other) => pointsOf(other, answered)));
-    }
-    return points;
-  };
-  return wholePoints(withinOf(plan, data));
+/** The fields of a plan at a place of the answer. */
+export function plannedAt(plan: Plan, { prev, key }: Path): PlannedField[] {
+  if (!prev) return plan.get(String(key)) ?? [];
+  const parents = plannedAt(plan, prev);
+  return typeof key === 'number' ? parents : parents.flatMap(({ within }) => within.get(key) ?? []);
 }
 
+/** What an answer of one of these fields costs by itself. */
+export const priceOfAny = (fields: PlannedField[] = []): number => Math.max(0, ...fields.map(({ price }) => price));
+
 /** What is begun counts; what sums of fractions miss it by does not. */
-const wholePoints = (points: number): number => Math.ceil(Number(points.toFixed(3)));
+export const wholePoints = (points: number): number => Math.ceil(Number(points.toFixed(3)));
 
 function definitionOf(parent: GraphQLCompositeType, name: string): GraphQLField<unknown, unknown> | undefined {
   if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef;
@@ -172,8 +168,8 @@ function priceOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: Gra
   const { complexity } = field.extensions;
   if (typeof complexity === 'number') return complexity;
   if (COUNTS.has(field.name)) return page && page.filterValues > 0 ? FILTERED_COUNT_POINTS : TOTAL_COUNT_POINTS;
-  if (parent.name.startsWith('__') && !isCompositeType(of)) return 0;
-  if (!isCompositeType(of)) return 1 / VALUES_PER_POINT;
+  if (parent.name.startsWith('__') && !isCompositeType(of)) return 1 / VALUES_PER_POINT / SCHEMA_OBJECTS_PER_POINT;
+  if (!isCompositeType(of)) return 1 / (isListType(getNullableType(field.type)) ? LISTED_VALUES_PER_POINT : VALUES_PER_POINT);
   if (of.name.startsWith('__')) return 1 / SCHEMA_OBJECTS_PER_POINT;
   if (parent === schema.getMutationType()) return 1 + MUTATION_POINTS;
   const filterValues = pageOf(field, args)?.filterValues ?? 0;
@@ -185,7 +181,7 @@ function timesOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: Gra
   if (parent.name.startsWith('__')) return schemaSizesOf(schema)[field.name] ?? 1;
   if (!isListType(getNullableType(field.type))) return 1;
   const listed = Object.values(args).flatMap((value) => (Array.isArray(value) ? [value.length] : []));
-  return listed.length > 0 ? Math.max(...listed) : (page?.size ?? UNPAGED_LIST_SIZE);
+  return listed.length > 0 ? Math.max(...listed) : (page?.size ?? maxItemsOf(field) ?? MAX_PAGE_SIZE);
 }
 
 /** What is asked of a list that has pages. */

@@ -30,6 +30,8 @@ const MAX_REPEATS = 50;
 const MAX_ALIASES = 100;
 /** Variables that a document's operations declare. */
 const MAX_VARIABLES = 200;
+/** Errors of a document that are told: each looks through all names for one that may have been meant. */
+export const MAX_DOCUMENT_ERRORS = 10;
 /** Values in the variables of a request, those of lists and objects each by itself. */
 const MAX_VALUES = 5_000;
 

@@ -3,23 +3,32 @@ import { In, type EntityManager, type FindOptionsWhere, type ObjectLiteral } fro
 import type { PageRequest } from '../db/keyset';
 import { countLists, readPages, type List, type Page } from '../db/list';
 import type { Connection, Count } from '../lib/graphql-types';
+import type { Work } from './work';
 
 /** Looks many things up at once: what is found by id, and nothing for the others. */
 export type Batch<V> = (ids: readonly string[], reader: EntityManager) => Promise<Map<string, V>>;
 
+/** Ids or lists that are looked up together. */
 const MAX_BATCH_SIZE = 500;
+/** Statements of one request at once: what they answer comes in one turn of the event loop if need be. */
+const MAX_STATEMENTS_AT_ONCE = 4;
 
 type Class<T> = new () => T;
 
 /**
- * The look-ups of one request: those of one turn of the event loop go to the database together. Nothing is kept from one turn to the
- * next, so a mutation never reads what was true before it.
+ * The look-ups of one request: those that it asks for before it has to wait for any go to the database together. Nothing is kept, so a
+ * mutation never reads what was true before it.
  */
 export class Loaders {
   private readonly loaders = new Map<unknown, DataLoader<string, unknown>>();
+  private reading = 0;
+  private readonly waiting: (() => void)[] = [];
   private readonly lists = new Map<unknown, Map<string, ListLoaders<ObjectLiteral, unknown>>>();
 
-  constructor(private readonly reader: EntityManager) {}
+  constructor(
+    private readonly reader: EntityManager,
+    private readonly work: Work,
+  ) {}
 
   load<V>(batch: Batch<V>, id: string): Promise<V | null> {
     return this.loaderOf(batch).load(id) as Promise<V | null>;
@@ -40,8 +49,8 @@ export class Loaders {
     const known = ofList.get(asked) as ListLoaders<T, S> | undefined;
     if (known) return known;
     const loaders: ListLoaders<T, S> = {
-      pages: new DataLoader((scopes) => readPages(this.reader, list, scopes, args, page), { cache: false }),
-      counts: new DataLoader((scopes) => countLists(this.reader, list, scopes, args), { cache: false }),
+      pages: this.loader((scopes) => readPages(this.reader, list, scopes, args, page)),
+      counts: this.loader((scopes) => countLists(this.reader, list, scopes, args)),
     };
     ofList.set(asked, loaders as ListLoaders<ObjectLiteral, unknown>);
     return loaders;
@@ -50,15 +59,31 @@ export class Loaders {
   private loaderOf<V>(batch: Batch<V>): DataLoader<string, unknown> {
     const known = this.loaders.get(batch);
     if (known) return known;
-    const loader = new DataLoader<string, unknown>(
-      async (ids) => {
-        const found = await batch([...new Set(ids)], this.reader);
-        return ids.map((id) => found.get(id) ?? null);
-      },
-      { cache: false, maxBatchSize: MAX_BATCH_SIZE },
-    );
+    const loader = this.loader(async (ids: readonly string[]): Promise<unknown[]> => {
+      const found = await batch([...new Set(ids)], this.reader);
+      return ids.map((id) => found.get(id) ?? null);
+    });
     this.loaders.set(batch, loader);
     return loader;
+  }
+
+  private loader<K, V>(read: (keys: readonly K[]) => Promise<V[]>): DataLoader<K, V> {
+    const batchScheduleFn = (dispatch: () => void) => this.work.whenIdle(dispatch);
+    return new DataLoader<K, V>((keys) => this.inTurn(() => read(keys)), { cache: false, maxBatchSize: MAX_BATCH_SIZE, batchScheduleFn });
+  }
+
+  /** Reads as soon as fewer than MAX_STATEMENTS_AT_ONCE are under way. */
+  private async inTurn<V>(read: () => Promise<V>): Promise<V> {
+    if (this.reading >= MAX_STATEMENTS_AT_ONCE) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    else this.reading += 1;
+    try {
+      await this.work.turn();
+      return await read();
+    } finally {
+      const next = this.waiting.shift(); // and has its place
+      if (next) next();
+      else this.reading -= 1;
+    }
   }
 }
 

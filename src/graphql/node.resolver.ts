@@ -4,7 +4,7 @@ import { Action } from '../actions/action.entity';
 import { AuditEvent } from '../audit/event.entity';
 import { invalid } from '../errors';
 import { ApiKey } from '../keys/key.entity';
-import { Node } from '../lib/graphql-types';
+import { MaxItems, Node } from '../lib/graphql-types';
 import { RequestLog } from '../requests/request-log.entity';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Project } from '../tenancy/project.entity';
@@ -67,6 +67,7 @@ export class NodeResolver {
     return find(id, ctx);
   }
 
+  @MaxItems(MAX_NODE_IDS)
   @Query(() => [Node], {
     nullable: 'items',
     description: `Many objects by their ids, each in the place of its id, at most ${MAX_NODE_IDS}; null where \`node\` would say so. An error of one leaves the others.`,

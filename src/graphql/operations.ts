@@ -6,6 +6,7 @@ import { ConfigError } from '../config';
 import { TollgateError } from '../errors';
 import type { GraphQLContext } from './context';
 import { failedResponse } from './errors';
+import { requireNoFragmentCycle } from './fragment-cycles';
 
 /** What Apollo's tools write. */
 const manifestRule = z.object({
@@ -100,7 +101,9 @@ function entriesOf(text: string): { id: string; body: string }[] {
 
 function problemsOf(body: string, schema: GraphQLSchema): string[] {
   try {
-    return validate(schema, parse(body)).map(({ message }) => message);
+    const document = parse(body);
+    requireNoFragmentCycle(schema, document, body);
+    return validate(schema, document).map(({ message }) => message);
   } catch (error) {
     if (error instanceof GraphQLError) return [error.message];
     throw error;

@@ -1,6 +1,7 @@
-import { getOperationAST, parse, type DocumentNode } from 'graphql';
+import { getOperationAST, parse, type DocumentNode, type GraphQLSchema } from 'graphql';
 import { TollgateError } from '../errors';
 import type { GraphQLContext } from './context';
+import { requireNoFragmentCycle } from './fragment-cycles';
 import { MAX_TOKENS, figuresOfDocument, figuresOfText, figuresOfVariables, requireModest, tooComplex, type Figures } from './limits';
 import { isPublicOperation } from './public-mutations';
 import type { QueryCosts } from './query-costs';
@@ -26,7 +27,7 @@ interface Asked {
  * together, what whoever asks has no points left to have read (RATE_LIMITED), and without a credential what is not public (UNAUTHENTICATED).
  * What cannot be read passes, for others say what is wrong with it.
  */
-export function screen({ method, body, query }: ScreenedRequest, context: GraphQLContext, costs: QueryCosts): void {
+export function screen({ method, body, query }: ScreenedRequest, context: GraphQLContext, schema: GraphQLSchema, costs: QueryCosts): void {
   const given: unknown = method === 'POST' ? body : query;
   const operations = (Array.isArray(given) ? given : [given]).filter((one): one is Asked => typeof one === 'object' && one !== null);
   if (operations.length > MAX_BATCH) throw tooComplex([{ limit: 'batch', asked: operations.length, allowed: MAX_BATCH }]);
@@ -36,9 +37,10 @@ export function screen({ method, body, query }: ScreenedRequest, context: GraphQ
   costs.payForReading(figures.tokens ?? 0, context);
   const documents = texts.flatMap(({ text, operationName }) => {
     const document = parsed(text);
-    return document ? [{ document, operationName }] : [];
+    return document ? [{ text, document, operationName }] : [];
   });
   requireModest(together(documents.map(({ document }) => figuresOfDocument(document))));
+  for (const { text, document } of documents) requireNoFragmentCycle(schema, document, text);
   if (context.principal) return;
   for (const { document, operationName } of documents) {
     const operation = getOperationAST(document, typeof operationName === 'string' ? operationName : undefined);

@@ -6,16 +6,17 @@ import { GraphQLError, NoSchemaIntrospectionCustomRule, type GraphQLSchema, type
 import type { Logger } from 'pino';
 import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
+import { boundExecution } from './bounded-execution';
 import { hasInexactNumber, requireFewParts } from '../lib/json-text';
-import { boundAnswers } from './answer-length';
 import { readCallersAnew } from './callers-anew';
 import type { Cost } from './cost';
 import { FROM_ELSEWHERE, NO_STREAM, type GraphQLContext } from './context';
 import { formatError, toGraphQLError, translated, type GraphQLFailure } from './errors';
+import { executionPlugin } from './execution-plugin';
 import { requireUnforged } from './forged';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
 import { idempotencyPlugin } from './idempotency';
-import { MAX_TOKENS } from './limits';
+import { MAX_DOCUMENT_ERRORS, MAX_TOKENS } from './limits';
 import { unregistered, type RegisteredOperations } from './operations';
 import { PersistedDocuments, persistOnlyForKnown } from './persisted-documents';
 import { hasPublicMutation, isPublicOperation } from './public-mutations';
@@ -23,6 +24,7 @@ import { QueryCosts, type Estimate } from './query-costs';
 import { screen } from './screening';
 import { registerStreams, type StreamsDeps } from './streams/register';
 import { variableIssues } from './variables';
+import { Execution } from './work';
 
 const INEXACT_NUMBER = 'A number has more digits than a 64-bit float keeps, or is too large or too small for one: send fewer digits.';
 /** The largest GraphQL request, in bytes. */
@@ -47,13 +49,15 @@ export interface GraphQLDeps {
 /** `/graphql`: queries, mutations and subscriptions for admin frontends, GraphiQL for browsers. */
 export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, introspection, batching, streams }: GraphQLDeps): Promise<void> {
   const report = (cause: unknown) => log.warn({ err: cause }, 'graphql: an operation failed');
+  const tell = (error: GraphQLError) => formatError(error.toJSON(), error, report);
   const costs = new QueryCosts();
-  boundAnswers(schema);
   readCallersAnew(schema);
+  boundExecution(schema);
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // without a credential, too; where it is not wanted, a rule says so in our words
     validationRules: introspection ? [] : [NoSchemaIntrospectionCustomRule],
+    validationOptions: { maxErrors: MAX_DOCUMENT_ERRORS },
     hideSchemaDetailsFromClientErrors: !introspection,
     allowBatchedHttpRequests: batching,
     includeStacktraceInErrorResponses: false,
@@ -67,6 +71,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       beforeExecution(costs),
       persistOnlyForKnown(),
       idempotencyPlugin({ idempotency, report: (error, message) => log.warn({ err: error }, message) }), // last of those that may refuse
+      executionPlugin(tell),
       ApolloServerPluginLandingPageDisabled(),
     ],
     logger: toApolloLogger(log),
@@ -77,7 +82,8 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   const handler = fastifyApolloHandler(apollo, {
     context: async (request, reply) => {
       const context = await contextOf(request, reply);
-      screenOf(request, context, costs);
+      await context.work.turn();
+      screenOf(request, context, schema, costs);
       return context;
     },
   });
@@ -104,12 +110,12 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       payForReading: (tokens, viewer) => costs.payForReading(tokens, viewer),
       priceOf: (asked, viewer) => {
         const estimate = costs.estimate(asked, viewer);
-        return { pay: () => costs.pay(estimate), settle: (data) => costs.settle(estimate, data) };
+        return { plan: estimate.plan, pay: () => costs.pay(estimate), settle: (data, execution) => costs.settle(estimate, data, execution) };
       },
       tellsSchema: introspection,
     },
     bodyLimit: GRAPHQL_BODY_LIMIT_BYTES,
-    tell: (error) => formatError(error.toJSON(), error, report),
+    tell,
     report,
   });
   app.route({
@@ -161,9 +167,9 @@ async function forbidStore(_request: FastifyRequest, reply: FastifyReply): Promi
 }
 
 /** What is refused before Apollo parses and validates, in the form in which it takes an error of the context. */
-function screenOf(request: FastifyRequest, context: GraphQLContext, costs: QueryCosts): void {
+function screenOf(request: FastifyRequest, context: GraphQLContext, schema: GraphQLSchema, costs: QueryCosts): void {
   try {
-    screen(request, context, costs);
+    screen(request, context, schema, costs);
   } catch (error) {
     throw translated(error);
   }
@@ -188,6 +194,7 @@ function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> 
             const asked = costs.estimate({ schema, document, operation, variables }, contextValue);
             costs.pay(asked);
             estimate = asked;
+            contextValue.execution = new Execution(contextValue.work, asked.plan);
           } catch (error) {
             throw translated(error);
           }
@@ -195,13 +202,13 @@ function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> 
         willSendResponse: async ({ response: { body, http }, errors, contextValue }) => {
           if (body.kind !== 'single') return;
           const { singleResult } = body;
-          const { excess } = contextValue.asked;
+          const { excess } = contextValue.work;
           if (excess) {
             const { code, limits } = excess.extensions;
             Object.assign(singleResult, { data: undefined, errors: [{ message: excess.message, extensions: { code, limits } }] });
             http.status = 400;
           }
-          const cost = estimate ? costs.settle(estimate, singleResult.data) : (errors?.[0]?.extensions.cost as Cost | undefined);
+          const cost = estimate ? costs.settle(estimate, singleResult.data, contextValue.execution) : (errors?.[0]?.extensions.cost as Cost | undefined);
           if (cost) singleResult.extensions = { ...singleResult.extensions, cost };
         },
       };

@@ -1,8 +1,9 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
 import { VERSION } from '../lib/versions';
-import { Node } from '../lib/graphql-types';
+import { MaxItems, Node } from '../lib/graphql-types';
 import { Environment } from '../tenancy/environment';
 
 export enum KeyStatus {
@@ -21,6 +22,9 @@ registerEnumType(KeyStatus, {
     REVOKED: { description: 'Ended for good.' },
   },
 });
+
+/** The most blocks of addresses that may use a key. */
+export const MAX_ALLOWED_IPS = 200;
 
 @ObjectType({ implements: Node, description: "A caller's credential, bound to one project. Its secret is shown once, when minted or rotated." })
 @Entity('api_keys')
@@ -52,6 +56,7 @@ export class ApiKey implements Node {
   @Column(textColumn(32))
   hint: string;
 
+  @MaxItems(MAX_GRANTED_PERMISSIONS)
   @Field(() => [String], { description: 'Granted permissions: names from `Query.permissions`, or a prefix with a wildcard such as `face.*`.' })
   @Column('simple-json')
   permissions: string[];
@@ -60,6 +65,7 @@ export class ApiKey implements Node {
   @Column({ ...idColumn, nullable: true })
   roleId: string | null;
 
+  @MaxItems(MAX_ALLOWED_IPS)
   @Field(() => [String], { description: 'CIDR blocks that may use the key, such as `10.0.0.0/8` or `2001:db8::/32`; empty allows all. At most 200.' })
   @Column('simple-json')
   allowedIps: string[];

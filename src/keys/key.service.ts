@@ -17,11 +17,11 @@ import { idRule, nameRule, reasonRule, unique } from '../lib/rules';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
-import { ApiKey, KeySecret } from './key.entity';
+import { ApiKey, KeySecret, MAX_ALLOWED_IPS } from './key.entity';
 
 const allowedIpsRule = z
   .array(z.string())
-  .max(200, 'must be at most 200 blocks')
+  .max(MAX_ALLOWED_IPS, `must be at most ${MAX_ALLOWED_IPS} blocks`)
   .transform((blocks, context) => {
     const parsed = blocks.map((text, index) => {
       const block = parseBlock(text);

@@ -3,6 +3,12 @@ import { Extensions, Field, ID, InputType, Int, InterfaceType, ObjectType, regis
 /** Marks a field that is shown only once. The answer to a repeat of the request has null. */
 export const ShownOnce = () => Extensions({ shownOnce: true });
 
+/** States the maximum number of items of a list without pages: its price. */
+export const MaxItems = (maxItems: number) => Extensions({ maxItems });
+
+/** Returns the value of MaxItems on a field. */
+export const maxItemsOf = ({ extensions }: { extensions: object }): number | undefined => (extensions as { maxItems?: number }).maxItems;
+
 @InterfaceType({ description: 'An object with an id, which `Query.node` can find.' })
 export abstract class Node {
   @Field(() => ID, { description: 'Opaque id: at most 64 characters of 0-9A-Za-z_-. Begins with its type.' })

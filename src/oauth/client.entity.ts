@@ -1,7 +1,9 @@
 import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
+import { MaxItems } from '../lib/graphql-types';
 import { VERSION } from '../lib/versions';
+import { MAX_REDIRECT_URIS } from './redirect-uris';
 
 @ObjectType({ description: 'An application that people let act for them, by OAuth 2 or OpenID Connect.' })
 @Entity('oauth_clients')
@@ -18,6 +20,7 @@ export class OAuthClient {
   @Column(textColumn(100))
   name: string;
 
+  @MaxItems(MAX_REDIRECT_URIS)
   @Field(() => [String], { description: 'Where people are sent back to, word for word.' })
   @Column('simple-json')
   redirectUris: string[];

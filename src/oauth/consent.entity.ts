@@ -1,6 +1,8 @@
 import { Field, ID, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn } from '../db/columns';
+import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
+import { MaxItems } from '../lib/graphql-types';
 
 @ObjectType({ description: 'That a person has let an application act for them in a project. All tokens that came of it end with it.' })
 @Entity('consents')
@@ -24,6 +26,7 @@ export class Consent {
   @Column(idColumn)
   userId: string;
 
+  @MaxItems(MAX_GRANTED_PERMISSIONS)
   @Field(() => [String], { description: 'What they agreed to: permissions, and what of OpenID Connect.' })
   @Column('simple-json')
   scopes: string[];

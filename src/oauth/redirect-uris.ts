@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 
-const MAX_REDIRECT_URIS = 20;
+export const MAX_REDIRECT_URIS = 20;
 const MAX_REDIRECT_URI_LENGTH = 1_000;
 
 /** A program on a person's device listens there for its own browser; by number, as a name may be resolved to somewhere else (RFC 8252, 8.3). */

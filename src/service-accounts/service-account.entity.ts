@@ -1,7 +1,8 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
+import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
-import { Node } from '../lib/graphql-types';
+import { MaxItems, Node } from '../lib/graphql-types';
 import { VERSION } from '../lib/versions';
 
 export enum RotationStatus {
@@ -44,6 +45,7 @@ export class ServiceAccount implements Node {
   @Column(textColumn(32))
   hint: string;
 
+  @MaxItems(MAX_GRANTED_PERMISSIONS)
   @Field(() => [String], {
     description: 'Granted permissions: names from `Query.permissions`, or a prefix with a wildcard such as `face.*`.',
   })

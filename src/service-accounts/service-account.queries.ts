@@ -4,6 +4,7 @@ import { permissionsOfRole } from '../access/roles/grants';
 import { anyState, every, is, type Restrict } from '../db/filters';
 import { NEWEST_FIRST } from '../db/keyset';
 import type { List } from '../db/list';
+import { readMany } from '../db/together';
 import { invalid } from '../errors';
 import { storable } from '../lib/rules';
 import { DAY_MS } from '../lib/time';
@@ -78,10 +79,8 @@ function grantedAny(projectIds: readonly string[] | null | undefined): Restrict<
 /** The ids of the projects that each service account was granted. */
 export async function projectIdsOf(accountIds: readonly string[], reader: EntityManager): Promise<Map<string, string[]>> {
   const granted = new Map(accountIds.map((id) => [id, [] as string[]]));
-  const rows = await reader.find(ServiceAccountProject, {
-    where: { accountId: In([...accountIds]) },
-    order: { accountId: 'ASC', projectId: 'ASC' },
-  });
+  const query = reader.createQueryBuilder(ServiceAccountProject, 'row').where({ accountId: In([...accountIds]) });
+  const rows = await readMany(reader, query.orderBy('row.accountId').addOrderBy('row.projectId'));
   for (const { accountId, projectId } of rows) granted.get(accountId)?.push(projectId);
   return granted;
 }

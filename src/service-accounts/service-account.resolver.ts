@@ -1,13 +1,13 @@
 import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
-import { ShownOnce, connectionOf, type Connection } from '../lib/graphql-types';
+import { MaxItems, ShownOnce, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { EXPECTED_VERSION } from '../lib/versions';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { RotationStatus, ServiceAccount } from './service-account.entity';
-import { SERVICE_ACCOUNTS, lastGracesOf, projectIdsOf, rotationStatusOf, ServiceAccountFilter } from './service-account.queries';
+import { MAX_ACCOUNT_PROJECTS, SERVICE_ACCOUNTS, lastGracesOf, projectIdsOf, rotationStatusOf, ServiceAccountFilter } from './service-account.queries';
 import { ServiceAccountService } from './service-account.service';
 
 const ServiceAccountConnection = connectionOf(ServiceAccount, 'ServiceAccount');
@@ -136,6 +136,7 @@ export class ServiceAccountResolver {
     return ctx.need(by(Workspace), workspaceId);
   }
 
+  @MaxItems(MAX_ACCOUNT_PROJECTS)
   @FieldResolver(() => [Project], { description: 'The projects that it may call in: at most 100.' })
   async projects(@Root() { id }: ServiceAccount, @Ctx() ctx: GraphQLContext): Promise<Project[]> {
     const ids = (await ctx.load(projectIdsOf, id)) ?? [];

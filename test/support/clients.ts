@@ -4,7 +4,8 @@ export interface GraphQLAnswer {
   headers: Headers;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
   data: any;
-  errors: { message: string; path?: (string | number)[]; extensions: { code: string; issues?: { path: (string | number)[]; message: string }[] } }[] | undefined;
+  errors: { message: string; path?: (string | number)[]; extensions: { code: string; issues?: { path: (string | number)[]; message: string }[]; limits?: { limit: string; asked: number }[] } }[] | undefined;
+  extensions: { cost?: { requested: number; actual: number; left: number } } | undefined;
 }
 
 /** What an operation is sent with: a secret, a person's cookie, or null for nothing. */
@@ -22,8 +23,8 @@ export function graphqlClient(url: string, defaultSecret: string): GraphQLClient
       headers: { 'content-type': 'application/json', ...headersOf(credential) },
       body: JSON.stringify({ query, variables }),
     });
-    const { data, errors } = (await response.json()) as Pick<GraphQLAnswer, 'data' | 'errors'>;
-    return { status: response.status, headers: response.headers, data, errors };
+    const { data, errors, extensions } = (await response.json()) as Pick<GraphQLAnswer, 'data' | 'errors' | 'extensions'>;
+    return { status: response.status, headers: response.headers, data, errors, extensions };
   };
 }
 

@@ -44,9 +44,12 @@ export const INVITATIONS: List<Invitation, string, { now: Date }> = {
   }),
 };
 
-/** The workspaces of a person, the oldest membership first. */
+/** The most workspaces of a person that are shown: the oldest memberships. `Query.workspaces` has them all. */
+export const MAX_MEMBERSHIPS_SHOWN = 200;
+
+/** The workspaces of a person, the oldest membership first, at most MAX_MEMBERSHIPS_SHOWN. */
 export function membershipsOf(reader: EntityManager, userId: string): Promise<Membership[]> {
-  return reader.find(Membership, { where: { userId }, order: { createdAt: 'ASC', workspaceId: 'ASC' } });
+  return reader.find(Membership, { where: { userId }, order: { createdAt: 'ASC', workspaceId: 'ASC' }, take: MAX_MEMBERSHIPS_SHOWN });
 }
 
 /** Roles by their ids, the built-in ones among them. */

@@ -2,7 +2,8 @@ import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
 import { VERSION } from '../../lib/versions';
-import { Node } from '../../lib/graphql-types';
+import { MaxItems, Node } from '../../lib/graphql-types';
+import { ADMINISTRATIVE_PERMISSIONS } from '../permissions';
 
 @ObjectType({ implements: Node, description: 'A set of administrative permissions by a name, granted to people, keys and service accounts. Five are built in; a workspace may have its own.' })
 @Entity('roles')
@@ -20,6 +21,7 @@ export class Role implements Node {
   @Column(textColumn(100))
   name: string;
 
+  @MaxItems(ADMINISTRATIVE_PERMISSIONS.length)
   @Field(() => [String], { description: 'What it grants.' })
   @Column('simple-json')
   permissions: string[];

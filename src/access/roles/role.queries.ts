@@ -1,8 +1,11 @@
 import { In, type EntityManager } from 'typeorm';
+import { readMany } from '../../db/together';
 import { BUILT_IN_ROLES, Role } from './role.entity';
 
 /** The roles of each workspace: from the most to the least that the built-in ones may do, then its own by name. */
 export async function rolesOfWorkspaces(workspaceIds: readonly string[], reader: EntityManager): Promise<Map<string, Role[]>> {
-  const own = await reader.find(Role, { where: { workspaceId: In([...workspaceIds]) }, order: { workspaceId: 'ASC', name: 'ASC' } });
-  return new Map(workspaceIds.map((id) => [id, [...BUILT_IN_ROLES, ...own.filter((role) => role.workspaceId === id)]]));
+  const query = reader.createQueryBuilder(Role, 'row').where({ workspaceId: In([...workspaceIds]) });
+  const roles = new Map(workspaceIds.map((id) => [id, [...BUILT_IN_ROLES]]));
+  for (const role of await readMany(reader, query.orderBy('row.workspaceId').addOrderBy('row.name'))) roles.get(role.workspaceId as string)?.push(role);
+  return roles;
 }

@@ -1,10 +1,11 @@
 import { Arg, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
+import { MaxItems } from '../../lib/graphql-types';
 import { EXPECTED_VERSION } from '../../lib/versions';
 import { Workspace } from '../../tenancy/workspace.entity';
-import { Role } from './role.entity';
+import { BUILT_IN_ROLES, Role } from './role.entity';
 import { rolesOfWorkspaces } from './role.queries';
-import { RoleService } from './role.service';
+import { MAX_ROLES, RoleService } from './role.service';
 
 @InputType({ description: 'A new role.' })
 class CreateRoleInput {
@@ -104,6 +105,7 @@ export class RoleResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceRolesResolver {
+  @MaxItems(BUILT_IN_ROLES.length + MAX_ROLES)
   @FieldResolver(() => [Role], { nullable: true, description: 'Those that are built in, from the most to the least that they may do, then its own by name; at most 105. Takes `read.members`.' })
   async roles(@Root() { id: workspaceId }: Workspace, @Ctx() ctx: GraphQLContext): Promise<Role[]> {
     ctx.require('read.members', { workspaceId });

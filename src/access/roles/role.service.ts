@@ -16,7 +16,7 @@ import { requireGrants, requireHeld } from '../policies';
 import { BUILT_IN_ROLES, Role } from './role.entity';
 
 /** The most roles of its own that a workspace has. */
-const MAX_ROLES = 100;
+export const MAX_ROLES = 100;
 
 const GRANTABLE = ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name);
 

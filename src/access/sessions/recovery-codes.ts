@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { IsNull, type EntityManager } from 'typeorm';
 import { RecoveryCode } from './recovery-code.entity';
 
-const RECOVERY_CODES = 10;
+export const RECOVERY_CODES = 10;
 /** Without letters and digits that look alike. */
 const ALPHABET = 'abcdefghjkmnpqrstuvwxyz23456789';
 const HALF_LENGTH = 5; // 49 bits in both

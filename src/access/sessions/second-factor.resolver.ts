@@ -1,6 +1,8 @@
 import { Arg, Ctx, Field, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
 import { GraphQLContext } from '../../graphql/context';
+import { MaxItems } from '../../lib/graphql-types';
 import { Person } from '../people/person.entity';
+import { RECOVERY_CODES } from './recovery-codes';
 import { SecondFactorService } from './second-factor.service';
 
 @InputType({ description: 'Who wants a second factor.' })
@@ -41,6 +43,7 @@ class ConfirmSecondFactorPayload {
   @Field({ description: 'Whose it is.' })
   user: Person;
 
+  @MaxItems(RECOVERY_CODES)
   @Field(() => [String], { description: 'Codes that work once each where the authenticator is lost; here and nowhere else, ever.' })
   recoveryCodes: string[];
 }

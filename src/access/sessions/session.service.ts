@@ -14,6 +14,8 @@ import { Session } from './session.entity';
 const SESSION_IDLE_MS = 43_200_000; // 12 hours
 /** Used or not, it ends after this. */
 const SESSION_MAX_MS = 2_592_000_000; // 30 days
+/** The most sessions of a person that are shown: the newest. */
+export const MAX_SESSIONS_SHOWN = 100;
 /** How exact `last_seen_at` is: not every request is to write. */
 const SEEN_EVERY_MS = 300_000;
 
@@ -63,13 +65,12 @@ export class SessionService {
     return principalOf(manager, await manager.findOneBy(Session, { id }), await this.deps.database.now(manager));
   }
 
-  /** The sessions of a person that go on, newest first. */
+  /** The sessions of a person that go on, newest first, at most MAX_SESSIONS_SHOWN. */
   async list(personId: string): Promise<Session[]> {
     const { database } = this.deps;
     const now = await database.now();
-    const where = { userId: personId, endedAt: IsNull(), expiresAt: MoreThan(now) };
-    const sessions = await database.reader.find(Session, { where, order: { createdAt: 'DESC', id: 'DESC' } });
-    return sessions.filter((session) => isAlive(session, now));
+    const where = { userId: personId, endedAt: IsNull(), expiresAt: MoreThan(now), lastSeenAt: MoreThan(later(now, -SESSION_IDLE_MS)) };
+    return database.reader.find(Session, { where, order: { createdAt: 'DESC', id: 'DESC' }, take: MAX_SESSIONS_SHOWN });
   }
 
   /** Ends one session of whoever acts, at once and on every node. NOT_FOUND where it is not theirs, or has ended. */

@@ -1,9 +1,10 @@
 import { Arg, Ctx, Field, ID, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
 import { GraphQLContext } from '../../graphql/context';
 import { notFound } from '../../errors';
+import { MaxItems } from '../../lib/graphql-types';
 import { Viewer, viewerOf } from '../viewer';
 import { Session } from './session.entity';
-import { SessionService } from './session.service';
+import { MAX_SESSIONS_SHOWN, SessionService } from './session.service';
 import { SignInService } from './sign-in.service';
 
 @InputType({ description: 'Who signs in.' })
@@ -41,6 +42,7 @@ class SignOutPayload {
 
 @ObjectType({ description: 'What `signOutEverywhere` ended.' })
 class SignOutEverywherePayload {
+  @MaxItems(MAX_SESSIONS_SHOWN)
   @Field(() => [Session], { description: 'The sessions, which have ended; this one among them.' })
   sessions: Session[];
 }

@@ -1,12 +1,13 @@
 import type { EntityManager } from 'typeorm';
 import { Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
-import { membershipsOf } from '../people/member.queries';
+import { MaxItems } from '../../lib/graphql-types';
+import { MAX_MEMBERSHIPS_SHOWN, membershipsOf } from '../people/member.queries';
 import { Membership } from '../people/membership.entity';
 import { Person } from '../people/person.entity';
 import { Viewer } from '../viewer';
 import { Session } from './session.entity';
-import { SessionService } from './session.service';
+import { MAX_SESSIONS_SHOWN, SessionService } from './session.service';
 
 /** What a caller that is a person may see of itself; nothing for others. */
 @Resolver(() => Viewer)
@@ -26,12 +27,14 @@ export class ViewerPersonResolver {
     return (await ctx.load(by(Person), id))?.secondFactorEnabled ?? false;
   }
 
-  @FieldResolver(() => [Membership], { description: 'The workspaces of a person, the oldest membership first.' })
+  @MaxItems(MAX_MEMBERSHIPS_SHOWN)
+  @FieldResolver(() => [Membership], { description: 'The workspaces of a person, the oldest membership first; at most 200.' })
   memberships(@Root() { id }: Viewer): Promise<Membership[]> {
     return membershipsOf(this.reader, id);
   }
 
-  @FieldResolver(() => [Session], { description: 'The sessions of a person that go on, newest first.' })
+  @MaxItems(MAX_SESSIONS_SHOWN)
+  @FieldResolver(() => [Session], { description: 'The sessions of a person that go on, newest first; at most 100.' })
   sessions(@Root() { id }: Viewer): Promise<Session[]> {
     return this.service.list(id);
   }

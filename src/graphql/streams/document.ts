@@ -1,10 +1,13 @@
 import { GraphQLError, getOperationAST, parse, validate, type ExecutionArgs, type GraphQLSchema } from 'graphql';
 import { TollgateError, invalid } from '../../errors';
 import type { GraphQLContext } from '../context';
+import type { Plan } from '../cost';
 import { toGraphQLError } from '../errors';
-import { MAX_TOKENS, figuresOfDocument, figuresOfText, requireModest } from '../limits';
+import { requireNoFragmentCycle } from '../fragment-cycles';
+import { MAX_DOCUMENT_ERRORS, MAX_TOKENS, figuresOfDocument, figuresOfText, figuresOfVariables, requireModest } from '../limits';
 import type { AskedOperation } from '../query-costs';
 import { variableIssues } from '../variables';
+import type { Execution } from '../work';
 
 /** What a client asks a stream of. */
 export interface StreamRequest {
@@ -16,10 +19,11 @@ export interface StreamRequest {
 
 /** What an event may cost, as an operation of its own. */
 export interface EventPrice {
+  plan: Plan;
   /** Throws RATE_LIMITED, with the time to wait, where whoever asks has too little left. */
   pay(): void;
-  /** Gives back what the data of a result did not come to. */
-  settle(data: unknown): void;
+  /** Gives back what an execution did not come to. */
+  settle(data: unknown, execution: Execution): void;
 }
 
 export interface StreamArgs extends Pick<ExecutionArgs, 'schema' | 'document' | 'operationName' | 'variableValues'> {
@@ -42,16 +46,21 @@ export interface DocumentRules {
  * A subscription that can be opened, or what is wrong with it, before anything of it runs. Whatever limits a document has are checked here,
  * for every kind of stream.
  */
-export function prepare(schema: GraphQLSchema, asked: StreamRequest, rules: DocumentRules, viewer: GraphQLContext): StreamArgs | readonly GraphQLError[] {
+export async function prepare(schema: GraphQLSchema, asked: StreamRequest, rules: DocumentRules, viewer: GraphQLContext): Promise<StreamArgs | readonly GraphQLError[]> {
   const { operationName, variables } = asked;
   try {
+    const { work } = viewer;
+    await work.turn();
     const query = rules.documentOf(asked);
     const figures = figuresOfText(query);
-    requireModest(figures);
+    requireModest({ ...figures, ...figuresOfVariables(variables) });
     rules.payForReading(figures.tokens, viewer);
     const document = parse(query, { maxTokens: MAX_TOKENS });
     requireModest(figuresOfDocument(document));
-    const errors = validate(schema, document);
+    requireNoFragmentCycle(schema, document, query);
+    await work.turn();
+    const errors = validate(schema, document, undefined, { maxErrors: MAX_DOCUMENT_ERRORS });
+    await work.turn();
     if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED', rules.tellsSchema ? error.message : error.message.replace(/ ?Did you mean .+\?$/, '')));
     const operation = getOperationAST(document, operationName);
     if (!operation) throw refusal('There is no operation of that name, or several and no name.');
@@ -64,7 +73,7 @@ export function prepare(schema: GraphQLSchema, asked: StreamRequest, rules: Docu
     return { schema, document, operationName: operationName ?? null, variableValues: given, price };
   } catch (error) {
     if (error instanceof TollgateError) return [toGraphQLError(error)];
-    if (error instanceof GraphQLError) return [coded(error, 'GRAPHQL_PARSE_FAILED')];
+    if (error instanceof GraphQLError) return [error.extensions.code === undefined ? coded(error, 'GRAPHQL_PARSE_FAILED') : error];
     throw error;
   }
 }

@@ -81,7 +81,7 @@ function jsonIn(query: Record<string, unknown>, name: string): unknown {
 }
 
 async function resultsOf(connection: Connection, asked: StreamRequest, { schema, rules }: StreamServices): Promise<Results> {
-  const args = prepare(schema, asked, rules, connection.asker);
+  const args = await prepare(schema, asked, rules, connection.asker);
   if (!('document' in args)) return { errors: args };
   try {
     return await connection.open(args);

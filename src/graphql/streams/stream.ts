@@ -1,11 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { GraphQLError, createSourceEventStream, execute, type ExecutionResult } from 'graphql';
+import { GraphQLError, createSourceEventStream, type ExecutionResult } from 'graphql';
 import { isCutOff, isRetryable, isUnavailable } from '../../db/failures';
 import { TollgateError } from '../../errors';
 import type { Feed, FeedPage } from '../../lib/feed';
+import { run } from '../bounded-execution';
 import type { GraphQLContext, OpenStream, Subscribed } from '../context';
 import { failureOf, toGraphQLError } from '../errors';
 import type { EventPrice, StreamArgs } from './document';
+import { Execution } from '../work';
 import type { Pace } from './pace';
 
 /** How often a stream looks for more. */
@@ -128,8 +130,11 @@ export class Stream implements OpenStream {
         await this.deps.pace.turn();
         await this.paid(price);
         if (this.over.signal.aborted) break;
-        const result = await execute({ ...args, rootValue: event, contextValue: this.deps.viewer().later() });
-        price.settle(result.data);
+        const contextValue = this.deps.viewer().later();
+        await contextValue.work.turn();
+        const execution = (contextValue.execution = new Execution(contextValue.work, price.plan));
+        const result = await run({ ...args, rootValue: event, contextValue }, execution);
+        price.settle(result.data, execution);
         if (this.over.signal.aborted) break;
         this.waitsSince = performance.now();
         yield result;

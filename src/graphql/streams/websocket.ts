@@ -95,8 +95,8 @@ function protocolOf(services: StreamServices): Server<Extra> {
         giveBack();
       });
     },
-    onSubscribe: ({ extra }, _id, payload) => {
-      const args = prepare(schema, payload, rules, (extra.connection as Connection).asker);
+    onSubscribe: async ({ extra }, _id, payload) => {
+      const args = await prepare(schema, payload, rules, (extra.connection as Connection).asker);
       return 'document' in args ? { ...args, contextValue: extra.connection } : [...args];
     },
     subscribe: async ({ contextValue, ...args }) => {

@@ -1,0 +1,39 @@
+import { HeaderMap, type ApolloServerPlugin } from '@apollo/server';
+import type { GraphQLError, GraphQLFormattedError } from 'graphql';
+import { run } from './bounded-execution';
+import type { GraphQLContext } from './context';
+
+/**
+ * Executes operations within their limits, and waits for the event loop between the steps before and after that: each of them takes a while
+ * of its own. Of all plugins that answer an operation it is the last. `tell` makes of an error what a caller gets to read.
+ */
+export function executionPlugin(tell: (error: GraphQLError) => GraphQLFormattedError): ApolloServerPlugin<GraphQLContext> {
+  return {
+    requestDidStart: async ({ contextValue: { work } }) => {
+      const turn = async (): Promise<void> => work.turn();
+      return {
+        parsingDidStart: turn,
+        validationDidStart: async () => {
+          await turn();
+          return turn;
+        },
+        responseForOperation: async ({ operation, schema, document, contextValue, request }) => {
+          const { execution } = contextValue;
+          if (!operation || !execution) return null; // Apollo says so
+          await turn();
+          const { data, errors } = await run({ schema, document, contextValue, variableValues: request.variables, operationName: request.operationName }, execution);
+          const told: GraphQLFormattedError[] = [];
+          for (const error of errors ?? []) {
+            await turn();
+            told.push(tell(error));
+          }
+          await turn();
+          return {
+            http: { status: undefined, headers: new HeaderMap() },
+            body: { kind: 'single', singleResult: { ...(data !== undefined && { data }), ...(errors && { errors: told }) } },
+          };
+        },
+      };
+    },
+  };
+}
