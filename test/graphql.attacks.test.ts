@@ -25,6 +25,9 @@ const times = (count: number, make: (index: number) => string): string => Array.
 const nested = (count: number, open: string, inner: string, close: string): string => `${open.repeat(count)}${inner}${close.repeat(count)}`;
 const ids = (count: number): string[] => Array.from({ length: count }, (_, index) => `prj_${index}`);
 
+const CIRCLE = times(199, (index) => `fragment F${index} on Viewer { ...F${(index + 1) % 199} }`);
+const CHAIN = `${times(199, (index) => `fragment F${index} on Viewer { ...F${index + 1} }`)} fragment F199 on Viewer { id }`;
+
 interface Attack {
   what: string;
   /** What is sent: a document, or a whole body. */
@@ -67,8 +70,9 @@ const ATTACKS: Attack[] = [
   { what: 'circular fragments', query: '{ viewer { ...A } } fragment A on Viewer { ...B } fragment B on Viewer { ...A }', codes: INVALID },
   { what: 'circular fragments through fields', query: '{ workspace(id: "x") { ...A } } fragment A on Workspace { projects { nodes { workspace { ...A } } } }', codes: COMPLEX },
   { what: 'a circle of two hundred fragments, each of which spreads all', query: `{ viewer { ...F0 } } ${times(95, (index) => `fragment F${index} on Viewer { ${times(95, (other) => `...F${other}`)} }`)}`, codes: [...COMPLEX, ...INVALID] },
-  { what: 'a circle of 199 fragments', query: `{ viewer { ...F0 } } ${times(199, (index) => `fragment F${index} on Viewer { ...F${(index + 1) % 199} }`)}`, codes: INVALID },
-  { what: 'a chain of 199 fragments', query: `{ viewer { ...F0 } } ${times(199, (index) => `fragment F${index} on Viewer { ...F${index + 1} }`)} fragment F199 on Viewer { id }`, codes: ['ok'] },
+  { what: 'a circle of 199 fragments', query: `{ viewer { ...F0 ...F100 } } ${CIRCLE}`, codes: INVALID },
+  { what: 'a circle of 199 fragments that are not spread', query: `{ __typename } ${CIRCLE}`, codes: INVALID },
+  { what: 'a chain of 199 fragments', query: `{ viewer { ...F0 ...F100 } } ${CHAIN}`, codes: ['ok'] },
   { what: 'a circle of forty fragments, each of which spreads all', query: `{ viewer { ...F0 } } ${times(40, (index) => `fragment F${index} on Viewer { id ${times(40, (other) => `...F${other}`)} }`)}`, codes: [...COMPLEX, ...INVALID] },
   { what: 'a thousand million laughs', query: LAUGHS, codes: COMPLEX },
   { what: 'fragments that spread each other twice', query: `{ ...F0 } ${times(100, (index) => `fragment F${index} on Query { ...F${index + 1} ...F${index + 1} }`)} fragment F100 on Query { __typename }`, codes: ['ok'] },
@@ -76,8 +80,16 @@ const ATTACKS: Attack[] = [
   { what: 'many operations', query: times(2_400, (index) => `query Q${index} { __typename }`), codes: COMPLEX },
   { what: 'many operations of which one is asked for', body: { query: `${times(99, (index) => `query Q${index} { workspaces(first: 100) { nodes { id projects(first: 90) { nodes { id } } } } }`)} query Q { __typename }`, operationName: 'Q' }, codes: ['ok'] },
   { what: 'many variables', query: `query (${times(2_400, (index) => `$v${index}: Int`)}) { __typename }`, codes: COMPLEX },
-  { what: 'many types that nobody knows', query: `{ ...F0 } ${times(199, (index) => `fragment F${index} on Workspaces${index} { id }`)}`, codes: INVALID },
-  { what: 'many fields that nobody knows', query: `{ viewer { ${times(199, (index) => `permissionz${index}`)} } ${times(49, (index) => `workspacez${index} { id }`)} }`, codes: INVALID },
+  {
+    what: 'many types that nobody knows',
+    query: `{ ...F0 } ${times(199, (index) => `fragment F${index} on Workspaces${index} { id }`)}`,
+    codes: INVALID,
+  },
+  {
+    what: 'many fields that nobody knows',
+    query: `{ viewer { ${times(199, (index) => `permissionz${index}`)} } ${times(49, (index) => `workspacez${index} { id }`)} }`,
+    codes: INVALID,
+  },
   { what: 'many arguments', query: `{ node(${times(3_000, (index) => `a${index}: 1`)}) { id } }`, codes: INVALID },
   { what: 'a huge list in an argument', query: `{ nodes(ids: [${ids(9_000).map((id) => `"${id.slice(0, 4)}"`).join(' ')}]) { id } }`, codes: [...COMPLEX, ...REQUEST] },
   { what: 'a huge list in a variable', query: 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', variables: { ids: ids(60_000) }, codes: COMPLEX },
@@ -125,8 +137,16 @@ const ATTACKS: Attack[] = [
   { what: 'introspection in circles', query: '{ __schema { types { fields { type { fields { type { fields { type { fields { type { name } } } } } } } } } } }', codes: INVALID },
   { what: 'introspection in circles within fragments', query: '{ __schema { types { ...T } } } fragment T on __Type { fields { type { ...U } } } fragment U on __Type { fields { type { ...V } } } fragment V on __Type { fields { type { name } } }', codes: INVALID },
   { what: 'introspection again and again', query: `{ ${times(49, (index) => `s${index}: __schema { types { name fields { name args { name type { name ofType { name ofType { name } } } } } } }`)} }`, codes: COMPLEX },
-  { what: 'introspection of long texts by many names', query: `{ __schema { types { fields { ${times(95, (index) => `d${index}: description`)} } } } }`, codes: COMPLEX },
-  { what: 'introspection of short texts by many names', query: `{ __schema { types { fields { ${times(60, (index) => `n${index}: name`)} } } } }`, codes: ['ok'] },
+  {
+    what: 'introspection of long texts by many names',
+    query: `{ __schema { types { fields { ${times(95, (index) => `d${index}: description`)} } } } }`,
+    codes: COMPLEX,
+  },
+  {
+    what: 'introspection of short texts by many names',
+    query: `{ __schema { types { fields { ${times(60, (index) => `n${index}: name`)} } } } }`,
+    codes: ['ok'],
+  },
   { what: 'introspection again and again within one', query: `{ __schema { ${times(60, (index) => `t${index}: types { fields { args { type { name } } } }`)} } }`, codes: COMPLEX },
   { what: 'skip and include together', query: `{ ${times(24, (index) => `a${index}: workspaces(first: 100) @skip(if: false) @include(if: true) { nodes { projects(first: 100) { nodes { id } } } }`)} }`, codes: COMPLEX },
   { what: 'a price that a default hides', query: 'query ($no: Boolean = true, $many: Int = 100) { workspaces(first: $many) @include(if: $no) { nodes { projects(first: $many) { nodes { id } } } } }', codes: COMPLEX },

@@ -60,11 +60,11 @@ describe('the schema', () => {
   it('states of each list without pages how many items it has at most, which is its price', () => {
     const lists = Object.values(describeSchema().getTypeMap()).flatMap((type) =>
       isObjectType(type) && !isIntrospectionType(type) && !type.name.endsWith('Connection')
-        ? Object.values(type.getFields()).flatMap((field) => (isListType(getNullableType(field.type)) ? [{ place: `${type.name}.${field.name}`, maxItems: maxItemsOf(field) }] : []))
+        ? Object.values(type.getFields()).filter((field) => isListType(getNullableType(field.type)))
         : [],
     );
     expect(lists.length).toBeGreaterThan(10);
-    expect(lists.filter(({ maxItems }) => maxItems === undefined)).toEqual([]);
+    expect(lists.filter((field) => maxItemsOf(field) === undefined)).toEqual([]);
   });
 
   it('keeps every promise of the contract: no type, field, argument or value is gone, renamed or of another type', () => {

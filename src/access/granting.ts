@@ -9,7 +9,9 @@ import { permissionsOfRole } from './roles/grants';
 import { Role, builtInRole } from './roles/role.entity';
 
 /** What a credential is granted, as an input says it. */
-export const permissionsRule = z.array(z.string().max(130, 'is too long')).max(MAX_GRANTED_PERMISSIONS, `must be at most ${MAX_GRANTED_PERMISSIONS} permissions`);
+export const permissionsRule = z
+  .array(z.string().max(130, 'is too long'))
+  .max(MAX_GRANTED_PERMISSIONS, `must be at most ${MAX_GRANTED_PERMISSIONS} permissions`);
 
 const MAX_GRACE_SECONDS = 2_592_000; // 30 days
 

@@ -83,7 +83,8 @@ export async function countLists<T extends ObjectLiteral, S, A>(reader: EntityMa
   const reached = await placesReached(reader, list, parts, order, plan, MAX_COUNTED, 1);
   const queries = await inPieces(parts, (part) => {
     const some = rowsOf(reader, list, part, order, plan, reached.get(part.of)).select('1', 'one').limit(MAX_COUNTED + 1);
-    return reader.createQueryBuilder().select('COUNT(*)', 'rows').from(`(${some.getQuery()})`, 'counted').setParameters(some.getParameters());
+    const query = reader.createQueryBuilder().select('COUNT(*)', 'rows');
+    return query.from(`(${some.getQuery()})`, 'counted').setParameters(some.getParameters());
   });
   const counted = await readRawTogether<{ rows: number | string }>(reader, queries);
   const totals = scopes.map(() => 0);
@@ -99,7 +100,9 @@ async function partsOf<T extends ObjectLiteral, S, A>(reader: EntityManager, lis
     return ranges.map((range): Part<T> => ({ of, range, ...rest }));
   });
   const named = parts.filter(({ owner }) => owner);
-  const owners = await inPieces(named, ({ range, owner }) => reader.createQueryBuilder(list.entity, 'row').select(`row.${owner?.property}`, 'owner').where(range).limit(1));
+  const owners = await inPieces(named, ({ range, owner }) => {
+    return reader.createQueryBuilder(list.entity, 'row').select(`row.${owner?.property}`, 'owner').where(range).limit(1);
+  });
   const found = await readRawTogether<{ owner: string }>(reader, owners);
   const foreign = new Set(named.filter(({ owner }, index) => found[index]?.[0]?.owner !== owner?.id));
   return parts.filter((part) => !foreign.has(part));
@@ -140,7 +143,8 @@ async function placesReached<T extends ObjectLiteral, S, A>(
   const [major, minor] = order.columns;
   const queries = await inPieces(narrowed, (part) => {
     const query = indexed(reader, list, part, order, plan).select(`row.${major}`, 'major').addSelect(`row.${minor}`, 'minor');
-    return query.orderBy(`row.${major}`, direction).addOrderBy(`row.${minor}`, direction).offset(each - 1).limit(2); // the second tells that there is more
+    query.orderBy(`row.${major}`, direction).addOrderBy(`row.${minor}`, direction);
+    return query.offset(each - 1).limit(2); // the second tells that there is more
   });
   const found = await readRawTogether<{ major: string | number; minor: string | number }>(reader, queries);
   const sign = direction === 'DESC' ? -1 : 1;

@@ -29,13 +29,15 @@ import type { Execution } from './work';
 type Resolver = GraphQLFieldResolver<unknown, GraphQLContext>;
 type Enter = (value: unknown, execution: Execution, info: GraphQLResolveInfo) => unknown;
 
-/** What graphql-js has once for all schemas: they are bounded once. */
+const META_FIELDS = [SchemaMetaFieldDef, TypeMetaFieldDef];
+
+/** The fields that are bounded: those of introspection are the same in all schemas. */
 const bounded = new WeakSet<object>();
 
-/** Makes the fields of a schema, and those of introspection, count what they come to and wait for their turns wherever `run` executes them. */
+/** Makes the fields of a schema, and those of introspection, count what they come to and wait for their turns when `run` executes them. */
 export function boundExecution(schema: GraphQLSchema): void {
   const fields = Object.values(schema.getTypeMap()).flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : []));
-  for (const field of [...fields, SchemaMetaFieldDef as GraphQLField<unknown, GraphQLContext>, TypeMetaFieldDef as GraphQLField<unknown, GraphQLContext>]) {
+  for (const field of [...fields, ...(META_FIELDS as GraphQLField<unknown, GraphQLContext>[])]) {
     if (bounded.has(field)) continue;
     bounded.add(field);
     field.resolve = boundedBy(isLeafType(getNamedType(field.type)) ? enterValue : enterObjects, field.resolve ?? defaultFieldResolver);
@@ -53,19 +55,14 @@ function boundedBy(enter: Enter, resolve: Resolver): Resolver {
     const { execution } = (context as GraphQLContext | undefined) ?? {}; // others execute without a context, to print the schema
     if (!execution) return resolve(source, args, context, info);
     if (execution.isOver) return never();
-    const fail = (error: unknown): unknown => {
-      execution.countError(enter === enterObjects ? amountOf(execution, info).own : 0);
-      return inTurn(execution, () => {
-        throw error;
-      });
-    };
+    const failed = (error: unknown): unknown => fail(error, execution, enter === enterObjects ? amountOf(execution, info).own : 0);
     let value: unknown;
     try {
       value = resolve(source, args, context, info);
     } catch (error) {
-      return fail(error);
+      return failed(error);
     }
-    return value instanceof Promise ? value.then((resolved: unknown) => enter(resolved, execution, info), fail) : enter(value, execution, info);
+    return isPromise(value) ? value.then((resolved) => enter(resolved, execution, info), failed) : enter(value, execution, info);
   };
 }
 
@@ -77,6 +74,14 @@ function inTurn(execution: Execution, goOn: () => unknown): unknown {
   if (execution.isOver) return never();
   const turn = execution.turn();
   return turn ? turn.then(goOn) : goOn();
+}
+
+/** Throws an error in a turn, and counts it with what its field costs. */
+function fail(error: unknown, execution: Execution, points: number): unknown {
+  execution.countError(points);
+  return inTurn(execution, () => {
+    throw error;
+  });
 }
 
 function enterValue(value: unknown, execution: Execution, info: GraphQLResolveInfo): unknown {
@@ -99,11 +104,12 @@ function enter(value: unknown, type: GraphQLOutputType, execution: Execution, am
 
 /** The items of a list, each of which is entered when graphql-js comes to it. */
 function* items(list: Iterable<unknown>, type: GraphQLOutputType, execution: Execution, amount: Amount): Generator<unknown> {
-  for (const item of list) {
-    yield item instanceof Promise ? item.then((resolved: unknown) => enter(resolved, type, execution, amount)) : enter(item, type, execution, amount);
-  }
+  const enterItem = (item: unknown) => enter(item, type, execution, amount);
+  const failed = (error: unknown) => fail(error, execution, amount.own);
+  for (const item of list) yield isPromise(item) ? item.then(enterItem, failed) : enterItem(item);
 }
 
+const isPromise = (value: unknown): value is Promise<unknown> => typeof (value as Promise<unknown> | null | undefined)?.then === 'function';
 const isIterable = (value: unknown): value is Iterable<unknown> => typeof value === 'object' && value !== null && Symbol.iterator in value;
 
 /** What an answer of a field comes to. */
@@ -137,7 +143,8 @@ function amountOf({ plan }: Execution, info: GraphQLResolveInfo): Amount {
 const LENGTH_AROUND_NAME = 8;
 
 /** The points of those of the fields that are values. */
-const pointsOfValues = (fields: PlannedField[][]): number => fields.reduce((sum, same) => sum + priceOfAny(same.filter(({ isValue }) => isValue)), 0);
+const pointsOfValues = (fields: PlannedField[][]): number =>
+  fields.reduce((sum, same) => sum + priceOfAny(same.filter(({ isValue }) => isValue)), 0);
 
 /** As JSON, more or less. */
 function lengthOf(value: unknown): number {

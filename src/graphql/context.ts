@@ -37,7 +37,7 @@ export interface OpenStream {
 
 /** What every resolver is handed: who asks, from where, and the look-ups of this request. */
 export class GraphQLContext {
-  /** What all operations of this request have asked for and come to: one object, though each operation of a batch has a context of its own. */
+  /** What all operations of this request have asked for and come to: one object for all contexts of a batch. */
   readonly work: Work;
   /** The execution of its operation, once that has begun. */
   execution: Execution | undefined;

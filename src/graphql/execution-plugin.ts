@@ -21,7 +21,8 @@ export function executionPlugin(tell: (error: GraphQLError) => GraphQLFormattedE
           const { execution } = contextValue;
           if (!operation || !execution) return null; // Apollo says so
           await turn();
-          const { data, errors } = await run({ schema, document, contextValue, variableValues: request.variables, operationName: request.operationName }, execution);
+          const { variables: variableValues, operationName } = request;
+          const { data, errors } = await run({ schema, document, contextValue, variableValues, operationName }, execution);
           const told: GraphQLFormattedError[] = [];
           for (const error of errors ?? []) {
             await turn();

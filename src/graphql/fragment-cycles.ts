@@ -7,7 +7,10 @@ import { GraphQLError, NoFragmentCyclesRule, parse, validate, type DocumentNode,
 export function requireNoFragmentCycle(schema: GraphQLSchema, document: DocumentNode, text: string): void {
   if (cycleIn(schema, document) === undefined) return;
   const { message, nodes, source, positions } = cycleIn(schema, parse(text)) as GraphQLError; // for screening parses without places
-  throw new GraphQLError(message, { nodes, source, positions, extensions: { code: 'GRAPHQL_VALIDATION_FAILED', http: { status: 400, headers: new Map() } } });
+  const extensions = { code: 'GRAPHQL_VALIDATION_FAILED', http: { status: 400, headers: new Map() } };
+  throw new GraphQLError(message, { nodes, source, positions, extensions });
 }
 
-const cycleIn = (schema: GraphQLSchema, document: DocumentNode): GraphQLError | undefined => validate(schema, document, [NoFragmentCyclesRule])[0];
+function cycleIn(schema: GraphQLSchema, document: DocumentNode): GraphQLError | undefined {
+  return validate(schema, document, [NoFragmentCyclesRule])[0];
+}

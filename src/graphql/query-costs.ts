@@ -70,8 +70,8 @@ export class QueryCosts {
   }
 
   /**
-   * Gives back what an operation was paid for and did not come to, or takes what it came to besides. Without data, for there was an error at
-   * its top or it was cut off, it came to all of it at least.
+   * Gives back what an operation was paid for and did not come to, or takes what it came to besides. Without data it came to all of it at
+   * least: there was an error at its top, or it was cut off.
    */
   settle({ payer, requested }: Estimate, data: unknown, execution: Execution | undefined): Cost {
     const done = wholePoints(execution?.points ?? 0);

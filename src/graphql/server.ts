@@ -110,7 +110,8 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       payForReading: (tokens, viewer) => costs.payForReading(tokens, viewer),
       priceOf: (asked, viewer) => {
         const estimate = costs.estimate(asked, viewer);
-        return { plan: estimate.plan, pay: () => costs.pay(estimate), settle: (data, execution) => costs.settle(estimate, data, execution) };
+        const { plan } = estimate;
+        return { plan, pay: () => costs.pay(estimate), settle: (data, execution) => costs.settle(estimate, data, execution) };
       },
       tellsSchema: introspection,
     },
@@ -208,7 +209,8 @@ function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> 
             Object.assign(singleResult, { data: undefined, errors: [{ message: excess.message, extensions: { code, limits } }] });
             http.status = 400;
           }
-          const cost = estimate ? costs.settle(estimate, singleResult.data, contextValue.execution) : (errors?.[0]?.extensions.cost as Cost | undefined);
+          const refusedAt = errors?.[0]?.extensions.cost as Cost | undefined;
+          const cost = estimate ? costs.settle(estimate, singleResult.data, contextValue.execution) : refusedAt;
           if (cost) singleResult.extensions = { ...singleResult.extensions, cost };
         },
       };

@@ -112,4 +112,6 @@ export class Execution {
 }
 
 /** The name of the budget that a request is paid from: its principal's owner's, or without one that of its address. */
-export const payerOf = (principal: Principal | null, ip: string | null): string => (principal ? ownerOf(principal) : `address ${customerAt(ip)}`);
+export function payerOf(principal: Principal | null, ip: string | null): string {
+  return principal ? ownerOf(principal) : `address ${customerAt(ip)}`;
+}

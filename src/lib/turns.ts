@@ -2,8 +2,8 @@
 const SLICE_MS = 10;
 
 /**
- * Shares the processor between long work, which is cut into pieces, and everything else that the process does. In each turn of the event loop
- * all long work together runs for one slice of time. What is left waits for a later turn, and payers take turns.
+ * Shares the processor between long work, which is cut into pieces, and everything else that the process does. In each turn of the event
+ * loop all long work together runs for one slice of time. What is left waits for a later turn, and payers take turns.
  */
 export class Turns {
   private sliceEndsAt: number | undefined;

@@ -7,7 +7,14 @@ import { EXPECTED_VERSION } from '../lib/versions';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { RotationStatus, ServiceAccount } from './service-account.entity';
-import { MAX_ACCOUNT_PROJECTS, SERVICE_ACCOUNTS, lastGracesOf, projectIdsOf, rotationStatusOf, ServiceAccountFilter } from './service-account.queries';
+import {
+  MAX_ACCOUNT_PROJECTS,
+  SERVICE_ACCOUNTS,
+  ServiceAccountFilter,
+  lastGracesOf,
+  projectIdsOf,
+  rotationStatusOf,
+} from './service-account.queries';
 import { ServiceAccountService } from './service-account.service';
 
 const ServiceAccountConnection = connectionOf(ServiceAccount, 'ServiceAccount');

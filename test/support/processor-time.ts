@@ -9,7 +9,8 @@ function openClock(): { readMs(): number; close(): void } {
     return { readMs: () => process.cpuUsage().user / 1_000, close: () => undefined };
   }
   const text = Buffer.alloc(64);
-  return { readMs: () => Number(text.toString('latin1', 0, readSync(file, text, 0, text.length, 0)).split(' ', 1)[0]) / 1e6, close: () => closeSync(file) };
+  const read = (): string => text.toString('latin1', 0, readSync(file, text, 0, text.length, 0));
+  return { readMs: () => Number(read().split(' ', 1)[0]) / 1e6, close: () => closeSync(file) };
 }
 
 /** Does something, and tells the most processor time, in milliseconds, that this thread took for one turn of its event loop meanwhile. */
@@ -35,7 +36,7 @@ export async function longestTurnOf<T>(act: () => Promise<T>): Promise<{ answer:
   }
 }
 
-/** The least of so many measurements; the first that is below `enough` ends them. What else the machine does, and the collector, make some of them longer. */
+/** The least of so many measurements; the first below `enough` ends them. Garbage collection makes some of them longer. */
 export async function leastOf(tries: number, enough: number, measure: () => Promise<number>): Promise<number> {
   let least = Infinity;
   for (let tried = 0; tried < tries && least >= enough; tried += 1) least = Math.min(least, await measure());

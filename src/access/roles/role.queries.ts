@@ -5,7 +5,8 @@ import { BUILT_IN_ROLES, Role } from './role.entity';
 /** The roles of each workspace: from the most to the least that the built-in ones may do, then its own by name. */
 export async function rolesOfWorkspaces(workspaceIds: readonly string[], reader: EntityManager): Promise<Map<string, Role[]>> {
   const query = reader.createQueryBuilder(Role, 'row').where({ workspaceId: In([...workspaceIds]) });
+  const own = await readMany(reader, query.orderBy('row.workspaceId').addOrderBy('row.name'));
   const roles = new Map(workspaceIds.map((id) => [id, [...BUILT_IN_ROLES]]));
-  for (const role of await readMany(reader, query.orderBy('row.workspaceId').addOrderBy('row.name'))) roles.get(role.workspaceId as string)?.push(role);
+  for (const role of own) roles.get(role.workspaceId as string)?.push(role);
   return roles;
 }

@@ -46,7 +46,12 @@ export interface DocumentRules {
  * A subscription that can be opened, or what is wrong with it, before anything of it runs. Whatever limits a document has are checked here,
  * for every kind of stream.
  */
-export async function prepare(schema: GraphQLSchema, asked: StreamRequest, rules: DocumentRules, viewer: GraphQLContext): Promise<StreamArgs | readonly GraphQLError[]> {
+export async function prepare(
+  schema: GraphQLSchema,
+  asked: StreamRequest,
+  rules: DocumentRules,
+  viewer: GraphQLContext,
+): Promise<StreamArgs | readonly GraphQLError[]> {
   const { operationName, variables } = asked;
   try {
     const { work } = viewer;
