@@ -148,7 +148,7 @@ describe('other tenants', () => {
 
   it('have their calls and queries answered while such operations run', async () => {
     const neighbour = await buildKey(app);
-    jest.spyOn(TokenBuckets.prototype, 'take').mockReturnValue(0); // points without end, and no clock that leaps while calls wait
+    const points = jest.spyOn(TokenBuckets.prototype, 'take').mockReturnValue(0); // points never run out
     const callers = startCallers(1);
     const query = graphqlClient(app.url, neighbour.secret);
     const measure = async (): Promise<number[]> => {
@@ -170,6 +170,7 @@ describe('other tenants', () => {
     });
     const meanwhile = await measure().finally(() => (attack.isOver = true));
     await Promise.all(attacks);
+    points.mockRestore();
     await callers.close();
     expect(meanwhile[meanwhile.length / 2]).toBeLessThan((alone[alone.length / 2] as number) * 10 + 500);
     expect(meanwhile.at(-1)).toBeLessThan((alone.at(-1) as number) * 10 + 1_500);
