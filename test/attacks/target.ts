@@ -7,6 +7,9 @@ import type { Tenant } from './world';
 /** Where attackers call from, so that the neighbour, at 127.0.0.1, shares nothing with them that is counted by address. */
 export const ATTACKER = '127.0.0.66';
 
+/** An answer that takes longer has failed. */
+const ANSWER_TIMEOUT_MS = 10_000;
+
 export interface Answer {
   status: number;
   code: string | undefined;
@@ -25,7 +28,7 @@ export class Client {
     localAddress: string,
     connections = 64,
   ) {
-    this.agent = new Agent({ connections, pipelining: 1, connect: { localAddress }, headersTimeout: 30_000, bodyTimeout: 30_000 });
+    this.agent = new Agent({ connections, pipelining: 1, connect: { localAddress }, headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: ANSWER_TIMEOUT_MS });
   }
 
   /** Sends a JSON body. Status 0 where there is no answer. */

@@ -16,7 +16,7 @@ export interface Nginx {
  * Starts nginx in front of a server, with its defaults and what `directives` add. Undefined where this machine has no nginx, which is an
  * error with CI or REQUIRE_NGINX=1.
  */
-export async function startNginx(upstreamUrl: string, directives = ''): Promise<Nginx | undefined> {
+export async function startNginx(upstreamUrl: string, directives: string): Promise<Nginx | undefined> {
   const program = findNginx();
   if (!program) return undefined;
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-nginx-'));
