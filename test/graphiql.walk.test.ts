@@ -114,7 +114,7 @@ it('mints a key in GraphiQL by keyboard, calls with it, and sees the call in the
     await page.keyboard.press('Enter');
     await tabTo(page, docs.getByRole('link', { name: 'mintKey', exact: true }));
     await page.keyboard.press('Enter');
-    await docs.getByText('The secret is in this answer').waitFor();
+    await docs.getByText('Its secret is only in this answer').waitFor();
     await expectNoBarriers(page, 'with the docs');
 
     await tabTo(page, page.getByRole('button', { name: 'Show History' }));

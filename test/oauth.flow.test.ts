@@ -53,7 +53,12 @@ async function signIn(built: BuiltClient, { scope = 'openid profile email demo.e
     code_challenge_method: 'S256',
   });
   const back = await agree(app, url, built);
-  const tokens = await openid.authorizationCodeGrant(config, back, { pkceCodeVerifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true });
+  const tokens = await openid.authorizationCodeGrant(config, back, {
+    pkceCodeVerifier,
+    expectedState: state,
+    expectedNonce: nonce,
+    idTokenExpected: true,
+  });
   return { config, tokens, back };
 }
 
@@ -70,7 +75,13 @@ describe.each([
     const built = await buildClient(app, { confidential });
     const { config, tokens, back } = await signIn(built, { redirectUri });
     expect(back.searchParams.get('iss')).toBe(issuer);
-    expect(tokens.claims()).toMatchObject({ iss: issuer, sub: built.person.person.id, aud: built.client.id, name: 'Ada', email: built.person.person.email });
+    expect(tokens.claims()).toMatchObject({
+      iss: issuer,
+      sub: built.person.person.id,
+      aud: built.client.id,
+      name: 'Ada',
+      email: built.person.person.email,
+    });
     expect(tokens).toMatchObject({ token_type: 'bearer', expires_in: 3_600, scope: 'openid profile email demo.echo read.keys' });
     expect(tokens.access_token).toMatch(/^tollgate_access_[0-9A-Za-z]{38}$/);
     expect(tokens.refresh_token).toMatch(/^tollgate_refresh_[0-9A-Za-z]{38}$/);
@@ -79,7 +90,11 @@ describe.each([
     const refreshed = await openid.refreshTokenGrant(config, tokens.refresh_token as string);
     expect(refreshed.refresh_token).not.toBe(tokens.refresh_token);
     expect(await viewerOf(refreshed.access_token)).toMatchObject({ kind: 'OAUTH_CLIENT' });
-    expect(await openid.tokenIntrospection(config, refreshed.access_token)).toMatchObject({ active: true, client_id: built.client.id, scope: expect.stringContaining('demo.echo') });
+    expect(await openid.tokenIntrospection(config, refreshed.access_token)).toMatchObject({
+      active: true,
+      client_id: built.client.id,
+      scope: expect.stringContaining('demo.echo'),
+    });
     await openid.tokenRevocation(config, refreshed.refresh_token as string);
     for (const token of [tokens.access_token, refreshed.access_token]) {
       expect([await viewerOf(token), await viewerOf(token, other)]).toEqual([401, 401]);
@@ -119,14 +134,26 @@ describe('what the discovery document claims is what is accepted:', () => {
     const { address, body } = await begin(built, parameters);
     return body.includes('name="decision"') ? 'asked' : new URL(address).searchParams.get('error');
   };
-  const claimsOf = (idToken: string) => JSON.parse(Buffer.from(idToken.split('.')[1] as string, 'base64url').toString()) as Record<string, unknown>;
+  const claimsOf = (idToken: string) =>
+    JSON.parse(Buffer.from(idToken.split('.')[1] as string, 'base64url').toString()) as Record<string, unknown>;
   const without = (list: readonly string[], known: readonly string[]): string[] => known.filter((one) => !list.includes(one));
 
   it('nothing is claimed that this test does not try', async () => {
     expect(Object.keys(document).sort()).toEqual([
-      ...['authorization_endpoint', 'authorization_response_iss_parameter_supported', 'claim_types_supported', 'claims_parameter_supported'],
+      ...[
+        'authorization_endpoint',
+        'authorization_response_iss_parameter_supported',
+        'claim_types_supported',
+        'claims_parameter_supported',
+      ],
       ...['claims_supported', 'code_challenge_methods_supported', 'grant_types_supported', 'id_token_signing_alg_values_supported'],
-      ...['introspection_endpoint', 'introspection_endpoint_auth_methods_supported', 'issuer', 'jwks_uri', 'request_uri_parameter_supported'],
+      ...[
+        'introspection_endpoint',
+        'introspection_endpoint_auth_methods_supported',
+        'issuer',
+        'jwks_uri',
+        'request_uri_parameter_supported',
+      ],
       ...['response_modes_supported', 'response_types_supported', 'revocation_endpoint', 'revocation_endpoint_auth_methods_supported'],
       ...['scopes_supported', 'subject_types_supported', 'token_endpoint', 'token_endpoint_auth_methods_supported'],
     ]);
@@ -162,9 +189,16 @@ describe('what the discovery document claims is what is accepted:', () => {
   });
 
   it('PKCE methods, and parameters that carry a request', async () => {
-    for (const method of listOf('code_challenge_methods_supported')) expect(await outcomeOf({ code_challenge_method: method })).toBe('asked');
-    expect([document.code_challenge_methods_supported, await outcomeOf({ code_challenge_method: 'plain' })]).toEqual([['S256'], 'invalid_request']);
-    expect([document.request_uri_parameter_supported, await outcomeOf({ request_uri: 'https://shop.example/request' })]).toEqual([false, 'request_uri_not_supported']);
+    for (const method of listOf('code_challenge_methods_supported'))
+      expect(await outcomeOf({ code_challenge_method: method })).toBe('asked');
+    expect([document.code_challenge_methods_supported, await outcomeOf({ code_challenge_method: 'plain' })]).toEqual([
+      ['S256'],
+      'invalid_request',
+    ]);
+    expect([document.request_uri_parameter_supported, await outcomeOf({ request_uri: 'https://shop.example/request' })]).toEqual([
+      false,
+      'request_uri_not_supported',
+    ]);
     expect(await outcomeOf({ request: 'e30.e30.' })).toBe('request_not_supported');
     const claims = JSON.stringify({ id_token: { name: { essential: true } } });
     const { body } = await redeem(app, confidential, await codeFor(app, confidential, { scope: 'openid', claims }));
@@ -173,7 +207,11 @@ describe('what the discovery document claims is what is accepted:', () => {
 
   it('scopes, each of which an owner may grant, and claims, each of which is in an ID token', async () => {
     const scope = listOf('scopes_supported').join(' ');
-    const { body } = await redeem(app, confidential, await codeFor(app, confidential, { scope, prompt: 'consent', max_age: '3600', nonce: 'n' }));
+    const { body } = await redeem(
+      app,
+      confidential,
+      await codeFor(app, confidential, { scope, prompt: 'consent', max_age: '3600', nonce: 'n' }),
+    );
     expect(body.scope.split(' ').sort()).toEqual([...listOf('scopes_supported')].sort());
     const claims = claimsOf(body.id_token);
     expect(without(Object.keys(claims), listOf('claims_supported'))).toEqual([]);
@@ -198,14 +236,23 @@ describe('what the discovery document claims is what is accepted:', () => {
     };
     expect(listOf('grant_types_supported').sort()).toEqual(Object.keys(granted).sort());
     for (const [type, send] of Object.entries(granted)) expect([type, (await send()).status]).toEqual([type, 200]);
-    for (const type of ['password', 'implicit', 'urn:ietf:params:oauth:grant-type:device_code', 'urn:ietf:params:oauth:grant-type:token-exchange']) {
-      expect([type, (await ask(app, '/oauth/token', confidential, { grant_type: type })).body.error]).toEqual([type, 'unsupported_grant_type']);
+    for (const type of [
+      'password',
+      'implicit',
+      'urn:ietf:params:oauth:grant-type:device_code',
+      'urn:ietf:params:oauth:grant-type:token-exchange',
+    ]) {
+      expect([type, (await ask(app, '/oauth/token', confidential, { grant_type: type })).body.error]).toEqual([
+        type,
+        'unsupported_grant_type',
+      ]);
     }
   });
 
   it('ways in which a client says who it is, at each endpoint that asks', async () => {
     const METHODS = ['client_secret_basic', 'client_secret_post', 'none'];
-    for (const endpoint of ['token', 'introspection', 'revocation']) expect(document[`${endpoint}_endpoint_auth_methods_supported`]).toEqual(METHODS);
+    for (const endpoint of ['token', 'introspection', 'revocation'])
+      expect(document[`${endpoint}_endpoint_auth_methods_supported`]).toEqual(METHODS);
     const send = async (path: string, method: string, form: Record<string, string>): Promise<number> => {
       const { client, secret } = method === 'none' ? publicly : confidential;
       if (method !== 'client_secret_post') return (await ask(app, path, { client, secret }, form)).status;
@@ -214,14 +261,21 @@ describe('what the discovery document claims is what is accepted:', () => {
     for (const method of METHODS) {
       const built = method === 'none' ? publicly : confidential;
       const { access, refresh: token } = await tokensFor(app, built);
-      const statuses = [await send('/oauth/introspect', method, { token: access }), await send('/oauth/token', method, { grant_type: 'refresh_token', refresh_token: token })];
+      const statuses = [
+        await send('/oauth/introspect', method, { token: access }),
+        await send('/oauth/token', method, { grant_type: 'refresh_token', refresh_token: token }),
+      ];
       expect([method, ...statuses, await send('/oauth/revoke', method, { token: access })]).toEqual([method, 200, 200, 200]);
     }
   });
 });
 
 describe('POST /oauth/authorize', () => {
-  const post = (built: BuiltClient, parameters: Record<string, string | null> = {}, visitor = new Visitor(app.url, built.person.cookie)) => {
+  const post = (
+    built: BuiltClient,
+    parameters: Record<string, string | null> = {},
+    visitor = new Visitor(app.url, built.person.cookie),
+  ) => {
     const { origin, pathname, searchParams } = authorizationUrl(app, built, parameters);
     return visitor.go(`${origin}${pathname}`, Object.fromEntries(searchParams), { origin: 'https://shop.example' });
   };
@@ -232,7 +286,11 @@ describe('POST /oauth/authorize', () => {
     const scope = 'openid demo.echo read.keys';
     const asked = await post(built, { state: 'a & b=c#d+é', scope, login_hint: built.person.person.email }, visitor);
     expect(asked.body).toContain(built.person.person.email);
-    const { address, body } = await visitor.go(`${asked.address}/sign-in`, { email: built.person.person.email, password: built.person.password, code: '' });
+    const { address, body } = await visitor.go(`${asked.address}/sign-in`, {
+      email: built.person.person.email,
+      password: built.person.password,
+      code: '',
+    });
     for (const permission of ['demo.echo', 'read.keys']) expect(body).toContain(`<code>${permission}</code>`);
     const back = new URL((await visitor.go(address, { decision: 'allow', projectId: built.project.id })).address);
     expect([back.searchParams.get('state'), back.searchParams.get('iss')]).toEqual(['a & b=c#d+é', issuer]);
@@ -242,7 +300,12 @@ describe('POST /oauth/authorize', () => {
 
   it('refuses what a GET refuses, and takes parameters in a form alone', async () => {
     const built = await buildClient(app);
-    const cases: Record<string, string | null>[] = [{ redirect_uri: 'https://evil.example/' }, { client_id: 'app_no' }, { code_challenge: null }, { response_mode: 'form_post' }];
+    const cases: Record<string, string | null>[] = [
+      { redirect_uri: 'https://evil.example/' },
+      { client_id: 'app_no' },
+      { code_challenge: null },
+      { response_mode: 'form_post' },
+    ];
     for (const parameters of cases) {
       const { status, address, body } = await new Visitor(app.url).go(authorizationUrl(app, built, parameters).href);
       const posted = await post(built, parameters);
@@ -255,7 +318,11 @@ describe('POST /oauth/authorize', () => {
     expect((await fetch(url, { ...other, headers: { 'content-type': 'application/json' }, body: '{}' })).status).toBe(415);
     const form = { 'content-type': 'application/x-www-form-urlencoded' };
     expect((await fetch(url, { ...other, headers: form, body: `state=${'x'.repeat(20_000)}` })).status).toBe(413);
-    const twice = await fetch(`${app.url}/oauth/authorize`, { ...other, headers: form, body: `${url.searchParams.toString()}&scope=openid` });
+    const twice = await fetch(`${app.url}/oauth/authorize`, {
+      ...other,
+      headers: form,
+      body: `${url.searchParams.toString()}&scope=openid`,
+    });
     expect(twice.headers.get('location')).toContain('error=invalid_request');
   });
 });

@@ -33,10 +33,11 @@ export const storageScript = (blankHeaders: string): string => `'use strict';
       const state = tabsToKeep(JSON.parse(value));
       if (state.tabs.length > 0) localStorage.setItem(name, JSON.stringify(state));
       else localStorage.removeItem(name);
-    } else if (item === 'queries' || item === 'favorites') localStorage.setItem(name, JSON.stringify({ [item]: historyToKeep(JSON.parse(value)[item]) }));
-    else if (item !== 'query' && item !== 'variables') localStorage.setItem(name, value);
-    else if (secretArgument.test(value) || carriesSecret(shownOperation())) ['query', 'variables'].forEach((one) => localStorage.removeItem(prefix + one));
-    else localStorage.setItem(name, value);
+    } else if (item === 'queries' || item === 'favorites') {
+      localStorage.setItem(name, JSON.stringify({ [item]: historyToKeep(JSON.parse(value)[item]) }));
+    } else if ((item === 'query' || item === 'variables') && (secretArgument.test(value) || carriesSecret(shownOperation()))) {
+      for (const one of ['query', 'variables']) localStorage.removeItem(prefix + one);
+    } else localStorage.setItem(name, value);
   }
 
   for (const name of ownNames()) {

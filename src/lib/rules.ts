@@ -12,7 +12,10 @@ export const storable = (texts: readonly string[]): string[] => texts.filter(noO
 /** Line and paragraph separators, and what turns the direction of all that follows it. */
 const LAYOUT_CONTROLS = /[\u2028-\u202e\u2066-\u2069]/;
 
-/** A character that shows. Blanks, marks on another character, and what Unicode says to ignore do not; nor do a braille blank and a null note. */
+/**
+ * A character that shows. Blanks, marks on another character, and what Unicode says to ignore do not. Neither do a braille blank and a null
+ * note.
+ */
 const VISIBLE = /[^\p{Z}\p{M}\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800\u{1d159}]/u;
 
 /** One line of text for people, as names and reasons are: something to see, no control characters, no blanks at either end. */

@@ -154,7 +154,10 @@ export class OAuthProvider {
       },
       routes: { authorization: '/oauth/authorize', token: '/oauth/token', revocation: '/oauth/revoke', introspection: '/oauth/introspect', jwks: '/oauth/jwks' },
       scopes,
-      discovery: { introspection_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS, revocation_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS },
+      discovery: {
+        introspection_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS,
+        revocation_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS,
+      },
       claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
       responseTypes: ['code'],
       clientAuthMethods: CLIENT_AUTH_METHODS,

@@ -51,8 +51,9 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
       if (request.url.startsWith(AUTHORIZE)) return reply.headers(PAGE_HEADERS).send(page('Too many requests', alert(error.message)));
       return reply.send({ error: 'temporarily_unavailable', error_description: error.message });
     }
-    const refused = FORM_PROBLEMS[(error as FastifyError).code];
-    if (refused) return reply.code((error as FastifyError).statusCode ?? 400).headers(PAGE_HEADERS).send(page('That did not work', alert(refused)));
+    const { code: problem, statusCode = 400 } = error as FastifyError;
+    const refused = FORM_PROBLEMS[problem];
+    if (refused) return reply.code(statusCode).headers(PAGE_HEADERS).send(page('That did not work', alert(refused)));
     log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
     const [status, code] = isOutage(error) ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
     return reply.code(status).send({ error: code, error_description: isOutage(error) ? 'try again later' : 'something went wrong on this side' });
@@ -63,7 +64,8 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
     const waitMs = requests.take(customerAt(whence.ip), 1);
     if (waitMs > 0) throw tooMany('requests', waitMs);
     if (request.routeOptions.url === AUTHORIZE) {
-      await oauth.throttles.take({ name: `authorize ${triesFrom(whence.ip).name}`, burst: AUTHORIZATIONS, intervalMs: AUTHORIZATION_EVERY_MS });
+      const name = `authorize ${triesFrom(whence.ip).name}`;
+      await oauth.throttles.take({ name, burst: AUTHORIZATIONS, intervalMs: AUTHORIZATION_EVERY_MS });
     }
     const provider = await oauth.provider.current();
     reply.hijack();
@@ -75,12 +77,13 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
 }
 
 /**
- * `POST /oauth/authorize`, which OpenID Connect wants beside GET. oidc-provider would take it only with cookies that other sites send, so it
- * is handed on as a GET with the same parameters: every check of a GET holds.
+ * `POST /oauth/authorize`, which OpenID Connect wants beside GET. oidc-provider would take it only with cookies that other sites send, so
+ * it is handed on as a GET with the same parameters: every check of a GET holds.
  */
 function registerAuthorizeForm(app: FastifyInstance, answer: (request: FastifyRequest, reply: FastifyReply) => Promise<void>): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string', bodyLimit: FORM_LIMIT_BYTES }, (_request, body, done) => done(null, body));
+  const options = { parseAs: 'string', bodyLimit: FORM_LIMIT_BYTES } as const;
+  app.addContentTypeParser('application/x-www-form-urlencoded', options, (_request, body, done) => done(null, body));
   app.post(AUTHORIZE, async (request, reply) => {
     const parameters = new URLSearchParams(typeof request.body === 'string' ? request.body : '');
     request.raw.method = 'GET';

@@ -147,7 +147,9 @@ function exportOf({ name, summary, permission, query, line }: ExportedTable): ob
     get: {
       operationId: `export-${name}`.replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase()),
       summary,
-      description: `Needs the permission \`${permission}\`. A connection that breaks has not sent all: go on with \`after\`. Needs HTTP/1.1 or later.`,
+      description:
+        `Needs the permission \`${permission}\`. A connection that breaks has not sent all: go on with \`after\`. ` +
+        'Needs HTTP/1.1 or later.',
       security: [{ apiKey: [] }, { bearer: [] }],
       parameters: queryParameters(query),
       responses: {

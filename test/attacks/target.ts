@@ -28,7 +28,13 @@ export class Client {
     localAddress: string,
     connections = 64,
   ) {
-    this.agent = new Agent({ connections, pipelining: 1, connect: { localAddress }, headersTimeout: ANSWER_TIMEOUT_MS, bodyTimeout: ANSWER_TIMEOUT_MS });
+    this.agent = new Agent({
+      connections,
+      pipelining: 1,
+      connect: { localAddress },
+      headersTimeout: ANSWER_TIMEOUT_MS,
+      bodyTimeout: ANSWER_TIMEOUT_MS,
+    });
   }
 
   /** Sends a JSON body. Status 0 where there is no answer. */
