@@ -11,7 +11,9 @@ import type { Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Person } from './access/people/person.entity';
 import { sessionCookie, trustedOrigins } from './access/sessions/cookie';
+import { Sealed } from './access/sessions/sealed';
 import { ActionRunner } from './actions/runner';
+import { ChainKeys } from './audit/chain-keys';
 import { Sealer } from './audit/sealer';
 import { readTrail } from './audit/trail';
 import { warningOf, type Config } from './config';
@@ -122,7 +124,8 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const principals = new Principals({ database, digest, lookUps: gate.lookUps, sessions: people.sessions, consents: oauth.consents, countUnknown: () => gate.countUnknown() });
   const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
-  const sealer = new Sealer({ database, log });
+  const chainKeys = new ChainKeys(new Sealed(pepper, 'audit chain'));
+  const sealer = new Sealer({ database, keys: chainKeys, log });
   const rotations = new RotationWatch({ database, log });
   const idempotency = new Idempotency({ database, digest });
   const forgetters = [IdempotencyKey, OAuthToken].map((entity) => new Forgetter({ database, log, entity }));
@@ -154,7 +157,7 @@ export async function createApp({ config, database, installation, log: destinati
     ping: () => database.ping(),
     openApi: openApiDocument(),
   });
-  const schema = createSchema(services, people, oauth, database);
+  const schema = createSchema({ services, people, oauth, database, chainKeys });
   const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
   const tellsSchema = config.graphqlIntrospection && !operations;
   registerDocs(server, docsOf(tellsSchema ? schema : new GraphQLSchema({})));

@@ -1,9 +1,12 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lexicographicSortSchema, printSchema } from 'graphql';
 import { Command } from 'commander';
 import { newRootKey, openSecrets, replaceRootKey } from './access/installation';
-import { auditChains, eventsThatWaitTooLong } from './audit/chains';
+import { Sealed } from './access/sessions/sealed';
+import { ChainKeys } from './audit/chain-keys';
+import { auditChains, eventsThatWaitTooLong, type ChainReport } from './audit/chains';
+import { chainHeads, parseHeads, type ChainHead } from './audit/heads';
 import { ConfigError, loadConfig } from './config';
 import { Database } from './db/database';
 import { whyNotOpened } from './db/failures';
@@ -41,7 +44,9 @@ cli
   .command('audit')
   .description('recompute every balance from the ledger, the holds and the logs, and verify the audit trail; exit code 1 where something disagrees')
   .option('--json', 'a line of JSON an account')
-  .action(({ json }: { json?: true }) => withDatabase((database) => audit(database, json === true)));
+  .option('--head <file>', 'compare the chains of the audit trail with their heads in this file: none may have been cut off or written anew')
+  .option('--write-head <file>', 'write the heads into this file where all holds; keep it where no database administrator can write')
+  .action((options: AuditOptions) => withDatabase((database) => audit(database, options)));
 
 cli
   .command('root-key')
@@ -113,24 +118,62 @@ interface Report {
   faults: string[];
 }
 
-async function audit(database: Database, json: boolean): Promise<void> {
+interface AuditOptions {
+  json?: boolean;
+  head?: string;
+  writeHead?: string;
+}
+
+async function audit(database: Database, { json = false, head, writeHead }: AuditOptions): Promise<void> {
+  const { pepper } = await openSecrets(loadConfig(), database);
+  const keys = new ChainKeys(new Sealed(pepper, 'audit chain'));
+  const heads = head === undefined ? [] : headsIn(head);
   const accounts = await printReports(auditBooks(database), json, ({ type, account }) => `${type} ${account}`);
   if (!json) console.log(accounts.wrong === 0 ? `All ${accounts.all} accounts agree.` : `${accounts.wrong} of ${accounts.all} accounts disagree.`);
-  const chains = await printReports(auditChains(database.reader), json, ({ chain }) => `chain ${chain}`);
+  const chains = await printReports(auditChains(database.reader, keys, heads), json, ({ chain }) => `chain ${chain}`, noteOfAge);
   if (!json) console.log(chains.wrong === 0 ? `All ${chains.all} chains of the audit trail hold.` : `${chains.wrong} of ${chains.all} chains of the audit trail are broken.`);
   const waiting = await eventsThatWaitTooLong(database);
   if (waiting > 0 && !json) console.log(`${waiting} events have waited over a minute to be sealed: start a server, or see what its log says of sealing.`);
   if (accounts.wrong + chains.wrong > 0) process.exitCode = 1;
+  else if (writeHead !== undefined) await writeHeads(writeHead, chainHeads(database.reader, keys));
 }
 
-/** Prints each report as JSON, or a line for each of its faults; answers how many there were, and how many with faults. */
-async function printReports<T extends Report>(reports: AsyncIterable<T>, json: boolean, nameOf: (report: T) => string): Promise<{ all: number; wrong: number }> {
+/** A chain of the version before goes on; what it held before it had a key is said to be proven by less. */
+function noteOfAge({ chain, verifiedTo, keyedFrom }: ChainReport): string | undefined {
+  if (verifiedTo === 0 || keyedFrom === 1) return undefined;
+  if (keyedFrom === null) return `chain ${chain}: it has no key yet, so a database administrator could have written it anew.`;
+  return `chain ${chain}: it got its key at link ${keyedFrom}; the links before are proven as they were then.`;
+}
+
+function headsIn(file: string): ChainHead[] {
+  try {
+    return parseHeads(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new ConfigError(`The file ${file} is no file of heads as --write-head makes it: ${(error as Error).message.split('\n', 1)[0]}`);
+  }
+}
+
+/** Whole or not at all: the heads before are kept until the new ones are written. */
+async function writeHeads(file: string, heads: AsyncIterable<ChainHead>): Promise<void> {
+  const lines: string[] = [];
+  for await (const head of heads) lines.push(`${JSON.stringify(head)}\n`);
+  writeFileSync(`${file}.new`, lines.join(''), { flush: true });
+  renameSync(`${file}.new`, file);
+}
+
+/** Prints each report as JSON, or a line for each of its faults and its note; answers how many there were, and how many with faults. */
+async function printReports<T extends Report>(
+  reports: AsyncIterable<T>,
+  json: boolean,
+  nameOf: (report: T) => string,
+  noteOf: (report: T) => string | undefined = () => undefined,
+): Promise<{ all: number; wrong: number }> {
   const counted = { all: 0, wrong: 0 };
   for await (const report of reports) {
     counted.all += 1;
     if (report.faults.length > 0) counted.wrong += 1;
-    if (json) console.log(JSON.stringify(report));
-    else for (const fault of report.faults) console.log(`${nameOf(report)}: ${fault}`);
+    const lines = [...report.faults.map((fault) => `${nameOf(report)}: ${fault}`), noteOf(report)].filter((line) => line !== undefined);
+    for (const line of json ? [JSON.stringify(report)] : lines) console.log(line);
   }
   return counted;
 }

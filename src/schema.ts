@@ -11,6 +11,7 @@ import { SessionResolver, ViewerPersonResolver } from './access/sessions/viewer-
 import { RoleResolver, WorkspaceRolesResolver } from './access/roles/role.resolver';
 import { ViewerResolver } from './access/viewer.resolver';
 import { ActionResolver } from './actions/action.resolver';
+import type { ChainKeys } from './audit/chain-keys';
 import { AuditChainResolver } from './audit/chain.resolver';
 import { AuditEventResolver, KeyEventsResolver, ServiceAccountEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
 import type { Database } from './db/database';
@@ -44,7 +45,16 @@ import type { Services } from './services';
 
 type Resolvers = Map<unknown, object>;
 
-function createResolvers(services: Services, people: PeopleServices, oauth: OAuthServices, database: Database): Resolvers {
+/** What the admin schema's resolvers use. */
+export interface SchemaDeps {
+  services: Services;
+  people: PeopleServices;
+  oauth: OAuthServices;
+  database: Database;
+  chainKeys: ChainKeys;
+}
+
+function createResolvers({ services, people, oauth, database, chainKeys }: SchemaDeps): Resolvers {
   const { workspaces, projects, keys, serviceAccounts, roles, members, wallets, actions } = services;
   const instances = [
     new ViewerResolver(),
@@ -91,7 +101,7 @@ function createResolvers(services: Services, people: PeopleServices, oauth: OAut
     new WorkspaceEventsResolver(),
     new KeyEventsResolver(),
     new ServiceAccountEventsResolver(),
-    new AuditChainResolver(database.reader),
+    new AuditChainResolver(database.reader, chainKeys),
   ];
   return new Map(instances.map((instance) => [instance.constructor, instance]));
 }
@@ -114,8 +124,8 @@ const SUBSCRIPTION_DESCRIPTION =
   'that loses the right to a stream loses the stream within about a second, with an error as its last result.';
 
 /** The admin schema, with resolvers that use the given services. */
-export function createSchema(services: Services, people: PeopleServices, oauth: OAuthServices, database: Database): GraphQLSchema {
-  const resolvers = createResolvers(services, people, oauth, database);
+export function createSchema(deps: SchemaDeps): GraphQLSchema {
+  const resolvers = createResolvers(deps);
   const schema = buildSchemaSync({
     resolvers: [...resolvers.keys()] as [ClassType, ...ClassType[]],
     container: { get: (resolver: unknown) => resolvers.get(resolver) },
@@ -141,7 +151,7 @@ const NO_PUB_SUB: NonNullable<BuildSchemaOptions['pubSub']> = {
 
 /** The admin schema without services, for printing. */
 export function describeSchema(): GraphQLSchema {
-  return createSchema({} as Services, {} as PeopleServices, {} as OAuthServices, {} as Database);
+  return createSchema({ services: {}, people: {}, oauth: {}, database: {}, chainKeys: {} } as SchemaDeps);
 }
 
 /** The sources of the manual. */

@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto';
-import { EVENT_COLUMNS } from '../src/audit/chain';
+import { EVENT_COLUMNS, hashOf, type EventRow, type Link } from '../src/audit/chain';
 import { AuditEvent } from '../src/audit/event.entity';
+import { chainHeads, type ChainHead } from '../src/audit/heads';
 import { recordEvent } from '../src/audit/record-event';
 import { AuditSeal, UnsealedEvent } from '../src/audit/seal.entities';
-import { readTrail } from '../src/audit/trail';
+import { Sealer } from '../src/audit/sealer';
+import { eventsById, readTrail } from '../src/audit/trail';
 import { verifyChain } from '../src/audit/verify';
 import { AuditTrail1764100000000 as MysqlAuditTrail } from '../src/db/migrations/mysql/1764100000000-audit-trail';
 import { AuditTrail1764100000000 as SqliteAuditTrail } from '../src/db/migrations/sqlite/1764100000000-audit-trail';
-import type { TestApp } from './support/app';
+import { createTestApp, type TestApp } from './support/app';
 import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
 import { closeNodes, createNodes } from './support/nodes';
-import { brokenChains, sealedEvents } from './support/trail';
+import { brokenChains, chainKeys, sealedEvents } from './support/trail';
 
 jest.setTimeout(90_000); // other test files take the processors too
 
@@ -275,6 +277,52 @@ describe('tampering is found and named:', () => {
     expect(broken.all).toEqual([expect.stringMatching(/^\d+ of \d+ seals are gone$/)]);
   });
 
+  it('hashes that were all computed anew, with what authenticates them taken away, and the key too', async () => {
+    const forge = async (seals: AuditSeal[], chain: string) => {
+      await sql("UPDATE audit_events SET action = 'no.such' WHERE id = ?", [eventOf(seals, 3)]);
+      const events = new Map((await eventsById(app.database.reader, seals.map(({ eventId }) => eventId))).map((event) => [event.id, event]));
+      let last: Link = seals[1] as AuditSeal;
+      for (const { eventId, sequence } of seals.slice(2)) {
+        last = { sequence, hash: hashOf(chain, last, events.get(eventId) as EventRow) };
+        await sql('UPDATE audit_seals SET hash = ? WHERE event_id = ?', [last.hash, eventId]);
+      }
+      await sql('UPDATE audit_chains SET hash = ? WHERE id = ?', [last.hash, chain]);
+      return eventOf(seals, 3);
+    };
+    let event = '';
+    const isForged = () => [`link 3, event ${event}: the seal is not authentic: it was made without the key of the chain`];
+    expect(await found(async (seals, chain) => (event = await forge(seals, chain)))).toEqual(isForged());
+    const without = await found(async (seals, chain) => {
+      event = await forge(seals, chain);
+      await sql('UPDATE audit_seals SET mac = NULL WHERE chain_id = ?', [chain]);
+    });
+    expect(without[0]).toContain('the seal is not authentic');
+    const other = await buildChain(1);
+    for (const key of ['NULL', `(SELECT wrapped_key FROM (SELECT wrapped_key FROM audit_chains WHERE id = '${other.id}') o)`]) {
+      const lost = await found(async (seals, chain) => {
+        await forge(seals, chain);
+        await sql('UPDATE audit_seals SET mac = NULL WHERE chain_id = ?', [chain]);
+        await sql(`UPDATE audit_chains SET wrapped_key = ${key} WHERE id = ?`, [chain]);
+      });
+      expect(lost).toEqual(['link 1: the key of the chain is gone, or was changed']);
+    }
+  });
+
+  it('a chain whose end was cut off cleanly, by its head from before', async () => {
+    const { id, seals } = await buildChain(3);
+    const heads: ChainHead[] = [];
+    for await (const head of chainHeads(app.database.reader, chainKeys)) if (head.chain === id) heads.push(head);
+    expect((await brokenChains(app, heads))[id]).toBeUndefined();
+    for (const table of ['audit_seals', 'unsealed_events']) await sql(`DELETE FROM ${table} WHERE event_id = ?`, [eventOf(seals, 3)]);
+    await sql('DELETE FROM audit_events WHERE id = ?', [eventOf(seals, 3)]);
+    await sql('UPDATE audit_chains SET sequence = 2, hash = ? WHERE id = ?', [seals[1]?.hash, id]);
+    expect((await brokenChains(app))[id]).toBeUndefined();
+    expect((await brokenChains(app, heads))[id]).toEqual(['link 3 is in the file of heads and is gone: the chain was cut off']);
+    await app.services.workspaces.update(ORIGIN, { id, name: 'Another' });
+    await app.sealer.once();
+    expect((await brokenChains(app, heads))[id]).toEqual(['link 3 is not the one in the file of heads: the chain was written anew']);
+  });
+
   it('an event that was taken away before it was sealed', async () => {
     const { id } = await buildChain(1);
     await app.services.workspaces.update(ORIGIN, { id, name: 'Taken' });
@@ -292,7 +340,7 @@ describe('tampering is found and named:', () => {
       while (busy.on) await app.sealer.once();
     })();
     const verifying = (async () => {
-      while (busy.on) expect((await verifyChain(other.database.reader, id)).firstBroken).toBeNull();
+      while (busy.on) expect((await verifyChain(other.database.reader, chainKeys, id)).firstBroken).toBeNull();
     })();
     for (let turn = 0; turn < 60; turn += 1) await app.services.workspaces.update(ORIGIN, { id, name: `Turn ${turn}` });
     busy.on = false;
@@ -335,13 +383,59 @@ describe('the sealer', () => {
 describe('a chain is verified in parts:', () => {
   it('each begins where the one before ended, and the last one says so', async () => {
     const { id, seals } = await buildChain(5);
-    const part = (after: number) => verifyChain(app.database.reader, id, { after, first: 2 });
+    const part = (after: number) => verifyChain(app.database.reader, chainKeys, id, { after, first: 2 });
     expect([await part(0), await part(2), await part(4)]).toEqual([
-      { checked: 2, verifiedTo: 2, complete: false, firstBroken: null },
-      { checked: 2, verifiedTo: 4, complete: false, firstBroken: null },
-      { checked: 1, verifiedTo: 5, complete: true, firstBroken: null },
+      { checked: 2, verifiedTo: 2, keyedFrom: 1, complete: false, firstBroken: null },
+      { checked: 2, verifiedTo: 4, keyedFrom: 1, complete: false, firstBroken: null },
+      { checked: 1, verifiedTo: 5, keyedFrom: 1, complete: true, firstBroken: null },
     ]);
     await sql('UPDATE audit_events SET action = ? WHERE id = ?', ['no.such', seals[3]?.eventId]);
     expect(await part(2)).toMatchObject({ checked: 1, verifiedTo: 3, complete: true, firstBroken: { sequence: 4, eventId: seals[3]?.eventId } });
+  });
+});
+
+describe('chains of the version before, which has no keys,', () => {
+  let older: TestApp;
+  beforeAll(async () => {
+    older = await createTestApp();
+  });
+  afterAll(() => older.close());
+
+  const at = (text: string, values: unknown[] = []) => older.database.transaction((tx) => tx.query(text, values));
+  /** A process of this version that starts. */
+  const started = () => new Sealer({ database: older.database, keys: chainKeys, log: { warn: () => undefined } as never });
+  const verified = (id: string) => verifyChain(older.database.reader, chainKeys, id);
+  /** Seals what waits as the version before does. */
+  const sealAsBefore = async (id: string, name: string) => {
+    await older.services.workspaces.update(ORIGIN, { id, name });
+    await older.sealer.once();
+    await at('UPDATE audit_seals SET mac = NULL WHERE chain_id = ? AND sequence = (SELECT sequence FROM audit_chains WHERE id = ?)', [id, id]);
+  };
+
+  it('go on from where they are, beside processes of that version for a day, and then every seal has to be authentic', async () => {
+    const [{ id }, { id: quiet }] = [await buildWorkspace(older), await buildWorkspace(older)];
+    await older.services.workspaces.update(ORIGIN, { id, name: 'Old' });
+    await older.sealer.once();
+    await at('UPDATE audit_seals SET mac = NULL');
+    await at('UPDATE audit_chains SET wrapped_key = NULL');
+    expect(await verified(id)).toMatchObject({ verifiedTo: 2, keyedFrom: null, firstBroken: null });
+
+    await started().once();
+    for (const chain of [id, quiet]) expect(await verified(chain)).toMatchObject({ keyedFrom: chain === id ? 2 : 1, firstBroken: null });
+    await sealAsBefore(id, 'Beside');
+    expect(await brokenChains(older)).toEqual({});
+    await started().once();
+    expect(await verified(id)).toMatchObject({ verifiedTo: 3, keyedFrom: 3, firstBroken: null });
+
+    older.travel(24 * 60 * 60_000);
+    await started().once();
+    await older.services.workspaces.update(ORIGIN, { id, name: 'After' });
+    await started().once();
+    expect(await brokenChains(older)).toEqual({});
+    await sealAsBefore(id, 'Too late');
+    await started().once();
+    expect((await verified(id)).firstBroken).toMatchObject({ sequence: 5, reason: expect.stringContaining('not authentic') });
+    await at("UPDATE audit_events SET action = 'no.such' WHERE workspace_id = ?", [quiet]);
+    expect((await verified(quiet)).firstBroken).toMatchObject({ sequence: 1 });
   });
 });

@@ -1,11 +1,15 @@
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { AuditEvent } from '../src/audit/event.entity';
+import type { ChainHead } from '../src/audit/heads';
 import { createTestApp, PEPPER, ROOT_KEY, SECRETS, type TestApp } from './support/app';
 import { faultsOf } from './support/books';
 import { startCallers, tally, type Callers } from './support/callers';
 import { graphqlClient } from './support/clients';
 import { freshDatabaseUrl } from './support/database';
 import { buildKey } from './support/factories';
-import { expectRefusal, runCli } from './support/process';
+import { expectRefusal, runCli, temporaryFolder } from './support/process';
 
 jest.setTimeout(90_000); // other test files take the processors too
 
@@ -27,6 +31,24 @@ afterAll(async () => {
 
 describe('the command', () => {
   const run = (...args: string[]) => runCli(args, { env });
+
+  it('audit writes the heads of the audit trail, and finds a chain that was cut off since', async () => {
+    const { workspaceId } = (await buildKey(app)).key;
+    await app.sealer.once();
+    const file = join(await temporaryFolder(), 'heads');
+    expect(await run('audit', '--write-head', file)).toMatchObject({ code: 0, stderr: '' });
+    const heads = (await readFile(file, 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as ChainHead);
+    const head = heads.find(({ chain }) => chain === workspaceId) as ChainHead;
+    expect(head).toEqual({ chain: workspaceId, sequence: expect.any(Number), hash: expect.stringMatching(/^[0-9a-f]{64}$/), keyedFrom: 1 });
+    expect((await run('audit', '--head', file)).code).toBe(0);
+    await writeFile(file, JSON.stringify({ ...head, sequence: head.sequence + 1 })); // as if one more had been there
+    const cut = await run('audit', '--head', file, '--write-head', `${file}.next`);
+    expect(cut.code).toBe(1);
+    expect(cut.stdout).toContain(`chain ${workspaceId}: link ${head.sequence + 1} is in the file of heads and is gone: the chain was cut off\n`);
+    expect(existsSync(`${file}.next`)).toBe(false);
+    await writeFile(file, 'no head');
+    expectRefusal(await run('audit', '--head', file), /^The file .* is no file of heads/);
+  });
 
   it('audit ends with 0 where all agree; a changed balance is a line for its account, and 1', async () => {
     const { secret, project } = await buildKey(app);

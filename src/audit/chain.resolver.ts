@@ -4,6 +4,7 @@ import { invalid } from '../errors';
 import { GraphQLContext, by } from '../graphql/context';
 import { Workspace } from '../tenancy/workspace.entity';
 import { BEFORE_THE_FIRST, INSTALLATION } from './chain';
+import type { ChainKeys } from './chain-keys';
 import { AuditChain } from './seal.entities';
 import { MAX_VERIFIED_AT_ONCE, verifyChain, type BrokenLink, type Verification } from './verify';
 
@@ -27,6 +28,12 @@ class AuditVerification implements Verification {
   @Field(() => Int, { description: 'All up to this sequence hold: give it as `after` to go on.' })
   verifiedTo: number;
 
+  @Field(() => Int, {
+    nullable: true,
+    description: 'From this sequence on its seals are authenticated: 1, unless the chain is older than its key; null where it has none yet.',
+  })
+  keyedFrom: number | null;
+
   @Field({ description: 'Whether it came to the end of the chain, or to a broken link.' })
   complete: boolean;
 
@@ -36,7 +43,10 @@ class AuditVerification implements Verification {
 
 @Resolver(() => AuditChain)
 export class AuditChainResolver {
-  constructor(private readonly reader: EntityManager) {}
+  constructor(
+    private readonly reader: EntityManager,
+    private readonly keys: ChainKeys,
+  ) {}
 
   @Query(() => AuditChain, { nullable: true, description: 'The chain of a workspace, which takes `read.audit`; null where the caller may not know of it. Without one that of the installation, which is for the operator only.' })
   async auditChain(@Arg('workspaceId', () => ID, { nullable: true, description: 'Begins with `ws_`.' }) workspaceId: string | null, @Ctx() ctx: GraphQLContext): Promise<AuditChain | null> {
@@ -47,10 +57,10 @@ export class AuditChainResolver {
       ctx.require('read.audit', { workspaceId });
     }
     const id = workspaceId ?? INSTALLATION;
-    return (await this.reader.findOneBy(AuditChain, { id })) ?? { id, ...BEFORE_THE_FIRST };
+    return (await this.reader.findOneBy(AuditChain, { id })) ?? { id, ...BEFORE_THE_FIRST, wrappedKey: null };
   }
 
-  @FieldResolver(() => AuditVerification, { description: 'Recomputes the hashes of its events, and looks for what is missing at its end.', complexity: MAX_VERIFIED_AT_ONCE / 10 })
+  @FieldResolver(() => AuditVerification, { description: 'Recomputes the hashes of its events and what authenticates them, and looks for what is missing at its end.', complexity: MAX_VERIFIED_AT_ONCE / 10 })
   verify(
     @Root() chain: AuditChain,
     @Arg('after', () => Int, { defaultValue: 0, description: 'Begins after this sequence, and takes it as it stands.' }) after: number,
@@ -59,6 +69,6 @@ export class AuditChainResolver {
     if (after < 0) throw invalid({ path: ['after'], message: 'must be zero or more' });
     if (after > chain.sequence) throw invalid({ path: ['after'], message: 'is past the end of the chain' });
     if (first < 1 || first > MAX_VERIFIED_AT_ONCE) throw invalid({ path: ['first'], message: `must be 1 to ${MAX_VERIFIED_AT_ONCE}` });
-    return verifyChain(this.reader, chain.id, { after, first });
+    return verifyChain(this.reader, this.keys, chain.id, { after, first });
   }
 }

@@ -1,6 +1,8 @@
 import type { EntityManager } from 'typeorm';
 import type { Database } from '../db/database';
 import { INSTALLATION } from './chain';
+import type { ChainKeys } from './chain-keys';
+import { faultOfHead, type ChainHead } from './heads';
 import { lostEvent, verifyChain } from './verify';
 
 const PAGE = 5_000;
@@ -11,22 +13,36 @@ export interface ChainReport {
   chain: string;
   /** Up to which sequence it holds. */
   verifiedTo: number;
+  /** From which sequence on its seals are authenticated: 1 unless the chain is older than its key, null where it has none yet. */
+  keyedFrom: number | null;
   /** Where it breaks first, in a sentence; empty where it holds. */
   faults: string[];
 }
 
-/** Verifies every chain of the audit trail, while events are written and sealed. Gives a report a chain, and one of the whole where that has a fault. */
-export async function* auditChains(reader: EntityManager): AsyncGenerator<ChainReport> {
+/**
+ * Verifies every chain of the audit trail, while events are written and sealed, and compares it with its head among `heads`. Gives a report
+ * a chain, and one of the whole where that has a fault.
+ */
+export async function* auditChains(reader: EntityManager, keys: ChainKeys, heads: ChainHead[] = []): AsyncGenerator<ChainReport> {
+  const kept = new Map(heads.map((head) => [head.chain, head]));
+  const faultOfKept = async (chain: string): Promise<string[]> => {
+    const head = kept.get(chain);
+    const fault = head && (await faultOfHead(reader, keys, head));
+    kept.delete(chain);
+    return fault === undefined ? [] : [fault];
+  };
   for await (const chain of chainIds(reader)) {
-    const { verifiedTo, firstBroken } = await verifyChain(reader, chain);
+    const { verifiedTo, keyedFrom, firstBroken } = await verifyChain(reader, keys, chain);
     const lost = firstBroken ? undefined : await lostEvent(reader, chain);
     const broken = firstBroken ?? (lost && { sequence: verifiedTo + 1, ...lost });
     const isGone = !broken && verifiedTo === 0 && chain !== INSTALLATION && !(await hasEvents(reader, chain));
-    yield { chain, verifiedTo, faults: broken ? [sentence(broken)] : isGone ? ['the chain is gone, and all its events'] : [] };
+    const faults = broken ? [sentence(broken)] : isGone ? ['the chain is gone, and all its events'] : [];
+    yield { chain, verifiedTo, keyedFrom, faults: [...faults, ...(await faultOfKept(chain))] };
   }
+  for (const chain of [...kept.keys()]) yield { chain, verifiedTo: 0, keyedFrom: null, faults: await faultOfKept(chain) };
   const [row] = await reader.query<{ seals: unknown; newest: unknown }[]>('SELECT COUNT(*) AS seals, MAX(position) AS newest FROM audit_seals');
   const [seals, newest] = [Number(row?.seals), Number(row?.newest ?? 0)];
-  if (seals !== newest) yield { chain: 'all', verifiedTo: 0, faults: [`${newest - seals} of ${newest} seals are gone`] };
+  if (seals !== newest) yield { chain: 'all', verifiedTo: 0, keyedFrom: null, faults: [`${newest - seals} of ${newest} seals are gone`] };
 }
 
 /** Events that were committed over a minute ago and still wait to be sealed: no server runs, or it cannot. */

@@ -38,6 +38,10 @@ export class AuditSeal {
   /** Of the event, its place and the hash before, as `hashOf` makes it. */
   @Column(textColumn(64))
   hash: string;
+
+  /** Authenticates the hash, as `macOf` makes it; null for a seal that is older than the key of its chain. */
+  @Column({ ...textColumn(64), nullable: true })
+  mac: string | null;
 }
 
 @ObjectType({ description: "The sealed events of a workspace, or of the installation, each of whose hashes carries the one before: none can be changed or taken out of it unseen." })
@@ -54,4 +58,7 @@ export class AuditChain {
   @Field({ name: 'headHash', description: 'The hash of the newest; empty where there is none. Kept elsewhere, it proves all that was sealed up to then.' })
   @Column(textColumn(64))
   hash: string;
+  /** What `ChainKeys` makes of the key of this chain; null where the version before has begun it. */
+  @Column({ ...textColumn(255), nullable: true })
+  wrappedKey: string | null;
 }

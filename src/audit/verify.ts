@@ -1,5 +1,6 @@
 import { Between, type EntityManager } from 'typeorm';
 import { BEFORE_THE_FIRST, INSTALLATION, hashOf, type EventRow, type Link } from './chain';
+import { macOf, type ChainKey, type ChainKeys } from './chain-keys';
 import { AuditSeal } from './seal.entities';
 import { eventsById } from './trail';
 
@@ -22,21 +23,26 @@ export interface Verification {
   checked: number;
   /** All up to this sequence hold. */
   verifiedTo: number;
+  /** From which sequence on its seals are authenticated; null where the chain has no key yet. */
+  keyedFrom: number | null;
   /** Whether the end of the chain was reached, or a broken link. */
   complete: boolean;
   firstBroken: BrokenLink | null;
 }
 
 /**
- * Recomputes the hashes of a chain after a sequence that is taken as it stands, at most `first` of them, and at its end looks for what
+ * Recomputes the hashes of a chain, and what authenticates them, after a sequence that is taken as it stands, at most `first` of them, and at its end looks for what
  * is missing there. Locks nothing, and is not misled by what is sealed meanwhile: seals do not change, and each statement sees one state.
  */
-export async function verifyChain(reader: EntityManager, chainId: string, { after = 0, first = Infinity } = {}): Promise<Verification> {
-  const end = await endOf(reader, chainId);
+export async function verifyChain(reader: EntityManager, keys: ChainKeys, chainId: string, { after = 0, first = Infinity } = {}): Promise<Verification> {
+  const end = await endOf(reader, keys, chainId);
   let last: Link = BEFORE_THE_FIRST;
   let position = 0;
   let checked = 0;
-  const broken = (firstBroken: BrokenLink): Verification => ({ checked, verifiedTo: last.sequence, complete: true, firstBroken });
+  const keyedFrom = end.key?.from ?? null;
+  const found = (complete: boolean, firstBroken: BrokenLink | null): Verification => ({ checked, verifiedTo: last.sequence, keyedFrom, complete, firstBroken });
+  const broken = (link: BrokenLink): Verification => found(true, link);
+  if (end.keyIsGone) return broken({ sequence: 1, eventId: null, reason: 'the key of the chain is gone, or was changed' });
   if (after > 0) {
     const seal = await reader.findOneBy(AuditSeal, { chainId, sequence: after });
     if (!seal) return broken({ sequence: after, eventId: null, reason: 'the seal is gone' });
@@ -48,16 +54,15 @@ export async function verifyChain(reader: EntityManager, chainId: string, { afte
     const events = new Map((await eventsById(reader, seals.map(({ eventId }) => eventId))).map((event) => [event.id, event]));
     for (const seal of seals) {
       if (seal.sequence !== last.sequence + 1) return broken({ sequence: last.sequence + 1, eventId: null, reason: 'the seal is gone' });
-      const reason = faultOf(seal, events.get(seal.eventId), last, position);
+      const reason = faultOf(seal, events.get(seal.eventId), last, position) ?? forgeryOf(seal, end);
       if (reason !== undefined) return broken({ sequence: seal.sequence, eventId: seal.eventId, reason });
       [last, position] = [seal, seal.position];
       checked += 1;
     }
     if (seals.length === 0) return broken({ sequence: last.sequence + 1, eventId: null, reason: 'the seal is gone' });
   }
-  if (last.sequence < end.newest) return { checked, verifiedTo: last.sequence, complete: false, firstBroken: null };
-  const missing = missingAfter(chainId, last, end);
-  return missing ? broken(missing) : { checked, verifiedTo: last.sequence, complete: true, firstBroken: null };
+  if (last.sequence < end.newest) return found(false, null);
+  return found(true, missingAfter(chainId, last, end) ?? null);
 }
 
 function faultOf(seal: AuditSeal, event: EventRow | undefined, previous: Link, position: number): string | undefined {
@@ -67,22 +72,41 @@ function faultOf(seal: AuditSeal, event: EventRow | undefined, previous: Link, p
   return undefined;
 }
 
+/** Whoever has the database alone can recompute hashes, and no `mac`. */
+function forgeryOf({ chainId, sequence, hash, mac }: AuditSeal, { key, adopts }: ChainEnd): string | undefined {
+  if (!key || sequence < key.from) return undefined;
+  if (mac === null && adopts) return undefined; // the version before has sealed it just now
+  return mac === macOf(key, chainId, { sequence, hash }) ? undefined : 'the seal is not authentic: it was made without the key of the chain';
+}
+
 interface ChainEnd {
   /** The sequence of the newest seal that there is. */
   newest: number;
   /** What the chain itself says of it; null where it has nothing to say. */
   head: Link | null;
+  /** Undefined where the chain is older than keys. */
+  key: ChainKey | undefined;
+  /** It should have one. */
+  keyIsGone: boolean;
+  /** Whether seals of the version before still get their `mac`. */
+  adopts: boolean;
 }
 
-/** In one statement, so that both are of one moment. */
-async function endOf(reader: EntityManager, chainId: string): Promise<ChainEnd> {
-  const [row] = await reader.query<{ newest: unknown; sequence: unknown; hash: string | null }[]>(
-    `SELECT (SELECT MAX(sequence) FROM audit_seals WHERE chain_id = ?) AS newest,
-      (SELECT sequence FROM audit_chains WHERE id = ?) AS sequence, (SELECT hash FROM audit_chains WHERE id = ?) AS hash`,
-    [chainId, chainId, chainId],
+/** In one statement, so that all is of one moment. */
+async function endOf(reader: EntityManager, keys: ChainKeys, chainId: string): Promise<ChainEnd> {
+  const of = (column: string) => `(SELECT ${column} FROM audit_chains WHERE id = ?)`;
+  const [row] = await reader.query<{ newest: unknown; sequence: unknown; hash: string | null; own: string | null; installation: string | null }[]>(
+    `SELECT (SELECT MAX(sequence) FROM audit_seals WHERE chain_id = ?) AS newest, ${of('sequence')} AS sequence, ${of('hash')} AS hash,
+      ${of('wrapped_key')} AS own, ${of('wrapped_key')} AS installation`,
+    [chainId, chainId, chainId, chainId, INSTALLATION],
   );
   const hash = row?.hash ?? null;
-  return { newest: Number(row?.newest ?? 0), head: hash === null ? null : { sequence: Number(row?.sequence), hash } };
+  const [own, wrappedInstallation] = [row?.own ?? null, row?.installation ?? null];
+  const [key, installation] = [keys.open(chainId, own), keys.open(INSTALLATION, wrappedInstallation)];
+  const adopts = wrappedInstallation === null || (installation?.adoptsUntil ?? 0) > 0;
+  const newest = Number(row?.newest ?? 0);
+  const keyIsGone = hash !== null && newest > 0 && !key && (own !== null || !adopts);
+  return { newest, head: hash === null ? null : { sequence: Number(row?.sequence), hash }, key, keyIsGone, adopts };
 }
 
 /** What should be at the end of a chain whose every seal holds, and is not. */

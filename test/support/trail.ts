@@ -1,14 +1,20 @@
+import { Sealed } from '../../src/access/sessions/sealed';
+import { ChainKeys } from '../../src/audit/chain-keys';
 import { auditChains } from '../../src/audit/chains';
+import type { ChainHead } from '../../src/audit/heads';
 import { AuditEvent } from '../../src/audit/event.entity';
 import { readTrail, type SealedEvent } from '../../src/audit/trail';
-import type { TestApp } from './app';
+import { PEPPER, type TestApp } from './app';
 
 type Trail = Pick<TestApp, 'database'>;
 
+/** The keys of the chains of an app of the tests. */
+export const chainKeys = new ChainKeys(new Sealed(PEPPER, 'audit chain'));
+
 /** What the verification of all chains finds, by chain; empty where all hold. */
-export async function brokenChains({ database }: Trail): Promise<Record<string, string[]>> {
+export async function brokenChains({ database }: Trail, heads: ChainHead[] = []): Promise<Record<string, string[]>> {
   const broken: Record<string, string[]> = {};
-  for await (const { chain, faults } of auditChains(database.reader)) if (faults.length > 0) broken[chain] = faults;
+  for await (const { chain, faults } of auditChains(database.reader, chainKeys, heads)) if (faults.length > 0) broken[chain] = faults;
   return broken;
 }
 

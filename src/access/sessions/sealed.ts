@@ -8,7 +8,7 @@ export class Sealed {
   private readonly key: Buffer;
 
   /** What is sealed for one purpose is not opened for another. */
-  constructor(pepper: string, purpose: 'second factor' | 'oauth signing key') {
+  constructor(pepper: string, purpose: 'second factor' | 'oauth signing key' | 'audit chain') {
     this.key = Buffer.from(hkdfSync('sha256', pepper, '', `tollgate ${purpose}`, 32));
   }
 

@@ -1,3 +1,4 @@
+import { AuditKeys1764870000000 as mysqlAuditKeys } from './mysql/1764870000000-audit-keys';
 import { AuditTrail1764100000000 as mysqlAuditTrail } from './mysql/1764100000000-audit-trail';
 import { Foundation1763700000000 as mysqlFoundation } from './mysql/1763700000000-foundation';
 import { Lists1764300000000 as mysqlLists } from './mysql/1764300000000-lists';
@@ -10,6 +11,7 @@ import { Roles1764150000000 as mysqlRoles } from './mysql/1764150000000-roles';
 import { ServiceAccountTokens1764700000000 as mysqlServiceAccountTokens } from './mysql/1764700000000-service-account-tokens';
 import { TickHolds1764000000000 as mysqlTickHolds } from './mysql/1764000000000-tick-holds';
 import { ServiceAccounts1764500000000 as mysqlServiceAccounts } from './mysql/1764500000000-service-accounts';
+import { AuditKeys1764870000000 as sqliteAuditKeys } from './sqlite/1764870000000-audit-keys';
 import { AuditTrail1764100000000 as sqliteAuditTrail } from './sqlite/1764100000000-audit-trail';
 import { Foundation1763700000000 as sqliteFoundation } from './sqlite/1763700000000-foundation';
 import { Lists1764300000000 as sqliteLists } from './sqlite/1764300000000-lists';
@@ -28,9 +30,11 @@ export const migrations = {
   mysql: [
     mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists,
     mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth, mysqlServiceAccountTokens, mysqlPassStatuses, mysqlKeyCreators,
+    mysqlAuditKeys,
   ],
   sqlite: [
     sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists,
     sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth, sqliteServiceAccountTokens, sqlitePassStatuses, sqliteKeyCreators,
+    sqliteAuditKeys,
   ],
 };

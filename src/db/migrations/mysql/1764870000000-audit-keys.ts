@@ -1,0 +1,25 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+
+/** What authenticates a seal, and the key of its chain, encrypted. Both are NULL for what the version before seals. */
+const COLUMNS = [
+  ['audit_seals', 'mac', 'varchar(64)'],
+  ['audit_chains', 'wrapped_key', 'varchar(255)'],
+] as const;
+
+export class AuditKeys1764870000000 implements MigrationInterface {
+  async up(runner: QueryRunner): Promise<void> {
+    for (const [table, column, type] of COLUMNS) {
+      if (!(await has(runner, table, column))) await runner.query(`ALTER TABLE ${table} ADD COLUMN ${column} ${type} NULL`);
+    }
+  }
+
+  down(): Promise<void> {
+    return Promise.reject(new Error('Keys of the audit trail are not taken away again: the trail could be forged.'));
+  }
+}
+
+/** MySQL has no ADD COLUMN IF NOT EXISTS. */
+async function has(runner: QueryRunner, table: string, column: string): Promise<boolean> {
+  const sql = 'SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND column_name = ?';
+  return ((await runner.query(sql, [table, column])) as unknown[]).length > 0;
+}
