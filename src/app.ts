@@ -29,7 +29,7 @@ import { Sweep } from './gate/sweep';
 import { DatabaseSweepStore } from './gate/sweep-store';
 import { contextAgain, contextOf, contextOfSomebody } from './graphql/context';
 import { RegisteredOperations } from './graphql/operations';
-import { registerGraphQL } from './graphql/server';
+import { graphqlForm, registerGraphQL } from './graphql/server';
 import { sourceOf, streamSourceOf } from './graphql/session-cookie';
 import { loggableError } from './lib/loggable';
 import type { Repeated } from './lib/repeated';
@@ -37,12 +37,14 @@ import { processTime } from './lib/time';
 import { endConsentsOf } from './oauth/consent.service';
 import { OAuthToken } from './oauth/token.entity';
 import { createOAuthServices, type OAuthServices } from './oauth/services';
-import { oauthErrorPage, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
-import { registerPages } from './pages/server';
+import { oauthErrorPage, oauthForm, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
+import { pageForm, registerPages } from './pages/server';
+import { ArrivingBodies, requirePlainBody } from './rest/arriving-bodies';
 import { createServer, prepareAnswers } from './rest/http';
 import { registerRest } from './rest/server';
 import { UnreadAnswers } from './rest/unread-answers';
 import { httpStatusOf } from './rest/status';
+import type { AnswerForm, Unparsed } from './rest/unparsed';
 import { openApiDocument } from './rest/openapi';
 import { RotationWatch } from './service-accounts/rotation-watch';
 import { Workspace } from './tenancy/workspace.entity';
@@ -85,7 +87,7 @@ export async function createApp({ config, database, installation, log: destinati
   const services = createServices(database, digest);
   await services.actions.ensureBuiltIns();
 
-  const server = createServer(config);
+  const server = createServer(config, formOf);
   const warning = warningOf(config);
   if (warning !== undefined) server.addHook('onListen', async () => log.warn(warning));
   const people: PeopleServices = createPeopleServices({
@@ -165,7 +167,8 @@ export async function createApp({ config, database, installation, log: destinati
   const kept = sessionCookie(config.publicUrl);
   const identifySession = (token: string) => principals.bySession(token);
   const emailOf = async (id: string) => (await database.reader.findOneByOrFail(Person, { id })).email;
-  const oauthPages = { oauth, signIns: people.signIns, sessions: people.sessions, cookie: kept, identifySession, emailOf, httpStatusOf, isOutage, log };
+  const bodies = new ArrivingBodies();
+  const oauthPages = { oauth, admitBody: bodies.admitUnknown.bind(bodies), signIns: people.signIns, sessions: people.sessions, cookie: kept, identifySession, emailOf, httpStatusOf, isOutage, log };
   await server.register(async (browsers) => {
     await browsers.register(cookie);
     await registerGraphQL(browsers, {
@@ -173,6 +176,8 @@ export async function createApp({ config, database, installation, log: destinati
       idempotency,
       operations,
       log,
+      admitBody: (request, reply, payload) =>
+        bodies.admit(request, reply, payload, async () => (await contextOf(streamSourceOf(request, kept), contextDeps)).principal),
       contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
       introspection: config.graphqlIntrospection,
       batching: config.graphqlBatching,
@@ -186,13 +191,20 @@ export async function createApp({ config, database, installation, log: destinati
     await pages.register(cookie);
     const { invitations, passwords } = people;
     const { trustedOrigins: trusted } = contextDeps;
-    await registerPages(pages, { invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession, httpStatusOf, isOutage, log });
+    await registerPages(pages, { requirePlainBody, invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession, httpStatusOf, isOutage, log });
     registerConsentPages(pages, oauthPages);
   });
   await server.register(async (endpoints) => registerOAuthEndpoints(endpoints, oauthPages));
   await server.register(async (last) => answers.waitOnStop(last));
   await server.ready();
   return { server, services, people, oauth, principals, gate, sweep, sealer, idempotency, forgetters, rotations, jobs };
+}
+
+/** In which form the routes below an address say what is wrong with a request that none of them saw; undefined for REST. */
+function formOf(url: string, { message }: Unparsed): AnswerForm | undefined {
+  if (url.startsWith('/graphql')) return graphqlForm(message);
+  if (/^\/(invitation|reset-password|oauth\/(consent|authorize))\b/.test(url)) return pageForm(message);
+  return url.startsWith('/oauth/') ? oauthForm(message) : undefined;
 }
 
 /** The URL of a name, or of an address of either kind. */

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { mintSecret } from '../src/access/secret';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { buildAction, buildKey, buildWorkspace } from './support/factories';
 import { send } from './support/http';
+import { sendRaw, type RawConnection } from './support/raw';
 import { startUpstream, type Upstream } from './support/upstream';
 import { until } from './support/until';
 
@@ -48,6 +50,13 @@ function write(bytes: string, url = app.url): Socket {
   socket.write(bytes);
   sockets.push(socket);
   return socket;
+}
+
+/** Sends as it is, on a connection that reads. */
+function raw(bytes: string): RawConnection {
+  const connection = sendRaw(app.url, bytes);
+  sockets.push(connection.socket);
+  return connection;
 }
 
 /** The same, once the server has read the head. */
@@ -123,21 +132,24 @@ it('a body that comes without its length counts as the largest until it is there
   expect((await running).status).toBe(200);
 });
 
-it('bodies that are only announced take the room of their address, whoever they say they are, and none of others', async () => {
+it('bodies that are only announced take the room of the project that their secret is of, and none of others at their address', async () => {
   const [one, other] = [await buildCaller(), await buildCaller()];
-  await announce(headOf('demo', one.secret, COUNTED, '198.51.100.7'));
-  const from = (address: string) =>
-    send(app.url, {
-      method: 'POST',
-      path: '/v1/demo/execute',
-      headers: { 'content-type': 'application/json', 'x-api-key': other.secret, 'x-forwarded-for': address, 'content-length': JSON.stringify({ action: 'demo.echo', params: { text } }).length },
-      body: JSON.stringify({ action: 'demo.echo', params: { text } }),
-    });
-  await until(async () => (await from('198.51.100.7')).status === 503, 'the room of that address to be taken');
-  expect((await from('198.51.100.8')).status).toBe(200);
-  await announce(headOf('demo', one.secret, COUNTED, '2001:db8::1'));
-  await until(async () => (await from('2001:db8::2')).status === 503, 'the room of that network to be taken');
-  expect((await from('2001:db8:1::1')).status).toBe(200);
+  expect(outcomeOf(await large(one.secret))).toBe('200 ok'); // one is recognised from here on, the other is not
+  await announce(headOf('demo', one.secret, COUNTED, '127.0.0.1'));
+  await until(async () => (await large(one.secret)).status === 503, 'the room of that project to be taken');
+  expect(outcomeOf(await large(other.secret))).toBe('200 ok');
+  await announce(headOf('demo', other.secret, COUNTED, '127.0.0.1'));
+  await until(async () => (await large(other.secret)).status === 503, 'the room of the other one to be taken');
+});
+
+it('a key that does not work is told so before its large body is read, and takes no room', async () => {
+  const { secret, key, project } = await buildCaller();
+  await app.graphql(`mutation ($id: ID!) { revokeKey(input: { id: $id }) { key { id } } }`, { id: key.id });
+  const refused = raw(headOf('demo', secret, COUNTED));
+  await refused.answers(1);
+  expect(refused.text()).toContain('"code":"REVOKED_API_KEY"');
+  const { secret: good } = await buildKey(app, { project });
+  expect(outcomeOf(await large(good))).toBe('200 ok');
 });
 
 it('answers that nobody reads, however many, leave small calls of others alone; of their own project all calls wait', async () => {
@@ -189,4 +201,54 @@ it('a body may take longer to come than a call may wait to be judged', async () 
   await until(() => answer.includes('\r\n\r\n'), 'an answer');
   clock.mockRestore();
   expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+describe('callers who are not known', () => {
+  const post = (path: string, bytes: number, ...headers: string[]) =>
+    [`POST ${path} HTTP/1.1`, 'host: a', 'content-type: application/json', bytes < 0 ? 'transfer-encoding: chunked' : `content-length: ${bytes}`, ...headers, '', ''].join('\r\n');
+  const from = (address: string) => `x-forwarded-for: ${address}`;
+  const madeUp = () => mintSecret('tg', 'LIVE');
+  const query = (bytes: number) => JSON.stringify({ query: '{ __typename }' }).padEnd(bytes);
+  const asked = (address: string) => raw(post('/graphql', 60_000, from(address)) + query(60_000));
+
+  it('are refused before a large body is read, whatever secret they make up', async () => {
+    for (const bytes of [COUNTED, -1]) {
+      const refused = raw(post('/v1/demo/execute', bytes, `x-api-key: ${madeUp()}`));
+      await refused.answers(1);
+      expect(refused.text()).toContain('"code":"INVALID_API_KEY"');
+      const unknown = raw(post('/graphql', bytes, `x-api-key: ${madeUp()}`));
+      await unknown.answers(1);
+      expect(unknown.statuses()).toEqual([401]);
+    }
+    const anonymous = ['/graphql', '/graphql/stream'].map((path) => raw(post(path, 1_048_575)));
+    for (const connection of anonymous) {
+      await connection.answers(1);
+      expect(connection.statuses()).toEqual([401]);
+    }
+    const nothing = raw(post('/nothing', 1_000_000));
+    await nothing.answers(1);
+    expect(nothing.statuses()).toEqual([404]);
+  });
+
+  it('share a small part of the memory, by address and in all, and leave a caller with a credential alone', async () => {
+    for (let held = 0; held < 8; held += 1) raw(post('/graphql', 65_536, from('192.0.2.50')));
+    await until(async () => {
+      const one = asked('192.0.2.50');
+      await one.answers(1);
+      one.socket.destroy();
+      return one.statuses()[0] === 503;
+    }, 'the part of the address to be taken');
+    const other = asked('192.0.2.52');
+    await other.answers(1);
+    expect(other.statuses()).toEqual([200]);
+    const headers = { 'content-type': 'application/json', 'x-api-key': app.rootKey, 'x-forwarded-for': '192.0.2.50' };
+    expect((await send(app.url, { method: 'POST', path: '/graphql', headers, body: query(60_000) })).status).toBe(200);
+    expect(outcomeOf(await large((await buildCaller()).secret))).toBe('200 ok');
+  });
+
+  it('have 5 seconds to send a large body', async () => {
+    const [graphql, oauth] = [raw(post('/graphql', 65_536, from('192.0.2.60'))), raw(post('/oauth/token', 50_000, from('192.0.2.60')).replace('json', 'x-www-form-urlencoded'))];
+    await Promise.all([graphql.answers(1), oauth.closed()]);
+    expect(graphql.text()).toContain('did not arrive within 5000 ms');
+  });
 });

@@ -1,5 +1,5 @@
 import { ERRORS, TollgateError } from '../errors';
-import { credentialKey, type Call, type Credential } from './call';
+import { credentialKey, type Call, type Credential, type CredentialRef } from './call';
 import type { Verdict } from './decide';
 import type { LookUps } from './look-ups';
 import type { Sharer } from './shares';
@@ -42,6 +42,12 @@ export class Admissions {
       if (verdict.kind !== 'locked') return verdict;
       projectId = verdict.projectId; // its place, and the lock that it needs, are of another project than it seemed
     }
+  }
+
+  /** The project of a secret that was seen before; undefined where it was not, or did not work when it was last seen. */
+  known(ref: CredentialRef): Sharer | undefined {
+    const owner = this.owners.get(credentialKey(ref));
+    return owner && owner.projectId !== null ? { id: owner.projectId, group: owner.workspaceId } : undefined;
   }
 
   /** Asked after the call arrived: a secret that is unknown then is refused, and one that is known is judged in a tick. */

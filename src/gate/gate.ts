@@ -6,6 +6,7 @@ import type { Log } from '../lib/log';
 import type { Time } from '../lib/time';
 import { galleryId } from '../tenancy/project.entity';
 import { Admissions } from './admissions';
+import { BodyOwners } from './body-owners';
 import type { Call } from './call';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
 import { BytesInFlight, KeptBytes } from './kept-bytes';
@@ -109,6 +110,12 @@ export class Gate {
   /** What a request keeps: nothing yet. */
   keptBytes(): KeptBytes {
     return new KeptBytes(this.bytesInFlight);
+  }
+
+  /** Finds who large bodies are charged to; `now` is the database's clock. */
+  bodyOwners(now: () => Promise<Date>): BodyOwners {
+    const { lookUps, admissions } = this;
+    return new BodyOwners({ known: (ref) => admissions.known(ref), lookUps, digest: (secret) => this.deps.digest(secret), now });
   }
 
   /** Counts one more refusal of a secret that belongs to nobody, and writes nothing now: whoever makes secrets up costs no transaction each. */

@@ -1,7 +1,7 @@
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import { ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from 'fastify';
 import { GraphQLError, NoSchemaIntrospectionCustomRule, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import type { Logger } from 'pino';
 import type { Idempotency } from '../access/idempotency';
@@ -38,6 +38,8 @@ export interface GraphQLDeps {
   log: Logger;
   /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
   contextOf(request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext>;
+  /** For a hook before parsing: keeps memory for a body, by who sends it, and gives what to read it from. */
+  admitBody(request: FastifyRequest, reply: FastifyReply, payload: RequestPayload): Promise<RequestPayload>;
   /** The same for streams. */
   streams: Pick<StreamsDeps, 'recognise' | 'again'>;
   /** Whether the schema may be asked for. */
@@ -47,7 +49,7 @@ export interface GraphQLDeps {
 }
 
 /** `/graphql`: queries, mutations and subscriptions for admin frontends, GraphiQL for browsers. */
-export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, introspection, batching, streams }: GraphQLDeps): Promise<void> {
+export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, admitBody, introspection, batching, streams }: GraphQLDeps): Promise<void> {
   const report = (cause: unknown) => log.warn({ err: cause }, 'graphql: an operation failed');
   const tell = (error: GraphQLError) => formatError(error.toJSON(), error, report);
   const costs = new QueryCosts();
@@ -88,7 +90,6 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
     },
   });
   registerGraphiqlAssets(app);
-  app.removeContentTypeParser('text/plain'); // a form of another site could send it
   parseJsonStrictly(app);
   app.setErrorHandler((error, request, reply) => {
     const failure = error instanceof GraphQLError ? (error as GraphQLFailure) : toGraphQLError(failureOf(error as FastifyError));
@@ -102,6 +103,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       .type('application/json')
       .send({ errors: [{ message, extensions: told }] });
   });
+  const body = { bodyLimit: GRAPHQL_BODY_LIMIT_BYTES, preParsing: admitBody };
   const takeSocket = await registerStreams(app, {
     ...streams,
     schema,
@@ -115,7 +117,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       },
       tellsSchema: introspection,
     },
-    bodyLimit: GRAPHQL_BODY_LIMIT_BYTES,
+    body,
     tell,
     report,
   });
@@ -134,7 +136,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
       return handler.call(app, request, reply);
     },
   });
-  app.post('/graphql', { bodyLimit: GRAPHQL_BODY_LIMIT_BYTES, onSend: forbidStore }, async (request, reply) => {
+  app.post('/graphql', { ...body, onSend: forbidStore }, async (request, reply) => {
     requireUnforged(request.headers);
     return handler.call(app, request, reply);
   });
@@ -245,3 +247,9 @@ function toApolloLogger(log: Logger) {
     error: (message: unknown) => log.error(String(message)),
   };
 }
+
+/** How GraphQL says what is wrong with a request that no route saw. */
+export const graphqlForm = (message: string): { headers: Record<string, string>; body: string } => ({
+  headers: { 'content-type': 'application/json; charset=utf-8' },
+  body: JSON.stringify({ errors: [{ message, extensions: { code: 'INVALID_REQUEST', issues: [{ path: [], message }] } }] }),
+});

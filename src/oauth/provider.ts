@@ -1,4 +1,5 @@
 import './node-20';
+import type { EventEmitter } from 'node:events';
 import { createHash, hkdfSync, timingSafeEqual, type JsonWebKey } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import Provider, { interactionPolicy, type ClientAuthMethod, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
@@ -133,7 +134,11 @@ export class OAuthProvider {
       if (accountTokens.isAccount(this.clientId)) return accountTokens.recognise(this.clientId, secret);
       return typeof this.clientSecret === 'string' && timingSafeEqual(Buffer.from(this.clientSecret), Buffer.from(digest(secret)));
     };
-    provider.on('server_error', (_ctx, error) => this.deps.log.error({ err: error }, 'oauth: a request failed'));
+    const report = (error: Error, ctx?: KoaContextWithOIDC) => {
+      if (ctx?.req.socket.destroyed !== true) this.deps.log.error({ err: error }, 'oauth: a request failed');
+    };
+    provider.on('server_error', (ctx, error) => report(error, ctx));
+    (provider as EventEmitter).on('error', report); // or Koa would write to the console, of clients that disconnect too
     for (const event of ['grant.error', 'authorization.error', 'revocation.error', 'introspection.error'] as const) {
       provider.on(event as 'grant.error', (ctx, error) => this.tellRefusal(ctx, error));
     }

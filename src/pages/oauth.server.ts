@@ -21,6 +21,8 @@ export interface OAuthPagesDeps {
   cookie: SessionCookie;
   identifySession(token: string): Promise<UserPrincipal | null>;
   emailOf(personId: string): Promise<string>;
+  /** Keeps memory for a body that is large for a caller who is not known. */
+  admitBody(request: FastifyRequest, reply: FastifyReply): void;
   httpStatusOf(code: ErrorCode): number;
   isOutage(error: unknown): boolean;
   log: { error(properties: object, message: string): void };
@@ -42,7 +44,7 @@ const FORM_PROBLEMS: Record<string, string> = {
 };
 
 /** What oidc-provider answers. It reads requests and writes answers itself, errors in the form that OAuth gives them. */
-export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, log }: OAuthPagesDeps): void {
+export function registerOAuthEndpoints(app: FastifyInstance, { oauth, admitBody, httpStatusOf, isOutage, log }: OAuthPagesDeps): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, done) => done(null)); // unread
   app.setErrorHandler((error, request, reply) => {
@@ -54,9 +56,15 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
     const { code: problem, statusCode = 400 } = error as FastifyError;
     const refused = FORM_PROBLEMS[problem];
     if (refused) return reply.code(statusCode).headers(PAGE_HEADERS).send(page('That did not work', alert(refused)));
-    log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
-    const [status, code] = isOutage(error) ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
-    return reply.code(status).send({ error: code, error_description: isOutage(error) ? 'try again later' : 'something went wrong on this side' });
+    if (error instanceof TollgateError && error.kind !== 'SERVICE_UNAVAILABLE' && error.kind !== 'INTERNAL') {
+      const isTooLarge = error.code === 'MISSING_API_KEY';
+      const status = isTooLarge ? 413 : httpStatusOf(error.code);
+      return reply.code(status).send({ error: 'invalid_request', error_description: isTooLarge ? 'the request is too large' : error.message });
+    }
+    if (!(error instanceof TollgateError) || error.cause) log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
+    const isUnavailable = isOutage(error) || (error instanceof TollgateError && error.code === 'SERVICE_UNAVAILABLE');
+    const [status, code] = isUnavailable ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
+    return reply.code(status).send({ error: code, error_description: isUnavailable ? 'try again later' : 'something went wrong on this side' });
   });
   const requests = new TokenBuckets({ most: MAX_REQUESTS, perSecond: REQUESTS_PER_SECOND, now: () => performance.now() });
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
@@ -67,9 +75,12 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, isOutage, 
       const name = `authorize ${triesFrom(whence.ip).name}`;
       await oauth.throttles.take({ name, burst: AUTHORIZATIONS, intervalMs: AUTHORIZATION_EVERY_MS });
     }
+    admitBody(request, reply);
     const provider = await oauth.provider.current();
     reply.hijack();
-    reply.raw.setHeader('x-request-id', request.requestId);
+    if (request.raw.socket.destroyed) return; // its client has disconnected
+    const headers = { ...(reply.getHeaders() as Record<string, string>), 'x-request-id': request.requestId };
+    reply.raw.setHeaders(new Map(Object.entries(headers)));
     await oauth.provider.answer(provider, request.raw, reply.raw, whence);
   };
   for (const [method, url] of OAUTH_ROUTES) app.route({ method, url, handler: answer });
@@ -149,3 +160,9 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
 
 /** What a browser is shown where it cannot be sent back to the application. */
 export const oauthErrorPage = (message: string): { headers: Record<string, string>; body: string } => ({ headers: PAGE_HEADERS, body: page('That did not work', alert(message)) });
+
+/** How the protocol says what is wrong with a request that no route saw. */
+export const oauthForm = (message: string): { headers: Record<string, string>; body: string } => ({
+  headers: { 'content-type': 'application/json; charset=utf-8' },
+  body: JSON.stringify({ error: 'invalid_request', error_description: message }),
+});

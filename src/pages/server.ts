@@ -14,6 +14,8 @@ import { passwordWasSetPage, resetPasswordPage } from './reset-password.page';
 export interface PagesDeps {
   invitations: InvitationService;
   passwords: PasswordService;
+  /** Throws for a body that no form has. */
+  requirePlainBody(request: FastifyRequest): void;
   cookie: SessionCookie;
   trustedOrigins: TrustedOrigins;
   /** Whose session a token is of; null where it has ended or never was. */
@@ -30,10 +32,12 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
   app.removeAllContentTypeParsers();
   await app.register(formbody, { bodyLimit: FORM_LIMIT_BYTES });
   app.setErrorHandler((error, request, reply) => {
-    const failure = deps.isOutage(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, undefined, { cause: error }) : failureOf(error);
+    const isCutOff = error === request.raw.errored; // by its client
+    const failure = !isCutOff && deps.isOutage(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, undefined, { cause: error }) : failureOf(error);
     if (failure.code === 'INTERNAL' || failure.cause) log.error({ err: error, requestId: request.requestId }, 'pages: request failed');
     return send(reply, page('That did not work', alert(failure.message)), httpStatusOf(failure.code));
   });
+  app.addHook('onRequest', async (request) => deps.requirePlainBody(request));
   app.addHook('preHandler', async ({ method, headers }) => {
     if (method === 'POST' && !isFromHere(headers, trustedOrigins)) throw new TollgateError('FORBIDDEN', 'This form came from a page of another site.');
   });
@@ -77,6 +81,9 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
     }
   });
 }
+
+/** How a page says what is wrong with a request that no route saw. */
+export const pageForm = (message: string): { headers: Record<string, string>; body: string } => ({ headers: PAGE_HEADERS, body: page('That did not work', alert(message)) });
 
 const send = (reply: FastifyReply, text: string, status = 200): FastifyReply => reply.code(status).headers(PAGE_HEADERS).send(text);
 

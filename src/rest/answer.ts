@@ -14,17 +14,25 @@ export interface ErrorAnswer {
   rate?: RateReport | undefined;
 }
 
-/** Answers with an error in the form that every REST route has. A request whose address cannot be read passes no hook, so all headers are set here. */
+/** Answers with an error in the form that every REST route has. */
 export function sendError(reply: FastifyReply, requestId: string, { code, message, details, rate }: ErrorAnswer): FastifyReply {
   const { kind } = ERRORS[code];
-  void reply.code(httpStatusOf(code)).header('content-type', 'application/json; charset=utf-8').header('cache-control', 'no-store').header('x-request-id', requestId);
+  void reply.code(httpStatusOf(code)).header('content-type', 'application/json; charset=utf-8').header('x-request-id', requestId);
   if (kind === 'UNAUTHORIZED' || code === 'FORBIDDEN') void reply.header('www-authenticate', challenge(code, details));
   if (rate) setRateHeaders(reply, rate);
   if (kind === 'RATE_LIMITED' || kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS') {
     void reply.header('retry-after', Math.max(RETRY_AFTER_SECONDS, rate ? secondsUntilNext(rate) : 0));
   }
+  return reply.send(errorBody(requestId, code, message, details));
+}
+
+/** The headers of every answer of this process: no cache keeps it, and no browser takes it for another type. */
+export const COMMON_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+/** The body that every error of REST has. */
+export function errorBody(requestId: string, code: ErrorCode, message: string | undefined, details: Record<string, unknown>): string {
   const what = message === undefined ? USUAL[code] : told(code, message);
-  return reply.send(`{"ok":false,"success":false,"requestId":"${requestId}","error":{${what},"details":${JSON.stringify(details)}}}`);
+  return `{"ok":false,"success":false,"requestId":"${requestId}","error":{${what},"details":${JSON.stringify(details)}}}`;
 }
 
 /** What an answer tells of an error, but for its details, as JSON. */

@@ -6,15 +6,16 @@ import { userAgentOf } from '../access/people/person.events';
 import { NAMES_ITS_PROJECT, kindOfSecret } from '../access/secret';
 import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
 import { invalid, validate } from '../errors';
+import type { BodyOwners } from '../gate/body-owners';
 import { PROJECT_HEADER } from '../gate/checks';
 import type { ExecuteRequest, ExecuteResult, Gate } from '../gate/gate';
-import { UNCOUNTED_BYTES, type KeptBytes } from '../gate/kept-bytes';
+import type { KeptBytes } from '../gate/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 import { plainAddress } from '../lib/cidr';
 import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
 import { idRule } from '../lib/rules';
-import { customerAt } from '../lib/token-buckets';
 import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
+import { PLAIN_BODY, isEncoded, isLarge } from './arriving-bodies';
 import { executeBody, type ExecuteBody } from './execute.schema';
 import { chosenRequestId } from './request-id';
 
@@ -31,14 +32,18 @@ interface ExecuteRoute {
 }
 
 /** `POST /v1/{service}/execute`. The checks that need no database are here, in the order of the error table; the others are the gate's. */
-export function registerExecute(rest: FastifyInstance, gate: Gate): void {
+export function registerExecute(rest: FastifyInstance, gate: Gate, owners: BodyOwners): void {
   rest.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
-  const onRequest = (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
-    const refusal = headersRefusal(request) ?? bodyRefusal(request, reply, gate);
-    if (refusal?.code === 'INVALID_API_KEY') gate.countUnknown();
-    if (refusal) void sendError(reply, request.requestId, refusal);
-    else done();
+  const refuse = (request: FastifyRequest, reply: FastifyReply, refusal: ErrorAnswer) => {
+    if (refusal.code === 'INVALID_API_KEY') gate.countUnknown();
+    void sendError(reply, request.requestId, refusal);
+  };
+  const onRequest = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+    const refusal = headersRefusal(request);
+    if (refusal) return refuse(request, reply, refusal);
+    if (!isLarge(request)) return done();
+    bodyRefusal(request, reply, gate, owners).then((bodyIs) => (bodyIs ? refuse(request, reply, bodyIs) : done()), done);
   };
 
   rest.post<ExecuteRoute>('/v1/:service/execute', { onRequest }, async (request, reply) => {
@@ -105,6 +110,7 @@ function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
   if (version !== undefined && version !== API_VERSION) return invalid({ path: ['X-Api-Version'], message: `must be ${API_VERSION}` });
   // Fastify would let a body that is empty pass without a type
   if (!/^application\/json\s*(;|$)/i.test(headerOf(request, 'content-type') ?? '')) return { code: 'UNSUPPORTED_MEDIA_TYPE', details: {} };
+  if (isEncoded(request)) return { code: 'UNSUPPORTED_MEDIA_TYPE', message: PLAIN_BODY, details: {} };
   return undefined;
 }
 
@@ -116,15 +122,18 @@ function namedProjectOf(request: AnyRequest): string | null {
 }
 
 /**
- * Keeps memory for the body before it is read: a secret that is well-formed costs nothing to make up, so until it is known whose call this is
- * the memory is its address's.
+ * Keeps memory for a large body before it is read, at the expense of the project that its secret belongs to. A secret that is unknown or does
+ * not work is refused at once. A body without Content-Length counts as the largest until it is there.
  */
-function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: Gate): ErrorAnswer | undefined {
-  const declared = Number(headerOf(request, 'content-length'));
-  if (declared <= UNCOUNTED_BYTES) return undefined;
+async function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: Gate, owners: BodyOwners): Promise<ErrorAnswer | undefined> {
   const { bodyLimit } = request.routeOptions;
+  const declared = Number(headerOf(request, 'content-length') ?? bodyLimit);
+  if (declared > bodyLimit) return { code: 'PAYLOAD_TOO_LARGE', details: { limit_bytes: bodyLimit } };
+  const { secret, credentialKind } = request;
+  const owner = await owners.of({ secret, credentialKind, namedProjectId: namedProjectOf(request), ip: addressOf(request.ip) });
+  if ('code' in owner) return owner;
   const kept = gate.keptBytes();
-  if (!kept.keep(Number.isSafeInteger(declared) ? Math.min(declared, bodyLimit) : bodyLimit, { id: customerAt(addressOf(request.ip)) })) return { code: 'SERVICE_UNAVAILABLE', details: {} };
+  if (!kept.keep(declared, owner)) return { code: 'SERVICE_UNAVAILABLE', details: {} };
   request.kept = kept;
   keepUntilAnswered(request, reply, kept);
   return undefined;

@@ -2,14 +2,15 @@ import type { Socket } from 'node:net';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { CredentialKind } from '../access/secret';
 import type { Config } from '../config';
-import { TollgateError, type ErrorCode } from '../errors';
+import { TollgateError, invalid, type ErrorCode } from '../errors';
 import type { KeptBytes } from '../gate/kept-bytes';
 import { isBehindAnother, waitingOn, whenAnswered } from '../lib/answered';
 import type { Log } from '../lib/log';
-import { sendError } from './answer';
+import { COMMON_HEADERS, sendError } from './answer';
 import { EndOfTurn } from './end-of-turn';
 import { isService } from './execute.route';
 import { newRequestId } from './request-id';
+import { refuseTunnels, refuseUnparsed, type FormOf } from './unparsed';
 
 // What all that this process answers has in common, whatever the route.
 
@@ -47,20 +48,26 @@ const REQUEST_TIMEOUT_MS = 120_000;
 const MAX_WAITING = 2_048;
 
 /** Without a logger of its own, which would be made anew for each request: what there is to log, those log who know of it. */
-export function createServer(config: Config): FastifyInstance {
+export function createServer(config: Config, formOf: FormOf): FastifyInstance {
   const server = Fastify({
     trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     bodyLimit: config.bodyLimitBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { requireHostHeader: false }, // prepareAnswers refuses it, with a body
+    clientErrorHandler: refuseUnparsed(formOf),
     return503OnClosing: false, // prepareAnswers has the form that all errors have
     forceCloseConnections: 'idle',
     frameworkErrors: ({ code }, _request, reply) => {
+      void reply.headers(COMMON_HEADERS); // such a request passes no hook
       // No service has a name as long as what the router takes for none
       if (code === 'FST_ERR_MAX_PARAM_LENGTH') void sendError(reply, newRequestId(), { code: 'NOT_FOUND', details: {} });
       else void sendError(reply, newRequestId(), { code: 'INVALID_REQUEST', details: { issues: [{ path: [], message: 'the address cannot be read' }] } });
     },
   }) as unknown as FastifyInstance;
   closeSilentOnStop(server);
+  refuseTunnels(server.server, formOf);
+  // Remembered by the socket from here on: once the client has disconnected, nothing tells its address
+  server.server.on('connection', (socket: Socket) => socket.remoteAddress ?? socket.destroy());
   return server;
 }
 
@@ -85,8 +92,9 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.addHook('onRequest', (request, reply, done) => {
     request.arrivedAt = performance.now();
     request.requestId = newRequestId();
-    void reply.header('cache-control', 'no-store');
+    void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff'); // COMMON_HEADERS, without a loop
     if (closing) done(new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.')); // GraphQL has a form of its own
+    else if (request.headers.host === undefined && request.raw.httpVersion === '1.1') done(invalid({ path: ['Host'], message: 'is required' }));
     else if (isBehindAnother(reply.raw) && isOneTooMany(request, reply)) done(new TollgateError('SERVICE_UNAVAILABLE', TOO_MANY_WAIT));
     else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
     else endOfTurn.run(done);
@@ -96,6 +104,7 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
     if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
     done(null, payload);
   });
+  app.removeAllContentTypeParsers(); // a path without a route reads no body; routes that read one say so
   app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, deps));
   app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
   // Node would answer 417, and without a body; whoever expects what nobody knows gets what all others get

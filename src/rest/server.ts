@@ -31,7 +31,7 @@ export function registerRest(app: FastifyInstance, { ping, openApi, ...deps }: R
     }
   });
   app.get('/openapi.json', async () => openApi);
-  void app.register(async (rest) => registerExecute(rest, deps.gate));
+  void app.register(async (rest) => registerExecute(rest, deps.gate, deps.gate.bodyOwners(() => deps.database.now())));
   void app.register(async (rest) => {
     const places = new ExportPlaces(rest, deps.log);
     registerAuditExport(rest, places, deps);

@@ -1,5 +1,5 @@
 import type { WebSocket } from '@fastify/websocket';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import { Places } from '../../access/places';
 import { Pace } from './pace';
 import type { StreamServices } from './services';
@@ -18,12 +18,12 @@ const MAX_STREAMS_EACH = 32;
 const MAX_EVENTS_PER_SECOND = 2_000;
 
 export interface StreamsDeps extends Omit<StreamServices, 'connections' | 'streams' | 'pace'> {
-  /** The largest request, in bytes. */
-  bodyLimit: number;
+  /** How the body of a request is read. */
+  body: RouteShorthandOptions;
 }
 
 /** Subscriptions: `/graphql/stream`, and what takes the WebSockets that open at `/graphql`. */
-export async function registerStreams(app: FastifyInstance, { bodyLimit, ...deps }: StreamsDeps): Promise<(socket: WebSocket, request: FastifyRequest) => void> {
+export async function registerStreams(app: FastifyInstance, { body, ...deps }: StreamsDeps): Promise<(socket: WebSocket, request: FastifyRequest) => void> {
   const services: StreamServices = {
     ...deps,
     connections: new Places({ most: MAX_STREAM_CONNECTIONS, each: MAX_STREAM_CONNECTIONS_EACH, what: 'connections' }),
@@ -31,6 +31,6 @@ export async function registerStreams(app: FastifyInstance, { bodyLimit, ...deps
     pace: new Pace(MAX_EVENTS_PER_SECOND),
   };
   const takeSocket = await registerWebSockets(app, services);
-  registerSse(app, { services, bodyLimit });
+  registerSse(app, { services, body });
   return takeSocket;
 }

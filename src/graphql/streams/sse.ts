@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { Readable } from 'node:stream';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptions } from 'fastify';
 import type { ExecutionResult } from 'graphql';
 import { print } from 'graphql-sse';
 import { z } from 'zod';
@@ -20,7 +20,7 @@ const HEARTBEAT = ':\n\n';
 type Results = AsyncIterator<ExecutionResult> | ExecutionResult;
 
 /** `/graphql/stream`: a subscription as server-sent events, one for each request ("distinct connections" of graphql-sse). */
-export function registerSse(app: FastifyInstance, { services, bodyLimit }: { services: StreamServices; bodyLimit: number }): void {
+export function registerSse(app: FastifyInstance, { services, body }: { services: StreamServices; body: RouteShorthandOptions }): void {
   const stopping = new AbortController();
   setMaxListeners(0, stopping.signal); // one for each stream
   app.addHook('preClose', async () => stopping.abort());
@@ -57,7 +57,7 @@ export function registerSse(app: FastifyInstance, { services, bodyLimit }: { ser
     return reply.send(Readable.from(frames(results, services)));
   };
   app.get('/graphql/stream', (request, reply) => answer(request, reply, requestIn(request.query as Record<string, unknown>)));
-  app.post('/graphql/stream', { bodyLimit }, (request, reply) => answer(request, reply, validate(streamRequest, request.body)));
+  app.post('/graphql/stream', body, (request, reply) => answer(request, reply, validate(streamRequest, request.body)));
 }
 
 const streamRequest = z.object({

@@ -11,11 +11,17 @@ import { afterAnswers } from '../../lib/answered';
 export function upgradesOf(server: Server, path: string): EventEmitter {
   const upgrades = new EventEmitter();
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    const isOurs = request.method === 'GET' && request.headers.upgrade?.toLowerCase() === 'websocket' && request.url?.split('?', 1)[0] === path;
+    const isOurs = isHandshake(request) && request.url?.split('?', 1)[0] === path;
     // Node forgets the answers to earlier requests here: what is sent now would be sent before them
     afterAnswers(socket, () => (isOurs ? upgrades.emit('upgrade', request, socket, head) : putBack(server, request, socket as Socket, head)));
   });
   return upgrades;
+}
+
+/** A whole handshake of a WebSocket: ws would answer others in a form of its own. */
+function isHandshake({ method, headers }: IncomingMessage): boolean {
+  const { upgrade, 'sec-websocket-key': key = '', 'sec-websocket-version': version } = headers;
+  return method === 'GET' && upgrade?.toLowerCase() === 'websocket' && /^[+/0-9A-Za-z]{22}==$/.test(key) && version === '13';
 }
 
 function putBack(server: Server, request: IncomingMessage, socket: Socket, head: Buffer): void {
