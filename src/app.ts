@@ -10,7 +10,7 @@ import { IdempotencyKey } from './access/idempotency-key.entity';
 import type { Installation } from './access/installation';
 import { createPeopleServices, type PeopleServices } from './access/people-services';
 import { Person } from './access/people/person.entity';
-import { sessionCookie, trustedOrigins } from './access/sessions/cookie';
+import { browserCookies, trustedOrigins } from './access/sessions/cookie';
 import { Sealed } from './access/sessions/sealed';
 import { ActionRunner } from './actions/runner';
 import { ChainKeys } from './audit/chain-keys';
@@ -164,11 +164,22 @@ export async function createApp({ config, database, installation, log: destinati
   const tellsSchema = config.graphqlIntrospection && !operations;
   registerDocs(server, docsOf(tellsSchema ? schema : new GraphQLSchema({})));
   const contextDeps = { principals, database, trustedOrigins: trustedOrigins(config) };
-  const kept = sessionCookie(config.publicUrl);
+  const cookies = browserCookies(config.publicUrl);
   const identifySession = (token: string) => principals.bySession(token);
   const emailOf = async (id: string) => (await database.reader.findOneByOrFail(Person, { id })).email;
   const bodies = new ArrivingBodies();
-  const oauthPages = { oauth, admitBody: bodies.admitUnknown.bind(bodies), signIns: people.signIns, sessions: people.sessions, cookie: kept, identifySession, emailOf, httpStatusOf, isOutage, log };
+  const oauthPages = {
+    oauth,
+    admitBody: bodies.admitUnknown.bind(bodies),
+    signIns: people.signIns,
+    sessions: people.sessions,
+    cookies,
+    identifySession,
+    emailOf,
+    httpStatusOf,
+    isOutage,
+    log,
+  };
   await server.register(async (browsers) => {
     await browsers.register(cookie);
     await registerGraphQL(browsers, {
@@ -177,13 +188,13 @@ export async function createApp({ config, database, installation, log: destinati
       operations,
       log,
       admitBody: (request, reply, payload) =>
-        bodies.admit(request, reply, payload, async () => (await contextOf(streamSourceOf(request, kept), contextDeps)).principal),
-      contextOf: (request, reply) => contextOf(sourceOf(request, reply, kept), contextDeps),
+        bodies.admit(request, reply, payload, async () => (await contextOf(streamSourceOf(request, cookies), contextDeps)).principal),
+      contextOf: (request, reply) => contextOf(sourceOf(request, reply, cookies), contextDeps),
       introspection: config.graphqlIntrospection,
       batching: config.graphqlBatching,
       streams: {
-        recognise: (request, credentials) => contextOfSomebody(streamSourceOf(request, kept, credentials), contextDeps),
-        again: (viewer, request, credentials) => contextAgain(viewer, streamSourceOf(request, kept, credentials), contextDeps),
+        recognise: (request, credentials) => contextOfSomebody(streamSourceOf(request, cookies, credentials), contextDeps),
+        again: (viewer, request, credentials) => contextAgain(viewer, streamSourceOf(request, cookies, credentials), contextDeps),
       },
     });
   });
@@ -191,7 +202,17 @@ export async function createApp({ config, database, installation, log: destinati
     await pages.register(cookie);
     const { invitations, passwords } = people;
     const { trustedOrigins: trusted } = contextDeps;
-    await registerPages(pages, { requirePlainBody, invitations, passwords, cookie: kept, trustedOrigins: trusted, identifySession, httpStatusOf, isOutage, log });
+    await registerPages(pages, {
+      requirePlainBody,
+      invitations,
+      passwords,
+      cookies,
+      trustedOrigins: trusted,
+      identifySession,
+      httpStatusOf,
+      isOutage,
+      log,
+    });
     registerConsentPages(pages, oauthPages);
   });
   await server.register(async (endpoints) => registerOAuthEndpoints(endpoints, oauthPages));

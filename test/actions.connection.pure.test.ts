@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import net, { type Socket } from 'node:net';
-import { MAX_CALLS_PER_UPSTREAM } from '../src/actions/http-runner';
+import { MAX_CALLS_PER_UPSTREAM_EACH } from '../src/actions/http-runner';
 import type { ActionOutcome } from '../src/actions/runner';
 import { NO, OK, json, listen, startRawServer, startRawUpstream, type Answer } from './support/raw-upstream';
-import { failed, timedOut, useRunner } from './support/runner';
+import { callOf, failed, timedOut, useRunner } from './support/runner';
 
 const { run, runAgainst, close } = useRunner();
 
@@ -154,8 +154,8 @@ describe('the time of a call', () => {
     const other = await startRawUpstream(json(200, OK));
     const slowUrl = new URL('/slow', upstream.url).href;
 
-    const running = Array.from({ length: MAX_CALLS_PER_UPSTREAM }, () => run(slowUrl, 60_000));
-    while (held.length < MAX_CALLS_PER_UPSTREAM) await once(upstream.server, 'received');
+    const running = Array.from({ length: MAX_CALLS_PER_UPSTREAM_EACH }, () => run(slowUrl, 60_000));
+    while (held.length < MAX_CALLS_PER_UPSTREAM_EACH) await once(upstream.server, 'received');
     expect(await run(slowUrl, 200)).toEqual(timedOut);
     expect(await run(upstream.url)).toMatchObject({ kind: 'ok' });
     expect(await run(other.url)).toMatchObject({ kind: 'ok' });
@@ -163,10 +163,37 @@ describe('the time of a call', () => {
     // The next in the queue is who still waits, not who gave up.
     const patient = run(slowUrl, 60_000);
     held.shift()?.end(OK);
-    while (held.length < MAX_CALLS_PER_UPSTREAM) await once(upstream.server, 'received');
+    while (held.length < MAX_CALLS_PER_UPSTREAM_EACH) await once(upstream.server, 'received');
     for (const response of held) response.end(OK);
     const outcomes = await Promise.all([...running, patient]);
     expect(new Set(outcomes.map((outcome) => outcome.kind))).toEqual(new Set(['ok']));
-    expect(upstream.received.filter(({ url }) => url === '/slow')).toHaveLength(MAX_CALLS_PER_UPSTREAM + 1);
+    expect(upstream.received.filter(({ url }) => url === '/slow')).toHaveLength(MAX_CALLS_PER_UPSTREAM_EACH + 1);
+  });
+
+  it('of a project that takes all it can get keeps no other project waiting, and projects that wait are served in turns', async () => {
+    const held: ServerResponse[] = [];
+    const projects: string[] = [];
+    const upstream = await startRawUpstream((response, _request, { received }) => {
+      projects.push((JSON.parse(received.at(-1)?.body ?? '') as { context: { projectId: string } }).context.projectId);
+      if (projects.at(-1) === 'prj_quick') response.end(OK);
+      else held.push(response);
+    });
+    const runOf = (projectId: string) => {
+      const call = callOf();
+      return run(upstream.url, 60_000, { ...call, context: { ...call.context, projectId } });
+    };
+    const running = Array.from({ length: 400 }, () => runOf('prj_slow'));
+    while (held.length < MAX_CALLS_PER_UPSTREAM_EACH) await once(upstream.server, 'received');
+    for (let time = 0; time < 3; time++) expect(await runOf('prj_quick')).toMatchObject({ kind: 'ok' });
+    running.push(...Array.from({ length: 100 }, () => runOf('prj_other')));
+    while (projects.filter((project) => project === 'prj_other').length < 48) await once(upstream.server, 'received');
+    const begun = projects.length;
+    while (projects.length < 503) {
+      held.shift()?.end(OK);
+      await connectionFree();
+    }
+    for (const response of held) response.end(OK);
+    await Promise.all(running);
+    expect(projects.slice(begun, begun + 60).filter((project) => project === 'prj_other').length).toBeGreaterThanOrEqual(30);
   });
 });

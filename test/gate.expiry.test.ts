@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { DatabaseSweepStore } from '../src/gate/sweep-store';
+import { Sweep } from '../src/gate/sweep';
+import { processTime } from '../src/lib/time';
 import { createTestApp, PEPPER, ROOT_KEY, type TestApp } from './support/app';
 import { accountOf, faultsOf, outcomesOf } from './support/books';
 import { startCallers, type Callers } from './support/callers';
@@ -10,6 +13,7 @@ jest.setTimeout(90_000); // other test files share the processors
 
 /** Longer than the life of a hold for an action with a timeout of 30 s. */
 const PAST_EXPIRY_MS = 61_000;
+const DAY_MS = 86_400_000;
 
 let app: TestApp;
 let callers: Callers;
@@ -63,6 +67,27 @@ describe('a call of a dead process', () => {
     expect((await outcomesOf(app, requestId)).sort()).toEqual(['EXPIRED OUTCOME_UNKNOWN', 'SUCCEEDED']);
     expect(await accountOf(app, project.id)).toMatchObject({ balance: 0, held: 0, holds: 0, bills: 1, succeeded: 1 });
     expect(await call(app.url, { requestId })).toMatchObject({ status: 200, body: { meta: { idempotencyReplay: true } } });
+    expect(await faultsOf(app)).toEqual([]);
+  });
+
+  it('under a clock that was a day ahead is voided once it has been known for as long as its action may take', async () => {
+    const { upstream, project, call } = await buildSlowAction(app, callers);
+    app.travel(DAY_MS);
+    const late = call(app.url);
+    await upstream.arrived(1);
+    app.travel(-DAY_MS);
+    let passedMs = 0;
+    const time = { ...processTime, now: () => processTime.now() + passedMs };
+    const sweep = new Sweep({ store: new DatabaseSweepStore(app.database), ticker: app.gate.ticker, time, log: { warn: () => undefined, error: () => undefined } });
+    await sweep.once();
+    passedMs += PAST_EXPIRY_MS - 2_000;
+    await sweep.once();
+    expect(await accountOf(app, project.id)).toMatchObject({ held: 1_000, holds: 1 });
+    passedMs += 2_000;
+    await sweep.once();
+    expect(await accountOf(app, project.id)).toMatchObject({ balance: 1_000_000, held: 0, holds: 0, bills: 0 });
+    upstream.release();
+    expect(await late).toMatchObject({ status: 503, body: { error: { code: 'OUTCOME_UNKNOWN' } } });
     expect(await faultsOf(app)).toEqual([]);
   });
 

@@ -5,7 +5,7 @@ import { processTime } from '../src/lib/time';
 const attemptOf = (index: number): string => `log_${String(index).padStart(6, '0')}`;
 
 it('reaches every expired hold, even after many holds that cannot be ended', async () => {
-  const holds = Array.from({ length: 1_750 }, (_, index) => ({ attempt: attemptOf(index) }) as HoldRow);
+  const holds = Array.from({ length: 1_750 }, (_, index) => ({ attempt: attemptOf(index), startedAt: 0 }) as HoldRow);
   const ended: string[] = [];
   const warnings: string[] = [];
   const sweep = new Sweep({

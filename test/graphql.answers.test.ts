@@ -1,5 +1,5 @@
 import { newId } from '../src/lib/id';
-import { TokenBuckets } from '../src/lib/token-buckets';
+import { MemoryThrottles } from '../src/lib/memory-throttles';
 import { ServiceAccount, ServiceAccountProject } from '../src/service-accounts/service-account.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { startCallers, tally } from './support/callers';
@@ -148,7 +148,7 @@ describe('other tenants', () => {
 
   it('have their calls and queries answered while such operations run', async () => {
     const neighbour = await buildKey(app);
-    const points = jest.spyOn(TokenBuckets.prototype, 'take').mockReturnValue(0); // points never run out
+    const points = jest.spyOn(MemoryThrottles.prototype, 'take').mockReturnValue(0); // points never run out
     const callers = startCallers(1);
     const query = graphqlClient(app.url, neighbour.secret);
     const measure = async (): Promise<number[]> => {

@@ -333,6 +333,16 @@ describe('a process that dies', () => {
     expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
   });
 
+  it('under a clock that was ahead keeps its repeat away no longer than that clock was', async () => {
+    const { id: projectId } = await buildProject(app, { budget: 0 });
+    const [key, input] = [randomUUID(), { projectId, name: 'Ahead', permissions: [] }];
+    await later(MUTATION_KEPT_MS, async () => {
+      await dieBeforeAnswer(MINT, input, key);
+      expect(await ask(MINT, { input }, { key })).toMatchObject({ reason: 'IN_PROGRESS' });
+    });
+    expect(await ask(MINT, { input }, { key })).toMatchObject({ reason: 'DONE' });
+  });
+
   it('only seemed to be dead: what it does after a repeat has taken its place is undone', async () => {
     const { id: projectId } = await buildProject(app, { budget: 0 });
     const [key, input] = [randomUUID(), { projectId, name: 'Slow', permissions: [] }];

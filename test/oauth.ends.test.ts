@@ -46,7 +46,7 @@ async function joinAsOwner({ person }: BuiltPerson, workspaceId: string): Promis
 
 async function resetPassword({ person }: BuiltPerson): Promise<void> {
   const link = await app.people.passwords.resetLink(ORIGIN, person.email);
-  await app.people.passwords.reset({ token: tokenOf(link ?? ''), newPassword: 'a third horse, a third battery' }, NOWHERE);
+  await app.people.passwords.reset({ token: tokenOf(link ?? ''), newPassword: 'a third horse, a third battery' }, NOWHERE, undefined);
 }
 
 describe('a token', () => {

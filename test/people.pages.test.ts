@@ -134,7 +134,7 @@ describe('the page of a password reset', () => {
     const newPassword = 'another horse, another battery';
     expect(alertOf((await post('/reset-password', { token, newPassword: 'short' })).body)).toBe('The password must be at least 12 characters.');
     const right = await post('/reset-password', { token, newPassword });
-    expect([right.statusCode, right.headers['set-cookie']]).toEqual([200, undefined]);
+    expect([right.statusCode, right.headers['set-cookie']]).toEqual([200, expect.stringContaining('tollgate_device=')]);
     expect(right.body).toContain('all your sessions have ended');
     expect((await post('/reset-password', { token, newPassword })).statusCode).toBe(404);
     expect(await statusOf(app, cookie)).toBe(401);

@@ -23,6 +23,13 @@ describe('hashes of passwords', () => {
     expect((await greedy).filter(({ status }) => status === 'fulfilled')).toHaveLength(10); // two of them did not wait
   });
 
+  it('of a device that is known are made though strangers from any number of addresses fill the queue', async () => {
+    const passwords = new Passwords(PEPPER);
+    const strangers = Promise.allSettled(Array.from({ length: 80 }, (_, index) => passwords.verify(undefined, 'a guess', `address:${index}`, true)));
+    expect(await passwords.verify(undefined, 'not this one', 'device:1')).toBe(false);
+    expect((await strangers).filter(({ status }) => status === 'fulfilled')).toHaveLength(65); // one made room
+  });
+
   it('are Argon2id with the parameters of OWASP, and differ for the same password', async () => {
     const passwords = new Passwords(PEPPER);
     const [one, other] = [await passwords.hash('correct horse battery staple', 'usr_1'), await passwords.hash('correct horse battery staple', 'usr_1')];

@@ -6,6 +6,7 @@ import { closeNodes, createNodes } from './support/nodes';
 import { buildPerson, enableSecondFactor, signIn, statusOf, type BuiltPerson } from './support/people';
 
 const STEP_MS = 30_000;
+const DAY_MS = 86_400_000;
 
 let app: TestApp;
 let other: TestApp;
@@ -45,6 +46,17 @@ it('a code works once, also where it is used twice at once on two nodes, and no 
 it('a code of two steps ahead or behind is wrong', async () => {
   const time = await now();
   for (const steps of [2, -2]) expect(await tryCode(codeAt(secret, time + steps * STEP_MS))).toBe('UNAUTHENTICATED');
+});
+
+it('after a clock that was a day ahead is corrected, the next code works, and works once', async () => {
+  for (const node of [app, other]) node.travel(DAY_MS);
+  try {
+    expect(await tryCode(codeAt(secret, await now()))).toBe('ok');
+  } finally {
+    for (const node of [app, other]) node.travel(-DAY_MS);
+  }
+  const code = codeAt(secret, (await now()) + STEP_MS);
+  expect([await tryCode(code), await tryCode(code)]).toEqual(['ok', 'UNAUTHENTICATED']);
 });
 
 it('a recovery code works once, also where it is used twice at once on two nodes, however it is written', async () => {

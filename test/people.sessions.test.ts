@@ -2,6 +2,7 @@ import { In } from 'typeorm';
 import { Session } from '../src/access/sessions/session.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { createTestApp, type TestApp } from './support/app';
+import { cookieOf } from './support/clients';
 import { ORIGIN, buildKey } from './support/factories';
 import { mutations } from './support/mutate';
 import { closeNodes, createNodes } from './support/nodes';
@@ -31,9 +32,15 @@ describe('the cookie', () => {
       const { person, password } = await buildPerson(app);
       const variables = { input: { email: person.email, password } };
       const plain = await post(app, SIGN_IN, {}, variables);
-      expect(plain.headers['set-cookie']).toMatch(/^tollgate_session=session_[0-9A-Za-z]{43}; Max-Age=2592000; Path=\/; HttpOnly; SameSite=Lax$/);
+      expect(plain.headers['set-cookie']).toEqual([
+        expect.stringMatching(/^tollgate_session=session_[0-9A-Za-z]{43}; Max-Age=2592000; Path=\/; HttpOnly; SameSite=Lax$/),
+        expect.stringMatching(/^tollgate_device=[0-9A-Za-z]{22}\.[\w-]{43}; Max-Age=34560000; Path=\/; HttpOnly; SameSite=Lax$/),
+      ]);
       const safe = await post(secure, SIGN_IN, { origin: 'https://tollgate.example.com' }, variables);
-      expect(safe.headers['set-cookie']).toMatch(/^__Host-tollgate_session=session_[0-9A-Za-z]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
+      expect(safe.headers['set-cookie']).toEqual([
+        expect.stringMatching(/^__Host-tollgate_session=session_[0-9A-Za-z]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/),
+        expect.stringMatching(/^__Host-tollgate_device=[0-9A-Za-z]{22}\.[\w-]{43}; Max-Age=34560000; Path=\/; HttpOnly; Secure; SameSite=Lax$/),
+      ]);
     } finally {
       await secure.close();
     }
@@ -144,7 +151,7 @@ describe('a session', () => {
     const begins = `mutation { signIn(input: { email: "${ada.person.email}", password: "${ada.password}" }) { viewer { id } } acceptInvitation(input: { token: "${tokenOf(link ?? '')}" }) { viewer { id } } }`;
     const begun = await app.graphql(begins, {}, bob.cookie);
     expect(begun.data.acceptInvitation.viewer).toEqual({ id: ada.person.id });
-    const kept = { cookie: begun.headers.getSetCookie().at(-1)?.split(';', 1)[0] as string };
+    const kept = cookieOf(begun);
     expect((await app.graphql('{ viewer { id } }', {}, kept)).data.viewer.id).toBe(ada.person.id);
     const rest = `changePassword(input: { currentPassword: "${ada.password}", newPassword: "another horse, another battery" }) { user { id } }`;
     const ended = await app.graphql(`mutation { signOut { session { id current } } ${rest} }`, {}, kept);
@@ -200,6 +207,11 @@ describe('a session', () => {
     await statusOf(app, cookie);
     app.travel(-300_000);
     expect(await seen()).toBeGreaterThanOrEqual(first + 300_000);
+    app.travel(HOUR_MS);
+    await statusOf(app, cookie);
+    app.travel(-HOUR_MS);
+    await statusOf(app, cookie); // or a clock that was ahead would keep the session alive for as long
+    expect(await seen()).toBeLessThan(first + 300_000);
   });
 });
 

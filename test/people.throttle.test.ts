@@ -2,11 +2,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 import argon2 from '@node-rs/argon2';
 import { In } from 'typeorm';
 import { Invitation } from '../src/access/people/invitation.entity';
+import { Throttle } from '../src/access/sessions/throttle.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { ORIGIN, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { PASSWORD, buildPerson, signIn, tokenOf } from './support/people';
 import { statementsOf } from './support/statements';
+
+const DAY_MS = 86_400_000;
 
 const closings: (() => Promise<void>)[] = [];
 
@@ -40,10 +43,88 @@ it('of 50 wrong passwords tried at once on two nodes, ten are looked at; a resta
   expect((await signIn(restarted, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
 });
 
+it('a clock that was a day ahead and is corrected blocks no longer than a full burst', async () => {
+  const app = await node();
+  const { person } = await buildPerson(app);
+  const outcomes = (count: number) => Promise.all(Array.from({ length: count }, async () => (await signIn(app, { email: person.email, password: 'not this one' })).outcome));
+  app.travel(DAY_MS);
+  await outcomes(12);
+  app.travel(-DAY_MS);
+  expect(await outcomes(1)).toEqual(['RATE_LIMITED']);
+  app.travel(60_000);
+  expect((await outcomes(2)).sort()).toEqual(['RATE_LIMITED', 'UNAUTHENTICATED']);
+});
+
 it('a right password gives back the try of its account and of its address', async () => {
   const app = await node();
   const { person } = await buildPerson(app);
   for (let time = 0; time < 60; time++) expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('ok');
+});
+
+/** Signs in from an address, with what its browser keeps. */
+async function signInFrom(app: TestApp, remoteAddress: string, input: { email: string; password: string }, cookie = ''): Promise<{ outcome: string; device: string }> {
+  const query = 'mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } } }';
+  const answer = await app.server.inject({ method: 'POST', url: '/graphql', remoteAddress, headers: { cookie }, payload: { query, variables: { input } } });
+  const { errors } = answer.json<{ errors?: { extensions: { code: string } }[] }>();
+  const device = answer.cookies.find(({ name }) => name === 'tollgate_device');
+  return { outcome: errors?.[0]?.extensions.code ?? 'ok', device: device ? `tollgate_device=${device.value}` : '' };
+}
+
+/** Makes wrong guesses at an account, each from an address of its own, and counts those that were looked at. */
+async function guess(app: TestApp, email: string, count: number): Promise<number> {
+  let looked = 0;
+  const verify = jest.spyOn(argon2, 'verify').mockResolvedValue(false); // a guess is wrong, and takes no time here
+  for (let index = 0; index < count; index++) {
+    const { outcome } = await signInFrom(app, `203.0.113.${index % 250}`, { email, password: `guess ${index}` });
+    if (outcome === 'UNAUTHENTICATED') looked += 1;
+  }
+  verify.mockRestore();
+  return looked;
+}
+
+it('strangers from many addresses make 100 guesses at an account and one more a minute, and its owner signs in on a device that signed in before', async () => {
+  const app = await node();
+  const { person } = await buildPerson(app);
+  const right = { email: person.email, password: PASSWORD };
+  const { device } = await signInFrom(app, '198.51.100.1', right);
+  expect(await guess(app, person.email, 130)).toBeLessThanOrEqual(100 + 2);
+  expect((await signInFrom(app, '198.51.100.1', right)).outcome).toBe('RATE_LIMITED');
+  for (const address of ['198.51.100.1', '198.51.100.2']) expect((await signInFrom(app, address, right, device)).outcome).toBe('ok');
+  const wrong = { email: person.email, password: 'not this one' };
+  const stolen = [];
+  for (let index = 0; index < 11; index++) stolen.push((await signInFrom(app, '198.51.100.3', wrong, device)).outcome);
+  expect(stolen).toEqual([...Array<string>(10).fill('UNAUTHENTICATED'), 'RATE_LIMITED']);
+  const forged = device.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'));
+  expect((await signInFrom(app, '198.51.100.1', right, forged)).outcome).toBe('RATE_LIMITED');
+  const { person: other } = await buildPerson(app);
+  await guess(app, other.email, 101);
+  expect((await signInFrom(app, '198.51.100.1', { email: other.email, password: PASSWORD }, device)).outcome).toBe('RATE_LIMITED'); // it never was there
+});
+
+it('a fresh reset lets its owner in from its device and from its address, and strangers do not stop the device', async () => {
+  const app = await node();
+  const { person } = await buildPerson(app);
+  const newPassword = 'another horse, another battery';
+  const right = { email: person.email, password: newPassword };
+  await guess(app, person.email, 101);
+  for (let index = 0; index < 10; index++) await signInFrom(app, '198.51.100.9', { email: person.email, password: 'not this one' });
+  const token = tokenOf((await app.people.passwords.resetLink(ORIGIN, person.email)) ?? '');
+  const query = 'mutation ($input: ResetPasswordInput!) { resetPassword(input: $input) { changed } }';
+  const answer = await app.server.inject({ method: 'POST', url: '/graphql', remoteAddress: '198.51.100.9', payload: { query, variables: { input: { token, newPassword } } } });
+  const device = `tollgate_device=${answer.cookies.find(({ name }) => name === 'tollgate_device')?.value}`;
+  expect((await signInFrom(app, '198.51.100.9', right)).outcome).toBe('ok');
+  await guess(app, person.email, 101);
+  expect([(await signInFrom(app, '198.51.100.9', right)).outcome, (await signInFrom(app, '198.51.100.9', right, device)).outcome]).toEqual(['RATE_LIMITED', 'ok']);
+});
+
+it('what a stranger tried is forgotten once it is worth nothing', async () => {
+  const app = await node();
+  for (let index = 0; index < 20; index++) await guess(app, `nobody-${index}@example.com`, 1);
+  const rows = () => app.database.reader.count(Throttle);
+  expect(await rows()).toBe(41);
+  app.travel(DAY_MS);
+  for (let index = 0; index < 256; index++) await app.oauth.throttles.take({ name: 'other', burst: 1_000, intervalMs: 1 });
+  expect(await rows()).toBeLessThanOrEqual(1);
 });
 
 it('whoever has signed in changes their password while strangers use up all tries, and has tries of their own', async () => {

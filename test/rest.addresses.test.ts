@@ -39,6 +39,15 @@ describe('allowedIps', () => {
     ['2001:db8::7', ['2001:db8::7']],
     ['2001:0DB8:0:0:0:0:0:7', ['2001:db8::/32']],
     ['2001:db8::7', ['::/0']],
+    // As proxies write them, with ports, brackets and zones
+    ['203.0.113.7:41234', ['203.0.113.7']],
+    ['[2001:db8::7]:443', ['2001:db8::7']],
+    ['[2001:db8::7]', ['2001:db8::7']],
+    ['"[2001:db8::7]:443"', ['2001:db8::7']],
+    ['[203.0.113.7]:443', ['203.0.113.7']],
+    ['[::ffff:203.0.113.7]:443', ['203.0.113.7']],
+    ['::ffff:203.0.113.7%eth0', ['203.0.113.7']],
+    ['fe80::1%eth0', ['fe80::1']],
     // IPv4 within IPv6, on either side
     ['::ffff:203.0.113.7', ['203.0.113.0/24']],
     ['::ffff:cb00:7107', ['203.0.113.7']],
@@ -61,13 +70,13 @@ describe('allowedIps', () => {
     expect(await answerFrom(address, allowedIps)).toBe('403 IP_NOT_ALLOWED');
   });
 
-  it.each(['unknown', '203.0.113.7:4711', '[2001:db8::7]', 'fe80::1%eth0', '203.0.113.7.', '203.0.113', '0xcb007107', '3405803783', '0313.0.0161.07', 'x'.repeat(500)])(
-    'what is no address is in no block, and calls a key of all addresses unharmed: %s',
-    async (address) => {
-      expect(await answerFrom(address, ['0.0.0.0/0', '::/0'])).toBe('403 IP_NOT_ALLOWED');
-      expect(await answerFrom(address, [])).toBe('200 ok');
-    },
-  );
+  it.each([
+    ...['unknown', '_hidden', '203.0.113.7.', '203.0.113', '0xcb007107', '3405803783', '0313.0.0161.07', '203.0.113.7:', '203.0.113.7:port', '[203.0.113.7'],
+    ...['[]', '[]:1', '2001:db8::7]:443', '203.0.113.7 198.51.100.1', 'x'.repeat(500)],
+  ])('what is no address is in no block, and calls a key of all addresses unharmed: %s', async (address) => {
+    expect(await answerFrom(address, ['203.0.113.0/24', '198.51.100.0/24', '::/0'])).toBe('403 IP_NOT_ALLOWED');
+    expect(await answerFrom(address, [])).toBe('200 ok');
+  });
 
   it('count for a socket that names IPv4 within IPv6, as one on :: does', async () => {
     const { secret } = await buildKey(direct, { project, allowedIps: ['198.51.100.0/24'] });
@@ -106,10 +115,22 @@ describe('X-Forwarded-For', () => {
     ['a comma', ',', '127.0.0.1'],
     ['IPv6, in its shortest form', '2001:0DB8:0000::0007', '2001:db8::7'],
     ['IPv4 within IPv6, as IPv4', '::ffff:203.0.113.7', '203.0.113.7'],
-    ['what is no address', '203.0.113.7:4711', null],
-    ['what is no address stops the reading', '203.0.113.7, nonsense, 10.0.0.5', null],
+    ['with ports and brackets', '198.51.100.1, 203.0.113.7:41234, [2001:db8:ffff::1]:443, 10.0.0.5:80', '203.0.113.7'],
+    ['what is no address is not the caller: the proxy that handed it on is', 'nonsense', '127.0.0.1'],
+    ['what is no address stops the reading', '203.0.113.7, nonsense, 10.0.0.5', '10.0.0.5'],
   ])('of a trusted peer is read from the right: %s', async (_case, header, logged) => {
     expect(await loggedAddress(behindProxy, header)).toBe(logged);
+  });
+
+  it('with ports tells callers apart: the tries of one address are not those of another', async () => {
+    const tryFrom = async (address: string) => {
+      const query = 'mutation { signIn(input: { email: "nobody@example.com", password: "not this one" }) { secondFactorRequired } }';
+      const answer = await behindProxy.server.inject({ method: 'POST', url: '/graphql', headers: { 'x-forwarded-for': address }, payload: { query } });
+      return answer.json<{ errors: { extensions: { code: string } }[] }>().errors[0]?.extensions.code;
+    };
+    const outcomes = [];
+    for (let index = 0; index < 11; index++) outcomes.push(await tryFrom(`203.0.113.9:${40_000 + index}`));
+    expect([outcomes[9], outcomes[10], await tryFrom('203.0.113.10:40000')]).toEqual(['UNAUTHENTICATED', 'RATE_LIMITED', 'UNAUTHENTICATED']);
   });
 
   it('absent, the trusted peer is the caller', async () => {

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, ROOT_KEY, type TestApp } from './support/app';
 import { ORIGIN, buildKey, buildProject } from './support/factories';
@@ -43,6 +44,56 @@ it('a bare secret as Authorization counts as absent', async () => {
 it('two secrets that differ are refused, though both are good', async () => {
   const answer = await app.rest({ secret, headers: { authorization: `Bearer ${other}` } });
   expect(errorOf(answer)).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['Authorization'] }] }, challenge: undefined });
+});
+
+/** What is answered to a request with these headers, repeated ones included. */
+function answerTo(path: string, headers: [string, string][], body?: string): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const accept = path === '/graphql/stream' ? 'text/event-stream' : '*/*';
+    const rest = ['content-type', 'application/json', 'accept', accept, 'host', '127.0.0.1', 'content-length', String(Buffer.byteLength(body ?? ''))];
+    const sent = request(`${app.url}${path}`, { method: body === undefined ? 'GET' : 'POST', headers: [...headers.flat(), ...rest] }, (answer) => {
+      answer.setEncoding('utf8');
+      let text = '';
+      answer.on('data', (chunk: string) => (text += chunk));
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
+    });
+    sent.on('error', reject).end(body);
+  });
+}
+
+it.each<[string, string, string | undefined]>([
+  ['a call', '/v1/demo/execute', '{"action":"demo.echo","params":{}}'],
+  ['a query', '/graphql', '{"query":"{ viewer { id } }"}'],
+  ['an export', '/v1/export/keys?format=ndjson', undefined],
+  ['a stream', '/graphql/stream', '{"query":"subscription { keyChanged { key { id } } }"}'],
+])('%s with repeated headers of different secrets is refused in any order, and equal ones count once', async (_case, path, body) => {
+  const headersOf = (text: string): [string, string][] => [['X-Api-Key', text], ['Authorization', `Bearer ${text}`]];
+  for (const first of headersOf(secret)) {
+    for (const second of headersOf(other)) {
+      for (const headers of [[first, second], [second, first], [first, first, second], [first, ['Authorization', 'Basic YTpi'] as [string, string], second]]) {
+        const { status, text } = await answerTo(path, headers, body);
+        expect([status, text]).toEqual([400, expect.stringContaining('send one')]);
+      }
+    }
+  }
+  const [key, bearer] = headersOf(secret) as [[string, string], [string, string]];
+  const once = (await answerTo(path, [key], body)).text;
+  if (path !== '/v1/demo/execute') return; // their answers would be of another moment
+  expect(once).toContain('"ok":true');
+  for (const headers of [[key, key], [bearer, bearer], [key, bearer, key], [['Authorization', 'Basic YTpi'] as [string, string], bearer]]) {
+    expect((await answerTo(path, headers, body)).status).toBe(200);
+  }
+});
+
+it('X-Project-Id beside a key names the project of the key, or the call is refused', async () => {
+  const { id } = await buildProject(app);
+  const project = await buildProject(app);
+  const { secret: key } = await buildKey(app, { project });
+  const withProject = (projectId: string) => app.rest({ secret: key, headers: { 'x-project-id': projectId } });
+  const refused = await withProject(id);
+  expect(errorOf(refused)).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['X-Project-Id'] }] } });
+  expect(outcomeOf(await withProject('no project'))).toBe('400 INVALID_REQUEST');
+  expect(outcomeOf(await withProject(project.id))).toBe('200 ok');
 });
 
 it.each<[string, () => string]>([

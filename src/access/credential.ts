@@ -1,13 +1,37 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { invalid } from '../errors';
 
-/** The secret that a request carries, in `X-Api-Key` or as a bearer token; undefined where neither. INVALID_REQUEST where they differ. */
-export function secretFrom(headers: IncomingHttpHeaders): string | undefined {
-  const header = headers['x-api-key'];
-  const own = (Array.isArray(header) ? header.join(', ') : (header ?? '')).trim();
-  const bearer = /^bearer +(.*)$/i.exec(headers.authorization ?? '')?.[1]?.trim() ?? '';
-  if (own !== '' && bearer !== '' && own !== bearer) {
-    throw invalid({ path: ['Authorization'], message: 'carries another secret than X-Api-Key; send one' });
+const API_KEY = 'X-Api-Key';
+const AUTHORIZATION = 'Authorization';
+
+/**
+ * The secret that a request carries, in `X-Api-Key` or as a bearer token; undefined if there is none. Takes the headers as they came, names
+ * and values in turn: of a repeated `Authorization`, Node keeps only the first. INVALID_REQUEST if two secrets differ; equal ones count once.
+ */
+export function secretFrom(rawHeaders: readonly string[]): string | undefined {
+  let secret: string | undefined;
+  let header = '';
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = headerNamed(rawHeaders[index] as string);
+    if (name === undefined) continue;
+    const value = rawHeaders[index + 1] as string;
+    const found = name === API_KEY ? value.trim() : bearerIn(value);
+    if (found === '' || found === secret) continue;
+    if (secret !== undefined) throw conflictOf(name, header);
+    secret = found;
+    header = name;
   }
-  return own || bearer || undefined;
+  return secret;
 }
+
+/** Compares lengths first: this looks at every header of every call. */
+function headerNamed(name: string): typeof API_KEY | typeof AUTHORIZATION | undefined {
+  if (name.length === API_KEY.length) return name.toLowerCase() === 'x-api-key' ? API_KEY : undefined;
+  return name.length === AUTHORIZATION.length && name.toLowerCase() === 'authorization' ? AUTHORIZATION : undefined;
+}
+
+const bearerIn = (value: string): string => /^bearer +(.*)$/i.exec(value)?.[1]?.trim() ?? '';
+
+const conflictOf = (name: string, other: string) =>
+  name === other
+    ? invalid({ path: [name], message: 'came twice with different secrets; send one' })
+    : invalid({ path: [AUTHORIZATION], message: `carries another secret than ${API_KEY}; send one` });

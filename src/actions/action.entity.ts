@@ -2,7 +2,7 @@ import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn, idColumn, instantColumn, numbersColumn, textColumn } from '../db/columns';
 import { VERSION } from '../lib/versions';
-import { Node } from '../lib/graphql-types';
+import { MaxItems, Node } from '../lib/graphql-types';
 import { MicroCredits } from '../lib/scalars';
 
 export const PASS_STATUSES =
@@ -41,6 +41,7 @@ export class Action implements Node {
   @Column('int')
   timeoutMs: number;
 
+  @MaxItems(7)
   @Field(() => [Int], { description: PASS_STATUSES })
   @Column(numbersColumn(40))
   passStatuses: readonly number[];

@@ -41,10 +41,12 @@ const upstreamUrlRule = z
     return (url?.protocol === 'https:' || url?.protocol === 'http:') && url.username === '' && url.password === '' && url.hash === '';
   }, 'must be an http or https URL without credentials or a fragment');
 
+/** The longest time limit of an action. */
+export const MAX_TIMEOUT_MS = 300_000;
 const timeoutRule = z
   .int('must be a whole number of milliseconds')
   .min(100, 'must be at least 100')
-  .max(300_000, 'must be at most 300,000');
+  .max(MAX_TIMEOUT_MS, 'must be at most 300,000');
 
 /** With which an upstream may refuse a call so that its caller gets that status. */
 export const PASSABLE_STATUSES: readonly number[] = [400, 403, 404, 409, 410, 422, 429];

@@ -6,10 +6,15 @@ import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
 
 /** The largest answer that is read from an upstream, in bytes. */
 export const MAX_ANSWER_BYTES = 10 * 1024 * 1024;
-/** Calls at one upstream URL at once; the rest wait in order of arrival, on their own time. */
+/** Calls at one upstream URL at once; the rest wait, project by project in turns, on their own time. */
 export const MAX_CALLS_PER_UPSTREAM = 256;
 /** Connections to one origin: more than one upstream's share, so that a slow one leaves room for its neighbours on the same host. */
 export const MAX_CONNECTIONS_PER_ORIGIN = 1024;
+
+/** A project takes at most so many times the places that are free: alone three quarters of all. */
+const HELD_PER_FREE = 3;
+/** The most calls of one project at one upstream URL at once, which follows from these two. */
+export const MAX_CALLS_PER_UPSTREAM_EACH = 192;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const MAX_ERRORS = 100;
@@ -143,8 +148,9 @@ export class HttpRunner implements Runner {
     const url = new URL(target.upstreamUrl);
     const body = bodyOf(call);
     // A place is given back when undici is done with the call, not when its time is over: till then it holds a connection.
-    return this.upstreams.run(url.href, signal, () =>
-      this.origins.run(url.origin, signal, () => this.post(target, { url, headers: this.headers(call.attempt, body), body, signal })),
+    const { projectId } = call.context;
+    return this.upstreams.run(url.href, projectId, signal, () =>
+      this.origins.run(url.origin, projectId, signal, () => this.post(target, { url, headers: this.headers(call.attempt, body), body, signal })),
     );
   }
 
@@ -197,27 +203,38 @@ class BrokenOff extends Error {
   }
 }
 
-/** Work sorted by key: at most `size` at once for each, the rest in order of arrival. One key never waits for another. */
+interface Lane {
+  /** Places that are taken, by project. */
+  taken: Map<string, number>;
+  free: number;
+  /** Calls that wait, by project: the project that is served next comes first. */
+  waiting: Map<string, Set<() => void>>;
+}
+
+/**
+ * Work sorted by key: at most `size` at once for each key, and one key never waits for another. A project holds at most HELD_PER_FREE times as
+ * many places as are free, so that there is always one for a project that holds none. Projects that wait are served in turns.
+ */
 class Lanes {
-  private readonly lanes = new Map<string, { taken: number; waiting: Set<() => void> }>();
+  private readonly lanes = new Map<string, Lane>();
 
   constructor(private readonly size: number) {}
 
   /** What `work` returns; rejects with the signal's reason, and leaves the queue, where that comes before its turn. */
-  async run<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.enter(key, signal);
+  async run<T>(key: string, projectId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    await this.enter(key, projectId, signal);
     try {
       return await work();
     } finally {
-      this.leave(key);
+      this.leave(key, projectId);
     }
   }
 
-  private enter(key: string, signal: AbortSignal): Promise<void> {
-    const lane = this.lanes.get(key) ?? { taken: 0, waiting: new Set() };
+  private enter(key: string, projectId: string, signal: AbortSignal): Promise<void> {
+    const lane: Lane = this.lanes.get(key) ?? { taken: new Map(), free: this.size, waiting: new Map() };
     this.lanes.set(key, lane);
-    if (lane.taken < this.size) {
-      lane.taken++;
+    if (!lane.waiting.has(projectId) && mayTake(lane, projectId)) {
+      take(lane, projectId);
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
@@ -226,25 +243,44 @@ class Lanes {
         resolve();
       };
       const giveUp = (): void => {
-        lane.waiting.delete(goAhead);
+        const own = lane.waiting.get(projectId);
+        if (own?.delete(goAhead) && own.size === 0) lane.waiting.delete(projectId);
         reject(signal.reason);
       };
-      lane.waiting.add(goAhead);
+      const own = lane.waiting.get(projectId) ?? new Set<() => void>();
+      lane.waiting.set(projectId, own.add(goAhead));
       signal.addEventListener('abort', giveUp, { once: true });
     });
   }
 
-  private leave(key: string): void {
+  private leave(key: string, projectId: string): void {
     const lane = this.lanes.get(key);
-    if (!lane) throw new Error(`Nobody is in the lane ${key}.`);
-    const [next] = lane.waiting;
-    if (next) {
-      lane.waiting.delete(next);
-      next(); // the place changes hands, so `taken` stays
-    } else if (--lane.taken === 0) {
-      this.lanes.delete(key);
-    }
+    const held = lane?.taken.get(projectId);
+    if (!lane || !held) throw new Error(`The project ${projectId} has no place in the lane ${key}.`);
+    if (held === 1) lane.taken.delete(projectId);
+    else lane.taken.set(projectId, held - 1);
+    lane.free += 1;
+    for (const [next, waiting] of [...lane.waiting]) if (mayTake(lane, next)) serve(lane, next, waiting);
+    if (lane.free === this.size) this.lanes.delete(key);
   }
+}
+
+const mayTake = ({ taken, free }: Lane, projectId: string): boolean => (taken.get(projectId) ?? 0) < HELD_PER_FREE * free;
+
+function take(lane: Lane, projectId: string): void {
+  lane.taken.set(projectId, (lane.taken.get(projectId) ?? 0) + 1);
+  lane.free -= 1;
+}
+
+/** Lets one call of a project go ahead, and puts the project last. */
+function serve(lane: Lane, projectId: string, waiting: Set<() => void>): void {
+  const [goAhead] = waiting;
+  lane.waiting.delete(projectId);
+  if (!goAhead) return;
+  waiting.delete(goAhead);
+  if (waiting.size > 0) lane.waiting.set(projectId, waiting);
+  take(lane, projectId);
+  goAhead();
 }
 
 const answerForm = z.discriminatedUnion('ok', [

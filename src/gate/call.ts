@@ -17,6 +17,8 @@ export const credentialKey = ({ digest, namedProjectId }: CredentialRef): string
 
 /** A call that passed parsing; what the gate needs to decide about it. */
 export interface Call extends CredentialRef {
+  /** The project that it names, whatever its credential; null where it names none. */
+  statedProjectId: string | null;
   service: string;
   action: string;
   /** A UUID in lower case: the caller's choice, or this server's. */

@@ -12,7 +12,7 @@ export interface Refusal {
   details: Record<string, unknown>;
 }
 
-type Check = (credential: Credential, call: Pick<Call, 'ip' | 'action'>, facts: Facts, nowMs: number) => Refusal | undefined;
+type Check = (credential: Credential, call: Pick<Call, 'ip' | 'action' | 'statedProjectId'>, facts: Facts, nowMs: number) => Refusal | undefined;
 
 const refuse = (code: ErrorCode, details: Record<string, unknown> = {}): Refusal => ({ code, details });
 const timestamp = (ms: number): string => new Date(ms).toISOString();
@@ -32,9 +32,12 @@ const disabled: Check = (credential) => (credential.enabled && credential.archiv
 
 const address: Check = (credential, { ip }) => (credential.allowedIps.length === 0 || (ip !== null && isInBlocks(ip, credential.allowedIps)) ? undefined : refuse('IP_NOT_ALLOWED'));
 
-/** What may work in several projects names the one; one that it may not work in reads like one that never was. */
-const project: Check = (credential) => {
-  if (credential.projectId !== null) return undefined;
+/** A credential of one project is used for no other. One of several names the project; one where it may not work reads like one that never was. */
+const project: Check = (credential, { statedProjectId }) => {
+  if (credential.projectId !== null) {
+    if (statedProjectId === null || statedProjectId === credential.projectId) return undefined;
+    return refuse('INVALID_REQUEST', { issues: [{ path: [PROJECT_HEADER], message: 'names another project than that of the credential; leave it out' }] });
+  }
   if (credential.namedProjectId !== null) return refuse('NOT_FOUND', { header: PROJECT_HEADER });
   return refuse('INVALID_REQUEST', { issues: [{ path: [PROJECT_HEADER], message: 'must name one of the projects that this credential may work in' }] });
 };
@@ -53,16 +56,16 @@ const CREDENTIAL_CHECKS: Check[] = [revoked, expired, disabled, address];
 const CALL_CHECKS: Check[] = [...CREDENTIAL_CHECKS, project, action, permission];
 
 /** The first check that a call fails, or undefined. */
-export function firstRefusal(call: Pick<Call, 'ip' | 'action'>, facts: Facts, nowMs: number): Refusal | undefined {
+export function firstRefusal(call: Pick<Call, 'ip' | 'action' | 'statedProjectId'>, facts: Facts, nowMs: number): Refusal | undefined {
   return firstOf(CALL_CHECKS, call, facts, nowMs);
 }
 
 /** The first check that a credential fails by itself, or undefined. */
 export function credentialRefusal(ip: string | null, credential: Credential | undefined, nowMs: number): Refusal | undefined {
-  return firstOf(CREDENTIAL_CHECKS, { ip, action: '' }, { credential, action: undefined }, nowMs);
+  return firstOf(CREDENTIAL_CHECKS, { ip, action: '', statedProjectId: null }, { credential, action: undefined }, nowMs);
 }
 
-function firstOf(checks: Check[], call: Pick<Call, 'ip' | 'action'>, facts: Facts, nowMs: number): Refusal | undefined {
+function firstOf(checks: Check[], call: Pick<Call, 'ip' | 'action' | 'statedProjectId'>, facts: Facts, nowMs: number): Refusal | undefined {
   if (!facts.credential) return refuse('INVALID_API_KEY');
   for (const check of checks) {
     const refusal = check(facts.credential, call, facts, nowMs);

@@ -27,6 +27,8 @@ export interface ExecuteRequest {
   credentialKind: CredentialKind;
   /** The project that it names; null where it names none, or its kind of credential works in one alone. */
   namedProjectId: string | null;
+  /** The project that it names, whatever its credential; null where it names none. */
+  statedProjectId: string | null;
   service: string;
   action: string;
   /** A UUID in lower case. */
@@ -133,6 +135,7 @@ export class Gate {
       credentialKind: request.credentialKind,
       digest: this.deps.digest(request.secret),
       namedProjectId: request.namedProjectId,
+      statedProjectId: request.statedProjectId,
       service: request.service,
       action: request.action,
       requestId: request.requestId,

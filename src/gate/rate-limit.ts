@@ -1,5 +1,6 @@
-// GCRA, the generic cell rate algorithm of ATM traffic control (ITU-T I.371, "virtual scheduling"): a leaky bucket that keeps one
-// number, the theoretical arrival time of the call after next. Whole microseconds throughout, by the database's clock.
+import { settledArrival, turnsLeft, waitFor, type Pace } from '../lib/gcra';
+
+// The rate limit of a project: GCRA in whole microseconds, by the database's clock.
 
 export interface RateLimit {
   /** Calls a second, sustained. */
@@ -29,28 +30,26 @@ export function intervalUs(limit: RateLimit): number {
 
 /** Takes one call out of the limit, changing `memory`, where it fits; leaves it alone where it does not. */
 export function takeCall(memory: RateMemory, limit: RateLimit, nowUs: number): boolean {
-  settleMemory(memory, limit, nowUs);
-  const next = memory.theoreticalArrivalUs + memory.arrivalIntervalUs;
-  if (next - nowUs > limit.burst * memory.arrivalIntervalUs) return false;
-  memory.theoreticalArrivalUs = next;
+  const pace = { burst: limit.burst, interval: intervalUs(limit) };
+  settleMemory(memory, pace, nowUs);
+  if (waitFor(1, memory.theoreticalArrivalUs, pace, nowUs) > 0) return false;
+  memory.theoreticalArrivalUs += pace.interval;
   return true;
 }
 
 /** How a project stands. `memory` must have met `takeCall` with the same limit and time. */
-export function standingOf(memory: RateMemory, limit: RateLimit, nowUs: number): RateStanding {
-  const interval = memory.arrivalIntervalUs;
-  const debtUs = Math.max(0, memory.theoreticalArrivalUs - nowUs);
-  const freeUs = limit.burst * interval - debtUs;
-  const remaining = Math.floor(freeUs / interval);
-  return { remaining, untilNextUs: remaining >= limit.burst ? 0 : (remaining + 1) * interval - freeUs };
+export function standingOf(memory: RateMemory, { burst }: RateLimit, nowUs: number): RateStanding {
+  const pace = { burst, interval: memory.arrivalIntervalUs };
+  const arrivalUs = settledArrival(memory.theoreticalArrivalUs, pace, nowUs);
+  const remaining = turnsLeft(arrivalUs, pace, nowUs);
+  return { remaining, untilNextUs: remaining >= burst ? 0 : waitFor(remaining + 1, arrivalUs, pace, nowUs) };
 }
 
 /** Brings a memory up to date with the clock and with a limit that was changed: the calls owed stay owed, at most a full burst. */
-function settleMemory(memory: RateMemory, limit: RateLimit, nowUs: number): void {
-  const interval = intervalUs(limit);
-  const before = memory.arrivalIntervalUs || interval;
+function settleMemory(memory: RateMemory, pace: Pace, nowUs: number): void {
+  const before = memory.arrivalIntervalUs || pace.interval;
   const debtUs = Math.max(0, memory.theoreticalArrivalUs - nowUs);
-  const scaledUs = before === interval ? debtUs : Math.ceil((debtUs / before) * interval);
-  memory.theoreticalArrivalUs = nowUs + Math.min(scaledUs, limit.burst * interval);
-  memory.arrivalIntervalUs = interval;
+  const scaledUs = before === pace.interval ? debtUs : Math.ceil((debtUs / before) * pace.interval);
+  memory.theoreticalArrivalUs = settledArrival(nowUs + scaledUs, pace, nowUs);
+  memory.arrivalIntervalUs = pace.interval;
 }

@@ -1,17 +1,21 @@
 import { LessThanOrEqual, MoreThan } from 'typeorm';
+import { MAX_TIMEOUT_MS } from '../actions/action.service';
 import type { Database } from '../db/database';
+import { HOLD_MARGIN_MS } from './decide';
 import { Claim, TickHolds } from './gate.entities';
 import type { ClaimName, HoldRow } from './rows';
 import { openHoldsOf } from './tick-reads';
 
 /** Ticks whose holds are looked at together; one has at most a few hundred. */
 const TICKS_AT_A_TIME = 20;
+/** A hold that expires later than this from now was made by a clock that was ahead. */
+const MAX_HOLD_MS = MAX_TIMEOUT_MS + HOLD_MARGIN_MS;
 
 /** What the sweep asks of the database. */
 export interface SweepStore {
   /** Milliseconds since 1970 by the clock that decides. */
   now(): Promise<number>;
-  /** Open holds that had expired by `now`, by a plain read: those of the next ticks after `after`, and the last of these; none where there are no more. */
+  /** Open holds that had expired by `now`, or that a clock dated too far ahead, by a plain read: those of the next ticks after `after`, and the last of these; none where there are no more. */
   findExpiredHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }>;
   /** Claims whose answers need not be kept any more at `now`, by a plain read. */
   findOldClaims(now: number, limit: number): Promise<ClaimName[]>;
@@ -28,9 +32,10 @@ export class DatabaseSweepStore implements SweepStore {
   }
 
   async findExpiredHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }> {
-    const where = { expiresAt: LessThanOrEqual(now), id: MoreThan(after) };
+    const id = MoreThan(after);
+    const where = [{ expiresAt: LessThanOrEqual(now), id }, { expiresAt: MoreThan(now + MAX_HOLD_MS), id }];
     const ticks = await this.database.reader.find(TickHolds, { where, order: { id: 'ASC' }, take: TICKS_AT_A_TIME });
-    return { holds: ticks.flatMap(openHoldsOf).filter((hold) => hold.expiresAt <= now), last: ticks.at(-1)?.id };
+    return { holds: ticks.flatMap(openHoldsOf).filter((hold) => hold.expiresAt <= now || hold.startedAt > now), last: ticks.at(-1)?.id };
   }
 
   findOldClaims(now: number, limit: number): Promise<ClaimName[]> {

@@ -1,6 +1,7 @@
 import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
 import type { Time } from '../lib/time';
+import type { HoldRow } from './rows';
 import type { SweepStore } from './sweep-store';
 import type { Ticker } from './ticker';
 
@@ -17,6 +18,9 @@ export interface SweepDeps {
 
 /** Ends the holds of calls whose process died, and forgets answers that are no longer kept. */
 export class Sweep extends Repeated {
+  /** When this process first saw each hold that is dated in the future, by its own time. */
+  private datedAhead = new Map<string, number>();
+
   constructor(private readonly deps: SweepDeps) {
     super({ intervalMs: SWEEP_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'sweep failed') });
   }
@@ -30,9 +34,12 @@ export class Sweep extends Repeated {
 
   /** A hold that cannot be ended now waits for the next sweep, and keeps nothing beside it from being swept. */
   private async expireHolds(now: number): Promise<void> {
+    const before = this.datedAhead;
+    this.datedAhead = new Map();
     for (let after = ''; ; ) {
-      const { holds, last } = await this.deps.store.findExpiredHolds(now, after);
+      const { holds: found, last } = await this.deps.store.findExpiredHolds(now, after);
       if (last === undefined) return;
+      const holds = found.filter((hold) => hold.startedAt <= now || this.hasOutlived(hold, before));
       const deadline = this.deps.time.now() + SWEEP_INTERVAL_MS;
       const ends = await Promise.allSettled(
         holds.map((hold) => this.deps.ticker.settle({ kind: 'settlement', hold, ending: { kind: 'expired' } }, deadline)),
@@ -41,6 +48,14 @@ export class Sweep extends Repeated {
       if (failed[0]) this.deps.log.warn({ err: failed[0].reason as unknown, holds: failed.length }, 'sweep: holds were left');
       after = last;
     }
+  }
+
+  /** Whether a hold that a wrong clock dated in the future has been known for as long as its call may take: its own process has given it up by then. */
+  private hasOutlived({ attempt, startedAt, expiresAt }: HoldRow, before: ReadonlyMap<string, number>): boolean {
+    const nowMs = this.deps.time.now();
+    const firstSeenMs = before.get(attempt) ?? nowMs;
+    this.datedAhead.set(attempt, firstSeenMs);
+    return nowMs - firstSeenMs >= expiresAt - startedAt;
   }
 
   /** Read by the index first, then removed where nothing has replaced them. */

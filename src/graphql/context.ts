@@ -7,7 +7,8 @@ import { knownWorkspaces, mayKnowWorkspace, mayOperate, requireAdministered, req
 import { whenceOf, type Whence } from '../access/people/person.events';
 import type { Authority } from '../access/authority';
 import type { Principal, UserPrincipal } from '../access/principal';
-import { isFromHere, type TrustedOrigins } from '../access/sessions/cookie';
+import { isFromHere, type Held, type Kept, type TrustedOrigins } from '../access/sessions/cookie';
+import type { SignedIn } from '../access/sessions/session.service';
 import type { Database } from '../db/database';
 import type { PageRequest } from '../db/keyset';
 import type { List } from '../db/list';
@@ -45,7 +46,7 @@ export class GraphQLContext {
   private time: Promise<Date> | undefined;
   /** Whether this request has had a mutation, which may have changed what whoever asks may do. */
   private hasMutated = false;
-  private token: string | undefined;
+  private readonly cookies: Held;
   /** The right to run the request's mutation, where it came with an Idempotency-Key. */
   claim: MutationClaim | undefined;
 
@@ -59,7 +60,7 @@ export class GraphQLContext {
   ) {
     this.work = new Work(payerOf(identity, whence.ip));
     this.loaders = new Loaders(database.reader, this.work);
-    this.token = browser.session;
+    this.cookies = { ...browser.held };
   }
 
   /** The same asker at a later time, for what stays open: with look-ups and a time of its own. */
@@ -113,26 +114,35 @@ export class GraphQLContext {
     return { ...this.origin, actor: this.person };
   }
 
-  /** The token of the session that the browser has by now, alive or not. */
-  get session(): string | undefined {
-    return this.token;
+  /** What the browser keeps by now: its session, alive or not, and its device cookie. */
+  get held(): Held {
+    return this.cookies;
   }
 
-  /** Whoever has just signed in, or whose session it is already, asks from now on with what they may do now; the browser keeps the token. */
-  async signedIn(token = this.token): Promise<UserPrincipal> {
+  /** Whoever has just signed in, or whose session it is already, asks from now on with what they may do now; the browser keeps it. */
+  async signedIn({ token = this.cookies.session, device }: Partial<SignedIn> = {}): Promise<UserPrincipal> {
     const principal = token === undefined ? null : await this.browser.principals.bySession(token);
     if (!token || !principal) throw new TollgateError('SIGN_IN_FAILED'); // ended by somebody else in this moment
-    this.browser.keep(token);
-    this.token = token;
+    this.keep({ session: token, ...(device !== undefined && { device }) });
     this.identity = principal;
     return principal;
   }
 
+  /** The browser keeps the proof that its owner was there. */
+  keepDevice(device: string): void {
+    this.keep({ device });
+  }
+
   /** The browser forgets the session that it has, and what is left of the request is nobody's. */
   signedOut(): void {
-    this.browser.keep(null);
-    this.token = undefined;
+    this.keep({ session: null });
     this.identity = null;
+  }
+
+  private keep(kept: Kept): void {
+    this.browser.keep(kept);
+    if (kept.session !== undefined) this.cookies.session = kept.session ?? undefined;
+    if (kept.device !== undefined) this.cookies.device = kept.device;
   }
 
   /** FORBIDDEN for anyone but the operator: for what is shown to nobody else. */
@@ -226,16 +236,18 @@ export const FROM_ELSEWHERE = 'This came from a page of another site.';
 /** What a request tells of whoever sent it. */
 export interface ContextSource {
   headers: IncomingHttpHeaders;
-  ip: string;
-  /** The token in the session's cookie. */
-  session: string | undefined;
-  /** Puts a token into the session's cookie, or removes that. */
-  keep(token: string | null): void;
+  /** The same as they came, repeated ones too: names and values in turn. */
+  rawHeaders: readonly string[];
+  address: string | null;
+  /** What its browser keeps in our cookies. */
+  held: Held;
+  /** Sets these cookies. */
+  keep(kept: Kept): void;
 }
 
 /** The browser that a request came from, where one did. */
 interface Browser {
-  session: ContextSource['session'];
+  held: Held;
   isFromHere: boolean;
   keep: ContextSource['keep'];
   principals: ContextDeps['principals'];
@@ -251,14 +263,14 @@ export interface ContextDeps {
  * The context of a request: anonymous where it brings no credential, or a session that has ended; UNAUTHENTICATED for a wrong one, whatever
  * is asked. A credential in a header wins over a cookie, and a cookie that a page of another site made a browser send is FORBIDDEN.
  */
-export async function contextOf({ session, keep, ...request }: ContextSource, { principals, database, trustedOrigins }: ContextDeps): Promise<GraphQLContext> {
+export async function contextOf({ held, keep, ...request }: ContextSource, { principals, database, trustedOrigins }: ContextDeps): Promise<GraphQLContext> {
   try {
     const { headers } = request;
     const whence = whenceOf(request);
-    const secret = secretFrom(headers);
+    const secret = secretFrom(request.rawHeaders);
     const fromHere = secret !== undefined || isFromHere(headers, trustedOrigins);
-    const principal = secret !== undefined ? await principals.bySecret(secret, whence.ip) : session === undefined ? null : await personOf(principals, session, fromHere, keep);
-    return new GraphQLContext(database, principal, whence, { session, isFromHere: fromHere, keep, principals });
+    const principal = secret !== undefined ? await principals.bySecret(secret, whence.ip) : held.session === undefined ? null : await personOf(principals, held.session, fromHere, keep);
+    return new GraphQLContext(database, principal, whence, { held: fromHere ? held : { ...held, device: undefined }, isFromHere: fromHere, keep, principals });
   } catch (error) {
     throw translated(error);
   }
@@ -283,6 +295,6 @@ export async function contextAgain(context: GraphQLContext, source: ContextSourc
 async function personOf(principals: ContextDeps['principals'], token: string, fromHere: boolean, keep: ContextSource['keep']): Promise<UserPrincipal | null> {
   if (!fromHere) throw new TollgateError('FORBIDDEN', FROM_ELSEWHERE);
   const person = await principals.bySession(token);
-  if (!person) keep(null);
+  if (!person) keep({ session: null });
   return person;
 }

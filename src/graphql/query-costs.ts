@@ -1,6 +1,6 @@
 import type { DocumentNode, GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import { TollgateError } from '../errors';
-import { TokenBuckets } from '../lib/token-buckets';
+import { MemoryThrottles } from '../lib/memory-throttles';
 import type { GraphQLContext } from './context';
 import { planOf, requestedPoints, wholePoints, type Cost, type Plan } from './cost';
 import { figuresOfDocument, figuresOfVariables, requireModest, tooComplex } from './limits';
@@ -30,10 +30,10 @@ export interface Estimate {
 
 /** What operations cost, and who may still ask for how much. */
 export class QueryCosts {
-  private readonly budgets: TokenBuckets;
+  private readonly budgets: MemoryThrottles;
 
-  constructor(now: () => number = () => performance.now()) {
-    this.budgets = new TokenBuckets({ most: MAX_POINTS, perSecond: POINTS_PER_SECOND, now });
+  constructor(now?: () => number) {
+    this.budgets = new MemoryThrottles({ burst: MAX_POINTS, intervalMs: 1000 / POINTS_PER_SECOND, ...(now && { now }) });
   }
 
   /** Takes the points of reading a document, which are given back where it runs. RATE_LIMITED where they are not there. */

@@ -1,20 +1,22 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { tokenIn, type SessionCookie } from '../access/sessions/cookie';
+import { heldIn, keepIn, type BrowserCookies } from '../access/sessions/cookie';
 import type { ContextSource } from './context';
 import type { Credentials } from './streams/services';
 
 /** What a request tells of its sender, and how the sender is to keep a session. Needs @fastify/cookie where it is used. */
-export function sourceOf(request: FastifyRequest, reply: FastifyReply, cookie: SessionCookie): ContextSource {
+export function sourceOf(request: FastifyRequest, reply: FastifyReply, cookies: BrowserCookies): ContextSource {
   return {
     headers: request.headers,
-    ip: request.ip,
-    session: tokenIn(request, cookie),
-    keep: (token) => void (token === null ? reply.clearCookie(cookie.name, cookie.options) : reply.setCookie(cookie.name, token, cookie.options)),
+    rawHeaders: request.raw.rawHeaders,
+    address: request.address,
+    held: heldIn(request, cookies),
+    keep: (kept) => keepIn(reply, cookies, kept),
   };
 }
 
 /** The same of a request that opens a stream, which can set no cookie any more. A client that cannot set headers says its credentials otherwise. */
-export function streamSourceOf(request: FastifyRequest, cookie: SessionCookie, credentials: Credentials = {}): ContextSource {
-  const given = Object.fromEntries(Object.entries(credentials).filter(([, value]) => value !== undefined));
-  return { headers: { ...request.headers, ...given }, ip: request.ip, session: tokenIn(request, cookie), keep: () => undefined };
+export function streamSourceOf(request: FastifyRequest, cookies: BrowserCookies, credentials: Credentials = {}): ContextSource {
+  const given = Object.entries<string | undefined>({ ...credentials }).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
+  const rawHeaders = [...request.raw.rawHeaders, ...given];
+  return { headers: request.headers, rawHeaders, address: request.address, held: heldIn(request, cookies), keep: () => undefined };
 }

@@ -1,7 +1,7 @@
 import { GraphQLError, type ExecutionResult } from 'graphql';
 import { ownerOf } from '../access/places';
 import type { Principal } from '../access/principal';
-import { customerAt } from '../lib/token-buckets';
+import { customerAt } from '../lib/cidr';
 import { TURNS } from '../lib/turns';
 import type { Plan } from './cost';
 import { toGraphQLError } from './errors';

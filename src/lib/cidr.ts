@@ -40,3 +40,21 @@ function isAddress(text: string): boolean {
 export function plainAddress(text: string): string | null {
   return isAddress(text) ? ipaddr.process(text).toString() : null;
 }
+
+/**
+ * The address in an entry of `X-Forwarded-For`, or of a socket, written as everywhere here: without its port, brackets or zone. Null if it is
+ * none. Reads `203.0.113.7:41234`, `[2001:db8::1]:443`, `[2001:db8::1]`, `fe80::1%eth0` and IPv4 within IPv6.
+ */
+export function forwardedAddress(entry: string): string | null {
+  const text = entry.trim();
+  if (text.length > MAX_ENTRY_LENGTH) return null;
+  const bracketed = /^"?\[([^\]]*)\](:[0-9]{1,5})?"?$/.exec(text)?.[1];
+  const withPort = /^([0-9.]+):[0-9]{1,5}$/.exec(text)?.[1];
+  return plainAddress((bracketed ?? withPort ?? text).replace(/^([0-9a-f:.]+)%[\w.-]+$/i, '$1'));
+}
+
+/** No address with its zone and port is longer. */
+const MAX_ENTRY_LENGTH = 100;
+
+/** An address as one customer: of IPv6 one has 2^64. */
+export const customerAt = (ip: string | null): string => (ip?.includes(':') ? parseBlock(`${ip}/64`) : ip) ?? 'unknown';

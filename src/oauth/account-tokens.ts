@@ -4,7 +4,7 @@ import type { Whence } from '../access/people/person.events';
 import { narrowedTo } from '../access/permissions';
 import { recordEvent, type Origin } from '../audit/record-event';
 import { forUpdate, type Database } from '../db/database';
-import { TokenBuckets } from '../lib/token-buckets';
+import { MemoryThrottles } from '../lib/memory-throttles';
 import { endToken, insertToken, livingToken, secretEndsAt } from '../service-accounts/secrets';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { permissionsOfServiceAccount } from '../service-accounts/service-account.queries';
@@ -26,9 +26,9 @@ interface Proof {
   seconds: number;
 }
 
-/** Tokens that an account gets from a process at once, and how many more in a second: each is good for an hour. */
+/** Tokens that an account gets from a process at once, and how often one more after that: each is good for an hour. */
 const ACCOUNT_TOKENS = 100;
-const ACCOUNT_TOKENS_PER_SECOND = 1;
+const ACCOUNT_TOKEN_EVERY_MS = 1_000;
 
 /** What oidc-provider knows of a request. */
 export type OidcContext = KoaContextWithOIDC['oidc'];
@@ -36,7 +36,7 @@ export type OidcContext = KoaContextWithOIDC['oidc'];
 const KIND = 'ClientCredentials';
 
 export class AccountTokens {
-  private readonly allowances = new TokenBuckets({ most: ACCOUNT_TOKENS, perSecond: ACCOUNT_TOKENS_PER_SECOND, now: () => performance.now() });
+  private readonly allowances = new MemoryThrottles({ burst: ACCOUNT_TOKENS, intervalMs: ACCOUNT_TOKEN_EVERY_MS });
   /** By request: clients are shared by all requests of an account, whichever of its secrets they came with. */
   private readonly proofs = new WeakMap<OidcContext, Proof>();
 

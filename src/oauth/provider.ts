@@ -9,7 +9,7 @@ import { mintSecret } from '../access/secret';
 import { recordEvent } from '../audit/record-event';
 import type { Database } from '../db/database';
 import type { Background } from '../lib/background';
-import { TokenBuckets } from '../lib/token-buckets';
+import { MemoryThrottles } from '../lib/memory-throttles';
 import type { AccountTokens } from './account-tokens';
 import { RESPONSE_MODE, adapterFactory, scopesOf } from './adapter';
 import type { ClientService } from './client.service';
@@ -41,9 +41,9 @@ const CLIENT_AUTH_METHODS: ClientAuthMethod[] = ['client_secret_basic', 'client_
 /** In ID tokens of those alone who are told of ends of sessions. */
 const SESSION_ID = 'sid';
 
-/** Refusals of one client that each process tells the trail of at once, and how many more in a minute: anybody may ask for anything in its name. */
+/** Refusals of one client that each process tells the trail of at once, and how often of one more: anybody may ask for anything in its name. */
 const REFUSALS_TOLD = 20;
-const REFUSALS_TOLD_PER_MINUTE = 1;
+const REFUSAL_TOLD_EVERY_MS = 60_000;
 /** What happens to everybody, and says nothing of anybody. */
 const NOT_WORTH_TELLING = new Set(['access_denied', 'login_required', 'consent_required', 'interaction_required']);
 
@@ -71,7 +71,7 @@ export interface OAuthProviderDeps {
 /** oidc-provider, as the signing keys and the permissions are now. */
 export class OAuthProvider {
   private readonly whences = new WeakMap<IncomingMessage, Whence>();
-  private readonly refusals = new TokenBuckets({ most: REFUSALS_TOLD, perSecond: REFUSALS_TOLD_PER_MINUTE / 60, now: () => performance.now() });
+  private readonly refusals = new MemoryThrottles({ burst: REFUSALS_TOLD, intervalMs: REFUSAL_TOLD_EVERY_MS });
   private made: { fingerprint: string; provider: Provider } | undefined;
   private latest: { provider: Promise<Provider>; atMs: number } | undefined;
 

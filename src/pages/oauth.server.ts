@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { actorOf, whenceOf } from '../access/people/person.events';
 import type { UserPrincipal } from '../access/principal';
-import { tokenIn, type SessionCookie } from '../access/sessions/cookie';
+import { heldIn, keepIn, type BrowserCookies } from '../access/sessions/cookie';
 import type { SessionService } from '../access/sessions/session.service';
 import type { SignInService } from '../access/sessions/sign-in.service';
 import { tooMany, triesFrom } from '../access/sessions/throttle';
@@ -10,15 +10,16 @@ import type { Asked, Raw } from '../oauth/authorization';
 import { CONSENT_PATH, OAUTH_ROUTES } from '../oauth/provider';
 import type { OAuthServices } from '../oauth/services';
 import { consentPage, signInPage } from './consent.page';
+import { customerAt } from '../lib/cidr';
+import { MemoryThrottles } from '../lib/memory-throttles';
 import { FORM_LIMIT_BYTES, alert, textOf, type Problem } from './form';
-import { TokenBuckets, customerAt } from '../lib/token-buckets';
 import { HEADERS_LEADING_AWAY, PAGE_HEADERS, page } from './html';
 
 export interface OAuthPagesDeps {
   oauth: OAuthServices;
   signIns: SignInService;
   sessions: SessionService;
-  cookie: SessionCookie;
+  cookies: BrowserCookies;
   identifySession(token: string): Promise<UserPrincipal | null>;
   emailOf(personId: string): Promise<string>;
   /** Keeps memory for a body that is large for a caller who is not known. */
@@ -31,9 +32,9 @@ export interface OAuthPagesDeps {
 /** Authorizations that may begin from one address at once, and how often one more after that: each is kept for a while. */
 const AUTHORIZATIONS = 60;
 const AUTHORIZATION_EVERY_MS = 1_000;
-/** Requests of all kinds from one address at once, counted by each process for itself; and how many more in a second. */
+/** Requests of all kinds from one address at once, counted by each process for itself; and how often one more after that. */
 const MAX_REQUESTS = 200;
-const REQUESTS_PER_SECOND = 50;
+const REQUEST_EVERY_MS = 20;
 
 const AUTHORIZE = '/oauth/authorize';
 
@@ -66,7 +67,7 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, admitBody,
     const [status, code] = isUnavailable ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
     return reply.code(status).send({ error: code, error_description: isUnavailable ? 'try again later' : 'something went wrong on this side' });
   });
-  const requests = new TokenBuckets({ most: MAX_REQUESTS, perSecond: REQUESTS_PER_SECOND, now: () => performance.now() });
+  const requests = new MemoryThrottles({ burst: MAX_REQUESTS, intervalMs: REQUEST_EVERY_MS });
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const whence = whenceOf(request);
     const waitMs = requests.take(customerAt(whence.ip), 1);
@@ -105,7 +106,7 @@ function registerAuthorizeForm(app: FastifyInstance, answer: (request: FastifyRe
 
 /** The pages on which a person signs in and agrees: forms without scripts. For where `registerPages` has prepared them. */
 export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps): void {
-  const { oauth, signIns, sessions, cookie, httpStatusOf } = deps;
+  const { oauth, signIns, sessions, cookies, httpStatusOf } = deps;
   const { authorizations } = oauth;
   const rawOf = (request: FastifyRequest, reply: FastifyReply): Raw => ({ request: request.raw, response: reply.raw, whence: whenceOf(request) });
   const actionOf = ({ uid }: Asked): string => `${CONSENT_PATH}/${uid}`;
@@ -114,7 +115,7 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
     reply.code(status).headers(PAGE_HEADERS).send(signInPage(asked, actionOf(asked), email, problem));
 
   const personOf = async (request: FastifyRequest, asked: Asked): Promise<UserPrincipal | null> => {
-    const token = tokenIn(request, cookie);
+    const token = heldIn(request, cookies).session;
     const person = token === undefined ? null : await deps.identifySession(token);
     return person && (await authorizations.isRecent(asked, person)) ? person : null;
   };
@@ -131,9 +132,10 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
     const given = { email: textOf(request.body, 'email'), password: textOf(request.body, 'password'), code: textOf(request.body, 'code') };
     const again = (problem: Problem, code: ErrorCode) => sendSignIn(reply, asked, given.email, problem, httpStatusOf(code));
     try {
-      const session = await signIns.signIn(given, whenceOf(request), tokenIn(request, cookie));
+      const session = await signIns.signIn(given, whenceOf(request), heldIn(request, cookies));
       if (!session) return await again({ message: 'Your account has a second factor: give its code as well.', field: 'code' }, 'SIGN_IN_FAILED');
-      return await reply.setCookie(cookie.name, session.token, cookie.options).redirect(actionOf(asked), 303);
+      keepIn(reply, cookies, { session: session.token, device: session.device });
+      return await reply.redirect(actionOf(asked), 303);
     } catch (error) {
       if (error instanceof TollgateError && (error.code === 'SIGN_IN_FAILED' || error.code === 'RATE_LIMITED')) return again({ message: error.message }, error.code);
       throw error;
@@ -142,10 +144,11 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
 
   app.post(`${CONSENT_PATH}/:uid/sign-out`, async (request, reply) => {
     const asked = await askedOf(request, reply);
-    const token = tokenIn(request, cookie);
+    const token = heldIn(request, cookies).session;
     const person = token === undefined ? null : await deps.identifySession(token);
     if (person) await sessions.end({ actor: actorOf(person.id), ...whenceOf(request) }, person.sessionId);
-    return reply.clearCookie(cookie.name, cookie.options).redirect(actionOf(asked), 303);
+    keepIn(reply, cookies, { session: null });
+    return reply.redirect(actionOf(asked), 303);
   });
 
   app.post(`${CONSENT_PATH}/:uid`, async (request, reply) => {

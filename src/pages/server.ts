@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { InvitationService } from '../access/people/invitation.service';
 import { whenceOf } from '../access/people/person.events';
 import type { UserPrincipal } from '../access/principal';
-import { isFromHere, tokenIn, type SessionCookie, type TrustedOrigins } from '../access/sessions/cookie';
+import { heldIn, isFromHere, keepIn, type BrowserCookies, type TrustedOrigins } from '../access/sessions/cookie';
 import type { PasswordService } from '../access/sessions/password.service';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
 import { FORM_LIMIT_BYTES, alert, textOf, type Problem } from './form';
@@ -16,7 +16,7 @@ export interface PagesDeps {
   passwords: PasswordService;
   /** Throws for a body that no form has. */
   requirePlainBody(request: FastifyRequest): void;
-  cookie: SessionCookie;
+  cookies: BrowserCookies;
   trustedOrigins: TrustedOrigins;
   /** Whose session a token is of; null where it has ended or never was. */
   identifySession(token: string): Promise<UserPrincipal | null>;
@@ -28,7 +28,7 @@ export interface PagesDeps {
 
 /** The pages that links in mails lead to: forms without scripts. Reading one uses nothing up. Needs @fastify/cookie where it is used. */
 export async function registerPages(app: FastifyInstance, deps: PagesDeps): Promise<void> {
-  const { invitations, passwords, cookie, trustedOrigins, httpStatusOf, log } = deps;
+  const { invitations, passwords, cookies, trustedOrigins, httpStatusOf, log } = deps;
   app.removeAllContentTypeParsers();
   await app.register(formbody, { bodyLimit: FORM_LIMIT_BYTES });
   app.setErrorHandler((error, request, reply) => {
@@ -42,7 +42,7 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
     if (method === 'POST' && !isFromHere(headers, trustedOrigins)) throw new TollgateError('FORBIDDEN', 'This form came from a page of another site.');
   });
   const signedInId = async (request: FastifyRequest): Promise<string | undefined> => {
-    const token = tokenIn(request, cookie);
+    const token = heldIn(request, cookies).session;
     return token ? (await deps.identifySession(token))?.id : undefined;
   };
 
@@ -55,8 +55,8 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
     const visitor = { token: textOf(request.body, 'token'), signedInId: await signedInId(request), name: textOf(request.body, 'name') };
     const invited = await invitations.describe(visitor.token);
     try {
-      const { personId, session } = await invitations.accept(visitor.signedInId, { ...visitor, password: textOf(request.body, 'password') }, whenceOf(request), tokenIn(request, cookie));
-      if (session) void reply.setCookie(cookie.name, session.token, cookie.options);
+      const { personId, session } = await invitations.accept(visitor.signedInId, { ...visitor, password: textOf(request.body, 'password') }, whenceOf(request), heldIn(request, cookies));
+      if (session) keepIn(reply, cookies, { session: session.token, device: session.device });
       return await send(reply, acceptedPage(invited, session !== null || personId === visitor.signedInId));
     } catch (error) {
       const { code, problem } = problemOf(error);
@@ -73,7 +73,8 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
     const token = textOf(request.body, 'token');
     await passwords.requireReset(token);
     try {
-      await passwords.reset({ token, newPassword: textOf(request.body, 'newPassword') }, whenceOf(request));
+      const given = { token, newPassword: textOf(request.body, 'newPassword') };
+      keepIn(reply, cookies, { device: await passwords.reset(given, whenceOf(request), heldIn(request, cookies).device) });
       return await send(reply, passwordWasSetPage());
     } catch (error) {
       const { code, problem } = problemOf(error);

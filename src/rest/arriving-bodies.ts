@@ -6,8 +6,7 @@ import { TollgateError } from '../errors';
 import { BytesInFlight, KeptBytes, UNCOUNTED_BYTES } from '../gate/kept-bytes';
 import type { Sharer } from '../gate/shares';
 import { whenAnswered } from '../lib/answered';
-import { plainAddress } from '../lib/cidr';
-import { customerAt } from '../lib/token-buckets';
+import { customerAt } from '../lib/cidr';
 
 /** The largest body of a caller without a credential. */
 const MAX_UNKNOWN_BODY_BYTES = 65_536;
@@ -77,7 +76,7 @@ export class ArrivingBodies {
   private keepUnknown(request: FastifyRequest, reply: FastifyReply): void {
     const bytes = Number(request.headers['content-length'] ?? MAX_UNKNOWN_BODY_BYTES);
     if (bytes > MAX_UNKNOWN_BODY_BYTES) throw new TollgateError('MISSING_API_KEY', TOO_LARGE);
-    this.keep(this.unknown, bytes, { id: customerAt(plainAddress(request.ip)) }, request, reply);
+    this.keep(this.unknown, bytes, { id: customerAt(request.address) }, request, reply);
   }
 
   private keep(inFlight: BytesInFlight, bytes: number, sharer: Sharer, request: FastifyRequest, reply: FastifyReply): void {

@@ -11,7 +11,6 @@ import { PROJECT_HEADER } from '../gate/checks';
 import type { ExecuteRequest, ExecuteResult, Gate } from '../gate/gate';
 import type { KeptBytes } from '../gate/kept-bytes';
 import { whenAnswered } from '../lib/answered';
-import { plainAddress } from '../lib/cidr';
 import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
 import { idRule } from '../lib/rules';
 import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
@@ -71,18 +70,20 @@ function toExecuteRequest(request: FastifyRequest<ExecuteRoute>, raw: Buffer, bo
   const { service } = request.params;
   const requestId = chosenRequestId(body.requestId, headerOf(request, 'idempotency-key'));
   request.requestId = requestId ?? request.requestId;
-  const namedProjectId = namedProjectOf(request);
+  const statedProjectId = statedProjectOf(request);
+  const namedProjectId = namedProjectOf(request, statedProjectId);
   return {
     secret: request.secret,
     credentialKind: request.credentialKind,
     namedProjectId,
+    statedProjectId,
     service,
     action: body.action,
     requestId: request.requestId,
     fingerprint: requestId === undefined ? null : fingerprintOf(service, namedProjectId, raw),
     paramsJson: body.paramsJson,
     debug: body.debug ?? false,
-    ip: addressOf(request.ip),
+    ip: request.address,
     userAgent: userAgentOf(request.headers),
     arrivedAt: request.arrivedAt,
     kept,
@@ -100,7 +101,7 @@ export function isService(segment: string): boolean {
 function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
   const { service } = request.params as { service: string };
   if (!isService(service)) return { code: 'NOT_FOUND', details: {} };
-  const secret = secretFrom(request.headers);
+  const secret = secretFrom(request.raw.rawHeaders);
   if (secret === undefined) return { code: 'MISSING_API_KEY', details: { header: 'Authorization' } };
   const kind = kindOfSecret(secret);
   if (kind === undefined) return { code: 'INVALID_API_KEY', details: {} };
@@ -114,12 +115,14 @@ function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
   return undefined;
 }
 
-/** The project that a call is for, where it says so and its kind of credential is bound to none. */
-function namedProjectOf(request: AnyRequest): string | null {
-  if (!NAMES_ITS_PROJECT.has(request.credentialKind)) return null;
+/** The project that a call says it is for; null if it says nothing. */
+function statedProjectOf(request: AnyRequest): string | null {
   const name = headerOf(request, PROJECT_HEADER.toLowerCase());
   return name === undefined ? null : validate(idRule, name, PROJECT_HEADER);
 }
+
+/** The project that decides, if the kind of the credential can call in several. */
+const namedProjectOf = ({ credentialKind }: AnyRequest, stated: string | null): string | null => (NAMES_ITS_PROJECT.has(credentialKind) ? stated : null);
 
 /**
  * Keeps memory for a large body before it is read, at the expense of the project that its secret belongs to. A secret that is unknown or does
@@ -130,7 +133,7 @@ async function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: G
   const declared = Number(headerOf(request, 'content-length') ?? bodyLimit);
   if (declared > bodyLimit) return { code: 'PAYLOAD_TOO_LARGE', details: { limit_bytes: bodyLimit } };
   const { secret, credentialKind } = request;
-  const owner = await owners.of({ secret, credentialKind, namedProjectId: namedProjectOf(request), ip: addressOf(request.ip) });
+  const owner = await owners.of({ secret, credentialKind, namedProjectId: namedProjectOf(request, statedProjectOf(request)), ip: request.address });
   if ('code' in owner) return owner;
   const kept = gate.keptBytes();
   if (!kept.keep(declared, owner)) return { code: 'SERVICE_UNAVAILABLE', details: {} };
@@ -142,14 +145,6 @@ async function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: G
 function keepUntilAnswered(request: FastifyRequest, reply: FastifyReply, kept: KeptBytes): void {
   kept.use();
   whenAnswered(request.raw, reply.raw, () => kept.release());
-}
-
-/** The last address that was asked for, as it is written here: calls come in streams, and reading an address is slow. */
-let lastAddress: { text: string; plain: string | null } = { text: '', plain: null };
-
-function addressOf(text: string): string | null {
-  if (text !== lastAddress.text) lastAddress = { text, plain: plainAddress(text) };
-  return lastAddress.plain;
 }
 
 /** A body, and its params as they were written. */

@@ -7,6 +7,7 @@ import type { KeptBytes } from '../gate/kept-bytes';
 import { isBehindAnother, waitingOn, whenAnswered } from '../lib/answered';
 import type { Log } from '../lib/log';
 import { COMMON_HEADERS, sendError } from './answer';
+import { ClientAddresses } from './client-address';
 import { EndOfTurn } from './end-of-turn';
 import { isService } from './execute.route';
 import { newRequestId } from './request-id';
@@ -16,6 +17,8 @@ import { refuseTunnels, refuseUnparsed, type FormOf } from './unparsed';
 
 declare module 'fastify' {
   interface FastifyRequest {
+    /** Whose request it is, as far as trusted proxies tell; null if its connection has closed. `ip` knows of no proxy. */
+    readonly address: string | null;
     /** Answered with every REST answer, as `X-Request-Id` too. */
     requestId: string;
     /** The caller's secret, in the form of one. */
@@ -50,7 +53,6 @@ const MAX_WAITING = 2_048;
 /** Without a logger of its own, which would be made anew for each request: what there is to log, those log who know of it. */
 export function createServer(config: Config, formOf: FormOf): FastifyInstance {
   const server = Fastify({
-    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     bodyLimit: config.bodyLimitBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
     http: { requireHostHeader: false }, // prepareAnswers refuses it, with a body
@@ -68,6 +70,12 @@ export function createServer(config: Config, formOf: FormOf): FastifyInstance {
   refuseTunnels(server.server, formOf);
   // Remembered by the socket from here on: once the client has disconnected, nothing tells its address
   server.server.on('connection', (socket: Socket) => socket.remoteAddress ?? socket.destroy());
+  const addresses = new ClientAddresses(config.trustedProxies);
+  server.decorateRequest('address', {
+    getter() {
+      return addresses.of(this.raw);
+    },
+  });
   return server;
 }
 

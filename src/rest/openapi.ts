@@ -88,7 +88,7 @@ export function openApiDocument(): object {
           parameters: [
             { name: 'service', in: 'path', required: true, schema: { type: 'string', pattern: '^[a-z][a-z0-9-]{0,62}$' }, description: 'The service that the action belongs to.' },
             { name: 'Idempotency-Key', in: 'header', schema: { type: 'string', minLength: 1, maxLength: 257 }, description: 'The requestId, for callers that would rather send a header.' },
-            { name: 'X-Project-Id', in: 'header', schema: { type: 'string', pattern: '^[0-9A-Za-z_-]{1,64}$' }, description: 'The project that a call of a service account is for; it may be absent where the account has only one. A key belongs to one, and this is not looked at.' },
+            { name: 'X-Project-Id', in: 'header', schema: { type: 'string', pattern: '^[0-9A-Za-z_-]{1,64}$' }, description: 'The project that a call of a service account is for; it may be absent where the account has only one. With a key it may name that of the key, and no other.' },
             { name: 'X-Api-Version', in: 'header', schema: { type: 'string', enum: ['1'] }, description: 'The version of this contract.' },
           ],
           requestBody: { required: true, content: json(ref('ExecuteRequest')) },

@@ -92,6 +92,7 @@ export class SimulatedNode implements Client {
           secret: call.secret,
           credentialKind: 'API_KEY',
           namedProjectId: null,
+          statedProjectId: null,
           service: SERVICE,
           action: call.action,
           requestId: call.requestId,

@@ -34,9 +34,10 @@ export function headersOf(credential: Credential): Record<string, string> {
   return typeof credential === 'string' ? { 'x-api-key': credential } : { cookie: credential.cookie };
 }
 
-/** The cookie that an answer sets, as a browser sends it back. */
+/** The cookie of the session that an answer begins, as a browser sends it back. */
 export function cookieOf({ headers }: { headers: Headers }): { cookie: string } {
-  return { cookie: (headers.getSetCookie()[0] ?? '').split(';', 1)[0] as string };
+  const cookie = headers.getSetCookie().findLast((one) => one.includes('tollgate_session=')) ?? '';
+  return { cookie: cookie.split(';', 1)[0] as string };
 }
 
 /** What a call came back with. */

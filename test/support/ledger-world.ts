@@ -172,6 +172,7 @@ export class World {
       credentialKind: 'API_KEY',
       digest: key.id,
       namedProjectId: null,
+      statedProjectId: null,
       service: 'demo',
       action: `demo.${pick(PRICES, price)}.${pick(TIMEOUTS, timeout)}`,
       requestId: requestId === null ? `made-${this.made}` : `chosen-${requestId}`,

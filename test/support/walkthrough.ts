@@ -117,7 +117,8 @@ export class Walkthrough {
       return; // this reader has no mail server
     }
     expect({ status, errors }).toEqual({ status: 200, errors: undefined });
-    if (headers.has('set-cookie') && !elsewhere) this.cookie = cookieOf({ headers });
+    const begun = cookieOf({ headers });
+    if (begun.cookie && !elsewhere) this.cookie = begun;
     for (const value of Object.values(data as object)) expect(value).not.toBeNull();
     this.learn(JSON.stringify(data));
   }
@@ -219,7 +220,11 @@ function compare(output: string, expected: { language: string; text: string }): 
 function parseHttp(text: string): { status: string; headers: Map<string, string>; body: string } {
   const [head = '', ...rest] = text.replace(/\r\n/g, '\n').split('\n\n');
   const [status = '', ...lines] = head.trim().split('\n');
-  const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]));
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const [name, value] = [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()];
+    headers.set(name, headers.has(name) ? `${headers.get(name)}, ${value}` : value); // as fetch joins those that are repeated
+  }
   return { status, headers, body: rest.join('\n\n') };
 }
 

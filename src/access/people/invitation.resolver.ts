@@ -100,9 +100,9 @@ export class InvitationResolver {
   })
   async acceptInvitation(@Arg('input', { description: 'The link, and who follows it.' }) input: AcceptInvitationInput, @Ctx() ctx: GraphQLContext): Promise<AcceptInvitationPayload> {
     const signedIn = ctx.principal?.kind === 'USER' ? ctx.principal : undefined;
-    const { session, personId } = await this.service.accept(signedIn?.id, input, ctx.whence, ctx.session);
+    const { session, personId } = await this.service.accept(signedIn?.id, input, ctx.whence, ctx.held);
     if (!session && personId !== signedIn?.id) return { viewer: null };
-    return { viewer: viewerOf(await ctx.signedIn(session?.token)) };
+    return { viewer: viewerOf(await ctx.signedIn(session ?? undefined)) };
   }
 }
 

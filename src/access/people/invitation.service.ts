@@ -12,10 +12,11 @@ import { currentActor, type Authority } from '../authority';
 import { requireGrantsOfRole, roleToGrant } from '../granting';
 import { may, mayGrant, mayOperate } from '../policies';
 import type { Actor } from '../principal';
+import type { Held } from '../sessions/cookie';
 import { requireGoodPassword, type Passwords } from '../sessions/passwords';
 import type { ProofService } from '../sessions/proof.service';
-import type { OpenedSession, SessionService } from '../sessions/session.service';
-import { mailsOf, triesFrom, triesOf, type Throttles } from '../sessions/throttle';
+import type { SessionService, SignedIn } from '../sessions/session.service';
+import { mailsTo, triesFrom, triesOf, type Throttles } from '../sessions/throttle';
 import { emailRule } from './email';
 import { Invitation } from './invitation.entity';
 import type { Mailer } from './mailer';
@@ -25,6 +26,8 @@ import { Person } from './person.entity';
 import { actorOf, type Whence } from './person.events';
 
 const INVITATION_DAYS = 7;
+
+const NOTHING_HELD: Held = { session: undefined, device: undefined };
 
 /** Invitations to one workspace at once, and how often one more after that. */
 const INVITATIONS = 100;
@@ -64,7 +67,7 @@ export interface Invited {
 export interface Accepted {
   personId: string;
   /** A new one; null where they have signed in already, or where their account wants a second factor, with which they sign in. */
-  session: OpenedSession | null;
+  session: SignedIn | null;
 }
 
 /** Who is let into a workspace, and how they come in. */
@@ -81,9 +84,10 @@ export class InvitationService {
     const { actor, ...whence } = authority;
     const { database, mailer, baseUrl, throttles } = this.deps;
     const invitations = { name: `invitations:${workspaceId}`, burst: INVITATIONS, intervalMs: INVITATION_EVERY_MS };
-    await throttles.take(invitations, ...(mailer ? [mailsOf('invitation', this.deps.digest(`invitation ${email}`))] : []));
+    const mails = mailer ? mailsTo(email, 'invitation', workspaceId, (text) => this.deps.digest(text)) : [];
+    await throttles.take(invitations, ...mails);
     const token = `invite_${randomBase62(43)}`;
-    const { invitation, workspace } = await database.transaction(async (tx) => {
+    const invite = database.transaction(async (tx) => {
       const workspace = await locked(tx, Workspace, { id: workspaceId });
       const inviter = await currentActor(tx, authority, 'admin.members', { workspaceId });
       await requireGrantsOfRole(tx, inviter, roleId, workspaceId);
@@ -98,6 +102,10 @@ export class InvitationService {
       await tx.insert(Invitation, invitation);
       await recordEvent(tx, { actor, ...whence, action: 'member.invited', subject: invitation, after: { email, roleId, expiresAt }, at });
       return { invitation, workspace };
+    });
+    const { invitation, workspace } = await invite.catch(async (error: unknown) => {
+      if (mails.length > 0) await throttles.giveBack(...mails); // nothing is sent
+      throw error;
     });
     const link = `${baseUrl()}/invitation?token=${token}`;
     mailer?.send(invitationMail(email, workspace.name, link, INVITATION_DAYS));
@@ -123,31 +131,31 @@ export class InvitationService {
   }
 
   /**
-   * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already, `earlier` the token that
-   * their browser has. NOT_FOUND for any link that does not work, before a password is looked at; SIGN_IN_FAILED for a wrong one of an
+   * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already, `held` what
+   * their browser keeps. NOT_FOUND for any link that does not work, before a password is looked at; SIGN_IN_FAILED for a wrong one of an
    * account that there is, RATE_LIMITED after too many tries.
    */
-  async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
+  async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence, held: Held = NOTHING_HELD): Promise<Accepted> {
     const { database, proofs } = this.deps;
     const found = await this.find(database.reader, acceptance.token);
     await database.transaction((tx) => this.requireLivingRight(tx, found));
     const { email } = found;
     const known = await database.reader.findOneBy(Person, { email });
-    if (!known) return this.acceptAsNew(found, acceptance, whence, earlier);
-    const proved = known.id === signedInId ? undefined : await proofs.prove(email, acceptance.password ?? '', whence);
-    if (proved) await proofs.succeeded(email, whence);
+    if (!known) return this.acceptAsNew(found, acceptance, whence, held);
+    const proved = known.id === signedInId ? undefined : await proofs.prove({ email, password: acceptance.password ?? '' }, whence, held.device);
+    if (proved) await proofs.succeeded(proved);
     return database.transaction(async (tx) => {
       const invitation = await this.find(tx, acceptance.token, true);
       const person = await locked(tx, Person, { id: known.id });
-      if (proved && proved.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
+      if (proved && proved.person.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
       const at = await this.join(tx, invitation, person.id, whence);
-      const session = proved && !person.totpEnabledAt ? await this.deps.sessions.open(tx, person.id, whence, at, earlier) : null;
+      const session = proved && !person.totpEnabledAt ? await this.open(tx, person, whence, at, held) : null;
       return { personId: person.id, session };
     });
   }
 
-  private async acceptAsNew({ id: invitationId, email }: Invitation, { token, ...given }: Acceptance, whence: Whence, earlier?: string): Promise<Accepted> {
-    const { database, passwords, sessions, throttles } = this.deps;
+  private async acceptAsNew({ id: invitationId, email }: Invitation, { token, ...given }: Acceptance, whence: Whence, held: Held = NOTHING_HELD): Promise<Accepted> {
+    const { database, passwords, throttles } = this.deps;
     const { name } = validate(z.object({ name: nameRule }), { name: given.name ?? '' }, 'input');
     const password = given.password ?? '';
     requireGoodPassword(password, email, 'password');
@@ -158,15 +166,21 @@ export class InvitationService {
         const invitation = await this.find(tx, token, true);
         const at = await database.now(tx);
         const id = newId('usr', at.getTime());
-        await tx.insert(Person, { id, email, name, passwordHash, passwordChangedAt: at, totpSecret: null, totpEnabledAt: null, totpLastStep: null, totpStagedSecret: null, createdAt: at });
+        const person = { id, email, name, passwordHash, passwordChangedAt: at, totpSecret: null, totpEnabledAt: null, totpLastStep: null, totpStagedSecret: null, createdAt: at };
+        await tx.insert(Person, person);
         await this.join(tx, invitation, id, whence);
-        return { personId: id, session: await sessions.open(tx, id, whence, at, earlier) };
+        return { personId: id, session: await this.open(tx, person, whence, at, held) };
       });
       await throttles.giveBack(triesFrom(whence.ip)); // many may sit behind one address
       return accepted;
     } catch (error) {
       throw isDuplicate(error) ? conflict('This address has an account since a moment ago; accept once more, with its password.') : error;
     }
+  }
+
+  private async open(tx: EntityManager, { id, email }: Pick<Person, 'id' | 'email'>, whence: Whence, at: Date, held: Held): Promise<SignedIn> {
+    const session = await this.deps.sessions.open(tx, id, whence, at, held.session);
+    return { ...session, device: this.deps.proofs.remember(email, held.device) };
   }
 
   private async join(tx: EntityManager, invitation: Invitation, userId: string, whence: Whence): Promise<Date> {

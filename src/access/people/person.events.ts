@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { EntityManager } from 'typeorm';
 import { recordEvent, type Origin } from '../../audit/record-event';
-import { plainAddress } from '../../lib/cidr';
 import { Membership } from './membership.entity';
 
 /** Where a request came from, whoever sent it. */
@@ -13,8 +12,8 @@ const MAX_USER_AGENT_LENGTH = 255;
 export const userAgentOf = (headers: IncomingHttpHeaders): string | null => headers['user-agent']?.slice(0, MAX_USER_AGENT_LENGTH) ?? null;
 
 /** The same, of a request. */
-export const whenceOf = ({ ip, headers }: { ip: string; headers: IncomingHttpHeaders }): Whence => ({
-  ip: plainAddress(ip),
+export const whenceOf = ({ address, headers }: { address: string | null; headers: IncomingHttpHeaders }): Whence => ({
+  ip: address,
   userAgent: userAgentOf(headers),
 });
 

@@ -82,7 +82,7 @@ export class PasswordResolver {
       '\n\nPublic. Errors: `NOT_FOUND` for any link that does not work; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async resetPassword(@Arg('input', { description: 'The link and the password.' }) input: ResetPasswordInput, @Ctx() ctx: GraphQLContext): Promise<ResetPasswordPayload> {
-    await this.service.reset(input, ctx.whence);
+    ctx.keepDevice(await this.service.reset(input, ctx.whence, ctx.held.device));
     return { changed: true };
   }
 }

@@ -3,6 +3,7 @@ import type { Origin } from '../../audit/record-event';
 import { forUpdate, locked, type Database } from '../../db/database';
 import { TollgateError, conflict, notFound } from '../../errors';
 import type { Background } from '../../lib/background';
+import { customerAt } from '../../lib/cidr';
 import type { Log } from '../../lib/log';
 import { randomBase62 } from '../../lib/id';
 import { later } from '../../lib/time';
@@ -15,7 +16,7 @@ import { PasswordReset } from './password-reset.entity';
 import { requireGoodPassword, type Passwords } from './passwords';
 import type { ProofService } from './proof.service';
 import type { SessionService } from './session.service';
-import { mailsOf, triesFrom, type Throttles } from './throttle';
+import { mailsTo, triesFrom, type Throttles } from './throttle';
 
 const PASSWORD_RESET_MS = 3_600_000; // an hour
 
@@ -59,7 +60,8 @@ export class PasswordService {
   async requestReset(email: string, whence: Whence): Promise<void> {
     const { background, log, mailer, throttles } = this.deps;
     if (!mailer) throw conflict('This server sends no mail: ask whoever runs it.');
-    await throttles.take(mailsOf('reset', this.deps.digest(`reset ${normaliseEmail(email)}`)), triesFrom(whence.ip));
+    const mails = mailsTo(normaliseEmail(email), 'reset', customerAt(whence.ip), (text) => this.deps.digest(text));
+    await throttles.take(...mails, triesFrom(whence.ip));
     const send = async () => {
       const link = await this.resetLink({ actor: NOBODY_YET, ...whence }, email);
       if (link !== null) mailer.send(passwordResetMail(normaliseEmail(email), link));
@@ -84,9 +86,9 @@ export class PasswordService {
 
   /**
    * Sets a new password by the link, once, ends every session and all that applications were let do, for whoever knew the old password may
-   * have let one in, and lets its owner sign in at once. NOT_FOUND for any link that does not work.
+   * have let one in, and lets its owner sign in at once. Answers what their device is to keep. NOT_FOUND for any link that does not work.
    */
-  async reset({ token, newPassword }: { token: string; newPassword: string }, whence: Whence): Promise<void> {
+  async reset({ token, newPassword }: { token: string; newPassword: string }, whence: Whence, device: string | undefined): Promise<string> {
     const { database, passwords, proofs } = this.deps;
     const digest = this.deps.digest(token);
     const known = await this.findReset(database.reader, digest);
@@ -97,11 +99,12 @@ export class PasswordService {
       const { userId } = await this.findReset(tx, digest, true);
       await locked(tx, Person, { id: userId });
       const at = await this.set(tx, userId, passwordHash);
-      await proofs.forgive(tx, email);
+      await proofs.forgive(tx, email, whence);
       const ended = await this.deps.endConsents(tx, userId, at);
       const after = (workspaceId: string | null) => ({ consents: ended.get(workspaceId ?? '') ?? 0 });
       await recordOfPerson(tx, userId, { actor: actorOf(userId), ...whence, action: 'password.reset', subjectId: userId, after, at });
     });
+    return proofs.remember(email, device);
   }
 
   /** Throws NOT_FOUND where a link would not work. */

@@ -12,7 +12,7 @@ const HASH_LANES = 1;
 const MAX_HASHES_AT_ONCE = 2;
 /** Hashes that wait for their turn; what comes after is told to come later. */
 const MAX_HASHES_WAITING = 64;
-/** Of these for one account: a right password gives its try back, so whoever has one could make everybody else wait. */
+/** Of these for one device or account: a right password gives its try back, so that its owner could make all others wait. */
 const MAX_HASHES_WAITING_EACH = 8;
 
 const MIN_PASSWORD_LENGTH = 12;
@@ -45,40 +45,78 @@ export function requireGoodPassword(password: string, email: string, field: stri
 export class Passwords {
   private readonly secret: Buffer;
   private atOnce = 0;
-  private readonly waiting: { whose: string; begin: () => void }[] = [];
+  /** By source; the one that is served next comes first. */
+  private readonly queues = new Map<string, Queue>();
 
   constructor(pepper: string) {
     this.secret = Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate passwords', 32));
   }
 
-  /** What is stored of a password. `whose` is any name of the account. SERVICE_UNAVAILABLE where too many wait, or too many of that account. */
+  /**
+   * What is stored of a password. `whose` names who asks: sources are served in turns. SERVICE_UNAVAILABLE if too many hashes wait, or too many
+   * of that source.
+   */
   hash(password: string, whose: string): Promise<string> {
     const { secret } = this;
-    return this.inTurn(whose, () =>
+    return this.inTurn(whose, false, () =>
       hash(normalise(password), { algorithm: ARGON2ID, memoryCost: HASH_MEMORY_KIB, timeCost: HASH_PASSES, parallelism: HASH_LANES, secret }),
     );
   }
 
-  /** Whether a hash is that of a password. False after the same time where there is no hash. SERVICE_UNAVAILABLE as above. */
-  verify(hashed: string | undefined, password: string, whose: string): Promise<boolean> {
+  /** Whether a hash is that of a password. False after the same time where there is no hash. SERVICE_UNAVAILABLE as above, for strangers first. */
+  verify(hashed: string | undefined, password: string, whose: string, isStranger = false): Promise<boolean> {
     const [known, typed] = password.length > MAX_TYPED_LENGTH ? [undefined, ''] : [hashed, normalise(password)];
-    return this.inTurn(whose, () => verify(known ?? HASH_OF_NOBODY, typed, { secret: this.secret }));
+    return this.inTurn(whose, isStranger, () => verify(known ?? HASH_OF_NOBODY, typed, { secret: this.secret }));
   }
 
-  private async inTurn<T>(whose: string, work: () => Promise<T>): Promise<T> {
-    if (this.atOnce === MAX_HASHES_AT_ONCE) {
-      const own = this.waiting.filter((one) => one.whose === whose).length;
-      if (this.waiting.length === MAX_HASHES_WAITING || own === MAX_HASHES_WAITING_EACH) throw new TollgateError('SERVICE_UNAVAILABLE');
-      await new Promise<void>((resolve) => this.waiting.push({ whose, begin: resolve })); // whoever is done hands its place over
-    } else {
-      this.atOnce += 1;
-    }
+  private async inTurn<T>(whose: string, isStranger: boolean, work: () => Promise<T>): Promise<T> {
+    if (this.atOnce === MAX_HASHES_AT_ONCE) await this.turn(whose, isStranger); // the place is handed over
+    else this.atOnce += 1;
     try {
       return await work();
     } finally {
-      const next = this.waiting.shift();
-      if (next) next.begin();
-      else this.atOnce -= 1;
+      if (!this.beginNext()) this.atOnce -= 1;
     }
   }
+
+  private turn(whose: string, isStranger: boolean): Promise<void> {
+    const queue = this.queues.get(whose) ?? { isStranger, waiting: [] };
+    const isGreedy = !isStranger && queue.waiting.length === MAX_HASHES_WAITING_EACH; // the tries of an address bound those of a stranger
+    if (isGreedy || (this.count() >= MAX_HASHES_WAITING && !this.makeRoomFor(queue))) return Promise.reject(new TollgateError('SERVICE_UNAVAILABLE'));
+    this.queues.set(whose, queue);
+    return new Promise((begin, refuse) => queue.waiting.push({ begin, refuse }));
+  }
+
+  /** Begins the next hash of the source that was served longest ago. */
+  private beginNext(): boolean {
+    const [next] = this.queues;
+    if (!next) return false;
+    const [whose, queue] = next;
+    this.queues.delete(whose);
+    const first = queue.waiting.shift();
+    if (queue.waiting.length > 0) this.queues.set(whose, queue);
+    first?.begin();
+    return true;
+  }
+
+  /** Refuses the last hash of the longest queue, if it is a stranger's and the newcomer is none, or if it is longer than that of the newcomer. */
+  private makeRoomFor({ isStranger, waiting }: Queue): boolean {
+    const all = [...this.queues].filter(([, queue]) => (queue.isStranger && !isStranger) || queue.waiting.length > waiting.length + 1);
+    const [longest] = all.sort(([, one], [, other]) => other.waiting.length - one.waiting.length);
+    if (!longest) return false;
+    const [whose, queue] = longest;
+    queue.waiting.pop()?.refuse(new TollgateError('SERVICE_UNAVAILABLE'));
+    if (queue.waiting.length === 0) this.queues.delete(whose);
+    return true;
+  }
+
+  private count(): number {
+    return [...this.queues.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
+  }
+}
+
+/** The hashes of one source that wait. */
+interface Queue {
+  isStranger: boolean;
+  waiting: { begin: () => void; refuse: (error: TollgateError) => void }[];
 }

@@ -6,8 +6,9 @@ import type { Log } from '../../lib/log';
 import { normaliseEmail } from '../people/email';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, recordOfPerson, type Whence } from '../people/person.events';
+import { Devices } from './devices';
 import type { Passwords } from './passwords';
-import { triesFrom, triesOf, type Allowance, type Throttles } from './throttle';
+import { triesAt, triesFrom, triesOf, type Allowance, type Throttles } from './throttle';
 
 /** How often the trail tells that an account's tries are used up. */
 const TOLD_EVERY_MS = 60_000;
@@ -23,21 +24,47 @@ export interface ProofServiceDeps {
   log: Log;
 }
 
+/** Somebody who has proved by a password who they are, and the tries that it took. */
+export interface Proved {
+  person: Person;
+  tries: Allowance[];
+}
+
+/** A password that is tried, and by whom. */
+interface Attempt {
+  email: string;
+  password: string;
+  source: string;
+  isStranger: boolean;
+}
+
 /** Proves by a password who somebody is, as slowly for accounts that there are not, and only so often. */
 export class ProofService {
-  constructor(private readonly deps: ProofServiceDeps) {}
+  private readonly devices: Devices;
 
-  /** Whose e-mail and password these are. SIGN_IN_FAILED where they are nobody's, RATE_LIMITED before that where too many were tried. */
-  async prove(email: string, password: string, whence: Whence): Promise<Person> {
-    const { database } = this.deps;
-    await this.take(email, whence, this.account(email), triesFrom(whence.ip));
-    const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
-    return this.check(person, email, password, whence);
+  constructor(private readonly deps: ProofServiceDeps) {
+    this.devices = new Devices((text) => deps.digest(text));
   }
 
-  /** Gives back the tries of an account and an address whose owner has proved who they are: many may sit behind one address. */
-  async succeeded(email: string, { ip }: Whence): Promise<void> {
-    await this.deps.throttles.giveBack(this.account(email), triesFrom(ip));
+  /**
+   * Whose e-mail and password these are. SIGN_IN_FAILED where they are nobody's, RATE_LIMITED before that where too many were tried. A device
+   * that signed in before has tries of its own, and those of everybody once they are used up.
+   */
+  async prove({ email, password }: { email: string; password: string }, whence: Whence, device: string | undefined): Promise<Proved> {
+    const tries = await this.takeTries(email, whence, device);
+    const person = await this.deps.database.reader.findOneBy(Person, { email: normaliseEmail(email) });
+    const source = tries.at(-1)?.name ?? ''; // the device, or the address
+    return { person: await this.check(person, { email, password, source, isStranger: tries.length > 1 }, whence), tries };
+  }
+
+  /** Gives back the tries of an owner who has proved who they are: many may sit behind one address. */
+  async succeeded({ tries }: Proved): Promise<void> {
+    await this.deps.throttles.giveBack(...tries);
+  }
+
+  /** What the device of an owner who has proved who they are is to keep. */
+  remember(email: string, device: string | undefined): string {
+    return this.devices.remember(email, device);
   }
 
   /**
@@ -56,18 +83,26 @@ export class ProofService {
 
   /** SIGN_IN_FAILED where this is not the password of a person whose try was counted. */
   requirePassword(person: Person, password: string, whence: Whence): Promise<Person> {
-    return this.check(person, person.email, password, whence);
+    return this.check(person, { email: person.email, password, source: person.id, isStranger: false }, whence);
   }
 
-  /** Lets the owner of an account in, however many tries strangers have used up. */
-  async forgive(tx: EntityManager, email: string): Promise<void> {
-    await this.deps.throttles.forgive(tx, this.account(email));
+  /** Lets the owner of an account in from where they are, however many tries strangers have used up. */
+  async forgive(tx: EntityManager, email: string, { ip }: Whence): Promise<void> {
+    await this.deps.throttles.forgive(tx, ...this.triesAt(email, ip));
   }
 
   /** Throws SIGN_IN_FAILED, and has the trail tell why where the account is known. */
   refuse(email: string, reason: RefusalReason, whence: Whence): never {
     this.tell(email, reason, whence);
     throw new TollgateError('SIGN_IN_FAILED');
+  }
+
+  private async takeTries(email: string, whence: Whence, device: string | undefined): Promise<Allowance[]> {
+    const own = this.devices.triesOf(email, device);
+    if (own && (await this.deps.throttles.waitOrTake(own)) === 0) return [own];
+    const tries = [...this.triesAt(email, whence.ip), triesFrom(whence.ip)];
+    await this.take(email, whence, ...tries);
+    return tries;
   }
 
   private async take(email: string, whence: Whence, ...tries: Allowance[]): Promise<void> {
@@ -79,8 +114,8 @@ export class ProofService {
     }
   }
 
-  private async check(person: Person | null, email: string, password: string, whence: Whence): Promise<Person> {
-    const isRight = await this.deps.passwords.verify(person?.passwordHash, password, person?.id ?? email);
+  private async check(person: Person | null, { email, password, source, isStranger }: Attempt, whence: Whence): Promise<Person> {
+    const isRight = await this.deps.passwords.verify(person?.passwordHash, password, source, isStranger);
     return isRight && person ? person : this.refuse(email, 'PASSWORD', whence);
   }
 
@@ -101,8 +136,7 @@ export class ProofService {
     });
   }
 
-  /** By a digest, as an address that somebody tries is nothing to keep. */
-  private account(email: string): Allowance {
-    return triesOf(`account:${this.deps.digest(`account ${normaliseEmail(email)}`)}`);
+  private triesAt(email: string, ip: string | null): Allowance[] {
+    return triesAt(normaliseEmail(email), ip, (text) => this.deps.digest(text));
   }
 }

@@ -10,7 +10,7 @@ import type { ProofService } from './proof.service';
 import type { RecoveryCodes } from './recovery-codes';
 import type { Sealed } from './sealed';
 import type { SessionService } from './session.service';
-import { newTotpSecret, stepOfCode, totpUri } from './totp';
+import { isUsedUp, newTotpSecret, stepOfCode, totpUri } from './totp';
 
 export interface SecondFactorServiceDeps {
   database: Database;
@@ -99,7 +99,7 @@ export class SecondFactorService {
 
   private async useStep(tx: EntityManager, { id, totpSecret, totpLastStep }: Person, code: string, at: Date): Promise<boolean> {
     const step = totpSecret === null ? null : stepOfCode(this.deps.sealed.open(totpSecret, id), code, at);
-    if (step === null || (totpLastStep !== null && step <= totpLastStep)) return false;
+    if (step === null || isUsedUp(step, totpLastStep)) return false;
     await tx.update(Person, { id }, { totpLastStep: step });
     return true;
   }

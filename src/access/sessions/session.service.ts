@@ -25,6 +25,11 @@ export interface OpenedSession {
   token: string;
 }
 
+/** A session that was begun by a password, or by an invitation, and what the device is to keep from then on. */
+export interface SignedIn extends OpenedSession {
+  device: string;
+}
+
 export interface SessionServiceDeps {
   database: Database;
   digest(text: string): string;
@@ -54,7 +59,8 @@ export class SessionService {
     const session = await database.lookups.findOneBy(Session, { digest: this.deps.digest(token) });
     const now = await database.now();
     const principal = await principalOf(database.lookups, session, now);
-    if (session && principal && later(session.lastSeenAt, SEEN_EVERY_MS) <= now) {
+    const awayMs = session ? Math.abs(now.getTime() - session.lastSeenAt.getTime()) : 0; // in the future, if the clock was ahead
+    if (session && principal && awayMs >= SEEN_EVERY_MS) {
       await database.transaction((tx) => tx.update(Session, { id: session.id, endedAt: IsNull() }, { lastSeenAt: now }));
     }
     return principal;

@@ -67,8 +67,8 @@ export class SignInResolver {
       '\n\nPublic. Errors: `UNAUTHENTICATED` in the same words whatever is wrong; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async signIn(@Arg('input', { description: 'Who signs in.' }) input: SignInInput, @Ctx() ctx: GraphQLContext): Promise<SignInPayload> {
-    const session = await this.service.signIn(input, ctx.whence, ctx.session);
-    return { viewer: session && viewerOf(await ctx.signedIn(session.token)), secondFactorRequired: session === null };
+    const session = await this.service.signIn(input, ctx.whence, ctx.held);
+    return { viewer: session && viewerOf(await ctx.signedIn(session)), secondFactorRequired: session === null };
   }
 
   @Mutation(() => SignOutPayload, {

@@ -2,7 +2,8 @@ import { In, LessThan, type EntityManager } from 'typeorm';
 import { forUpdate, type Database } from '../../db/database';
 import { isDuplicate } from '../../db/failures';
 import { TollgateError } from '../../errors';
-import { customerAt } from '../../lib/token-buckets';
+import { customerAt } from '../../lib/cidr';
+import { settledArrival, waitFor } from '../../lib/gcra';
 import { Throttle } from './throttle.entity';
 
 /** How often something may be done: so many times at once, and then once in each interval. */
@@ -12,12 +13,24 @@ export interface Allowance {
   intervalMs: number;
 }
 
-/** Passwords that may be tried of one account, or chosen by one invitation, at once; and how often one more after that. */
-const ACCOUNT_TRIES = 10;
+/** Passwords that one source may try at one account, or choose by one invitation, at once; and how often one more after that. */
+const TRIES = 10;
+const TRY_EVERY_MS = 60_000;
+
+/** The tries of what has this name: of an address at an account, of a device, of a person who has signed in, of an invitation. */
+export const triesOf = (name: string): Allowance => ({ name, burst: TRIES, intervalMs: TRY_EVERY_MS });
+
+/** Passwords that all strangers together may try at one account at once, and how often one more after that: this bounds the guesses of a day. */
+const ACCOUNT_TRIES = 100;
 const ACCOUNT_TRY_EVERY_MS = 60_000;
 
-/** The tries of whatever has this name: of an account, of a person who has signed in, of an invitation. */
-export const triesOf = (name: string): Allowance => ({ name, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS });
+/** The tries at an account from an address: those of the two together, and those of the account. `digest` keeps what somebody typed out of the database. */
+export function triesAt(email: string, ip: string | null, digest: (text: string) => string): Allowance[] {
+  return [
+    triesOf(`account-address:${digest(`account ${email} ${customerAt(ip)}`)}`),
+    { name: `account:${digest(`account ${email}`)}`, burst: ACCOUNT_TRIES, intervalMs: ACCOUNT_TRY_EVERY_MS },
+  ];
+}
 
 /** Passwords that may be tried, and mails asked for, from one address at once, whatever the account; and how often one more after that. */
 const ADDRESS_TRIES = 50;
@@ -28,12 +41,18 @@ export function triesFrom(ip: string | null): Allowance {
   return { name: `address:${customerAt(ip)}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS };
 }
 
-/** Mails that may be sent at once to one address for one reason, and how often one more after that. */
+/** Mails that one sender may have sent at once to one address for one reason, that all senders may; and how often one more after that. */
 const MAILS_TO_ONE = 3;
+const MAILS_TO_ONE_OF_ALL = 12;
 const MAIL_EVERY_MS = 600_000;
 
-/** The mails to whatever address `digest` is of: it is nothing to keep. */
-export const mailsOf = (reason: 'reset' | 'invitation', digest: string): Allowance => ({ name: `${reason}:${digest}`, burst: MAILS_TO_ONE, intervalMs: MAIL_EVERY_MS });
+/** The mails that a sender, such as a workspace, has sent to an address; and those of all senders. `digest` keeps the address out of the database. */
+export function mailsTo(email: string, reason: 'reset' | 'invitation', sender: string, digest: (text: string) => string): Allowance[] {
+  return [
+    { name: `${reason}-by:${digest(`${reason} ${email} ${sender}`)}`, burst: MAILS_TO_ONE, intervalMs: MAIL_EVERY_MS },
+    { name: `${reason}:${digest(`${reason} ${email}`)}`, burst: MAILS_TO_ONE_OF_ALL, intervalMs: MAIL_EVERY_MS },
+  ];
+}
 
 /** RATE_LIMITED, with the time to wait. */
 export function tooMany(what: string, retryAfterMs: number): TollgateError {
@@ -45,7 +64,7 @@ export function tooMany(what: string, retryAfterMs: number): TollgateError {
 const TURNS_BETWEEN_CLEANINGS = 256;
 
 /**
- * Counts what anybody may do only so often, by GCRA (see gate/rate-limit.ts, which has it for calls). In the database, so that it is exact
+ * Counts what anybody may do only so often, by GCRA. In the database, so that it is exact
  * over all nodes and outlives them.
  */
 export class Throttles {
@@ -55,19 +74,29 @@ export class Throttles {
 
   /** Takes one turn of each allowance, or of none where one is used up: then RATE_LIMITED, which says for how long. */
   async take(...allowances: Allowance[]): Promise<void> {
+    const waitMs = await this.waitOrTake(...allowances);
+    if (waitMs > 0) throw tooMany('tries', waitMs);
+  }
+
+  /** The same, and answers how many milliseconds there are to wait; 0 if all were taken. */
+  async waitOrTake(...allowances: Allowance[]): Promise<number> {
     const waitMs = await this.tryTaking(allowances);
     this.turns += 1;
     if (this.turns % TURNS_BETWEEN_CLEANINGS === 0) await this.forget();
-    if (waitMs === 0) return;
-    throw tooMany('tries', waitMs);
+    return waitMs;
   }
 
-  /** Gives back one turn of each that was taken. */
+  /** Gives back one turn of each that was taken. A row that owes nothing any more goes. */
   async giveBack(...allowances: Allowance[]): Promise<void> {
     await this.database.transaction(async (tx) => {
-      for (const { name, theoreticalArrivalAt } of await this.lock(tx, allowances)) {
-        const intervalMs = allowances.find((allowance) => allowance.name === name)?.intervalMs ?? 0;
-        await tx.update(Throttle, { name }, { theoreticalArrivalAt: new Date(theoreticalArrivalAt.getTime() - intervalMs) });
+      const rows = await this.lock(tx, allowances);
+      const nowMs = (await this.database.now(tx)).getTime();
+      for (const { name, intervalMs } of allowances) {
+        const row = rows.find((one) => one.name === name);
+        if (!row) continue;
+        const arrivalMs = row.theoreticalArrivalAt.getTime() - intervalMs;
+        if (arrivalMs <= nowMs) await tx.delete(Throttle, { name });
+        else await tx.update(Throttle, { name }, { theoreticalArrivalAt: new Date(arrivalMs) });
       }
     });
   }
@@ -83,19 +112,20 @@ export class Throttles {
       return await this.database.transaction(async (tx) => {
         const rows = await this.lock(tx, allowances);
         const nowMs = (await this.database.now(tx)).getTime();
-        const next = allowances.map(({ name, intervalMs }) => {
-          const known = rows.find((row) => row.name === name)?.theoreticalArrivalAt.getTime() ?? 0;
-          return Math.max(known, nowMs) + intervalMs;
+        const standings = allowances.map(({ name, burst, intervalMs }) => {
+          const pace = { burst, interval: intervalMs };
+          const kept = rows.find((row) => row.name === name)?.theoreticalArrivalAt.getTime() ?? nowMs;
+          const arrivalMs = settledArrival(kept, pace, nowMs);
+          return { name, kept, arrivalMs, waitMs: waitFor(1, arrivalMs, pace, nowMs), nextMs: arrivalMs + intervalMs };
         });
-        const waits = allowances.map(({ burst, intervalMs }, index) => (next[index] as number) - nowMs - burst * intervalMs);
-        const waitMs = Math.max(0, ...waits);
-        if (waitMs > 0) return waitMs;
-        for (const [index, { name }] of allowances.entries()) {
-          const theoreticalArrivalAt = new Date(next[index] as number);
+        const waitMs = Math.max(0, ...standings.map((standing) => standing.waitMs));
+        for (const { name, kept, arrivalMs, nextMs } of standings) {
+          if (waitMs > 0 && kept <= arrivalMs) continue;
+          const theoreticalArrivalAt = new Date(waitMs > 0 ? arrivalMs : nextMs); // or what a clock dated too far ahead would never come nearer
           if (rows.some((row) => row.name === name)) await tx.update(Throttle, { name }, { theoreticalArrivalAt });
           else await tx.insert(Throttle, { name, theoreticalArrivalAt });
         }
-        return 0;
+        return waitMs;
       });
     } catch (error) {
       if (!isDuplicate(error)) throw error;

@@ -17,6 +17,9 @@ export const newTotpSecret = (): string => new Secret({ size: SECRET_BYTES }).ba
 /** What an authenticator reads from a QR code. */
 export const totpUri = (secret: string, email: string): string => totpOf(secret, email).toString();
 
+/** Whether a code of `step`, which counts now, is refused because one of `lastStep` was used. A last step that lies further ahead was used by a clock that was wrong. */
+export const isUsedUp = (step: number, lastStep: number | null): boolean => lastStep !== null && step <= lastStep && lastStep <= step + 2 * STEPS_AROUND;
+
 /** The step whose code this is at a time; null where it is that of no step around. */
 export function stepOfCode(secret: string, code: string, at: Date): number | null {
   if (!/^[0-9]{6}$/.test(code)) return null;

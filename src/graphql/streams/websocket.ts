@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { NoPlace, Places } from '../../access/places';
-import { customerAt } from '../../lib/token-buckets';
+import { customerAt } from '../../lib/cidr';
 import { Connection } from './connection';
 import { prepare, type StreamArgs } from './document';
 import { GOODBYE_MS, type Credentials, type StreamServices } from './services';
@@ -65,7 +65,7 @@ export async function registerWebSockets(app: FastifyInstance, services: StreamS
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     try {
-      const recognised = unrecognised.take(customerAt(request.ip));
+      const recognised = unrecognised.take(customerAt(request.address));
       socket.once('close', recognised);
       attach(protocol, { socket, request, recognised }, services);
     } catch (error) {

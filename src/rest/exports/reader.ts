@@ -5,16 +5,15 @@ import { requireAdministered, requirePermission } from '../../access/policies';
 import type { CredentialPrincipal } from '../../access/principal';
 import { TollgateError } from '../../errors';
 import type { Principals } from '../../gate/principals';
-import { plainAddress } from '../../lib/cidr';
 
 /** Whoever reads an export. */
 export type Reader = CredentialPrincipal;
 
 /** Whoever asks, by the secret that they bring: a cookie counts at `/graphql` alone. UNAUTHORIZED where nobody does, or with a credential that does not work now. */
 export async function readerOf(request: FastifyRequest, principals: Pick<Principals, 'bySecret'>): Promise<Reader> {
-  const secret = secretFrom(request.headers);
+  const secret = secretFrom(request.raw.rawHeaders);
   if (secret === undefined) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
-  return principals.bySecret(secret, plainAddress(request.ip));
+  return principals.bySecret(secret, request.address);
 }
 
 /**
