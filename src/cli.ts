@@ -44,7 +44,7 @@ cli
   .command('audit')
   .description('recompute every balance from the ledger, the holds and the logs, and verify the audit trail; exit code 1 where something disagrees')
   .option('--json', 'a line of JSON an account')
-  .option('--head <file>', 'compare the chains of the audit trail with their heads in this file: none may have been cut off or written anew')
+  .option('--head <file>', 'compare the chains of the audit trail with their heads in this file: none may be cut off or written anew')
   .option('--write-head <file>', 'write the heads into this file where all holds; keep it where no database administrator can write')
   .action((options: AuditOptions) => withDatabase((database) => audit(database, options)));
 

@@ -74,7 +74,9 @@ const environment = z.object({
   DATABASE_URL: z.string().default(DEFAULT_DATABASE_URL),
   HOST: z.string().default('127.0.0.1'),
   PORT: whole('PORT', 0, 65_535, 4000),
-  ROOT_KEY: secret('ROOT_KEY').regex(/^[\x20-\x7e]*$/, 'ROOT_KEY must be of printable ASCII characters: it is sent in a header.').optional(),
+  ROOT_KEY: secret('ROOT_KEY')
+    .regex(/^[\x20-\x7e]*$/, 'ROOT_KEY must be of printable ASCII characters: it is sent in a header.')
+    .optional(),
   KEY_PEPPER: secret('KEY_PEPPER').optional(),
   UPSTREAM_SIGNING_SECRET: list(/\s+/).refine(
     (secrets) => secrets.every(isSigningSecret),
@@ -161,7 +163,8 @@ export function warningOf({ host, database, publicUrl }: Config): string | undef
 export function pepperIn(path: string, text: string): string {
   const value = text.trim();
   if (value.length < SECRET_LENGTH) {
-    throw new ConfigError(`The file ${path} must hold the pepper of its database, at least ${SECRET_LENGTH} characters: restore it from a backup.`);
+    const rule = `must hold the pepper of its database, at least ${SECRET_LENGTH} characters`;
+    throw new ConfigError(`The file ${path} ${rule}: restore it from a backup.`);
   }
   return value;
 }

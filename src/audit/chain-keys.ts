@@ -14,7 +14,10 @@ export interface ChainKey {
   secret: string;
   /** Every seal from this sequence on has a `mac`. Above 1 where the chain is older than its key. */
   from: number;
-  /** Of the installation's chain alone: until when seals of the version before get their `mac` later, in milliseconds since 1970; 0 when that is over. */
+  /**
+   * Of the installation's chain alone: until when seals of the version before get their `mac` later, in milliseconds since 1970.
+   * 0 when that is over.
+   */
   adoptsUntil?: number;
 }
 

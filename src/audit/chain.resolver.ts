@@ -30,7 +30,8 @@ class AuditVerification implements Verification {
 
   @Field(() => Int, {
     nullable: true,
-    description: 'From this sequence on its seals are authenticated: 1, unless the chain is older than its key; null where it has none yet.',
+    description:
+      'From this sequence on its seals are authenticated: 1, unless the chain is older than its key; null where it has none yet.',
   })
   keyedFrom: number | null;
 
@@ -60,7 +61,10 @@ export class AuditChainResolver {
     return (await this.reader.findOneBy(AuditChain, { id })) ?? { id, ...BEFORE_THE_FIRST, wrappedKey: null };
   }
 
-  @FieldResolver(() => AuditVerification, { description: 'Recomputes the hashes of its events and what authenticates them, and looks for what is missing at its end.', complexity: MAX_VERIFIED_AT_ONCE / 10 })
+  @FieldResolver(() => AuditVerification, {
+    description: 'Recomputes the hashes of its events and what authenticates them, and looks for what is missing at its end.',
+    complexity: MAX_VERIFIED_AT_ONCE / 10,
+  })
   verify(
     @Root() chain: AuditChain,
     @Arg('after', () => Int, { defaultValue: 0, description: 'Begins after this sequence, and takes it as it stands.' }) after: number,

@@ -37,7 +37,8 @@ export function parseHeads(text: string): ChainHead[] {
 }
 
 /** What has become of a head since it was written: a sentence for what an untouched chain cannot show; undefined where all is well. */
-export async function faultOfHead(reader: EntityManager, keys: ChainKeys, { chain, sequence, hash, keyedFrom }: ChainHead): Promise<string | undefined> {
+export async function faultOfHead(reader: EntityManager, keys: ChainKeys, head: ChainHead): Promise<string | undefined> {
+  const { chain, sequence, hash, keyedFrom } = head;
   const seal = await reader.findOneBy(AuditSeal, { chainId: chain, sequence });
   if (!seal) return `link ${sequence} is in the file of heads and is gone: the chain was cut off`;
   if (seal.hash !== hash) return `link ${sequence} is not the one in the file of heads: the chain was written anew`;

@@ -58,7 +58,8 @@ async function sealNext(tx: EntityManager, keys: ChainKeys): Promise<void> {
   const sealed = new Set((await tx.findBy(AuditSeal, { eventId: In(waiting.map(({ id }) => id)) })).map(({ eventId }) => eventId));
   const events = waiting.filter(({ id }, index) => !sealed.has(id) && waiting.findIndex((other) => other.id === id) === index); // or one that waits twice would stop all
   const known = await tx.findBy(AuditChain, { id: In([...new Set(events.map(chainOf))]) });
-  const heads = new Map<string, Head>(known.map(({ id, sequence, hash, wrappedKey }) => [id, { sequence, hash, key: keys.open(id, wrappedKey) }]));
+  const headOf = ({ id, sequence, hash, wrappedKey }: AuditChain): Head => ({ sequence, hash, key: keys.open(id, wrappedKey) });
+  const heads = new Map<string, Head>(known.map((chain) => [chain.id, headOf(chain)]));
   let position = Number((await tx.maximum(AuditSeal, 'position')) ?? 0);
   const seals = events.map((event) => {
     const chainId = chainOf(event);

@@ -34,13 +34,20 @@ export interface Verification {
  * Recomputes the hashes of a chain, and what authenticates them, after a sequence that is taken as it stands, at most `first` of them, and at its end looks for what
  * is missing there. Locks nothing, and is not misled by what is sealed meanwhile: seals do not change, and each statement sees one state.
  */
-export async function verifyChain(reader: EntityManager, keys: ChainKeys, chainId: string, { after = 0, first = Infinity } = {}): Promise<Verification> {
+export async function verifyChain(
+  reader: EntityManager,
+  keys: ChainKeys,
+  chainId: string,
+  { after = 0, first = Infinity } = {},
+): Promise<Verification> {
   const end = await endOf(reader, keys, chainId);
   let last: Link = BEFORE_THE_FIRST;
   let position = 0;
   let checked = 0;
   const keyedFrom = end.key?.from ?? null;
-  const found = (complete: boolean, firstBroken: BrokenLink | null): Verification => ({ checked, verifiedTo: last.sequence, keyedFrom, complete, firstBroken });
+  const found = (complete: boolean, firstBroken: BrokenLink | null): Verification => {
+    return { checked, verifiedTo: last.sequence, keyedFrom, complete, firstBroken };
+  };
   const broken = (link: BrokenLink): Verification => found(true, link);
   if (end.keyIsGone) return broken({ sequence: 1, eventId: null, reason: 'the key of the chain is gone, or was changed' });
   if (after > 0) {
@@ -76,7 +83,8 @@ function faultOf(seal: AuditSeal, event: EventRow | undefined, previous: Link, p
 function forgeryOf({ chainId, sequence, hash, mac }: AuditSeal, { key, adopts }: ChainEnd): string | undefined {
   if (!key || sequence < key.from) return undefined;
   if (mac === null && adopts) return undefined; // the version before has sealed it just now
-  return mac === macOf(key, chainId, { sequence, hash }) ? undefined : 'the seal is not authentic: it was made without the key of the chain';
+  const isAuthentic = mac === macOf(key, chainId, { sequence, hash });
+  return isAuthentic ? undefined : 'the seal is not authentic: it was made without the key of the chain';
 }
 
 interface ChainEnd {
@@ -92,10 +100,20 @@ interface ChainEnd {
   adopts: boolean;
 }
 
+interface EndRow {
+  newest: unknown;
+  sequence: unknown;
+  hash: string | null;
+  /** The wrapped key of the chain. */
+  own: string | null;
+  /** That of the installation's chain. */
+  installation: string | null;
+}
+
 /** In one statement, so that all is of one moment. */
 async function endOf(reader: EntityManager, keys: ChainKeys, chainId: string): Promise<ChainEnd> {
   const of = (column: string) => `(SELECT ${column} FROM audit_chains WHERE id = ?)`;
-  const [row] = await reader.query<{ newest: unknown; sequence: unknown; hash: string | null; own: string | null; installation: string | null }[]>(
+  const [row] = await reader.query<EndRow[]>(
     `SELECT (SELECT MAX(sequence) FROM audit_seals WHERE chain_id = ?) AS newest, ${of('sequence')} AS sequence, ${of('hash')} AS hash,
       ${of('wrapped_key')} AS own, ${of('wrapped_key')} AS installation`,
     [chainId, chainId, chainId, chainId, INSTALLATION],

@@ -46,7 +46,10 @@ export function isCutOff(error: unknown): boolean {
   return (errno !== undefined && MYSQL_CUT_OFF.has(errno)) || code === 'SQLITE_INTERRUPT';
 }
 
-/** What a server says to a connection that cannot do its work any more, although another one may: by number, as mysql2 has no names of MariaDB's own. */
+/**
+ * What a server says to a connection that cannot do its work any more, although another one may. By number: mysql2 has no names of
+ * MariaDB's own.
+ */
 const MYSQL_SPENT = new Set([
   1290, // an option prevents the statement: read_only
   1792, // the transaction can only read

@@ -59,7 +59,10 @@ export function openPool(options: PoolOptions, { session, forServer, deadlineMs 
 type Query = (...given: unknown[]) => EventEmitter;
 type Done = (error: QueryError | null, ...results: unknown[]) => void;
 
-/** Calls `discard` where the server says that its connections are spent, and breaks a connection whose statement is not answered in time: ETIMEDOUT. */
+/**
+ * Calls `discard` where the server says that its connections are spent. Breaks a connection whose statement is not answered in time:
+ * ETIMEDOUT.
+ */
 function watch(connection: PoolConnection, deadlineMs: number | undefined, discard: () => void): void {
   const query = connection.query.bind(connection) as Query;
   const late = () => breakOff(connection, Object.assign(new Error('The database did not answer in time.'), { code: 'ETIMEDOUT' }));

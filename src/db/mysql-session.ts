@@ -100,7 +100,9 @@ async function refuseUnfit(connection: Connection): Promise<void> {
   const [rows] = await connection.query("SHOW VARIABLES WHERE Variable_name IN ('enforce_storage_engine', 'log_bin', 'binlog_format')");
   const values = new Map((rows as { Variable_name: string; Value: string }[]).map((row) => [row.Variable_name, row.Value]));
   const engine = values.get('enforce_storage_engine') ?? '';
-  if (engine !== '' && engine.toLowerCase() !== 'innodb') throw unfit(`Unset enforce_storage_engine, which is ${engine}: only tables of InnoDB have transactions.`);
+  if (engine !== '' && engine.toLowerCase() !== 'innodb') {
+    throw unfit(`Unset enforce_storage_engine, which is ${engine}: only tables of InnoDB have transactions.`);
+  }
   if (values.get('log_bin') === 'ON' && values.get('binlog_format') === 'STATEMENT') {
     throw unfit('Set binlog_format to ROW or MIXED: with STATEMENT the server refuses the writes of READ COMMITTED.');
   }
@@ -109,7 +111,8 @@ async function refuseUnfit(connection: Connection): Promise<void> {
 /** The tables of a database that are not of InnoDB have no transactions, so a start refuses them. */
 export async function refuseOtherEngines(query: (sql: string) => Promise<{ name: string; engine: string }[]>): Promise<void> {
   const [table] = await query(
-    "SELECT table_name AS name, engine AS engine FROM information_schema.tables WHERE table_schema = DATABASE() AND engine <> 'InnoDB' LIMIT 1",
+    `SELECT table_name AS name, engine AS engine FROM information_schema.tables
+      WHERE table_schema = DATABASE() AND engine <> 'InnoDB' LIMIT 1`,
   );
   if (table) throw unfit(`The table ${table.name} is of the engine ${table.engine}: alter it to InnoDB, which has transactions.`);
 }
@@ -121,7 +124,8 @@ export const READ_ONLY_SQL = 'SELECT @@global.read_only AS readOnly, @@global.in
 export function readOnlyFault(row: Record<string, unknown> | undefined): Error | undefined {
   const isWritable = row !== undefined && Object.values(row).every((value) => value === 0 || value === '0' || value === 'OFF');
   if (isWritable) return undefined;
-  return Object.assign(new Error('The server is read-only: connect to the primary.'), { code: 'ER_OPTION_PREVENTS_STATEMENT', errno: 1290 });
+  const fault = { code: 'ER_OPTION_PREVENTS_STATEMENT', errno: 1290 };
+  return Object.assign(new Error('The server is read-only: connect to the primary.'), fault);
 }
 
 /** Driver options that all connections share. */
