@@ -2,25 +2,27 @@ import { readDocuments } from '../scripts/checks/documents';
 import { blocksOf, stepsOf, type Step } from './support/markdown';
 import { Walkthrough, missingPrograms } from './support/walkthrough';
 
-// README.md and the pages of docs/ are done, word for word and in their order, by a reader who begins with an empty database: on SQLite in one project, on a server in the other.
-// The two lines with `npm ci` are what .ci/run does; test/documents.pure.test.ts sees to that.
+// Executes README.md and the pages of docs/ word for word and in order, beginning with an empty database: on SQLite in one jest project,
+// on a server in the other. .ci/run executes the two lines with `npm ci`; test/documents.pure.test.ts checks this.
 
 interface PlacedStep extends Step {
   place: string;
 }
 
-/** The database that a step is for; undefined where it is for both. */
+/** The database that a step is for, or undefined if it is for both. */
 function databaseOf({ block: { language, text } }: Step): typeof TEST_DATABASE | undefined {
   if (language === 'sql' || /mysql|mariadb/.test(text)) return 'mysql';
   return /npm ci|sqlite|libsql|tollgate\.db/.test(text) ? 'sqlite' : undefined;
 }
 
-/** What has to be done first, wherever it stands: the database, and the start. */
+/** Whether a step must run first, no matter where it is: creating the database, and starting the server. */
 const isStart = ({ block: { language, text } }: Step): boolean => language === 'sql' || /\bnpm start$/m.test(text);
 
-const steps = readDocuments().flatMap(({ file, text }): PlacedStep[] => stepsOf(blocksOf(text)).map((step) => ({ ...step, place: `${file}:${step.block.line}` }))).filter((step) => !step.block.text.startsWith('npm ci && npm test'));
-const mine = steps.filter((step) => (databaseOf(step) ?? TEST_DATABASE) === TEST_DATABASE);
-const inOrder = [...mine.filter(isStart), ...mine.filter((step) => !isStart(step))];
+const steps = readDocuments()
+  .flatMap(({ file, text }): PlacedStep[] => stepsOf(blocksOf(text)).map((step) => ({ ...step, place: `${file}:${step.block.line}` })))
+  .filter((step) => !step.block.text.startsWith('npm ci && npm test'));
+const ownSteps = steps.filter((step) => (databaseOf(step) ?? TEST_DATABASE) === TEST_DATABASE);
+const inOrder = [...ownSteps.filter(isStart), ...ownSteps.filter((step) => !isStart(step))];
 
 const needed = ['curl', ...(TEST_DATABASE === 'mysql' ? ['mariadb-dump'] : [])];
 const missing = missingPrograms(...needed);
@@ -38,8 +40,8 @@ describe(`the documents (${TEST_DATABASE})`, () => {
     reader = await Walkthrough.begin();
   });
 
-  (missing.length > 0 ? it.skip : it).each(inOrder.map((step) => ({ step, place: step.place, what: step.block.text.split('\n', 1)[0] })))(
-    'work from $place: $what',
+  (missing.length > 0 ? it.skip : it).each(inOrder.map((step) => ({ step, place: step.place, line: step.block.text.split('\n', 1)[0] })))(
+    'work from $place: $line',
     async ({ step, place }) => {
       if (stuckAt !== undefined) throw new Error(`The reader is stuck at ${stuckAt}.`);
       stuckAt = place;

@@ -23,7 +23,7 @@ const ACTION = 'action { id service name priceMicroCredits permission upstreamUr
 
 let made = 0;
 
-/** An action of the service `face`, at an upstream that says ok, and a key that may run it. */
+/** Creates an action of the service `face` with an upstream that returns success, and a key that may run it. */
 async function buildFaceAction(values: Record<string, unknown> = {}) {
   const name = `face.made-${(made += 1)}`;
   const input = { service: 'face', name, priceMicroCredits: 10, permission: name, upstreamUrl, ...values };
@@ -37,7 +37,7 @@ async function buildFaceAction(values: Record<string, unknown> = {}) {
 }
 
 describe('createAction', () => {
-  it('opens an action to calls at once, for 30 seconds where no time is given', async () => {
+  it('creates an action that calls may run at once, with a default time limit of 30 seconds', async () => {
     const { action, call } = await buildFaceAction();
     expect(action).toEqual({
       id: expect.stringMatching(/^act_[0-9A-Za-z_-]{1,60}$/),
@@ -55,68 +55,107 @@ describe('createAction', () => {
     expect(data.node).toEqual({ __typename: 'Action', name: action.name });
   });
 
-  it('takes an action that costs nothing', async () => {
+  it('accepts an action with a price of 0', async () => {
     const { call } = await buildFaceAction({ priceMicroCredits: 0 });
     expect(await call()).toBe(0);
   });
 
-  it('refuses a name that its service has as CONFLICT, and takes it in another service', async () => {
+  it('refuses a name that is taken in its service with CONFLICT, and accepts it in another service', async () => {
     const input = { service: 'voice', name: 'Same.Name', priceMicroCredits: 1, permission: 'voice.same', upstreamUrl };
     await mutate('createAction', input, ACTION);
     expect(await refusal('createAction', input)).toMatchObject({ code: 'CONFLICT' });
     await mutate('createAction', { ...input, service: 'voice-2' }, ACTION);
-    await mutate('createAction', { ...input, name: 'same.name' }, ACTION); // names compare by their bytes
+    await mutate('createAction', { ...input, name: 'same.name' }, ACTION); // names are compared byte by byte
     expect(await refusal('createAction', { ...input, service: 'demo', name: 'demo.echo' })).toMatchObject({ code: 'CONFLICT' });
   });
 
-  it('refuses administrative permissions, and what is no permission', async () => {
+  it('refuses administrative permissions and invalid names of permissions', async () => {
     const input = { service: 'face', name: 'face.never', priceMicroCredits: 1, upstreamUrl };
-    for (const permission of ['read', 'write', 'admin', 'webhook', 'read.logs', 'admin.x.y', '', '*', 'face.*', 'face.', '.face', 'face detect', 'Face', 'x'.repeat(129), 'openid', 'profile', 'email', 'offline_access']) {
+    for (const permission of [
+      'read',
+      'write',
+      'admin',
+      'webhook',
+      'read.logs',
+      'admin.x.y',
+      '',
+      '*',
+      'face.*',
+      'face.',
+      '.face',
+      'face detect',
+      'Face',
+      'x'.repeat(129),
+      'openid',
+      'profile',
+      'email',
+      'offline_access',
+    ]) {
       expect(await issuePaths('createAction', { ...input, permission })).toEqual(['input.permission']);
     }
     await mutate('createAction', { ...input, permission: 'reader.read' }, ACTION);
     await mutate('createAction', { ...input, name: 'face.mail', permission: 'email.send' }, ACTION);
   });
 
-  it('refuses services that are reserved, and what is no service', async () => {
+  it('refuses reserved services and invalid names of services', async () => {
     const input = { name: 'face.never', priceMicroCredits: 1, permission: 'face.never', upstreamUrl };
-    for (const service of ['keys', 'holds', 'audit', 'export', 'forward-auth', 'secret-scanning', '', 'Face', '1face', 'fa_ce', 'x'.repeat(64)]) {
+    for (const service of [
+      'keys',
+      'holds',
+      'audit',
+      'export',
+      'forward-auth',
+      'secret-scanning',
+      '',
+      'Face',
+      '1face',
+      'fa_ce',
+      'x'.repeat(64),
+    ]) {
       expect(await issuePaths('createAction', { ...input, service })).toEqual(['input.service']);
     }
   });
 
-  it('names every part of the input that is wrong', async () => {
+  it('lists every invalid part of the input', async () => {
     const wrong = { service: 'Face', name: '1', priceMicroCredits: -1, permission: 'admin', upstreamUrl: 'ftp://x', timeoutMs: 99 };
     expect(await issuePaths('createAction', wrong)).toEqual(Object.keys(wrong).map((field) => `input.${field}`).sort());
     const right = { service: 'face', name: 'face.never', priceMicroCredits: 1, permission: 'face.never', upstreamUrl };
     for (const url of ['', 'x', '//x', 'javascript:1', 'https://user:password@x', 'https://x/#y', `https://x/${'y'.repeat(2000)}`]) {
       expect(await issuePaths('createAction', { ...right, upstreamUrl: url })).toEqual(['input.upstreamUrl']);
     }
-    expect(await issuePaths('createAction', { ...right, passStatuses: [404, 401, 200, 500] })).toEqual(['input.passStatuses.1', 'input.passStatuses.2', 'input.passStatuses.3']);
-    for (const timeoutMs of [99, 300_001, null, 100.5]) expect(await issuePaths('createAction', { ...right, timeoutMs })).toEqual(['input.timeoutMs']);
+    expect(await issuePaths('createAction', { ...right, passStatuses: [404, 401, 200, 500] })).toEqual([
+      'input.passStatuses.1',
+      'input.passStatuses.2',
+      'input.passStatuses.3',
+    ]);
+    for (const timeoutMs of [99, 300_001, null, 100.5])
+      expect(await issuePaths('createAction', { ...right, timeoutMs })).toEqual(['input.timeoutMs']);
   });
 });
 
 describe('updateAction', () => {
-  it('changes the statuses that reach callers, each named once and in order', async () => {
+  it('changes the statuses that reach callers; removes duplicates and sorts them', async () => {
     const { action } = await buildFaceAction({ passStatuses: [429, 404, 404] });
     expect(action.passStatuses).toEqual([404, 429]);
     const all = [400, 403, 404, 409, 410, 422, 429];
-    expect(await mutate('updateAction', { id: action.id, passStatuses: all }, ACTION)).toEqual({ action: { ...action, passStatuses: all } });
-    expect(await mutate('updateAction', { id: action.id, passStatuses: [] }, ACTION)).toEqual({ action: { ...action, passStatuses: [] } });
+    for (const passStatuses of [all, []]) {
+      expect(await mutate('updateAction', { id: action.id, passStatuses }, ACTION)).toEqual({ action: { ...action, passStatuses } });
+    }
     expect(await issuePaths('updateAction', { id: 'act_demo_fail', passStatuses: [404] })).toEqual(['input.passStatuses']);
   });
 
-  it('changes a price from the next call on', async () => {
+  it('changes a price, effective from the next call', async () => {
     const { action, call } = await buildFaceAction();
     expect(await call()).toBe(10);
-    expect(await mutate('updateAction', { id: action.id, priceMicroCredits: 25 }, ACTION)).toEqual({ action: { ...action, priceMicroCredits: 25 } });
+    expect(await mutate('updateAction', { id: action.id, priceMicroCredits: 25 }, ACTION)).toEqual({
+      action: { ...action, priceMicroCredits: 25 },
+    });
     expect(await call()).toBe(25);
     await mutate('updateAction', { id: action.id, priceMicroCredits: 0 }, ACTION);
     expect(await call()).toBe(0);
   });
 
-  it('closes and opens an action from the next call on', async () => {
+  it('disables and enables an action, effective from the next call', async () => {
     const { action, call } = await buildFaceAction();
     await mutate('updateAction', { id: action.id, enabled: false }, ACTION);
     expect(await call()).toBe('UNKNOWN_ACTION');
@@ -124,7 +163,7 @@ describe('updateAction', () => {
     expect(await call()).toBe(10);
   });
 
-  it('asks for another permission from the next call on', async () => {
+  it('changes the required permission, effective from the next call', async () => {
     const { action, call, key } = await buildFaceAction();
     const permission = `${action.permission}.again`;
     await mutate('updateAction', { id: action.id, permission }, ACTION);
@@ -133,18 +172,22 @@ describe('updateAction', () => {
     expect(await call()).toBe(10);
   });
 
-  it('keeps what is absent, and refuses null for any field', async () => {
+  it('keeps absent fields, and refuses null for any field', async () => {
     const { action } = await buildFaceAction();
     expect(await mutate('updateAction', { id: action.id }, ACTION)).toEqual({ action });
     const changes = { upstreamUrl: `${upstreamUrl}v2`, timeoutMs: 100 };
     expect(await mutate('updateAction', { id: action.id, ...changes }, ACTION)).toEqual({ action: { ...action, ...changes } });
     const nulls = { priceMicroCredits: null, permission: null, upstreamUrl: null, timeoutMs: null, enabled: null };
-    expect(await issuePaths('updateAction', { id: action.id, ...nulls })).toEqual(Object.keys(nulls).map((field) => `input.${field}`).sort());
+    expect(await issuePaths('updateAction', { id: action.id, ...nulls })).toEqual(
+      Object.keys(nulls)
+        .map((field) => `input.${field}`)
+        .sort(),
+    );
     expect(await issuePaths('updateAction', { id: action.id, permission: 'write' })).toEqual(['input.permission']);
     expect(await refusal('updateAction', { id: ghostOf('act'), enabled: true })).toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('gives a built-in action a price, and no upstreamUrl', async () => {
+  it('changes the price of a built-in action, but refuses an upstreamUrl for it', async () => {
     const { data } = await app.graphql('{ actions { nodes { id service name upstreamUrl priceMicroCredits permission } } }');
     const builtIns = data.actions.nodes.filter(({ service }: { service: string }) => service === 'demo');
     expect(builtIns.map(({ id: _id, ...action }: { id: string }) => action)).toEqual([
@@ -159,7 +202,7 @@ describe('updateAction', () => {
 });
 
 describe('the permissions of a key', () => {
-  it('are names from Query.permissions, or a part of one with .* after it', async () => {
+  it('are names from Query.permissions, or a prefix of a name followed by .*', async () => {
     const { action, project } = await buildFaceAction({ permission: 'face.detect.all-of_it' });
     const { data } = await app.graphql('{ permissions { name description } }');
     const names: string[] = data.permissions.map(({ name }: { name: string }) => name);
@@ -171,25 +214,42 @@ describe('the permissions of a key', () => {
     expect(key.permissions).toEqual(granted);
   });
 
-  it('are refused by their places where they are anything else', async () => {
+  it('are refused otherwise, with the position of each invalid one', async () => {
     const { project, key } = await buildKey(app);
-    const permissions = ['demo.echo', '*', 'demo.echo', '.*', 'demo', 'demo.ech.*', 'demo.echo.*', 'Demo.*', 'demo.* ', 'nothing', 'read.nothing', '**', ''];
+    const permissions = [
+      'demo.echo',
+      '*',
+      'demo.echo',
+      '.*',
+      'demo',
+      'demo.ech.*',
+      'demo.echo.*',
+      'Demo.*',
+      'demo.* ',
+      'nothing',
+      'read.nothing',
+      '**',
+      '',
+    ];
     const wrong = permissions.flatMap((name, index) => (name === 'demo.echo' ? [] : [`input.permissions.${index}`])).sort();
     expect(await issuePaths('mintKey', { projectId: project.id, name: 'K', permissions })).toEqual(wrong);
     expect(await issuePaths('updateKey', { id: key.id, permissions })).toEqual(wrong);
   });
 
-  it('are kept once each, and a wildcard runs what it begins', async () => {
+  it('are stored without duplicates, and a wildcard covers all names with its prefix', async () => {
     const { project } = await buildFaceAction({ permission: 'face.detect.one' });
     const input = { projectId: project.id, name: 'K', permissions: ['demo.*', 'face.detect.one', 'demo.*'] };
     const { key, secret } = await mutate('mintKey', input, 'secret key { permissions }');
     expect(key.permissions).toEqual(['demo.*', 'face.detect.one']);
     expect((await app.rest({ secret })).status).toBe(200);
     const { secret: reader } = await mutate('mintKey', { ...input, permissions: ['read', 'admin'] }, 'secret');
-    expect((await app.rest({ secret: reader })).body.error).toMatchObject({ code: 'FORBIDDEN', details: { required_permission: 'demo.echo' } });
+    expect((await app.rest({ secret: reader })).body.error).toMatchObject({
+      code: 'FORBIDDEN',
+      details: { required_permission: 'demo.echo' },
+    });
   });
 
-  it('stay grantable to a key that has them, though no action asks for them any more', async () => {
+  it('can still be granted to a key that has them after the last action with them has changed', async () => {
     const { action, key } = await buildFaceAction();
     await mutate('updateAction', { id: action.id, permission: 'face.renamed' }, ACTION);
     await mutate('updateKey', { id: key.id, permissions: [action.permission, 'face.renamed'] }, '__typename');
@@ -199,7 +259,7 @@ describe('the permissions of a key', () => {
 });
 
 describe('the catalogue', () => {
-  it('is listed by service and name, byte by byte', async () => {
+  it('is ordered by service and name, byte by byte', async () => {
     for (const [service, name] of [['aa', 'b'], ['a-b', 'x'], ['a', 'z'], ['a', 'Z'], ['a', 'a.b'], ['a', 'a-b'], ['a', 'a_b']]) {
       await mutate('createAction', { service, name, priceMicroCredits: 1, permission: 'a.b', upstreamUrl }, ACTION);
     }
@@ -209,9 +269,11 @@ describe('the catalogue', () => {
     expect(listed).toEqual([...listed].sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other))));
   });
 
-  it('is open to a key, except where calls are sent', async () => {
+  it('is visible to a key, except the upstreamUrl', async () => {
     const { secret, action } = await buildFaceAction();
-    const query = 'query ($id: ID!) { node(id: $id) { ... on Action { name priceMicroCredits upstreamUrl } } actions(first: 100) { nodes { upstreamUrl } } permissions { name } }';
+    const query =
+      'query ($id: ID!) { node(id: $id) { ... on Action { name priceMicroCredits upstreamUrl } } ' +
+      'actions(first: 100) { nodes { upstreamUrl } } permissions { name } }';
     const { data, errors } = await app.graphql(query, { id: action.id }, secret);
     expect(errors).toBeUndefined();
     expect(data.node).toEqual({ name: action.name, priceMicroCredits: 10, upstreamUrl: null });
@@ -222,12 +284,12 @@ describe('the catalogue', () => {
 });
 
 describe('viewer', () => {
-  it('is the operator, who may do everything', async () => {
+  it('is the operator, with all permissions', async () => {
     const { data } = await app.graphql('{ viewer { kind id name permissions } }');
     expect(data.viewer).toEqual({ kind: 'OPERATOR', id: 'operator', name: 'Operator', permissions: ['*'] });
   });
 
-  it('is a key, with what it was granted', async () => {
+  it('is a key, with its granted permissions', async () => {
     const { key, secret } = await buildKey(app, { permissions: ['demo.*', 'read'] });
     const { data } = await app.graphql('{ viewer { kind id name permissions } }', {}, secret);
     expect(data.viewer).toEqual({ kind: 'API_KEY', id: key.id, name: 'Key', permissions: ['demo.*', 'read'] });

@@ -7,9 +7,9 @@ import { lotsOf, operationsOf, requestOf, withoutClock, type Operation, type Roo
 let app: TestApp;
 let schema: GraphQLSchema;
 let secret: string;
-/** What the key belongs to, made or did. */
+/** The ids of the key, of its tenant's objects and of its call. */
 let own: Record<string, string>;
-/** The same of another tenant. */
+/** The same ids of another tenant. */
 let others: Record<string, string>;
 
 beforeAll(async () => {
@@ -24,18 +24,31 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** A tenant with one object of every type in it, and a key that is granted all that there is. */
+/** Creates a tenant with one object of every type, and a key with all permissions of actions. */
 async function buildTenant(): Promise<{ secret: string; ids: Record<string, string> }> {
   const { permissions } = (await app.graphql('{ permissions { name description } }')).data;
-  const { key, secret: keySecret } = await buildKey(app, { permissions: permissions.filter(({ description }: { description: string }) => !description.startsWith('Administration')).map(({ name }: { name: string }) => name) });
+  const { key, secret: keySecret } = await buildKey(app, {
+    permissions: permissions
+      .filter(({ description }: { description: string }) => !description.startsWith('Administration'))
+      .map(({ name }: { name: string }) => name),
+  });
   await app.rest({ secret: keySecret });
   const { data } = await app.graphql(
-    'query ($id: ID!) { key(id: $id) { requestLogs { nodes { id } } project { id ledger { nodes { id } } workspace { id wallet { id ledger { nodes { id } } } } } } }',
+    'query ($id: ID!) { key(id: $id) { requestLogs { nodes { id } } project { id ledger { nodes { id } } ' +
+      'workspace { id wallet { id ledger { nodes { id } } } } } } }',
     { id: key.id },
   );
   const { requestLogs, project } = data.key;
   const { wallet } = project.workspace;
-  const ids = { ws: project.workspace.id, prj: project.id, key: key.id, log: requestLogs.nodes[0].id, usage: project.ledger.nodes[0].id, wal: wallet.id, topUp: wallet.ledger.nodes[0].id };
+  const ids = {
+    ws: project.workspace.id,
+    prj: project.id,
+    key: key.id,
+    log: requestLogs.nodes[0].id,
+    usage: project.ledger.nodes[0].id,
+    wal: wallet.id,
+    topUp: wallet.ledger.nodes[0].id,
+  };
   return { secret: keySecret, ids };
 }
 
@@ -44,34 +57,46 @@ const TYPES = ['query', 'mutation'] as const;
 const withIds = (type: RootType, ids: string[], text?: string): Operation[] =>
   ids.flatMap((id) => operationsOf(schema, id, text).filter((operation) => operation.takesId && operation.type === type));
 
-/** What each operation, with as many others as one request may have, came back with: data, and the extensions of its error. */
+/** Runs operations, as many in one request as allowed. Returns the data of each, and the extensions of its error. */
 async function ask(operations: Operation[], credential?: string): Promise<{ name: string; data: unknown; error: unknown }[]> {
   const answers: { name: string; data: unknown; error: unknown }[] = [];
   for (const lot of lotsOf(operations)) {
     const { query, variables } = requestOf(lot);
     const { status, data, errors } = await app.graphql(query, variables, credential);
     expect(status).toBe(200);
-    const dataOf = (index: number): unknown => (lot[index]?.field === 'nodes' ? data[`o${index}`][0] : data[`o${index}`]); // of one id
-    answers.push(...lot.map(({ name }, index) => ({ name, data: dataOf(index), error: errors?.find(({ path }) => path?.[0] === `o${index}`)?.extensions })));
+    // `nodes` asks for one id and so returns a list of one.
+    const dataOf = (index: number): unknown => (lot[index]?.field === 'nodes' ? data[`o${index}`][0] : data[`o${index}`]);
+    answers.push(
+      ...lot.map(({ name }, index) => ({
+        name,
+        data: dataOf(index),
+        error: errors?.find(({ path }) => path?.[0] === `o${index}`)?.extensions,
+      })),
+    );
   }
   return answers;
 }
 
-/** The whole answers, as they came, but for what is left of the key's points by then. */
+/** The complete answers, without the number of points that the key has left. */
 async function bytesOf(operations: Operation[]): Promise<string> {
   const answers: string[] = [];
   for (const lot of lotsOf(operations)) {
-    const { statusCode, body, headers } = await app.server.inject({ method: 'POST', url: '/graphql', headers: { 'x-api-key': secret }, payload: requestOf(lot) });
+    const { statusCode, body, headers } = await app.server.inject({
+      method: 'POST',
+      url: '/graphql',
+      headers: { 'x-api-key': secret },
+      payload: requestOf(lot),
+    });
     expect(headers['content-length']).toBe(String(Buffer.byteLength(body)));
     answers.push(`${statusCode} ${withoutClock(body).trimEnd()}`);
   }
   return answers.join('\n');
 }
 
-describe('what a key may not know of', () => {
-  it.each(TYPES)('is, byte for byte, as if it did not exist, be it its own or another tenant’s: in every %s', async (type) => {
+describe('an object that a key may not see', () => {
+  it.each(TYPES)('is answered byte for byte like one that does not exist, in its own tenant or in another: in every %s', async (type) => {
     const ids = [...Object.values(own), ...Object.values(others)];
-    for (const text of [undefined, ' ']) { // with the rest of the input right, and wrong
+    for (const text of [undefined, ' ']) { // the rest of the input is valid, then invalid
       const real = withIds(type, ids, text);
       expect(new Set(real.map(({ name }) => name)).size).toBeGreaterThanOrEqual(type === 'query' ? 5 : 12);
       const answer = await bytesOf(real);
@@ -82,7 +107,7 @@ describe('what a key may not know of', () => {
     }
   });
 
-  it('is so for each operation by itself', async () => {
+  it('is answered in this way by each single operation', async () => {
     const kinds = Object.keys(own);
     for (const [index, operation] of TYPES.flatMap((type) => withIds(type, [own.ws as string])).entries()) {
       const id = own[kinds[index % kinds.length] as string] as string;
@@ -91,7 +116,7 @@ describe('what a key may not know of', () => {
     }
   });
 
-  it('is null in every query and NOT_FOUND, or FORBIDDEN where it is for the operator alone, in every mutation', async () => {
+  it('is null in every query; every mutation returns NOT_FOUND, or FORBIDDEN if it is for the operator only', async () => {
     const operatorOnly = /\.(topUpWallet|refundRequest|adjustBalance|updateAction)\b/;
     for (const type of TYPES) {
       for (const { name, data, error } of await ask(withIds(type, Object.values(own)), secret)) {
@@ -101,16 +126,19 @@ describe('what a key may not know of', () => {
     }
   });
 
-  it('can be made by no mutation either: those that ask for no id are public, for people who have signed in, or for the operator alone', async () => {
+  it('cannot be created: mutations without an id are public, for people who have signed in, or for the operator only', async () => {
     const people = ['beginSecondFactor', 'changePassword', 'confirmSecondFactor', 'removeSecondFactor', 'signOut', 'signOutEverywhere'];
     for (const text of [undefined, ' ']) {
-      const operations = operationsOf(schema, '', text).filter(({ takesId, type, field }) => !takesId && type === 'mutation' && !PUBLIC_MUTATIONS.has(field));
+      const operations = operationsOf(schema, '', text).filter(
+        ({ takesId, type, field }) => !takesId && type === 'mutation' && !PUBLIC_MUTATIONS.has(field),
+      );
       expect(operations.map(({ field }) => field).sort()).toEqual(['createAction', 'createWorkspace', ...people].sort());
-      for (const { name, data, error } of await ask(operations, secret)) expect({ name, data, error }).toEqual({ name, data: null, error: { code: 'FORBIDDEN' } });
+      for (const { name, data, error } of await ask(operations, secret))
+        expect({ name, data, error }).toEqual({ name, data: null, error: { code: 'FORBIDDEN' } });
     }
   });
 
-  it('is in none of the queries that ask for no id', async () => {
+  it('is not in the answer of any query without an id', async () => {
     const operations = operationsOf(schema, '').filter(({ takesId, type }) => !takesId && type === 'query');
     expect(operations.map(({ field }) => field)).toEqual(expect.arrayContaining(['viewer', 'workspaces', 'actions', 'permissions']));
     for (const { name, data, error } of await ask(operations, secret)) {
@@ -119,21 +147,29 @@ describe('what a key may not know of', () => {
       const hidden = [...Object.values(own), ...Object.values(others)].filter((id) => name !== 'Query.viewer' || id !== own.key);
       for (const id of hidden) expect(JSON.stringify(data)).not.toContain(id);
     }
-    const { data } = await app.graphql('{ workspaces { nodes { id } edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor } } }', {}, secret);
+    const { data } = await app.graphql(
+      '{ workspaces { nodes { id } edges { cursor } pageInfo { hasNextPage hasPreviousPage startCursor } } }',
+      {},
+      secret,
+    );
     expect(data.workspaces).toEqual({ nodes: [], edges: [], pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null } });
   });
 
-  it('is there for the operator, by the same queries', async () => {
+  it('is visible to the operator in the same queries', async () => {
     const fields: Record<string, string> = { ws: 'workspace', prj: 'project', key: 'key', log: 'requestLog' };
     for (const [kind, id] of Object.entries(own)) {
       const found = (await ask(withIds('query', [id]))).filter(({ data }) => data !== null).map(({ name }) => name);
-      expect(found.filter((name) => name !== 'Query.auditChain(workspaceId)')).toEqual(['Query.node', 'Query.nodes', ...(fields[kind] ? [`Query.${fields[kind]}`] : [])]);
+      expect(found.filter((name) => name !== 'Query.auditChain(workspaceId)')).toEqual([
+        'Query.node',
+        'Query.nodes',
+        ...(fields[kind] ? [`Query.${fields[kind]}`] : []),
+      ]);
     }
   });
 });
 
-describe('an id that never was', () => {
-  it.each(TYPES)('is null in every query and NOT_FOUND in every mutation, for the operator too: %s', async (type) => {
+describe('an id that does not exist', () => {
+  it.each(TYPES)('is null in every query and NOT_FOUND in every mutation, even for the operator: %s', async (type) => {
     const prefixes = ['ws', 'prj', 'key', 'log', 'wal', 'led', 'act', 'gal', 'evt', 'constructor', '__proto__', 'toString'];
     const ids = [...prefixes.flatMap((prefix) => [ghostOf(prefix), prefix]), `led_${ghostOf('wal')}_1`, 'led_prj_1_0'];
     for (const { name, data, error } of await ask(withIds(type, ids))) {
@@ -141,7 +177,7 @@ describe('an id that never was', () => {
     }
   });
 
-  it('is what an object of another type has', async () => {
+  it('includes the id of an object of another type', async () => {
     const fields: Record<string, string> = { workspace: 'ws', project: 'prj', key: 'key', requestLog: 'log' };
     for (const [field, ownKind] of Object.entries(fields)) {
       for (const [kind, id] of Object.entries(own)) {
@@ -151,10 +187,27 @@ describe('an id that never was', () => {
     }
   });
 
-  it('is any text that is no id at all', async () => {
-    for (const id of ['', ' ', `${own.prj} `, ` ${own.prj}`, own.prj?.toUpperCase(), `${own.prj}\0`, 'x'.repeat(10_000), "' OR 1=1 --", '💥']) {
-      const { data, errors } = await app.graphql('query ($id: ID!) { node(id: $id) { id } project(id: $id) { id } workspace(id: $id) { id } requestLog(id: $id) { id } key(id: $id) { id } }', { id });
-      expect({ data, errors }).toEqual({ data: { node: null, project: null, workspace: null, requestLog: null, key: null }, errors: undefined });
+  it('includes any text that is not an id', async () => {
+    for (const id of [
+      '',
+      ' ',
+      `${own.prj} `,
+      ` ${own.prj}`,
+      own.prj?.toUpperCase(),
+      `${own.prj}\0`,
+      'x'.repeat(10_000),
+      "' OR 1=1 --",
+      '💥',
+    ]) {
+      const { data, errors } = await app.graphql(
+        'query ($id: ID!) { node(id: $id) { id } project(id: $id) { id } workspace(id: $id) { id } ' +
+          'requestLog(id: $id) { id } key(id: $id) { id } }',
+        { id },
+      );
+      expect({ data, errors }).toEqual({
+        data: { node: null, project: null, workspace: null, requestLog: null, key: null },
+        errors: undefined,
+      });
       const archived = await app.graphql('mutation ($id: ID!) { archiveProject(input: { id: $id }) { project { id } } }', { id });
       expect(archived.errors?.[0]?.extensions.code).toBe('NOT_FOUND');
     }
@@ -164,6 +217,7 @@ describe('an id that never was', () => {
 describe('every id', () => {
   it('is at most 64 characters of 0-9A-Za-z_- and begins with its type', () => {
     const prefixes = { ws: 'ws_', prj: 'prj_', key: 'key_', log: 'log_', usage: 'led_', wal: 'wal_', topUp: 'led_' };
-    for (const [kind, prefix] of Object.entries(prefixes)) expect(own[kind]).toMatch(new RegExp(`^${prefix}[0-9A-Za-z_-]{1,${64 - prefix.length}}$`));
+    for (const [kind, prefix] of Object.entries(prefixes))
+      expect(own[kind]).toMatch(new RegExp(`^${prefix}[0-9A-Za-z_-]{1,${64 - prefix.length}}$`));
   });
 });

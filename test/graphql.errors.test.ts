@@ -14,7 +14,8 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const told = ({ errors = [] }: GraphQLAnswer) => errors.map(({ path, extensions: { code, issues = [] } }) => ({ path, code, issues: issues.map((issue) => issue.path) }));
+const problemsOf = ({ errors = [] }: GraphQLAnswer) =>
+  errors.map(({ path, extensions: { code, issues = [] } }) => ({ path, code, issues: issues.map((issue) => issue.path) }));
 
 describe('variables of the wrong type', () => {
   const ask = (declared: string, variables: Record<string, unknown>) => {
@@ -27,16 +28,27 @@ describe('variables of the wrong type', () => {
     return app.graphql(`query (${declared}) { ${used.map((variable) => uses[variable]).join(' ')} }`, variables);
   };
 
-  it('are INVALID_REQUEST, every problem in one list with the path that leads to it', async () => {
-    const filter = { outcome: ['SUCCEEDED', 'NOPE', 5], keyId: ['key_1', null, {}], environment: 'STAGE', from: 'x', nope: 1, requestId: true };
+  it('are INVALID_REQUEST, with every problem and its path in one list', async () => {
+    const filter = {
+      outcome: ['SUCCEEDED', 'NOPE', 5],
+      keyId: ['key_1', null, {}],
+      environment: 'STAGE',
+      from: 'x',
+      nope: 1,
+      requestId: true,
+    };
     const answer = await ask('$id: ID!, $first: Int, $filter: RequestLogFilter', { first: '5', filter });
     expect(answer.status).toBe(400);
     expect(answer.data).toBeUndefined();
-    const [error, ...others] = told(answer);
+    const [error, ...others] = problemsOf(answer);
     expect(others).toEqual([]);
     expect(error).toMatchObject({ code: 'INVALID_REQUEST', path: undefined });
-    const inFilter = [['environment'], ['from'], ['keyId', 1], ['keyId', 2], ['nope'], ['outcome', 1], ['outcome', 2], ['requestId']].map((path) => ['filter', ...path]);
-    expect(error?.issues.map((path) => path.join('.')).sort()).toEqual([['id'], ['first'], ...inFilter].map((path) => path.join('.')).sort());
+    const inFilter = [['environment'], ['from'], ['keyId', 1], ['keyId', 2], ['nope'], ['outcome', 1], ['outcome', 2], ['requestId']].map(
+      (path) => ['filter', ...path],
+    );
+    expect(error?.issues.map((path) => path.join('.')).sort()).toEqual(
+      [['id'], ['first'], ...inFilter].map((path) => path.join('.')).sort(),
+    );
     for (const { message } of answer.errors?.[0]?.extensions.issues ?? []) expect(message).toMatch(/\S/);
   });
 
@@ -50,29 +62,35 @@ describe('variables of the wrong type', () => {
     ['$filter: RequestLogFilter', { filter: 'none' }, ['filter']],
     ['$filter: RequestLogFilter', { filter: { action: [{ 'at "x"; ': 'y' }] } }, ['filter', 'action', 0]],
     ['$filter: RequestLogFilter', { filter: { from: '"; at "filter.to"; ' } }, ['filter', 'from']],
-  ])('say where: %s with %j', async (declared, variables, path) => {
-    expect(told(await ask(declared, variables))).toEqual([{ path: undefined, code: 'INVALID_REQUEST', issues: [path] }]);
+  ])('are refused with their path: %s with %j', async (declared, variables, path) => {
+    expect(problemsOf(await ask(declared, variables))).toEqual([{ path: undefined, code: 'INVALID_REQUEST', issues: [path] }]);
   });
 
-  it('lead to the field that is missing', async () => {
-    const answer = await app.graphql('mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id } } }', { input: { name: 'P', rateLimit: { burst: 1 } } });
-    expect(told(answer)[0]?.issues).toEqual([['input', 'workspaceId'], ['input', 'slug'], ['input', 'rateLimit', 'sustainedRps']]);
+  it('are refused with the paths of missing fields', async () => {
+    const answer = await app.graphql('mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id } } }', {
+      input: { name: 'P', rateLimit: { burst: 1 } },
+    });
+    expect(problemsOf(answer)[0]?.issues).toEqual([
+      ['input', 'workspaceId'],
+      ['input', 'slug'],
+      ['input', 'rateLimit', 'sustainedRps'],
+    ]);
   });
 
-  it('are INVALID_REQUEST too where a null only shows when the field is asked', async () => {
+  it('are INVALID_REQUEST too if a null is only found when the field runs', async () => {
     const answer = await app.graphql('query ($id: ID = "prj_1") { project(id: $id) { id } viewer { id } }', { id: null });
     expect(answer.data).toEqual({ project: null, viewer: { id: 'operator' } });
-    expect(told(answer)).toEqual([{ path: ['project'], code: 'INVALID_REQUEST', issues: [[]] }]);
+    expect(problemsOf(answer)).toEqual([{ path: ['project'], code: 'INVALID_REQUEST', issues: [[]] }]);
   });
 
-  it('name a hundred problems at most, however many there are', async () => {
+  it('are refused with at most 100 problems', async () => {
     const answer = await ask('$filter: RequestLogFilter', { filter: { keyId: Array.from({ length: 1_000 }, () => ({})) } });
-    expect(told(answer)[0]?.issues).toHaveLength(100);
+    expect(problemsOf(answer)[0]?.issues).toHaveLength(100);
   });
 });
 
 describe('an input with several problems', () => {
-  it('is refused once, with all of them', async () => {
+  it('is refused once, with all problems', async () => {
     const { id: projectId } = await buildProject(app, { budget: 0 });
     const { issuePaths } = mutations(app);
     const wrong = { projectId, name: ' K', permissions: ['nope'], allowedIps: ['x', '10.0.0.1', 'y'] };
@@ -83,11 +101,14 @@ describe('an input with several problems', () => {
       'input.rateLimit.burst',
       'input.rateLimit.sustainedRps',
     ]);
-    expect(await issuePaths('topUpWallet', { workspaceId: 'ws_1', amount: 0, reference: ' ' })).toEqual(['input.amount', 'input.reference']);
+    expect(await issuePaths('topUpWallet', { workspaceId: 'ws_1', amount: 0, reference: ' ' })).toEqual([
+      'input.amount',
+      'input.reference',
+    ]);
   });
 });
 
-describe('text for people', () => {
+describe('names and reasons', () => {
   const INVISIBLE: Record<string, string> = {
     'zero-width characters': '\u200b\u200d\u200c',
     'soft hyphens': '\u00ad\u00ad',
@@ -100,7 +121,7 @@ describe('text for people', () => {
     'tags': '\u{e0061}\u{e007f}',
   };
 
-  it.each(Object.entries(INVISIBLE))('holds a visible character: %s alone are refused in every name and reason', async (_what, text) => {
+  it.each(Object.entries(INVISIBLE))('must hold a visible character: a text of only %s is refused', async (_characters, text) => {
     const { issuePaths } = mutations(app);
     const { key, project } = await buildKey(app, { budget: 0 });
     const { id: projectId, workspaceId } = project;
@@ -125,39 +146,56 @@ describe('text for people', () => {
     expect(await issuePaths('adjustBalance', { projectId, delta: 1, reason: text, reference: 'r' })).toEqual(['input.reason']);
   });
 
-  it('may be in any script, and emoji alone', async () => {
+  it('may be in any script, or only emoji', async () => {
     const names = ['é', 'e\u0301', '山', 'हिन्दी', 'שלום', '한글', '🙂', '👩\u200d💻', '1\ufe0f\u20e3', '-', '٣', 'می\u200cخواهم'];
     for (const name of names) expect(await buildWorkspace(app, { name })).toMatchObject({ name });
   });
 });
 
-it.each(['\u0007', '\u2028', '\u2029', '\u202a', '\u202e', '\u2066', '\u2069'])('no name holds %j, which could make it read as another one', async (character) => {
-  const { issuePaths, mutate } = mutations(app);
-  const { id: projectId } = await buildProject(app);
-  const name = (inside: string) => ({ id: projectId, name: `Shop${inside}pohS` });
-  expect(await issuePaths('updateProject', name(character))).toEqual(['input.name']);
-  await mutate('updateProject', name('\u200f\u05d0'), '__typename'); // a Hebrew letter, and what comes with it
-});
+it.each(['\u0007', '\u2028', '\u2029', '\u202a', '\u202e', '\u2066', '\u2069'])(
+  'a name with %j is refused, because it could look like another name',
+  async (character) => {
+    const { issuePaths, mutate } = mutations(app);
+    const { id: projectId } = await buildProject(app);
+    const name = (inside: string) => ({ id: projectId, name: `Shop${inside}pohS` });
+    expect(await issuePaths('updateProject', name(character))).toEqual(['input.name']);
+    await mutate('updateProject', name('\u200f\u05d0'), '__typename'); // a Hebrew letter with its direction mark
+  },
+);
 
 describe('several mutations in one request', () => {
-  it('stand or fall by themselves: null and an error at the path of one, and the others are done', async () => {
+  it('are independent: one that fails is null with an error at its path, and the others succeed', async () => {
     const project = await buildProject(app, { budget: 100 });
-    const allocate = (alias: string, amount: number) => `${alias}: allocateBudget(input: { projectId: "${project.id}", amount: ${amount} }) { entry { balanceAfter } }`;
-    const answer = await app.graphql(`mutation { ${allocate('one', -10)} ${allocate('two', -1_000)} ${allocate('three', 0)} four: archiveProject(input: { id: "prj_1" }) { __typename } ${allocate('five', 5)} }`);
+    const allocate = (alias: string, amount: number) =>
+      `${alias}: allocateBudget(input: { projectId: "${project.id}", amount: ${amount} }) { entry { balanceAfter } }`;
+    const answer = await app.graphql(
+      `mutation { ${allocate('one', -10)} ${allocate('two', -1_000)} ${allocate('three', 0)} four: ` +
+        `archiveProject(input: { id: "prj_1" }) { __typename } ${allocate('five', 5)} }`,
+    );
     expect(answer.status).toBe(200);
-    expect(answer.data).toEqual({ one: { entry: { balanceAfter: 90 } }, two: null, three: null, four: null, five: { entry: { balanceAfter: 95 } } });
-    expect(told(answer)).toEqual([
+    expect(answer.data).toEqual({
+      one: { entry: { balanceAfter: 90 } },
+      two: null,
+      three: null,
+      four: null,
+      five: { entry: { balanceAfter: 95 } },
+    });
+    expect(problemsOf(answer)).toEqual([
       { path: ['two'], code: 'INSUFFICIENT_FUNDS', issues: [] },
       { path: ['three'], code: 'INVALID_REQUEST', issues: [['input', 'amount']] },
       { path: ['four'], code: 'NOT_FOUND', issues: [] },
     ]);
   });
 
-  it('see what those before them did', async () => {
+  it('see the changes of the mutations before them', async () => {
     const { key } = await buildKey(app);
     const { data } = await app.graphql(
-      `mutation ($id: ID!) { a: updateKey(input: { id: $id, enabled: false }) { key { status } } b: rotateKey(input: { id: $id, graceSeconds: 60 }) { key { status previousSecretValidUntil } }
-        c: revokeKey(input: { id: $id }) { key { status previousSecretValidUntil } } d: updateKey(input: { id: $id, enabled: true }) { key { status } } }`,
+      `mutation ($id: ID!) {
+        a: updateKey(input: { id: $id, enabled: false }) { key { status } }
+        b: rotateKey(input: { id: $id, graceSeconds: 60 }) { key { status previousSecretValidUntil } }
+        c: revokeKey(input: { id: $id }) { key { status previousSecretValidUntil } }
+        d: updateKey(input: { id: $id, enabled: true }) { key { status } }
+      }`,
       { id: key.id },
     );
     expect(data).toEqual({
@@ -169,25 +207,38 @@ describe('several mutations in one request', () => {
   });
 });
 
-describe('a failure inside', () => {
+describe('an internal failure', () => {
   const INSIDE = /\bat \/|\.ts\b|node_modules|SELECT|UPDATE|INSERT|sql|errno|driver|column|table|libsql|mysql|typeorm|stack/i;
 
-  it('tells nothing of the inside where a statement fails: INTERNAL in fixed words, and the cause is in the log', async () => {
+  it('hides the cause if a statement fails: the answer is INTERNAL with a fixed message, and the log has the cause', async () => {
     const broken = await createTestApp();
     try {
       const { key, project } = await buildKey(broken);
       await broken.database.transaction(async (tx) => {
-        for (const table of ['request_logs', 'api_keys', 'ledger_references', 'audit_events']) await tx.query(`ALTER TABLE ${table} RENAME TO ${table}_gone`);
+        for (const table of ['request_logs', 'api_keys', 'ledger_references', 'audit_events'])
+          await tx.query(`ALTER TABLE ${table} RENAME TO ${table}_gone`);
       });
       const answers = [
         await broken.graphql('query ($id: ID!) { key(id: $id) { id } viewer { id } }', { id: key.id }),
         await broken.graphql('query ($id: ID!) { project(id: $id) { id requestLogs { nodes { id } } } }', { id: project.id }),
-        await broken.graphql('mutation ($id: ID!) { updateProject(input: { id: $id, name: "New" }) { project { id } } }', { id: project.id }),
-        await broken.graphql('mutation ($id: ID!) { topUpWallet(input: { workspaceId: $id, amount: 1, reference: "x" }) { entry { id } } }', { id: project.workspaceId }),
+        await broken.graphql('mutation ($id: ID!) { updateProject(input: { id: $id, name: "New" }) { project { id } } }', {
+          id: project.id,
+        }),
+        await broken.graphql(
+          'mutation ($id: ID!) { topUpWallet(input: { workspaceId: $id, amount: 1, reference: "x" }) { entry { id } } }',
+          { id: project.workspaceId },
+        ),
       ];
       for (const { status, errors } of answers) {
         expect(status).toBe(200);
-        expect(errors).toEqual([{ message: 'An internal error occurred. If it happens again, report the request id to the operator.', locations: expect.any(Array), path: expect.any(Array), extensions: { code: 'INTERNAL' } }]);
+        expect(errors).toEqual([
+          {
+            message: 'An internal error occurred. If it happens again, report the request id to the operator.',
+            locations: expect.any(Array),
+            path: expect.any(Array),
+            extensions: { code: 'INTERNAL' },
+          },
+        ]);
       }
       expect(answers[0]?.data).toEqual({ key: null, viewer: { id: 'operator' } });
       expect(answers[1]?.data).toEqual({ project: { id: project.id, requestLogs: null } });
@@ -197,7 +248,7 @@ describe('a failure inside', () => {
     }
   });
 
-  it('is SERVICE_UNAVAILABLE in fixed words where the database is gone, for everything that needs a credential', async () => {
+  it('is SERVICE_UNAVAILABLE with a fixed message if the database is closed, for everything that needs a credential', async () => {
     const { data } = await app.graphql(getIntrospectionQuery(), {}, null);
     const closed = await createTestApp();
     const { secret } = await buildKey(closed);
@@ -208,7 +259,9 @@ describe('a failure inside', () => {
         for (const credential of [closed.rootKey, secret]) {
           const answer = await closed.graphql(query, variables, credential);
           expect([answer.status, answer.headers.get('retry-after'), answer.headers.get('cache-control')]).toEqual([503, '1', 'no-store']);
-          expect(answer.errors).toEqual([{ message: expect.stringMatching(/^Not available right now/), extensions: { code: 'SERVICE_UNAVAILABLE' } }]);
+          expect(answer.errors).toEqual([
+            { message: expect.stringMatching(/^Not available right now/), extensions: { code: 'SERVICE_UNAVAILABLE' } },
+          ]);
           expect(JSON.stringify(answer.errors)).not.toMatch(INSIDE);
         }
       }
@@ -219,13 +272,16 @@ describe('a failure inside', () => {
     }
   });
 
-  it('never puts a secret into a refusal of somebody else, nor into the log', async () => {
+  it('never writes a secret into an error or into the log', async () => {
     const { secret, key } = await buildKey(app);
     const answers = [
       await app.graphql('query ($id: ID!) { node(id: $id) { id } }', { id: { secret } }, null),
       await app.graphql('{ viewer { id } }', {}, `${secret}x`),
       await app.graphql('mutation ($id: ID!) { archiveProject(input: { id: $id }) { project { id } } }', { id: secret }),
-      await app.graphql('mutation ($id: ID!, $name: String) { updateKey(input: { id: $id, name: $name }) { key { id } } }', { id: key.id, name: `${secret}\n` }),
+      await app.graphql('mutation ($id: ID!, $name: String) { updateKey(input: { id: $id, name: $name }) { key { id } } }', {
+        id: key.id,
+        name: `${secret}\n`,
+      }),
       await app.graphql('{ viewer { id } }', {}, app.rootKey.slice(0, -1)),
     ];
     for (const { errors } of answers) expect(errors).toHaveLength(1);

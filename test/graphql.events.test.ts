@@ -1,12 +1,12 @@
 import { buildClientSchema, getIntrospectionQuery } from 'graphql';
 import { IdempotencyKey } from '../src/access/idempotency-key.entity';
-import { Membership } from '../src/access/people/membership.entity';
 import { AuditEvent } from '../src/audit/event.entity';
 import { KeySecret } from '../src/keys/key.entity';
 import type { Project } from '../src/tenancy/project.entity';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, PEPPER, type TestApp } from './support/app';
-import { buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
+import { auditedChanges, type AuditedChange } from './support/audited-changes';
+import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { MUTATIONS_OF_PEOPLE } from './support/people';
 import { eventsWhile } from './support/trail';
@@ -28,329 +28,94 @@ afterAll(() => app.close());
 
 const eventsOf = (work: () => Promise<unknown>) => eventsWhile(app, work);
 
-interface Deed {
-  mutation: string;
-  input: Record<string, unknown>;
-  /** What it answers, as far as the event is to say the same. */
-  selection?: string;
-  action: string;
-  /** The subject's id and its workspace, of the payload. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
-  subject(payload: any): [string, string | null];
-  before: Record<string, unknown> | null;
-  after: Record<string, unknown> | null;
-  /** What a repeat of the very same input comes to, where it is refused. */
-  repeat?: 'CONFLICT' | 'NOT_FOUND';
-  /** A repeat is a deed of its own. */
-  repeatable?: true;
-  refused: Record<string, unknown>;
-}
-
-/** Every mutation, on objects made for it. */
-async function deeds(): Promise<Deed[]> {
-  const { key } = await buildKey(app, { project, permissions: ['demo.echo'] });
-  const { key: rotating } = await buildKey(app, { project });
-  const { key: doomed } = await buildKey(app, { project });
-  const accountIn = async (permissions: string[]) => (await buildServiceAccount(app, { projects: [project], permissions })).account;
-  const [account, turning, stopping] = [await accountIn(['demo.echo']), await accountIn([]), await accountIn([])];
-  const { id: archived } = await buildProject(app, { workspace, budget: 0 });
-  const { id: wallet } = (await app.graphql('query ($id: ID!) { workspace(id: $id) { wallet { id } } }', { id: workspace.id })).data.workspace.wallet;
-  const billed = await buildKey(app, { workspace, budget: 5_000 });
-  await app.rest({ secret: billed.secret });
-  const { data } = await app.graphql('query ($id: ID!) { key(id: $id) { requestLogs { nodes { id } } } actions { nodes { id service } } }', { id: billed.key.id });
-  const requestLogId = data.key.requestLogs.nodes[0].id;
-  const [action] = data.actions.nodes;
-  const inWorkspace = (id: string) => (): [string, string] => [id, workspace.id];
-  const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
-  await mutate('topUpWallet', { workspaceId: workspace.id, amount: 1_000, reference: 'for allocations' }, '__typename');
-
-  const roleOf = async (name: string) => (await mutate('createRole', { workspaceId: workspace.id, name, permissions: ['read.logs'] }, 'role { id }')).role.id as string;
-  const [changedRole, goneRole] = [await roleOf('Reader'), await roleOf('Nobody')];
-  const members = ['usr_promoted', 'usr_removed'].map((userId) => ({ userId, workspaceId: workspace.id, roleId: 'rol_viewer', createdAt: new Date(0) }));
-  await app.database.transaction((tx) => tx.insert(Membership, members));
-
-  const clientOf = async (): Promise<string> => (await mutate('createOAuthClient', { workspaceId: workspace.id, name: 'App', confidential: true, redirectUris: ['https://app.example/cb'] }, 'client { id }')).client.id;
-  const [renamedClient, rotatedClient, deletedClient] = [await clientOf(), await clientOf(), await clientOf()];
-  const hint = expect.stringMatching(/^tollgate_client_\.\.\./);
-
-  return [
-    {
-      mutation: 'createOAuthClient',
-      input: { workspaceId: workspace.id, name: 'Shop', confidential: true, redirectUris: ['https://shop.example/cb'] },
-      selection: 'client { id }',
-      action: 'oauth-client.created',
-      subject: (payload) => [payload.client.id, workspace.id],
-      before: null,
-      after: { name: 'Shop', confidential: true, redirectUris: ['https://shop.example/cb'], hint },
-      repeatable: true,
-      refused: { workspaceId: workspace.id, name: 'Shop', confidential: true, redirectUris: ['http://shop.example/cb'] },
-    },
-    { mutation: 'updateOAuthClient', input: { id: renamedClient, name: 'Store' }, action: 'oauth-client.updated', subject: inWorkspace(renamedClient), before: { name: 'App' }, after: { name: 'Store' }, refused: { id: renamedClient, redirectUris: [] } },
-    { mutation: 'rotateOAuthClientSecret', input: { id: rotatedClient }, action: 'oauth-client.rotated', subject: inWorkspace(rotatedClient), before: { hint }, after: { hint }, repeatable: true, refused: { id: 'app_none' } },
-    { mutation: 'deleteOAuthClient', input: { id: deletedClient }, action: 'oauth-client.deleted', subject: inWorkspace(deletedClient), before: { deletedAt: null }, after: { deletedAt: expect.any(String) }, refused: { id: 'app_none' } },
-    {
-      mutation: 'createWorkspace',
-      input: { name: 'New', slug: 'brand-new' },
-      selection: 'workspace { id }',
-      action: 'workspace.created',
-      subject: (payload) => [payload.workspace.id, payload.workspace.id],
-      before: null,
-      after: { name: 'New', slug: 'brand-new', keyPrefix: 'brandnew' },
-      repeat: 'CONFLICT',
-      refused: { name: '', slug: 'brand-newer' },
-    },
-    { mutation: 'updateWorkspace', input: { id: workspace.id, name: 'Renamed' }, action: 'workspace.updated', subject: inWorkspace(workspace.id), before: { name: 'Workspace' }, after: { name: 'Renamed' }, refused: { id: workspace.id, name: null } },
-    {
-      mutation: 'createProject',
-      input: { workspaceId: workspace.id, name: 'Web', slug: 'web', rateLimit: { sustainedRps: 5, burst: 6 } },
-      selection: 'project { id }',
-      action: 'project.created',
-      subject: (payload) => [payload.project.id, workspace.id],
-      before: null,
-      after: { workspaceId: workspace.id, name: 'Web', slug: 'web', galleryMode: 'ISOLATED', sustainedRps: 5, burst: 6 },
-      repeat: 'CONFLICT',
-      refused: { workspaceId: workspace.id, name: 'Web', slug: 'W' },
-    },
-    {
-      mutation: 'updateProject',
-      input: { id: project.id, name: 'Project', rateLimit: { sustainedRps: 100_000, burst: 7 } },
-      action: 'project.updated',
-      subject: inWorkspace(project.id),
-      before: { burst: 100_000 },
-      after: { burst: 7 },
-      refused: { id: project.id, name: 'New', galleryMode: null },
-    },
-    { mutation: 'archiveProject', input: { id: archived }, action: 'project.archived', subject: inWorkspace(archived), before: { archivedAt: null }, after: { archivedAt: time }, refused: { id: 'prj_1' } },
-    {
-      mutation: 'mintKey',
-      input: { projectId: project.id, name: 'Minted', permissions: ['demo.*'], allowedIps: ['10.0.0.1'], expiresAt: '2099-01-01T00:00:00+01:00' },
-      selection: 'key { id hint }',
-      action: 'key.minted',
-      subject: (payload) => [payload.key.id, workspace.id],
-      before: null,
-      after: { projectId: project.id, name: 'Minted', environment: 'LIVE', permissions: ['demo.*'], roleId: null, allowedIps: ['10.0.0.1/32'], expiresAt: '2098-12-31T23:00:00.000Z', hint: expect.stringMatching(/^acme_live_\.\.\..{4}$/), enabled: true },
-      repeatable: true,
-      refused: { projectId: archived, name: 'Minted', permissions: [] },
-    },
-    {
-      mutation: 'updateKey',
-      input: { id: key.id, name: 'Key', permissions: ['demo.*'], enabled: false, expiresAt: null },
-      action: 'key.updated',
-      subject: inWorkspace(key.id),
-      before: { permissions: ['demo.echo'], enabled: true },
-      after: { permissions: ['demo.*'], enabled: false },
-      refused: { id: key.id, permissions: ['nope'] },
-    },
-    {
-      mutation: 'rotateKey',
-      input: { id: rotating.id, graceSeconds: 60 },
-      action: 'key.rotated',
-      subject: inWorkspace(rotating.id),
-      before: { hint: rotating.hint, rotatedAt: null },
-      after: { hint: expect.stringMatching(/^acme_live_\.\.\..{4}$/), rotatedAt: time, graceSeconds: 60 },
-      repeatable: true,
-      refused: { id: rotating.id, graceSeconds: -1 },
-    },
-    { mutation: 'revokeKey', input: { id: doomed.id, reason: 'Leaked.' }, action: 'key.revoked', subject: inWorkspace(doomed.id), before: { revokedAt: null, revokedReason: null }, after: { revokedAt: time, revokedReason: 'Leaked.' }, refused: { id: 'key_1' } },
-    {
-      mutation: 'createServiceAccount',
-      input: { workspaceId: workspace.id, name: 'Nightly', permissions: ['demo.*', 'demo.*'], projectIds: [project.id, project.id], rotationDays: 30 },
-      selection: 'serviceAccount { id hint }',
-      action: 'service-account.created',
-      subject: (payload) => [payload.serviceAccount.id, workspace.id],
-      before: null,
-      after: { workspaceId: workspace.id, name: 'Nightly', permissions: ['demo.*'], roleId: null, projectIds: [project.id], rotationDays: 30, hint: expect.stringMatching(/^acme_svc_\.\.\..{4}$/), enabled: true },
-      repeatable: true,
-      refused: { workspaceId: workspace.id, name: 'Nightly', permissions: [], projectIds: [], rotationDays: 0 },
-    },
-    {
-      mutation: 'updateServiceAccount',
-      input: { id: account.id, name: 'Robot', permissions: ['demo.*'], projectIds: [], enabled: false },
-      action: 'service-account.updated',
-      subject: inWorkspace(account.id),
-      before: { permissions: ['demo.echo'], projectIds: [project.id], enabled: true },
-      after: { permissions: ['demo.*'], projectIds: [], enabled: false },
-      refused: { id: account.id, projectIds: ['prj_1'] },
-    },
-    {
-      mutation: 'rotateServiceAccountKey',
-      input: { id: turning.id },
-      action: 'service-account.rotated',
-      subject: inWorkspace(turning.id),
-      before: { hint: turning.hint, rotatedAt: null, rotationDueAt: time },
-      after: { hint: expect.stringMatching(/^acme_svc_\.\.\..{4}$/), rotatedAt: time, rotationDueAt: time, graceSeconds: 86_400 },
-      repeatable: true,
-      refused: { id: turning.id, graceSeconds: -1 },
-    },
-    { mutation: 'disableServiceAccount', input: { id: stopping.id }, action: 'service-account.disabled', subject: inWorkspace(stopping.id), before: { enabled: true }, after: { enabled: false }, refused: { id: 'svc_1' } },
-    {
-      mutation: 'topUpWallet',
-      input: { workspaceId: workspace.id, amount: 50, kind: 'BONUS', reference: 'gift' },
-      selection: 'entry { balanceAfter }',
-      action: 'wallet.topped-up',
-      subject: inWorkspace(wallet),
-      before: { balance: 1_000 },
-      after: { amount: 50, kind: 'BONUS', reference: 'gift', balance: 1_050 },
-      refused: { workspaceId: workspace.id, amount: 51, reference: 'gift' },
-    },
-    {
-      mutation: 'allocateBudget',
-      input: { projectId: project.id, amount: 50, reference: 'q1' },
-      action: 'budget.allocated',
-      subject: inWorkspace(project.id),
-      before: { balance: 1_000_000 },
-      after: { amount: 50, reference: 'q1', balance: 1_000_050 },
-      refused: { projectId: project.id, amount: 1e12 },
-    },
-    {
-      mutation: 'refundRequest',
-      input: { requestLogId, reason: 'Wrong.' },
-      action: 'call.refunded',
-      subject: inWorkspace(billed.project.id),
-      before: { balance: 4_000 },
-      after: { amount: 1_000, requestLogId, reason: 'Wrong.', balance: 5_000 },
-      repeat: 'CONFLICT',
-      refused: { requestLogId: 'log_1', reason: 'Wrong.' },
-    },
-    {
-      mutation: 'adjustBalance',
-      input: { projectId: project.id, delta: -50, reason: 'Mistake.', reference: 'ticket' },
-      action: 'budget.adjusted',
-      subject: inWorkspace(project.id),
-      before: { balance: 1_000_050 },
-      after: { delta: -50, reason: 'Mistake.', reference: 'ticket', balance: 1_000_000 },
-      refused: { projectId: project.id, delta: -1e12, reason: 'Mistake.' },
-    },
-    {
-      mutation: 'createAction',
-      input: { service: 'face', name: 'face.find', priceMicroCredits: 5, permission: 'face.find', upstreamUrl: 'https://face.example/' },
-      selection: 'action { id }',
-      action: 'action.created',
-      subject: (payload) => [payload.action.id, null],
-      before: null,
-      after: { service: 'face', name: 'face.find', priceMicroCredits: 5, permission: 'face.find', upstreamUrl: 'https://face.example/', timeoutMs: 30_000, passStatuses: [] },
-      repeat: 'CONFLICT',
-      refused: { service: 'face', name: 'face.find', priceMicroCredits: -5, permission: 'face.find', upstreamUrl: 'https://face.example/' },
-    },
-    {
-      mutation: 'createRole',
-      input: { workspaceId: workspace.id, name: 'Support', permissions: ['read.keys', 'read.logs', 'read.keys'] },
-      selection: 'role { id }',
-      action: 'role.created',
-      subject: (payload) => [payload.role.id, workspace.id],
-      before: null,
-      after: { name: 'Support', permissions: ['read.keys', 'read.logs'] },
-      repeat: 'CONFLICT',
-      refused: { workspaceId: workspace.id, name: 'Other', permissions: ['demo.echo'] },
-    },
-    {
-      mutation: 'updateRole',
-      input: { id: changedRole, name: 'Reader', permissions: ['read'] },
-      action: 'role.updated',
-      subject: inWorkspace(changedRole),
-      before: { permissions: ['read.logs'] },
-      after: { permissions: ['read'] },
-      refused: { id: changedRole, name: 'Owner' },
-    },
-    { mutation: 'deleteRole', input: { id: goneRole }, action: 'role.deleted', subject: inWorkspace(goneRole), before: { name: 'Nobody', permissions: ['read.logs'] }, after: null, repeat: 'NOT_FOUND', refused: { id: 'rol_owner' } },
-    {
-      mutation: 'setMemberRole',
-      input: { workspaceId: workspace.id, userId: 'usr_promoted', roleId: 'rol_admin' },
-      action: 'member.role-changed',
-      subject: inWorkspace('usr_promoted'),
-      before: { roleId: 'rol_viewer' },
-      after: { roleId: 'rol_admin' },
-      refused: { workspaceId: workspace.id, userId: 'usr_promoted', roleId: 'rol_none' },
-    },
-    {
-      mutation: 'removeMember',
-      input: { workspaceId: workspace.id, userId: 'usr_removed' },
-      action: 'member.removed',
-      subject: inWorkspace('usr_removed'),
-      before: { roleId: 'rol_viewer' },
-      after: null,
-      repeat: 'NOT_FOUND',
-      refused: { workspaceId: workspace.id, userId: 'usr_nobody' },
-    },
-    { mutation: 'updateAction', input: { id: action.id, priceMicroCredits: 7, enabled: true }, action: 'action.updated', subject: () => [action.id, null], before: { priceMicroCredits: 1_000 }, after: { priceMicroCredits: 7 }, refused: { id: action.id, permission: 'admin' } },
-  ];
-}
-
 describe('the trail', () => {
   const agent = `tests/1.0 ${'x'.repeat(300)}`;
-  let all: Deed[];
+  let all: AuditedChange[];
 
   beforeAll(async () => {
-    all = await deeds();
+    all = await auditedChanges(app, { workspace, project });
   });
 
-  /** As the operator, from a browser with a name. */
-  const send = async (deed: Pick<Deed, 'mutation' | 'selection'>, input: Record<string, unknown>, idempotencyKey?: string) => {
-    const inputType = `${deed.mutation.charAt(0).toUpperCase()}${deed.mutation.slice(1)}Input`;
-    const query = `mutation ($input: ${inputType}!) { ${deed.mutation}(input: $input) { ${deed.selection ?? '__typename'} } }`;
+  /** Sends a mutation as the operator, with a User-Agent header. */
+  const send = async (change: Pick<AuditedChange, 'mutation' | 'selection'>, input: Record<string, unknown>, idempotencyKey?: string) => {
+    const inputType = `${change.mutation.charAt(0).toUpperCase()}${change.mutation.slice(1)}Input`;
+    const query = `mutation ($input: ${inputType}!) { ${change.mutation}(input: $input) { ${change.selection ?? '__typename'} } }`;
     const response = await fetch(`${app.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-api-key': app.rootKey, 'user-agent': agent, ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }) },
+      headers: {
+        'content-type': 'application/json',
+        'x-api-key': app.rootKey,
+        'user-agent': agent,
+        ...(idempotencyKey !== undefined && { 'idempotency-key': idempotencyKey }),
+      },
       body: JSON.stringify({ query, variables: { input } }),
     });
     return (await response.json()) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>;
   };
 
-  it('has a test for every mutation that there is', async () => {
+  it('has a test for every mutation', async () => {
     const schema = buildClientSchema((await app.graphql(getIntrospectionQuery())).data);
-    expect([...all.map(({ mutation }) => mutation), ...MUTATIONS_OF_PEOPLE].sort()).toEqual(Object.keys(schema.getMutationType()?.getFields() ?? {}).sort());
+    expect([...all.map(({ mutation }) => mutation), ...MUTATIONS_OF_PEOPLE].sort()).toEqual(
+      Object.keys(schema.getMutationType()?.getFields() ?? {}).sort(),
+    );
   });
 
-  it('has one event for each thing done: who did what to what, from where, and what changed; an Idempotency-Key is used up with it', async () => {
-    for (const deed of all) {
+  it('has one event for each change, with actor, subject, origin and changed properties; it uses up the Idempotency-Key', async () => {
+    for (const change of all) {
       let payload: unknown;
       const events = await eventsOf(async () => {
-        const { data, errors } = await send(deed, deed.input, `for-${deed.mutation}`);
-        expect([deed.mutation, errors]).toEqual([deed.mutation, undefined]);
-        payload = data[deed.mutation];
+        const { data, errors } = await send(change, change.input, `for-${change.mutation}`);
+        expect([change.mutation, errors]).toEqual([change.mutation, undefined]);
+        payload = data[change.mutation];
       });
-      const [subjectId, workspaceId] = deed.subject(payload);
-      const { action, before, after } = deed;
+      const [subjectId, workspaceId] = change.subject(payload);
+      const { action, before, after } = change;
       const common = { actorKind: 'OPERATOR', actorId: 'operator', ip: '127.0.0.1', userAgent: agent.slice(0, 255) };
-      expect(events).toEqual([{ id: expect.stringMatching(/^evt_/), ...common, action, subjectId, workspaceId, before, after, createdAt: expect.any(Date) }]);
-      const used = await app.database.reader.findOneByOrFail(IdempotencyKey, { idempotencyKey: `for-${deed.mutation}` });
-      expect([deed.mutation, used.doneAt, used.subjectId]).toEqual([deed.mutation, events[0]?.createdAt, subjectId]);
+      expect(events).toEqual([
+        { id: expect.stringMatching(/^evt_/), ...common, action, subjectId, workspaceId, before, after, createdAt: expect.any(Date) },
+      ]);
+      const used = await app.database.reader.findOneByOrFail(IdempotencyKey, { idempotencyKey: `for-${change.mutation}` });
+      expect([change.mutation, used.doneAt, used.subjectId]).toEqual([change.mutation, events[0]?.createdAt, subjectId]);
       expect(Math.abs((events[0]?.createdAt.getTime() ?? 0) - (await app.database.now()).getTime())).toBeLessThan(60_000);
     }
   });
 
-  it('has none for what is repeated and changes nothing, nor for what is refused', async () => {
-    for (const deed of all) {
+  it('has no event for a repeat that changes nothing, nor for a refused mutation', async () => {
+    for (const change of all) {
       const repeated = await eventsOf(async () => {
-        const { errors } = deed.repeatable ? { errors: undefined } : await send(deed, deed.input);
-        expect([deed.mutation, errors?.[0]?.extensions.code]).toEqual([deed.mutation, deed.repeat]);
+        const { errors } = change.repeatable ? { errors: undefined } : await send(change, change.input);
+        expect([change.mutation, errors?.[0]?.extensions.code]).toEqual([change.mutation, change.repeat]);
       });
-      const refused = await eventsOf(() => refusal(deed.mutation, deed.refused));
-      expect([deed.mutation, repeated, refused]).toEqual([deed.mutation, [], []]);
+      const refused = await eventsOf(() => refusal(change.mutation, change.refused));
+      expect([change.mutation, repeated, refused]).toEqual([change.mutation, [], []]);
     }
   });
 
-  it('has none for what a key asks for and may not have', async () => {
+  it('has no event for a mutation that a key may not run', async () => {
     const { secret } = await buildKey(app);
     const events = await eventsOf(async () => {
-      for (const deed of all) expect((await refusal(deed.mutation, deed.input, secret)).code).toMatch(/^(FORBIDDEN|NOT_FOUND)$/);
+      for (const { mutation, input } of all) expect((await refusal(mutation, input, secret)).code).toMatch(/^(FORBIDDEN|NOT_FOUND)$/);
     });
     expect(events).toEqual([]);
   });
 
-  it('is undone with the deed where either fails', async () => {
+  it('rolls back the event and the change together if either fails', async () => {
     const { id } = await buildWorkspace(app);
     await app.database.transaction((tx) => tx.query('ALTER TABLE audit_events RENAME TO audit_events_away'));
-    const failed = await mutate('topUpWallet', { workspaceId: id, amount: 5, reference: 'lost' }, '__typename').catch((error: Error) => error.message);
+    const failed = await mutate('topUpWallet', { workspaceId: id, amount: 5, reference: 'lost' }, '__typename').catch(
+      (error: Error) => error.message,
+    );
     const renamed = await mutate('updateWorkspace', { id, name: 'Lost' }, '__typename').catch((error: Error) => error.message);
     await app.database.transaction((tx) => tx.query('ALTER TABLE audit_events_away RENAME TO audit_events'));
     for (const message of [failed, renamed]) expect(message).toContain('INTERNAL');
-    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { name wallet { balance ledger { nodes { id } } } } }', { id });
+    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { name wallet { balance ledger { nodes { id } } } } }', {
+      id,
+    });
     expect(data.workspace).toEqual({ name: 'Workspace', wallet: { balance: 0, ledger: { nodes: [] } } });
     expect(await eventsOf(() => mutate('topUpWallet', { workspaceId: id, amount: 5, reference: 'lost' }, '__typename'))).toHaveLength(1);
   });
 
-  it('holds no secret, digest or pepper', async () => {
+  it('contains no secret, digest or pepper', async () => {
     const { secret, key } = await buildKey(app);
     const { secret: next } = await mutate('rotateKey', { id: key.id }, 'secret');
     const digests = (await app.database.reader.find(KeySecret)).map(({ digest }) => digest);

@@ -41,13 +41,15 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** Everything of a schema that a reader can look up, as `Type`, `Type.field`, `Type.field(argument)` or `Enum.VALUE`. */
+/** All documented parts of a schema, as `Type`, `Type.field`, `Type.field(argument)` or `Enum.VALUE`. */
 function* partsOf(schema: GraphQLSchema): Generator<{ place: string; description: string | null | undefined; defaultValue?: unknown }> {
   for (const type of Object.values(schema.getTypeMap())) {
     if (isIntrospectionType(type) || isSpecifiedScalarType(type)) continue;
     yield { place: type.name, description: type.description };
-    if (isEnumType(type)) for (const value of type.getValues()) yield { place: `${type.name}.${value.name}`, description: value.description };
-    if (isInputObjectType(type)) for (const field of Object.values(type.getFields())) yield { ...field, place: `${type.name}.${field.name}` };
+    if (isEnumType(type))
+      for (const value of type.getValues()) yield { place: `${type.name}.${value.name}`, description: value.description };
+    if (isInputObjectType(type))
+      for (const field of Object.values(type.getFields())) yield { ...field, place: `${type.name}.${field.name}` };
     if (!isObjectType(type) && !isInterfaceType(type)) continue;
     for (const field of Object.values(type.getFields())) {
       yield { place: `${type.name}.${field.name}`, description: field.description };
@@ -57,7 +59,7 @@ function* partsOf(schema: GraphQLSchema): Generator<{ place: string; description
 }
 
 describe('the schema', () => {
-  it('states of each list without pages how many items it has at most, which is its price', () => {
+  it('states the maximum number of items of each list that is not paged, because it is the price of the list', () => {
     const lists = Object.values(describeSchema().getTypeMap()).flatMap((type) =>
       isObjectType(type) && !isIntrospectionType(type) && !type.name.endsWith('Connection')
         ? Object.values(type.getFields()).filter((field) => isListType(getNullableType(field.type)))
@@ -67,21 +69,22 @@ describe('the schema', () => {
     expect(lists.filter((field) => maxItemsOf(field) === undefined)).toEqual([]);
   });
 
-  it('keeps every promise of the contract: no type, field, argument or value is gone, renamed or of another type', () => {
+  it('keeps the contract: no type, field, argument or value is removed, renamed or has another type', () => {
     expect(findBreakingChanges(contract, served)).toEqual([]);
   });
 
-  it('is valid, which building it does not look at', () => {
+  it('is valid; building the schema does not check this', () => {
     expect(validateSchema(describeSchema())).toEqual([]);
   });
 
   it('keeps the default values of the contract', () => {
-    const defaultsOf = (schema: GraphQLSchema) => [...partsOf(schema)].flatMap(({ place, defaultValue }) => (defaultValue === undefined ? [] : [[place, defaultValue]]));
+    const defaultsOf = (schema: GraphQLSchema) =>
+      [...partsOf(schema)].flatMap(({ place, defaultValue }) => (defaultValue === undefined ? [] : [[place, defaultValue]]));
     expect(defaultsOf(contract)).toHaveLength(8);
     expect(Object.fromEntries(defaultsOf(served))).toMatchObject(Object.fromEntries(defaultsOf(contract)));
   });
 
-  it('says by which specification its scalars go', () => {
+  it('names the specifications of its scalars', () => {
     for (const type of Object.values(contract.getTypeMap())) {
       if (!isScalarType(type) || !type.specifiedByURL) continue;
       expect(served.getType(type.name)).toMatchObject({ specifiedByURL: type.specifiedByURL });
@@ -93,7 +96,7 @@ describe('the schema', () => {
     expect(undescribed).toEqual([]);
   });
 
-  it('is served as schema.graphql has it', () => {
+  it('is served exactly as in schema.graphql', () => {
     const committed = buildSchema(readFileSync(join(__dirname, '../schema.graphql'), 'utf8'));
     expect(printSchema(lexicographicSortSchema(served))).toBe(printSchema(lexicographicSortSchema(committed)));
   });
@@ -118,25 +121,45 @@ describe('DateTime', () => {
     ['2099-11-21T09:30:00+02:00', '2099-11-21T07:30:00.000Z'],
     ['2099-12-31T23:30:00.001-05:30', '2100-01-01T05:00:00.001Z'],
     ['2096-02-29t00:00:00z', '2096-02-29T00:00:00.000Z'],
-  ])('takes %s, as a variable and in the document, and answers %s', async (given, answered) => {
-    expect(await mintUntil(given, false)).toBe(answered);
-    expect(await mintUntil(given, true)).toBe(answered);
+  ])('accepts %s, as a variable and in the document, and returns %s', async (given, returned) => {
+    expect(await mintUntil(given, false)).toBe(returned);
+    expect(await mintUntil(given, true)).toBe(returned);
   });
 
   const from = (value: unknown) =>
-    app.graphql('query ($id: ID!, $from: DateTime) { workspace(id: $id) { wallet { ledger(filter: { from: $from }) { nodes { id } } } } }', { id: workspace.id, from: value });
+    app.graphql(
+      'query ($id: ID!, $from: DateTime) { workspace(id: $id) { wallet { ledger(filter: { from: $from }) { nodes { id } } } } }',
+      { id: workspace.id, from: value },
+    );
 
-  it.each([['2026-11-21'], ['2026-11-21T09:30:00'], ['2026-02-30T00:00:00Z'], ['2026-11-21T24:00:00Z'], ['2026-11-21T09:30:00|02:00'], ['2026-12-31T23:59:60Z'], ['9999-12-31T23:59:59-14:00'], ['0000-01-01T00:00:00+01:00'], ['tomorrow'], [''], [1_795_253_400_000], [true], [{}]])(
-    'refuses %j as INVALID_REQUEST, and says where',
-    async (value) => {
-      const { status, errors } = await from(value);
-      expect(status).toBe(400);
-      expect(errors).toEqual([expect.objectContaining({ extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['from'], message: expect.stringContaining('DateTime') }] } })]);
-    },
-  );
+  it.each([
+    ['2026-11-21'],
+    ['2026-11-21T09:30:00'],
+    ['2026-02-30T00:00:00Z'],
+    ['2026-11-21T24:00:00Z'],
+    ['2026-11-21T09:30:00|02:00'],
+    ['2026-12-31T23:59:60Z'],
+    ['9999-12-31T23:59:59-14:00'],
+    ['0000-01-01T00:00:00+01:00'],
+    ['tomorrow'],
+    [''],
+    [1_795_253_400_000],
+    [true],
+    [{}],
+  ])('refuses %j with INVALID_REQUEST and its path', async (value) => {
+    const { status, errors } = await from(value);
+    expect(status).toBe(400);
+    expect(errors).toEqual([
+      expect.objectContaining({
+        extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['from'], message: expect.stringContaining('DateTime') }] },
+      }),
+    ]);
+  });
 
-  it('refuses in the document what is no DateTime, as GraphQL does', async () => {
-    const { status, errors } = await app.graphql('{ workspaces { nodes { wallet { ledger(filter: { from: "tomorrow" }) { nodes { id } } } } } }');
+  it('refuses an invalid DateTime in the document as a validation error of GraphQL', async () => {
+    const { status, errors } = await app.graphql(
+      '{ workspaces { nodes { wallet { ledger(filter: { from: "tomorrow" }) { nodes { id } } } } } }',
+    );
     expect(status).toBe(400);
     expect(errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
   });
@@ -149,51 +172,75 @@ describe('MicroCredits', () => {
   it('are exact up to 2^53 - 1, as a variable and in the document', async () => {
     const [one, other] = [await buildWorkspace(app), await buildWorkspace(app)];
     const byVariable = await app.graphql(TOP_UP, { input: { workspaceId: one.id, amount: MAX, reference: 'max' } });
-    const byLiteral = await app.graphql(TOP_UP.replace('$input)', `{ workspaceId: "${other.id}", amount: ${MAX}, reference: "max" })`).replace('($input: TopUpWalletInput!)', ''));
-    for (const { data } of [byVariable, byLiteral]) expect(data.topUpWallet).toEqual({ wallet: { balance: MAX }, entry: { delta: MAX, balanceAfter: MAX } });
+    const byLiteral = await app.graphql(
+      TOP_UP.replace('$input)', `{ workspaceId: "${other.id}", amount: ${MAX}, reference: "max" })`).replace(
+        '($input: TopUpWalletInput!)',
+        '',
+      ),
+    );
+    for (const { data } of [byVariable, byLiteral])
+      expect(data.topUpWallet).toEqual({ wallet: { balance: MAX }, entry: { delta: MAX, balanceAfter: MAX } });
   });
 
-  it.each([[MAX + 1], [-MAX - 1], [1e300], [1.5], ['5'], [''], [true], [null], [[]], [{}]])('refuses %j as INVALID_REQUEST, and says where', async (amount) => {
-    const { status, data, errors } = await app.graphql(TOP_UP, { input: { workspaceId: workspace.id, amount, reference: 'refused' } });
-    expect({ status, data }).toEqual({ status: 400, data: undefined });
-    expect(errors).toEqual([
-      expect.objectContaining({ extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['input', 'amount'], message: expect.stringContaining('MicroCredits') }] } }),
-    ]);
-  });
+  it.each([[MAX + 1], [-MAX - 1], [1e300], [1.5], ['5'], [''], [true], [null], [[]], [{}]])(
+    'refuses %j with INVALID_REQUEST and its path',
+    async (amount) => {
+      const { status, data, errors } = await app.graphql(TOP_UP, { input: { workspaceId: workspace.id, amount, reference: 'refused' } });
+      expect({ status, data }).toEqual({ status: 400, data: undefined });
+      expect(errors).toEqual([
+        expect.objectContaining({
+          extensions: {
+            code: 'INVALID_REQUEST',
+            issues: [{ path: ['input', 'amount'], message: expect.stringContaining('MicroCredits') }],
+          },
+        }),
+      ]);
+    },
+  );
 
   it.each(['9007199254740992', '9007199254740993', '-9007199254740992', '1.0', '1e3', '"5"', 'true', 'null', '[]', '{}'])(
-    'refuses %s in the document, as GraphQL does',
+    'refuses %s in the document as a validation error of GraphQL',
     async (literal) => {
-      const { status, errors } = await app.graphql(`mutation { topUpWallet(input: { workspaceId: "${workspace.id}", amount: ${literal}, reference: "refused" }) { entry { id } } }`);
+      const { status, errors } = await app.graphql(
+        `mutation { topUpWallet(input: { workspaceId: "${workspace.id}", amount: ${literal}, reference: "refused" }) { entry { id } } }`,
+      );
       expect(status).toBe(400);
       expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['GRAPHQL_VALIDATION_FAILED']);
     },
   );
 
-  it.each(['1.00000000000000001', '4503599627370497.4', '9007199254740991.3', '12345678901234567890', '1e400', '1e-400', `1${'0'.repeat(900_000)}1`])(
-    'refuses a request with a number that a double changes (case %#)',
-    async (amount) => {
-      const body = JSON.stringify({ query: TOP_UP, variables: { input: { workspaceId: workspace.id, amount: 'AMOUNT', reference: 'refused' } } }).replace('"AMOUNT"', amount);
-      const headers = { 'content-type': 'application/json', 'x-api-key': ROOT_KEY };
-      const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers, body });
-      expect(response.status).toBe(400);
-      expect(await response.json()).toMatchObject({ errors: [{ message: expect.stringContaining('digits'), extensions: { code: 'INVALID_REQUEST' } }] });
-    },
-  );
+  const INEXACT = [
+    ...['1.00000000000000001', '4503599627370497.4', '9007199254740991.3', '12345678901234567890', '1e400', '1e-400'],
+    `1${'0'.repeat(900_000)}1`,
+  ];
+  it.each(INEXACT)('refuses a request with a number that a double cannot represent exactly (case %#)', async (amount) => {
+    const input = { workspaceId: workspace.id, amount: 'AMOUNT', reference: 'refused' };
+    const body = JSON.stringify({ query: TOP_UP, variables: { input } }).replace('"AMOUNT"', amount);
+    const headers = { 'content-type': 'application/json', 'x-api-key': ROOT_KEY };
+    const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers, body });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      errors: [{ message: expect.stringContaining('digits'), extensions: { code: 'INVALID_REQUEST' } }],
+    });
+  });
 
-  it('takes a number in any form that a double keeps', async () => {
+  it('accepts any notation of a number that a double represents exactly', async () => {
     const { id } = await buildWorkspace(app);
-    const body = JSON.stringify({ query: TOP_UP, variables: { input: { workspaceId: id, amount: 'AMOUNT', reference: '12345678901234567890' } } }).replace('"AMOUNT"', '9.007199254740991E15');
-    const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', 'x-api-key': ROOT_KEY }, body });
+    const input = { workspaceId: id, amount: 'AMOUNT', reference: '12345678901234567890' };
+    const body = JSON.stringify({ query: TOP_UP, variables: { input } }).replace('"AMOUNT"', '9.007199254740991E15');
+    const headers = { 'content-type': 'application/json', 'x-api-key': ROOT_KEY };
+    const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers, body });
     expect(await response.json()).toMatchObject({ data: { topUpWallet: { wallet: { balance: MAX } } } });
   });
 
-  it('credited nothing with anything refused', async () => {
-    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { wallet { balance ledger { nodes { id } } } } }', { id: workspace.id });
+  it('credited nothing with the refused mutations', async () => {
+    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { wallet { balance ledger { nodes { id } } } } }', {
+      id: workspace.id,
+    });
     expect(data.workspace.wallet).toEqual({ balance: 0, ledger: { nodes: [] } });
   });
 
-  it('refuses sums that would leave 2^53 - 1, and keeps what was there', async () => {
+  it('refuses sums beyond 2^53 - 1, and keeps the balance', async () => {
     const { mutate, issuePaths } = mutations(app);
     const { id } = await buildWorkspace(app);
     await mutate('topUpWallet', { workspaceId: id, amount: MAX, reference: 'all' }, '__typename');

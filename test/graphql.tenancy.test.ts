@@ -19,11 +19,12 @@ const NO_WORKSPACE = ghostOf('ws');
 const NO_PROJECT = ghostOf('prj');
 
 describe('createWorkspace', () => {
-  it('makes a workspace with an empty wallet and nothing else in it', async () => {
+  it('creates a workspace that has only an empty wallet', async () => {
     const { workspace } = await mutate(
       'createWorkspace',
       { name: 'Acme, Inc. 🏢', slug: 'acme-inc', keyPrefix: 'acme' },
-      'workspace { id name slug keyPrefix createdAt wallet { id balance workspace { id } } projects { nodes { id } } keys { nodes { id } } requestLogs { nodes { id } } }',
+      'workspace { id name slug keyPrefix createdAt wallet { id balance workspace { id } } projects { nodes { id } ' +
+        '} keys { nodes { id } } requestLogs { nodes { id } } }',
     );
     expect(workspace).toEqual({
       id: expect.stringMatching(/^ws_[0-9A-Za-z_-]{1,61}$/),
@@ -36,7 +37,9 @@ describe('createWorkspace', () => {
       keys: { nodes: [] },
       requestLogs: { nodes: [] },
     });
-    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { name } node(id: $id) { __typename id } }', { id: workspace.id });
+    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { name } node(id: $id) { __typename id } }', {
+      id: workspace.id,
+    });
     expect(data).toEqual({ workspace: { name: 'Acme, Inc. 🏢' }, node: { __typename: 'Workspace', id: workspace.id } });
   });
 
@@ -48,62 +51,77 @@ describe('createWorkspace', () => {
     ['a-company-of-a-long-name', 'acompanyofal'],
     ['99', 'key'],
     ['1-a', 'key'],
-  ])('makes the key prefix from the slug where it is absent or null: %s gives %s', async (slug, keyPrefix) => {
+  ])('makes the key prefix from the slug if it is absent or null: %s gives %s', async (slug, keyPrefix) => {
     expect((await mutate('createWorkspace', { name: 'A', slug }, 'workspace { keyPrefix }')).workspace.keyPrefix).toBe(keyPrefix);
     const { workspace } = await mutate('createWorkspace', { name: 'A', slug: `${slug}-`, keyPrefix: null }, 'workspace { keyPrefix }');
     expect(workspace.keyPrefix).toBe(keyPrefix);
   });
 
-  it('refuses a slug that is taken as CONFLICT, though one key prefix may serve many', async () => {
+  it('refuses a taken slug with CONFLICT, but lets workspaces share a key prefix', async () => {
     await mutate('createWorkspace', { name: 'First', slug: 'taken', keyPrefix: 'same' }, '__typename');
     expect(await refusal('createWorkspace', { name: 'Second', slug: 'taken' })).toMatchObject({ code: 'CONFLICT' });
     await mutate('createWorkspace', { name: 'Second', slug: 'not-taken', keyPrefix: 'same' }, '__typename');
   });
 
-  it('gives a slug that many ask for at once to one of them', async () => {
-    const asked = Array.from({ length: 8 }, () => app.graphql('mutation { createWorkspace(input: { name: "A", slug: "wanted" }) { workspace { id } } }'));
+  it('gives a slug to one of many concurrent mutations', async () => {
+    const asked = Array.from({ length: 8 }, () =>
+      app.graphql('mutation { createWorkspace(input: { name: "A", slug: "wanted" }) { workspace { id } } }'),
+    );
     const codes = (await Promise.all(asked)).map(({ errors }) => errors?.[0]?.extensions.code ?? 'created').sort();
     expect(codes).toEqual([...Array.from({ length: 7 }, () => 'CONFLICT'), 'created']);
   });
 
-  it('names every part of the input that is wrong', async () => {
-    expect(await issuePaths('createWorkspace', { name: '', slug: 'A', keyPrefix: '1x' })).toEqual(['input.keyPrefix', 'input.name', 'input.slug']);
-    for (const slug of ['a', 'a'.repeat(41), 'Acme', 'a_b', 'a b', 'é-é']) expect(await issuePaths('createWorkspace', { name: 'A', slug })).toEqual(['input.slug']);
-    for (const keyPrefix of ['a', 'a'.repeat(13), '1a', 'A1', 'a-b', '']) expect(await issuePaths('createWorkspace', { name: 'A', slug: 'free', keyPrefix })).toEqual(['input.keyPrefix']);
-    for (const name of ['', ' ', ' a', 'a\n', 'a\u0000b', '😀'.repeat(101)]) expect(await issuePaths('createWorkspace', { name, slug: 'free' })).toEqual(['input.name']);
+  it('lists every invalid part of the input', async () => {
+    expect(await issuePaths('createWorkspace', { name: '', slug: 'A', keyPrefix: '1x' })).toEqual([
+      'input.keyPrefix',
+      'input.name',
+      'input.slug',
+    ]);
+    for (const slug of ['a', 'a'.repeat(41), 'Acme', 'a_b', 'a b', 'é-é'])
+      expect(await issuePaths('createWorkspace', { name: 'A', slug })).toEqual(['input.slug']);
+    for (const keyPrefix of ['a', 'a'.repeat(13), '1a', 'A1', 'a-b', ''])
+      expect(await issuePaths('createWorkspace', { name: 'A', slug: 'free', keyPrefix })).toEqual(['input.keyPrefix']);
+    for (const name of ['', ' ', ' a', 'a\n', 'a\u0000b', '😀'.repeat(101)])
+      expect(await issuePaths('createWorkspace', { name, slug: 'free' })).toEqual(['input.name']);
     await mutate('createWorkspace', { name: '😀'.repeat(100), slug: 'free' }, '__typename');
   });
 });
 
 describe('updateWorkspace', () => {
-  it('changes what is given and keeps what is absent', async () => {
+  it('changes the given fields and keeps the absent ones', async () => {
     const { id, slug } = await buildWorkspace(app, { name: 'Old', keyPrefix: 'old' });
     const all = 'workspace { id name slug keyPrefix }';
     expect(await mutate('updateWorkspace', { id, name: 'New' }, all)).toEqual({ workspace: { id, name: 'New', slug, keyPrefix: 'old' } });
-    expect(await mutate('updateWorkspace', { id, keyPrefix: 'new' }, all)).toEqual({ workspace: { id, name: 'New', slug, keyPrefix: 'new' } });
+    expect(await mutate('updateWorkspace', { id, keyPrefix: 'new' }, all)).toEqual({
+      workspace: { id, name: 'New', slug, keyPrefix: 'new' },
+    });
     expect(await mutate('updateWorkspace', { id }, all)).toEqual({ workspace: { id, name: 'New', slug, keyPrefix: 'new' } });
   });
 
-  it('refuses null for either field, and NOT_FOUND for an id that never was', async () => {
+  it('refuses null for either field, and returns NOT_FOUND for a workspace that does not exist', async () => {
     const { id } = await buildWorkspace(app);
     expect(await issuePaths('updateWorkspace', { id, name: null, keyPrefix: null })).toEqual(['input.keyPrefix', 'input.name']);
     expect(await refusal('updateWorkspace', { id: NO_WORKSPACE, name: 'New' })).toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('changes the key prefix for the operator alone: others may not, and change nothing by trying', async () => {
+  it('lets only the operator change the key prefix; a refused attempt by others changes nothing', async () => {
     const owner = await buildPerson(app);
     const { id } = owner.workspace;
     const key = await buildKey(app, { workspace: owner.workspace, permissions: ['write', 'admin', 'demo.*'] });
     const stranger = await buildPerson(app);
     for (const credential of [owner.cookie, key.secret]) {
       expect(await refusal('updateWorkspace', { id, name: 'Mine', keyPrefix: 'mine' }, credential)).toMatchObject({ code: 'FORBIDDEN' });
-      expect(await mutate('updateWorkspace', { id, name: 'Named' }, 'workspace { name keyPrefix }', credential)).toEqual({ workspace: { name: 'Named', keyPrefix: 'acme' } });
+      expect(await mutate('updateWorkspace', { id, name: 'Named' }, 'workspace { name keyPrefix }', credential)).toEqual({
+        workspace: { name: 'Named', keyPrefix: 'acme' },
+      });
     }
     expect(await refusal('updateWorkspace', { id, keyPrefix: 'mine' }, stranger.cookie)).toMatchObject({ code: 'NOT_FOUND' });
-    expect(await mutate('updateWorkspace', { id, keyPrefix: 'brand' }, 'workspace { keyPrefix }')).toEqual({ workspace: { keyPrefix: 'brand' } });
+    expect(await mutate('updateWorkspace', { id, keyPrefix: 'brand' }, 'workspace { keyPrefix }')).toEqual({
+      workspace: { keyPrefix: 'brand' },
+    });
   });
 
-  it('counts for secrets minted from then on; those from before keep working', async () => {
+  it('changes the prefix of new secrets only; existing secrets keep working', async () => {
     const workspace = await buildWorkspace(app, { keyPrefix: 'before' });
     const { secret, project } = await buildKey(app, { workspace });
     await mutate('updateWorkspace', { id: workspace.id, keyPrefix: 'after' }, '__typename');
@@ -115,9 +133,11 @@ describe('updateWorkspace', () => {
 });
 
 describe('createProject', () => {
-  const all = 'project { id name slug galleryMode galleryId workspace { id } budget { balance held available } rateLimit { sustainedRps burst } archivedAt }';
+  const all =
+    'project { id name slug galleryMode galleryId workspace { id } budget { balance held available } rateLimit { ' +
+    'sustainedRps burst } archivedAt }';
 
-  it('makes a project with an empty budget, the usual rate limit and a gallery of its own', async () => {
+  it('creates a project with an empty budget, the default rate limit and a separate gallery', async () => {
     const workspace = await buildWorkspace(app);
     const { project } = await mutate('createProject', { workspaceId: workspace.id, name: 'Web', slug: 'web' }, all);
     expect(project).toEqual({
@@ -133,10 +153,11 @@ describe('createProject', () => {
     });
   });
 
-  it('takes a rate limit and a gallery mode; sharing projects of one workspace have one gallery, and no other project has it', async () => {
+  it('accepts a rate limit and a gallery mode; only SHARED projects of one workspace have the same gallery', async () => {
     const [workspace, other] = [await buildWorkspace(app), await buildWorkspace(app)];
     const create = async (workspaceId: string, slug: string, galleryMode: string) =>
-      (await mutate('createProject', { workspaceId, name: 'P', slug, galleryMode, rateLimit: { sustainedRps: 0.5, burst: 3 } }, all)).project;
+      (await mutate('createProject', { workspaceId, name: 'P', slug, galleryMode, rateLimit: { sustainedRps: 0.5, burst: 3 } }, all))
+        .project;
     const one = await create(workspace.id, 'one', 'SHARED');
     const two = await create(workspace.id, 'two', 'SHARED');
     const alone = await create(workspace.id, 'alone', 'ISOLATED');
@@ -146,25 +167,36 @@ describe('createProject', () => {
     expect(new Set([one, alone, elsewhere].map(({ galleryId }) => galleryId)).size).toBe(3);
   });
 
-  it('refuses a slug that its workspace has as CONFLICT, and takes it in another workspace', async () => {
+  it('refuses a slug that is taken in its workspace with CONFLICT, and accepts it in another workspace', async () => {
     const [one, other] = [await buildWorkspace(app), await buildWorkspace(app)];
     await mutate('createProject', { workspaceId: one.id, name: 'P', slug: 'same' }, '__typename');
     expect(await refusal('createProject', { workspaceId: one.id, name: 'P', slug: 'same' })).toMatchObject({ code: 'CONFLICT' });
     await mutate('createProject', { workspaceId: other.id, name: 'P', slug: 'same', rateLimit: null }, '__typename');
   });
 
-  it('names every part of the input that is wrong, and says NOT_FOUND of a workspace that never was', async () => {
+  it('lists every invalid part of the input, and returns NOT_FOUND for a workspace that does not exist', async () => {
     const { id: workspaceId } = await buildWorkspace(app);
     const wrong = { workspaceId, name: 'x'.repeat(101), slug: 'x', rateLimit: { sustainedRps: -1, burst: 0 } };
-    expect(await issuePaths('createProject', wrong)).toEqual(['input.name', 'input.rateLimit.burst', 'input.rateLimit.sustainedRps', 'input.slug']);
-    const limits = [{ sustainedRps: 1_000_001, burst: 1 }, { sustainedRps: -1, burst: 1 }, { sustainedRps: 1, burst: 1_000_001 }, { sustainedRps: 1e-9, burst: 1_000_000 }];
-    for (const rateLimit of limits) expect((await issuePaths('createProject', { workspaceId, name: 'P', slug: 'web', rateLimit }))[0]).toMatch(/^input\.rateLimit/);
+    expect(await issuePaths('createProject', wrong)).toEqual([
+      'input.name',
+      'input.rateLimit.burst',
+      'input.rateLimit.sustainedRps',
+      'input.slug',
+    ]);
+    const limits = [
+      { sustainedRps: 1_000_001, burst: 1 },
+      { sustainedRps: -1, burst: 1 },
+      { sustainedRps: 1, burst: 1_000_001 },
+      { sustainedRps: 1e-9, burst: 1_000_000 },
+    ];
+    for (const rateLimit of limits)
+      expect((await issuePaths('createProject', { workspaceId, name: 'P', slug: 'web', rateLimit }))[0]).toMatch(/^input\.rateLimit/);
     expect(await refusal('createProject', { workspaceId: NO_WORKSPACE, name: 'P', slug: 'web' })).toMatchObject({ code: 'NOT_FOUND' });
   });
 });
 
 describe('updateProject', () => {
-  it('changes what is given and keeps what is absent', async () => {
+  it('changes the given fields and keeps the absent ones', async () => {
     const project = await buildProject(app, { budget: 0, rateLimit: { sustainedRps: 5, burst: 6 } });
     const all = 'project { name slug galleryMode rateLimit { sustainedRps burst } }';
     const before = { name: 'Project', slug: project.slug, galleryMode: 'ISOLATED', rateLimit: { sustainedRps: 5, burst: 6 } };
@@ -174,7 +206,7 @@ describe('updateProject', () => {
     expect(await mutate('updateProject', { id: project.id, ...rest }, all)).toEqual({ project: { ...before, ...rest, name: 'New' } });
   });
 
-  it('refuses null for any field, a limit that cannot be, and a project that never was', async () => {
+  it('refuses null for any field, an invalid limit, and a project that does not exist', async () => {
     const { id } = await buildProject(app, { budget: 0 });
     const nulls = await issuePaths('updateProject', { id, name: null, galleryMode: null, rateLimit: null });
     expect(nulls).toEqual(['input.galleryMode', 'input.name', 'input.rateLimit']);
@@ -182,7 +214,7 @@ describe('updateProject', () => {
     expect(await refusal('updateProject', { id: NO_PROJECT, name: 'New' })).toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('gives a project one of the limits that are asked for at once, and never a mixture', async () => {
+  it('gives a project one of several concurrent rate limits, never a mixture', async () => {
     const { id } = await buildProject(app, { budget: 0, rateLimit: { sustainedRps: 1, burst: 1 } });
     const limits = [{ sustainedRps: 1, burst: 10 }, { sustainedRps: 20, burst: 1 }];
     for (let round = 0; round < 10; round += 1) {
@@ -195,7 +227,7 @@ describe('updateProject', () => {
 });
 
 describe('archiveProject', () => {
-  it('stops its keys at once and lets nothing be minted in it', async () => {
+  it('stops its keys at once and refuses new keys', async () => {
     const { key, secret, project } = await buildKey(app);
     expect((await app.rest({ secret })).status).toBe(200);
     const { project: archived } = await mutate('archiveProject', { id: project.id }, 'project { id archivedAt keys { nodes { status } } }');
@@ -207,15 +239,19 @@ describe('archiveProject', () => {
     expect((await app.rest({ secret })).body.error.code).toBe('DISABLED_API_KEY');
   });
 
-  it('lets its budget be taken back, and takes no more', async () => {
+  it('lets credits be taken back from its budget, and accepts no more credits', async () => {
     const project = await buildProject(app, { budget: 5_000 });
     await mutate('archiveProject', { id: project.id }, '__typename');
     expect(await refusal('allocateBudget', { projectId: project.id, amount: 1 })).toMatchObject({ code: 'CONFLICT' });
-    const { wallet, project: emptied } = await mutate('allocateBudget', { projectId: project.id, amount: -5_000 }, 'wallet { balance } project { budget { balance } }');
+    const { wallet, project: emptied } = await mutate(
+      'allocateBudget',
+      { projectId: project.id, amount: -5_000 },
+      'wallet { balance } project { budget { balance } }',
+    );
     expect([wallet.balance, emptied.budget.balance]).toEqual([5_000, 0]);
   });
 
-  it('changes nothing when repeated, and says NOT_FOUND of a project that never was', async () => {
+  it('changes nothing when repeated, and returns NOT_FOUND for a project that does not exist', async () => {
     const { id } = await buildProject(app, { budget: 0 });
     const first = await mutate('archiveProject', { id }, 'project { archivedAt }');
     app.travel(1_000);
@@ -223,16 +259,16 @@ describe('archiveProject', () => {
     expect(await refusal('archiveProject', { id: NO_PROJECT })).toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('takes it out of the list of projects, unless archived ones are asked for', async () => {
+  it('removes the project from the list of projects, unless the list includes archived projects', async () => {
     const workspace = await buildWorkspace(app);
-    const [kept, gone] = [await buildProject(app, { workspace, budget: 0 }), await buildProject(app, { workspace, budget: 0 })];
-    await mutate('archiveProject', { id: gone.id }, '__typename');
+    const [living, archived] = [await buildProject(app, { workspace, budget: 0 }), await buildProject(app, { workspace, budget: 0 })];
+    await mutate('archiveProject', { id: archived.id }, '__typename');
     const { data } = await app.graphql(
       'query ($id: ID!) { workspace(id: $id) { living: projects { nodes { id } } all: projects(includeArchived: true) { nodes { id } } } }',
       { id: workspace.id },
     );
-    expect(data.workspace.living.nodes).toEqual([{ id: kept.id }]);
+    expect(data.workspace.living.nodes).toEqual([{ id: living.id }]);
     expect(data.workspace.all.nodes).toHaveLength(2);
-    expect(data.workspace.all.nodes).toContainEqual({ id: gone.id });
+    expect(data.workspace.all.nodes).toContainEqual({ id: archived.id });
   });
 });

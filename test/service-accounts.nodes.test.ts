@@ -6,9 +6,9 @@ import { ORIGIN, buildProject, buildServiceAccount, buildWorkspace } from './sup
 import { closeNodes, createNodes } from './support/nodes';
 import { until } from './support/until';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
-// What holds of service accounts between the servers of one installation. SQLite has one server, which then plays both parts.
+// Service accounts on several nodes of one installation. On SQLite there is one node, which plays both parts.
 
 let a: TestApp;
 let b: TestApp;
@@ -23,7 +23,7 @@ afterAll(async () => {
   await closeNodes(b, a);
 });
 
-/** A fleet of callers over both nodes, each of which calls with the secret that it has, again and again, until `stop`. */
+/** Starts callers on both nodes. Each calls again and again with its current secret, until `stop`. */
 function startFleet(size: number, secret: string, projectId: string) {
   const secrets = Array.from({ length: size }, () => secret);
   const answers: { answer: CallAnswer; secret: string; after: number }[] = [];
@@ -39,13 +39,13 @@ function startFleet(size: number, secret: string, projectId: string) {
   });
   return {
     secrets,
-    /** What was sent after the last `next`. */
+    /** The answers to calls sent after the last `next`. */
     now: () => answers.filter(({ after }) => after === phase).map(({ answer }) => answer),
     all: () => answers.map(({ answer }) => answer),
     next: () => (phase += 1),
-    /** Whether each caller's last call was sent with this secret: those before have been answered. */
-    calls: (wanted: string) => sent.every((one) => one === wanted),
-    calledWith: (wanted: string) => answers.filter((one) => one.secret === wanted).length,
+    /** Whether every caller sent its last call with this secret. Then all earlier calls have been answered. */
+    calls: (wanted: string) => sent.every((used) => used === wanted),
+    calledWith: (wanted: string) => answers.filter(({ secret: used }) => used === wanted).length,
     stop: async () => {
       busy.on = false;
       await Promise.all(running);
@@ -53,7 +53,7 @@ function startFleet(size: number, secret: string, projectId: string) {
   };
 }
 
-it('a fleet of callers moves to a new secret under load, over all nodes, and not one call is refused', async () => {
+it('many callers on all nodes change to a new secret under load, and no call is refused', async () => {
   const workspace = await buildWorkspace(a);
   const projects = [await buildProject(a, { workspace, budget: 1_000_000_000 }), await buildProject(a, { workspace })];
   const { account, secret } = await buildServiceAccount(a, { projects });
@@ -64,13 +64,13 @@ it('a fleet of callers moves to a new secret under load, over all nodes, and not
     const { secret: next } = await a.services.serviceAccounts.rotate(ORIGIN, { id: account.id });
     for (const [index] of fleet.secrets.entries()) {
       const before = fleet.all().length;
-      fleet.secrets[index] = next; // one after the other, while the others still have the one before
+      fleet.secrets[index] = next; // one caller after another, while the others still use the previous secret
       await until(() => fleet.all().length > before, 'a call more');
     }
     await until(() => fleet.calledWith(next) >= 100, '100 calls with the new secret');
     current = next;
   }
-  // And the end of the old ones ends nobody's work
+  // The end of the old secrets stops no caller.
   await until(() => fleet.calls(current), 'the last calls with the old secrets to be answered');
   fleet.next();
   for (const node of new Set([a, b])) node.travel(24 * 60 * 60 * 1000);
@@ -81,14 +81,30 @@ it('a fleet of callers moves to a new secret under load, over all nodes, and not
   expect(await faultsOf(a)).toEqual([]);
 });
 
-describe('what has answered at one node holds for every call that then arrives at any other, however busy it is:', () => {
+describe('after one node has answered a change, any busy node refuses calls of', () => {
   it.each([
     ['a disabled service account', '401 DISABLED_API_KEY', (id: string) => a.services.serviceAccounts.disable(ORIGIN, { id })],
-    ['a secret that was replaced without grace', '401 REVOKED_API_KEY', (id: string) => a.services.serviceAccounts.rotate(ORIGIN, { id, graceSeconds: 0 })],
-    ['one that lost the permission', '403 FORBIDDEN', (id: string) => a.services.serviceAccounts.update(ORIGIN, { id, permissions: ['demo.fail'] })],
-    ['one that lost the project', '404 NOT_FOUND', (id: string) => a.services.serviceAccounts.update(ORIGIN, { id, projectIds: [] })],
-    ['one whose project was archived', '401 DISABLED_API_KEY', (_id: string, projectId: string) => a.services.projects.archive(ORIGIN, { id: projectId })],
-  ])('%s is refused', async (_what, refusal, end) => {
+    [
+      'a secret that was replaced without grace',
+      '401 REVOKED_API_KEY',
+      (id: string) => a.services.serviceAccounts.rotate(ORIGIN, { id, graceSeconds: 0 }),
+    ],
+    [
+      'a service account without the permission',
+      '403 FORBIDDEN',
+      (id: string) => a.services.serviceAccounts.update(ORIGIN, { id, permissions: ['demo.fail'] }),
+    ],
+    [
+      'a service account without the project',
+      '404 NOT_FOUND',
+      (id: string) => a.services.serviceAccounts.update(ORIGIN, { id, projectIds: [] }),
+    ],
+    [
+      'a service account with an archived project',
+      '401 DISABLED_API_KEY',
+      (_id: string, projectId: string) => a.services.projects.archive(ORIGIN, { id: projectId }),
+    ],
+  ])('%s', async (_case, refusal, end) => {
     const { account, secret, projects } = await buildServiceAccount(a, { budget: 1_000_000_000 });
     const projectId = projects[0]?.id as string;
     const fleet = startFleet(16, secret, projectId);
@@ -103,11 +119,12 @@ describe('what has answered at one node holds for every call that then arrives a
   });
 });
 
-it('a rotation that is due is one event, though every node looks for it at once and again', async () => {
+it('a due rotation has one event, even if all nodes look for it repeatedly and at the same time', async () => {
   const accounts = await Promise.all(Array.from({ length: 5 }, () => buildServiceAccount(a, { rotationDays: 1 })));
   for (const node of new Set([a, b])) node.travel(24 * 60 * 60 * 1000);
   const look = () => Promise.all([a, b, a, b].map((node) => node.rotations.once()));
   await look();
   await look();
-  for (const { account } of accounts) expect(await a.database.reader.countBy(AuditEvent, { subjectId: account.id, action: 'service-account.rotation-due' })).toBe(1);
+  for (const { account } of accounts)
+    expect(await a.database.reader.countBy(AuditEvent, { subjectId: account.id, action: 'service-account.rotation-due' })).toBe(1);
 });

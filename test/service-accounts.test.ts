@@ -23,16 +23,37 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const inProject = (secret: string, { id }: { id: string }, body: Record<string, unknown> = {}) => app.rest({ secret, headers: { 'x-project-id': id }, body });
+const inProject = (secret: string, { id }: { id: string }, body: Record<string, unknown> = {}) =>
+  app.rest({ secret, headers: { 'x-project-id': id }, body });
 const eventsOf = (subjectId: string, action: string) => app.database.reader.findBy(AuditEvent, { subjectId, action });
 
 describe('a service account', () => {
-  it('shows its secret when it is made and nowhere after: no field of its type has one', async () => {
+  it('shows its secret only when it is created: no field of its type has one', async () => {
     const project = await buildProject(app);
-    const input = { workspaceId: project.workspaceId, name: 'Nightly', permissions: ['demo.*'], projectIds: [project.id], rotationDays: 30 };
-    const { secret, serviceAccount } = await mutate('createServiceAccount', input, 'secret serviceAccount { id name hint permissions enabled rotationDays rotationStatus rotatedAt workspace { id } projects { id } role { id } }');
+    const input = {
+      workspaceId: project.workspaceId,
+      name: 'Nightly',
+      permissions: ['demo.*'],
+      projectIds: [project.id],
+      rotationDays: 30,
+    };
+    const { secret, serviceAccount } = await mutate(
+      'createServiceAccount',
+      input,
+      'secret serviceAccount { id name hint permissions enabled rotationDays rotationStatus rotatedAt workspace { ' +
+        'id } projects { id } role { id } }',
+    );
     expect(secret).toMatch(/^acme_svc_[0-9A-Za-z]{38}$/);
-    expect(serviceAccount).toMatchObject({ name: 'Nightly', hint: `acme_svc_...${secret.slice(-4)}`, permissions: ['demo.*'], enabled: true, rotationDays: 30, rotationStatus: 'OK', rotatedAt: null, role: null });
+    expect(serviceAccount).toMatchObject({
+      name: 'Nightly',
+      hint: `acme_svc_...${secret.slice(-4)}`,
+      permissions: ['demo.*'],
+      enabled: true,
+      rotationDays: 30,
+      rotationStatus: 'OK',
+      rotatedAt: null,
+      role: null,
+    });
     expect(serviceAccount).toMatchObject({ workspace: { id: project.workspaceId }, projects: [{ id: project.id }] });
     const schema = buildClientSchema((await app.graphql(getIntrospectionQuery(), {}, app.rootKey)).data);
     const fields = Object.keys((schema.getType('ServiceAccount') as unknown as { getFields(): object }).getFields());
@@ -41,14 +62,15 @@ describe('a service account', () => {
     expect(JSON.stringify(await app.database.reader.find(ServiceAccountSecret))).not.toContain(secret.slice(-38, -4));
   });
 
-  it('calls in its only project without naming it, is billed there, and the log says who called', async () => {
+  it('calls in its only project without naming it, is billed there, and is the caller in the log', async () => {
     const { secret, account, projects } = await buildServiceAccount(app, { budget: 5_000 });
     const [project] = projects as [(typeof projects)[0]];
     expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
     expect(outcomeOf(await inProject(secret, project))).toBe('200 ok');
     expect(await accountOf(app, project.id)).toMatchObject({ balance: 3_000, bills: 2, holds: 0 });
     const { data } = await app.graphql(
-      'query ($id: ID!) { serviceAccount(id: $id) { lastUsedAt requestLogs { nodes { outcome key { id } serviceAccount { id } project { id } } } } node(id: $id) { id } }',
+      'query ($id: ID!) { serviceAccount(id: $id) { lastUsedAt requestLogs { nodes { outcome key { id } ' +
+        'serviceAccount { id } project { id } } } } node(id: $id) { id } }',
       { id: account.id },
     );
     expect(data.node).toEqual({ id: account.id });
@@ -59,19 +81,24 @@ describe('a service account', () => {
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it('has to name its project where it has several, and is told so in words', async () => {
+  it('must name its project if it has several; the refusal says so', async () => {
     const workspace = await buildWorkspace(app);
-    const projects = [await buildProject(app, { workspace, budget: 5_000 }), await buildProject(app, { workspace, budget: 7_000 })] as const;
+    const projects = [
+      await buildProject(app, { workspace, budget: 5_000 }),
+      await buildProject(app, { workspace, budget: 7_000 }),
+    ] as const;
     const { secret } = await buildServiceAccount(app, { projects: [...projects] });
     const unnamed = await app.rest({ secret });
     expect(outcomeOf(unnamed)).toBe('400 INVALID_REQUEST');
-    expect(unnamed.body.error.details.issues).toEqual([{ path: ['X-Project-Id'], message: 'must name one of the projects that this credential may work in' }]);
+    expect(unnamed.body.error.details.issues).toEqual([
+      { path: ['X-Project-Id'], message: 'must name one of the projects that this credential may work in' },
+    ]);
     expect(outcomeOf(await app.rest({ secret, headers: { 'x-project-id': 'no id, that' } }))).toBe('400 INVALID_REQUEST');
     for (const project of projects) expect(outcomeOf(await inProject(secret, project))).toBe('200 ok');
     expect([(await accountOf(app, projects[0].id)).balance, (await accountOf(app, projects[1].id)).balance]).toEqual([4_000, 6_000]);
   });
 
-  it('reads of a project that it was not granted exactly what it reads of one that never was', async () => {
+  it('gets the same answer for a project that it was not granted as for one that does not exist', async () => {
     const workspace = await buildWorkspace(app);
     const others = await buildProject(app, { workspace });
     const foreign = await buildProject(app);
@@ -83,13 +110,13 @@ describe('a service account', () => {
     expect(await accountOf(app, others.id)).toMatchObject({ bills: 0 });
   });
 
-  it('calls nowhere where it was granted nothing', async () => {
+  it('can call in no project without a grant', async () => {
     const workspace = await buildWorkspace(app);
     const { secret } = await buildServiceAccount(app, { workspace, projects: [] });
     expect(outcomeOf(await app.rest({ secret }))).toBe('400 INVALID_REQUEST');
   });
 
-  it('keeps to the rate of the project that it names, and to no other', async () => {
+  it('is limited only by the rate of the project that it names', async () => {
     const workspace = await buildWorkspace(app);
     const slow = await buildProject(app, { workspace, rateLimit: { sustainedRps: 0.001, burst: 1 } });
     const fast = await buildProject(app, { workspace });
@@ -98,7 +125,7 @@ describe('a service account', () => {
     for (let call = 0; call < 3; call += 1) expect(outcomeOf(await inProject(secret, fast))).toBe('200 ok');
   });
 
-  it('repeats a requestId in its project alone: in another one it is another call', async () => {
+  it('repeats a requestId only in the same project: in another project it is another call', async () => {
     const workspace = await buildWorkspace(app);
     const projects = [await buildProject(app, { workspace }), await buildProject(app, { workspace })] as const;
     const { secret } = await buildServiceAccount(app, { projects: [...projects] });
@@ -108,11 +135,15 @@ describe('a service account', () => {
     expect(outcomeOf(await inProject(secret, projects[1], { requestId }))).toBe('422 REQUEST_ID_REUSED');
   });
 
-  it('follows its grants at once: a project withdrawn, one added, and its only one replaced by another', async () => {
+  it('follows changed grants at once: a project is withdrawn, added, or replaced by another', async () => {
     const workspace = await buildWorkspace(app);
-    const [first, second] = [await buildProject(app, { workspace, budget: 5_000 }), await buildProject(app, { workspace, budget: 5_000 })] as const;
+    const [first, second] = [
+      await buildProject(app, { workspace, budget: 5_000 }),
+      await buildProject(app, { workspace, budget: 5_000 }),
+    ] as const;
     const { secret, account } = await buildServiceAccount(app, { projects: [first] });
-    const grant = (...projects: { id: string }[]) => mutate('updateServiceAccount', { id: account.id, projectIds: projects.map(({ id }) => id) }, 'serviceAccount { projects { id } }');
+    const grant = (...projects: { id: string }[]) =>
+      mutate('updateServiceAccount', { id: account.id, projectIds: projects.map(({ id }) => id) }, 'serviceAccount { projects { id } }');
     expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
     expect((await grant(second)).serviceAccount.projects).toEqual([{ id: second.id }]);
     expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
@@ -121,20 +152,23 @@ describe('a service account', () => {
     await grant(first, second);
     expect([outcomeOf(await app.rest({ secret })), outcomeOf(await inProject(secret, first))]).toEqual(['400 INVALID_REQUEST', '200 ok']);
     await grant();
-    expect([outcomeOf(await app.rest({ secret })), outcomeOf(await inProject(secret, first))]).toEqual(['400 INVALID_REQUEST', '404 NOT_FOUND']);
+    expect([outcomeOf(await app.rest({ secret })), outcomeOf(await inProject(secret, first))]).toEqual([
+      '400 INVALID_REQUEST',
+      '404 NOT_FOUND',
+    ]);
     await grant(first);
     expect([outcomeOf(await app.rest({ secret })), outcomeOf(await inProject(secret, first))]).toEqual(['200 ok', '200 ok']);
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it('is refused in a project that is archived, and administers on', async () => {
+  it('is refused in an archived project, but still administers', async () => {
     const { secret, projects } = await buildServiceAccount(app, { permissions: ['demo.*', 'read.keys'] });
     await app.services.projects.archive(ORIGIN, { id: projects[0]?.id as string });
     expect(outcomeOf(await app.rest({ secret }))).toBe('401 DISABLED_API_KEY');
     expect((await app.graphql('{ viewer { kind } }', {}, secret)).data.viewer).toEqual({ kind: 'SERVICE_ACCOUNT' });
   });
 
-  it('stops with all its secrets when it is disabled, and works again when it is enabled', async () => {
+  it('stops with all its secrets if it is disabled, and works again if it is enabled', async () => {
     const { secret, account } = await buildServiceAccount(app, { permissions: ['demo.*', 'read.keys'] });
     const { secret: next } = await mutate('rotateServiceAccountKey', { id: account.id }, 'secret');
     for (const one of [secret, next]) expect(outcomeOf(await app.rest({ secret: one }))).toBe('200 ok');
@@ -149,9 +183,13 @@ describe('a service account', () => {
 });
 
 describe('a rotation', () => {
-  it('lets the secret before live for 24 hours, to the millisecond, and its end is shown', async () => {
+  it('keeps the replaced secret working for exactly 24 hours, and shows its end', async () => {
     const { secret, account } = await buildServiceAccount(app);
-    const { secret: next, serviceAccount } = await mutate('rotateServiceAccountKey', { id: account.id }, 'secret serviceAccount { hint rotatedAt previousSecretsValidUntil }');
+    const { secret: next, serviceAccount } = await mutate(
+      'rotateServiceAccountKey',
+      { id: account.id },
+      'secret serviceAccount { hint rotatedAt previousSecretsValidUntil }',
+    );
     expect(serviceAccount.hint).toBe(`acme_svc_...${next.slice(-4)}`);
     expect(Date.parse(serviceAccount.previousSecretsValidUntil) - Date.parse(serviceAccount.rotatedAt)).toBe(DAY_MS);
     app.travel(DAY_MS - HOUR_MS);
@@ -161,21 +199,22 @@ describe('a rotation', () => {
     expect(outcomeOf(await app.rest({ secret: next }))).toBe('200 ok');
   });
 
-  it('never pushes out the end of an older secret, whatever grace it has itself', async () => {
+  it('never extends an older secret, even with a longer grace', async () => {
     const { secret: first, account } = await buildServiceAccount(app);
-    const rotate = async (graceSeconds: number) => (await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds }, 'secret')).secret as string;
+    const rotate = async (graceSeconds: number) =>
+      (await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds }, 'secret')).secret as string;
     const second = await rotate(60 * 60);
     const third = await rotate(30 * 24 * 60 * 60);
     app.travel(HOUR_MS);
     expect(outcomeOf(await app.rest({ secret: first }))).toBe('401 REVOKED_API_KEY');
     expect(outcomeOf(await app.rest({ secret: second }))).toBe('200 ok');
-    const fourth = await rotate(60); // and one that is shorter counts for all before it
+    const fourth = await rotate(60); // a shorter grace applies to all older secrets
     app.travel(60_000);
     for (const one of [first, second, third]) expect(outcomeOf(await app.rest({ secret: one }))).toBe('401 REVOKED_API_KEY');
     expect(outcomeOf(await app.rest({ secret: fourth }))).toBe('200 ok');
   });
 
-  it('without grace ends all secrets before it, whatever the clock says after', async () => {
+  it('without grace ends all older secrets, even if the clock goes back', async () => {
     const { secret: first, account } = await buildServiceAccount(app);
     const { secret: second } = await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds: 2_592_000 }, 'secret');
     const { secret: third } = await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds: 0 }, 'secret');
@@ -185,20 +224,32 @@ describe('a rotation', () => {
     app.travel(HOUR_MS);
   });
 
-  it('has a grace of 30 days at most', async () => {
+  it('has a grace of at most 30 days', async () => {
     const { account } = await buildServiceAccount(app);
-    for (const graceSeconds of [-1, 2_592_001]) expect((await refusal('rotateServiceAccountKey', { id: account.id, graceSeconds })).code).toBe('INVALID_REQUEST');
+    for (const graceSeconds of [-1, 2_592_001])
+      expect((await refusal('rotateServiceAccountKey', { id: account.id, graceSeconds })).code).toBe('INVALID_REQUEST');
   });
 
-  it('that is due stops nothing: it shows, it is an event, once, and so is the next one', async () => {
+  it('that is due stops no secret: it shows in the status and in one event, and so does the next one', async () => {
     const workspace = await buildWorkspace(app);
     const { secret, account } = await buildServiceAccount(app, { workspace, rotationDays: 10 });
     const shown = async () => {
       await app.rotations.once();
       await app.rotations.once();
-      const query = 'query ($id: ID!, $due: ServiceAccountFilter, $over: ServiceAccountFilter, $ok: ServiceAccountFilter) { workspace(id: $id) { due: serviceAccounts(filter: $due) { nodes { rotationStatus } } over: serviceAccounts(filter: $over) { nodes { rotationStatus } } ok: serviceAccounts(filter: $ok) { nodes { rotationStatus } } } }';
-      const { data } = await app.graphql(query, { id: workspace.id, due: { rotation: ['DUE'] }, over: { rotation: ['OVERDUE'] }, ok: { rotation: ['OK'], enabled: true } });
-      const statuses = [data.workspace.ok, data.workspace.due, data.workspace.over].map(({ nodes }) => nodes.map((node: { rotationStatus: string }) => node.rotationStatus));
+      const query =
+        'query ($id: ID!, $due: ServiceAccountFilter, $over: ServiceAccountFilter, $ok: ServiceAccountFilter) { ' +
+        'workspace(id: $id) { due: serviceAccounts(filter: $due) { nodes { rotationStatus } } over: ' +
+        'serviceAccounts(filter: $over) { nodes { rotationStatus } } ok: serviceAccounts(filter: $ok) { nodes { ' +
+        'rotationStatus } } } }';
+      const { data } = await app.graphql(query, {
+        id: workspace.id,
+        due: { rotation: ['DUE'] },
+        over: { rotation: ['OVERDUE'] },
+        ok: { rotation: ['OK'], enabled: true },
+      });
+      const statuses = [data.workspace.ok, data.workspace.due, data.workspace.over].map(({ nodes }) =>
+        nodes.map((node: { rotationStatus: string }) => node.rotationStatus),
+      );
       return [...statuses, (await eventsOf(account.id, 'service-account.rotation-due')).length, outcomeOf(await app.rest({ secret }))];
     };
     app.travel(10 * DAY_MS - HOUR_MS);
@@ -215,7 +266,7 @@ describe('a rotation', () => {
     expect(event).toMatchObject({ actorKind: 'SYSTEM', workspaceId: workspace.id, before: null, after: { name: 'Robot' } });
   });
 
-  it('that other rotation days make due again is told of once more', async () => {
+  it('that becomes due again after a change of the rotation days has a second event', async () => {
     const { account } = await buildServiceAccount(app, { rotationDays: 1 });
     app.travel(DAY_MS);
     await app.rotations.once();
@@ -228,37 +279,51 @@ describe('a rotation', () => {
   });
 });
 
-describe('nobody grants what they lack:', () => {
-  it('a service account changes and rotates nothing of itself, by no secret of its own', async () => {
+describe('a credential cannot grant permissions that it does not have:', () => {
+  it('a service account cannot change or rotate itself, with any of its secrets', async () => {
     const workspace = await buildWorkspace(app);
     const other = await buildProject(app, { workspace });
     const { secret, account, projects } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo', 'write.keys'] });
     const { secret: next } = await mutate('rotateServiceAccountKey', { id: account.id, graceSeconds: 3_600 }, 'secret');
     for (const one of [secret, next]) {
-      for (const change of [{ permissions: ['demo.echo', 'write.keys', 'admin'] }, { projectIds: [...projects, other].map(({ id }) => id) }, { roleId: 'rol_viewer' }, { rotationDays: 365 }, { name: 'Mine' }]) {
+      for (const change of [
+        { permissions: ['demo.echo', 'write.keys', 'admin'] },
+        { projectIds: [...projects, other].map(({ id }) => id) },
+        { roleId: 'rol_viewer' },
+        { rotationDays: 365 },
+        { name: 'Mine' },
+      ]) {
         expect((await refusal('updateServiceAccount', { id: account.id, ...change }, one)).code).toBe('FORBIDDEN');
       }
       expect((await refusal('rotateServiceAccountKey', { id: account.id, graceSeconds: 2_592_000 }, one)).code).toBe('FORBIDDEN');
     }
-    const { data } = await app.graphql('query ($id: ID!) { serviceAccount(id: $id) { permissions name projects { id } } }', { id: account.id });
+    const { data } = await app.graphql('query ($id: ID!) { serviceAccount(id: $id) { permissions name projects { id } } }', {
+      id: account.id,
+    });
     expect(data.serviceAccount).toEqual({ permissions: ['demo.echo', 'write.keys'], name: 'Robot', projects: [{ id: projects[0]?.id }] });
   });
 
-  it('nor does it make a key or another account that may do more', async () => {
+  it('a service account cannot create a key or an account with more permissions', async () => {
     const { secret, account, projects } = await buildServiceAccount(app, { permissions: ['demo.echo', 'write.keys'] });
     const [projectId, { workspaceId }] = [projects[0]?.id, account];
     for (const more of [{ permissions: ['admin'] }, { permissions: ['demo.*'] }, { permissions: [], roleId: 'rol_owner' }]) {
       expect((await refusal('mintKey', { projectId, name: 'More', ...more }, secret)).code).toBe('FORBIDDEN');
-      expect((await refusal('createServiceAccount', { workspaceId, name: 'More', projectIds: [], rotationDays: 1, ...more }, secret)).code).toBe('FORBIDDEN');
+      expect(
+        (await refusal('createServiceAccount', { workspaceId, name: 'More', projectIds: [], rotationDays: 1, ...more }, secret)).code,
+      ).toBe('FORBIDDEN');
     }
-    expect(await mutate('mintKey', { projectId, name: 'As much', permissions: ['demo.echo'] }, 'key { permissions }', secret)).toEqual({ key: { permissions: ['demo.echo'] } });
+    expect(await mutate('mintKey', { projectId, name: 'As much', permissions: ['demo.echo'] }, 'key { permissions }', secret)).toEqual({
+      key: { permissions: ['demo.echo'] },
+    });
     const lesser = { workspaceId, name: 'As much', permissions: ['demo.echo'], projectIds: [projectId], rotationDays: 1 };
-    expect(await mutate('createServiceAccount', lesser, 'serviceAccount { permissions }', secret)).toEqual({ serviceAccount: { permissions: ['demo.echo'] } });
+    expect(await mutate('createServiceAccount', lesser, 'serviceAccount { permissions }', secret)).toEqual({
+      serviceAccount: { permissions: ['demo.echo'] },
+    });
     const [event] = await app.database.reader.findBy(AuditEvent, { action: 'key.minted', actorId: account.id });
     expect(event?.actorKind).toBe('SERVICE_ACCOUNT');
   });
 
-  it('nor gets round that by another account or key: what may make credentials it neither makes, changes nor rotates', async () => {
+  it('a service account cannot create, change or rotate a credential that may create credentials', async () => {
     const workspace = await buildWorkspace(app);
     const { secret, account, projects } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo', 'write.keys'] });
     const { account: peer } = await buildServiceAccount(app, { workspace, permissions: ['write.keys'] });
@@ -275,10 +340,10 @@ describe('nobody grants what they lack:', () => {
     expect((await refusal('rotateServiceAccountKey', { id: peer.id }, secret)).code).toBe('FORBIDDEN');
     expect((await refusal('updateServiceAccount', { id: peer.id, projectIds }, secret)).code).toBe('FORBIDDEN');
     const { cookie } = await buildPerson(app, { workspace, roleId: 'rol_developer' });
-    await mutate('rotateServiceAccountKey', { id: account.id }, '__typename', cookie); // a person may
+    await mutate('rotateServiceAccountKey', { id: account.id }, '__typename', cookie); // a person is allowed to
   });
 
-  it('a developer neither changes nor rotates an account that may do more, but may stop it', async () => {
+  it('a developer cannot change or rotate an account with more permissions, but can disable it', async () => {
     const workspace = await buildWorkspace(app);
     const { cookie } = await buildPerson(app, { workspace, roleId: 'rol_developer' });
     const { account } = await buildServiceAccount(app, { workspace, permissions: [], roleId: 'rol_owner' });
@@ -288,26 +353,35 @@ describe('nobody grants what they lack:', () => {
     expect((await refusal('updateServiceAccount', { id: account.id, enabled: true }, cookie)).code).toBe('FORBIDDEN');
   });
 
-  it('what its role allows counts as long as it has it, at once', async () => {
-    const { role } = await mutate('createRole', { workspaceId: (await buildWorkspace(app)).id, name: 'Seer', permissions: ['read.logs'] }, 'role { id workspaceId: __typename }');
+  it('an account has the permissions of its role exactly as long as it has the role', async () => {
+    const { role } = await mutate(
+      'createRole',
+      { workspaceId: (await buildWorkspace(app)).id, name: 'Seer', permissions: ['read.logs'] },
+      'role { id workspaceId: __typename }',
+    );
     const { account, secret } = await buildServiceAccount(app, { permissions: ['demo.*'], roleId: 'rol_viewer' });
-    const seen = async () => (await app.graphql('query ($id: ID!) { workspace(id: $id) { id } }', { id: account.workspaceId }, secret)).data.workspace;
+    const seen = async () =>
+      (await app.graphql('query ($id: ID!) { workspace(id: $id) { id } }', { id: account.workspaceId }, secret)).data.workspace;
     expect(await seen()).toEqual({ id: account.workspaceId });
-    expect((await refusal('updateServiceAccount', { id: account.id, roleId: role.id })).code).toBe('NOT_FOUND'); // of another workspace
+    // This role belongs to another workspace.
+    expect((await refusal('updateServiceAccount', { id: account.id, roleId: role.id })).code).toBe('NOT_FOUND');
     await mutate('updateServiceAccount', { id: account.id, roleId: null }, '__typename');
     expect(await seen()).toBeNull();
   });
 
-  it('a role stays while a service account has it', async () => {
+  it('a role cannot be deleted while a service account has it', async () => {
     const workspace = await buildWorkspace(app);
     const { role } = await mutate('createRole', { workspaceId: workspace.id, name: 'Held', permissions: ['read.logs'] }, 'role { id }');
     const { account } = await buildServiceAccount(app, { workspace, roleId: role.id });
-    expect(await refusal('deleteRole', { id: role.id })).toMatchObject({ code: 'CONFLICT', message: expect.stringContaining('a service account') });
+    expect(await refusal('deleteRole', { id: role.id })).toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringContaining('a service account'),
+    });
     await mutate('updateServiceAccount', { id: account.id, roleId: null }, '__typename');
     await mutate('deleteRole', { id: role.id }, '__typename');
   });
 
-  it('a project of another tenant reads like none, an archived one is refused', async () => {
+  it('a project of another tenant is NOT_FOUND, an archived one is CONFLICT', async () => {
     const workspace = await buildWorkspace(app);
     const { account } = await buildServiceAccount(app, { workspace });
     const foreign = await buildProject(app);
@@ -318,7 +392,7 @@ describe('nobody grants what they lack:', () => {
   });
 });
 
-it('each has a trail of its own: what was done to it, by whom and what of it changed, and nothing of another', async () => {
+it('a service account lists the changes of itself, with actors and changed properties, and no other changes', async () => {
   const workspace = await buildWorkspace(app);
   const { account, secret } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo', 'write.keys'] });
   const { account: lesser } = await buildServiceAccount(app, { workspace, permissions: ['demo.echo'] });
@@ -326,19 +400,29 @@ it('each has a trail of its own: what was done to it, by whom and what of it cha
   await mutate('rotateServiceAccountKey', { id: lesser.id, graceSeconds: 60 }, '__typename', secret);
   await mutate('disableServiceAccount', { id: account.id }, '__typename');
   const trailOf = async (id: string) => {
-    const { data } = await app.graphql('query ($id: ID!) { serviceAccount(id: $id) { auditEvents { nodes { action actorKind actorId subjectId workspaceId before after } } } }', { id });
+    const { data } = await app.graphql(
+      'query ($id: ID!) { serviceAccount(id: $id) { auditEvents { nodes { action actorKind actorId subjectId ' +
+        'workspaceId before after } } } }',
+      { id },
+    );
     return data.serviceAccount.auditEvents.nodes as { action: string }[];
   };
   const [about, by] = [{ workspaceId: workspace.id, subjectId: lesser.id }, { actorKind: 'SERVICE_ACCOUNT', actorId: account.id }];
   expect(await trailOf(lesser.id)).toMatchObject([
     { ...about, ...by, action: 'service-account.rotated', after: { graceSeconds: 60 } },
     { ...about, ...by, action: 'service-account.updated', before: { name: 'Robot' }, after: { name: 'Renamed' } },
-    { ...about, actorKind: 'SYSTEM', action: 'service-account.created', before: null, after: { name: 'Robot', permissions: ['demo.echo'] } },
+    {
+      ...about,
+      actorKind: 'SYSTEM',
+      action: 'service-account.created',
+      before: null,
+      after: { name: 'Robot', permissions: ['demo.echo'] },
+    },
   ]);
   expect((await trailOf(account.id)).map(({ action }) => action)).toEqual(['service-account.disabled', 'service-account.created']);
 });
 
-it('there are 1,000 of a workspace at most that are enabled; to disable one makes room', async () => {
+it('a workspace has at most 1,000 enabled service accounts; disabling one makes room', async () => {
   const workspace = await buildWorkspace(app);
   const { account } = await buildServiceAccount(app, { workspace, projects: [] });
   const copies = Array.from({ length: 999 }, (_, number) => ({ ...account, id: `svc_copy${number}${account.id.slice(-8)}` }));
@@ -353,17 +437,18 @@ it('there are 1,000 of a workspace at most that are enabled; to disable one make
   await mutate('updateServiceAccount', { id: account.id, name: 'Renamed' }, '__typename');
 });
 
-it('exports the trail of its workspace with the permission, and no other', async () => {
+it('a service account with read.audit exports the trail of its own workspace only', async () => {
   const { secret, account } = await buildServiceAccount(app, { permissions: ['read.audit'] });
   const foreign = await buildWorkspace(app);
   await app.sealer.once();
-  const exported = (workspaceId: string) => fetch(`${app.url}/v1/audit/export?workspaceId=${workspaceId}`, { headers: { 'x-api-key': secret } });
+  const exported = (workspaceId: string) =>
+    fetch(`${app.url}/v1/audit/export?workspaceId=${workspaceId}`, { headers: { 'x-api-key': secret } });
   const lines = (await (await exported(account.workspaceId)).text()).trim().split('\n');
   expect(lines.some((line) => line.includes('service-account.created'))).toBe(true);
   expect((await exported(foreign.id)).status).toBe(404);
 });
 
-it('a key that names a project works in its own as ever', async () => {
+it('a key ignores X-Project-Id and works in its own project', async () => {
   const { secret } = await buildKey(app);
   expect(outcomeOf(await app.rest({ secret, headers: { 'x-project-id': 'prj_another' } }))).toBe('200 ok');
 });
