@@ -15,8 +15,8 @@ import { WorkspaceService } from './tenancy/workspace.service';
 import { openBudget, openWallet } from './wallet/ledger';
 import { WalletService } from './wallet/wallet.service';
 
-// Creates all services except those for people and for OAuth, which other modules create. A service knows only one feature. If it needs
-// another feature, it receives a function for this.
+// Creates the services of tenants, keys, service accounts, roles, members, wallets and actions. A service knows only one feature. If it
+// needs another feature, it receives a function for this.
 
 export interface Services {
   workspaces: WorkspaceService;
@@ -45,7 +45,7 @@ export function createServices(database: Database, digest: (text: string) => str
   };
 }
 
-/** What has a role, other than a member: the words for an error message, or undefined if nothing has it. */
+/** Finds a key, a service account or an open invitation with a role. Returns words for an error message, or undefined if there is none. */
 async function roleHolder(database: Database, tx: EntityManager, roleId: string): Promise<string | undefined> {
   if (await tx.existsBy(ApiKey, { roleId, revokedAt: IsNull() })) return 'a key';
   if (await tx.existsBy(ServiceAccount, { roleId })) return 'a service account';

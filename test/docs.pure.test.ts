@@ -140,10 +140,10 @@ it('a description can add only code, links and strong text to a page', async () 
     names,
   ).text;
   expect(text).toBe(
-    '<p>&lt;b onclick=&quot;x&quot;&gt;<code>&lt;i&gt;</code> [here](javascript:alert) <a ' +
-      'href="https://example.com/?a=1&amp;b=&quot;2&quot;">there</a> ' +
-      '<a href="types.html#ApiKey"><code>ApiKey</code></a> <strong>&lt;u&gt;</strong></p>\n<p><a ' +
-      'href="queries.html#key"><code>Query.key</code></a></p>\n',
+    '<p>&lt;b onclick=&quot;x&quot;&gt;<code>&lt;i&gt;</code> [here](javascript:alert) ' +
+      '<a href="https://example.com/?a=1&amp;b=&quot;2&quot;">there</a> ' +
+      '<a href="types.html#ApiKey"><code>ApiKey</code></a> <strong>&lt;u&gt;</strong></p>\n' +
+      '<p><a href="queries.html#key"><code>Query.key</code></a></p>\n',
   );
 });
 

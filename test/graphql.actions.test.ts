@@ -271,9 +271,11 @@ describe('the catalogue', () => {
 
   it('is visible to a key, except the upstreamUrl', async () => {
     const { secret, action } = await buildFaceAction();
-    const query =
-      'query ($id: ID!) { node(id: $id) { ... on Action { name priceMicroCredits upstreamUrl } } ' +
-      'actions(first: 100) { nodes { upstreamUrl } } permissions { name } }';
+    const query = `query ($id: ID!) {
+      node(id: $id) { ... on Action { name priceMicroCredits upstreamUrl } }
+      actions(first: 100) { nodes { upstreamUrl } }
+      permissions { name }
+    }`;
     const { data, errors } = await app.graphql(query, { id: action.id }, secret);
     expect(errors).toBeUndefined();
     expect(data.node).toEqual({ name: action.name, priceMicroCredits: 10, upstreamUrl: null });

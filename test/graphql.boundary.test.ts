@@ -34,8 +34,12 @@ async function buildTenant(): Promise<{ secret: string; ids: Record<string, stri
   });
   await app.rest({ secret: keySecret });
   const { data } = await app.graphql(
-    'query ($id: ID!) { key(id: $id) { requestLogs { nodes { id } } project { id ledger { nodes { id } } ' +
-      'workspace { id wallet { id ledger { nodes { id } } } } } } }',
+    `query ($id: ID!) {
+      key(id: $id) {
+        requestLogs { nodes { id } }
+        project { id ledger { nodes { id } } workspace { id wallet { id ledger { nodes { id } } } } }
+      }
+    }`,
     { id: key.id },
   );
   const { requestLogs, project } = data.key;
@@ -200,8 +204,13 @@ describe('an id that does not exist', () => {
       '💥',
     ]) {
       const { data, errors } = await app.graphql(
-        'query ($id: ID!) { node(id: $id) { id } project(id: $id) { id } workspace(id: $id) { id } ' +
-          'requestLog(id: $id) { id } key(id: $id) { id } }',
+        `query ($id: ID!) {
+          node(id: $id) { id }
+          project(id: $id) { id }
+          workspace(id: $id) { id }
+          requestLog(id: $id) { id }
+          key(id: $id) { id }
+        }`,
         { id },
       );
       expect({ data, errors }).toEqual({

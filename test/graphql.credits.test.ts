@@ -23,8 +23,10 @@ const NO_PROJECT = ghostOf('prj');
 
 async function balancesOf(workspaceId: string, projectId?: string): Promise<{ wallet: number; budget?: number; entries: number }> {
   const { data } = await app.graphql(
-    'query ($workspaceId: ID!, $projectId: ID!) { workspace(id: $workspaceId) { wallet { balance ' +
-      'ledger(first: 100) { nodes { id } } } } project(id: $projectId) { budget { balance } } }',
+    `query ($workspaceId: ID!, $projectId: ID!) {
+      workspace(id: $workspaceId) { wallet { balance ledger(first: 100) { nodes { id } } } }
+      project(id: $projectId) { budget { balance } }
+    }`,
     { workspaceId, projectId: projectId ?? '' },
   );
   const { balance, ledger } = data.workspace.wallet;
@@ -109,9 +111,14 @@ describe('allocateBudget', () => {
     const workspace = await buildWorkspace(app);
     const project = await buildProject(app, { workspace, budget: 0 });
     await mutate('topUpWallet', { workspaceId: workspace.id, amount: 500, reference: 'pay' }, ENTRY);
-    const selection =
-      'wallet { balance ledger(filter: { kind: [ALLOCATION] }) { nodes { id delta balanceAfter project { id } ' +
-      `linkedEntry { id } } } } project { budget { balance } } ${ENTRY}`;
+    const selection = `
+      wallet {
+        balance
+        ledger(filter: { kind: [ALLOCATION] }) { nodes { id delta balanceAfter project { id } linkedEntry { id } } }
+      }
+      project { budget { balance } }
+      ${ENTRY}
+    `;
     const {
       wallet,
       project: funded,

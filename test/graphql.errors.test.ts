@@ -169,8 +169,13 @@ describe('several mutations in one request', () => {
     const allocate = (alias: string, amount: number) =>
       `${alias}: allocateBudget(input: { projectId: "${project.id}", amount: ${amount} }) { entry { balanceAfter } }`;
     const answer = await app.graphql(
-      `mutation { ${allocate('one', -10)} ${allocate('two', -1_000)} ${allocate('three', 0)} four: ` +
-        `archiveProject(input: { id: "prj_1" }) { __typename } ${allocate('five', 5)} }`,
+      `mutation {
+        ${allocate('one', -10)}
+        ${allocate('two', -1_000)}
+        ${allocate('three', 0)}
+        four: archiveProject(input: { id: "prj_1" }) { __typename }
+        ${allocate('five', 5)}
+      }`,
     );
     expect(answer.status).toBe(200);
     expect(answer.data).toEqual({

@@ -49,9 +49,14 @@ describe('mintKey', () => {
 
   it('returns the key with the given properties, or a LIVE key without limits by default', async () => {
     const project = await buildProject(app);
-    const all =
-      'key { id name environment status permissions allowedIps expiresAt revokedAt revokedReason rotatedAt ' +
-      'previousSecretValidUntil lastUsedAt project { id } requestLogs { nodes { id } } }';
+    const all = `
+      key {
+        id name environment status permissions allowedIps expiresAt revokedAt revokedReason rotatedAt
+        previousSecretValidUntil lastUsedAt
+        project { id }
+        requestLogs { nodes { id } }
+      }
+    `;
     const unused = {
       revokedAt: null,
       revokedReason: null,

@@ -14,9 +14,12 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const LOG =
-  'id requestId service action environment outcome errorCode httpStatus chargedMicroCredits actionMs totalMs ' +
-  'ip userAgent createdAt key { id } project { id }';
+const LOG = `
+  id requestId service action environment outcome errorCode httpStatus chargedMicroCredits actionMs totalMs ip
+  userAgent createdAt
+  key { id }
+  project { id }
+`;
 
 /** Makes one call and returns its log, looked up by its id. */
 async function logOf({ secret }: { secret: string }, body: Record<string, unknown> = {}, service = 'demo') {
@@ -44,9 +47,10 @@ it('a log is found by its requestId, even if other tenants used the same request
     ...Array.from({ length: 1_000 }, (_, index) => logRow(stranger, START + 1 + index, { requestId })),
   ]);
   const { data } = await app.graphql(
-    'query ($workspaceId: ID!, $projectId: ID!, $requestId: ID) { workspace(id: $workspaceId) { ' +
-      'requestLogs(filter: { requestId: $requestId }) { nodes { id } } } project(id: $projectId) { ' +
-      'requestLogs(filter: { requestId: $requestId }) { nodes { id } } } }',
+    `query ($workspaceId: ID!, $projectId: ID!, $requestId: ID) {
+      workspace(id: $workspaceId) { requestLogs(filter: { requestId: $requestId }) { nodes { id } } }
+      project(id: $projectId) { requestLogs(filter: { requestId: $requestId }) { nodes { id } } }
+    }`,
     { workspaceId: own.workspaceId, projectId: own.id, requestId },
   );
   expect([data.workspace.requestLogs.nodes, data.project.requestLogs.nodes]).toEqual([[{ id: row.id }], [{ id: row.id }]]);

@@ -23,8 +23,15 @@ describe('createWorkspace', () => {
     const { workspace } = await mutate(
       'createWorkspace',
       { name: 'Acme, Inc. 🏢', slug: 'acme-inc', keyPrefix: 'acme' },
-      'workspace { id name slug keyPrefix createdAt wallet { id balance workspace { id } } projects { nodes { id } ' +
-        '} keys { nodes { id } } requestLogs { nodes { id } } }',
+      `
+        workspace {
+          id name slug keyPrefix createdAt
+          wallet { id balance workspace { id } }
+          projects { nodes { id } }
+          keys { nodes { id } }
+          requestLogs { nodes { id } }
+        }
+      `,
     );
     expect(workspace).toEqual({
       id: expect.stringMatching(/^ws_[0-9A-Za-z_-]{1,61}$/),
@@ -133,9 +140,15 @@ describe('updateWorkspace', () => {
 });
 
 describe('createProject', () => {
-  const all =
-    'project { id name slug galleryMode galleryId workspace { id } budget { balance held available } rateLimit { ' +
-    'sustainedRps burst } archivedAt }';
+  const all = `
+    project {
+      id name slug galleryMode galleryId
+      workspace { id }
+      budget { balance held available }
+      rateLimit { sustainedRps burst }
+      archivedAt
+    }
+  `;
 
   it('creates a project with an empty budget, the default rate limit and a separate gallery', async () => {
     const workspace = await buildWorkspace(app);

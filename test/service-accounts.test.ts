@@ -40,8 +40,15 @@ describe('a service account', () => {
     const { secret, serviceAccount } = await mutate(
       'createServiceAccount',
       input,
-      'secret serviceAccount { id name hint permissions enabled rotationDays rotationStatus rotatedAt workspace { ' +
-        'id } projects { id } role { id } }',
+      `
+        secret
+        serviceAccount {
+          id name hint permissions enabled rotationDays rotationStatus rotatedAt
+          workspace { id }
+          projects { id }
+          role { id }
+        }
+      `,
     );
     expect(secret).toMatch(/^acme_svc_[0-9A-Za-z]{38}$/);
     expect(serviceAccount).toMatchObject({
@@ -69,8 +76,13 @@ describe('a service account', () => {
     expect(outcomeOf(await inProject(secret, project))).toBe('200 ok');
     expect(await accountOf(app, project.id)).toMatchObject({ balance: 3_000, bills: 2, holds: 0 });
     const { data } = await app.graphql(
-      'query ($id: ID!) { serviceAccount(id: $id) { lastUsedAt requestLogs { nodes { outcome key { id } ' +
-        'serviceAccount { id } project { id } } } } node(id: $id) { id } }',
+      `query ($id: ID!) {
+        serviceAccount(id: $id) {
+          lastUsedAt
+          requestLogs { nodes { outcome key { id } serviceAccount { id } project { id } } }
+        }
+        node(id: $id) { id }
+      }`,
       { id: account.id },
     );
     expect(data.node).toEqual({ id: account.id });
@@ -236,11 +248,13 @@ describe('a rotation', () => {
     const shown = async () => {
       await app.rotations.once();
       await app.rotations.once();
-      const query =
-        'query ($id: ID!, $due: ServiceAccountFilter, $over: ServiceAccountFilter, $ok: ServiceAccountFilter) { ' +
-        'workspace(id: $id) { due: serviceAccounts(filter: $due) { nodes { rotationStatus } } over: ' +
-        'serviceAccounts(filter: $over) { nodes { rotationStatus } } ok: serviceAccounts(filter: $ok) { nodes { ' +
-        'rotationStatus } } } }';
+      const query = `query ($id: ID!, $due: ServiceAccountFilter, $over: ServiceAccountFilter, $ok: ServiceAccountFilter) {
+        workspace(id: $id) {
+          due: serviceAccounts(filter: $due) { nodes { rotationStatus } }
+          over: serviceAccounts(filter: $over) { nodes { rotationStatus } }
+          ok: serviceAccounts(filter: $ok) { nodes { rotationStatus } }
+        }
+      }`;
       const { data } = await app.graphql(query, {
         id: workspace.id,
         due: { rotation: ['DUE'] },
@@ -401,8 +415,11 @@ it('a service account lists the changes of itself, with actors and changed prope
   await mutate('disableServiceAccount', { id: account.id }, '__typename');
   const trailOf = async (id: string) => {
     const { data } = await app.graphql(
-      'query ($id: ID!) { serviceAccount(id: $id) { auditEvents { nodes { action actorKind actorId subjectId ' +
-        'workspaceId before after } } } }',
+      `query ($id: ID!) {
+        serviceAccount(id: $id) {
+          auditEvents { nodes { action actorKind actorId subjectId workspaceId before after } }
+        }
+      }`,
       { id },
     );
     return data.serviceAccount.auditEvents.nodes as { action: string }[];

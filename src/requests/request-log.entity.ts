@@ -59,7 +59,7 @@ export class RequestLog implements Node {
   @Column(idColumn)
   credentialId: string;
 
-  @Field(() => Environment, { description: 'Whether the call was LIVE, and so billed, or TEST.' })
+  @Field(() => Environment, { description: 'LIVE or TEST. TEST calls are free.' })
   @Column(textColumn(8))
   environment: Environment;
 

@@ -42,14 +42,14 @@ export interface LogFeedOptions {
 }
 
 /**
- * The calls of a scope as they are logged, on any node. Sends each call that is committed after the feed was opened once, mostly in the
- * order of time. A feed that continues from a cursor misses no call. If late calls came meanwhile, calls of the same moments are sent
- * again.
+ * The calls of a scope as they are logged, on any node. Sends each call that is committed after the feed was opened, exactly once and
+ * mostly in order of time. A feed that continues from a cursor misses no call. If late calls came meanwhile, calls of the same moments
+ * are sent again.
  */
 export class LogFeed implements Feed<Logged> {
   private readonly seen = new SeenLogs();
   /** A hash of the scope and filter. A cursor is valid only for the same scope and filter. */
-  private readonly question: string;
+  private readonly queryHash: string;
   private lookBackAt = performance.now() + LOOK_BACK_EVERY_MS;
   /** Number of full searches since `newest` last changed. */
   private quietChecks = 0;
@@ -64,7 +64,7 @@ export class LogFeed implements Feed<Logged> {
     /** No new log can have a time before this, in milliseconds since 1970. */
     private since: number,
   ) {
-    this.question = questionOf(options);
+    this.queryHash = queryHashOf(options);
     this.checkedAt = newest.at;
   }
 
@@ -77,9 +77,9 @@ export class LogFeed implements Feed<Logged> {
       for (const place of await feed.placesSince(feed.since)) feed.seen.add(place);
       return feed;
     }
-    const [list, question, since, at, id, ...counts] =
+    const [list, queryHash, since, at, id, ...counts] =
       decodeCursor(options.after, ['string', 'string', 'number', 'number', 'string', ...new Array<'number'>(COUNTS).fill('number')]) ?? [];
-    if (list !== LIST || question !== questionOf(options))
+    if (list !== LIST || queryHash !== queryHashOf(options))
       throw invalid({ path: ['after'], message: 'is not a cursor of this subscription with these arguments' });
     const feed = new LogFeed(reader, options, { at: at as number, id: id as string }, since as number);
     await feed.remember(counts as Counts);
@@ -119,7 +119,7 @@ export class LogFeed implements Feed<Logged> {
   }
 
   private cursor(): string {
-    return encodeCursor([LIST, this.question, this.since, this.newest.at, this.newest.id, ...this.seen.counts(this.newest)]);
+    return encodeCursor([LIST, this.queryHash, this.since, this.newest.at, this.newest.id, ...this.seen.counts(this.newest)]);
   }
 
   /**
@@ -207,7 +207,7 @@ interface RawPlace {
 const placeOf = ({ id, createdAt }: RequestLog): LogPlace => ({ id, at: createdAt.getTime() });
 
 /** A short hash of the scope and filter. A cursor holds counts of the calls that one filter matches. */
-function questionOf({ scope, filter }: LogFeedOptions): string {
+function queryHashOf({ scope, filter }: LogFeedOptions): string {
   const given = Object.entries({ ...scope, ...filter }).filter(([, value]) => value !== undefined && value !== null);
   const text = JSON.stringify(given.sort(([one], [other]) => (one < other ? -1 : 1)));
   return createHash('sha256').update(text).digest('base64url').slice(0, 12);

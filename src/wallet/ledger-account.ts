@@ -72,7 +72,7 @@ export function post(account: LedgerAccount, draft: EntryDraft): EntryRow {
 }
 
 /** Makes two entries name each other. */
-export function link(one: EntryRow, other: EntryRow): void {
-  one.linkedEntryId = entryId(other.accountId, other.seq);
-  other.linkedEntryId = entryId(one.accountId, one.seq);
+export function link(first: EntryRow, second: EntryRow): void {
+  first.linkedEntryId = entryId(second.accountId, second.seq);
+  second.linkedEntryId = entryId(first.accountId, first.seq);
 }

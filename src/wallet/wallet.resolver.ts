@@ -66,10 +66,10 @@ class RefundRequestInput {
 
 @InputType({ description: 'A correction of a wallet or a budget. Give exactly one of workspaceId and projectId.' })
 class AdjustBalanceInput {
-  @Field(() => ID, { nullable: true, description: 'The workspace whose wallet is corrected.' })
+  @Field(() => ID, { nullable: true, description: 'The workspace, to correct its wallet.' })
   workspaceId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'The project whose budget is corrected.' })
+  @Field(() => ID, { nullable: true, description: 'The project, to correct its budget.' })
   projectId?: string | null;
 
   @Field(() => MicroCredits, { description: 'Micro-credits, not zero. A negative value takes credits away.' })
@@ -245,7 +245,7 @@ export class LedgerEntryResolver {
 
   @FieldResolver(() => Project, {
     nullable: true,
-    description: "The project whose budget changed, or null if the workspace's wallet changed.",
+    description: "The project, if its budget changed. Null if the workspace's wallet changed.",
   })
   project(@Root() entry: LedgerEntry, @Ctx() ctx: GraphQLContext): Promise<Project | null> {
     return entry.accountId.startsWith('prj_') ? ctx.load(by(Project), entry.accountId) : Promise.resolve(null);
