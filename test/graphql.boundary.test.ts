@@ -1,5 +1,6 @@
 import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
 import { PUBLIC_MUTATIONS } from '../src/graphql/public-mutations';
+import { MemoryThrottles } from '../src/lib/memory-throttles';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey, ghostOf } from './support/factories';
 import { lotsOf, operationsOf, requestOf, withoutClock, type Operation, type RootType } from './support/operations';
@@ -21,6 +22,9 @@ beforeAll(async () => {
   own = mine.ids;
   others = (await buildTenant()).ids;
 });
+
+/** Points never run out: each test asks every operation. */
+beforeEach(() => void jest.spyOn(MemoryThrottles.prototype, 'take').mockReturnValue(0));
 
 afterAll(() => app.close());
 

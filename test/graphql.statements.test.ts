@@ -237,12 +237,13 @@ const LISTS: Record<string, (list: string) => string> = {
   Workspace: (list) => `{ workspaces(LIST) { nodes { ${list} } } }`,
   Project: (list) => `query ($id: ID!) { workspace(id: $id) { projects(LIST) { nodes { ${list} } } } }`,
   ApiKey: (list) => `query ($id: ID!) { workspace(id: $id) { keys(LIST) { nodes { ${list} } } } }`,
+  Creator: (list) => `query ($id: ID!) { workspace(id: $id) { keys(LIST) { nodes { createdBy { ${list} } } } } }`,
   RequestLog: (list) => `query ($id: ID!) { workspace(id: $id) { requestLogs(LIST) { nodes { ${list} } } } }`,
   AuditEvent: (list) => `{ auditEvents(LIST) { nodes { ${list} } } }`,
   Action: (list) => `{ actions(LIST) { nodes { ${list} } } }`,
   Wallet: (list) => `{ workspaces(LIST) { nodes { wallet { ${list} } } } }`,
   LedgerEntry: (list) => `{ workspaces(LIST) { nodes { wallet { ledger { nodes { ${list} } } } } } }`,
-  Membership: (list) => `{ workspaces(LIST) { nodes { members { nodes { ${list} } } } } }`,
+  Membership: (list) => `{ workspaces(LIST) { nodes { members(first: 1) { nodes { ${list} } } } } }`,
   Budget: (list) => `query ($id: ID!) { workspace(id: $id) { projects(LIST) { nodes { budget { ${list} } } } } }`,
   User: (list) => `{ workspaces(LIST) { nodes { members { nodes { user { ${list} } } } } } }`,
   ServiceAccount: (list) => `query ($id: ID!) { workspace(id: $id) { serviceAccounts(LIST) { nodes { ${list} } } } }`,
@@ -272,7 +273,7 @@ function selectionOf(field: GraphQLField<unknown, unknown>, depth = 2): string {
   const shown = Object.values(type.getFields()).flatMap((inner) =>
     isLeafType(getNamedType(inner.type)) || (depth > 0 && inner.name === 'nodes') ? [selectionOf(inner, depth - 1)] : [],
   );
-  const few = field.args.some(({ name }) => name === 'first') ? '(first: 10)' : '';
+  const few = field.args.some(({ name }) => name === 'first') ? '(first: 5)' : '';
   return `${field.name}${few} { ${shown.join(' ')} }`;
 }
 

@@ -5,7 +5,7 @@ import { ServiceAccount, ServiceAccountSecret } from '../src/service-accounts/se
 import { outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { accountOf, faultsOf } from './support/books';
-import { ORIGIN, buildKey, buildProject, buildServiceAccount, buildWorkspace, ghostOf } from './support/factories';
+import { ORIGIN, buildProject, buildServiceAccount, buildWorkspace, ghostOf } from './support/factories';
 import { mutations } from './support/mutate';
 import { buildPerson } from './support/people';
 
@@ -463,9 +463,4 @@ it('a service account with read.audit exports the trail of its own workspace onl
   const lines = (await (await exported(account.workspaceId)).text()).trim().split('\n');
   expect(lines.some((line) => line.includes('service-account.created'))).toBe(true);
   expect((await exported(foreign.id)).status).toBe(404);
-});
-
-it('a key ignores X-Project-Id and works in its own project', async () => {
-  const { secret } = await buildKey(app);
-  expect(outcomeOf(await app.rest({ secret, headers: { 'x-project-id': 'prj_another' } }))).toBe('200 ok');
 });

@@ -9,7 +9,7 @@ import { whenAnswered } from '../lib/answered';
 import { customerAt } from '../lib/cidr';
 
 /** The largest body of a caller without a credential. */
-const MAX_UNKNOWN_BODY_BYTES = 65_536;
+const MAX_UNKNOWN_BODY_BYTES = 131_072;
 /** What a process keeps of such bodies over 16 KiB. */
 const MAX_UNKNOWN_BYTES = 4_194_304;
 /** Of these, for one address (IPv6: one /64). */
@@ -47,7 +47,7 @@ export class ArrivingBodies {
 
   /**
    * For a hook before parsing: keeps memory for a body until its request is answered, and gives what to read it from. Without a principal,
-   * UNAUTHENTICATED for a body over 64 KiB, and the body ends in INVALID_REQUEST if it takes too long. SERVICE_UNAVAILABLE if there is no room.
+   * UNAUTHENTICATED for a body over 128 KiB, and the body ends in INVALID_REQUEST if it takes too long. SERVICE_UNAVAILABLE if there is no room.
    */
   async admit(request: FastifyRequest, reply: FastifyReply, payload: Readable, principalOf: () => Promise<Principal | null>): Promise<Readable> {
     requirePlainBody(request);
@@ -64,7 +64,7 @@ export class ArrivingBodies {
     return payload;
   }
 
-  /** For a route that reads a body itself, at most 64 KiB: keeps memory for that until its request is answered. A body that takes too long is cut off. */
+  /** For a route that reads a body itself, at most 128 KiB: keeps memory for that until its request is answered. A body that takes too long is cut off. */
   admitUnknown(request: FastifyRequest, reply: FastifyReply): void {
     requirePlainBody(request);
     if (!isLarge(request)) return;
