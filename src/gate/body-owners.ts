@@ -6,15 +6,15 @@ import type { LookUps } from './look-ups';
 import type { Sharer } from './shares';
 
 export interface BodyOwnersDeps {
-  /** The project of a secret that this process has recognised before, and that worked when it was last seen. */
+  /** The project of a secret that this process remembers and that worked when last seen. */
   known(ref: CredentialRef): Sharer | undefined;
   lookUps: Pick<LookUps, 'find'>;
   digest(secret: string): string;
-  /** By the database's clock. */
+  /** The time of the database's clock. */
   now(): Promise<Date>;
 }
 
-/** Who announces a large body. */
+/** The credential and address of a request that announces a large body. */
 export interface BodySender {
   secret: string;
   credentialKind: CredentialKind;
@@ -22,11 +22,17 @@ export interface BodySender {
   ip: string | null;
 }
 
-/** Finds who a large body is charged to before it is read: a well-formed secret costs nothing to make up. */
+/**
+ * Finds the project that a large body counts against, before the body is read. The form of a secret is not enough: anyone can invent a
+ * well-formed secret.
+ */
 export class BodyOwners {
   constructor(private readonly deps: BodyOwnersDeps) {}
 
-  /** The project of a secret, or its workspace where it has no project here; or why the secret does not work. Rejects with SERVICE_UNAVAILABLE. */
+  /**
+   * The project of a secret, or its workspace if it has no project here. Returns a refusal if the secret does not work.
+   * Rejects with SERVICE_UNAVAILABLE if the database does not answer.
+   */
   async of({ secret, credentialKind, namedProjectId, ip }: BodySender): Promise<Sharer | Refusal> {
     const ref = { credentialKind, digest: this.deps.digest(secret), namedProjectId };
     const known = this.deps.known(ref);
@@ -34,7 +40,7 @@ export class BodyOwners {
     const credential = await this.deps.lookUps.find(ref);
     if (!credential) return { code: 'INVALID_API_KEY', details: {} };
     const { projectId, workspaceId } = credential;
-    // What may work in several projects is not bound to the end of one
+    // A credential of several projects works even if one of them is archived
     const refusal = credentialRefusal(ip, projectId === null ? { ...credential, archivedAt: null } : credential, await this.nowMs());
     return refusal ?? (projectId === null ? { id: workspaceId } : { id: projectId, group: workspaceId });
   }

@@ -3,42 +3,43 @@ import type { KeptBytes } from './kept-bytes';
 import type { RateLimit } from './rate-limit';
 import type { Sharer } from './shares';
 
-/** How a call names whoever makes it, and for which project. */
+/** The credential of a call, and the project that it names. */
 export interface CredentialRef {
   credentialKind: CredentialKind;
-  /** Of the secret that it brought. */
+  /** Digest of the call's secret. */
   digest: string;
-  /** The project that it names, where its kind of credential may work in several; else null. */
+  /** The project that the call names, if its kind of credential can work in several projects. Otherwise null. */
   namedProjectId: string | null;
 }
 
-/** Refs that are equal have the same. */
-export const credentialKey = ({ digest, namedProjectId }: CredentialRef): string => (namedProjectId === null ? digest : `${digest} ${namedProjectId}`);
+/** A map key: equal for equal refs only. */
+export const credentialKey = ({ digest, namedProjectId }: CredentialRef): string =>
+  namedProjectId === null ? digest : `${digest} ${namedProjectId}`;
 
-/** A call that passed parsing; what the gate needs to decide about it. */
+/** A parsed call: the properties that the gate needs to decide about it. */
 export interface Call extends CredentialRef {
-  /** The project that it names, whatever its credential; null where it names none. */
+  /** The project that the call names, with any kind of credential. Null if it names none. */
   statedProjectId: string | null;
   service: string;
   action: string;
-  /** A UUID in lower case: the caller's choice, or this server's. */
+  /** A UUID in lower case, chosen by the caller or by this server. */
   requestId: string;
-  /** SHA-256 of service and raw body where the caller chose the requestId; null where it did not, and nothing is kept. */
+  /** SHA-256 of service and raw body if the caller chose the requestId. Otherwise null, and the answer is not kept for repeats. */
   fingerprint: string | null;
-  /** Null where it is not known; then no block holds it. */
+  /** The caller's address. Null if unknown; then it is in no allowed block. */
   ip: string | null;
   userAgent: string | null;
-  /** By `performance.now()`: when its headers came, which its log row counts from. */
+  /** Time when the headers arrived, by `performance.now()`. `totalMs` of the log row counts from here. */
   arrivedAt: number;
-  /** By the same clock: when all of it had come, and it began to wait to be judged. */
+  /** Time when the whole request had arrived and began to wait for a verdict, by the same clock. */
   waitsSince: number;
-  /** Its project's, once that is known. */
+  /** Bytes in memory for the call. They count against its project once that is known. */
   kept: KeptBytes;
-  /** The project among whose calls in flight it has a place; null where it has none yet. */
+  /** The project that has given the call a place among its calls in flight. Null before that. */
   placeInProject: Sharer | null;
 }
 
-/** A credential as it was found on the primary, whatever its kind, with the project that a call is for and that one's limit. */
+/** A credential of any kind, as read from the primary, with the project of the call and the project's rate limit. */
 export interface Credential extends CredentialRef {
   secretGraceUntil: number | null;
   secretEndedAt: number | null;
@@ -46,27 +47,27 @@ export interface Credential extends CredentialRef {
   name: string;
   environment: 'LIVE' | 'TEST';
   permissions: readonly string[];
-  /** What an access token of a service account is for; null of all else. */
+  /** The scopes of a service account's access token. Null for every other secret. */
   scopes: readonly string[] | null;
   allowedIps: string[];
   enabled: boolean;
   expiresAt: number | null;
   revokedAt: number | null;
   workspaceId: string;
-  /** Null where it has no project to work in: it may not work in the one that was named, or none was named and it may work in several. */
+  /** Null if the credential may not work in the named project, or if it can work in several projects and the call names none. */
   projectId: string | null;
-  /** These are the project's, and say nothing where there is none. */
+  /** This and the two below are of the project, and have no meaning if `projectId` is null. */
   galleryMode: string;
   archivedAt: number | null;
   limit: RateLimit;
 }
 
-/** One that has a project. */
+/** A credential with a project. */
 export type PlacedCredential = Credential & { projectId: string };
 
 export const isPlaced = (credential: Credential): credential is PlacedCredential => credential.projectId !== null;
 
-/** An enabled action, as the same read found it. */
+/** An enabled action, as the tick read it. */
 export interface ActionFacts {
   service: string;
   name: string;

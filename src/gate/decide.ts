@@ -8,29 +8,32 @@ import { standingOf, takeCall, type RateLimit, type RateStanding } from './rate-
 import { attemptId, claimKey, type ClaimRow, type HoldRow, type LockedBudget, type LogRow, type TickState, type TickWrites } from './rows';
 import { actionKey } from './tick-store';
 
-// What a tick decides, in memory and in order of arrival: no I/O, no await, no clock of its own.
+// Decides in memory, in order of arrival. There is no I/O and no await here, and time comes from the tick's state.
 
-/** How long a success's answer is kept for those who repeat it. */
+/** How long the answer of a success is kept for callers that repeat the request. */
 export const CLAIM_KEPT_MS = DAY_MS;
-/** The largest answer that is kept. */
+/** The largest answer that is kept. Repeating a call with a larger one is refused with REPLAY_UNAVAILABLE. */
 export const MAX_KEPT_ANSWER_BYTES = 1024 * 1024;
-/** How long a hold outlives its action's time. */
+/** A hold expires this long after the time limit of its action. */
 export const HOLD_MARGIN_MS = 30_000;
 
 /** A call that asks to be admitted. */
 export interface Admission {
   kind: 'admission';
   call: Call;
-  /** Whose its secret is, for good. */
+  /** The owner of the call's secret. It never changes. */
   credentialId: string;
   /**
-   * The project whose lock it is judged with, as it looked a moment ago; null where its credential was dead, or had no project, a moment
-   * ago, and it is judged without one. Where that has changed, it comes again with the right lock.
+   * The project to lock, as last seen by this process. Null if the credential did not work or had no project then: the call is judged
+   * without a lock. If the tick finds another project, the verdict is `locked`, and the call is submitted again with that project.
    */
   projectId: string | null;
 }
 
-/** How a call in flight ended, for the one who holds it to write down. */
+/**
+ * How a call in flight ended. `posted`: it is billed. `voided`: it failed or never ran, and is not billed. `expired`: its process did not
+ * report an end in time, and it is not billed.
+ */
 export type Ending =
   | { kind: 'posted'; answer: (billing: Billing) => string; actionMs: number; arrivedAt: number }
   | { kind: 'voided'; outcome: 'FAILED' | 'REFUSED'; errorCode: string; httpStatus: number; actionMs: number | null; arrivedAt: number }
@@ -42,7 +45,7 @@ export interface Settlement {
   ending: Ending;
 }
 
-/** Refusals that were answered without a row, to be counted. */
+/** Refusals that were answered without a log row. They are added to `refusal_counts`. */
 export interface Count {
   kind: 'count';
   credentialId: string;
@@ -55,13 +58,17 @@ export interface Billing {
   budgetAvailableMicroCredits: number;
 }
 
-/** What a caller may be told of its project's limit. */
+/** The state of the project's rate limit, as the caller's headers show it. */
 export interface RateReport extends RateStanding {
   limit: RateLimit;
-  /** When it stood so, by `performance.now()`. */
+  /** Time of this state, by `performance.now()`. */
   asOfMs: number;
 }
 
+/**
+ * The result of an item. `replay`: the answer of an earlier call is to be repeated. `gone`: the hold is not open and has no log row yet.
+ * `locked`: nothing was decided, because the tick does not have the lock of `projectId`.
+ */
 export type Verdict =
   | { kind: 'admitted'; hold: HoldRow; credential: PlacedCredential; action: ActionFacts; rate: RateReport }
   | { kind: 'refused'; refusal: Refusal; credential: Credential | undefined; rate: RateReport | undefined }
@@ -74,25 +81,25 @@ export type Verdict =
 export type TickItem = Admission | Settlement | Count;
 
 export interface DecideOptions {
-  /** The id of this tick, its own alone. */
+  /** The unique id of this tick. */
   tick: string;
-  /** This start of this process. */
+  /** A random id of this process, new at each start. */
   process: string;
   httpStatusOf(code: ErrorCode): number;
-  /** Whether one more refusal of this credential is still written as a row, rather than counted. */
+  /** Returns true if one more refusal of this credential is written as a log row, false if it is only counted. */
   logsRefusal(credentialId: string, nowMs: number): boolean;
-  /** By `performance.now()`. */
+  /** The time of this decision by `performance.now()`. */
   monotonicMs: number;
 }
 
-/** Judges the items in their order and gives what is to be written, and a verdict for each item, true once that is committed. */
+/** Judges the items in their order. Returns the writes, and a verdict for each item, which is valid once the writes are committed. */
 export function decide(items: readonly TickItem[], state: TickState, options: DecideOptions): { writes: TickWrites; verdicts: Verdict[] } {
   const tick = new Tick(state, options);
   const verdicts = items.map((item) => tick.judge(item));
   return { writes: tick.writes(), verdicts };
 }
 
-/** The project whose budget an item needs locked, or undefined where none. */
+/** The project whose budget must be locked for an item, or undefined if it needs no lock. */
 export function projectOf(item: TickItem): string | undefined {
   if (item.kind === 'settlement') return item.hold.projectId;
   return item.kind === 'admission' ? (item.projectId ?? undefined) : undefined;
@@ -105,7 +112,7 @@ class Tick {
   private readonly endedHolds: string[] = [];
   private readonly logs: LogRow[] = [];
   private readonly entries: TickWrites['entries'] = [];
-  /** Claims that this tick touched: as they are now, or the attempt whose claim goes. */
+  /** Claims that this tick changes, by `claimKey`. `now` is undefined if the claim is deleted; `attempt` names the deleted one. */
   private readonly touched = new Map<string, { now: ClaimRow | undefined; attempt: string }>();
   private readonly counts = new Map<string, TickWrites['refusalCounts'][number]>();
   private attempts = 0;
@@ -187,7 +194,10 @@ class Tick {
     return { kind: 'admitted', hold, credential, action, rate };
   }
 
-  /** What an earlier call with this requestId means for this one; undefined where it may go on. A claim that ran out is ended here. */
+  /**
+   * Compares the call with an earlier one that had the same requestId. Returns undefined if the call may go on.
+   * An expired claim does not count; if its call never ended, its hold is ended here as expired.
+   */
   private repeat(call: Call, credential: Credential): Refusal | 'replay' | undefined {
     if (call.fingerprint === null) return undefined;
     const claim = this.claimOf(call, credential);
@@ -203,6 +213,7 @@ class Tick {
     return 'replay';
   }
 
+  /** Closes an open hold and writes its log row; bills a `posted` ending. Does not change a hold that is already closed. */
   private settle({ hold, ending }: Settlement): Verdict {
     const budget = this.state.budgets.get(hold.projectId);
     if (!budget) return { kind: 'locked', projectId: hold.projectId };
@@ -219,13 +230,13 @@ class Tick {
     const billing = { chargedMicroCredits: charged, budgetAvailableMicroCredits: budget.balance - budget.held };
     const log = this.logOf(hold, ending, charged);
     this.logs.push(log);
-    this.state.ended.set(hold.attempt, log); // for whoever settles it again in this same tick
+    this.state.ended.set(hold.attempt, log); // a later item of this tick may settle the same hold again
     const answer = ending.kind === 'posted' ? ending.answer(billing) : undefined;
     if (hold.claimed) this.endClaim(hold, charged, answer);
     return { kind: 'settled', outcome: log.outcome, billing, answer };
   }
 
-  /** The hold is gone: an earlier try of ours committed, or the call expired. Its log row knows. */
+  /** Handles a hold that is already closed, because an earlier try committed or the call expired. Its log row tells which. */
   private settledBefore(hold: HoldRow, budget: LockedBudget): Verdict {
     const ended = this.state.ended.get(hold.attempt);
     if (!ended) return { kind: 'gone' };
@@ -256,7 +267,7 @@ class Tick {
   private logOf(hold: HoldRow, ending: Ending, charged: number): LogRow {
     const ran = ending.kind === 'expired' ? undefined : ending;
     const voided = ending.kind === 'voided' ? ending : undefined;
-    // Property by property: a rest pattern or a spread costs more here than all else that a settlement does
+    // Copied property by property: a rest pattern or a spread takes longer than the rest of a settlement
     return {
       id: hold.attempt,
       credentialKind: hold.credentialKind,
@@ -279,11 +290,13 @@ class Tick {
     };
   }
 
+  /** Writes a refusal as a log row while the credential may have more rows in this second. Counts it otherwise. */
   private refuse(call: Call, credential: Credential | undefined, refusal: Refusal, rate?: RateReport): Verdict {
     if (credential && isPlaced(credential) && this.options.logsRefusal(credential.id, this.nowMs)) {
       const httpStatus = this.options.httpStatusOf(refusal.code);
-      const ending: Ending = { kind: 'voided', outcome: 'REFUSED', errorCode: refusal.code, httpStatus, actionMs: null, arrivedAt: call.arrivedAt };
-      this.logs.push(this.logOf(this.holdOf(call, credential, 0, 0), ending, 0)); // as if it had been held and let go in the same moment
+      const { arrivedAt } = call;
+      const ending: Ending = { kind: 'voided', outcome: 'REFUSED', errorCode: refusal.code, httpStatus, actionMs: null, arrivedAt };
+      this.logs.push(this.logOf(this.holdOf(call, credential, 0, 0), ending, 0)); // this hold only fills the log row, it is not stored
     } else if (credential) {
       this.count(credential.id, refusal.code, 1);
     }
@@ -304,11 +317,12 @@ class Tick {
 
   private claim(hold: HoldRow, fingerprint: string): void {
     const { credentialId, requestId, attempt, expiresAt } = hold;
-    const now: ClaimRow = { credentialId, requestId, attempt, fingerprint, state: 'RUNNING', expiresAt, chargedMicroCredits: 0, answer: null };
+    const open = { state: 'RUNNING', expiresAt, chargedMicroCredits: 0, answer: null } as const;
+    const now: ClaimRow = { credentialId, requestId, attempt, fingerprint, ...open };
     this.touched.set(claimKey(hold), { now, attempt });
   }
 
-  /** A success keeps its claim and its answer; anything else gives the requestId free. Only where the claim names this attempt. */
+  /** Stores the answer of a success in its claim. Deletes the claim of any other call. Does nothing if a newer attempt has the claim. */
   private endClaim(hold: HoldRow, charged: number, answer: string | undefined): void {
     const id = claimKey(hold);
     const touched = this.touched.get(id);
@@ -333,7 +347,7 @@ class Tick {
   }
 }
 
-/** What a caller is told that calls too fast. */
+/** The refusal of a call that exceeds its project's rate limit. */
 export function rateRefusal(rate: RateReport): Refusal {
   return { code: 'RATE_LIMITED', details: { retry_after_ms: Math.ceil(rate.untilNextUs / 1000), violated_policies: ['project'] } };
 }

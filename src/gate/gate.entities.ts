@@ -1,30 +1,33 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn, idColumn, textColumn } from '../db/columns';
 
-/** The calls in flight that one tick admitted. Whoever takes a call's mark away decides what became of it: posted, voided or expired, once. */
+/**
+ * The holds that one tick opened. The transaction that clears the mark of a hold closes it: posted, voided or expired. So each hold is
+ * closed exactly once.
+ */
 @Entity('tick_holds')
 export class TickHolds {
   @PrimaryColumn(idColumn)
   id: string;
 
-  /** Which start of which process admitted them. */
+  /** Random id of the process that admitted the calls, new at each start. */
   @Column(textColumn(16))
   process: string;
 
-  /** When the first of them expires. */
+  /** Time when the first of the holds expires, in milliseconds since 1970. */
   @Column(bigintColumn)
   expiresAt: number;
 
-  /** A mark for each place of the tick: 1 where its hold is open. */
+  /** A mark for each place of the tick: 1 if its hold is open, otherwise 0. */
   @Column(textColumn(500))
   marks: string;
 
-  /** HoldRow[], as JSON; those that have ended stay in it until the last one has. */
+  /** HoldRow[] as JSON. It keeps closed holds too, until the last hold is closed and the row is deleted. */
   @Column('mediumtext')
   holds: string;
 }
 
-/** What became of a requestId that a caller chose, for as long as its answer is kept. */
+/** A requestId that a caller chose, with the state of its call. Kept while the call runs and as long as the answer is kept. */
 @Entity('claims')
 @Index('claims_by_expiry', ['expiresAt'])
 export class Claim {
@@ -44,19 +47,19 @@ export class Claim {
   @Column(textColumn(8))
   state: string;
 
-  /** RUNNING: its hold's expiry. DONE: until when its answer is kept. */
+  /** While RUNNING, the time when the hold expires. When DONE, the time until which the answer is kept. */
   @Column(bigintColumn)
   expiresAt: number;
 
   @Column(bigintColumn)
   chargedMicroCredits: number;
 
-  /** The body that was answered; null while it runs, and where it was too large to keep. */
+  /** The body of the answer. Null while the call runs, and if the body was too large to keep. */
   @Column('mediumtext', { nullable: true })
   answer: string | null;
 }
 
-/** Refusals of one credential in one minute that were counted instead of logged. */
+/** Number of refusals of one credential in one minute that were counted instead of logged. */
 @Entity('refusal_counts')
 export class RefusalCount {
   @PrimaryColumn(idColumn)

@@ -17,37 +17,41 @@ import type { ClaimName, HoldRow } from './rows';
 import type { TickStore } from './tick-store';
 import { Ticker } from './ticker';
 
-/** Refusals that were answered from memory are added to the counts this often. */
+/** Interval at which refusals that were answered from memory are added to the counts. */
 const COUNT_FLUSH_MS = 1_000;
 
-/** A call as its server parsed it. */
+/** A call as the REST server parsed it. */
 export interface ExecuteRequest {
-  /** In the form of a secret, its checksum right. */
+  /** Has the form of a secret and a valid checksum. */
   secret: string;
   credentialKind: CredentialKind;
-  /** The project that it names; null where it names none, or its kind of credential works in one alone. */
+  /** The project that the call names. Null if it names none, or if its kind of credential works in a single project. */
   namedProjectId: string | null;
-  /** The project that it names, whatever its credential; null where it names none. */
+  /** The project that the call names, with any kind of credential. Null if it names none. */
   statedProjectId: string | null;
   service: string;
   action: string;
   /** A UUID in lower case. */
   requestId: string;
-  /** SHA-256 of service and raw body where the caller chose the requestId, else null. */
+  /** SHA-256 of service and raw body if the caller chose the requestId, otherwise null. */
   fingerprint: string | null;
-  /** The JSON text of an object, as its caller wrote it. */
+  /** The JSON text of an object, exactly as the caller wrote it. */
   paramsJson: string;
   debug: boolean;
   ip: string | null;
   userAgent: string | null;
-  /** By `performance.now()`. */
+  /** Time when the headers arrived, by `performance.now()`. */
   arrivedAt: number;
-  /** Of its body; then of its answer. */
+  /** Bytes in memory for the request's body, later for its answer. */
   kept: KeptBytes;
-  /** The body to answer a success with, and to keep for those who repeat it. */
+  /** Makes the body of a successful answer. It is sent, and kept for callers that repeat the request. */
   present(dataJson: string, billing: Billing): string;
 }
 
+/**
+ * `replayed`: the answer of an earlier call with the same requestId. `saidNo`: the action ran and refused, which is not billed.
+ * `error`: the call was refused, or its action gave no answer.
+ */
 export type ExecuteResult =
   | { kind: 'succeeded'; body: string; rate: RateReport }
   | { kind: 'replayed'; body: string; rate: RateReport }
@@ -59,7 +63,7 @@ export interface GateDeps {
   time: Time;
   runner: Runner;
   digest(text: string): string;
-  /** The answer that a success's claim keeps, or null where it is gone. */
+  /** Reads the answer that the claim of a success keeps. Returns null if it was deleted. */
   keptAnswer(claim: ClaimName): Promise<string | null>;
   httpStatusOf(code: ErrorCode): number;
   limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
@@ -68,7 +72,7 @@ export interface GateDeps {
 
 type Admitted = Extract<Verdict, { kind: 'admitted' }>;
 
-/** Decides, runs and bills calls. */
+/** Admits, runs and bills calls. */
 export class Gate {
   readonly ticker: Ticker;
   readonly lookUps: LookUps;
@@ -99,7 +103,7 @@ export class Gate {
       lookUps: this.lookUps,
       ticker: this.ticker,
       reserve: (call, project) => {
-        if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // it looked as if it were for another project
+        if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // judged again, for another project
         call.placeInProject = null;
         if (!this.load.enterProject(project)) return false;
         call.placeInProject = project;
@@ -109,25 +113,25 @@ export class Gate {
     this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();
   }
 
-  /** What a request keeps: nothing yet. */
+  /** Makes the byte count of a new request, which keeps nothing yet. */
   keptBytes(): KeptBytes {
     return new KeptBytes(this.bytesInFlight);
   }
 
-  /** Finds who large bodies are charged to; `now` is the database's clock. */
+  /** Returns the finder of the project that a large body counts against. `now` tells the time of the database's clock. */
   bodyOwners(now: () => Promise<Date>): BodyOwners {
     const { lookUps, admissions } = this;
     return new BodyOwners({ known: (ref) => admissions.known(ref), lookUps, digest: (secret) => this.deps.digest(secret), now });
   }
 
-  /** Counts one more refusal of a secret that belongs to nobody, and writes nothing now: whoever makes secrets up costs no transaction each. */
+  /** Counts a refusal of an unknown secret in memory, so that a flood of invented secrets costs no transaction for each. */
   countUnknown(): void {
     this.refusals.countUnknown();
   }
 
   /**
-   * Admits a call, runs its action, bills a success, and gives what its caller is to be answered; once admitted it runs to its end,
-   * whether or not anybody still waits. Never rejects.
+   * Admits a call, runs its action and bills a success. Returns the result for the caller. Never rejects.
+   * An admitted call runs to its end even if the caller has disconnected.
    */
   async execute(request: ExecuteRequest): Promise<ExecuteResult> {
     if (!this.load.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
@@ -149,7 +153,7 @@ export class Gate {
     };
     try {
       const known = this.refusals.recall(call, this.deps.time.now());
-      // A read without a transaction or a lock, for all such calls at once: a limit that was raised counts from the next call
+      // Reads the credential again, without a transaction, batched with other calls, so that a raised limit applies from the next call
       if (known && this.refusals.confirm(call, known, await this.lookUps.find(call, call.waitsSince))) {
         return { kind: 'error', ...rateRefusal(known.rate), rate: known.rate };
       }
@@ -164,6 +168,7 @@ export class Gate {
     }
   }
 
+  /** Makes the result of a call that runs no action: a refusal or a replay. */
   private async answerWithoutRunning(call: Call, verdict: Verdict): Promise<ExecuteResult> {
     switch (verdict.kind) {
       case 'refused': {
@@ -174,8 +179,9 @@ export class Gate {
       }
       case 'replay': {
         const body = await this.keptAnswer(verdict.claim);
-        // Gone in this very moment, as its 24 hours are over: the next try is a new call. Or too much waits to be read
-        return body === null || !call.kept.keep(body.length) ? { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} } : { kind: 'replayed', body, rate: verdict.rate };
+        // The answer was deleted just now, because its 24 hours are over, or the memory for answers is full. The caller can try again.
+        if (body === null || !call.kept.keep(body.length)) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
+        return { kind: 'replayed', body, rate: verdict.rate };
       }
       default:
         throw new Error(`A call was judged ${verdict.kind}.`);
@@ -188,14 +194,14 @@ export class Gate {
     return { kind: 'error', code, details: {}, rate };
   }
 
-  /** Waits for the calls in flight, those too whose callers hung up, and writes down the last counts. */
+  /** Waits for all calls in flight, including calls of callers that have disconnected. Then writes the last counts. */
   async close(): Promise<void> {
     clearInterval(this.flushing);
     await this.load.idle();
     await this.flushCounts();
   }
 
-  /** The database may go away between the tick that found it and this read: that is no bug. */
+  /** Throws SERVICE_UNAVAILABLE if the read fails: the database can go away between the tick and this read. */
   private async keptAnswer(claim: ClaimName): Promise<string | null> {
     try {
       return await this.deps.keptAnswer(claim);
@@ -205,7 +211,11 @@ export class Gate {
     }
   }
 
-  /** Runs the action, settles the hold, and gives what the caller is to read. */
+  /**
+   * Runs the action and settles its hold. Returns the result for the caller.
+   * Does not run the action if the tick took so long that HOLD_MARGIN_MS have passed: the hold could expire during the action.
+   * The result is OUTCOME_UNKNOWN if the hold could not be settled in time or has expired.
+   */
   private async run(request: ExecuteRequest, call: Call, admitted: Admitted): Promise<ExecuteResult> {
     const { hold, action, rate } = admitted;
     const { time, runner } = this.deps;
@@ -218,8 +228,9 @@ export class Gate {
       const outcome = await runner.run(action, toActionCall(request, admitted));
       const ending = this.endingOf(outcome, request, call, time.now() - startedAt);
       const keptBytes = hold.claimed && outcome.kind === 'ok' ? outcome.dataJson.length : 0;
-      const settled = await this.ticker.settle({ kind: 'settlement', hold, ending }, rate.asOfMs + action.timeoutMs + HOLD_MARGIN_MS, keptBytes);
-      // Expired: the sweep was faster, for this process was away too long; then nothing was billed, and the log says EXPIRED
+      const deadline = rate.asOfMs + action.timeoutMs + HOLD_MARGIN_MS;
+      const settled = await this.ticker.settle({ kind: 'settlement', hold, ending }, deadline, keptBytes);
+      // EXPIRED: this process was stopped for so long that a sweep ended the hold. Nothing was billed.
       if (settled.kind !== 'settled' || settled.outcome === 'EXPIRED') throw new TollgateError('OUTCOME_UNKNOWN');
       const { billing, answer } = settled;
       if (outcome.kind === 'no') return { kind: 'saidNo', httpStatus: httpStatusOfNo(outcome), errors: outcome.errors, billing, rate };
@@ -248,12 +259,12 @@ export class Gate {
     }
   }
 
-  /** What an earlier try, whose commit was never answered, kept for those who repeat the call: all are to read the same. */
+  /** Reads the answer that an earlier try kept if its COMMIT was not answered: the caller and every repeat must get the same answer. */
   private async earlierAnswer(hold: HoldRow): Promise<string | null> {
-    return hold.claimed ? this.keptAnswer(hold).catch(() => null) : null; // billed it is: its caller is to hear so in any case
+    return hold.claimed ? this.keptAnswer(hold).catch(() => null) : null; // the call is billed, so a failed read must not fail it
   }
 
-  /** One after the other, so that who waits for the last has waited for all. */
+  /** Runs flushes one after the other, so that awaiting the last one awaits all. */
   private flushCounts(): Promise<void> {
     return (this.flushed = this.flushed.then(() => this.writeCounts()));
   }
@@ -268,7 +279,7 @@ export class Gate {
 
 const httpStatusOfNo = ({ httpStatus = 200 }: Extract<ActionOutcome, { kind: 'no' }>): number => httpStatus;
 
-/** What a runner is told of a call. */
+/** Makes the call as the runner gets it. */
 function toActionCall({ paramsJson, debug }: ExecuteRequest, { hold, credential }: Admitted): ActionCall {
   const { projectId, workspaceId, environment, galleryMode } = credential;
   const keyId = credential.credentialKind === 'API_KEY' ? credential.id : null;
@@ -278,6 +289,13 @@ function toActionCall({ paramsJson, debug }: ExecuteRequest, { hold, credential 
     requestId: hold.requestId,
     paramsJson,
     debug,
-    context: { workspaceId, projectId, credentialId: credential.id, keyId, environment, galleryId: galleryId({ id: projectId, workspaceId, galleryMode }) },
+    context: {
+      workspaceId,
+      projectId,
+      credentialId: credential.id,
+      keyId,
+      environment,
+      galleryId: galleryId({ id: projectId, workspaceId, galleryMode }),
+    },
   };
 }

@@ -5,10 +5,10 @@ import { withTimeout } from '../lib/time';
 import type { ClaimName } from './rows';
 import { TICK_DEADLINE_MS } from './tick-connection.mysql';
 
-/** Answers in one statement. Each may have MAX_KEPT_ANSWER_BYTES, and as many statements as there are connections may be under way. */
+/** Answers read by one statement. Each can have MAX_KEPT_ANSWER_BYTES, and each connection can run a statement, so this bounds memory. */
 const MAX_ANSWERS = 4;
 
-/** Reads what the claims of successes keep for those who repeat a call: for the repeats of a tick together. */
+/** Reads the kept answers of repeated calls, batched: the repeats of a tick share statements. */
 export class KeptAnswers {
   private readonly loader: DataLoader<ClaimName, string | null>;
 
@@ -16,7 +16,7 @@ export class KeptAnswers {
     this.loader = new DataLoader((claims) => this.find(claims), { cache: false, maxBatchSize: MAX_ANSWERS });
   }
 
-  /** The answer, or null where it is gone. Rejects where the database does not answer in time. */
+  /** Returns the answer, or null if it was deleted. Rejects if the database does not answer within TICK_DEADLINE_MS. */
   of(claim: ClaimName): Promise<string | null> {
     return this.loader.load(claim);
   }

@@ -1,26 +1,26 @@
 import { Shares, type Sharer } from './shares';
 
-/** Bodies and answers up to this are not counted: the connection that brings one has buffers as large. */
+/** Bodies and answers up to this size are not counted, because the buffers of their connection are as large. */
 export const UNCOUNTED_BYTES = 16_384;
 
 const countedOf = (bytes: number): number => (bytes > UNCOUNTED_BYTES ? bytes : 0);
 
-/** How many bytes requests keep, in all, and for each project, workspace and address, each with its bound. */
+/** Counts the bytes that requests keep in memory: in total, and for each project, workspace and address. Each count has a limit. */
 export class BytesInFlight {
   private total = 0;
   private readonly shares: Shares;
 
-  /** A workspace may have three quarters of all. */
+  /** The projects of a workspace together get three quarters of the total. */
   constructor(private readonly limits: { maxBytes: number; maxBytesEach: number }) {
     this.shares = new Shares({ each: limits.maxBytesEach, together: Math.max(limits.maxBytesEach, (limits.maxBytes * 3) / 4) });
   }
 
-  /** What keeps nothing is refused only where its sharers have more than they may. */
+  /** Returns true if `bytes` fit into every limit. Zero bytes are refused only if the sharer exceeds its own limits. */
   hasRoom(sharer: Sharer, bytes: number): boolean {
     return (bytes === 0 || this.total + bytes <= this.limits.maxBytes) && this.shares.hasRoom(sharer, bytes);
   }
 
-  /** Fewer where `bytes` is negative. */
+  /** Adds bytes. A negative number removes them. */
   add(sharer: Sharer, bytes: number): void {
     if (bytes === 0) return;
     this.total += bytes;
@@ -28,7 +28,7 @@ export class BytesInFlight {
   }
 }
 
-/** The bytes that one request keeps, of its body and then of its answer, until nobody uses them any more. */
+/** The bytes that one request keeps in memory: of its body, then of its answer. They are freed when the last user releases them. */
 export class KeptBytes {
   private bytes = 0;
   private sharer: Sharer = { id: '' };
@@ -36,12 +36,12 @@ export class KeptBytes {
 
   constructor(private readonly inFlight: BytesInFlight) {}
 
-  /** Whether any are counted. */
+  /** True if any bytes are counted. */
   get any(): boolean {
     return this.bytes > 0;
   }
 
-  /** Keeps so many instead of those that it kept, for the same sharer or another one; false, and nothing changes, where there is no room. */
+  /** Replaces the kept bytes, and the sharer if one is given. Returns false and changes nothing if there is no room. */
   keep(bytes: number, sharer = this.sharer): boolean {
     const counted = countedOf(bytes);
     if (counted === this.bytes && sharer.id === this.sharer.id) return true;
@@ -52,23 +52,24 @@ export class KeptBytes {
     return hasRoom;
   }
 
-  /** Moves what it keeps to another sharer; false, and nothing changes, where that one has no room. */
+  /** Moves the kept bytes to another sharer. Returns false and changes nothing if that sharer has no room. */
   moveTo(sharer: Sharer): boolean {
     return this.keep(this.bytes, sharer);
   }
 
-  /** Keeps so many where they are fewer than before, or it is too late to refuse them. */
+  /** Replaces the kept bytes without a check: for fewer bytes, or if it is too late to refuse. */
   keepAnyway(bytes: number): void {
     const counted = countedOf(bytes);
     this.inFlight.add(this.sharer, counted - this.bytes);
     this.bytes = counted;
   }
 
-  /** One more needs them, until it calls `release`. */
+  /** Adds a user of the bytes. Each user must call `release` once. */
   use(): void {
     this.users += 1;
   }
 
+  /** Removes a user. The last one frees the bytes. */
   release(): void {
     this.users -= 1;
     if (this.users === 0) this.keepAnyway(0);

@@ -8,8 +8,9 @@ export interface LaneOptions<T> {
 }
 
 /**
- * Group commit: while one batch is being worked on, whatever is pushed collects for the next. Alone, an item waits for nobody.
- * `work` gives functions that answer those who wait for the batch; they are called in one go, while the next batch is already on its way.
+ * Group commit: while one batch is worked on, pushed items collect for the next batch. An item that is alone starts at once.
+ * `work` returns functions that answer the callers of the batch. They are called together, while the next batch already runs.
+ * `work` must not reject.
  */
 export class Lane<T> {
   private queue: T[] = [];
@@ -28,16 +29,17 @@ export class Lane<T> {
 
   private async run(): Promise<void> {
     this.running = true;
-    await this.time.nextTurn(); // what arrived in the same turn of the event loop goes along
+    await this.time.nextTurn(); // items of the same turn of the event loop join the batch
     while (this.queue.length > 0) {
       const answers = await this.work(this.take());
       void this.time.nextTurn().then(() => answers.forEach((answer) => answer()));
-      await this.time.afterPromises(); // whoever goes on at once may have something for the next one
+      await this.time.afterPromises(); // callers that continue at once can push items for the next batch
     }
     this.running = false;
     this.options.onIdle?.();
   }
 
+  /** Removes the next batch from the queue: as many items as both limits allow, but at least one. */
   private take(): T[] {
     const { maxItems, maxBytes, bytesOf } = this.options;
     let bytes = 0;

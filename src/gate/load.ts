@@ -1,17 +1,17 @@
 import { Shares, type Sharer } from './shares';
 
-/** Calls in flight, in all, and for each project and workspace, each with its bound. */
+/** Counts the calls in flight: in total, and for each project and workspace. Each count has a limit. */
 export class Load {
   private calls = 0;
   private readonly shares: Shares;
   private readonly waitingForIdle: (() => void)[] = [];
 
-  /** A project may have a quarter of all calls, and a workspace three. */
+  /** A project gets a quarter of all places. The projects of a workspace together get three quarters. */
   constructor(private readonly limits: { maxCalls: number }) {
     this.shares = new Shares({ each: Math.ceil(limits.maxCalls / 4), together: Math.ceil((limits.maxCalls * 3) / 4) });
   }
 
-  /** Takes a place for a call, until `leave`; false where there is none. */
+  /** Takes a place for a call, until `leave`. Returns false if no place is free. */
   enter(): boolean {
     if (this.calls >= this.limits.maxCalls) return false;
     this.calls += 1;
@@ -28,7 +28,7 @@ export class Load {
     if (this.calls > 0) await new Promise<void>((resolve) => this.waitingForIdle.push(resolve));
   }
 
-  /** Takes one of its project's places, until `leaveProject`; false where there is none. */
+  /** Takes a place of the call's project, until `leaveProject`. Returns false if the project or its workspace has none left. */
   enterProject(project: Sharer): boolean {
     if (!this.shares.hasRoom(project, 1)) return false;
     this.shares.add(project, 1);

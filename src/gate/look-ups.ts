@@ -15,11 +15,14 @@ interface LookUp {
 export interface LookUpsDeps {
   store: Pick<TickStore, 'findCredentials'>;
   time: Time;
-  /** Told of failures, for the log. */
+  /** Called with each failure, to log it. */
   onFailure(error: unknown, what: string): void;
 }
 
-/** Credentials by their secrets, in one statement at a time for all who asked meanwhile: however many do, ticks keep their connections. */
+/**
+ * Reads credentials by their secrets, batched: one batch runs at a time, and requests collect for the next one. So a flood of requests
+ * leaves connections for ticks.
+ */
 export class LookUps {
   private readonly lane: Lane<LookUp>;
 
@@ -28,8 +31,8 @@ export class LookUps {
   }
 
   /**
-   * As it is on the primary after this call; undefined where there is none. Rejects with SERVICE_UNAVAILABLE where the database cannot say,
-   * or whoever asks has waited too long, counted from `waitsSince`.
+   * Returns the credential, read from the primary after this call, or undefined if there is none.
+   * Rejects with SERVICE_UNAVAILABLE if the database does not answer, or if ADMISSION_WAIT_MS have passed since `waitsSince`.
    */
   find(ref: CredentialRef, waitsSince = this.deps.time.now()): Promise<Credential | undefined> {
     return new Promise((resolve, reject) => this.lane.push({ ref, waitsSince, resolve, reject }));

@@ -5,7 +5,7 @@ import { SqliteTickConnections } from './tick-connection.sqlite';
 import type { TickStore } from './tick-store';
 import { SqlTickStore } from './tick-store.sql';
 
-/** How ticks meet this database. Warns of a server whose commits are not as durable as the promises. */
+/** Makes the tick store of this database. Logs a warning if the server does not flush each commit to disk. */
 export async function openTickStore(database: Database, log: Log): Promise<TickStore> {
   const { settings, product = 'mysql' } = database;
   if (settings.type === 'sqlite') return new SqlTickStore(new SqliteTickConnections(database, settings.path), database.clock);

@@ -22,17 +22,17 @@ export interface PrincipalsDeps {
   lookUps: Pick<LookUps, 'find'>;
   sessions: Pick<SessionService, 'principalOf' | 'principalById'>;
   consents: Pick<ConsentService, 'principalOf' | 'principalById' | 'principalOfDigest'>;
-  /** Counts one more secret that belongs to nobody. */
+  /** Counts one more unknown secret. */
   countUnknown(): void;
 }
 
-/** Who calls, for both servers, and what those may do who were recognised before: read again, as a transaction sees it. */
+/** Authenticates callers for both servers. Reads the current permissions of principals again inside a transaction. */
 export class Principals {
   constructor(private readonly deps: PrincipalsDeps) {}
 
   /**
-   * Who a secret belongs to: the operator's root key, or a credential that works now from this address. What a caller is to be told where
-   * it does not, SERVICE_UNAVAILABLE where the database cannot say.
+   * The principal of a secret: the operator for the root key, otherwise the credential's, if it works now from this address.
+   * Throws the refusal's code if it does not work, and SERVICE_UNAVAILABLE if the database does not answer.
    */
   async bySecret(secret: string, ip: string | null): Promise<CredentialPrincipal> {
     const found = await known(() => this.find(secret, ip));
@@ -41,38 +41,47 @@ export class Principals {
     throw new TollgateError(found);
   }
 
-  /** Whose session a token is of, with what they may do now; null where it has ended or never was. SERVICE_UNAVAILABLE where the database cannot say. */
+  /**
+   * The user of a session token, with current permissions. Null if the session has ended or does not exist.
+   * Throws SERVICE_UNAVAILABLE if the database does not answer.
+   */
   async bySession(token: string): Promise<UserPrincipal | null> {
     return known(() => this.deps.sessions.principalOf(token));
   }
 
-  /** Who has a session that was found before, as `manager` sees it; null where it has ended. */
+  /** The user of a session, by the session's id, as `manager` sees it. Null if the session has ended. */
   bySessionId(manager: EntityManager, id: string): Promise<UserPrincipal | null> {
     return this.deps.sessions.principalById(manager, id);
   }
 
-  /** A principal with what it may do now: nothing where its session, its key, its service account or its token has ended. */
+  /** The principal with its current permissions. They are empty if its session, key, service account or token has ended. */
   async current(manager: EntityManager, principal: Principal): Promise<Principal> {
     if (principal.kind === 'API_KEY') return { ...principal, permissions: await this.ofKey(manager, principal.id) };
-    if (principal.kind === 'SERVICE_ACCOUNT') return { ...principal, permissions: narrowedTo(principal.scopes, await permissionsOfServiceAccount(manager, principal.id)) };
-    if (principal.kind === 'OAUTH_CLIENT') return (await this.deps.consents.principalOfDigest(manager, principal.tokenDigest)) ?? { ...principal, permissions: [] };
+    if (principal.kind === 'SERVICE_ACCOUNT') {
+      const ofAccount = await permissionsOfServiceAccount(manager, principal.id);
+      return { ...principal, permissions: narrowedTo(principal.scopes, ofAccount) };
+    }
+    if (principal.kind === 'OAUTH_CLIENT') {
+      const found = await this.deps.consents.principalOfDigest(manager, principal.tokenDigest);
+      return found ?? { ...principal, permissions: [] };
+    }
     if (principal.kind !== 'USER') return principal;
     return (await this.bySessionId(manager, principal.sessionId)) ?? { ...principal, permissionsByWorkspace: new Map() };
   }
 
-  /** Who once acted by this id, with what they may do now, signed in or not. */
+  /** The actor with this id, with current permissions. It need not be signed in. Its row exists, because such rows are never deleted. */
   async byId(manager: EntityManager, id: string): Promise<Actor> {
     if (id.startsWith('usr_')) {
-      const person = await manager.findOneByOrFail(Person, { id }); // nor are people
+      const person = await manager.findOneByOrFail(Person, { id });
       return { kind: 'USER', id, name: person.name, sessionId: '', permissionsByWorkspace: await permissionsOf(manager, person) };
     }
     if (id.startsWith('con_')) return this.deps.consents.principalById(manager, id);
     if (id.startsWith('svc_')) {
-      const { name, workspaceId } = await manager.findOneByOrFail(ServiceAccount, { id }); // nor are these
+      const { name, workspaceId } = await manager.findOneByOrFail(ServiceAccount, { id });
       return { kind: 'SERVICE_ACCOUNT', id, name, workspaceId, permissions: await permissionsOfServiceAccount(manager, id), scopes: null };
     }
     if (!id.startsWith('key_')) return OPERATOR;
-    const { name, workspaceId, projectId } = await manager.findOneByOrFail(ApiKey, { id }); // keys are never deleted
+    const { name, workspaceId, projectId } = await manager.findOneByOrFail(ApiKey, { id });
     return { kind: 'API_KEY', id, name, workspaceId, projectId, permissions: await this.ofKey(manager, id) };
   }
 
@@ -84,12 +93,12 @@ export class Principals {
     if (!credentialKind) return 'INVALID_API_KEY';
     if (credentialKind === 'OAUTH_CLIENT') return (await consents.principalOf(database.lookups, secret)) ?? 'INVALID_API_KEY';
     const credential = await lookUps.find({ credentialKind, digest, namedProjectId: null });
-    // What may work in several projects is not bound to the end of one
+    // A credential of several projects works even if one of them is archived
     const bound = credential && NAMES_ITS_PROJECT.has(credentialKind) ? { ...credential, archivedAt: null } : credential;
     const refusal = credentialRefusal(ip, bound, (await database.now()).getTime());
     if (refusal || !credential) return refusal?.code ?? 'INVALID_API_KEY';
     const { id, name, workspaceId, projectId, scopes } = credential;
-    // Roles administer, so ticks never ask for what they grant
+    // Ticks do not read the permissions of roles, because roles grant administrative permissions only
     const ofRole = await (credentialKind === 'API_KEY' ? permissionsOfKeysRole : permissionsOfServiceAccountsRole)(database.lookups, id);
     const permissions = narrowedTo(scopes, [...credential.permissions, ...ofRole]);
     return credentialKind === 'API_KEY'
@@ -102,6 +111,7 @@ export class Principals {
   }
 }
 
+/** Turns every failure into SERVICE_UNAVAILABLE. */
 async function known<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();

@@ -3,23 +3,23 @@ import { settledArrival, turnsLeft, waitFor, type Pace } from '../lib/gcra';
 // The rate limit of a project: GCRA in whole microseconds, by the database's clock.
 
 export interface RateLimit {
-  /** Calls a second, sustained. */
+  /** Sustained calls per second. */
   sustainedRps: number;
-  /** Calls at once after a quiet spell. */
+  /** The most calls at once after a time without calls. */
   burst: number;
 }
 
-/** What is remembered of a project: the theoretical arrival time, and the interval in which it was counted. */
+/** The stored state of a project's limit: the theoretical arrival time, and the interval that was used to compute it. */
 export interface RateMemory {
   theoreticalArrivalUs: number;
   arrivalIntervalUs: number;
 }
 
-/** What a caller may be told of its limit. */
+/** The state of a limit as the caller sees it. */
 export interface RateStanding {
-  /** Calls that would pass now. */
+  /** Calls that are allowed now. */
   remaining: number;
-  /** Microseconds until one more would; 0 where all would. */
+  /** Microseconds until one more call is allowed; 0 if the full burst is allowed. */
   untilNextUs: number;
 }
 
@@ -28,7 +28,7 @@ export function intervalUs(limit: RateLimit): number {
   return Math.ceil(1e6 / limit.sustainedRps);
 }
 
-/** Takes one call out of the limit, changing `memory`, where it fits; leaves it alone where it does not. */
+/** Counts one call and returns true if the limit allows it. Otherwise returns false. Both bring `memory` up to date with time and limit. */
 export function takeCall(memory: RateMemory, limit: RateLimit, nowUs: number): boolean {
   const pace = { burst: limit.burst, interval: intervalUs(limit) };
   settleMemory(memory, pace, nowUs);
@@ -37,7 +37,7 @@ export function takeCall(memory: RateMemory, limit: RateLimit, nowUs: number): b
   return true;
 }
 
-/** How a project stands. `memory` must have met `takeCall` with the same limit and time. */
+/** The state of a project's limit. Call `takeCall` first, with the same memory, limit and time. */
 export function standingOf(memory: RateMemory, { burst }: RateLimit, nowUs: number): RateStanding {
   const pace = { burst, interval: memory.arrivalIntervalUs };
   const arrivalUs = settledArrival(memory.theoreticalArrivalUs, pace, nowUs);
@@ -45,7 +45,7 @@ export function standingOf(memory: RateMemory, { burst }: RateLimit, nowUs: numb
   return { remaining, untilNextUs: remaining >= burst ? 0 : waitFor(remaining + 1, arrivalUs, pace, nowUs) };
 }
 
-/** Brings a memory up to date with the clock and with a limit that was changed: the calls owed stay owed, at most a full burst. */
+/** Brings a memory up to date with the clock and with a changed limit. Calls that were counted stay counted, at most a full burst. */
 function settleMemory(memory: RateMemory, pace: Pace, nowUs: number): void {
   const before = memory.arrivalIntervalUs || pace.interval;
   const debtUs = Math.max(0, memory.theoreticalArrivalUs - nowUs);

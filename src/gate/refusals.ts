@@ -1,32 +1,32 @@
 import { credentialKey, type Call, type Credential } from './call';
 import type { Count, RateReport } from './decide';
 
-/** Refusals of one credential that one node writes as rows in a second; the rest it counts. */
+/** The most refusals of one credential that a node writes as log rows in a second. It only counts the others. */
 export const REFUSALS_LOGGED_PER_SECOND = 20;
-/** How long a node may answer 429 without a transaction after one has refused a call for its rate. */
+/** After a transaction has refused a call with RATE_LIMITED, the node may answer 429 without a transaction for this long. */
 const REMEMBERED_MS = 250;
-/** Forgotten all at once where more calls than this are remembered, so that memory stays bounded. */
+/** The most entries of `limited` and of `logged`. At this number the map is cleared, which bounds memory. */
 const MAX_REMEMBERED = 10_000;
 
-/** The credential in whose name those are counted that nobody knows. */
+/** The credentialId under which refusals of unknown secrets are counted. */
 const UNKNOWN_CREDENTIAL = 'unknown';
 
 type Placed = Pick<Credential, 'id' | 'projectId' | 'limit'>;
 
-/** A refusal of the rate that a node remembers. */
+/** A RATE_LIMITED refusal that a node remembers. */
 export interface Remembered {
   credential: Placed;
   rate: RateReport;
 }
 
-/** Keeps a flood of refused calls from becoming a flood of transactions. It only ever refuses; nothing is admitted from here. */
+/** Answers repeated refusals from memory, so that a flood of them causes few transactions. It only refuses and never admits a call. */
 export class RefusalMemory {
   private readonly limited = new Map<string, Remembered>();
   private readonly logged = new Map<string, { second: number; rows: number }>();
   private readonly counted = new Map<string, number>();
   private unknown = 0;
 
-  /** Whether one more refusal of this credential is still written as a row. */
+  /** Returns true if one more refusal of this credential is to be written as a log row. */
   logsRefusal(credentialId: string, nowMs: number): boolean {
     const second = Math.floor(nowMs / 1000);
     const known = this.logged.get(credentialId);
@@ -36,7 +36,7 @@ export class RefusalMemory {
     return true;
   }
 
-  /** The database refused this call for its rate. */
+  /** Remembers that the database refused this call with RATE_LIMITED. */
   remember(call: Call, credential: Placed, rate: RateReport): void {
     if (this.limited.size >= MAX_REMEMBERED) this.limited.clear();
     const { id, projectId, limit } = credential;
@@ -44,8 +44,8 @@ export class RefusalMemory {
   }
 
   /**
-   * The refusal of a call like this one a moment ago, if it would be refused still; undefined if a transaction has to decide.
-   * The theoretical arrival time only grows until the limit changes: `confirm` tells whether it did.
+   * Returns the remembered refusal of an equal call, if it still applies. Returns undefined if a transaction must decide.
+   * The theoretical arrival time only grows unless the limit changes, and `confirm` checks that.
    */
   recall(call: Call, now: number): Remembered | undefined {
     if (this.limited.size === 0) return undefined;
@@ -60,7 +60,7 @@ export class RefusalMemory {
     return { credential: known.credential, rate: { ...known.rate, untilNextUs, asOfMs: now } };
   }
 
-  /** Whether a refusal holds for its credential as it is now. If so it is counted; otherwise it is forgotten. */
+  /** Returns true and counts the refusal if the credential's project and limit are unchanged. Otherwise forgets it and returns false. */
   confirm(call: Call, { credential }: Remembered, present: Placed | undefined): boolean {
     const { id, projectId, limit } = credential;
     const isSameLimit = present?.limit.sustainedRps === limit.sustainedRps && present.limit.burst === limit.burst;
@@ -70,12 +70,12 @@ export class RefusalMemory {
     return holds;
   }
 
-  /** One more secret that belongs to nobody. */
+  /** Counts one more unknown secret. */
   countUnknown(): void {
     this.unknown += 1;
   }
 
-  /** The refusals answered without a row since the last time: those that were remembered, and those of unknown secrets. */
+  /** Returns and resets the counts of refusals that were answered without a log row: from memory, and of unknown secrets. */
   takeCounts(): Count[] {
     const counts = [...this.counted].map(([credentialId, calls]): Count => ({ kind: 'count', credentialId, code: 'RATE_LIMITED', calls }));
     if (this.unknown > 0) counts.push({ kind: 'count', credentialId: UNKNOWN_CREDENTIAL, code: 'INVALID_API_KEY', calls: this.unknown });
@@ -85,7 +85,7 @@ export class RefusalMemory {
   }
 }
 
-// All that the checks before the rate look at. A call that brings a requestId has the same standing: rate is checked before repeats.
+// Everything that the checks up to the rate check depend on. The requestId is not part of it: the rate is checked before repeats.
 function keyOf(call: Call): string {
   return `${credentialKey(call)} ${call.service} ${call.action} ${call.ip ?? ''}`;
 }

@@ -3,9 +3,9 @@ import { fromBase62, toBase62 } from '../lib/id';
 import type { ActionFacts, Credential } from './call';
 import type { RateMemory } from './rate-limit';
 
-// The rows that a tick reads and writes, as plain values: times in milliseconds, names as in SQL but in camelCase.
+// The rows that a tick reads and writes, as plain values. Times are in milliseconds since 1970. Names are the SQL names in camelCase.
 
-/** What a hold and a log row both tell of a call. */
+/** The properties of a call that both its hold and its log row have. */
 export interface CallRow {
   credentialKind: string;
   credentialId: string;
@@ -27,13 +27,13 @@ export interface HoldRow extends CallRow {
   expiresAt: number;
 }
 
-/** The holds that one tick opened, in one row: a call in flight costs a database hardly more than the text of its hold. */
+/** The holds that one tick opened, in one row. So a call in flight costs the database little more than the text of its hold. */
 export interface TickHoldsRow {
   id: string;
   process: string;
-  /** When the first of them expires. */
+  /** Time when the first of the holds expires. */
   expiresAt: number;
-  /** A mark for each place of the tick: 1 where its hold is open. Whoever takes the mark away decides what became of the call. */
+  /** A mark for each place of the tick: 1 if its hold is open. The transaction that clears a mark decides how the call ended. */
   marks: string;
   /** HoldRow[], as JSON. */
   holds: string;
@@ -61,7 +61,7 @@ export interface ClaimRow {
   answer: string | null;
 }
 
-/** Which claim, and the attempt that it is to be of. */
+/** Names a claim, and the attempt that it must belong to. */
 export type ClaimName = Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>;
 
 export interface RefusalCountRow {
@@ -74,39 +74,39 @@ export interface RefusalCountRow {
 /** A project's budget while this tick holds its lock. */
 export interface LockedBudget extends LedgerAccount, RateMemory {}
 
-/** How an attempt whose hold is gone ended. */
+/** The end of an attempt, as its log row tells it after its hold is closed. */
 export interface EndedAttempt {
   outcome: LogRow['outcome'];
   chargedMicroCredits: number;
 }
 
-/** What is read after the lock. */
+/** The rows that a tick reads after it has its locks. */
 export interface TickState {
-  /** Microseconds since 1970, by the clock that decides. */
+  /** Microseconds since 1970, by the clock that all decisions use. */
   nowUs: number;
   /** By `credentialKey`. */
   credentials: Map<string, Credential>;
-  /** Those that are enabled, by `actionKey`. */
+  /** Enabled actions, by `actionKey`. */
   actions: Map<string, ActionFacts>;
-  /** Those that could be locked; a project that is missing is locked elsewhere. */
+  /** Locked budgets, by project. A requested project that is missing is locked by another transaction. */
   budgets: Map<string, LockedBudget>;
-  /** By `claimKey`; answers are not read. */
+  /** By `claimKey`. Their answers are not read. */
   claims: Map<string, ClaimRow>;
-  /** Attempts whose holds are still there. */
+  /** Attempts with an open hold. */
   openHolds: Set<string>;
-  /** Attempts whose holds' row is locked elsewhere. */
+  /** Attempts with a hold in a row that another transaction has locked. */
   lockedHolds: Set<string>;
-  /** The holds of claims that ran out. */
+  /** Open holds of expired claims, by attempt. */
   staleHolds: Map<string, HoldRow>;
-  /** Attempts whose holds are gone and that have a log row. */
+  /** Attempts with a closed hold and a log row. */
   ended: Map<string, EndedAttempt>;
 }
 
-/** All that one tick writes, in one transaction. */
+/** Everything that one tick writes in its transaction. */
 export interface TickWrites {
-  /** The tick's own id. */
+  /** The unique id of the tick. */
   tick: string;
-  /** This start of this process. */
+  /** A random id of this process, new at each start. */
   process: string;
   budgets: LockedBudget[];
   holds: HoldRow[];
@@ -120,8 +120,8 @@ export interface TickWrites {
 
 export const claimKey = (claim: { credentialId: string; requestId: string }): string => `${claim.credentialId} ${claim.requestId}`;
 
-// An attempt's id is that of the tick which judged it and its place there, so that the holds of one tick can be one row, found by the
-// ids of any of them.
+// The id of an attempt is the id of its tick followed by its place in the tick. So the holds of a tick can be one row, and the id of any
+// attempt finds that row.
 
 const PLACE_LENGTH = 2;
 

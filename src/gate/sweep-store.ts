@@ -6,24 +6,27 @@ import { Claim, TickHolds } from './gate.entities';
 import type { ClaimName, HoldRow } from './rows';
 import { openHoldsOf } from './tick-reads';
 
-/** Ticks whose holds are looked at together; one has at most a few hundred. */
+/** Ticks read at a time. A tick has at most a few hundred holds. */
 const TICKS_AT_A_TIME = 20;
-/** A hold that expires later than this from now was made by a clock that was ahead. */
+/** The longest life of a hold. If a hold expires later than this from now, it was made while the clock was ahead. */
 const MAX_HOLD_MS = MAX_TIMEOUT_MS + HOLD_MARGIN_MS;
 
-/** What the sweep asks of the database. */
+/** The queries of the sweep. */
 export interface SweepStore {
-  /** Milliseconds since 1970 by the clock that decides. */
+  /** Milliseconds since 1970, by the clock that all decisions use. */
   now(): Promise<number>;
-  /** Open holds that had expired by `now`, or that a clock dated too far ahead, by a plain read: those of the next ticks after `after`, and the last of these; none where there are no more. */
+  /**
+   * Finds open holds that had expired by `now` or that are dated too far in the future, with a read that takes no locks.
+   * Reads the next ticks after the id `after`. `last` is the id of the last tick read, or undefined if there are no more.
+   */
   findExpiredHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }>;
-  /** Claims whose answers need not be kept any more at `now`, by a plain read. */
+  /** Finds claims with answers that need not be kept any longer at `now`, with a read that takes no locks. */
   findOldClaims(now: number, limit: number): Promise<ClaimName[]>;
-  /** Removes those that still name the same attempt. */
+  /** Deletes the claims that still name the same attempt. */
   forgetClaims(claims: ClaimName[]): Promise<void>;
 }
 
-/** The same on MySQL, MariaDB and SQLite. */
+/** The sweep's queries for MySQL, MariaDB and SQLite. */
 export class DatabaseSweepStore implements SweepStore {
   constructor(private readonly database: Database) {}
 
@@ -47,7 +50,7 @@ export class DatabaseSweepStore implements SweepStore {
     });
   }
 
-  /** One by one: a range delete would lock what is beside it. */
+  /** Deletes one by one, because a range delete would lock neighbouring rows too. */
   async forgetClaims(claims: ClaimName[]): Promise<void> {
     await this.database.transaction(async (tx) => {
       for (const { credentialId, requestId, attempt } of claims) await tx.delete(Claim, { credentialId, requestId, attempt });

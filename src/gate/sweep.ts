@@ -5,7 +5,7 @@ import type { HoldRow } from './rows';
 import type { SweepStore } from './sweep-store';
 import type { Ticker } from './ticker';
 
-/** How often a process looks for what has expired. Any process may; they meet under the budgets' locks. */
+/** Interval between two sweeps of a process. All processes sweep; the locks of the budgets keep them from ending a hold twice. */
 export const SWEEP_INTERVAL_MS = 5_000;
 const CLAIMS_AT_A_TIME = 500;
 
@@ -16,23 +16,23 @@ export interface SweepDeps {
   log: Log;
 }
 
-/** Ends the holds of calls whose process died, and forgets answers that are no longer kept. */
+/** Ends expired holds, for example after their process died. Deletes claims that need not be kept any longer. */
 export class Sweep extends Repeated {
-  /** When this process first saw each hold that is dated in the future, by its own time. */
+  /** Time when this process first saw each hold that is dated in the future, by `deps.time`. */
   private datedAhead = new Map<string, number>();
 
   constructor(private readonly deps: SweepDeps) {
     super({ intervalMs: SWEEP_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'sweep failed') });
   }
 
-  /** One sweep: everything that had expired when it began. */
+  /** Runs one sweep: ends and deletes everything that had expired when it began. */
   async once(): Promise<void> {
     const now = await this.deps.store.now();
     await this.expireHolds(now);
     await this.forgetClaims(now);
   }
 
-  /** A hold that cannot be ended now waits for the next sweep, and keeps nothing beside it from being swept. */
+  /** Ends expired holds. A hold that cannot be ended now waits for the next sweep, and the other holds are still ended. */
   private async expireHolds(now: number): Promise<void> {
     const before = this.datedAhead;
     this.datedAhead = new Map();
@@ -50,7 +50,10 @@ export class Sweep extends Repeated {
     }
   }
 
-  /** Whether a hold that a wrong clock dated in the future has been known for as long as its call may take: its own process has given it up by then. */
+  /**
+   * Returns true if a hold that a wrong clock dated in the future has been known for as long as its call may take.
+   * Its process has given it up by then.
+   */
   private hasOutlived({ attempt, startedAt, expiresAt }: HoldRow, before: ReadonlyMap<string, number>): boolean {
     const nowMs = this.deps.time.now();
     const firstSeenMs = before.get(attempt) ?? nowMs;
@@ -58,7 +61,7 @@ export class Sweep extends Repeated {
     return nowMs - firstSeenMs >= expiresAt - startedAt;
   }
 
-  /** Read by the index first, then removed where nothing has replaced them. */
+  /** Finds old claims by their index first. Then deletes each one unless a newer attempt has replaced it. */
   private async forgetClaims(now: number): Promise<void> {
     for (;;) {
       const claims = await this.deps.store.findOldClaims(now, CLAIMS_AT_A_TIME);

@@ -6,18 +6,18 @@ import type { TickConnection, TickConnections } from './tick-connection';
 import type { SqlRow } from './tick-reads';
 import { MYSQL } from './tick-sql';
 
-/** Connections of the gate's own pool: for the main lane, look-ups, and projects that wait for a lock. */
+/** Connections of the gate's pool: for the main lane, look-ups, and projects that wait for a lock. */
 export const TICK_CONNECTIONS = 10;
 
-/** How long each exchange of a tick may take: a connection, its reads, its writes with the COMMIT. */
+/** Time limit of each step of a tick: getting a connection, the reads, and the writes with the COMMIT. */
 export const TICK_DEADLINE_MS = 5_000;
 
-// Idle connections are closed here before the server does it: its wait_timeout is short, so that a node which is cut off in the
-// middle of a transaction frees the project that it has locked within seconds.
+// The server's wait_timeout is short (`idleSeconds`), so that a node that is cut off in a transaction frees its locks within seconds.
+// The pool closes idle connections before the server does it.
 const IDLE_TIMEOUT_MS = 5_000;
 const SESSION = { lockWaitSeconds: 2, idleSeconds: 10, readTimeoutMs: 0 };
 
-/** Ticks on MySQL and MariaDB: several statements a packet, two packets a tick. */
+/** Connections of ticks on MySQL and MariaDB. A packet has several statements, and a tick mostly needs two packets. */
 export class MysqlTickConnections implements TickConnections {
   readonly dialect = MYSQL;
   readonly maxBytes: number;
@@ -28,9 +28,9 @@ export class MysqlTickConnections implements TickConnections {
     const options = {
       ...mysqlConnectionOptions(settings),
       multipleStatements: true,
-      queryFormat: (sql: string) => sql, // the SQL is whole: there are no placeholders to look for in it
+      queryFormat: (sql: string) => sql, // the SQL has no placeholders, so nothing is to be replaced
       connectionLimit: TICK_CONNECTIONS,
-      maxIdle: TICK_CONNECTIONS - 1, // below the limit, or mysql2 closes no idle one
+      maxIdle: TICK_CONNECTIONS - 1, // must be below the limit, otherwise mysql2 closes no idle connection
       idleTimeout: IDLE_TIMEOUT_MS,
     };
     this.pool = openPool(options, { session: sessionStatements(product, SESSION), forServer: true });
@@ -42,13 +42,15 @@ export class MysqlTickConnections implements TickConnections {
       (late) => late.release(),
     );
     const query = (statements: string[]) =>
-      inTime<SqlRow[][]>((done) => connection.query(statements.join('; '), (error: QueryError | null, results: unknown) => done(error, results as SqlRow[][])));
+      inTime<SqlRow[][]>((done) =>
+        connection.query(statements.join('; '), (error: QueryError | null, results: unknown) => done(error, results as SqlRow[][])),
+      );
     return {
       begin: async (selects) => (await query(['START TRANSACTION', ...selects])).slice(1),
-      ask: (selects) => query([...selects, 'DO 0']), // of two statements at least, so that the driver answers a list of results
+      ask: (selects) => query([...selects, 'DO 0']), // at least two statements, so that the driver returns a list of results
       commit: async (writes) => void (await query([`${writes}COMMIT`])),
       release: () => connection.release(),
-      // Never given back: a failed statement leaves the transaction open, and the next START TRANSACTION would commit its half.
+      // Not given back to the pool: a failed statement leaves the transaction open, and the next START TRANSACTION would commit half of it
       destroy: () => connection.destroy(),
     };
   }
@@ -74,14 +76,14 @@ export class MysqlTickConnections implements TickConnections {
   }
 }
 
-/** Whether the server itself said no, so that nothing was committed; else the connection broke or was given up on. */
+/** Returns true if the error is the server's answer, so nothing was committed. Otherwise the connection broke or timed out. */
 function isServersAnswer(error: unknown): boolean {
   const { errno, fatal, sqlState } = error as { errno?: number; fatal?: boolean; sqlState?: string };
-  // 08S01 and 70100 are said of connections that the server is ending, whatever it did before
+  // With 08S01 and 70100 the server ends a connection. A COMMIT before that may have succeeded.
   return typeof errno === 'number' && errno > 0 && fatal !== true && sqlState !== '08S01' && sqlState !== '70100';
 }
 
-/** What `work` gives, or a failure once TICK_DEADLINE_MS have passed; what comes later is handed to `late`. */
+/** Returns the result of `work`. Rejects after TICK_DEADLINE_MS; a result that comes later is passed to `late`. */
 function inTime<T>(work: (done: (error: Error | null, value: T) => void) => void, late?: (value: T) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     let isLate = false;

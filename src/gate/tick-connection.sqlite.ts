@@ -4,7 +4,7 @@ import type { TickConnection, TickConnections } from './tick-connection';
 import type { SqlRow } from './tick-reads';
 import { SQLITE } from './tick-sql';
 
-/** Ticks on SQLite: one connection in a thread of its own, between the transactions of administrators. */
+/** The connection of ticks on SQLite. It runs in a separate thread and takes turns with the transactions of administrators. */
 export class SqliteTickConnections implements TickConnections {
   readonly dialect = SQLITE;
   readonly maxBytes = 16 * 1024 * 1024;
@@ -25,16 +25,17 @@ export class SqliteTickConnections implements TickConnections {
       ask: (selects) => thread.run('', selects),
       commit: async (writes) => void (await thread.run(`${writes}COMMIT`)),
       release,
-      destroy: () => void thread.run('ROLLBACK').catch(() => undefined).then(release), // it fails where all is rolled back already
+      // ROLLBACK fails if SQLite has already rolled back
+      destroy: () => void thread.run('ROLLBACK').catch(() => undefined).then(release),
     };
   }
 
-  /** Not by the thread, which may be in the middle of a transaction. */
+  /** Does not use the thread, because a transaction may be open there. */
   async read(select: string): Promise<SqlRow[]> {
     return this.database.readConnection.prepare(select).all() as SqlRow[];
   }
 
-  /** It has no way to be lost: the thread lives as long as the process. */
+  /** Always true: the thread lives as long as the process, so no answer can be lost. */
   isAnswer(): boolean {
     return true;
   }

@@ -1,29 +1,29 @@
 import type { SqlRow } from './tick-reads';
 import type { Dialect } from './tick-sql';
 
-/** A connection while one tick has it. */
+/** A connection that one tick uses. */
 export interface TickConnection {
-  /** Begins the transaction, then asks each of the SELECTs, in their order. */
+  /** Begins the transaction and runs the SELECTs in their order. Returns the rows of each. */
   begin(selects: string[]): Promise<SqlRow[][]>;
-  /** Asks more within the transaction. */
+  /** Runs more SELECTs in the transaction. */
   ask(selects: string[]): Promise<SqlRow[][]>;
   /** Runs the writes and commits them. */
   commit(writes: string): Promise<void>;
-  /** Gives it back after a transaction that has ended. */
+  /** Gives the connection back after its transaction has ended. */
   release(): void;
-  /** Ends it in the middle of whatever it is: nothing of its transaction stays. */
+  /** Breaks off the transaction, which is rolled back unless its COMMIT already succeeded. */
   destroy(): void;
 }
 
-/** Where ticks have their connections from: a pool on MySQL and MariaDB, a thread on SQLite. */
+/** The source of connections for ticks: a pool on MySQL and MariaDB, a thread on SQLite. */
 export interface TickConnections {
   readonly dialect: Dialect;
-  /** The most bytes of SQL that one tick may make. */
+  /** The most bytes of SQL that one tick may send. */
   readonly maxBytes: number;
   open(): Promise<TickConnection>;
-  /** A plain read of what is committed. */
+  /** Reads committed rows, without a lock. */
   read(select: string): Promise<SqlRow[]>;
-  /** Whether it was the database that said no, so that nothing was committed; else its answer was lost, or never came. */
+  /** Returns true if the error is the database's answer, so nothing was committed. Otherwise the answer was lost or never came. */
   isAnswer(error: unknown): boolean;
   close(): Promise<void>;
 }

@@ -5,16 +5,17 @@ import type { CredentialKind } from '../access/secret';
 import { credentialKey, type CredentialRef, type Credential } from './call';
 import type { SqlRow } from './tick-reads';
 
-// How a tick reads credentials: each kind has tables of its own and a SELECT of its own, and all of them give the same columns. A kind that
-// no call of a tick has brought costs that tick nothing.
+// Reads the credentials of a tick. Each kind has separate tables and a separate SELECT, and all SELECTs return the same columns. A tick
+// runs the SELECT of a kind only if one of its calls has a credential of that kind.
 
-/** What a kind of credential is read with: its SELECT, and the facts that its rows become. Texts come as literals, between parentheses. */
+/** The SELECT of a kind of credential, and the conversion of its rows. `listed` makes a list of SQL literals. */
 interface CredentialSource {
   select(credentials: CredentialRef[], listed: (texts: string[]) => string): string;
   toFacts(credentials: CredentialRef[], rows: SqlRow[]): Credential[];
 }
 
-const PROJECT_COLUMNS = `p.id AS projectId, p.gallery_mode AS galleryMode, p.archived_at AS archivedAt, p.sustained_rps AS sustainedRps, p.burst AS burst`;
+const PROJECT_COLUMNS = `p.id AS projectId, p.gallery_mode AS galleryMode, p.archived_at AS archivedAt,
+  p.sustained_rps AS sustainedRps, p.burst AS burst`;
 
 const digestsOf = (credentials: CredentialRef[]): string[] => credentials.map(({ digest }) => digest);
 
@@ -22,30 +23,34 @@ const API_KEYS: CredentialSource = {
   select: (credentials, listed) => `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
   k.id AS id, k.name AS name, k.environment AS environment, k.permissions AS permissions, k.allowed_ips AS allowedIps,
   k.enabled AS enabled, k.expires_at AS expiresAt, k.revoked_at AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}
-  FROM key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN projects p ON p.id = k.project_id WHERE s.digest IN (${listed(digestsOf(credentials))})`,
+  FROM key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN projects p ON p.id = k.project_id
+  WHERE s.digest IN (${listed(digestsOf(credentials))})`,
   toFacts: (_credentials, rows) => rows.map((row) => toFacts('API_KEY', null, row)),
 };
 
 const GRANTS = '(SELECT COUNT(*) FROM service_account_projects o WHERE o.account_id = k.id)';
 
-// Each works in the project that its call names, or in its only one. Those that were granted are looked for by name, so that an account of
-// many projects costs a tick no more rows than its calls name.
+// A service account works in the project that the call names, or in its only project. The SELECT reads just the named projects, so that an
+// account with many projects does not add rows to a tick.
 const SERVICE_ACCOUNTS: CredentialSource = {
   select: (credentials, listed) => {
     const named = credentials.flatMap(({ namedProjectId }) => namedProjectId ?? []);
+    const orNamed = named.length > 0 ? ` OR g.project_id IN (${listed(named)})` : '';
     return `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
   s.scopes AS scopes, k.id AS id, k.name AS name, 'LIVE' AS environment, k.permissions AS permissions, '[]' AS allowedIps,
   k.enabled AS enabled, NULL AS expiresAt, NULL AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}, ${GRANTS} AS grants
   FROM service_account_secrets s JOIN service_accounts k ON k.id = s.account_id
-  LEFT JOIN service_account_projects g ON g.account_id = k.id AND (${GRANTS} = 1${named.length > 0 ? ` OR g.project_id IN (${listed(named)})` : ''})
+  LEFT JOIN service_account_projects g ON g.account_id = k.id AND (${GRANTS} = 1${orNamed})
   LEFT JOIN projects p ON p.id = g.project_id WHERE s.digest IN (${listed(digestsOf(credentials))})`;
   },
   toFacts: (credentials, rows) =>
     credentials.flatMap(({ digest, namedProjectId }) => {
-      const its = rows.filter((row) => row.digest === digest);
-      const [first] = its;
+      const ofSecret = rows.filter((row) => row.digest === digest);
+      const [first] = ofSecret;
       if (!first) return [];
-      const inProject = namedProjectId === null ? its.find(({ grants }) => Number(grants) === 1) : its.find(({ projectId }) => projectId === namedProjectId);
+      const inProject = ofSecret.find(({ grants, projectId }) =>
+        namedProjectId === null ? Number(grants) === 1 : projectId === namedProjectId,
+      );
       const facts = toFacts('SERVICE_ACCOUNT', namedProjectId, inProject ?? { ...first, ...NO_PROJECT });
       const scopes = first.scopes === null ? null : (JSON.parse(first.scopes as string) as string[]);
       return [{ ...facts, scopes, permissions: narrowedTo(scopes, facts.permissions) }];
@@ -54,7 +59,7 @@ const SERVICE_ACCOUNTS: CredentialSource = {
 
 const NO_PROJECT = { projectId: null, galleryMode: '', archivedAt: null, sustainedRps: 0, burst: 0 };
 
-/** Access tokens. One is as good as the consent, the client, the membership and its role that it hangs on. */
+/** Access tokens. A token works only while its consent, its client and the person's membership last, within the person's role. */
 const OAUTH_CLIENTS: CredentialSource = {
   select: (credentials, listed) => `SELECT t.digest AS digest, NULL AS secretGraceUntil, t.ended_at AS secretEndedAt,
   c.id AS id, a.name AS name, 'LIVE' AS environment, t.scopes AS permissions, '[]' AS allowedIps,
@@ -72,23 +77,28 @@ const OAUTH_CLIENTS: CredentialSource = {
     }),
 };
 
-/** Whether the person who let an application in may still grant what it was let do. */
+/** Returns true if the person who consented may still grant this scope. */
 function mayGrantByRole({ shutOut, roleId, rolePermissions, workspaceId }: SqlRow, scope: string): boolean {
-  const ofRole = roleId === null ? [] : (builtInRole(roleId as string)?.permissions ?? (rolePermissions === null ? [] : (JSON.parse(rolePermissions as string) as string[])));
+  const ofOwnRole = (): string[] => (rolePermissions === null ? [] : (JSON.parse(rolePermissions as string) as string[]));
+  const ofRole = roleId === null ? [] : (builtInRole(roleId as string)?.permissions ?? ofOwnRole());
   const permissionsByWorkspace = new Map([[workspaceId as string, Number(shutOut) === 1 ? [] : ofRole]]);
   return mayGrant({ kind: 'USER', id: '', name: '', sessionId: '', permissionsByWorkspace }, scope, workspaceId as string);
 }
 
-const SOURCES: Record<CredentialKind, CredentialSource> = { API_KEY: API_KEYS, SERVICE_ACCOUNT: SERVICE_ACCOUNTS, OAUTH_CLIENT: OAUTH_CLIENTS };
+const SOURCES: Record<CredentialKind, CredentialSource> = {
+  API_KEY: API_KEYS,
+  SERVICE_ACCOUNT: SERVICE_ACCOUNTS,
+  OAUTH_CLIENT: OAUTH_CLIENTS,
+};
 
-/** A SELECT for each kind that is among some credentials. */
+/** The SELECT of each kind of credential that occurs in `credentials`. */
 export function credentialSelects(credentials: CredentialRef[], listed: (texts: string[]) => string): Map<CredentialKind, string> {
   const selects = new Map<CredentialKind, string>();
   for (const [kind, ofKind] of byKind(credentials)) selects.set(kind, SOURCES[kind].select(ofKind, listed));
   return selects;
 }
 
-/** What the rows of those SELECTs say of each, by `credentialKey`. */
+/** Converts the rows of these SELECTs to credentials, by `credentialKey`. A credential without a row is missing. */
 export function toCredentials(credentials: CredentialRef[], rowsOf: (kind: CredentialKind) => SqlRow[]): Map<string, Credential> {
   const found = new Map<string, Credential>();
   for (const [kind, ofKind] of byKind(credentials)) {

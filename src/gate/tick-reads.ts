@@ -1,9 +1,20 @@
 import { numbersIn } from '../db/columns';
 import type { ActionFacts } from './call';
-import { claimKey, placeOf, tickOf, type ClaimRow, type EndedAttempt, type HoldRow, type LockedBudget, type LogRow, type TickHoldsRow, type TickWrites } from './rows';
+import {
+  claimKey,
+  placeOf,
+  tickOf,
+  type ClaimRow,
+  type EndedAttempt,
+  type HoldRow,
+  type LockedBudget,
+  type LogRow,
+  type TickHoldsRow,
+  type TickWrites,
+} from './rows';
 import { actionKey } from './tick-store';
 
-// What a tick reads, the same on both databases: the columns, and the values that rows become. Portable SQL only.
+// The columns that a tick reads, and the conversion of rows to values. Portable SQL, the same on all databases.
 
 export type SqlRow = Record<string, unknown>;
 
@@ -48,7 +59,7 @@ export function toBudgets(rows: SqlRow[]): Map<string, LockedBudget> {
   );
 }
 
-/** A claim without its answer: `answer` is empty text where one is kept. */
+/** Converts rows to claims. The answer itself is not read: `answer` is an empty text if there is one, otherwise null. */
 export function toClaims(rows: SqlRow[]): Map<string, ClaimRow> {
   return new Map(
     rows.map(({ kept, ...row }) => {
@@ -63,7 +74,7 @@ export function toClaims(rows: SqlRow[]): Map<string, ClaimRow> {
   );
 }
 
-/** Which holds of some ticks are open: a mark for each place, by tick. */
+/** The marks of ticks, by the id of the tick. Each place of a tick has a mark, OPEN or ENDED. */
 export type OpenMarks = Map<string, string>;
 
 const OPEN = '1';
@@ -75,7 +86,7 @@ export function toMarks(rows: SqlRow[]): OpenMarks {
 
 export const isOpen = (marks: OpenMarks, attempt: string): boolean => marks.get(tickOf(attempt))?.[placeOf(attempt)] === OPEN;
 
-/** The marks of the ticks that these attempts are of, once those have ended; empty text where all of a tick's have. */
+/** The new marks of each tick after these attempts have ended. An empty text means that no hold of the tick is open any longer. */
 export function marksAfter(marks: OpenMarks, ended: string[]): [tick: string, marks: string][] {
   const places = new Map<string, Set<number>>();
   for (const attempt of ended) {
@@ -84,13 +95,13 @@ export function marksAfter(marks: OpenMarks, ended: string[]): [tick: string, ma
     if (known) known.add(placeOf(attempt));
     else places.set(tick, new Set([placeOf(attempt)]));
   }
-  return [...places].map(([tick, gone]) => {
-    const left = [...(marks.get(tick) as string)].map((mark, place) => (gone.has(place) ? ENDED : mark)).join('');
+  return [...places].map(([tick, endedPlaces]) => {
+    const left = [...(marks.get(tick) as string)].map((mark, place) => (endedPlaces.has(place) ? ENDED : mark)).join('');
     return [tick, left.includes(OPEN) ? left : ''];
   });
 }
 
-/** The row that keeps the holds which one tick opened. */
+/** Makes the row with the holds that one tick opened. */
 export function toTickHolds({ tick, process, holds }: Pick<TickWrites, 'tick' | 'process' | 'holds'>): TickHoldsRow {
   const marks: string[] = [];
   let expiresAt = Infinity;
@@ -103,18 +114,21 @@ export function toTickHolds({ tick, process, holds }: Pick<TickWrites, 'tick' | 
   return { id: tick, process, expiresAt, marks: marks.join(''), holds: JSON.stringify(holds) };
 }
 
-/** Those of a tick's holds that are open. */
+/** The open holds of a tick. */
 export function openHoldsOf({ marks, holds }: Pick<TickHoldsRow, 'marks' | 'holds'>): HoldRow[] {
   return (JSON.parse(holds) as HoldRow[]).filter(({ attempt }) => marks[placeOf(attempt)] === OPEN);
 }
 
 export function toEnded(rows: SqlRow[]): Map<string, EndedAttempt> {
   return new Map(
-    rows.map((row) => [row.id as string, { outcome: row.outcome as LogRow['outcome'], chargedMicroCredits: Number(row.chargedMicroCredits) }]),
+    rows.map(({ id, outcome, chargedMicroCredits }) => [
+      id as string,
+      { outcome: outcome as LogRow['outcome'], chargedMicroCredits: Number(chargedMicroCredits) },
+    ]),
   );
 }
 
-/** Claims that ran out: their holds have to be read too, to be ended. */
+/** The attempts of expired claims that are still RUNNING. Their holds must be read too, so that the tick can end them. */
 export function staleAttempts(claims: Map<string, ClaimRow>, nowUs: number): string[] {
   return [...claims.values()].filter((claim) => claim.state === 'RUNNING' && claim.expiresAt * 1000 <= nowUs).map((claim) => claim.attempt);
 }

@@ -18,22 +18,23 @@ import {
 import type { TickNeeds } from './tick-store';
 import { CLAIMS, ENTRIES, LOGS, REFUSAL_COUNTS, TICK_HOLDS, type SqlValue, type TickTable } from './tick-tables';
 
-/** In what the databases differ, as far as a tick goes. */
+/** The differences between databases in the SQL of a tick. */
 export interface Dialect {
-  /** After a table's name, where rows are to be locked: by the primary key and no other way, or strangers are locked too. */
+  /** Follows a table's name if rows are locked: forces access by primary key, because other access paths lock unrelated rows too. */
   byPrimaryKey: string;
-  /** At the end of a SELECT: locks its rows, waiting for those that are locked, or passing over them. */
+  /** Ends a SELECT and locks its rows. For rows that another transaction has locked it waits, or skips them. */
   lock: { waiting: string; skipping: string };
-  /** Microseconds since 1970 by the database's clock; undefined where it has none but this process's. */
+  /** SELECT of the database's clock, in microseconds since 1970. Undefined if this process's clock is used. */
   now: string | undefined;
-  /** At the end of an INSERT: what to do with a row that is there already, and how that calls the row that was to be inserted. */
+  /** Begins the clause of an INSERT that updates the row if it exists already. */
   onConflict: string;
+  /** The value that was to be inserted, in that clause. */
   inserted(column: string): string;
-  /** Any text as a literal. */
+  /** Makes a literal of any text. */
   quote(text: string): string;
 }
 
-/** What MySQL 8.0 and MariaDB 10.6 both take. */
+/** SQL that both MySQL 8.0 and MariaDB 10.6 accept. */
 export const MYSQL: Dialect = {
   byPrimaryKey: ' FORCE INDEX (PRIMARY)',
   lock: { waiting: ' FOR UPDATE', skipping: ' FOR UPDATE SKIP LOCKED' },
@@ -43,38 +44,42 @@ export const MYSQL: Dialect = {
   quote: (text) => escape(text),
 };
 
-/** Where a transaction has the whole database to itself. */
+/** Needs no row locks: a transaction locks the whole database. */
 export const SQLITE: Dialect = {
   byPrimaryKey: '',
   lock: { waiting: '', skipping: '' },
   now: undefined,
   onConflict: 'ON CONFLICT DO UPDATE SET',
   inserted: (column) => `excluded.${column}`,
-  // Its parser stops at a NUL
+  // SQLite's parser stops at a NUL
   quote: (text) => (text.includes('\0') ? `CAST(X'${Buffer.from(text).toString('hex')}' AS TEXT)` : `'${text.replaceAll("'", "''")}'`),
 };
 
-/** What no literal between single quotes can hold as it stands, in one dialect or the other. */
+/** Characters that need escaping in a literal, in any dialect. */
 const SPECIAL = /['\\\0-\x1f\x7f]/;
 
-/** The SQL of ticks, whole and without placeholders: one packet, or one message, has many statements of many rows. */
+/** Makes the SQL of ticks without placeholders, so that one packet or message can have many statements of many rows. */
 export class TickSql {
   constructor(private readonly dialect: Dialect) {}
 
-  /** A SELECT for each kind of credential that is among these. */
+  /** The SELECT of each kind of credential that occurs in `credentials`. */
   credentials(credentials: CredentialRef[]): Map<CredentialKind, string> {
     return credentialSelects(credentials, (texts) => this.list(texts));
   }
 
-  /** The reads of a tick that it needs, by name. What follows the locks sees what was committed before they were had. */
+  /**
+   * The reads that a tick needs, by name and in order. The locking reads come first, so that the other reads see everything that was
+   * committed before the locks were taken. Without `waits`, rows that are locked elsewhere are skipped.
+   */
   reads({ projectIds, credentials, actions, claims, attempts }: TickNeeds, waits: boolean): Map<TickRead, string> {
     const { byPrimaryKey, lock, now } = this.dialect;
+    const locking = waits ? lock.waiting : lock.skipping;
     const reads = new Map<TickRead, string>();
     if (projectIds.length > 0) {
       const ids = this.list([...projectIds].sort());
-      reads.set('budgets', `SELECT ${BUDGET_COLUMNS}${byPrimaryKey} WHERE project_id IN (${ids}) ORDER BY project_id${waits ? lock.waiting : lock.skipping}`);
+      reads.set('budgets', `SELECT ${BUDGET_COLUMNS}${byPrimaryKey} WHERE project_id IN (${ids}) ORDER BY project_id${locking}`);
     }
-    if (attempts.length > 0) reads.set('marks', this.ticksOf(MARK_COLUMNS, attempts) + (waits ? lock.waiting : lock.skipping));
+    if (attempts.length > 0) reads.set('marks', this.ticksOf(MARK_COLUMNS, attempts) + locking);
     for (const [kind, select] of this.credentials(credentials)) reads.set(kind, select);
     if (actions.length > 0) {
       const named = this.anyOf('service', 'name', actions.map(({ service, action }) => [service, action]));
@@ -89,8 +94,8 @@ export class TickSql {
   }
 
   /**
-   * What is seldom wanted of attempts whose marks were not read: which of their ticks are there all the same, locked elsewhere; then how
-   * they ended; and, with a lock, the ticks of holds that ran out.
+   * Three reads that few ticks need. Of `unread`, attempts without an open mark: their ticks that still exist, because another
+   * transaction has locked them; and the log rows that tell how they ended. Of `stale`, expired attempts: their ticks, locked.
    */
   moreReads(unread: string[], stale: string[]): string[] {
     return [
@@ -100,34 +105,38 @@ export class TickSql {
     ];
   }
 
-  /** All that a tick writes. `marks` are those of the ticks whose holds it ends, as it has read them. */
+  /** All writes of a tick. `marks` are the marks that it has read, of each tick with a hold that it ends. */
   writes(writes: TickWrites, marks: OpenMarks): string {
     let sql = '';
     if (writes.budgets.length > 0) sql += this.insert(BUDGETS, writes.budgets, this.overwrite(BUDGETS.columns));
     if (writes.endedHolds.length > 0) sql += this.endHolds(marksAfter(marks, writes.endedHolds));
     for (const { credentialId, requestId, attempt } of writes.endedClaims) {
-      sql += `DELETE FROM claims WHERE credential_id = ${this.literal(credentialId)} AND request_id = ${this.literal(requestId)} AND attempt = ${this.literal(attempt)};`;
+      sql += `DELETE FROM claims WHERE credential_id = ${this.literal(credentialId)} AND request_id = ${this.literal(requestId)}`;
+      sql += ` AND attempt = ${this.literal(attempt)};`;
     }
     if (writes.holds.length > 0) sql += this.insert(TICK_HOLDS, [toTickHolds(writes)]);
     sql += this.insert(LOGS, writes.logs) + this.insert(ENTRIES, writes.entries);
     sql += this.insert(CLAIMS, writes.claims, this.overwrite(CLAIMS.columns));
     const counts = [...writes.refusalCounts].sort((a, b) => (a.credentialId < b.credentialId ? -1 : 1));
-    return sql + this.insert(REFUSAL_COUNTS, counts, ` ${this.dialect.onConflict} calls = refusal_counts.calls + ${this.dialect.inserted('calls')}`);
+    const { onConflict, inserted } = this.dialect;
+    return sql + this.insert(REFUSAL_COUNTS, counts, ` ${onConflict} calls = refusal_counts.calls + ${inserted('calls')}`);
   }
 
-  /** Budgets are locked before ticks' holds, and each of them by id. */
+  /** SELECT of the ticks of these attempts. All transactions lock budgets before ticks, each in the order of ids, to avoid deadlocks. */
   private ticksOf(columns: string, attempts: string[]): string {
     const ticks = [...new Set(attempts.map(tickOf))].sort();
     return `SELECT ${columns}${this.dialect.byPrimaryKey} WHERE id IN (${this.list(ticks)}) ORDER BY id`;
   }
 
+  /** Writes the new marks of ticks, and deletes ticks without an open hold. */
   private endHolds(after: [tick: string, marks: string][]): string {
     const ended = after.flatMap(([tick, marks]) => (marks === '' ? [tick] : []));
     const left = after.filter(([, marks]) => marks !== '');
     const cases = left.map(([tick, marks]) => `WHEN ${this.literal(tick)} THEN ${this.literal(marks)}`).join(' ');
+    const leftIds = this.list(left.map(([tick]) => tick));
     return (
       (ended.length > 0 ? `DELETE FROM tick_holds WHERE id IN (${this.list(ended)});` : '') +
-      (left.length > 0 ? `UPDATE tick_holds SET marks = CASE id ${cases} END WHERE id IN (${this.list(left.map(([tick]) => tick))});` : '')
+      (left.length > 0 ? `UPDATE tick_holds SET marks = CASE id ${cases} END WHERE id IN (${leftIds});` : '')
     );
   }
 
@@ -136,7 +145,7 @@ export class TickSql {
     return `INSERT INTO ${name} (${columns.join(', ')}) VALUES ${rows.map((row) => this.tuple(valuesOf(row))).join(',')}${conflict};`;
   }
 
-  /** Of rows that are there, an INSERT that always overwrites is the one statement that gives many rows many values. */
+  /** Updates existing rows: an INSERT that always overwrites can set different values in many rows with one statement. */
   private overwrite(columns: string[]): string {
     const { onConflict, inserted } = this.dialect;
     return ` ${onConflict} ${columns.map((column) => `${column} = ${inserted(column)}`).join(', ')}`;
@@ -152,14 +161,14 @@ export class TickSql {
     return values.length === 0 ? 'NULL' : values.map((value) => this.literal(value)).join(', ');
   }
 
-  /** `(a = x AND b IN (...)) OR ...`: all read it as ranges of an index, which MySQL does not promise of `(a, b) IN (...)`. */
+  /** Makes `(a = x AND b IN (...)) OR ...`. All databases read it as index ranges; MySQL does not always do so for `(a, b) IN (...)`. */
   private anyOf(first: string, second: string, pairs: [string, string][]): string {
     const groups = new Map<string, string[]>();
-    for (const [one, other] of pairs) groups.set(one, [...(groups.get(one) ?? []), other]);
-    return [...groups].map(([one, others]) => `(${first} = ${this.literal(one)} AND ${second} IN (${this.list(others)}))`).join(' OR ');
+    for (const [key, value] of pairs) groups.set(key, [...(groups.get(key) ?? []), value]);
+    return [...groups].map(([key, values]) => `(${first} = ${this.literal(key)} AND ${second} IN (${this.list(values)}))`).join(' OR ');
   }
 
-  /** A value as SQL. Most text needs no escaping, and asking is cheaper than doing it. */
+  /** Makes a literal of a value. Most texts need no escaping, and the test is cheaper than escaping. */
   private literal(value: SqlValue): string {
     if (typeof value === 'string') return SPECIAL.test(value) ? this.dialect.quote(value) : `'${value}'`;
     if (typeof value === 'number') return Number.isFinite(value) ? String(value) : 'NULL';
@@ -169,7 +178,7 @@ export class TickSql {
 
 export type TickRead = 'budgets' | 'marks' | CredentialKind | 'actions' | 'claims' | 'now';
 
-/** The rows are there and locked. */
+/** Only the columns that ticks change. The rows always exist and are locked. */
 const BUDGETS: TickTable<TickWrites['budgets'][number]> = {
   name: 'budgets',
   columns: ['project_id', 'balance', 'held', 'entry_seq', 'theoretical_arrival_us', 'arrival_interval_us'],

@@ -3,11 +3,22 @@ import type { CredentialRef, Credential } from './call';
 import { tickOf, type TickHoldsRow, type TickState, type TickWrites } from './rows';
 import type { TickConnection, TickConnections } from './tick-connection';
 import { toCredentials } from './tick-credentials';
-import { isOpen, openHoldsOf, staleAttempts, toActions, toBudgets, toClaims, toEnded, toMarks, type OpenMarks, type SqlRow } from './tick-reads';
+import {
+  isOpen,
+  openHoldsOf,
+  staleAttempts,
+  toActions,
+  toBudgets,
+  toClaims,
+  toEnded,
+  toMarks,
+  type OpenMarks,
+  type SqlRow,
+} from './tick-reads';
 import { TickSql, type TickRead } from './tick-sql';
 import { TickFailure, type TickNeeds, type TickStore } from './tick-store';
 
-/** Ticks in SQL, on whatever database the connections lead to: one exchange to lock and read, one to write and commit. */
+/** Runs ticks in SQL on any supported database. Most ticks need two round trips: one to lock and read, one to write and commit. */
 export class SqlTickStore implements TickStore {
   readonly maxBytes: number;
   private readonly sql: TickSql;
@@ -22,8 +33,10 @@ export class SqlTickStore implements TickStore {
 
   async findCredentials(credentials: CredentialRef[]): Promise<Map<string, Credential>> {
     try {
-      const selects = [...this.sql.credentials(credentials)].map(async ([kind, select]) => [kind, await this.connections.read(select)] as const);
-      const rowsOf = new Map(await Promise.all(selects));
+      const reads = [...this.sql.credentials(credentials)].map(
+        async ([kind, select]) => [kind, await this.connections.read(select)] as const,
+      );
+      const rowsOf = new Map(await Promise.all(reads));
       return toCredentials(credentials, (kind) => rowsOf.get(kind) ?? []);
     } catch (error) {
       throw new TickFailure(false, error);
@@ -74,14 +87,17 @@ export class SqlTickStore implements TickStore {
     return { state, marks };
   }
 
-  /** What is seldom wanted: how attempts ended whose holds are gone, and the holds of claims that ran out. */
+  /**
+   * Reads more for ticks that need it: the log rows of attempts with a closed hold, and the holds of expired claims.
+   * Skips the round trip if there are neither.
+   */
   private async readMore(connection: TickConnection, { attempts }: TickNeeds, state: TickState, marks: OpenMarks): Promise<void> {
-    const gone = attempts.filter((attempt) => !state.openHolds.has(attempt));
+    const notOpen = attempts.filter((attempt) => !state.openHolds.has(attempt));
     const stale = staleAttempts(state.claims, state.nowUs);
-    if (gone.length === 0 && stale.length === 0) return;
-    const [locked, ended, ticks] = (await connection.ask(this.sql.moreReads(gone, stale))) as [SqlRow[], SqlRow[], SqlRow[]];
+    if (notOpen.length === 0 && stale.length === 0) return;
+    const [locked, ended, ticks] = (await connection.ask(this.sql.moreReads(notOpen, stale))) as [SqlRow[], SqlRow[], SqlRow[]];
     const lockedTicks = new Set(locked.map((row) => row.id).filter((tick) => !marks.has(tick as string)));
-    state.lockedHolds = new Set(gone.filter((attempt) => lockedTicks.has(tickOf(attempt))));
+    state.lockedHolds = new Set(notOpen.filter((attempt) => lockedTicks.has(tickOf(attempt))));
     state.ended = toEnded(ended);
     for (const [tick, text] of toMarks(ticks)) marks.set(tick, text);
     for (const hold of (ticks as unknown as TickHoldsRow[]).flatMap(openHoldsOf)) {

@@ -1,11 +1,11 @@
 import type { CredentialRef, Credential } from './call';
 import type { TickState, TickWrites } from './rows';
 
-/** What one tick has to read. */
+/** The rows that one tick must lock and read. */
 export interface TickNeeds {
-  /** Budgets to lock. */
+  /** Projects with budgets to lock. */
   projectIds: string[];
-  /** The credentials of the calls to judge, each once, and the actions that they ask for. */
+  /** The credentials of the calls to judge, and their actions, without duplicates. */
   credentials: CredentialRef[];
   actions: ActionName[];
   claims: { credentialId: string; requestId: string }[];
@@ -20,29 +20,29 @@ export interface ActionName {
 
 export const actionKey = ({ service, action }: ActionName): string => `${service} ${action}`;
 
-/** How ticks meet a database. */
+/** Runs ticks on a database. */
 export interface TickStore {
-  /** The most bytes of SQL that one tick may make. */
+  /** The most bytes of SQL that one tick may send. */
   readonly maxBytes: number;
 
-  /** Credentials by `credentialKey`, by a plain read of what is committed, on the primary; without those that are not there. */
+  /** Reads committed credentials from the primary, without a lock. The map is by `credentialKey`; missing credentials are not in it. */
   findCredentials(credentials: CredentialRef[]): Promise<Map<string, Credential>>;
 
   /**
-   * One transaction: locks the budgets (waiting for them, or passing over those that are locked elsewhere), reads, has `decide` say
-   * what to write, writes, commits. Rejects with a TickFailure.
+   * Runs one transaction: locks the budgets, reads, calls `decide`, writes its result and commits. With `waits` it waits for budgets that
+   * another transaction has locked; otherwise it skips them. Rejects with a TickFailure.
    */
   transact(needs: TickNeeds, options: { waits: boolean }, decide: (state: TickState) => TickWrites): Promise<void>;
 
   close(): Promise<void>;
 }
 
-/** A tick that was not seen to commit. */
+/** The failure of a tick that was not confirmed as committed. */
 export class TickFailure extends Error {
   override name = 'TickFailure';
 
   constructor(
-    /** Whether it may have committed all the same: its COMMIT was on the way and no answer came. */
+    /** True if its COMMIT was sent and no answer came, so it may have committed. False if it certainly did not commit. */
     readonly mayHaveCommitted: boolean,
     cause: unknown,
   ) {

@@ -3,44 +3,64 @@ import { TollgateError } from '../errors';
 import { newId } from '../lib/id';
 import type { Time } from '../lib/time';
 import { credentialKey, type CredentialRef } from './call';
-import { decide, projectOf, type Admission, type Count, type DecideOptions, type Settlement, type TickItem, type Verdict } from './decide';
+import {
+  decide,
+  projectOf,
+  type Admission,
+  type Count,
+  type DecideOptions,
+  type Ending,
+  type Settlement,
+  type TickItem,
+  type Verdict,
+} from './decide';
 import { Lane } from './lane';
 import type { HoldRow } from './rows';
 import { TickFailure, actionKey, type ActionName, type TickNeeds, type TickStore } from './tick-store';
 
-/** Calls, settlements and counts in one tick. `tick_holds.marks` has a place for each. */
+/** The most calls, settlements and counts in one tick. `tick_holds.marks` has a place for each of them. */
 export const MAX_TICK_ITEMS = 500;
-/** How long a call waits to be judged before it is told 503. */
+/** A call that has waited this long for a tick is answered with 503. */
 export const ADMISSION_WAIT_MS = 5_000;
-/** How often a tick is run again after a deadlock or a lock that took too long. */
+/** Tries of a tick that fails by a deadlock or a lock timeout. */
 const TICK_TRIES = 6;
-/** A project that was locked elsewhere this often waits for its lock in a lane of its own. */
+/** After this many skips, because another node has its project's lock, a job moves to a lane that waits for the lock. */
 const SKIPS_BEFORE_WAITING = 2;
-/** Projects that wait for their locks at once; the main lane keeps the other connections. */
+/** The most ticks that wait for locks at the same time. The other connections stay free for the main lane. */
 const MAX_WAITING_TICKS = 6;
-/** Between two tries of a settlement whose outcome is not known. */
+/** Pause between two tries of a settlement with an unknown outcome: doubles from `first` to `most`. */
 const SETTLE_RETRY_MS = { first: 25, most: 1_000 };
 
-// What an item adds to a tick's SQL beyond its answer: a hold, a log row, an entry and a claim, generously.
+// Upper estimate of the SQL of one item without its answer: a hold, a log row, a ledger entry and a claim.
 const ITEM_BYTES = 4_096;
 
 export interface TickerDeps {
   store: TickStore;
   time: Time;
   decide: Omit<DecideOptions, 'tick' | 'monotonicMs'>;
-  /** Told of failures, for the log. */
+  /** Called with each failure, to log it. */
   onFailure(error: unknown, what: string): void;
 }
 
+/** An item in a queue, with the functions that answer its caller. */
 interface Job {
   item: TickItem;
   bytes: number;
+  /** How often a tick skipped the item because another node had its project's lock. */
   skips: number;
   resolve(verdict: Verdict): void;
   reject(error: unknown): void;
 }
 
-/** Collects what the gate has to decide and runs it through the database in ticks. */
+/**
+ * Collects admissions, settlements and counts, and runs them through the database in batches: one transaction, a tick, for each batch.
+ *
+ * If the database answers late or not at all:
+ * - Before COMMIT was sent, nothing was written. Admissions reject with SERVICE_UNAVAILABLE, and `settle` tries again.
+ * - After COMMIT was sent, the tick may have committed. Admissions reject with SERVICE_UNAVAILABLE, and their holds are voided.
+ *   `settle` tries again and reads the outcome of its earlier try.
+ * - An admission that waited ADMISSION_WAIT_MS in a queue rejects with SERVICE_UNAVAILABLE before it is judged.
+ */
 export class Ticker {
   private readonly main: Lane<Job>;
   private readonly waiting = new Map<string, Lane<Job>>();
@@ -52,34 +72,35 @@ export class Ticker {
   }
 
   /**
-   * Judges a call. Rejects with SERVICE_UNAVAILABLE where the database cannot say; then nothing was admitted. `locked` where it needs the
-   * lock of another project than it names.
+   * Judges a call. Rejects with SERVICE_UNAVAILABLE if the database does not answer, and with INTERNAL if it refuses the call for good;
+   * then the action must not run.
+   * Resolves with `locked` if the call needs the lock of another project than `admission.projectId`.
    */
   judge(admission: Admission): Promise<Verdict> {
     return this.submit(admission, 0);
   }
 
   /**
-   * Settles a hold, asking again for as long as the outcome is unknown and `deadline` (by the same clock) has not passed.
-   * Rejects with OUTCOME_UNKNOWN after that, with INTERNAL where the database refuses this one for good; then it was voided.
+   * Settles a hold. Tries again while the outcome is unknown, until `deadline` (by the clock of `deps.time`).
+   * Rejects with OUTCOME_UNKNOWN after the deadline. Rejects with INTERNAL if the database refuses a success for good: the hold is
+   * voided then, and nothing is billed.
+   *
+   * Invariant: a hold is closed at most once, so repeating a settlement after an unanswered COMMIT never bills twice.
    */
   async settle(settlement: Settlement, deadline: number, answerBytes = 0): Promise<Verdict> {
     for (let retryMs = SETTLE_RETRY_MS.first; ; retryMs = Math.min(retryMs * 2, SETTLE_RETRY_MS.most)) {
       try {
-        const verdict = await this.submit(settlement, answerBytes);
-        // An earlier try was refused for good, and its void committed although its answer was lost
-        if (settlement.ending.kind === 'posted' && verdict.kind === 'settled' && verdict.outcome === 'FAILED') throw new TollgateError('INTERNAL', undefined, {}, { cause: new Error('An earlier try was refused for good, and its void has committed.') });
-        if (verdict.kind !== 'gone' || settlement.ending.kind !== 'posted') return verdict;
-        // Its hold is gone and its log row is not there: only a read that came too early can see that
+        const verdict = knownOutcome(settlement, await this.submit(settlement, answerBytes));
+        if (verdict) return verdict;
       } catch (error) {
-        if (!(error instanceof TickFailure)) throw error;
+        if (!(error instanceof TickFailure)) throw error; // after a TickFailure, only another try can tell the outcome
       }
       if (this.deps.time.now() + retryMs > deadline) throw new TollgateError('OUTCOME_UNKNOWN');
       await this.deps.time.wait(retryMs * (0.5 + this.jitter()));
     }
   }
 
-  /** Adds refusals that were answered from memory to the counts. */
+  /** Adds refusals that were answered from memory to the counts. Rejects if the tick fails; the counts are not tried again. */
   count(count: Count): Promise<Verdict> {
     return this.submit(count, 0);
   }
@@ -91,21 +112,26 @@ export class Ticker {
     });
   }
 
+  /** The lane that waits for the project's lock, if there is one. Otherwise the main lane. */
   private laneOf(projectId: string | undefined): Lane<Job> {
     return (projectId !== undefined && this.waiting.get(projectId)) || this.main;
   }
 
+  /** Makes a lane. With `waits`, its ticks wait for locks; otherwise they skip projects that another node has locked. */
   private lane(waits: boolean, onIdle?: () => void): Lane<Job> {
     const { maxBytes } = this.deps.store;
     const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, ...(onIdle ? { onIdle } : {}) };
-    return new Lane(this.deps.time, options, (jobs) => (waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits)));
+    return new Lane(this.deps.time, options, (jobs) =>
+      waits ? this.inTurn(() => this.run(jobs, waits)) : this.run(this.withoutWaiting(jobs), waits),
+    );
   }
 
+  /** Rejects admissions that waited too long and returns the other jobs. Settlements and counts are never too late here. */
   private stillInTime(jobs: Job[]): Job[] {
     return inTime(this.deps.time, jobs, ({ item }) => (item.kind === 'admission' ? item.call.waitsSince : Infinity));
   }
 
-  /** Hands the jobs of projects that wait for their lock to their lanes, and keeps the others. */
+  /** Moves jobs of projects that have a waiting lane to that lane. Returns the other jobs. */
   private withoutWaiting(jobs: Job[]): Job[] {
     if (this.waiting.size === 0) return jobs;
     return jobs.filter((job) => {
@@ -115,48 +141,58 @@ export class Ticker {
     });
   }
 
-  /** Runs a tick, and gives what answers those of its jobs that have not been answered yet. */
+  /**
+   * Runs one tick. Returns functions that answer the callers which still wait.
+   *
+   * Invariant: at its end each job is resolved, rejected, queued again, or answered by exactly one of the returned functions.
+   * A deadlock or a lock timeout committed nothing, so the whole tick is run again after a short pause.
+   */
   private async run(batch: Job[], waits: boolean): Promise<(() => void)[]> {
     for (let tries = 1; ; tries += 1) {
       const jobs = this.stillInTime(batch);
       if (jobs.length === 0) return [];
-      const items = jobs.map(({ item }) => item);
-      const tick = newId('log'); // made before the database tells its time, which is then no earlier
-      let verdicts: Verdict[] = [];
-      try {
-        await this.deps.store.transact(
-          needsOf(items),
-          { waits },
-          (state) => {
-            const decided = decide(items, state, { ...this.deps.decide, tick, monotonicMs: this.deps.time.now() });
-            verdicts = decided.verdicts;
-            return decided.writes;
-          },
-        );
-        return jobs.flatMap((job, index) => this.answer(job, verdicts[index] as Verdict));
-      } catch (error) {
-        const failure = error instanceof TickFailure ? error : new TickFailure(false, error);
-        if (failure.mayHaveCommitted) {
-          this.deps.onFailure(failure, 'commit without an answer');
-          this.giveUp(jobs, verdicts, failure);
-          return [];
-        }
-        if (isRetryable(failure.cause) && tries < TICK_TRIES) {
-          await this.deps.time.wait(5 * 2 ** tries * this.jitter());
-          continue;
-        }
-        this.deps.onFailure(failure, 'tick');
-        if (isOutage(failure.cause)) {
-          this.giveUp(jobs, [], failure);
-          return [];
-        }
-        await this.halve(jobs, waits, failure);
+      const { verdicts, failure } = await this.transact(jobs, waits);
+      if (!failure) return jobs.flatMap((job, index) => this.answer(job, verdicts[index] as Verdict));
+      if (failure.mayHaveCommitted || !isRetryable(failure.cause) || tries >= TICK_TRIES) {
+        await this.handleFailure(jobs, waits, verdicts, failure);
         return [];
       }
+      await this.deps.time.wait(5 * 2 ** tries * this.jitter());
     }
   }
 
-  /** Actions start at once, and what was locked is queued again at once; gives what answers a caller, for that takes longer. */
+  /** Runs one transaction. Returns its verdicts, which are valid if there is no failure. Never rejects. */
+  private async transact(jobs: Job[], waits: boolean): Promise<{ verdicts: Verdict[]; failure?: TickFailure }> {
+    const items = jobs.map(({ item }) => item);
+    const tick = newId('log'); // made before the transaction, so that the time in the id is not after the transaction's time
+    let verdicts: Verdict[] = [];
+    try {
+      await this.deps.store.transact(needsOf(items), { waits }, (state) => {
+        const decided = decide(items, state, { ...this.deps.decide, tick, monotonicMs: this.deps.time.now() });
+        verdicts = decided.verdicts;
+        return decided.writes;
+      });
+      return { verdicts };
+    } catch (error) {
+      return { verdicts, failure: error instanceof TickFailure ? error : new TickFailure(false, error) };
+    }
+  }
+
+  /**
+   * Ends a tick that is not tried again as a whole. Gives up all jobs after an unanswered COMMIT or while the database is away.
+   * Otherwise some item causes the failure (or its locks do, TICK_TRIES times), and `halve` separates it from the others.
+   */
+  private async handleFailure(jobs: Job[], waits: boolean, verdicts: Verdict[], failure: TickFailure): Promise<void> {
+    this.deps.onFailure(failure, failure.mayHaveCommitted ? 'commit without an answer' : 'tick');
+    if (failure.mayHaveCommitted) this.giveUp(jobs, verdicts, failure);
+    else if (isOutage(failure.cause)) this.giveUp(jobs, [], failure);
+    else await this.halve(jobs, waits, failure);
+  }
+
+  /**
+   * Handles the verdict of a committed tick. Resolves admitted calls at once, so that their actions start, and queues locked jobs again.
+   * Returns a function for every other verdict: callers are answered later, while the next tick already runs.
+   */
   private answer(job: Job, verdict: Verdict): (() => void)[] {
     if (verdict.kind === 'admitted' || (verdict.kind === 'locked' && verdict.projectId !== projectOf(job.item))) {
       job.resolve(verdict);
@@ -169,12 +205,14 @@ export class Ticker {
     return [];
   }
 
+  /** Returns the lane that waits for this project's lock. Makes it if there is none; it is removed once it is idle. */
   private waitingLane(projectId: string): Lane<Job> {
     const lane = this.waiting.get(projectId) ?? this.lane(true, () => this.waiting.delete(projectId));
     this.waiting.set(projectId, lane);
     return lane;
   }
 
+  /** Runs `work` once fewer than MAX_WAITING_TICKS are running. */
   private async inTurn<T>(work: () => Promise<T>): Promise<T> {
     while (this.waitingTicks >= MAX_WAITING_TICKS) await new Promise<void>((resolve) => this.waitingTurns.push(resolve));
     this.waitingTicks += 1;
@@ -186,7 +224,12 @@ export class Ticker {
     }
   }
 
-  /** No call of this tick starts; holds that may be there all the same are taken away again. Settlements are for their callers to repeat. */
+  /**
+   * Rejects all jobs of a tick that was not confirmed as committed. `verdicts` is empty if the tick certainly did not commit.
+   *
+   * Invariant: no call of this tick runs its action, and a hold that the tick may have committed is voided.
+   * `settle` repeats the settlements.
+   */
   private giveUp(jobs: Job[], verdicts: Verdict[], failure: TickFailure): void {
     jobs.forEach((job, index) => {
       if (job.item.kind !== 'admission') return job.reject(failure);
@@ -196,52 +239,88 @@ export class Ticker {
     });
   }
 
-  /** Voids a hold whose call was told 503 and never ran. What this does not reach, the sweep does. */
+  /** Voids a hold of a call that was answered with 503 and never ran. If that fails, the sweep ends the hold when it expires. */
   cancel(hold: HoldRow, arrivedAt: number): void {
-    const ending = { kind: 'voided', outcome: 'REFUSED', errorCode: 'SERVICE_UNAVAILABLE', httpStatus: 503, actionMs: null, arrivedAt } as const;
+    const ending = {
+      kind: 'voided',
+      outcome: 'REFUSED',
+      errorCode: 'SERVICE_UNAVAILABLE',
+      httpStatus: 503,
+      actionMs: null,
+      arrivedAt,
+    } as const;
     const deadline = this.deps.time.now() + hold.expiresAt - hold.startedAt;
     this.settle({ kind: 'settlement', hold, ending }, deadline).catch((error: unknown) => this.deps.onFailure(error, 'cancel'));
   }
 
-  /** From 0 to 1. Not a secret: it only keeps nodes from trying in step. */
+  /** Returns a fraction from 0 to 1, the clock's digits below a microsecond, so that nodes that failed together do not retry together. */
   private jitter(): number {
     return (this.deps.time.now() * 1000) % 1;
   }
 
-  /** One item makes the tick fail, and only that one is to fail: each half is tried by itself. */
+  /**
+   * Looks for the item that makes the tick fail: runs both halves as ticks, one after the other, down to a single item.
+   *
+   * Invariant: the failed tick committed nothing, so every item can be judged again, and only items that fail alone are refused.
+   * If the database goes away meanwhile, the halves that are left are given up as after any outage.
+   */
   private async halve(jobs: Job[], waits: boolean, failure: TickFailure): Promise<void> {
     const [only] = jobs;
-    if (jobs.length > 1 || !only) {
-      const middle = Math.ceil(jobs.length / 2);
-      for (const half of [jobs.slice(0, middle), jobs.slice(middle)]) for (const answer of await this.run(half, waits)) answer();
+    if (only && jobs.length === 1) {
+      this.refuseForGood(only, failure);
       return;
     }
+    const middle = Math.ceil(jobs.length / 2);
+    for (const half of [jobs.slice(0, middle), jobs.slice(middle)]) for (const answer of await this.run(half, waits)) answer();
+  }
+
+  /** Ends a job that the database refuses even alone. An admission or a count rejects with INTERNAL; a success is voided instead. */
+  private refuseForGood(job: Job, failure: TickFailure): void {
     const internal = new TollgateError('INTERNAL', undefined, {}, { cause: failure });
-    const { item } = only;
-    if (item.kind === 'settlement' && item.ending.kind === 'posted') {
-      const { actionMs, arrivedAt } = item.ending;
-      only.item = { ...item, ending: { kind: 'voided', outcome: 'FAILED', errorCode: 'INTERNAL', httpStatus: 500, actionMs, arrivedAt } };
-      const { resolve } = only;
-      // A try before this one may have committed although its answer was lost: then there is nothing to void, and it stays a success
-      only.resolve = (verdict) => (verdict.kind === 'settled' && verdict.outcome === 'SUCCEEDED' ? resolve(verdict) : only.reject(internal));
-      this.laneOf(item.hold.projectId).push(only);
-    } else {
-      // What became of a hold is not known while its end could not be written: whoever settles it asks again
-      only.reject(item.kind === 'settlement' ? failure : internal);
-    }
+    const { item } = job;
+    if (item.kind !== 'settlement') job.reject(internal);
+    else if (item.ending.kind === 'posted') this.voidInstead(job, item.hold, item.ending, internal);
+    else job.reject(failure); // the hold may still be open or not, so `settle` tries again
+  }
+
+  /** Queues the job of a success again as a FAILED settlement, which is not billed. It rejects with `internal` once that has committed. */
+  private voidInstead(job: Job, hold: HoldRow, { actionMs, arrivedAt }: PostedEnding, internal: TollgateError): void {
+    const ending = { kind: 'voided', outcome: 'FAILED', errorCode: 'INTERNAL', httpStatus: 500, actionMs, arrivedAt } as const;
+    job.item = { kind: 'settlement', hold, ending };
+    const { resolve } = job;
+    // An earlier try may have committed although its answer was lost. The hold is closed then, and the call stays a success.
+    job.resolve = (verdict) => (verdict.kind === 'settled' && verdict.outcome === 'SUCCEEDED' ? resolve(verdict) : job.reject(internal));
+    this.laneOf(hold.projectId).push(job);
   }
 }
 
-/** Those that have not waited too long; the others are told so, and not judged. */
-export function inTime<T extends Pick<Job, 'reject'>>(time: Time, waiting: T[], waitsSince: (one: T) => number): T[] {
+type PostedEnding = Extract<Ending, { kind: 'posted' }>;
+
+/**
+ * Returns the verdict if it tells the outcome of a settlement, or undefined if only another try can tell it.
+ * Throws INTERNAL if an earlier try of a success was refused for good: its void committed, but its answer was lost.
+ */
+function knownOutcome({ ending }: Settlement, verdict: Verdict): Verdict | undefined {
+  if (ending.kind !== 'posted') return verdict;
+  if (verdict.kind === 'settled' && verdict.outcome === 'FAILED') {
+    const cause = new Error('An earlier try was refused for good, and its void has committed.');
+    throw new TollgateError('INTERNAL', undefined, {}, { cause });
+  }
+  // `gone`: the hold is closed, but the read was too early to see its log row
+  return verdict.kind === 'gone' ? undefined : verdict;
+}
+
+/** Returns the jobs that have not waited ADMISSION_WAIT_MS. Rejects the others with SERVICE_UNAVAILABLE. */
+export function inTime<T extends Pick<Job, 'reject'>>(time: Time, waiting: T[], waitsSince: (job: T) => number): T[] {
   const late = time.now() - ADMISSION_WAIT_MS;
-  return waiting.filter((one) => {
-    const isLate = waitsSince(one) <= late;
-    if (isLate) one.reject(new TollgateError('SERVICE_UNAVAILABLE'));
+  return waiting.filter((job) => {
+    const isLate = waitsSince(job) <= late;
+    if (isLate) job.reject(new TollgateError('SERVICE_UNAVAILABLE'));
     return !isLate;
   });
 }
 
+/** The rows that a tick with these items must lock and read. */
 function needsOf(items: TickItem[]): TickNeeds {
   const projectIds = new Set<string>();
   const credentials = new Map<string, CredentialRef>();
