@@ -5,53 +5,58 @@ import { failed, useRunner } from './support/runner';
 
 const { runAgainst } = useRunner();
 
-/** An answer of exactly `bytes` bytes. */
+/** Makes an answer of exactly `bytes` bytes. */
 function answerOf(bytes: number): string {
   const [head, tail] = ['{"ok":true,"data":{"text":"', '"}}'];
   return head + 'a'.repeat(bytes - head.length - tail.length) + tail;
 }
 
-describe('an answer', () => {
-  it('of 2xx that says ok brings its data', async () => {
+describe('an answer of an upstream', () => {
+  it('with a 2xx status and ok succeeds with its data', async () => {
     expect(await runAgainst(json(201, OK))).toEqual({ kind: 'ok', dataJson: '{"face":1}' });
   });
 
-  it('brings a key named __proto__ as it came', async () => {
-    expect(await runAgainst(json(200, '{"ok":true,"data":{"__proto__":{"a":1}}}'))).toEqual({ kind: 'ok', dataJson: '{"__proto__":{"a":1}}' });
-  });
-
-  it.each([['odd ones', ODD_JSON], ['deeply nested ones', `{"a":${'['.repeat(90_000)}${']'.repeat(90_000)}}`]])('brings its data as they were written: %s', async (_what, dataJson) => {
-    expect(await runAgainst(json(200, `{ "data" : ${dataJson} , "ok" : true }`))).toEqual({ kind: 'ok', dataJson });
-  });
-
-  it.each([200, 400, 404, 429])('of %i that says no is the action saying no', async (status) => {
-    expect(await runAgainst(json(status, NO))).toEqual({ kind: 'no', errors: [{ code: 'NO_FACE_DETECTED', message: 'There is no face.' }] });
+  it('keeps a key named __proto__ unchanged', async () => {
+    const outcome = await runAgainst(json(200, '{"ok":true,"data":{"__proto__":{"a":1}}}'));
+    expect(outcome).toEqual({ kind: 'ok', dataJson: '{"__proto__":{"a":1}}' });
   });
 
   it.each([
-    ['4xx of another form', 401, '{"error":"unauthorized"}'],
-    ['4xx that says ok', 404, OK],
+    ['unusual numbers and texts', ODD_JSON],
+    ['deeply nested lists', `{"a":${'['.repeat(90_000)}${']'.repeat(90_000)}}`],
+  ])('keeps the text of its data unchanged: %s', async (_case, dataJson) => {
+    expect(await runAgainst(json(200, `{ "data" : ${dataJson} , "ok" : true }`))).toEqual({ kind: 'ok', dataJson });
+  });
+
+  it.each([200, 400, 404, 429])('with the status %i and `ok: false` is a refusal by the action', async (status) => {
+    const errors = [{ code: 'NO_FACE_DETECTED', message: 'There is no face.' }];
+    expect(await runAgainst(json(status, NO))).toEqual({ kind: 'no', errors });
+  });
+
+  it.each([
+    ['4xx in another form', 401, '{"error":"unauthorized"}'],
+    ['4xx with `ok: true`', 404, OK],
     ['4xx that is not JSON', 404, '<h1>Not found</h1>'],
-    ['5xx, even where it says no', 500, NO],
-    ['5xx, even where it says ok', 503, OK],
-    ['3xx, even where it says ok', 300, OK],
+    ['5xx, even with `ok: false`', 500, NO],
+    ['5xx, even with `ok: true`', 503, OK],
+    ['3xx, even with `ok: true`', 300, OK],
     ['304', 304, ''],
     ['2xx without a body', 204, ''],
     ['2xx that is not JSON', 200, 'ok'],
-    ['JSON that is cut off', 200, OK.slice(0, -1)],
-    ['JSON that is no object', 200, '[]'],
-    ['JSON of another form', 200, '{"data":{}}'],
-    ['ok that is no boolean', 200, '{"ok":"true","data":{}}'],
-    ['ok without data', 200, '{"ok":true}'],
-    ['ok with data that are null', 200, '{"ok":true,"data":null}'],
-    ['ok with data that are a list', 200, '{"ok":true,"data":[]}'],
-    ['ok that is named twice', 200, '{"ok":false,"ok":true,"data":{}}'],
-    ['ok with data that have a name twice', 200, '{"ok":true,"data":{"a":[{"b":1,"\\u0062":2}]}}'],
-    ['a no that has a name twice', 200, NO.replace('{"ok"', '{"a":{"b":1,"b":1},"ok"')],
-    ['a no without errors', 200, '{"ok":false}'],
-    ['a no with an empty list of errors', 200, '{"ok":false,"errors":[]}'],
-    ['a no with an error that lacks its message', 200, '{"ok":false,"errors":[{"code":"A"}]}'],
-  ])('of %s is UPSTREAM_FAILED', async (_what, status, body) => {
+    ['incomplete JSON', 200, OK.slice(0, -1)],
+    ['JSON that is not an object', 200, '[]'],
+    ['JSON in another form', 200, '{"data":{}}'],
+    ['`ok` that is not a boolean', 200, '{"ok":"true","data":{}}'],
+    ['`ok: true` without data', 200, '{"ok":true}'],
+    ['`ok: true` and null as data', 200, '{"ok":true,"data":null}'],
+    ['`ok: true` and a list as data', 200, '{"ok":true,"data":[]}'],
+    ['two members named `ok`', 200, '{"ok":false,"ok":true,"data":{}}'],
+    ['data with two members of the same name', 200, '{"ok":true,"data":{"a":[{"b":1,"\\u0062":2}]}}'],
+    ['`ok: false` and two members of the same name', 200, NO.replace('{"ok"', '{"a":{"b":1,"b":1},"ok"')],
+    ['`ok: false` without errors', 200, '{"ok":false}'],
+    ['`ok: false` and an empty list of errors', 200, '{"ok":false,"errors":[]}'],
+    ['`ok: false` and an error without a message', 200, '{"ok":false,"errors":[{"code":"A"}]}'],
+  ])('is UPSTREAM_FAILED if it is: %s', async (_case, status, body) => {
     expect(await runAgainst(json(status, body))).toEqual(failed);
   });
 
@@ -60,11 +65,11 @@ describe('an answer', () => {
     expect(await runAgainst((response) => response.end(body))).toEqual(failed);
   });
 
-  it('in an encoding that was not asked for is UPSTREAM_FAILED', async () => {
+  it('with a Content-Encoding is UPSTREAM_FAILED', async () => {
     expect(await runAgainst((response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(OK))).toEqual(failed);
   });
 
-  it('that redirects is UPSTREAM_FAILED, and nobody follows it', async () => {
+  it('that redirects is UPSTREAM_FAILED, and the redirect is not followed', async () => {
     const elsewhere = await startRawUpstream(json(200, OK));
     for (const status of [301, 302, 303, 307, 308]) {
       expect(await runAgainst((response) => response.writeHead(status, { location: elsewhere.url }).end(OK))).toEqual(failed);
@@ -72,11 +77,11 @@ describe('an answer', () => {
     expect(elsewhere.received).toHaveLength(0);
   });
 
-  it('does not put its own text into the log', async () => {
+  it('that is not JSON does not get into the log', async () => {
     expect(JSON.stringify(await runAgainst(json(200, 'a secret of somebody')))).not.toContain('secret');
   });
 
-  it('of exactly 10 MiB is taken', async () => {
+  it('of exactly 10 MiB is accepted', async () => {
     const outcome = await runAgainst(json(200, answerOf(MAX_ANSWER_BYTES)));
     expect(MAX_ANSWER_BYTES).toBe(10_485_760);
     expect(outcome.kind === 'ok' && outcome.dataJson.length).toBe(MAX_ANSWER_BYTES - '{"ok":true,"data":}'.length);
@@ -86,13 +91,13 @@ describe('an answer', () => {
     expect(await runAgainst(json(200, answerOf(MAX_ANSWER_BYTES + 1)))).toEqual(failed);
   });
 
-  it('without an end is not downloaded for long', async () => {
+  it('that never ends is UPSTREAM_FAILED, and its connection is closed', async () => {
     const chunk = Buffer.alloc(1024 * 1024, ' ');
     let closed: Promise<unknown> | undefined;
     const endless: Answer = (response) => {
       closed = once(response, 'close');
       const pour = (): void => {
-        while (!response.destroyed && response.write(chunk)); // until the other side has had enough
+        while (!response.destroyed && response.write(chunk)); // until the runner closes the connection
       };
       response.on('drain', pour);
       pour();
@@ -109,18 +114,18 @@ describe("an upstream's errors", () => {
     return outcome.errors;
   };
 
-  it('keep a code of the agreed form; any other becomes ACTION_FAILED', async () => {
+  it('keep a code in the required form; any other code becomes ACTION_FAILED', async () => {
     const codes = ['A', 'NO_FACE_2', 'A'.repeat(64), 'A'.repeat(65), '', 'no_face', '2FACES', '_A', 'NO-FACE', 'A\n'];
     const errors = await errorsOf(codes.map((code) => ({ code, message: 'm' })));
     expect(errors.map((error) => error.code)).toEqual([...codes.slice(0, 3), ...codes.slice(3).map(() => 'ACTION_FAILED')]);
   });
 
-  it('keep a message of 1,000 characters and lose what is beyond', async () => {
+  it('keep the first 1,000 characters of a message', async () => {
     const errors = await errorsOf([{ code: 'A', message: 'm'.repeat(1000) }, { code: 'A', message: 'm'.repeat(1001) }]);
     expect(errors.map((error) => error.message)).toEqual(['m'.repeat(1000), 'm'.repeat(1000)]);
   });
 
-  it('never end in half a character', async () => {
+  it('are not cut inside a surrogate pair', async () => {
     const [fits, split] = await errorsOf([
       { code: 'A', message: `${'m'.repeat(998)}🙂🙂` },
       { code: 'A', message: `${'m'.repeat(999)}🙂` },
@@ -129,11 +134,11 @@ describe("an upstream's errors", () => {
     expect(split?.message).toBe('m'.repeat(999));
   });
 
-  it('hold no half surrogate pair, even where the upstream sent one', async () => {
+  it('have U+FFFD in place of half a surrogate pair that the upstream sent', async () => {
     expect(await errorsOf([{ code: 'A', message: 'a\ud83d🙂\ude42' }])).toEqual([{ code: 'A', message: 'a\ufffd🙂\ufffd' }]);
   });
 
-  it('are at most 100', async () => {
+  it('are cut to the first 100', async () => {
     const errors = await errorsOf(Array.from({ length: 150 }, (_, index) => ({ code: `E${index}`, message: '' })));
     expect(errors.map((error) => error.code)).toEqual(Array.from({ length: 100 }, (_, index) => `E${index}`));
   });

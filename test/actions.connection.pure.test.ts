@@ -8,13 +8,15 @@ import { callOf, failed, timedOut, useRunner } from './support/runner';
 
 const { run, runAgainst, close } = useRunner();
 
-/** undici lends a connection again one turn of the event loop after its answer; a call before that would open another. */
+/** Waits until undici can use the connection again, one turn of the event loop after an answer. An earlier call would open another one. */
 const connectionFree = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('a connection', () => {
-  it('is used again by the calls that follow, after an ok, a no and a failure alike', async () => {
+  it('is used again by later calls after a success, a refusal and a failure', async () => {
     const answers = [json(200, OK), json(404, NO), json(503, 'busy'), json(200, 'no JSON'), json(200, OK)];
-    const upstream = await startRawUpstream((response, request, { received }) => answers[received.length - 1]?.(response, request, upstream));
+    const upstream = await startRawUpstream((response, request, { received }) =>
+      answers[received.length - 1]?.(response, request, upstream),
+    );
     for (const _ of answers) {
       await run(upstream.url);
       await connectionFree();
@@ -31,18 +33,18 @@ describe('a connection', () => {
     expect(await runAgainst(halfAnAnswer)).toEqual(failed);
   });
 
-  it('that is refused is UPSTREAM_FAILED', async () => {
+  it('that the upstream refuses is UPSTREAM_FAILED', async () => {
     const server = net.createServer();
     const port = await listen(server);
     await new Promise((resolve) => server.close(resolve));
     expect(await run(`http://127.0.0.1:${port}/`)).toEqual({ ...failed, cause: expect.stringContaining('ECONNREFUSED') as string });
   });
 
-  it.each(['not a URL', 'ftp://127.0.0.1/', 'http://'])('to %s is UPSTREAM_FAILED', async (url) => {
+  it.each(['not a URL', 'ftp://127.0.0.1/', 'http://'])('to the invalid URL %s is UPSTREAM_FAILED', async (url) => {
     expect(await run(url)).toEqual(failed);
   });
 
-  it('that the upstream closes over a request in it fails the call, which is not sent again: it may have run', async () => {
+  it('that the upstream closes during a call fails the call, which is not sent again because it may have run', async () => {
     const upstream = await startRawUpstream((response, request, { received }) => {
       if (received.length === 1) json(200, OK)(response, request, upstream);
       else request.socket.destroy();
@@ -56,7 +58,7 @@ describe('a connection', () => {
     expect(upstream.received).toHaveLength(3);
   });
 
-  it('that the upstream closed while it was idle costs the next call nothing', async () => {
+  it('that the upstream closed while idle does not make the next call fail', async () => {
     const upstream = await startRawUpstream(json(200, OK));
     const closed = once(upstream.server, 'connection').then(([socket]) => once(socket as Socket, 'close'));
     await run(upstream.url);
@@ -66,7 +68,7 @@ describe('a connection', () => {
     expect(upstream.connections).toBe(2);
   });
 
-  it('does not outlive close(), nor does a call', async () => {
+  it('is closed by close(), and running calls end as UPSTREAM_FAILED', async () => {
     const upstream = await startRawUpstream((response, request, { received }) => {
       if (received.length === 1) json(200, OK)(response, request, upstream);
     });
@@ -83,7 +85,7 @@ describe('a connection', () => {
     expect(await run(upstream.url)).toEqual(failed);
   });
 
-  it('that is still being made does not outlive close() either', async () => {
+  it('that is not established yet is closed by close()', async () => {
     let closed: Promise<unknown> | undefined;
     const port = await startRawServer((socket) => {
       closed = once(socket.resume(), 'close');
@@ -94,16 +96,16 @@ describe('a connection', () => {
   }, 5_000); // undici would give up after ten seconds
 });
 
-describe('the time of a call', () => {
-  /** The outcome, and how long it took in milliseconds. */
+describe('the time limit of a call', () => {
+  /** Returns the outcome and its duration in milliseconds. */
   const timed = async (outcome: Promise<ActionOutcome>): Promise<[ActionOutcome, number]> => {
     const start = performance.now();
     return [await outcome, performance.now() - start];
   };
-  // Far above any time-out here and far below undici's own, so that a slow machine passes and a wrong clock does not.
+  // Far above the time limits here, so that a slow machine passes. Far below undici's timeouts, so that a limit without effect fails.
   const SOON_MS = 5_000;
 
-  it('ends at timeoutMs where the upstream never answers, and the upstream is told', async () => {
+  it('ends the call at timeoutMs if the upstream never answers, and closes the connection', async () => {
     const upstream = await startRawUpstream(() => undefined);
     const closed = once(upstream.server, 'connection').then(([socket]) => once(socket as Socket, 'close'));
     const [outcome, tookMs] = await timed(run(upstream.url, 200));
@@ -113,7 +115,7 @@ describe('the time of a call', () => {
     await closed;
   });
 
-  it.each([200, 500])('ends at timeoutMs however steadily the body of a %i trickles', async (status) => {
+  it.each([200, 500])('ends the call at timeoutMs even if the body of a %i keeps arriving slowly', async (status) => {
     let closed: Promise<unknown> | undefined;
     const trickle: Answer = (response) => {
       closed = once(response, 'close');
@@ -127,7 +129,7 @@ describe('the time of a call', () => {
     await closed;
   });
 
-  it('ends at timeoutMs however steadily the headers trickle', async () => {
+  it('ends the call at timeoutMs even if the headers keep arriving slowly', async () => {
     const port = await startRawServer((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nx-slow: ');
       const drip = setInterval(() => socket.write('z'), 10);
@@ -138,14 +140,14 @@ describe('the time of a call', () => {
     expect(tookMs).toBeLessThan(SOON_MS);
   });
 
-  it('ends at timeoutMs where the connection itself is never made', async () => {
-    const port = await startRawServer(() => undefined); // takes the TCP connection and never says a word of TLS
+  it('ends the call at timeoutMs if the TLS connection is never established', async () => {
+    const port = await startRawServer(() => undefined); // accepts the TCP connection and never answers in TLS
     const [outcome, tookMs] = await timed(run(`https://127.0.0.1:${port}/`, 200));
     expect(outcome).toEqual(timedOut);
     expect(tookMs).toBeLessThan(SOON_MS);
   });
 
-  it('counts while it waits for a connection; other upstreams, on the same host too, do not wait', async () => {
+  it('includes waiting for a connection, and other upstreams do not wait, even on the same host', async () => {
     const held: ServerResponse[] = [];
     const upstream = await startRawUpstream((response, request) => {
       if (request.url === '/slow') held.push(response);
@@ -160,7 +162,7 @@ describe('the time of a call', () => {
     expect(await run(upstream.url)).toMatchObject({ kind: 'ok' });
     expect(await run(other.url)).toMatchObject({ kind: 'ok' });
 
-    // The next in the queue is who still waits, not who gave up.
+    // A call that timed out has left the queue, so the next place goes to a call that still waits.
     const patient = run(slowUrl, 60_000);
     held.shift()?.end(OK);
     while (held.length < MAX_CALLS_PER_UPSTREAM_EACH) await once(upstream.server, 'received');
@@ -170,7 +172,7 @@ describe('the time of a call', () => {
     expect(upstream.received.filter(({ url }) => url === '/slow')).toHaveLength(MAX_CALLS_PER_UPSTREAM_EACH + 1);
   });
 
-  it('of a project that takes all it can get keeps no other project waiting, and projects that wait are served in turns', async () => {
+  it('is not used up by a busy project: other projects get places, and waiting projects are served in turns', async () => {
     const held: ServerResponse[] = [];
     const projects: string[] = [];
     const upstream = await startRawUpstream((response, _request, { received }) => {

@@ -6,7 +6,7 @@ import { SIGNING_SECRETS, callOf, useRunner } from './support/runner';
 const { run } = useRunner();
 
 describe('what an upstream receives', () => {
-  it('is a POST of the call as JSON, to the very URL, with nothing left out and nothing added', async () => {
+  it('is a POST of the complete call as JSON to the exact URL', async () => {
     const upstream = await startRawUpstream(json(200, OK));
     await run(upstream.url);
     const { action, requestId, paramsJson, debug, context } = callOf();
@@ -19,7 +19,7 @@ describe('what an upstream receives', () => {
     });
   });
 
-  it('carries a signature that each of the secrets verifies by itself, and no other secret', async () => {
+  it('has a signature that each signing secret verifies and no other secret verifies', async () => {
     const upstream = await startRawUpstream(json(200, OK));
     await run(upstream.url);
     const { headers, body } = upstream.received[0] as Received;
@@ -29,7 +29,7 @@ describe('what an upstream receives', () => {
     expect(headers['webhook-signature']).toMatch(/^v1,\S+ v1,\S+$/);
   });
 
-  it('names the attempt as webhook-id and the time in whole seconds as webhook-timestamp', async () => {
+  it('has the attempt as webhook-id and the time in whole seconds as webhook-timestamp', async () => {
     const upstream = await startRawUpstream(json(200, OK));
     const dated = new ActionRunner({ signingSecrets: SIGNING_SECRETS, now: () => new Date('2026-01-02T03:04:05.999Z') });
     await dated.run({ service: 'face', name: 'biofrq.detect', upstreamUrl: upstream.url, timeoutMs: 10_000, passStatuses: [] }, callOf());
@@ -40,11 +40,11 @@ describe('what an upstream receives', () => {
     });
   });
 
-  it('is never sent unsigned: a runner without a secret cannot be made', () => {
+  it('is always signed: the constructor refuses an empty list of secrets', () => {
     expect(() => new ActionRunner({ signingSecrets: [] })).toThrow('secret');
   });
 
-  it('has the params as they were written, and is signed so', async () => {
+  it('has the text of the params unchanged, and the signature is of that text', async () => {
     const upstream = await startRawUpstream(json(200, OK));
     await run(upstream.url, 10_000, callOf(ODD_JSON));
     const { headers, body } = upstream.received[0] as Received;

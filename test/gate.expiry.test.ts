@@ -78,7 +78,8 @@ describe('a call of a dead process', () => {
     app.travel(-DAY_MS);
     let passedMs = 0;
     const time = { ...processTime, now: () => processTime.now() + passedMs };
-    const sweep = new Sweep({ store: new DatabaseSweepStore(app.database), ticker: app.gate.ticker, time, log: { warn: () => undefined, error: () => undefined } });
+    const log = { warn: () => undefined, error: () => undefined };
+    const sweep = new Sweep({ store: new DatabaseSweepStore(app.database), ticker: app.gate.ticker, time, log });
     await sweep.once();
     passedMs += PAST_EXPIRY_MS - 2_000;
     await sweep.once();

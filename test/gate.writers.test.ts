@@ -104,7 +104,7 @@ onSqlite('on SQLite', () => {
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it("an administrator's transaction waits for that of another process, and leaves the connection usable", async () => {
+  it("an administrator's transaction waits for a transaction of another process, and leaves the connection usable", async () => {
     const elsewhere = new Sqlite(app.databaseUrl.slice('sqlite:'.length));
     try {
       elsewhere.exec('BEGIN IMMEDIATE');

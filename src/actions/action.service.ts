@@ -48,7 +48,7 @@ const timeoutRule = z
   .min(100, 'must be at least 100')
   .max(MAX_TIMEOUT_MS, 'must be at most 300,000');
 
-/** With which an upstream may refuse a call so that its caller gets that status. */
+/** The HTTP statuses that an action can pass on to the caller if its upstream refuses a call with them. */
 export const PASSABLE_STATUSES: readonly number[] = [400, 403, 404, 409, 410, 422, 429];
 
 const passStatusesRule = z
@@ -144,8 +144,9 @@ export class ActionService {
       order: { permission: 'ASC', service: 'ASC', name: 'ASC' },
     });
     const guarded = new Map<string, string[]>();
-    for (const { permission, service, name } of actions)
+    for (const { permission, service, name } of actions) {
       guarded.set(permission, [...(guarded.get(permission) ?? []), `${service}/${name}`]);
+    }
     const ofActions = [...guarded].map(([name, names]) => ({ name, description: `Run ${names.join(', ')}.` }));
     return [...ofActions, ...ADMINISTRATIVE_PERMISSIONS];
   }

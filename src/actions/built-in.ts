@@ -7,19 +7,19 @@ export interface BuiltInAction {
   readonly name: string;
   readonly description: string;
   readonly priceMicroCredits: number;
-  /** What a key must be granted to run it. */
+  /** The permission that a key needs to run it. */
   readonly permission: string;
   readonly timeoutMs: number;
   readonly run: (call: ActionCall) => ActionOutcome;
 }
 
-/** The actions that are always there. Their ids are fixed, so that every installation has the same ones. */
+/** The actions of every installation. Their ids are fixed, so that they are the same everywhere. */
 export const BUILT_IN_ACTIONS: readonly BuiltInAction[] = [
   {
     id: 'act_demo_echo',
     service: 'demo',
     name: 'demo.echo',
-    description: 'Answers its params as data.',
+    description: 'Returns its params as data.',
     priceMicroCredits: 1000,
     permission: 'demo.echo',
     timeoutMs: 30_000,
@@ -29,7 +29,7 @@ export const BUILT_IN_ACTIONS: readonly BuiltInAction[] = [
     id: 'act_demo_fail',
     service: 'demo',
     name: 'demo.fail',
-    description: 'Always says no, which is never billed.',
+    description: 'Always refuses the call, which is never billed.',
     priceMicroCredits: 1000,
     permission: 'demo.fail',
     timeoutMs: 30_000,
@@ -37,7 +37,7 @@ export const BUILT_IN_ACTIONS: readonly BuiltInAction[] = [
   },
 ];
 
-/** The built-in action of that name in that service, or undefined. */
+/** The built-in action with this name in this service, or undefined. */
 export function findBuiltInAction(service: string, name: string): BuiltInAction | undefined {
   return BUILT_IN_ACTIONS.find((action) => action.service === service && action.name === name);
 }

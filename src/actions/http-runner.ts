@@ -6,79 +6,86 @@ import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
 
 /** The largest answer that is read from an upstream, in bytes. */
 export const MAX_ANSWER_BYTES = 10 * 1024 * 1024;
-/** Calls at one upstream URL at once; the rest wait, project by project in turns, on their own time. */
+/** The most calls at one upstream URL at once. Others wait, and projects take turns. Waiting counts against the call's time limit. */
 export const MAX_CALLS_PER_UPSTREAM = 256;
-/** Connections to one origin: more than one upstream's share, so that a slow one leaves room for its neighbours on the same host. */
+/** The most connections to one origin. More than MAX_CALLS_PER_UPSTREAM, so a slow upstream leaves room for others on its host. */
 export const MAX_CONNECTIONS_PER_ORIGIN = 1024;
 
-/** A project takes at most so many times the places that are free: alone three quarters of all. */
+/** A project gets at most this many times the places that are free. A project that is alone gets three quarters of all places. */
 const HELD_PER_FREE = 3;
-/** The most calls of one project at one upstream URL at once, which follows from these two. */
+/** The most calls of one project at one upstream URL at once. Follows from MAX_CALLS_PER_UPSTREAM and HELD_PER_FREE. */
 export const MAX_CALLS_PER_UPSTREAM_EACH = 192;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const MAX_ERRORS = 100;
 const MAX_MESSAGE_LENGTH = 1000;
-/** What is read of an answer that does not count, so that its connection can be used again. */
+/** The most bytes read from an answer that is discarded. Reading it to its end lets the connection be used again. */
 const MAX_DISCARDED_BYTES = 128 * 1024;
 
-/** One attempt at one action, as the action gets to see it. */
+/** One attempt at one action, as the action sees it. */
 export interface ActionCall {
-  /** The log row's id: new with every attempt, where `requestId` stays the same. */
+  /** The id of the log row. It is new for each attempt, but `requestId` stays the same. */
   attempt: string;
   action: string;
   requestId: string;
   /**
-   * The JSON text of an object, as its caller wrote it: numbers have every digit. A built-in action that parses it must refuse
-   * inexact ones.
+   * The JSON text of an object, exactly as the caller wrote it, with all digits of numbers. A built-in action that parses it must
+   * refuse numbers that JavaScript cannot represent exactly.
    */
   paramsJson: string;
   debug: boolean;
-  /** `keyId` is null where another credential than a key called. */
-  context: { workspaceId: string; projectId: string; credentialId: string; keyId: string | null; environment: string; galleryId: string };
+  context: {
+    workspaceId: string;
+    projectId: string;
+    credentialId: string;
+    /** Null if the credential is not a key. */
+    keyId: string | null;
+    environment: string;
+    galleryId: string;
+  };
 }
 
-/** One reason why an action said no. Its `code` is `[A-Z][A-Z0-9_]{0,63}`, its `message` at most 1,000 characters long. */
+/** A reason why an action refused a call. Its `code` matches `[A-Z][A-Z0-9_]{0,63}`, and its `message` has at most 1,000 characters. */
 export interface ActionError {
   code: string;
   message: string;
 }
 
 /**
- * How an attempt ended. `dataJson` is the JSON text of an object; `errors` has at least one, and `httpStatus` is 200 if it is absent;
- * `cause` is for the log and never for the caller.
+ * The end of an attempt. `ok`: it succeeded, and `dataJson` is the JSON text of an object. `no`: the action refused; `errors` has at least
+ * one item, and an absent `httpStatus` means 200. `broke`: there was no valid answer; `cause` is for the log and never for the caller.
  */
 export type ActionOutcome =
   | { kind: 'ok'; dataJson: string }
   | { kind: 'no'; errors: ActionError[]; httpStatus?: number }
   | { kind: 'broke'; code: 'UPSTREAM_FAILED' | 'UPSTREAM_TIMEOUT'; cause: string };
 
-/** What is to be run, and how long it may take in all, in milliseconds. Without an `upstreamUrl` it is a built-in action. */
+/** The action to run. `timeoutMs` limits the whole attempt. An action without an `upstreamUrl` is built in. */
 export interface ActionTarget {
   service: string;
   name: string;
   upstreamUrl: string | null;
   timeoutMs: number;
-  /** The HTTP statuses of refusals that reach the caller. */
+  /** HTTP statuses that reach the caller if the upstream refuses with them. */
   passStatuses: readonly number[];
 }
 
 export interface Runner {
-  /** The outcome of one attempt, `timeoutMs` after this call at the latest. Never rejects: whatever goes wrong is an outcome. */
+  /** Runs one attempt. Resolves after `timeoutMs` at the latest. Never rejects: every failure is an outcome. */
   run(target: ActionTarget, call: ActionCall): Promise<ActionOutcome>;
-  /** Breaks off what still runs and lets go of all that would keep the process alive. */
+  /** Breaks off running attempts and closes everything that would keep the process alive. */
   close(): Promise<void>;
 }
 
 export interface HttpRunnerOptions {
-  /** Each is `whsec_` and base64; every one of them signs every call. */
+  /** Secrets in the form `whsec_` + base64. Each call is signed with all of them. */
   signingSecrets: readonly string[];
   now?: () => Date;
 }
 
 /**
- * Runs actions at their upstreams: a POST signed as Standard Webhooks says, over connections that are kept alive.
- * A call is sent at most once: nothing is retried and no redirect is followed, for the action may have run already.
+ * Runs actions at their upstreams: a POST with the signature of Standard Webhooks, over connections that are kept alive.
+ * Sends a call at most once, without retries or redirects, because the action may have run already.
  */
 export class HttpRunner implements Runner {
   private readonly webhooks: readonly Webhook[];
@@ -91,22 +98,22 @@ export class HttpRunner implements Runner {
   private readonly agent = new Agent({
     connections: MAX_CONNECTIONS_PER_ORIGIN,
     connect: (options, callback) => this.connect(options, callback),
-    pipelining: 1, // a call must neither wait behind another's answer nor fail with it
-    headersTimeout: 0, // each call has its own time for everything, see run()
+    pipelining: 1, // a call must not wait for the answer of another call or fail together with it
+    headersTimeout: 0, // run() limits the time of the whole call
     bodyTimeout: 0,
     maxResponseSize: MAX_ANSWER_BYTES,
   });
 
-  /** Throws where there is no signing secret, or one that is not base64: an unsigned call would be worthless to an upstream. */
+  /** Throws if there is no signing secret or one is not base64, because an upstream must not trust an unsigned call. */
   constructor({ signingSecrets, now = () => new Date() }: HttpRunnerOptions) {
-    if (signingSecrets.length === 0) throw new Error('There must be a secret to sign the calls to upstreams with.');
+    if (signingSecrets.length === 0) throw new Error('There is no secret to sign calls to upstreams. Give at least one.');
     this.webhooks = signingSecrets.map((secret) => new Webhook(secret));
     this.now = now;
   }
 
   /**
-   * The outcome of one attempt, `timeoutMs` after this call at the latest: waiting for a connection, connecting and the
-   * last byte of the answer count, however slowly they come. Never rejects.
+   * Runs one attempt. Resolves after `timeoutMs` at the latest; this time includes waiting for a place, connecting, and reading the
+   * answer to its last byte. Never rejects.
    */
   async run(target: ActionTarget, call: ActionCall): Promise<ActionOutcome> {
     const abort = new AbortController();
@@ -115,7 +122,7 @@ export class HttpRunner implements Runner {
     }, target.timeoutMs);
     this.running.add(abort);
     try {
-      // undici notices an abort only once it has a connection, so the deadline is not left to it.
+      // undici notices an abort only once it has a connection, so the deadline is enforced here
       return await Promise.race([rejectOnAbort(abort.signal), this.exchange(target, call, abort.signal)]);
     } catch (error) {
       const { code, message } = error instanceof BrokenOff ? error : new BrokenOff('UPSTREAM_FAILED', describe(error));
@@ -126,7 +133,7 @@ export class HttpRunner implements Runner {
     }
   }
 
-  /** Breaks off what still runs, as UPSTREAM_FAILED, and closes every connection. Calls after that are UPSTREAM_FAILED. */
+  /** Breaks off running attempts and closes all connections. The outcome of these and of all later attempts is UPSTREAM_FAILED. */
   async close(): Promise<void> {
     for (const abort of this.running) abort.abort(new BrokenOff('UPSTREAM_FAILED', 'The server is shutting down.'));
     const destroyed = this.agent.destroy();
@@ -134,7 +141,7 @@ export class HttpRunner implements Runner {
     await destroyed;
   }
 
-  /** undici forgets a socket that is still connecting when it is destroyed, and that would hold the process up: so they are known here. */
+  /** Remembers sockets that are connecting, because undici does not close them with its agent, and they would keep the process alive. */
   private connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
     const socket: unknown = this.connector(options, (...result) => {
       this.connecting.delete(socket);
@@ -147,14 +154,13 @@ export class HttpRunner implements Runner {
     if (target.upstreamUrl === null) throw new BrokenOff('UPSTREAM_FAILED', `The action ${target.name} has no upstream.`);
     const url = new URL(target.upstreamUrl);
     const body = bodyOf(call);
-    // A place is given back when undici is done with the call, not when its time is over: till then it holds a connection.
+    // A place is given back when undici has finished the call, not when its time is over: until then it uses a connection
     const { projectId } = call.context;
-    return this.upstreams.run(url.href, projectId, signal, () =>
-      this.origins.run(url.origin, projectId, signal, () => this.post(target, { url, headers: this.headers(call.attempt, body), body, signal })),
-    );
+    const post = () => this.post(target, { url, headers: this.headers(call.attempt, body), body, signal });
+    return this.upstreams.run(url.href, projectId, signal, () => this.origins.run(url.origin, projectId, signal, post));
   }
 
-  /** Signed only when it is sent, so that a call that had to wait is not stale to the upstream. */
+  /** Signs a call just before it is sent, so that its timestamp is fresh even if the call had to wait. */
   private headers(attempt: string, body: string): Record<string, string> {
     const now = this.now();
     return {
@@ -191,7 +197,7 @@ interface Post {
   signal: AbortSignal;
 }
 
-/** An attempt that brought no answer from the action; the message is for the log. */
+/** An attempt without a valid answer from the action. The message is for the log. */
 class BrokenOff extends Error {
   override name = 'BrokenOff';
 
@@ -204,23 +210,23 @@ class BrokenOff extends Error {
 }
 
 interface Lane {
-  /** Places that are taken, by project. */
+  /** Number of taken places, by project. */
   taken: Map<string, number>;
   free: number;
-  /** Calls that wait, by project: the project that is served next comes first. */
+  /** Waiting calls, by project. The project that is served next comes first. */
   waiting: Map<string, Set<() => void>>;
 }
 
 /**
- * Work sorted by key: at most `size` at once for each key, and one key never waits for another. A project holds at most HELD_PER_FREE times as
- * many places as are free, so that there is always one for a project that holds none. Projects that wait are served in turns.
+ * Runs at most `size` pieces of work at once for each key; keys do not wait for each other. A project gets at most HELD_PER_FREE times as
+ * many places as are free, so a project without a place always finds one. Waiting projects are served in turns.
  */
 class Lanes {
   private readonly lanes = new Map<string, Lane>();
 
   constructor(private readonly size: number) {}
 
-  /** What `work` returns; rejects with the signal's reason, and leaves the queue, where that comes before its turn. */
+  /** Runs `work` once a place is free and returns its result. If `signal` aborts before that, rejects with its reason. */
   async run<T>(key: string, projectId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     await this.enter(key, projectId, signal);
     try {
@@ -230,6 +236,7 @@ class Lanes {
     }
   }
 
+  /** Takes a place, or waits in the queue for one. */
   private enter(key: string, projectId: string, signal: AbortSignal): Promise<void> {
     const lane: Lane = this.lanes.get(key) ?? { taken: new Map(), free: this.size, waiting: new Map() };
     this.lanes.set(key, lane);
@@ -253,6 +260,7 @@ class Lanes {
     });
   }
 
+  /** Gives a place back and serves waiting projects. */
   private leave(key: string, projectId: string): void {
     const lane = this.lanes.get(key);
     const held = lane?.taken.get(projectId);
@@ -272,7 +280,7 @@ function take(lane: Lane, projectId: string): void {
   lane.free -= 1;
 }
 
-/** Lets one call of a project go ahead, and puts the project last. */
+/** Starts the first waiting call of a project. Moves the project to the end of the queue. */
 function serve(lane: Lane, projectId: string, waiting: Set<() => void>): void {
   const [goAhead] = waiting;
   lane.waiting.delete(projectId);
@@ -283,28 +291,30 @@ function serve(lane: Lane, projectId: string, waiting: Set<() => void>): void {
   goAhead();
 }
 
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);
+
 const answerForm = z.discriminatedUnion('ok', [
   z.object({
     ok: z.literal(true),
-    // Not z.record, which makes a copy and leaves out a key named __proto__: the caller gets what the action said.
-    data: z.custom<Record<string, unknown>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'must be an object'),
+    // Not z.record, which copies the object and drops a key named __proto__
+    data: z.custom<Record<string, unknown>>(isObject, 'must be an object'),
   }),
   z.object({ ok: z.literal(false), errors: z.array(z.object({ code: z.string(), message: z.string() })).min(1) }),
 ]);
 
-/** What an answer's body says, or a BrokenOff where it is not JSON or has another form than an action's answer. */
+/** Reads the body of an answer. Throws BrokenOff if it is not JSON or does not have the form of an action's answer. */
 function readAnswer(bytes: Uint8Array): ActionOutcome {
   const { value, memberJson } = parseAnswer(bytes);
   const answer = answerForm.safeParse(value);
   if (!answer.success) {
     const issue = answer.error.issues[0];
-    throw new BrokenOff('UPSTREAM_FAILED', `Its answer has another form: ${issue?.path.join('.')} ${issue?.message}`);
+    throw new BrokenOff('UPSTREAM_FAILED', `Its answer does not have the required form: ${issue?.path.join('.')} ${issue?.message}`);
   }
   if (!answer.data.ok) return { kind: 'no', errors: answer.data.errors.slice(0, MAX_ERRORS).map(presentable) };
-  return { kind: 'ok', dataJson: memberJson as string }; // an object, so there is its text
+  return { kind: 'ok', dataJson: memberJson as string }; // `data` is present, so it has a text
 }
 
-/** What an upstream is sent. */
+/** The body for the upstream. `params` is inserted as text, so that its numbers keep all digits. */
 function bodyOf({ action, requestId, paramsJson, debug, context }: ActionCall): string {
   const [head, tail] = [JSON.stringify({ action, requestId }), JSON.stringify({ debug, context })];
   return `${head.slice(0, -1)},"params":${paramsJson},${tail.slice(1)}`;
@@ -314,30 +324,31 @@ function parseAnswer(bytes: Uint8Array): ReturnType<typeof readJson> {
   try {
     return readJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), 'data');
   } catch (error) {
-    if (error instanceof DuplicateNames) throw new BrokenOff('UPSTREAM_FAILED', 'Its answer has an object with two members of one name.');
+    if (error instanceof DuplicateNames) throw new BrokenOff('UPSTREAM_FAILED', 'Its answer has two members of one name in an object.');
     if (error instanceof TooManyParts) throw new BrokenOff('UPSTREAM_FAILED', `Its answer ${error.message}.`);
-    // The parser's own message quotes the answer, which does not belong in a log.
+    // The parser's message is not used, because it quotes the answer, which must not be logged
     throw new BrokenOff('UPSTREAM_FAILED', 'Its answer is not JSON.');
   }
 }
 
-/** Why an answer cannot count, judged before its body is read; undefined where it may. */
+/** The reason to discard an answer because of its status or headers, or undefined if its body is to be read. */
 function objectionTo({ statusCode, headers }: Dispatcher.ResponseData): string | undefined {
   const mayCount = (statusCode >= 200 && statusCode < 300) || (statusCode >= 400 && statusCode < 500);
   if (!mayCount) return `It answered ${statusCode}.`;
   const encoding = String(headers['content-encoding'] ?? '').trim();
-  return encoding === '' || encoding.toLowerCase() === 'identity' ? undefined : 'Its answer has a content encoding, which was not asked for.';
+  if (encoding === '' || encoding.toLowerCase() === 'identity') return undefined;
+  return 'Its answer has a content encoding although the request accepts none.';
 }
 
-/** An upstream's error as a caller may see it. */
+/** Makes an upstream's error safe for the caller: replaces an invalid code and shortens the message. */
 function presentable({ code, message }: ActionError): ActionError {
   return {
     code: /^[A-Z][A-Z0-9_]{0,63}$/.test(code) ? code : 'ACTION_FAILED',
-    message: cut(message).replace(/\p{Cs}/gu, '\uFFFD'), // half a surrogate pair is no text that a database or another parser takes
+    message: cut(message).replace(/\p{Cs}/gu, '\uFFFD'), // databases and other parsers refuse half a surrogate pair
   };
 }
 
-/** The first MAX_MESSAGE_LENGTH UTF-16 units, one less where that would cut a surrogate pair in two. */
+/** Cuts a text to MAX_MESSAGE_LENGTH UTF-16 units, or to one unit less if the cut would split a surrogate pair. */
 function cut(text: string): string {
   if (text.length <= MAX_MESSAGE_LENGTH) return text;
   const splitsPair = /[\uD800-\uDBFF]/.test(text.charAt(MAX_MESSAGE_LENGTH - 1));
@@ -348,7 +359,7 @@ function rejectOnAbort(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
 }
 
-/** A failure in one line. Where several addresses of a host were tried, the message is empty and the code says it all. */
+/** Describes a failure in one line. The message is empty if several addresses of a host were tried; then the code tells the reason. */
 function describe(error: unknown): string {
   const { name, code, message } = (error ?? {}) as { name?: unknown; code?: unknown; message?: unknown };
   return cut([name, code, message].filter((part) => typeof part === 'string' && part !== '').join(' '));
