@@ -219,7 +219,7 @@ interface Lane {
 
 /**
  * Runs at most `size` pieces of work at once for each key; keys do not wait for each other. A project gets at most HELD_PER_FREE times as
- * many places as are free, so a project without a place always finds one. Waiting projects are served in turns.
+ * many places as are free, so that busy projects leave a place for a project that has none. Waiting projects are served in turns.
  */
 class Lanes {
   private readonly lanes = new Map<string, Lane>();

@@ -56,6 +56,7 @@ export class SqlTickStore implements TickStore {
       connection.release();
     } catch (error) {
       connection.destroy();
+      // Once COMMIT was sent, only an error that the database itself answers proves that nothing was committed
       throw new TickFailure(committing && !this.connections.isAnswer(error), error);
     }
   }

@@ -24,7 +24,7 @@ export const MAX_TICK_ITEMS = 500;
 export const ADMISSION_WAIT_MS = 5_000;
 /** Tries of a tick that fails by a deadlock or a lock timeout. */
 const TICK_TRIES = 6;
-/** After this many skips, because another node has its project's lock, a job moves to a lane that waits for the lock. */
+/** After this many skips, because another transaction has its project's lock, a job moves to a lane that waits for the lock. */
 const SKIPS_BEFORE_WAITING = 2;
 /** The most ticks that wait for locks at the same time. The other connections stay free for the main lane. */
 const MAX_WAITING_TICKS = 6;
@@ -46,7 +46,7 @@ export interface TickerDeps {
 interface Job {
   item: TickItem;
   bytes: number;
-  /** How often a tick skipped the item because another node had its project's lock. */
+  /** How often a tick skipped the item because another transaction had its project's lock. */
   skips: number;
   resolve(verdict: Verdict): void;
   reject(error: unknown): void;
@@ -105,6 +105,7 @@ export class Ticker {
     return this.submit(count, 0);
   }
 
+  /** Queues an item for the next tick. Resolves with its verdict. Rejects with the error that `giveUp` or `refuseForGood` gives its job. */
   private submit(item: TickItem, answerBytes: number): Promise<Verdict> {
     return new Promise((resolve, reject) => {
       const job: Job = { item, bytes: ITEM_BYTES + 2 * answerBytes, skips: 0, resolve, reject };
@@ -117,7 +118,7 @@ export class Ticker {
     return (projectId !== undefined && this.waiting.get(projectId)) || this.main;
   }
 
-  /** Makes a lane. With `waits`, its ticks wait for locks; otherwise they skip projects that another node has locked. */
+  /** Makes a lane. With `waits`, its ticks wait for locks; otherwise they skip projects that are locked elsewhere. */
   private lane(waits: boolean, onIdle?: () => void): Lane<Job> {
     const { maxBytes } = this.deps.store;
     const options = { maxItems: MAX_TICK_ITEMS, maxBytes, bytesOf: (job: Job) => job.bytes, ...(onIdle ? { onIdle } : {}) };
