@@ -191,7 +191,7 @@ describe('what an Idempotency-Key comes with', () => {
       const fields = input ? Object.keys((schema.getType(type) as unknown as { getFields(): object }).getFields()).filter((field) => texts.includes(field)) : [];
       const query = `mutation ${input ? `($input: ${type}!) ` : ''}{ ${name}${input} { __typename } }`;
       const answer = await ask(query, { input: Object.fromEntries(fields.map((field) => [field, 'x'])) }, { headers: { cookie } });
-      expect([name, answer.status, answer.errors?.[0].extensions.issues?.[0].message]).toEqual([name, 400, expect.stringContaining(`is not for ${name}`)]);
+      expect([name, answer.status, answer.errors?.[0].extensions.issues?.[0].message]).toEqual([name, 400, expect.stringContaining(`is not allowed for ${name}`)]);
     }
   });
 

@@ -68,7 +68,7 @@ describe('a server with registered operations', () => {
       const answer = await send(body, headers);
       if (Object.keys(body).length === 0) expect(answer.status).toBe(400); // of an empty object nothing is read at all
       else if (headers && answer.status === 401) expect(answer.data).toBeUndefined(); // what nobody may ask for is refused even before
-      else expect(answer).toEqual({ status: 400, errors: [{ message: expect.stringContaining('registered operations alone'), extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['query'], message: expect.stringContaining('GRAPHQL_OPERATIONS') }] } }] });
+      else expect(answer).toEqual({ status: 400, errors: [{ message: expect.stringContaining('only registered operations'), extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['query'], message: expect.stringContaining('GRAPHQL_OPERATIONS') }] } }] });
     }
     const { query, extensions } = body as { query?: string; extensions?: object };
     if (query !== undefined) expect((await asGet({ query, ...(extensions && { extensions: JSON.stringify(extensions) }) })).status).toBe(400);
@@ -87,13 +87,13 @@ describe('a server with registered operations', () => {
 
   it('opens no stream of another document', async () => {
     const open = (body: object) => fetch(`${app.url}/graphql/stream`, { method: 'POST', headers: { 'x-api-key': app.rootKey, 'content-type': 'application/json', accept: 'text/event-stream' }, body: JSON.stringify(body) });
-    expect(await (await open({ query: 'subscription { auditEventAdded { cursor } }' })).text()).toContain('registered operations alone');
-    expect(await (await open({ query: '', ...byId('who') })).text()).toContain('A query is for POST /graphql');
+    expect(await (await open({ query: 'subscription { auditEventAdded { cursor } }' })).text()).toContain('only registered operations');
+    expect(await (await open({ query: '', ...byId('who') })).text()).toContain('Send a query to POST /graphql');
   });
 
   it('shows no GraphiQL, and says why', async () => {
     const response = await fetch(`${app.url}/graphql`, { headers: { accept: 'text/html' } });
-    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('registered operations alone')]);
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('only registered operations')]);
   });
 });
 

@@ -23,18 +23,18 @@ import type { GraphQLContext } from './context';
 import { plannedAt, priceOfAny, type PlannedField } from './cost';
 import type { Execution } from './work';
 
-// graphql-js executes without a break whatever resolvers give it. So each object of an answer is counted and waits for its turn before
-// graphql-js gets it: by the resolver of its field, or as an item of a list, which graphql-js takes one after the other.
+// graphql-js executes all that resolvers return without a break. So each object of an answer is counted, and waits for its turn, before
+// graphql-js gets it. This happens in the resolver of its field, or when graphql-js reads it as the next item of a list.
 
 type Resolver = GraphQLFieldResolver<unknown, GraphQLContext>;
 type Enter = (value: unknown, execution: Execution, info: GraphQLResolveInfo) => unknown;
 
 const META_FIELDS = [SchemaMetaFieldDef, TypeMetaFieldDef];
 
-/** The fields that are bounded: those of introspection are the same in all schemas. */
+/** Fields that are already bounded. All schemas share the introspection fields, so that these may come again. */
 const bounded = new WeakSet<object>();
 
-/** Makes the fields of a schema, and those of introspection, count what they come to and wait for their turns when `run` executes them. */
+/** Makes the fields of a schema, and of introspection, count their work and wait for their turns when `run` executes them. */
 export function boundExecution(schema: GraphQLSchema): void {
   const fields = Object.values(schema.getTypeMap()).flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : []));
   for (const field of [...fields, ...(META_FIELDS as GraphQLField<unknown, GraphQLContext>[])]) {
@@ -44,7 +44,7 @@ export function boundExecution(schema: GraphQLSchema): void {
   }
 }
 
-/** Executes an operation. Past a limit the result is nothing but the reason, at once; nothing more of the operation is executed then. */
+/** Executes an operation. If it exceeds a limit, the result is only that error, and execution stops at once. */
 export async function run(args: ExecutionArgs & { contextValue: GraphQLContext }, execution: Execution): Promise<ExecutionResult> {
   execution.count(pointsOfValues([...execution.plan.values()]), 0);
   return Promise.race([execute(args), execution.cut]);
@@ -52,7 +52,7 @@ export async function run(args: ExecutionArgs & { contextValue: GraphQLContext }
 
 function boundedBy(enter: Enter, resolve: Resolver): Resolver {
   return (source, args, context, info) => {
-    const { execution } = (context as GraphQLContext | undefined) ?? {}; // others execute without a context, to print the schema
+    const { execution } = (context as GraphQLContext | undefined) ?? {}; // printing the schema executes without a context
     if (!execution) return resolve(source, args, context, info);
     if (execution.isOver) return never();
     const failed = (error: unknown): unknown => fail(error, execution, enter === enterObjects ? amountOf(execution, info).own : 0);
@@ -66,17 +66,17 @@ function boundedBy(enter: Enter, resolve: Resolver): Resolver {
   };
 }
 
-/** What is to be answered no more: without an error for each place, and collected with the execution that waits for it. */
+/** Never resolves. Stops a field without an error; the garbage collector removes it together with the stopped execution. */
 const never = (): Promise<never> => new Promise(() => undefined);
 
-/** Goes on now, or in a later turn where this one is used up, or never. */
+/** Calls `goOn` now, or in a later turn if this one has no time left. Never calls it if the execution has stopped. */
 function inTurn(execution: Execution, goOn: () => unknown): unknown {
   if (execution.isOver) return never();
   const turn = execution.turn();
   return turn ? turn.then(goOn) : goOn();
 }
 
-/** Throws an error in a turn, and counts it with what its field costs. */
+/** Counts an error with the points of its field, and throws it in a turn. */
 function fail(error: unknown, execution: Execution, points: number): unknown {
   execution.countError(points);
   return inTurn(execution, () => {
@@ -85,8 +85,9 @@ function fail(error: unknown, execution: Execution, points: number): unknown {
 }
 
 function enterValue(value: unknown, execution: Execution, info: GraphQLResolveInfo): unknown {
-  const more = Array.isArray(value) ? (value.length - 1) * amountOf(execution, info).own : 0; // one is counted with the object
-  execution.count(more, lengthOf(value));
+  // The first value is counted with the object
+  const pointsOfOthers = Array.isArray(value) ? (value.length - 1) * amountOf(execution, info).own : 0;
+  execution.count(pointsOfOthers, lengthOf(value));
   return execution.isOver ? never() : value;
 }
 
@@ -102,7 +103,7 @@ function enter(value: unknown, type: GraphQLOutputType, execution: Execution, am
   return inTurn(execution, () => value);
 }
 
-/** The items of a list, each of which is entered when graphql-js comes to it. */
+/** Yields the items of a list. Enters each item when graphql-js reads it. */
 function* items(list: Iterable<unknown>, type: GraphQLOutputType, execution: Execution, amount: Amount): Generator<unknown> {
   const enterItem = (item: unknown) => enter(item, type, execution, amount);
   const failed = (error: unknown) => fail(error, execution, amount.own);
@@ -112,17 +113,17 @@ function* items(list: Iterable<unknown>, type: GraphQLOutputType, execution: Exe
 const isPromise = (value: unknown): value is Promise<unknown> => typeof (value as Promise<unknown> | null | undefined)?.then === 'function';
 const isIterable = (value: unknown): value is Iterable<unknown> => typeof value === 'object' && value !== null && Symbol.iterator in value;
 
-/** What an answer of a field comes to. */
+/** The cost of one answer of a field. */
 interface Amount {
   /** The points of the field itself. */
   own: number;
-  /** The points of the values that are asked of its object. */
+  /** The points of the scalar fields selected on its object. */
   within: number;
-  /** The bytes of the names of all that is asked of it. */
+  /** The bytes of the names of all fields selected on its object. */
   length: number;
 }
 
-/** By the nodes of a field, which graphql-js makes anew for each execution and has once for all objects of a list. */
+/** Keyed by the nodes of a field. graphql-js creates them anew for each execution, and shares them for all objects of a list. */
 const amounts = new WeakMap<readonly FieldNode[], Amount>();
 
 function amountOf({ plan }: Execution, info: GraphQLResolveInfo): Amount {
@@ -139,14 +140,14 @@ function amountOf({ plan }: Execution, info: GraphQLResolveInfo): Amount {
   return amount;
 }
 
-/** What JSON has around a name, and at the least for its value. */
+/** Bytes of JSON around a name, including the shortest value. */
 const LENGTH_AROUND_NAME = 8;
 
-/** The points of those of the fields that are values. */
+/** The points of the scalar fields among these. */
 const pointsOfValues = (fields: PlannedField[][]): number =>
   fields.reduce((sum, same) => sum + priceOfAny(same.filter(({ isValue }) => isValue)), 0);
 
-/** As JSON, more or less. */
+/** The approximate length as JSON, in bytes. */
 function lengthOf(value: unknown): number {
   if (typeof value === 'string') return Buffer.byteLength(value);
   if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + 3 + lengthOf(item), 0);

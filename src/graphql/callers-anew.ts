@@ -1,7 +1,7 @@
 import { defaultFieldResolver, type GraphQLSchema } from 'graphql';
 import type { GraphQLContext } from './context';
 
-/** Has each mutation of a request but the first read anew what its caller may do: the one before it may have ended that. */
+/** Makes each mutation after the first in a request read the caller's permissions again: an earlier mutation may have revoked them. */
 export function readCallersAnew(schema: GraphQLSchema): void {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
     const { resolve = defaultFieldResolver } = field;

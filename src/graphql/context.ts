@@ -3,7 +3,14 @@ import type { ObjectLiteral } from 'typeorm';
 import { secretFrom } from '../access/credential';
 import type { MutationClaim } from '../access/idempotency';
 import type { AdministrativePermission } from '../access/permissions';
-import { knownWorkspaces, mayKnowWorkspace, mayOperate, requireAdministered, requireOperator, requirePermission } from '../access/policies';
+import {
+  knownWorkspaces,
+  mayKnowWorkspace,
+  mayOperate,
+  requireAdministered,
+  requireOperator,
+  requirePermission,
+} from '../access/policies';
 import { whenceOf, type Whence } from '../access/people/person.events';
 import type { Authority } from '../access/authority';
 import type { Principal, UserPrincipal } from '../access/principal';
@@ -23,37 +30,37 @@ import { Work, payerOf, type Execution } from './work';
 
 export { by, type Batch };
 
-/** What a subscription gives whoever asks. */
+/** What a subscription sends, and its permission check. */
 export interface Subscribed<T> {
-  /** Throws where whoever asks may not have it: asked before anything is sent, and again and again while it is open. */
+  /** Throws if the caller may not read the subscription. Called before the first event and repeatedly while the stream is open. */
   allow(ctx: GraphQLContext): Promise<void>;
-  /** Where it begins. */
+  /** Opens the feed at its first event. */
   open(database: Database): Promise<Feed<T>>;
 }
 
-/** The stream that a request has opened. */
+/** The open stream of a subscription request. */
 export interface OpenStream {
   send<T>(feed: Feed<T>, allow: Subscribed<T>['allow']): AsyncIterable<T>;
 }
 
-/** What every resolver is handed: who asks, from where, and the look-ups of this request. */
+/** The context of every resolver: the caller, its origin, and the loaders of this request. */
 export class GraphQLContext {
-  /** What all operations of this request have asked for and come to: one object for all contexts of a batch. */
+  /** Counts the work of all operations of this request. All contexts of a batch share this object. */
   readonly work: Work;
-  /** The execution of its operation, once that has begun. */
+  /** The execution of this operation. Undefined until it has been priced. */
   execution: Execution | undefined;
   private readonly loaders: Loaders;
   private time: Promise<Date> | undefined;
-  /** Whether this request has had a mutation, which may have changed what whoever asks may do. */
+  /** True after the first mutation of this request: it may have changed the permissions of the caller. */
   private hasMutated = false;
   private readonly cookies: Held;
-  /** The right to run the request's mutation, where it came with an Idempotency-Key. */
+  /** The claim on the Idempotency-Key of this request's mutation, if it has one. */
   claim: MutationClaim | undefined;
 
   constructor(
     private readonly database: Database,
     private identity: Principal | null,
-    /** Where the request came from, whoever sent it. */
+    /** Where the request came from: its address and user agent. */
     readonly whence: Whence,
     private readonly browser: Browser,
     private readonly stream?: OpenStream,
@@ -63,77 +70,80 @@ export class GraphQLContext {
     this.cookies = { ...browser.held };
   }
 
-  /** The same asker at a later time, for what stays open: with look-ups and a time of its own. */
+  /** Returns a new context of the same caller, with new loaders and a new time. Used by streams and connections, which stay open. */
   later(stream = this.stream, identity = this.identity): GraphQLContext {
     return new GraphQLContext(this.database, identity, this.whence, this.browser, stream);
   }
 
-  /** What a subscription sends. INVALID_REQUEST where the request opened no stream. */
+  /** Returns the events of a subscription. Throws INVALID_REQUEST if the request opened no stream. */
   async subscribe<T>({ allow, open }: Subscribed<T>): Promise<AsyncIterable<T>> {
     if (!this.stream) throw invalid({ path: [], message: NO_STREAM });
     await allow(this);
     return this.stream.send(await open(this.database), allow);
   }
 
-  /** Whoever asks; null where no credential came, or a cookie whose session has ended. */
+  /** The caller. Null if the request has no credential, or a cookie of a session that has ended. */
   get principal(): Principal | null {
     return this.identity;
   }
 
-  /** Whether no page of another site can have made a browser send this. */
+  /** True if no page of another site can have made a browser send this request. */
   get isFromHere(): boolean {
     return this.browser.isFromHere;
   }
 
-  /** Whoever asks. UNAUTHENTICATED where no credential came. */
+  /** The caller. Throws UNAUTHENTICATED if the request has no valid credential. */
   get caller(): Principal {
     if (!this.principal) throw new TollgateError('MISSING_API_KEY');
     return this.principal;
   }
 
-  /** Who acts and from where, for what anybody may do who has come so far. */
+  /** The acting caller and its origin. Checks no permission. */
   get origin(): Authority {
     const actor = this.caller;
     return { actor, ...this.whence, claim: this.claim, current: (tx) => this.browser.principals.current(tx, actor) };
   }
 
-  /** The same for what only the operator may do; FORBIDDEN for others. */
+  /** Like `origin`. Throws FORBIDDEN if the caller is not the operator. */
   get operatorOrigin(): Authority {
     requireOperator(this.caller);
     return this.origin;
   }
 
-  /** A person who asks; FORBIDDEN for other principals. */
+  /** The caller, if it is a person. Throws FORBIDDEN for other principals. */
   get person(): UserPrincipal {
-    if (this.caller.kind !== 'USER') throw new TollgateError('FORBIDDEN', 'This is for people who have signed in.');
+    if (this.caller.kind !== 'USER') throw new TollgateError('FORBIDDEN', 'Only a person can do this. Sign in, and send no API key.');
     return this.caller;
   }
 
-  /** The same for what only a person may do; FORBIDDEN for others. */
+  /** Like `origin`. Throws FORBIDDEN if the caller is not a person. */
   get personOrigin(): Authority {
     return { ...this.origin, actor: this.person };
   }
 
-  /** What the browser keeps by now: its session, alive or not, and its device cookie. */
+  /** The current cookies of the browser: its session, valid or ended, and its device. */
   get held(): Held {
     return this.cookies;
   }
 
-  /** Whoever has just signed in, or whose session it is already, asks from now on with what they may do now; the browser keeps it. */
+  /**
+   * Reads the person of a new session, or of the current one, and makes this person the caller. The browser stores the session.
+   * Throws SIGN_IN_FAILED if the session has ended.
+   */
   async signedIn({ token = this.cookies.session, device }: Partial<SignedIn> = {}): Promise<UserPrincipal> {
     const principal = token === undefined ? null : await this.browser.principals.bySession(token);
-    if (!token || !principal) throw new TollgateError('SIGN_IN_FAILED'); // ended by somebody else in this moment
+    if (!token || !principal) throw new TollgateError('SIGN_IN_FAILED'); // another request has just ended it
     this.keep({ session: token, ...(device !== undefined && { device }) });
     this.identity = principal;
     return principal;
   }
 
-  /** The browser keeps the proof that its owner was there. */
+  /** Stores the device cookie, which proves that a person has signed in from this browser before. */
   keepDevice(device: string): void {
     this.keep({ device });
   }
 
-  /** The browser forgets the session that it has, and what is left of the request is nobody's. */
+  /** Deletes the session cookie. The rest of the request is anonymous. */
   signedOut(): void {
     this.keep({ session: null });
     this.identity = null;
@@ -145,17 +155,17 @@ export class GraphQLContext {
     if (kept.device !== undefined) this.cookies.device = kept.device;
   }
 
-  /** FORBIDDEN for anyone but the operator: for what is shown to nobody else. */
+  /** Throws FORBIDDEN if the caller is not the operator. */
   requireOperator(): void {
     requireOperator(this.caller);
   }
 
-  /** Whether what concerns the whole installation exists for whoever asks. */
+  /** True if the caller may see objects of the whole installation, which belong to no workspace. */
   get knowsInstallation(): boolean {
     return mayOperate(this.caller);
   }
 
-  /** One time for all that this request says of things that end by the clock. */
+  /** The time of the database, read once, so that all expiry checks of this request agree. */
   now(): Promise<Date> {
     return (this.time ??= this.database.now());
   }
@@ -164,39 +174,45 @@ export class GraphQLContext {
     return this.loaders.load(batch, id);
   }
 
-  /** A page of a list, read together with the same page of other lists of its kind. */
+  /** Reads a page of a list. Batches it with the same page of other lists of this kind. */
   page<T extends ObjectLiteral, S, A>(list: List<T, S, A>, scope: S, args: A, page: PageRequest): Promise<Connection<T>> {
     return this.loaders.page(list, scope, args, page);
   }
 
-  /** An object that must be there, for another one names it. */
+  /** Loads an object that must exist, because another object refers to it. */
   async need<V>(batch: Batch<V>, id: string): Promise<V> {
     const found = await this.load(batch, id);
-    if (!found) throw new Error(`${id} is named and not there.`);
+    if (!found) throw new Error(`${id} does not exist, although another object refers to it.`);
     return found;
   }
 
-  /** Whether the workspace exists, as far as whoever asks may know. */
+  /** True if the caller may know that the workspace exists. */
   knows(workspaceId: string): boolean {
     return mayKnowWorkspace(this.caller, workspaceId);
   }
 
-  /** The workspaces that exist for whoever asks; undefined where all do. */
+  /** The workspaces that the caller may know of. Undefined if it may know of all. */
   get knownWorkspaces(): string[] | undefined {
     return knownWorkspaces(this.caller);
   }
 
-  /** FORBIDDEN where whoever asks lacks a permission in a workspace that it knows of: for a field of what it was shown. */
+  /** Throws FORBIDDEN if the caller lacks a permission in a workspace that it already knows of. Used by fields of visible objects. */
   require(permission: AdministrativePermission, { workspaceId }: { workspaceId: string }): void {
     requirePermission(this.caller, permission, workspaceId);
   }
 
-  /** NOT_FOUND where a workspace is not there or whoever asks may not know of it, FORBIDDEN where it lacks the permission: for what is asked of a workspace by its id. */
+  /**
+   * Checks a permission in a workspace that the request names by its id. Throws NOT_FOUND if the workspace does not exist or the caller
+   * may not know of it. Throws FORBIDDEN if the caller lacks the permission.
+   */
   async requireIn(permission: AdministrativePermission, workspaceId: string): Promise<void> {
     requireAdministered(this.caller, (await this.load(by(Workspace), workspaceId)) && { workspaceId }, permission);
   }
 
-  /** An object of a workspace, or null where whoever asks may not know of it; FORBIDDEN where it knows the workspace and lacks the permission. */
+  /**
+   * Loads an object of a workspace. Returns null if it does not exist or the caller may not know of it.
+   * Throws FORBIDDEN if the caller knows the workspace but lacks the permission.
+   */
   async seen<V extends { workspaceId: string }>(batch: Batch<V>, id: string, permission?: AdministrativePermission): Promise<V | null> {
     const found = await this.load(batch, id);
     if (!found || !this.knows(found.workspaceId)) return null;
@@ -204,14 +220,21 @@ export class GraphQLContext {
     return found;
   }
 
-  /** Who acts, for a change of a workspace; NOT_FOUND where it may not know of it, FORBIDDEN where it lacks the permission. */
+  /**
+   * The authority for a change of a workspace. Throws NOT_FOUND if the caller may not know of the workspace,
+   * and FORBIDDEN if it lacks the permission.
+   */
   async originIn(workspaceId: string, permission: AdministrativePermission): Promise<Authority> {
     requireAdministered(this.caller, { workspaceId }, permission);
     return this.originAt(workspaceId);
   }
 
-  /** The same, for a change of an object of a workspace. */
-  async originFor<V extends { workspaceId: string }>(batch: Batch<V>, id: string, permission: AdministrativePermission): Promise<Authority> {
+  /** Like `originIn`, for a change of an object of a workspace. */
+  async originFor<V extends { workspaceId: string }>(
+    batch: Batch<V>,
+    id: string,
+    permission: AdministrativePermission,
+  ): Promise<Authority> {
     return this.originAt(requireAdministered(this.caller, await this.load(batch, id), permission).workspaceId);
   }
 
@@ -220,32 +243,33 @@ export class GraphQLContext {
     return this.origin;
   }
 
-  /** Before each mutation of a request: a document may have many, and one of them may have ended the right to the next. */
+  /** Runs before each mutation. Reads the caller again from the second one on: an earlier mutation may have revoked its rights. */
   async beginMutation(): Promise<void> {
     if (this.hasMutated && this.identity) this.identity = await this.browser.principals.current(this.database.reader, this.identity);
     this.hasMutated = true;
   }
 }
 
-/** What a subscription is told that came as a plain request. */
-export const NO_STREAM = 'A subscription wants a stream: a WebSocket at /graphql, or /graphql/stream.';
+/** Refuses a subscription that was sent as a plain request. */
+export const NO_STREAM = 'A subscription needs a stream. Open a WebSocket at /graphql, or use /graphql/stream.';
 
-/** What a request is told that a page of another site made a browser send. */
-export const FROM_ELSEWHERE = 'This came from a page of another site.';
+/** Refuses a request that a page of another site made a browser send. */
+export const FROM_ELSEWHERE =
+  'This request came from a page of another site. Send it from a page of this server or of an origin in CORS_ORIGINS.';
 
-/** What a request tells of whoever sent it. */
+/** The parts of a request that identify its sender. */
 export interface ContextSource {
   headers: IncomingHttpHeaders;
-  /** The same as they came, repeated ones too: names and values in turn. */
+  /** The headers as they were sent, with repeated ones: alternating names and values. */
   rawHeaders: readonly string[];
   address: string | null;
-  /** What its browser keeps in our cookies. */
+  /** The cookies of this server that the browser sent. */
   held: Held;
-  /** Sets these cookies. */
+  /** Sets cookies in the answer. */
   keep(kept: Kept): void;
 }
 
-/** The browser that a request came from, where one did. */
+/** The browser that sent the request, if a browser did. */
 interface Browser {
   held: Held;
   isFromHere: boolean;
@@ -260,30 +284,40 @@ export interface ContextDeps {
 }
 
 /**
- * The context of a request: anonymous where it brings no credential, or a session that has ended; UNAUTHENTICATED for a wrong one, whatever
- * is asked. A credential in a header wins over a cookie, and a cookie that a page of another site made a browser send is FORBIDDEN.
+ * Authenticates a request and builds its context. The context is anonymous if the request has no credential, or a session that has ended.
+ * Throws UNAUTHENTICATED for a wrong credential, even if the operation is public. A credential in a header takes precedence over a cookie.
+ * Throws FORBIDDEN if a page of another site made the browser send the session cookie.
  */
-export async function contextOf({ held, keep, ...request }: ContextSource, { principals, database, trustedOrigins }: ContextDeps): Promise<GraphQLContext> {
+export async function contextOf(
+  { held, keep, ...request }: ContextSource,
+  { principals, database, trustedOrigins }: ContextDeps,
+): Promise<GraphQLContext> {
   try {
     const { headers } = request;
     const whence = whenceOf(request);
     const secret = secretFrom(request.rawHeaders);
     const fromHere = secret !== undefined || isFromHere(headers, trustedOrigins);
-    const principal = secret !== undefined ? await principals.bySecret(secret, whence.ip) : held.session === undefined ? null : await personOf(principals, held.session, fromHere, keep);
-    return new GraphQLContext(database, principal, whence, { held: fromHere ? held : { ...held, device: undefined }, isFromHere: fromHere, keep, principals });
+    let principal: Principal | null = null;
+    if (secret !== undefined) principal = await principals.bySecret(secret, whence.ip);
+    else if (held.session !== undefined) principal = await personOf(principals, held.session, fromHere, keep);
+    const trusted = fromHere ? held : { ...held, device: undefined };
+    return new GraphQLContext(database, principal, whence, { held: trusted, isFromHere: fromHere, keep, principals });
   } catch (error) {
     throw translated(error);
   }
 }
 
-/** The same, where somebody has to ask: UNAUTHENTICATED for nobody. */
+/** Like `contextOf`. Throws UNAUTHENTICATED if the request has no valid credential. */
 export async function contextOfSomebody(source: ContextSource, deps: ContextDeps): Promise<GraphQLContext> {
   const context = await contextOf(source, deps);
   if (!context.principal) throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
   return context;
 }
 
-/** Who asked before, as they stand now. A session is not used by what stays open: it ends in its time. UNAUTHENTICATED where it, or a secret, has ended. */
+/**
+ * Authenticates the caller of an open stream again, and returns a context with its current permissions. Does not extend a session: an
+ * open stream does not count as its use. Throws UNAUTHENTICATED if the session or secret has ended.
+ */
 export async function contextAgain(context: GraphQLContext, source: ContextSource, deps: ContextDeps): Promise<GraphQLContext> {
   const { principal } = context;
   if (principal?.kind !== 'USER') return contextOf(source, deps);
@@ -292,7 +326,12 @@ export async function contextAgain(context: GraphQLContext, source: ContextSourc
   return context.later(undefined, person);
 }
 
-async function personOf(principals: ContextDeps['principals'], token: string, fromHere: boolean, keep: ContextSource['keep']): Promise<UserPrincipal | null> {
+async function personOf(
+  principals: ContextDeps['principals'],
+  token: string,
+  fromHere: boolean,
+  keep: ContextSource['keep'],
+): Promise<UserPrincipal | null> {
   if (!fromHere) throw new TollgateError('FORBIDDEN', FROM_ELSEWHERE);
   const person = await principals.bySession(token);
   if (!person) keep({ session: null });

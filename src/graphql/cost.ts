@@ -28,60 +28,71 @@ import { maxItemsOf } from '../lib/graphql-types';
 import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../lib/page';
 import { fragmentsOf } from './limits';
 
-// A point is an object in the answer, or what takes as long as so many of them. What an operation asks for is counted as execution collects
-// it: a fragment once for each object, places that name one field together, and what @skip and @include leave out not at all.
+// A point is one object in the answer, or work that takes as long. Fields are counted as execution collects them: a fragment counts once
+// for each object, repeated selections of one field count together, and fields left out by @skip or @include do not count.
 
-/** Values that make a point: texts, numbers. */
+/** Scalar values, such as texts and numbers, that make one point. */
 const VALUES_PER_POINT = 10;
-/** Values of a list of them that make a point: they come with what has them. */
+/** Values in lists of scalars that make one point. Cheaper, because they are read together with their object. */
 const LISTED_VALUES_PER_POINT = 100;
 
-/** What a mutation costs beside the objects of its answer: it is a transaction. */
+/** Points of a mutation in addition to the objects of its answer, because it is a transaction. */
 const MUTATION_POINTS = 10;
-/** What it costs to count a list, for each field that tells of it. */
+/** Points of counting a list, for each count field. */
 const TOTAL_COUNT_POINTS = 10;
-/** What it costs to look for a page of what a filter lets through, whether it finds any, and to count that. */
+/** Points of reading a page of a filtered list, even if it is empty. */
 const FILTER_POINTS = 20;
+/** Points of counting a filtered list. */
 const FILTERED_COUNT_POINTS = 100;
-/** Values of a filter that make a point, each time that it is asked. */
+/** Filter values that make one point, each time that the filter is applied. */
 const FILTER_VALUES_PER_POINT = 50;
 const COUNTS = new Set(['totalCount', 'totalCountIsExact']);
-/** Objects of the schema that make a point, and their values as many times less than others: they are in memory. */
+/** Introspection objects that make one point. Their values are cheaper by the same factor, because the schema is in memory. */
 const SCHEMA_OBJECTS_PER_POINT = 4;
 
 /** `extensions.cost` of an answer, in points. */
 export interface Cost {
-  /** What it was expected to come to, and had to be there. */
+  /** Points that the operation may cost. The payer must have them before it runs. */
   requested: number;
-  /** What it came to, which is what was taken: most often less. */
+  /** Points that the operation did cost, and that were charged. Usually less than `requested`. */
   actual: number;
-  /** What the principal may still ask for at once. */
+  /** Points that the payer has left. */
   left: number;
-  /** What it may ask for at once after a quiet spell. */
+  /** Points that a full budget has. */
   max: number;
   refillPerSecond: number;
 }
 
-/** A field that is asked for: its own price for each time that it is answered, and what is asked within it, by the names of the answer. */
+/** A requested field: its price for each answer, and the plan of the fields inside it. */
 export interface PlannedField {
   price: number;
-  /** Whether it is a value, or a list of values. */
+  /** True for a scalar, or a list of scalars. */
   isValue: boolean;
-  /** How often it is answered, at the most that is to be expected, for each object that has it. */
+  /** Expected maximum of answers for each parent object. */
   times: number;
   within: Plan;
 }
 
-/** Fields by their names in the answer. More than one for a name where types differ: one of them will be answered. */
+/** Fields by their names in the answer. A name has several fields if fragments of different types select it: only one is answered. */
 export type Plan = Map<string, PlannedField[]>;
 
-/** What a validated operation will ask of the server, with variables that fit it. Where it has fields that may be left out by type, all count. */
-export function planOf(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, variables: Record<string, unknown>): Plan {
-  const { coerced = {} } = getVariableValues(schema, operation.variableDefinitions ?? [], variables) as { coerced?: Record<string, unknown> };
+/**
+ * Plans the cost of an operation. The operation must be valid and the variables must fit it. Counts the fields of all fragments, even of
+ * fragments on types that exclude each other.
+ */
+export function planOf(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Record<string, unknown>,
+): Plan {
+  const values = getVariableValues(schema, operation.variableDefinitions ?? [], variables);
+  const { coerced = {} } = values as { coerced?: Record<string, unknown> };
   const fragments = fragmentsOf(document);
 
   const isLeftOut = (node: SelectionNode): boolean =>
-    getDirectiveValues(GraphQLSkipDirective, node, coerced)?.if === true || getDirectiveValues(GraphQLIncludeDirective, node, coerced)?.if === false;
+    getDirectiveValues(GraphQLSkipDirective, node, coerced)?.if === true ||
+    getDirectiveValues(GraphQLIncludeDirective, node, coerced)?.if === false;
 
   const plan = (sets: readonly SelectionSetNode[], parent: GraphQLCompositeType, page: AskedPage | undefined): Plan => {
     const asked = new Map<string, { name: string; type: GraphQLCompositeType; nodes: [FieldNode, ...FieldNode[]] }>();
@@ -123,7 +134,7 @@ export function planOf(schema: GraphQLSchema, document: DocumentNode, operation:
   return plan([operation.selectionSet], schema.getRootType(operation.operation) as GraphQLCompositeType, undefined);
 }
 
-/** The points that a plan may come to. */
+/** The maximum of points that a plan is expected to cost. */
 export function requestedPoints(plan: Plan): number {
   const pointsOf = (fields: Plan): number => {
     let points = 0;
@@ -133,17 +144,17 @@ export function requestedPoints(plan: Plan): number {
   return wholePoints(pointsOf(plan));
 }
 
-/** The fields of a plan at a place of the answer. */
+/** The planned fields at a path of the answer. */
 export function plannedAt(plan: Plan, { prev, key }: Path): PlannedField[] {
   if (!prev) return plan.get(String(key)) ?? [];
   const parents = plannedAt(plan, prev);
   return typeof key === 'number' ? parents : parents.flatMap(({ within }) => within.get(key) ?? []);
 }
 
-/** What an answer of one of these fields costs by itself. */
+/** The price of one answer, without its inner fields. Takes the highest price of alternative fields. */
 export const priceOfAny = (fields: PlannedField[] = []): number => Math.max(0, ...fields.map(({ price }) => price));
 
-/** What is begun counts; what sums of fractions miss it by does not. */
+/** Rounds points up. Ignores rounding errors of floating-point sums, up to 0.0005 points. */
 export const wholePoints = (points: number): number => Math.ceil(Number(points.toFixed(3)));
 
 function definitionOf(parent: GraphQLCompositeType, name: string): GraphQLField<unknown, unknown> | undefined {
@@ -153,8 +164,12 @@ function definitionOf(parent: GraphQLCompositeType, name: string): GraphQLField<
   return isObjectType(parent) || isInterfaceType(parent) ? parent.getFields()[name] : undefined;
 }
 
-/** Its arguments; none where a null comes by a variable to where there must be a value, which is that field's error once it is asked. */
-function argumentsOf(field: GraphQLField<unknown, unknown>, node: FieldNode, variables: Record<string, unknown>): Record<string, unknown> {
+/** Returns no arguments if a variable is null but the argument is not nullable: execution reports this as an error of the field. */
+function argumentsOf(
+  field: GraphQLField<unknown, unknown>,
+  node: FieldNode,
+  variables: Record<string, unknown>,
+): Record<string, unknown> {
   try {
     return getArgumentValues(field, node, variables);
   } catch {
@@ -162,8 +177,14 @@ function argumentsOf(field: GraphQLField<unknown, unknown>, node: FieldNode, var
   }
 }
 
-/** For each answer of a field. A field's `complexity`, as type-graphql calls it, is a price of its own. */
-function priceOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: GraphQLField<unknown, unknown>, args: Record<string, unknown>, page: AskedPage | undefined): number {
+/** The price of one answer of a field. If the field declares a `complexity` (type-graphql), that is the price. */
+function priceOf(
+  schema: GraphQLSchema,
+  parent: GraphQLCompositeType,
+  field: GraphQLField<unknown, unknown>,
+  args: Record<string, unknown>,
+  page: AskedPage | undefined,
+): number {
   const of = getNamedType(field.type);
   const { complexity } = field.extensions;
   if (typeof complexity === 'number') return complexity;
@@ -176,24 +197,33 @@ function priceOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: Gra
   return filterValues === 0 ? 1 : 1 + FILTER_POINTS + Math.floor(filterValues / FILTER_VALUES_PER_POINT);
 }
 
-/** How many answers are to be expected of a field of one object. */
-function timesOf(schema: GraphQLSchema, parent: GraphQLCompositeType, field: GraphQLField<unknown, unknown>, args: Record<string, unknown>, page: AskedPage | undefined): number {
+/** The expected maximum of answers of a field for one parent object. */
+function timesOf(
+  schema: GraphQLSchema,
+  parent: GraphQLCompositeType,
+  field: GraphQLField<unknown, unknown>,
+  args: Record<string, unknown>,
+  page: AskedPage | undefined,
+): number {
   if (parent.name.startsWith('__')) return schemaSizesOf(schema)[field.name] ?? 1;
   if (!isListType(getNullableType(field.type))) return 1;
   const listed = Object.values(args).flatMap((value) => (Array.isArray(value) ? [value.length] : []));
   return listed.length > 0 ? Math.max(...listed) : (page?.size ?? maxItemsOf(field) ?? MAX_PAGE_SIZE);
 }
 
-/** What is asked of a list that has pages. */
+/** The requested page of a paginated list. */
 interface AskedPage {
-  /** How many objects it has at most. */
+  /** Maximum number of objects on the page. */
   size: number;
-  /** How many values its filter has; 0 where it has none. */
+  /** Number of values in the filter. 0 without a filter. */
   filterValues: number;
 }
 
-/** Undefined for what has no pages. What is more than a page may have is refused where it is read. */
-function pageOf({ args: declared }: GraphQLField<unknown, unknown>, { first, last, filter }: Record<string, unknown>): AskedPage | undefined {
+/** Returns undefined if the field is not paginated. Caps the size: the list itself refuses a page that is too large. */
+function pageOf(
+  { args: declared }: GraphQLField<unknown, unknown>,
+  { first, last, filter }: Record<string, unknown>,
+): AskedPage | undefined {
   if (!declared.some(({ name }) => name === 'first')) return undefined;
   const size = typeof first === 'number' ? first : typeof last === 'number' ? last : DEFAULT_PAGE_SIZE;
   return { size: Math.min(Math.max(size, 0), MAX_PAGE_SIZE), filterValues: valuesIn(filter) };
@@ -201,13 +231,14 @@ function pageOf({ args: declared }: GraphQLField<unknown, unknown>, { first, las
 
 function valuesIn(value: unknown): number {
   if (value === undefined || value === null) return 0;
-  if (Array.isArray(value)) return Math.max(value.length, 1); // one that is empty lets nothing through
-  return typeof value === 'object' && !(value instanceof Date) ? Object.values(value).reduce<number>((sum, inner) => sum + valuesIn(inner), 0) : 1;
+  if (Array.isArray(value)) return Math.max(value.length, 1); // an empty list is a filter too: it matches nothing
+  if (typeof value !== 'object' || value instanceof Date) return 1;
+  return Object.values(value).reduce<number>((sum, inner) => sum + valuesIn(inner), 0);
 }
 
 const schemaSizes = new WeakMap<GraphQLSchema, Record<string, number>>();
 
-/** How many answers the fields of introspection have for each object, on the average of this schema. */
+/** The average number of answers of each introspection field for one object, in this schema. */
 function schemaSizesOf(schema: GraphQLSchema): Record<string, number> {
   const known = schemaSizes.get(schema);
   if (known) return known;
@@ -219,7 +250,7 @@ function schemaSizesOf(schema: GraphQLSchema): Record<string, number> {
     directives: schema.getDirectives().length,
     fields: fields.length / types.length,
     args: args.length / fields.length,
-    ofType: 0.5, // clients ask for it nine times within itself, and few types wrap more than two
+    ofType: 0.5, // clients nest it nine times, but most types are wrapped at most twice
   };
   schemaSizes.set(schema, sizes);
   return sizes;

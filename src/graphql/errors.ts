@@ -32,15 +32,22 @@ const CODE_OF_KIND: Record<ErrorKind, Code> = {
   INTERNAL: 'INTERNAL',
 };
 
-/** Codes that say more than that of their kind. */
+/** Errors with a code more specific than the code of their kind. */
 const CODE_OF_ERROR: Partial<Record<ErrorCode, Code>> = { QUERY_TOO_COMPLEX: 'QUERY_TOO_COMPLEX' };
+
+const CUT_OFF = 'Reading this took too long and was stopped. Use a narrower filter or a smaller page.';
 
 const OWN_CODES = new Set<unknown>([...Object.values(CODE_OF_KIND), ...Object.values(CODE_OF_ERROR)]);
 
-/** Codes of Apollo's own that clients know, and that stay. */
-const APOLLO_CODES = new Set<unknown>(['GRAPHQL_PARSE_FAILED', 'GRAPHQL_VALIDATION_FAILED', 'PERSISTED_QUERY_NOT_FOUND', 'PERSISTED_QUERY_NOT_SUPPORTED']);
+/** Codes of Apollo that clients know. They are passed on. */
+const APOLLO_CODES = new Set<unknown>([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'PERSISTED_QUERY_NOT_FOUND',
+  'PERSISTED_QUERY_NOT_SUPPORTED',
+]);
 
-/** Codes of Apollo's own for requests that are INVALID_REQUEST here. */
+/** Codes of Apollo that become INVALID_REQUEST. */
 const APOLLO_CODES_OF_REQUESTS = new Set<unknown>(['BAD_USER_INPUT', 'BAD_REQUEST', 'OPERATION_RESOLUTION_FAILURE']);
 
 const STATUS_OF_CODE: Partial<Record<Code, number>> = {
@@ -53,25 +60,26 @@ const STATUS_OF_CODE: Partial<Record<Code, number>> = {
   SERVICE_UNAVAILABLE: 503,
 };
 
-/** What of an error's details is told beside its code. */
+/** The details of an error that callers may read, in addition to its code. */
 interface Told {
   issues?: Issue[];
-  /** The figures of a query that are too high: each asked and allowed. */
+  /** The figures of a query that are over their limits. */
   limits?: Excess[];
   retryAfterMs?: number;
-  /** Of a CONFLICT where another version was expected. */
+  /** The current version, if a CONFLICT is caused by another expected version. */
   currentVersion?: number;
-  /** Of a CONFLICT of an Idempotency-Key: which one. */
+  /** The kind of a CONFLICT of an Idempotency-Key. */
   reason?: string;
-  /** What a mutation was done to whose answer is lost. */
+  /** Id of the object that a mutation changed, if its answer is lost. */
   subjectId?: string;
 }
 
 const TOLD: readonly (keyof Told)[] = ['issues', 'limits', 'retryAfterMs', 'currentVersion', 'reason', 'subjectId'];
 
-const toldOf = (details: Record<string, unknown>): Told => Object.fromEntries(TOLD.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])));
+const toldOf = (details: Record<string, unknown>): Told =>
+  Object.fromEntries(TOLD.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])));
 
-/** The code that GraphQL answers an error with, and the HTTP status where an answer is nothing but that. */
+/** The GraphQL code of an error, and the HTTP status of an answer that consists only of this error. */
 export function graphqlAnswerOf(error: ErrorCode): { code: string; status: number } {
   const code = codeOf(error);
   return { code, status: STATUS_OF_CODE[code] ?? 200 };
@@ -79,15 +87,15 @@ export function graphqlAnswerOf(error: ErrorCode): { code: string; status: numbe
 
 const codeOf = (error: ErrorCode): Code => CODE_OF_ERROR[error] ?? CODE_OF_KIND[ERRORS[error].kind];
 
-/** The status and headers of an answer that is nothing but a failure. */
+/** The status and headers of an answer that consists only of an error. */
 interface Head {
   status: number;
   headers: Map<string, string>;
 }
 
-/** A failure as GraphQL carries it. Apollo takes the head of an answer from it where nothing was executed. */
+/** An error in the form of GraphQL. Apollo uses its `http` for the answer if nothing was executed. */
 export interface GraphQLFailure extends GraphQLError {
-  /** `cost` goes into the extensions of the answer. */
+  /** `cost` is copied to the extensions of the answer. */
   extensions: GraphQLErrorExtensions & Told & { code: string; http: Head; cost?: Cost };
 }
 
@@ -95,7 +103,9 @@ export function toGraphQLError(error: TollgateError): GraphQLFailure {
   const { message, details, cause } = error;
   const code = codeOf(error.code);
   const headers = new Map<string, string>();
-  if (code === 'UNAUTHENTICATED') headers.set('www-authenticate', `Bearer realm="tollgate"${error.code === 'MISSING_API_KEY' ? '' : ', error="invalid_token"'}`);
+  if (code === 'UNAUTHENTICATED') {
+    headers.set('www-authenticate', `Bearer realm="tollgate"${error.code === 'MISSING_API_KEY' ? '' : ', error="invalid_token"'}`);
+  }
   const { retryAfterMs, cost } = details as { retryAfterMs?: number; cost?: Cost };
   if (code === 'SERVICE_UNAVAILABLE' || details.reason === 'IN_PROGRESS') headers.set('retry-after', '1');
   if (retryAfterMs !== undefined) headers.set('retry-after', String(Math.ceil(retryAfterMs / 1000)));
@@ -104,19 +114,22 @@ export function toGraphQLError(error: TollgateError): GraphQLFailure {
   return new GraphQLError(message, { originalError: cause instanceof Error ? cause : undefined, extensions }) as GraphQLFailure;
 }
 
-/** What was thrown, as GraphQL takes it where it is one of ours. */
+/** Converts a TollgateError to a GraphQLError. Returns other errors unchanged. */
 export const translated = (error: unknown): unknown => (error instanceof TollgateError ? toGraphQLError(error) : error);
 
-/** A whole answer that is nothing but a failure. `report` is handed what is worth a line in the log. */
+/** Builds an answer that consists only of an error. Calls `report` with errors that belong in the log. */
 export function failedResponse(error: unknown, report: (cause: unknown) => void): GraphQLResponse {
   const known = isOutage(error) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL';
   if (!(error instanceof TollgateError)) report(error);
   const { message, extensions } = toGraphQLError(error instanceof TollgateError ? error : new TollgateError(known));
   const { http, ...told } = extensions;
-  return { http: { status: http.status, headers: new HeaderMap(http.headers) }, body: { kind: 'single', singleResult: { errors: [{ message, extensions: told }] } } };
+  return {
+    http: { status: http.status, headers: new HeaderMap(http.headers) },
+    body: { kind: 'single', singleResult: { errors: [{ message, extensions: told }] } },
+  };
 }
 
-/** What of an error a caller gets to read: nothing of the inside. `report` is handed what is worth a line in the log. */
+/** Formats an error for the caller, without internal details. Calls `report` with errors that belong in the log. */
 export function formatError(formatted: GraphQLFormattedError, error: unknown, report: (cause: unknown) => void): GraphQLFormattedError {
   const { locations, path } = formatted;
   const tell = (message: string, code: unknown, told: Told = {}): GraphQLFormattedError => ({
@@ -133,20 +146,25 @@ export function formatError(formatted: GraphQLFormattedError, error: unknown, re
       return tell(cause.message, code, toldOf(cause.extensions));
     }
     if (APOLLO_CODES.has(code)) return tell(cause.message, code);
-    if (isOfRequest(cause)) return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', { issues: [{ path: [], message: cause.message }] });
+    if (isOfRequest(cause)) {
+      return tell(ERRORS.INVALID_REQUEST.message, 'INVALID_REQUEST', { issues: [{ path: [], message: cause.message }] });
+    }
   }
   report(cause);
   const { message, code } = failureOf(cause);
   return tell(message, code);
 }
 
-/** What nobody threw on purpose, as a caller may read it: the database was away or took too long, or else it is ours. */
+/**
+ * Converts an unexpected error: to QUERY_TOO_COMPLEX if the database stopped a long read, to SERVICE_UNAVAILABLE if the database is
+ * unavailable, otherwise to INTERNAL.
+ */
 export function failureOf(cause: unknown): TollgateError {
-  if (isCutOff(cause)) return new TollgateError('QUERY_TOO_COMPLEX', 'Reading this took too long and was cut off: narrow the filter, or ask for a shorter page.', {}, { cause });
+  if (isCutOff(cause)) return new TollgateError('QUERY_TOO_COMPLEX', CUT_OFF, {}, { cause });
   return new TollgateError(isOutage(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL', undefined, {}, { cause });
 }
 
-/** Whether the libraries blame the request: by a code, by a status, or by a place where it gave a value, rather than asked for a field. */
+/** True if a library blames the request: by its code, by its status, or because the error is at a value and not at a field. */
 function isOfRequest({ extensions, nodes }: GraphQLError): boolean {
   const { status = 500 } = (extensions.http ?? {}) as Partial<Head>;
   return APOLLO_CODES_OF_REQUESTS.has(extensions.code) || status < 500 || (nodes?.[0] !== undefined && nodes[0].kind !== Kind.FIELD);

@@ -4,8 +4,8 @@ import { run } from './bounded-execution';
 import type { GraphQLContext } from './context';
 
 /**
- * Executes operations within their limits, and waits for the event loop between the steps before and after that: each of them takes a while
- * of its own. Of all plugins that answer an operation it is the last. `tell` makes of an error what a caller gets to read.
+ * Executes operations within their limits. Waits for a turn of the event loop before each long step: parsing, validation, execution and
+ * formatting. Must be the last plugin that answers operations. `tell` formats an error for the caller.
  */
 export function executionPlugin(tell: (error: GraphQLError) => GraphQLFormattedError): ApolloServerPlugin<GraphQLContext> {
   return {
@@ -19,7 +19,7 @@ export function executionPlugin(tell: (error: GraphQLError) => GraphQLFormattedE
         },
         responseForOperation: async ({ operation, schema, document, contextValue, request }) => {
           const { execution } = contextValue;
-          if (!operation || !execution) return null; // Apollo says so
+          if (!operation || !execution) return null; // Apollo reports it
           await turn();
           const { variables: variableValues, operationName } = request;
           const { data, errors } = await run({ schema, document, contextValue, variableValues, operationName }, execution);

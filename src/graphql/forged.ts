@@ -1,14 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { TollgateError } from '../errors';
 
-/** Headers that a page of another site can have a browser send only where this server has said so before (CORS). */
+/** Headers that a page of another site can make a browser send only if this server has allowed it (CORS preflight). */
 const PREFLIGHTED_HEADERS = ['x-apollo-operation-name', 'apollo-require-preflight', 'authorization', 'x-api-key'];
 
-const MESSAGE = `A request with a cookie comes with Content-Type: application/json or one of the headers ${PREFLIGHTED_HEADERS.join(', ')}, so that no page of another site can have sent it.`;
+const MESSAGE =
+  'This request has a cookie, and a page of another site could have sent it. ' +
+  `Send Content-Type: application/json or one of the headers ${PREFLIGHTED_HEADERS.join(', ')}.`;
 
 /**
- * INVALID_REQUEST for a request with a cookie that a form, an image or a link of another site could have made a browser send. One without
- * any cookie is nobody's, whoever made it: it needs no such proof.
+ * Prevents cross-site request forgery. Throws INVALID_REQUEST for a request with a cookie that a form, an image or a link of another site
+ * could have sent. A request without a cookie carries no credential of the browser, and so needs no proof.
  */
 export function requireUnforged(headers: IncomingHttpHeaders): void {
   const mediaType = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase();

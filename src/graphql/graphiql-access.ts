@@ -1,13 +1,13 @@
-// GraphiQL 3 is to be used without eyes and without a mouse too. What its own pages lack for that is added here, to what it draws.
+// Makes GraphiQL 3 usable with a screen reader and without a mouse. Adds the attributes that its own elements lack.
 
-/** A script for the browser: names what GraphiQL leaves nameless, and lets the keyboard out of its editors. */
+/** A script for the browser: labels elements that GraphiQL leaves without a label, and lets Tab leave its editors. */
 export const ACCESS_SCRIPT = `'use strict';
 (function () {
   const set = (element, name, value) => {
     if (element.getAttribute(name) !== value) element.setAttribute(name, value);
   };
 
-  // An editor is a text area that nobody sees, which has no name, and what it shows, which only the mouse could scroll.
+  // An editor has an invisible text area without a label, and a visible part that only the mouse can scroll.
   function nameOf(editor) {
     if (editor.closest('.result-window')) return 'Result';
     if (editor.closest('.graphiql-query-editor')) return 'Operation';
@@ -24,12 +24,12 @@ export const ACCESS_SCRIPT = `'use strict';
     });
     if (editor.CodeMirror && !editor.CodeMirror.tollgateTab) {
       editor.CodeMirror.tollgateTab = true;
-      // Tab goes on to what comes next, as everywhere; it would indent, and nobody without a mouse would ever leave.
+      // Tab moves the focus, as on other pages. By default it indents, and the keyboard could not leave the editor.
       editor.CodeMirror.addKeyMap({ Tab: false, 'Shift-Tab': false });
     }
   }
 
-  // A tab holds two buttons, which a tab may not: these are a group of buttons, and that of what is shown says so.
+  // ARIA forbids buttons inside a tab, but GraphiQL has two in each. Makes them groups of buttons, and marks the current one.
   function mendTabs(tabs) {
     set(tabs, 'role', 'group');
     tabs.querySelectorAll('.graphiql-tab').forEach((tab) => {
@@ -44,7 +44,7 @@ export const ACCESS_SCRIPT = `'use strict';
     document.querySelectorAll('.CodeMirror').forEach(mendEditor);
     document.querySelectorAll('.graphiql-tabs').forEach(mendTabs);
     document.querySelectorAll('#graphiql-session[role="tabpanel"]').forEach((panel) => set(panel, 'role', 'group'));
-    // Their name would be "Set active", all of them.
+    // Without this, all history items have the label "Set active".
     document.querySelectorAll('.graphiql-history-item-label').forEach((label) => set(label, 'aria-label', label.textContent));
   }
 
@@ -56,13 +56,21 @@ export const ACCESS_SCRIPT = `'use strict';
       waiting = false;
       mend();
     });
-  }).observe(document.getElementById('graphiql'), { childList: true, subtree: true, attributes: true, attributeFilter: ['role', 'class', 'aria-label', 'aria-selected'] });
+  }).observe(document.getElementById('graphiql'), {
+    childList: true,
+    subtree: true,
+    attributes: true,
+    attributeFilter: ['role', 'class', 'aria-label', 'aria-selected'],
+  });
 })();
 `;
 
-/** Colours that are far enough from what is behind them, links that are more than a colour, and a mark on what has the focus. */
-export const ACCESS_STYLE = `.unseen { position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-.graphiql-container, .CodeMirror-info, .CodeMirror-lint-tooltip, .graphiql-dialog, .graphiql-dialog-overlay, .graphiql-tooltip, [data-radix-popper-content-wrapper] {
+/** Colours with enough contrast, underlined links, and a visible focus. */
+export const ACCESS_STYLE = `.unseen {
+  position: absolute; width: 1px; height: 1px; margin: -1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
+}
+.graphiql-container, .CodeMirror-info, .CodeMirror-lint-tooltip, .graphiql-dialog, .graphiql-dialog-overlay, .graphiql-tooltip,
+[data-radix-popper-content-wrapper] {
   --color-primary: 320, 95%, 35%;
   --color-secondary: 242, 51%, 45%;
   --color-tertiary: 188, 100%, 22%;

@@ -1,9 +1,9 @@
-// What GraphiQL keeps in the local storage of a browser: documents and variables, and nothing that carries a secret.
+// Controls what GraphiQL stores in the local storage of a browser: documents and variables, but no secrets.
 
-/** Names of arguments and of fields of inputs that carry a secret, before their colon: in a document, or quoted in JSON. */
+/** Matches arguments and input fields that carry a secret, up to their colon, in a document or in JSON. */
 export const SECRET_ARGUMENT = /(?<![A-Za-z0-9_])(?:\w*(?:password|secret|token|apikey)\w*|code)["\s,]*:/i;
 
-/** A script for the browser: the storage that GraphiQL is given. It clears what earlier versions of this page kept. */
+/** A script for the browser: the storage for GraphiQL. It also removes secrets that earlier versions of this page stored. */
 export const storageScript = (blankHeaders: string): string => `'use strict';
 (function () {
   const prefix = 'graphiql:';
@@ -11,7 +11,7 @@ export const storageScript = (blankHeaders: string): string => `'use strict';
   const carriesSecret = (operation) => secretArgument.test([operation.query, operation.variables].join('\\n'));
   const ownNames = () => Object.keys(localStorage).filter((name) => name.startsWith(prefix));
 
-  // What the editors show now: GraphiQL stores the document and the variables one after the other.
+  // Reads both editors, because GraphiQL stores the document and the variables one after the other.
   function shown(selector) {
     const editor = document.querySelector(selector + ' .CodeMirror');
     return editor && editor.CodeMirror ? editor.CodeMirror.getValue() : '';
@@ -36,7 +36,7 @@ export const storageScript = (blankHeaders: string): string => `'use strict';
     } else if (item === 'queries' || item === 'favorites') {
       localStorage.setItem(name, JSON.stringify({ [item]: historyToKeep(JSON.parse(value)[item]) }));
     } else if ((item === 'query' || item === 'variables') && (secretArgument.test(value) || carriesSecret(shownOperation()))) {
-      for (const one of ['query', 'variables']) localStorage.removeItem(prefix + one);
+      for (const part of ['query', 'variables']) localStorage.removeItem(prefix + part);
     } else localStorage.setItem(name, value);
   }
 
@@ -46,7 +46,7 @@ export const storageScript = (blankHeaders: string): string => `'use strict';
     try {
       setItem(name, value);
     } catch (error) {
-      console.warn('What was kept as ' + name + ' cannot be read and is forgotten.', error);
+      console.warn('The stored item ' + name + ' is unreadable and was deleted.', error);
     }
   }
 

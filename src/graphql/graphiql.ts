@@ -6,91 +6,63 @@ import { ACCESS_SCRIPT, ACCESS_STYLE } from './graphiql-access';
 import { EXAMPLES_STYLE, examplesScript } from './graphiql-examples';
 import { storageScript } from './graphiql-storage';
 
-// GraphiQL 3 is the last one that comes as a file which a browser can load as it is; later ones want a bundler.
+// GraphiQL 3 is the last version with a file that a browser can load directly. Later versions need a bundler.
 
-/** What a header editor that nobody has filled in yet shows: the name is there, the secret is to be pasted between the quotes. */
+/** The initial text of the header editor. A caller with a secret pastes it between the quotes. */
 export const DEFAULT_HEADERS_TEXT = `{
   "X-Api-Key": ""
 }`;
 
 /**
- * What GraphiQL shows whoever opens it for the first time. It works as it stands once the root key is in the headers.
- * The lines are short, so that an ordinary screen shows them whole.
+ * The initial operation in GraphiQL. It runs without changes for a person who has signed in, and with a secret in the headers.
+ * The lines are short, so that they fit an ordinary screen.
  */
-export const DEFAULT_OPERATION = `# Tollgate's admin API, answered by the server
-# that sent you this page.
+export const DEFAULT_OPERATION = `# Welcome to the admin API of this server.
 #
-# 1. Paste the operator's root key between the
-#    quotes under "Headers", below.
-# 2. Press the play button, or Ctrl-Enter
-#    (Cmd-Enter on a Mac).
+# To run this query, press the play button or
+# Ctrl-Enter (Cmd-Enter on a Mac).
 #
-# The book on the left explains every type and
-# field, the list has examples for every task;
+# Have you signed in? Leave "Headers" unchanged.
+# To sign in, open "Examples" on the left, and
+# in "People" choose "Return".
+# Do you use a secret? Paste it between the
+# quotes under "Headers", below.
+#
+# The book on the left opens the documentation.
 # Ctrl-Space completes a name.
-# Headers are never kept in this browser, and
-# neither is a tab with a password or a secret.
+# This browser never stores headers, nor tabs
+# with a password or a secret.
 
 query Overview {
   __typename
 
   # Who you are, and what you may do.
-  viewer {
-    kind
-    id
-    name
-    permissions
-  }
+  viewer { kind id name permissions }
 
-  # The newest first; add after: "END_CURSOR" for
-  # the next page.
+  # The newest first. For the next page, add
+  # after: "END_CURSOR".
   workspaces(first: 5) {
     nodes {
       id
       name
-      slug
-      wallet {
-        # Micro-credits: 1 USD is 1,000,000.
-        balance
-      }
+      # In micro-credits: 1,000,000 are 1 USD.
+      wallet { balance }
       projects(first: 5) {
-        nodes {
-          id
-          name
-          budget {
-            balance
-            held
-            available
-          }
-          keys(first: 3) {
-            nodes {
-              id
-              name
-              environment
-              status
-              hint
-              lastUsedAt
-            }
-          }
-        }
+        nodes { id name budget { available } }
       }
     }
-    pageInfo {
-      hasNextPage
-      endCursor
-    }
+    pageInfo { hasNextPage endCursor }
   }
 }
 `;
 
-// Runs in the browser. It is a file of its own because the page's policy allows no script inside the page.
+// Runs in the browser. Served as a separate file, because the policy of the page forbids inline scripts.
 const START_SCRIPT = `'use strict';
 (function () {
   const blankHeaders = ${JSON.stringify(DEFAULT_HEADERS_TEXT)};
 
-  // GraphiQL finds the tab that was open by comparing these two items with its tabs, and adds one more where none fits.
-  // It writes an item before the tab, only while someone types: so each is made the same in both places, the item's text
-  // first because it is the newer.
+  // GraphiQL finds the open tab by comparing these two items with its tabs, and adds a tab if none is equal.
+  // It stores the items before the tab. So this makes both equal, and prefers the text of the item, which is newer.
   function restoreOpenTab() {
     const saved = JSON.parse(localStorage.getItem('graphiql:tabState') || 'null');
     const tab = saved && saved.tabs[saved.activeTabIndex];
@@ -105,10 +77,10 @@ const START_SCRIPT = `'use strict';
   try {
     restoreOpenTab();
   } catch (error) {
-    console.warn('The saved tabs cannot be read and are left to GraphiQL.', error);
+    console.warn('The stored tabs are unreadable. GraphiQL decides what to show.', error);
   }
 
-  // The page's own address, so that it also works where a proxy serves it under a prefix.
+  // Uses the address of the page, so that it also works if a proxy serves it under a prefix.
   const socket = (location.protocol === 'https:' ? 'wss://' : 'ws://') + location.host + location.pathname;
   const fetcher = GraphiQL.createFetcher({ url: location.pathname, subscriptionUrl: socket, enableIncrementalDelivery: false });
   const root = ReactDOM.createRoot(document.getElementById('graphiql'));
@@ -135,7 +107,7 @@ const START_SCRIPT = `'use strict';
     );
   }
 
-  // A new tab starts with the headers of the one before, or its first query would be refused for want of a key.
+  // A new tab copies the headers of the current tab. Otherwise its first query would be refused, because it lacks the secret.
   function useHeadersInNewTabs(state) {
     const headers = state.tabs[state.activeTabIndex].headers || blankHeaders;
     if (headers === newTabHeaders) return;
@@ -147,7 +119,7 @@ const START_SCRIPT = `'use strict';
 })();
 `;
 
-// The two colours are GraphiQL's own, so that the page does not flash white before it starts in the dark.
+// The background colours are those of GraphiQL, so that the page does not flash white before the dark theme starts.
 const PAGE_STYLE = `:root { color-scheme: light dark; }
 :root:has(body.graphiql-light) { color-scheme: light; }
 :root:has(body.graphiql-dark) { color-scheme: dark; }
@@ -160,7 +132,7 @@ body.graphiql-dark { background: hsl(219, 29%, 18%); color: hsl(219, 29%, 78%); 
 }
 `;
 
-// A gate, drawn here because a browser that is given no icon asks the server for one.
+// A gate. It is inline, because a browser requests an icon from the server if the page has none.
 const ICON = encodeURIComponent(
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#5a4bc4"/>' +
     '<path d="M3 13V4h2v2h8v2H5v5z" fill="#fff"/></svg>',
@@ -172,7 +144,7 @@ const STYLE = 'text/css; charset=utf-8';
 let assets: ReadonlyMap<string, Asset> | undefined;
 let page: string | undefined;
 
-/** Every file that the page needs, by name; read once in a process. */
+/** All files of the page by name. Reads them once per process. */
 function loadAssets(): ReadonlyMap<string, Asset> {
   assets ??= new Map([
     ['graphiql.min.css', new Asset(STYLE, readPackageFile('graphiql', 'graphiql.min.css'))],
@@ -188,15 +160,15 @@ function loadAssets(): ReadonlyMap<string, Asset> {
   return assets;
 }
 
-/** The packages do not export these files, so they are found beside the package.json, which they do. */
+/** Finds a file next to the package.json, because the packages export only that. */
 function readPackageFile(packageName: string, path: string): Buffer {
   const text = readFileSync(join(dirname(require.resolve(`${packageName}/package.json`)), path), 'utf8');
-  // The source maps are not served, and a browser's developer tools would ask for them.
+  // Removes the link to the source map, which is not served: the developer tools of browsers would request it.
   return Buffer.from(text.replace(/\/\/# sourceMappingURL=\S*\s*$/, ''));
 }
 
-// Nothing but this server's own files: no script inside the page, no other host, no frame around it. Styles inside the
-// page are allowed because GraphiQL's dialogs add one to stop the page behind them from scrolling.
+// Allows only files of this server. Forbids inline scripts, other hosts and frames around the page. Allows inline styles, because the
+// dialogs of GraphiQL add one to stop the page behind them from scrolling.
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -212,7 +184,7 @@ const CONTENT_SECURITY_POLICY = [
 const PAGE_HEADERS = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-store',
-  // The same address answers a program's GET with JSON.
+  // The same address answers GET requests of programs with JSON.
   vary: 'Accept',
   'content-security-policy': CONTENT_SECURITY_POLICY,
   'x-content-type-options': 'nosniff',
@@ -220,14 +192,14 @@ const PAGE_HEADERS = {
   'referrer-policy': 'no-referrer',
 };
 
-/** What a browser that opens `/graphql` is answered: the GraphiQL page, and every header that belongs to it. */
+/** The GraphiQL page and its headers, for a browser that opens `/graphql`. */
 export function graphiqlPage(): { html: string; headers: Record<string, string> } {
   page ??= renderPage(loadAssets());
   return { html: page, headers: { ...PAGE_HEADERS } };
 }
 
 function renderPage(files: ReadonlyMap<string, Asset>): string {
-  // Relative to /graphql, so that a proxy may serve it all under a prefix. Deferred scripts run in this order.
+  // Links are relative to /graphql, so that a proxy can serve the page under a prefix. Deferred scripts run in this order.
   const links = [...files].map(([name, { type, version }]) =>
     type === STYLE
       ? `  <link rel="stylesheet" href="graphql/assets/${name}?v=${version}">`
@@ -245,7 +217,7 @@ function renderPage(files: ReadonlyMap<string, Asset>): string {
 ${links.join('\n')}
 </head>
 <body>
-  <noscript><p class="notice">GraphiQL needs JavaScript. The API does not: send your queries to this address with POST.</p></noscript>
+  <noscript><p class="notice">GraphiQL needs JavaScript. Enable it, or send your queries to this address with POST.</p></noscript>
   <main>
     <h1 class="unseen">Tollgate GraphiQL</h1>
     <div id="graphiql"></div>
@@ -256,8 +228,8 @@ ${links.join('\n')}
 }
 
 /**
- * Serves the page's files under `/graphql/assets/`, from memory and without a credential. They are read here,
- * so that an installation which lacks one fails at the start and not before the first visitor.
+ * Serves the files of the page under `/graphql/assets/`, from memory and without a credential. Reads them at once, so that an
+ * installation without one of them fails at startup.
  */
 export function registerGraphiqlAssets(app: FastifyInstance): void {
   const files = loadAssets();
@@ -269,7 +241,7 @@ export function registerGraphiqlAssets(app: FastifyInstance): void {
     }
     const current = request.query.v === asset.version;
     reply.headers({
-      // An address with another version, or none, may have other content tomorrow.
+      // Only an address with the current version may be cached for ever: without it, the content may change.
       'cache-control': current ? 'public, max-age=31536000, immutable' : 'no-cache',
       etag: `W/"${asset.version}"`,
       vary: 'Accept-Encoding',

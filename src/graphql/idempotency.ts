@@ -9,17 +9,20 @@ import { failedResponse, toGraphQLError } from './errors';
 import { PUBLIC_MUTATIONS } from './public-mutations';
 import { answeredAs, fieldsOf, rootFieldsOf } from './root-fields';
 
-/** What signs somebody in or out, or proves who somebody is: it changes the browser's cookie, or carries a password, and happens each time. */
+/**
+ * Mutations that sign a person in or out, or prove a person's identity. They change cookies or carry a password, so they are never
+ * replayed.
+ */
 const OF_SIGNING_IN: ReadonlySet<string> = new Set([
   ...PUBLIC_MUTATIONS,
   ...['changePassword', 'beginSecondFactor', 'confirmSecondFactor', 'removeSecondFactor', 'endSession', 'signOut', 'signOutEverywhere'],
 ]);
 
-/** What a kept answer is, beside what a client gets to read again. */
+/** The stored answer of a mutation. */
 interface Kept {
   data: Record<string, Record<string, unknown>>;
   errors?: readonly GraphQLFormattedError[] | undefined;
-  /** Paths of what was shown once, and is null now. */
+  /** Paths of secrets that were shown once, and are null in the stored answer. */
   withheld: string[][];
 }
 
@@ -29,8 +32,9 @@ export interface IdempotencyPluginDeps {
 }
 
 /**
- * `Idempotency-Key`: the one mutation of a request with it runs once, and a repeat is answered what the first request was, without secrets.
- * On a query it counts for nothing. Whatever else may refuse an operation has to come before this plugin.
+ * Implements `Idempotency-Key`: a mutation with this header runs once. A retry gets the answer of the first request, without secrets.
+ * A request with the header may have only one mutation. Queries ignore it. All plugins that may refuse an operation must come before
+ * this one.
  */
 export function idempotencyPlugin({ idempotency, report }: IdempotencyPluginDeps): ApolloServerPlugin<GraphQLContext> {
   return {
@@ -46,8 +50,12 @@ export function idempotencyPlugin({ idempotency, report }: IdempotencyPluginDeps
           const [field, ...others] = rootFieldsOf(operation, document);
           key = idempotencyKeyOf(header);
           if (key === undefined) throw refusal(BAD_IDEMPOTENCY_KEY.message);
-          if (!field || others.length > 0 || requestIsBatched) throw refusal('comes with exactly one mutation; send the others by themselves');
-          if (OF_SIGNING_IN.has(field.name.value)) throw refusal(`is not for ${field.name.value}, which happens each time that it is asked for; send it without`);
+          if (!field || others.length > 0 || requestIsBatched) {
+            throw refusal('allows exactly one mutation in a request. Send the others in separate requests.');
+          }
+          if (OF_SIGNING_IN.has(field.name.value)) {
+            throw refusal(`is not allowed for ${field.name.value}, which runs each time. Send it without this header.`);
+          }
           mutation = field;
         },
         responseForOperation: async ({ operation, source, request: { variables = {}, operationName }, contextValue }) => {
@@ -66,9 +74,10 @@ export function idempotencyPlugin({ idempotency, report }: IdempotencyPluginDeps
           const { data, errors } = body.singleResult;
           const answered = data?.[answeredAs(mutation)] as Record<string, unknown> | null | undefined;
           try {
-            await idempotency.settle(claim, answered ? JSON.stringify(keptOf(mutation, answered, errors, document as DocumentNode, schema)) : undefined);
+            const kept = answered && keptOf(mutation, answered, errors, document as DocumentNode, schema);
+            await idempotency.settle(claim, kept ? JSON.stringify(kept) : undefined);
           } catch (error) {
-            report(error, 'graphql: the answer of a mutation could not be kept'); // whoever asked gets it all the same
+            report(error, 'graphql: the answer of a mutation could not be kept'); // the caller still gets the answer
           }
         },
       };
@@ -78,19 +87,32 @@ export function idempotencyPlugin({ idempotency, report }: IdempotencyPluginDeps
 
 const refusal = (message: string) => toGraphQLError(invalid({ path: BAD_IDEMPOTENCY_KEY.path, message }));
 
-/** What makes a request the same one: its document, the operation, and the variables of that, in whatever order they came. */
-function fingerprinted({ variableDefinitions = [] }: OperationDefinitionNode, source: string, operationName: string | undefined, variables: Record<string, unknown>): string {
+/** Returns a text that is the same for retries: the document, the operation name, and its variables with their fields in sorted order. */
+function fingerprinted(
+  { variableDefinitions = [] }: OperationDefinitionNode,
+  source: string,
+  operationName: string | undefined,
+  variables: Record<string, unknown>,
+): string {
   const given = variableDefinitions.map(({ variable: { name } }) => [name.value, variables[name.value]]);
-  return JSON.stringify([source, operationName ?? null, given], (_name, value: unknown) =>
-    typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value,
-  );
+  return JSON.stringify([source, operationName ?? null, given], (_name, value: unknown) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+  });
 }
 
-/** What may be kept of an answer: all but what is shown once. */
-function keptOf(mutation: FieldNode, answered: Record<string, unknown>, errors: Kept['errors'], document: DocumentNode, schema: GraphQLSchema): Kept {
+/** Builds the stored answer. Fields that are shown only once become null. */
+function keptOf(
+  mutation: FieldNode,
+  answered: Record<string, unknown>,
+  errors: Kept['errors'],
+  document: DocumentNode,
+  schema: GraphQLSchema,
+): Kept {
   const root = answeredAs(mutation);
   const payload = getNamedType(schema.getMutationType()?.getFields()[mutation.name.value]?.type) as GraphQLObjectType;
-  const secret = fieldsOf(mutation.selectionSet, document).filter(({ name }) => payload.getFields()[name.value]?.extensions.shownOnce === true);
+  const isShownOnce = ({ name }: FieldNode): boolean => payload.getFields()[name.value]?.extensions.shownOnce === true;
+  const secret = fieldsOf(mutation.selectionSet, document).filter(isShownOnce);
   const withheld = [...new Set(secret.map(answeredAs))].filter((name) => (answered[name] ?? null) !== null);
   const shown = { ...answered, ...Object.fromEntries(withheld.map((name) => [name, null])) };
   return { data: { [root]: shown }, errors, withheld: withheld.map((name) => [root, name]) };

@@ -1,14 +1,23 @@
-import { Kind, Lexer, Source, TokenKind, type DocumentNode, type FieldNode, type FragmentDefinitionNode, type SelectionSetNode } from 'graphql';
+import {
+  Kind,
+  Lexer,
+  Source,
+  TokenKind,
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
 import { TollgateError } from '../errors';
 
-// What a document may be, whoever sends it and whatever is behind it. Reading it takes a time that grows with its length alone, and so
-// stands before graphql-js's validation, which compares each place that names a field with each other one.
+// Limits of a document, for all callers. These checks take linear time. They run before the validation of graphql-js, which takes quadratic
+// time, because it compares each selection of a field with all others.
 
 /** The longest document, in UTF-16 units. */
 const MAX_DOCUMENT_LENGTH = 65_536;
 /** The longest document, in tokens. */
 export const MAX_TOKENS = 10_000;
-/** Brackets of any kind within one another: the parser goes one step into its stack with each. */
+/** Nested brackets of any kind. Bounds the recursion of the parser. */
 const MAX_NESTING = 50;
 /** Directives in a document. */
 const MAX_DIRECTIVES = 50;
@@ -16,26 +25,26 @@ const MAX_DIRECTIVES = 50;
 const MAX_OPERATIONS = 100;
 /** Fragments in a document. */
 const MAX_FRAGMENTS = 200;
-/** Fields within one another, fragments written out. */
+/** Nested fields, with fragments expanded. */
 const MAX_DEPTH = 20;
-/** Fields at the top of an operation. */
+/** Root fields of an operation. */
 const MAX_ROOT_FIELDS = 50;
 /** Fields of one object. */
 const MAX_BREADTH = 200;
-/** Fields and fragments in a document, each fragment written out where it is spread. */
+/** Fields and fragments in a document, with fragments expanded at each spread. */
 const MAX_SELECTIONS = 2_000;
-/** Places that ask for one field of one object. */
+/** Selections of the same field of one object. */
 const MAX_REPEATS = 50;
-/** Aliases in a document, fragments written out. */
+/** Aliases in a document, with fragments expanded. */
 const MAX_ALIASES = 100;
-/** Variables that a document's operations declare. */
+/** Variables that all operations of a document declare. */
 const MAX_VARIABLES = 200;
-/** Errors of a document that are told: each looks through all names for one that may have been meant. */
+/** Validation errors in an answer. Each one is expensive: it compares all names of the schema to suggest a similar one. */
 export const MAX_DOCUMENT_ERRORS = 10;
-/** Values in the variables of a request, those of lists and objects each by itself. */
+/** Values in the variables of a request. Each item of a list and each field of an object counts. */
 const MAX_VALUES = 5_000;
 
-/** How much a document has of everything that is bounded. */
+/** The size of a document, by each limited figure. */
 export type Figures = Record<keyof typeof ALLOWED, number>;
 
 const ALLOWED = {
@@ -55,20 +64,21 @@ const ALLOWED = {
   values: MAX_VALUES,
 };
 
-/** One figure that is too high. Where counting stopped at once, `asked` is as far as it came. */
+/** One figure over its limit. `asked` can be too low, because counting may stop at the limit. */
 export interface Excess {
   limit: string;
   asked: number;
   allowed: number;
 }
 
-/** QUERY_TOO_COMPLEX, with every figure that is too high. */
+/** Builds QUERY_TOO_COMPLEX, with all figures over their limits. */
 export function tooComplex(limits: Excess[]): TollgateError {
   const figures = limits.map(({ limit, asked, allowed }) => `${limit} ${asked}, at most ${allowed}`).join('; ');
-  return new TollgateError('QUERY_TOO_COMPLEX', `This asks for too much at once: ${figures}. Ask in smaller operations, for smaller pages or fewer fields.`, { limits });
+  const message = `This asks for too much at once: ${figures}. Send smaller operations, with smaller pages or fewer fields.`;
+  return new TollgateError('QUERY_TOO_COMPLEX', message, { limits });
 }
 
-/** Throws QUERY_TOO_COMPLEX for a document, or those of a batch, with more of anything than is allowed. */
+/** Throws QUERY_TOO_COMPLEX if a figure of a document, or of all documents of a batch, is over its limit. */
 export function requireModest(figures: Partial<Figures>): void {
   const excesses = Object.entries(figures).flatMap(([limit, asked]) => {
     const allowed = ALLOWED[limit as keyof Figures];
@@ -77,7 +87,7 @@ export function requireModest(figures: Partial<Figures>): void {
   if (excesses.length > 0) throw tooComplex(excesses);
 }
 
-/** What can be told of a document before it is parsed. Where it is not GraphQL, up to there: parsing tells. */
+/** Counts what can be counted before parsing. Stops at text that is not GraphQL: the parser reports it. */
 export function figuresOfText(text: string): Pick<Figures, 'length' | 'tokens' | 'nesting' | 'directives'> {
   const figures = { length: text.length, tokens: 0, nesting: 0, directives: 0 };
   if (text.length > MAX_DOCUMENT_LENGTH) return figures;
@@ -87,16 +97,18 @@ export function figuresOfText(text: string): Pick<Figures, 'length' | 'tokens' |
     for (let { kind } = lexer.advance(); kind !== TokenKind.EOF; { kind } = lexer.advance()) {
       figures.tokens += 1;
       if (kind === TokenKind.AT) figures.directives += 1;
-      if (kind === TokenKind.BRACE_L || kind === TokenKind.BRACKET_L || kind === TokenKind.PAREN_L) figures.nesting = Math.max(figures.nesting, (open += 1));
+      if (kind === TokenKind.BRACE_L || kind === TokenKind.BRACKET_L || kind === TokenKind.PAREN_L) {
+        figures.nesting = Math.max(figures.nesting, (open += 1));
+      }
       if (kind === TokenKind.BRACE_R || kind === TokenKind.BRACKET_R || kind === TokenKind.PAREN_R) open -= 1;
     }
   } catch {
-    // Not GraphQL
+    // Not GraphQL: the parser reports it
   }
   return figures;
 }
 
-/** How many values variables have; no further than is needed to tell that they are too many. */
+/** Counts the values of variables. Stops just over the limit. */
 export function figuresOfVariables(variables: unknown): Pick<Figures, 'values'> {
   const figures = { values: 0 };
   const open = [variables];
@@ -111,12 +123,13 @@ export function figuresOfVariables(variables: unknown): Pick<Figures, 'values'> 
   return figures;
 }
 
-/** What can be told of a document without the schema. Each operation counts, whichever is asked for: all are validated. */
+/** Counts what can be counted without the schema. Counts all operations, not only the requested one, because all are validated. */
 export function figuresOfDocument(document: DocumentNode): Omit<Figures, 'length' | 'tokens' | 'nesting' | 'directives' | 'values'> {
   const operations = document.definitions.flatMap((node) => (node.kind === Kind.OPERATION_DEFINITION ? [node] : []));
   const fragments = fragmentsOf(document);
   const variables = operations.reduce((sum, { variableDefinitions }) => sum + (variableDefinitions?.length ?? 0), 0);
-  const figures = { operations: operations.length, fragments: fragments.size, variables, depth: 0, rootFields: 0, breadth: 0, selections: 0, repeats: 0, aliases: 0 };
+  const counted = { depth: 0, rootFields: 0, breadth: 0, selections: 0, repeats: 0, aliases: 0 };
+  const figures = { operations: operations.length, fragments: fragments.size, variables, ...counted };
   const spread = new Set<string>();
 
   const measure = (sets: readonly SelectionSetNode[], depth: number): void => {
@@ -135,7 +148,7 @@ export function figuresOfDocument(document: DocumentNode): Omit<Figures, 'length
         } else {
           const name = node.name.value;
           const fragment = fragments.get(name);
-          if (!fragment || seen.has(name)) continue; // execution, too, takes a fragment once for each object
+          if (!fragment || seen.has(name)) continue; // execution also applies a fragment only once for each object
           seen.add(name);
           spread.add(name);
           collect(fragment.selectionSet);
@@ -154,7 +167,8 @@ export function figuresOfDocument(document: DocumentNode): Omit<Figures, 'length
   };
 
   for (const { selectionSet } of operations) measure([selectionSet], 1);
-  for (const { name, selectionSet } of fragments.values()) if (!spread.has(name.value)) measure([selectionSet], 2); // at its least deep
+  // An unused fragment is validated too. Its fields are at depth 2 or deeper wherever it would be spread.
+  for (const { name, selectionSet } of fragments.values()) if (!spread.has(name.value)) measure([selectionSet], 2);
   return figures;
 }
 

@@ -5,19 +5,19 @@ import { countLists, readPages, type List, type Page } from '../db/list';
 import type { Connection, Count } from '../lib/graphql-types';
 import type { Work } from './work';
 
-/** Looks many things up at once: what is found by id, and nothing for the others. */
+/** Looks up many ids at once. The result has only the ids that were found. */
 export type Batch<V> = (ids: readonly string[], reader: EntityManager) => Promise<Map<string, V>>;
 
-/** Ids or lists that are looked up together. */
+/** Maximum ids or lists in one batch. */
 const MAX_BATCH_SIZE = 500;
-/** Statements of one request at once: what they answer comes in one turn of the event loop if need be. */
+/** Maximum concurrent statements of one request. All their results may arrive in the same turn of the event loop. */
 const MAX_STATEMENTS_AT_ONCE = 4;
 
 type Class<T> = new () => T;
 
 /**
- * The look-ups of one request: those that it asks for before it has to wait for any go to the database together. Nothing is kept, so a
- * mutation never reads what was true before it.
+ * The loaders of one request. They batch all look-ups that the request starts before it waits. They cache nothing, so that reads after a
+ * mutation see its changes.
  */
 export class Loaders {
   private readonly loaders = new Map<unknown, DataLoader<string, unknown>>();
@@ -34,7 +34,7 @@ export class Loaders {
     return this.loaderOf(batch).load(id) as Promise<V | null>;
   }
 
-  /** A page of a list; those of one kind with the same arguments, of whatever scopes, are read together, and so are their counts. */
+  /** Reads a page of a list. Batches pages of the same list with the same arguments, for all scopes, and likewise their counts. */
   async page<T extends ObjectLiteral, S, A>(list: List<T, S, A>, scope: S, args: A, page: PageRequest): Promise<Connection<T>> {
     const { pages, counts } = this.listLoadersOf(list, args, page);
     let counted: Promise<Count> | undefined;
@@ -72,7 +72,7 @@ export class Loaders {
     return new DataLoader<K, V>((keys) => this.inTurn(() => read(keys)), { cache: false, maxBatchSize: MAX_BATCH_SIZE, batchScheduleFn });
   }
 
-  /** Reads as soon as fewer than MAX_STATEMENTS_AT_ONCE are under way. */
+  /** Reads when fewer than MAX_STATEMENTS_AT_ONCE statements are running. */
   private async inTurn<V>(read: () => Promise<V>): Promise<V> {
     if (this.reading >= MAX_STATEMENTS_AT_ONCE) await new Promise<void>((resolve) => this.waiting.push(resolve));
     else this.reading += 1;
@@ -80,7 +80,7 @@ export class Loaders {
       await this.work.turn();
       return await read();
     } finally {
-      const next = this.waiting.shift(); // and has its place
+      const next = this.waiting.shift(); // takes over the place of this statement
       if (next) next();
       else this.reading -= 1;
     }
@@ -94,7 +94,7 @@ interface ListLoaders<T, S> {
 
 const batches = new Map<Class<object>, Map<string, Batch<object>>>();
 
-/** Finds rows by a property whose values are unique; by its id where none is named. */
+/** Returns the batch that finds rows by a unique property, by default the id. */
 export function by<T extends object>(entity: Class<T>, property: keyof T & string = 'id' as keyof T & string): Batch<T> {
   const ofEntity = batches.get(entity) ?? new Map<string, Batch<object>>();
   batches.set(entity, ofEntity);

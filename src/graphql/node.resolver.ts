@@ -49,7 +49,7 @@ const FIND: Record<string, Find> = {
   },
 };
 
-/** The most objects that are asked for by their ids at once. */
+/** Maximum ids in one `nodes` query. */
 const MAX_NODE_IDS = 100;
 
 async function find(id: string, ctx: GraphQLContext): Promise<Node | null> {
@@ -61,18 +61,26 @@ async function find(id: string, ctx: GraphQLContext): Promise<Node | null> {
 export class NodeResolver {
   @Query(() => Node, {
     nullable: true,
-    description: 'Any object by its id; null where it does not exist or the caller may not know of it, like every look-up by id here.',
+    description: 'Finds any object by its id. Returns null if it does not exist or the caller may not know of it.',
   })
-  async node(@Arg('id', () => ID, { description: 'An id of any type that implements Node.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<Node | null> {
+  async node(
+    @Arg('id', () => ID, { description: 'An id of any type that implements Node.' }) id: string,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Node | null> {
     return find(id, ctx);
   }
 
   @MaxItems(MAX_NODE_IDS)
   @Query(() => [Node], {
     nullable: 'items',
-    description: `Many objects by their ids, each in the place of its id, at most ${MAX_NODE_IDS}; null where \`node\` would say so. An error of one leaves the others.`,
+    description:
+      `Finds up to ${MAX_NODE_IDS} objects by their ids, in the order of the ids. ` +
+      'An object is null if `node` would return null. An error of one object does not affect the others.',
   })
-  nodes(@Arg('ids', () => [ID], { description: 'Ids of any types that implement Node.' }) ids: string[], @Ctx() ctx: GraphQLContext): Promise<Node | null>[] {
+  nodes(
+    @Arg('ids', () => [ID], { description: 'Ids of any types that implement Node.' }) ids: string[],
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Node | null>[] {
     if (ids.length > MAX_NODE_IDS) throw invalid({ path: ['ids'], message: `must be at most ${MAX_NODE_IDS}` });
     return ids.map((id) => find(id, ctx));
   }

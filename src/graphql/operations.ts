@@ -8,25 +8,27 @@ import type { GraphQLContext } from './context';
 import { failedResponse } from './errors';
 import { requireNoFragmentCycle } from './fragment-cycles';
 
-/** What Apollo's tools write. */
+/** The manifest that Apollo's tools write. */
 const manifestRule = z.object({
   format: z.literal('apollo-persisted-query-manifest'),
   version: z.literal(1),
   operations: z.array(z.object({ id: z.string().min(1), name: z.string().optional(), body: z.string() })),
 });
 
-/** What Relay's compiler writes: ids, and the documents that they stand for. */
+/** The map that Relay's compiler writes: documents by their ids. */
 const mapRule = z.record(z.string().min(1), z.string());
 
-/** Problems that one refusal to start names. */
+/** Maximum problems that an error at startup lists. */
 const MAX_PROBLEMS = 20;
 
-/** Apollo finds nothing by this, and so runs nothing. */
+/** An unknown hash: Apollo finds no document for it, and so runs nothing. */
 const NOTHING = { persistedQuery: { version: 1, sha256Hash: '' } };
 
-const MESSAGE = 'This server runs registered operations alone. Send one word for word, or by its id as extensions.persistedQuery.sha256Hash; a new one is added to the file that GRAPHQL_OPERATIONS names.';
+const MESSAGE =
+  'This server runs only registered operations. Send the exact text of one, or its id as extensions.persistedQuery.sha256Hash. ' +
+  'To register an operation, add it to the file that GRAPHQL_OPERATIONS names.';
 
-/** The operations that a production server runs, and no others: not even those of its own GraphiQL. */
+/** The only operations that a production server runs. It refuses all others, even the operations of its own GraphiQL. */
 export class RegisteredOperations {
   private readonly documents: ReadonlySet<string>;
 
@@ -34,29 +36,33 @@ export class RegisteredOperations {
     this.documents = new Set(byId.values());
   }
 
-  /** Those of a file: a manifest of Apollo's, or a map of Relay's. A ConfigError that says what is wrong with it, each document checked against the schema. */
+  /**
+   * Reads a manifest of Apollo or a map of Relay. Validates each document against the schema. Throws a ConfigError that lists the problems.
+   */
   static async read(path: string, schema: GraphQLSchema): Promise<RegisteredOperations> {
     const text = await readFile(path, 'utf8').catch((error: Error) => wrong(`cannot be read: ${error.message}`));
     const entries = entriesOf(text);
     const problems = entries.flatMap(({ id, body }) => problemsOf(body, schema).map((problem) => `${id}: ${problem}`));
     const ids = entries.map(({ id }) => id);
     problems.push(...ids.filter((id, index) => ids.indexOf(id) !== index).map((id) => `${id}: is there twice`));
-    if (problems.length > 0) wrong(`has operations that this server cannot run. ${problems.slice(0, MAX_PROBLEMS).join(' ')}${problems.length > MAX_PROBLEMS ? ` And ${problems.length - MAX_PROBLEMS} more.` : ''}`);
+    const others = problems.length > MAX_PROBLEMS ? ` And ${problems.length - MAX_PROBLEMS} more.` : '';
+    const listed = problems.slice(0, MAX_PROBLEMS).join(' ');
+    if (problems.length > 0) wrong(`has operations that this server cannot run. ${listed}${others}`);
     return new RegisteredOperations(new Map(entries.map(({ id, body }) => [id, body])));
   }
 
-  /** The document to run for what a request brings; INVALID_REQUEST where it is not registered. */
+  /** Returns the registered document of a request. Throws INVALID_REQUEST if it is not registered. */
   require(query: unknown, extensions: unknown): string {
     return this.find(query, idIn(extensions)) ?? refuse();
   }
 
-  /** The document to run for what a request brings: its text, or its id. Undefined where it is not registered. */
+  /** Returns the registered document with this text, or with this id. Undefined if it is not registered. */
   find(query: unknown, id: unknown): string | undefined {
     if (typeof query === 'string' && query !== '') return this.documents.has(query) ? query : undefined;
     return typeof id === 'string' ? this.byId.get(id) : undefined;
   }
 
-  /** Lets Apollo see registered documents alone, so that nothing else is even parsed. */
+  /** Passes only registered documents to Apollo, so that others are not even parsed. */
   plugin(): ApolloServerPlugin<GraphQLContext> {
     return {
       requestDidStart: async ({ request }) => {
@@ -76,10 +82,15 @@ export class RegisteredOperations {
   }
 }
 
-/** What is said to whoever asks for anything else. */
-export const unregistered = (): TollgateError => new TollgateError('INVALID_REQUEST', MESSAGE, { issues: [{ path: ['query'], message: MESSAGE }] });
+/** The refusal of an operation that is not registered. */
+export const unregistered = (): TollgateError =>
+  new TollgateError('INVALID_REQUEST', MESSAGE, { issues: [{ path: ['query'], message: MESSAGE }] });
 
-const idIn = (extensions: unknown): unknown => (extensions as { persistedQuery?: { sha256Hash?: unknown } | null } | null | undefined)?.persistedQuery?.sha256Hash;
+interface WithPersistedQuery {
+  persistedQuery?: { sha256Hash?: unknown } | null;
+}
+
+const idIn = (extensions: unknown): unknown => (extensions as WithPersistedQuery | null | undefined)?.persistedQuery?.sha256Hash;
 
 function refuse(): never {
   throw unregistered();
@@ -96,7 +107,10 @@ function entriesOf(text: string): { id: string; body: string }[] {
   if (manifest.success) return manifest.data.operations;
   const map = mapRule.safeParse(json);
   if (map.success) return Object.entries(map.data).map(([id, body]) => ({ id, body }));
-  return wrong('is neither a manifest { "format": "apollo-persisted-query-manifest", "version": 1, "operations": [{ "id", "body" }] } nor a map { "ID": "DOCUMENT" }');
+  return wrong(
+    'is neither a manifest { "format": "apollo-persisted-query-manifest", "version": 1, "operations": [{ "id", "body" }] } ' +
+      'nor a map { "ID": "DOCUMENT" }',
+  );
 }
 
 function problemsOf(body: string, schema: GraphQLSchema): string[] {
@@ -110,6 +124,6 @@ function problemsOf(body: string, schema: GraphQLSchema): string[] {
   }
 }
 
-function wrong(what: string): never {
-  throw new ConfigError(`The file of GRAPHQL_OPERATIONS ${what}`);
+function wrong(problem: string): never {
+  throw new ConfigError(`The file of GRAPHQL_OPERATIONS ${problem}`);
 }

@@ -1,14 +1,14 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import type { GraphQLContext } from './context';
 
-/** Documents that a process keeps, to be asked for by their hashes; the one that was not asked for longest goes. */
+/** Maximum documents in the cache of a process. The least recently used one is evicted. */
 const MAX_PERSISTED_DOCUMENTS = 1_000;
-/** The longest of them, in characters. */
+/** Maximum length of a cached document, in characters. */
 const MAX_PERSISTED_DOCUMENT_LENGTH = 16_384;
 
-/** Documents by their hashes, as Apollo's automatic persisted queries want them kept: bounded, whoever sends what. */
+/** A bounded cache of documents by their hashes, for Apollo's automatic persisted queries. */
 export class PersistedDocuments {
-  /** In the order in which they were asked for. */
+  /** Ordered by last use, oldest first. */
   private readonly documents = new Map<string, string>();
 
   async get(hash: string): Promise<string | undefined> {
@@ -33,7 +33,7 @@ export class PersistedDocuments {
   }
 }
 
-/** Keeps only what somebody sent who has said who they are, and nothing huge: what is refused before comes as far as this for nobody. */
+/** Stores only documents of authenticated callers, up to the maximum length. Refused documents fail earlier and are not stored. */
 export function persistOnlyForKnown(): ApolloServerPlugin<GraphQLContext> {
   return {
     requestDidStart: async () => ({

@@ -6,14 +6,14 @@ import { planOf, requestedPoints, wholePoints, type Cost, type Plan } from './co
 import { figuresOfDocument, figuresOfVariables, requireModest, tooComplex } from './limits';
 import { MAX_OPERATION_POINTS, type Execution } from './work';
 
-/** The points that a person, the operator, or all credentials of a workspace together have after a quiet spell. */
+/** Points in a full budget. A person, the operator, and all credentials of one workspace together each have one budget. */
 export const MAX_POINTS = 20_000;
-/** The points that come back to them in a second. */
+/** Points added to a budget per second. */
 export const POINTS_PER_SECOND = 1_000;
-/** Tokens of a document that make a point, where it is refused after it was read. */
+/** Tokens that make one point, for a document that is refused after it was read. */
 const TOKENS_PER_POINT = 50;
 
-/** What is to be run, validated, with variables that fit it. */
+/** A validated operation, with variables that fit it. */
 export interface AskedOperation {
   schema: GraphQLSchema;
   document: DocumentNode;
@@ -21,14 +21,14 @@ export interface AskedOperation {
   variables: Record<string, unknown>;
 }
 
-/** What an operation may cost, before it has run. */
+/** The maximum cost of an operation, estimated before it runs. */
 export interface Estimate {
   payer: string;
   plan: Plan;
   requested: number;
 }
 
-/** What operations cost, and who may still ask for how much. */
+/** Prices operations, and keeps the point budgets of their payers. */
 export class QueryCosts {
   private readonly budgets: MemoryThrottles;
 
@@ -36,18 +36,21 @@ export class QueryCosts {
     this.budgets = new MemoryThrottles({ burst: MAX_POINTS, intervalMs: 1000 / POINTS_PER_SECOND, ...(now && { now }) });
   }
 
-  /** Takes the points of reading a document, which are given back where it runs. RATE_LIMITED where they are not there. */
+  /** Takes the points of reading documents. `estimate` gives them back. Throws RATE_LIMITED if the budget has too few. */
   payForReading(tokens: number, { work }: GraphQLContext): void {
     const requested = Math.floor(tokens / TOKENS_PER_POINT);
     this.take(work.payer, requested);
     work.readingPoints += requested;
   }
 
-  /** What an operation may cost. QUERY_TOO_COMPLEX where that is more than one may ask for, alone or with what its request has asked for before. */
+  /**
+   * Estimates the maximum cost of an operation. Throws QUERY_TOO_COMPLEX if the operation, or its batch up to here, exceeds a limit.
+   */
   estimate({ schema, document, operation, variables }: AskedOperation, { work }: GraphQLContext): Estimate {
-    requireModest({ ...figuresOfDocument(document), ...figuresOfVariables(variables) }); // a persisted document has not come by as a text
+    // Screening does not see the document of a persisted query
+    requireModest({ ...figuresOfDocument(document), ...figuresOfVariables(variables) });
     const { payer } = work;
-    this.budgets.giveBack(payer, work.readingPoints); // its own are those that count from here on
+    this.budgets.giveBack(payer, work.readingPoints); // from here on the operation itself is paid for
     work.readingPoints = 0;
     const plan = planOf(schema, document, operation, variables);
     const requested = requestedPoints(plan);
@@ -56,7 +59,7 @@ export class QueryCosts {
     return { payer, plan, requested };
   }
 
-  /** Takes the points out of the payer's budget. RATE_LIMITED where there are too few, with the time until there will be enough. */
+  /** Takes the points from the payer's budget. Throws RATE_LIMITED if there are too few, with the time until there are enough. */
   pay({ payer, requested }: Estimate): void {
     this.take(payer, requested);
   }
@@ -65,13 +68,15 @@ export class QueryCosts {
     const retryAfterMs = this.budgets.take(payer, requested);
     if (retryAfterMs === 0) return;
     const left = this.budgets.left(payer);
-    const message = `This asks for ${requested} points, and ${left} are left; ${POINTS_PER_SECOND} come back each second. Wait as long as Retry-After says, or ask for less.`;
+    const message =
+      `This asks for ${requested} points, and ${left} are left; ${POINTS_PER_SECOND} come back each second. ` +
+      'Wait as long as Retry-After says, or ask for less.';
     throw new TollgateError('RATE_LIMITED', message, { retryAfterMs, cost: this.costOf(payer, requested, 0) });
   }
 
   /**
-   * Gives back what an operation was paid for and did not come to, or takes what it came to besides. Without data it came to all of it at
-   * least: there was an error at its top, or it was cut off.
+   * Gives back the points that an operation did not use, or takes the points that it used beyond its estimate. An operation without data
+   * costs at least its estimate: it failed at its root, or it was stopped.
    */
   settle({ payer, requested }: Estimate, data: unknown, execution: Execution | undefined): Cost {
     const done = wholePoints(execution?.points ?? 0);

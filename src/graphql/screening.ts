@@ -6,10 +6,10 @@ import { MAX_TOKENS, figuresOfDocument, figuresOfText, figuresOfVariables, requi
 import { isPublicOperation } from './public-mutations';
 import type { QueryCosts } from './query-costs';
 
-/** Operations in one batch, where batches are taken. */
+/** Maximum operations in a batch, if batching is enabled. */
 const MAX_BATCH = 10;
 
-/** What of a request is looked at before Apollo is handed it; whatever it really is. */
+/** The parts of a request that are checked before Apollo gets it. Their types are not known yet. */
 export interface ScreenedRequest {
   method: string;
   body: unknown;
@@ -23,16 +23,21 @@ interface Asked {
 }
 
 /**
- * Refuses what costs more to validate than it is worth: documents that are too much of anything (QUERY_TOO_COMPLEX), those of a batch taken
- * together, what whoever asks has no points left to have read (RATE_LIMITED), and without a credential what is not public (UNAUTHENTICATED).
- * What cannot be read passes, for others say what is wrong with it.
+ * Refuses requests that are too expensive to validate:
+ * - QUERY_TOO_COMPLEX if the documents, those of a batch counted together, exceed a limit;
+ * - RATE_LIMITED if the payer has too few points left for reading them;
+ * - UNAUTHENTICATED if the caller is anonymous and an operation is not public.
+ * Also refuses fragment cycles. Ignores unreadable requests, because Apollo reports those.
  */
 export function screen({ method, body, query }: ScreenedRequest, context: GraphQLContext, schema: GraphQLSchema, costs: QueryCosts): void {
   const given: unknown = method === 'POST' ? body : query;
-  const operations = (Array.isArray(given) ? given : [given]).filter((one): one is Asked => typeof one === 'object' && one !== null);
+  const operations = (Array.isArray(given) ? given : [given]).filter(isAsked);
   if (operations.length > MAX_BATCH) throw tooComplex([{ limit: 'batch', asked: operations.length, allowed: MAX_BATCH }]);
-  const texts = operations.flatMap((one) => (typeof one.query === 'string' ? [{ text: one.query, operationName: one.operationName }] : []));
-  const figures = together([...texts.map(({ text }) => figuresOfText(text)), ...operations.map(({ variables }) => figuresOfVariables(variables))]);
+  const texts = operations.flatMap(({ query: text, operationName }) => (typeof text === 'string' ? [{ text, operationName }] : []));
+  const figures = together([
+    ...texts.map(({ text }) => figuresOfText(text)),
+    ...operations.map(({ variables }) => figuresOfVariables(variables)),
+  ]);
   requireModest(figures);
   costs.payForReading(figures.tokens ?? 0, context);
   const documents = texts.flatMap(({ text, operationName }) => {
@@ -48,9 +53,11 @@ export function screen({ method, body, query }: ScreenedRequest, context: GraphQ
   }
 }
 
+const isAsked = (operation: unknown): operation is Asked => typeof operation === 'object' && operation !== null;
+
 const HIGHEST = new Set(['nesting', 'depth', 'breadth', 'repeats']);
 
-/** The figures of a batch: how far the deepest goes, and of all else as much as there is in all of them. */
+/** Combines the figures of a batch: the maximum of the HIGHEST figures, and the sum of all others. */
 function together(all: Partial<Figures>[]): Partial<Figures> {
   const sum: Record<string, number> = {};
   for (const [figure, asked] of all.flatMap((figures) => Object.entries(figures))) {

@@ -26,30 +26,34 @@ import { registerStreams, type StreamsDeps } from './streams/register';
 import { variableIssues } from './variables';
 import { Execution } from './work';
 
-const INEXACT_NUMBER = 'A number has more digits than a 64-bit float keeps, or is too large or too small for one: send fewer digits.';
+const INEXACT_NUMBER =
+  'A number in the request does not fit a 64-bit float exactly. Send fewer digits, or a number in the range of a 64-bit float.';
 /** The largest GraphQL request, in bytes. */
 const GRAPHQL_BODY_LIMIT_BYTES = 1_048_576;
 
 export interface GraphQLDeps {
   schema: GraphQLSchema;
   idempotency: Idempotency;
-  /** Those that run where no others do. */
+  /** If set, only these operations may run. */
   operations: RegisteredOperations | undefined;
   log: Logger;
-  /** Who asks; rejects with UNAUTHENTICATED for a wrong credential, whatever is asked. */
+  /** Authenticates a request. Rejects with UNAUTHENTICATED for a wrong credential, even if the operation is public. */
   contextOf(request: FastifyRequest, reply: FastifyReply): Promise<GraphQLContext>;
-  /** For a hook before parsing: keeps memory for a body, by who sends it, and gives what to read it from. */
+  /** Runs before parsing. Reserves memory for the body on the sender's account, and returns the stream to read the body from. */
   admitBody(request: FastifyRequest, reply: FastifyReply, payload: RequestPayload): Promise<RequestPayload>;
-  /** The same for streams. */
+  /** Authentication for streams. */
   streams: Pick<StreamsDeps, 'recognise' | 'again'>;
-  /** Whether the schema may be asked for. */
+  /** Whether introspection is allowed. */
   introspection: boolean;
-  /** Whether a request may have an array of operations. */
+  /** Whether a request may be an array of operations. */
   batching: boolean;
 }
 
-/** `/graphql`: queries, mutations and subscriptions for admin frontends, GraphiQL for browsers. */
-export async function registerGraphQL(app: FastifyInstance, { schema, idempotency, operations, log, contextOf, admitBody, introspection, batching, streams }: GraphQLDeps): Promise<void> {
+/** Serves `/graphql`: queries, mutations and subscriptions for admin frontends, and GraphiQL for browsers. */
+export async function registerGraphQL(
+  app: FastifyInstance,
+  { schema, idempotency, operations, log, contextOf, admitBody, introspection, batching, streams }: GraphQLDeps,
+): Promise<void> {
   const report = (cause: unknown) => log.warn({ err: cause }, 'graphql: an operation failed');
   const tell = (error: GraphQLError) => formatError(error.toJSON(), error, report);
   const costs = new QueryCosts();
@@ -57,22 +61,23 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   boundExecution(schema);
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
-    introspection: true, // without a credential, too; where it is not wanted, a rule says so in our words
+    introspection: true, // needs no credential; NoSchemaIntrospectionCustomRule below refuses it
     validationRules: introspection ? [] : [NoSchemaIntrospectionCustomRule],
     validationOptions: { maxErrors: MAX_DOCUMENT_ERRORS },
     hideSchemaDetailsFromClientErrors: !introspection,
     allowBatchedHttpRequests: batching,
     includeStacktraceInErrorResponses: false,
-    stopOnTerminationSignals: false, // the process stops itself, once calls in flight are done
+    stopOnTerminationSignals: false, // the process stops itself after the calls in flight have finished
     parseOptions: { maxTokens: MAX_TOKENS },
-    csrfPrevention: false, // requireUnforged knows where there is a cookie, without which there is nothing to forge
+    csrfPrevention: false, // requireUnforged checks it: only requests with a cookie can be forged
     persistedQueries: { cache: new PersistedDocuments() },
     formatError: (formatted, error) => formatError(formatted, error, report),
     plugins: [
       ...(operations ? [operations.plugin()] : []),
       beforeExecution(costs),
       persistOnlyForKnown(),
-      idempotencyPlugin({ idempotency, report: (error, message) => log.warn({ err: error }, message) }), // last of those that may refuse
+      // After all plugins that may refuse an operation
+      idempotencyPlugin({ idempotency, report: (error, message) => log.warn({ err: error }, message) }),
       executionPlugin(tell),
       ApolloServerPluginLandingPageDisabled(),
     ],
@@ -128,7 +133,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
     wsHandler: takeSocket,
     handler: async (request, reply) => {
       if (isPageView(request)) {
-        if (operations) throw unregistered(); // and GraphiQL would have nothing to show
+        if (operations) throw unregistered(); // GraphiQL sends operations that are not registered
         const { html, headers } = graphiqlPage();
         return reply.headers(headers).send(html);
       }
@@ -142,7 +147,7 @@ export async function registerGraphQL(app: FastifyInstance, { schema, idempotenc
   });
 }
 
-/** Refuses a JSON body with a number that JavaScript would change, or with more parts than are parsed without blocking other requests. */
+/** Refuses a JSON body with a number that JavaScript would round, or with so many parts that parsing would block other requests. */
 function parseJsonStrictly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) => {
@@ -159,17 +164,17 @@ function parseJsonStrictly(app: FastifyInstance): void {
   });
 }
 
-/** A browser that opens the address, rather than a client that sends an operation. */
+/** True if a browser opens the page. False if a client sends an operation. */
 function isPageView({ headers, query }: FastifyRequest): boolean {
   return (headers.accept ?? '').includes('text/html') && !('query' in (query as object)) && !('extensions' in (query as object));
 }
 
-/** Apollo has a word of its own on caches for some answers. */
+/** Forbids caching. Runs in onSend, because Apollo sets its own Cache-Control for some answers. */
 async function forbidStore(_request: FastifyRequest, reply: FastifyReply): Promise<void> {
   void reply.header('cache-control', 'no-store');
 }
 
-/** What is refused before Apollo parses and validates, in the form in which it takes an error of the context. */
+/** Screens a request before Apollo parses it. Throws a GraphQLError, as Apollo expects from its context function. */
 function screenOf(request: FastifyRequest, context: GraphQLContext, schema: GraphQLSchema, costs: QueryCosts): void {
   try {
     screen(request, context, schema, costs);
@@ -179,8 +184,11 @@ function screenOf(request: FastifyRequest, context: GraphQLContext, schema: Grap
 }
 
 /**
- * Without a credential only the schema and the public mutations can be asked for, these by no page of another site; variables have to be of
- * their types; and what it may cost has to be there. Decided before anything runs, so that the answer is a plain 401, 403, 400 or 429.
+ * Checks an operation before anything runs, so that a refusal is a plain 401, 403, 400 or 429:
+ * - Without a credential only introspection and the public mutations are allowed.
+ * - A page of another site may not send public mutations.
+ * - Variables must have the declared types.
+ * - The payer must have the points that the operation may cost.
  */
 function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> {
   return {
@@ -189,11 +197,15 @@ function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> 
       return {
         didResolveOperation: async ({ contextValue, operation, document, schema, request: { variables = {} } }) => {
           try {
-            if (operation && contextValue.principal === null && !isPublicOperation(operation, document)) throw new TollgateError('MISSING_API_KEY');
-            if (operation && !contextValue.isFromHere && hasPublicMutation(operation, document)) throw new TollgateError('FORBIDDEN', FROM_ELSEWHERE);
+            if (operation && contextValue.principal === null && !isPublicOperation(operation, document)) {
+              throw new TollgateError('MISSING_API_KEY');
+            }
+            if (operation && !contextValue.isFromHere && hasPublicMutation(operation, document)) {
+              throw new TollgateError('FORBIDDEN', FROM_ELSEWHERE);
+            }
             const issues = operationIssues(schema, operation, variables);
             if (issues.length > 0) throw invalid(...issues);
-            if (!operation) return; // Apollo says so
+            if (!operation) return; // Apollo reports it
             const asked = costs.estimate({ schema, document, operation, variables }, contextValue);
             costs.pay(asked);
             estimate = asked;
@@ -220,24 +232,29 @@ function beforeExecution(costs: QueryCosts): ApolloServerPlugin<GraphQLContext> 
   };
 }
 
-function operationIssues(schema: GraphQLSchema, operation: OperationDefinitionNode | undefined, variables: Record<string, unknown>): Issue[] {
-  if (!operation) return []; // Apollo says so
+function operationIssues(
+  schema: GraphQLSchema,
+  operation: OperationDefinitionNode | undefined,
+  variables: Record<string, unknown>,
+): Issue[] {
+  if (!operation) return []; // Apollo reports it
   if (operation.operation === 'subscription') return [{ path: [], message: NO_STREAM }];
-  if (!schema.getRootType(operation.operation)) return [{ path: [], message: `There is no ${operation.operation} here.` }];
+  if (!schema.getRootType(operation.operation)) return [{ path: [], message: `The schema has no ${operation.operation}.` }];
   return variableIssues(schema, operation, variables);
 }
 
-/** What went wrong before Apollo was asked, in our words rather than the framework's. */
+/** Translates an error that Fastify raised before Apollo got the request. */
 function failureOf(error: FastifyError): TollgateError {
   if (error instanceof TollgateError) return error;
   const { statusCode: status = 500 } = error;
   if (status >= 500) return new TollgateError('INTERNAL');
-  if (status === 413) return invalidRequest(`The request is larger than ${GRAPHQL_BODY_LIMIT_BYTES} bytes.`);
+  if (status === 413) return invalidRequest(`The request is larger than ${GRAPHQL_BODY_LIMIT_BYTES} bytes. Send a smaller one.`);
   if (status === 415) return invalidRequest('Send the request as application/json.');
-  return invalidRequest('The request is not JSON.');
+  return invalidRequest('The request is not valid JSON.');
 }
 
-const invalidRequest = (message: string): TollgateError => new TollgateError('INVALID_REQUEST', message, { issues: [{ path: [], message }] });
+const invalidRequest = (message: string): TollgateError =>
+  new TollgateError('INVALID_REQUEST', message, { issues: [{ path: [], message }] });
 
 function toApolloLogger(log: Logger) {
   return {
@@ -248,7 +265,7 @@ function toApolloLogger(log: Logger) {
   };
 }
 
-/** How GraphQL says what is wrong with a request that no route saw. */
+/** The GraphQL form of the answer to a request that reached no route. */
 export const graphqlForm = (message: string): { headers: Record<string, string>; body: string } => ({
   headers: { 'content-type': 'application/json; charset=utf-8' },
   body: JSON.stringify({ errors: [{ message, extensions: { code: 'INVALID_REQUEST', issues: [{ path: [], message }] } }] }),

@@ -3,7 +3,7 @@ import { heldIn, keepIn, type BrowserCookies } from '../access/sessions/cookie';
 import type { ContextSource } from './context';
 import type { Credentials } from './streams/services';
 
-/** What a request tells of its sender, and how the sender is to keep a session. Needs @fastify/cookie where it is used. */
+/** Reads the sender's data from a request. Its `keep` sets cookies in the answer. Requires the plugin @fastify/cookie. */
 export function sourceOf(request: FastifyRequest, reply: FastifyReply, cookies: BrowserCookies): ContextSource {
   return {
     headers: request.headers,
@@ -14,9 +14,12 @@ export function sourceOf(request: FastifyRequest, reply: FastifyReply, cookies: 
   };
 }
 
-/** The same of a request that opens a stream, which can set no cookie any more. A client that cannot set headers says its credentials otherwise. */
+/**
+ * Like `sourceOf`, for a request that opens a stream. It cannot set cookies. `credentials` are those of a client that cannot set headers.
+ */
 export function streamSourceOf(request: FastifyRequest, cookies: BrowserCookies, credentials: Credentials = {}): ContextSource {
-  const given = Object.entries<string | undefined>({ ...credentials }).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
+  const entries = Object.entries<string | undefined>({ ...credentials });
+  const given = entries.flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
   const rawHeaders = [...request.raw.rawHeaders, ...given];
   return { headers: request.headers, rawHeaders, address: request.address, held: heldIn(request, cookies), keep: () => undefined };
 }

@@ -1,8 +1,12 @@
 import { coerceInputValue, isInputType, isNonNullType, typeFromAST, type GraphQLSchema, type OperationDefinitionNode } from 'graphql';
 import { MAX_ISSUES, type Issue } from '../errors';
 
-/** What is wrong with an operation's variables: every problem in one list, as with REST's body; each path begins with a variable's name. */
-export function variableIssues(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Record<string, unknown>): Issue[] {
+/** Returns the problems of an operation's variables, at most MAX_ISSUES. Each path begins with the name of a variable. */
+export function variableIssues(
+  schema: GraphQLSchema,
+  operation: OperationDefinitionNode,
+  variables: Record<string, unknown>,
+): Issue[] {
   const issues: Issue[] = [];
   try {
     collect(schema, operation, variables, issues);
@@ -12,7 +16,7 @@ export function variableIssues(schema: GraphQLSchema, operation: OperationDefini
   return issues;
 }
 
-/** Thrown once no answer names another problem: a list can have a million of them. */
+/** Thrown when MAX_ISSUES problems are found, because a list can have a million of them. */
 const ENOUGH = new Error('enough');
 
 function collect(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Record<string, unknown>, issues: Issue[]): void {
@@ -22,7 +26,7 @@ function collect(schema: GraphQLSchema, operation: OperationDefinitionNode, vari
   for (const { variable, type: typeNode, defaultValue } of operation.variableDefinitions ?? []) {
     const name = variable.name.value;
     const type = typeFromAST(schema, typeNode as Parameters<typeof typeFromAST>[1]);
-    if (!isInputType(type)) continue; // validation has refused it
+    if (!isInputType(type)) continue; // validation refuses it
     if (Object.hasOwn(variables, name)) {
       coerceInputValue(variables[name], type, (path, _value, { message }) => add({ path: [name, ...path, ...fieldIn(message)], message }));
     } else if (!defaultValue && isNonNullType(type)) {
@@ -31,7 +35,7 @@ function collect(schema: GraphQLSchema, operation: OperationDefinitionNode, vari
   }
 }
 
-/** graphql-js reports a field that is missing or unknown at the object that it is in; the path is to lead to the field. */
+/** Returns the name of a missing or unknown field, to extend the path. graphql-js reports only the path of its object. */
 function fieldIn(message: string): string[] {
   const name = /^Field "(\w+)" (?:of required type "[^"]+" was not provided|is not defined by type)/.exec(message)?.[1];
   return name === undefined ? [] : [name];

@@ -7,31 +7,31 @@ import type { Plan } from './cost';
 import { toGraphQLError } from './errors';
 import { tooComplex } from './limits';
 
-/** The points that an operation may ask for and come to, or all operations of a batch. */
+/** Maximum points of an operation, or of all operations of a batch together. */
 export const MAX_OPERATION_POINTS = 10_000;
-/** The longest answer of a request, in bytes of its values and of the names that they have. Exports are for what is longer. */
+/** Maximum size of an answer, in bytes of its values and field names. Larger results are for exports. */
 const MAX_ANSWER_LENGTH = 2_000_000;
-/** Errors of an answer. */
+/** Maximum errors in an answer. */
 const MAX_ANSWER_ERRORS = 1_000;
 
 const ALLOWED = { points: MAX_OPERATION_POINTS, answer: MAX_ANSWER_LENGTH, errors: MAX_ANSWER_ERRORS };
 
-/** What a request has asked for and come to, all operations of a batch together, and when it may go on. */
+/** Counts the work of a request, all operations of a batch together, and shares the event loop with other requests. */
 export class Work {
-  /** The points that its operations have asked for. */
+  /** Points that its operations may cost, by their estimates. */
   pointsAsked = 0;
-  /** The points that were taken for reading its documents. */
+  /** Points that were taken for reading its documents. */
   readingPoints = 0;
-  /** Why it is answered with nothing else. */
+  /** Set when the request exceeds a limit. The answer then consists only of this error. */
   excess: GraphQLError | undefined;
   private readonly done = { points: 0, answer: 0, errors: 0 };
   private waiting = 0;
   private whenIdleTasks: (() => void)[] = [];
 
-  /** `payer` is the name of the budget that it is paid from. */
+  /** `payer` names the point budget that pays for the request. */
   constructor(readonly payer: string) {}
 
-  /** Counts what an operation comes to. Past a limit there is an `excess`. */
+  /** Counts executed work. Sets `excess` if a limit is exceeded. */
   count(figure: keyof typeof ALLOWED, amount: number): void {
     const done = (this.done[figure] += amount);
     if (done <= ALLOWED[figure] || this.excess) return;
@@ -39,12 +39,12 @@ export class Work {
     this.excess = new GraphQLError(message, { extensions });
   }
 
-  /** Waits for a later turn of the event loop where this one is used up; undefined where it is not. */
+  /** Returns undefined if this turn of the event loop has time left. Otherwise returns a promise of a later turn. */
   turn(): Promise<void> | undefined {
     return TURNS.mayGoOn(this.payer) ? undefined : this.later();
   }
 
-  /** Waits for a later turn; for ever where `isOver` by then. */
+  /** Waits for a later turn. Never resolves if `isOver` returns true in that turn. */
   later(isOver = () => false): Promise<void> {
     this.waiting += 1;
     return new Promise((resolve) =>
@@ -59,7 +59,7 @@ export class Work {
     );
   }
 
-  /** Does a task after all that can go on has gone on: what waits for a turn may want to be part of it. */
+  /** Runs a task after all waiting work of this request has had its turn, because that work may join the task's batch. */
   whenIdle(task: () => void): void {
     queueMicrotask(() =>
       process.nextTick(() => {
@@ -70,11 +70,11 @@ export class Work {
   }
 }
 
-/** The execution of one operation, by the plan that it was priced by. */
+/** The execution of one operation, with the plan that determined its price. */
 export class Execution {
-  /** The points that it has come to. */
+  /** Points counted so far. */
   points = 0;
-  /** Resolves where the request comes to too much: nothing more of the operation is executed. */
+  /** Resolves with the error if the request exceeds a limit. Execution stops then. */
   readonly cut: Promise<ExecutionResult>;
   private end: (result: ExecutionResult) => void = () => undefined;
 
@@ -85,33 +85,33 @@ export class Execution {
     this.cut = new Promise((resolve) => (this.end = resolve));
   }
 
-  /** Whether nothing more of it is to be executed. */
+  /** True if execution must stop, because the request has exceeded a limit. */
   get isOver(): boolean {
     const { excess } = this.work;
     if (excess) this.end({ errors: [excess] });
     return excess !== undefined;
   }
 
-  /** Counts what is about to be executed or answered: points, and bytes of the answer. */
+  /** Counts points, and bytes of the answer, just before they are produced. */
   count(points: number, length: number): void {
     this.points += points;
     this.work.count('points', points);
     this.work.count('answer', length);
   }
 
-  /** Counts an error of a field. */
+  /** Counts an error of a field, with the points of the field. */
   countError(points: number): void {
     this.count(points, 0);
     this.work.count('errors', 1);
   }
 
-  /** Waits for a later turn where this one is used up; undefined where it is not. Never resolves once nothing more is to be executed. */
+  /** Like `Work.turn`. The promise never resolves if the execution has stopped by then. */
   turn(): Promise<void> | undefined {
     return TURNS.isOver ? this.work.later(() => this.isOver) : undefined;
   }
 }
 
-/** The name of the budget that a request is paid from: its principal's owner's, or without one that of its address. */
+/** Names the point budget that pays for a request: the budget of the principal's owner, or of the address if it is anonymous. */
 export function payerOf(principal: Principal | null, ip: string | null): string {
   return principal ? ownerOf(principal) : `address ${customerAt(ip)}`;
 }

@@ -6,28 +6,28 @@ import type { StreamArgs } from './document';
 import type { Pace } from './pace';
 import { Stream, type Results } from './stream';
 
-/** How often it is asked whether whoever has streams still may. */
+/** Interval between checks that the caller of a connection may still read its streams. */
 export const STREAM_RIGHT_MS = 1_000;
-/** How long a reader may take nothing of what waits for it; then it is cut off. */
+/** Time that a reader may leave a result unread. The connection is closed after that. */
 export const STREAM_STALL_MS = 10_000;
-/** Subscriptions on one WebSocket. */
+/** Maximum subscriptions on one WebSocket. */
 export const MAX_STREAMS_PER_CONNECTION = 20;
 
 export interface ConnectionDeps {
-  /** Who asked before, as they stand now; rejects where their credential has ended. */
+  /** Authenticates the caller again. Rejects if the credential has ended. */
   again(viewer: GraphQLContext): Promise<GraphQLContext>;
   streams: Places;
   pace: Pace;
 }
 
 export interface ConnectionEnds {
-  /** The credential has ended, or nobody can say: nothing more may be sent. */
+  /** Called if the credential has ended or cannot be checked. Nothing more may be sent. */
   lost(error: unknown): void;
-  /** Its reader takes nothing. */
+  /** Called if the reader takes no results. */
   stalled(): void;
 }
 
-/** Whoever reads streams, for as long as they may. */
+/** The streams of one reader. Checks its rights regularly, and ends the streams that it may no longer read. */
 export class Connection {
   private readonly streams = new Set<Stream>();
   private readonly timer: NodeJS.Timeout;
@@ -42,16 +42,19 @@ export class Connection {
     this.timer = setInterval(() => void this.watch(), STREAM_RIGHT_MS);
   }
 
-  /** Opens a subscription. SERVICE_UNAVAILABLE where too many are open, or its reader has gone. */
+  /** Opens a subscription. Throws SERVICE_UNAVAILABLE if too many are open, or if the reader has disconnected. */
   async open(args: StreamArgs): Promise<Results | ExecutionResult> {
-    if (this.isClosed) throw new TollgateError('SERVICE_UNAVAILABLE'); // or nobody would end it
-    if (this.streams.size >= MAX_STREAMS_PER_CONNECTION) throw new TollgateError('SERVICE_UNAVAILABLE', `This connection has ${MAX_STREAMS_PER_CONNECTION} subscriptions, which are all that it may.`);
+    if (this.isClosed) throw new TollgateError('SERVICE_UNAVAILABLE'); // a new stream would never end
+    if (this.streams.size >= MAX_STREAMS_PER_CONNECTION) {
+      const message = `This connection has ${MAX_STREAMS_PER_CONNECTION} subscriptions, the maximum. End one, or open another connection.`;
+      throw new TollgateError('SERVICE_UNAVAILABLE', message);
+    }
     const giveBack = this.deps.streams.take(this.viewer.caller);
     const stream = new Stream({
       pace: this.deps.pace,
       viewer: () => this.viewer,
-      ended: (one) => {
-        this.streams.delete(one);
+      ended: (ended) => {
+        this.streams.delete(ended);
         giveBack();
       },
     });
@@ -59,12 +62,12 @@ export class Connection {
     return stream.open(args);
   }
 
-  /** Whoever reads, for one more request of theirs. */
+  /** A new context of the caller, for one more request. */
   get asker(): GraphQLContext {
     return this.viewer.later();
   }
 
-  /** Ends every subscription, with a last result that tells the reason. */
+  /** Ends all subscriptions. If there is a reason, the last result of each is this error. */
   endAll(reason?: unknown): void {
     for (const stream of [...this.streams]) stream.end(reason);
   }

@@ -9,7 +9,7 @@ import type { AskedOperation } from '../query-costs';
 import { variableIssues } from '../variables';
 import type { Execution } from '../work';
 
-/** What a client asks a stream of. */
+/** The request of a client for a stream. */
 export interface StreamRequest {
   query: string;
   operationName?: string | null | undefined;
@@ -17,12 +17,12 @@ export interface StreamRequest {
   extensions?: Record<string, unknown> | null | undefined;
 }
 
-/** What an event may cost, as an operation of its own. */
+/** The price of one event, which is executed as a separate operation. */
 export interface EventPrice {
   plan: Plan;
-  /** Throws RATE_LIMITED, with the time to wait, where whoever asks has too little left. */
+  /** Pays for one event. Throws RATE_LIMITED, with the time to wait, if the payer has too few points. */
   pay(): void;
-  /** Gives back what an execution did not come to. */
+  /** Gives back the points that an execution did not use. */
   settle(data: unknown, execution: Execution): void;
 }
 
@@ -30,21 +30,21 @@ export interface StreamArgs extends Pick<ExecutionArgs, 'schema' | 'document' | 
   price: EventPrice;
 }
 
-/** What a document may be: the limits of `/graphql` hold for streams too. */
+/** The checks of a document. Streams have the same limits as `/graphql`. */
 export interface DocumentRules {
-  /** The document to run for what a request brings. Throws where it may not be run. */
+  /** Returns the document to run. Throws if it may not run. */
   documentOf(asked: StreamRequest): string;
-  /** Takes what it costs to read a document, until it turns out to be one that runs. Throws where that is not there. */
+  /** Takes the points of reading a document. `priceOf` gives them back. Throws RATE_LIMITED if the payer has too few. */
   payForReading(tokens: number, viewer: GraphQLContext): void;
-  /** Throws where that is more than whoever asks may ask for. */
+  /** Prices the events of a subscription. Throws QUERY_TOO_COMPLEX if one event would cost too much. */
   priceOf(asked: AskedOperation, viewer: GraphQLContext): EventPrice;
-  /** Whether what is wrong with a document may name what is in the schema. */
+  /** Whether validation errors may suggest names of the schema. */
   tellsSchema: boolean;
 }
 
 /**
- * A subscription that can be opened, or what is wrong with it, before anything of it runs. Whatever limits a document has are checked here,
- * for every kind of stream.
+ * Checks a subscription before it runs. Returns the arguments to open it with, or its errors. All limits of documents are checked here, for
+ * both kinds of streams.
  */
 export async function prepare(
   schema: GraphQLSchema,
@@ -66,15 +66,20 @@ export async function prepare(
     await work.turn();
     const errors = validate(schema, document, undefined, { maxErrors: MAX_DOCUMENT_ERRORS });
     await work.turn();
-    if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED', rules.tellsSchema ? error.message : error.message.replace(/ ?Did you mean .+\?$/, '')));
+    if (errors.length > 0) {
+      const told = ({ message }: GraphQLError) => (rules.tellsSchema ? message : message.replace(/ ?Did you mean .+\?$/, ''));
+      return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED', told(error)));
+    }
     const operation = getOperationAST(document, operationName);
-    if (!operation) throw refusal('There is no operation of that name, or several and no name.');
-    if (operation.operation !== 'subscription') throw refusal(`A ${operation.operation} is for POST /graphql.`);
+    if (!operation) throw refusal('Send the operationName of one operation in the document.');
+    if (operation.operation !== 'subscription') {
+      throw refusal(`A stream takes only subscriptions. Send a ${operation.operation} to POST /graphql.`);
+    }
     const given = variables ?? {};
     const issues = variableIssues(schema, operation, given);
     if (issues.length > 0) throw invalid(...issues);
     const price = rules.priceOf({ schema, document, operation, variables: given }, viewer);
-    price.pay(); // for opening it
+    price.pay(); // opening costs as much as one event
     return { schema, document, operationName: operationName ?? null, variableValues: given, price };
   } catch (error) {
     if (error instanceof TollgateError) return [toGraphQLError(error)];

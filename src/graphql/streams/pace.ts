@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** Lets so many pass in a second, in the order in which they came. */
+/** Lets a fixed number of callers pass per second, in the order of their calls. */
 export class Pace {
   private next = 0;
 
@@ -9,7 +9,7 @@ export class Pace {
   /** Resolves when it is the caller's turn. */
   async turn(): Promise<void> {
     const now = performance.now();
-    // What was not used is lost, but for a moment's worth: timers are not finer than that
+    // Unused turns expire, except those of the last SLACK_MS: timers are not more precise than that
     this.next = Math.max(this.next + 1_000 / this.perSecond, now - SLACK_MS);
     if (this.next > now) await wait(Math.ceil(this.next - now));
   }

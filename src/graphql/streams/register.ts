@@ -6,24 +6,27 @@ import type { StreamServices } from './services';
 import { registerSse } from './sse';
 import { registerWebSockets } from './websocket';
 
-/** WebSockets that a process has, and requests for events; past it a client is told to try again later. */
+/** Maximum WebSockets and event-stream requests of a process. Beyond that, clients must try again later. */
 const MAX_STREAM_CONNECTIONS = 256;
-/** Of these, for each person, for the operator, and for all keys of a workspace together. */
+/** Maximum of these per person, per operator, and per workspace for all its keys together. */
 export const MAX_STREAM_CONNECTIONS_EACH = 32;
-/** Subscriptions that a process has, each of which asks the database for more twice in a second. */
+/** Maximum subscriptions of a process. Each polls the database twice per second. */
 const MAX_STREAMS = 256;
-/** Of these, for each as above. */
+/** Maximum subscriptions for each of the same owners. */
 const MAX_STREAMS_EACH = 32;
-/** Events that a process sends in a second, over all streams, so that calls come first; more of them wait in the database. */
+/** Maximum events that a process sends per second, on all streams together, so that calls come first. Others wait in the database. */
 const MAX_EVENTS_PER_SECOND = 2_000;
 
 export interface StreamsDeps extends Omit<StreamServices, 'connections' | 'streams' | 'pace'> {
-  /** How the body of a request is read. */
+  /** Route options for reading the body of a request. */
   body: RouteShorthandOptions;
 }
 
-/** Subscriptions: `/graphql/stream`, and what takes the WebSockets that open at `/graphql`. */
-export async function registerStreams(app: FastifyInstance, { body, ...deps }: StreamsDeps): Promise<(socket: WebSocket, request: FastifyRequest) => void> {
+/** Serves subscriptions at `/graphql/stream`. Returns the handler for WebSockets at `/graphql`. */
+export async function registerStreams(
+  app: FastifyInstance,
+  { body, ...deps }: StreamsDeps,
+): Promise<(socket: WebSocket, request: FastifyRequest) => void> {
   const services: StreamServices = {
     ...deps,
     connections: new Places({ most: MAX_STREAM_CONNECTIONS, each: MAX_STREAM_CONNECTIONS_EACH, what: 'connections' }),

@@ -5,28 +5,28 @@ import type { GraphQLContext } from '../context';
 import type { DocumentRules } from './document';
 import type { Pace } from './pace';
 
-/** What a client that cannot set headers says instead. */
+/** The credentials of a client that cannot set headers. */
 export interface Credentials {
   authorization?: string | undefined;
   'x-api-key'?: string | undefined;
 }
 
-/** What both kinds of streams need. */
+/** The dependencies of both kinds of streams. */
 export interface StreamServices {
   schema: GraphQLSchema;
   rules: DocumentRules;
-  /** Who asks, by the headers of a request and what came in their place. Rejects with UNAUTHENTICATED where nobody does. */
+  /** Authenticates a request, by its headers or by `credentials`. Rejects with UNAUTHENTICATED if it has no valid credential. */
   recognise(request: FastifyRequest, credentials?: Credentials): Promise<GraphQLContext>;
-  /** Who asked before, as they stand now; rejects with UNAUTHENTICATED where their credential has ended. */
+  /** Authenticates the caller again. Rejects with UNAUTHENTICATED if the credential has ended. */
   again(viewer: GraphQLContext, request: FastifyRequest, credentials?: Credentials): Promise<GraphQLContext>;
-  /** An error as a client may read it. */
+  /** Formats an error for the client. */
   tell(error: GraphQLError): GraphQLFormattedError;
-  /** Told what nobody expected, for the log. */
+  /** Logs an unexpected error. */
   report(error: unknown): void;
   connections: Places;
   streams: Places;
   pace: Pace;
 }
 
-/** How long a client may take for what it was sent when the server parts from it; then its connection is cut. */
+/** Time for a client to read its last results after the server ends a stream. The connection is cut after that. */
 export const GOODBYE_MS = 1_000;

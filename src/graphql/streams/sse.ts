@@ -7,39 +7,40 @@ import { print } from 'graphql-sse';
 import { z } from 'zod';
 import { TollgateError, invalid, validate } from '../../errors';
 import { whenAnswered } from '../../lib/answered';
+import type { GraphQLContext } from '../context';
 import { Connection } from './connection';
 import { prepare, type StreamRequest } from './document';
 import { GOODBYE_MS, type StreamServices } from './services';
 import { asGraphQLError } from './stream';
 
-/** The longest silence of a stream of events, so that no proxy takes it for dead. */
+/** Time without events after which a heartbeat is sent. Otherwise a proxy may close the connection. */
 const QUIET_MS = 12_000;
-/** What breaks a silence: a comment, which readers pass over. */
+/** A comment, which readers ignore. */
 const HEARTBEAT = ':\n\n';
+
+const NOT_ACCEPTED = 'Send the header Accept: text/event-stream, or send queries and mutations to POST /graphql.';
 
 type Results = AsyncIterator<ExecutionResult> | ExecutionResult;
 
-/** `/graphql/stream`: a subscription as server-sent events, one for each request ("distinct connections" of graphql-sse). */
+/** Serves `/graphql/stream`: one subscription per request, as server-sent events (mode "distinct connections" of graphql-sse). */
 export function registerSse(app: FastifyInstance, { services, body }: { services: StreamServices; body: RouteShorthandOptions }): void {
   const stopping = new AbortController();
-  setMaxListeners(0, stopping.signal); // one for each stream
+  setMaxListeners(0, stopping.signal); // each stream adds a listener
   app.addHook('preClose', async () => stopping.abort());
 
   const answer = async (request: FastifyRequest, reply: FastifyReply, asked: StreamRequest): Promise<FastifyReply> => {
-    if (!/\btext\/event-stream\b/.test(request.headers.accept ?? '')) throw invalid({ path: [], message: 'Accept text/event-stream here; POST /graphql answers all else.' });
+    if (!/\btext\/event-stream\b/.test(request.headers.accept ?? '')) throw invalid({ path: [], message: NOT_ACCEPTED });
     const viewer = await services.recognise(request);
     const giveBack = services.connections.take(viewer.caller);
     const { raw } = reply;
     const cut = new AbortController();
-    const connection = new Connection(viewer, { ...services, again: (before) => services.again(before, request) }, {
-      lost: (error) => end(error),
-      stalled: () => cut.abort(),
-    });
+    const deps = { ...services, again: (before: GraphQLContext) => services.again(before, request) };
+    const connection = new Connection(viewer, deps, { lost: (error) => end(error), stalled: () => cut.abort() });
     const end = (reason: unknown) => {
       connection.endAll(reason);
       setTimeout(() => cut.abort(), GOODBYE_MS).unref();
     };
-    const stop = () => end(new TollgateError('SERVICE_UNAVAILABLE', 'The server is stopping: come again with your cursor.'));
+    const stop = () => end(new TollgateError('SERVICE_UNAVAILABLE', 'The server is stopping. Connect again with your last cursor.'));
     stopping.signal.addEventListener('abort', stop);
     const close = () => {
       stopping.signal.removeEventListener('abort', stop);
@@ -51,9 +52,10 @@ export function registerSse(app: FastifyInstance, { services, body }: { services
 
     const results = await resultsOf(connection, asked, services);
     if (stopping.signal.aborted) stop();
-    // Or a connection whose stream has ended because the server stops would be kept, and the server would wait for it
+    // Otherwise the connection would stay open after its stream, and a stopping server would wait for it
     void reply.header('connection', 'close');
-    void reply.header('content-type', 'text/event-stream; charset=utf-8').header('cache-control', 'no-store').header('x-accel-buffering', 'no');
+    void reply.header('content-type', 'text/event-stream; charset=utf-8');
+    void reply.header('cache-control', 'no-store').header('x-accel-buffering', 'no');
     return reply.send(Readable.from(frames(results, services)));
   };
   app.get('/graphql/stream', (request, reply) => answer(request, reply, requestIn(request.query as Record<string, unknown>)));
@@ -61,7 +63,7 @@ export function registerSse(app: FastifyInstance, { services, body }: { services
 }
 
 const streamRequest = z.object({
-  query: z.string('must be a document'),
+  query: z.string('must be a GraphQL document'),
   operationName: z.string('must be text').nullish(),
   variables: z.record(z.string(), z.unknown(), 'must be an object').nullish(),
   extensions: z.record(z.string(), z.unknown(), 'must be an object').nullish(),
@@ -90,16 +92,17 @@ async function resultsOf(connection: Connection, asked: StreamRequest, { schema,
   }
 }
 
-/** A result, or a stream of them, in the form of graphql-sse. */
+/** Formats one result or a stream of results as events of graphql-sse. */
 async function* frames(results: Results, { tell }: StreamServices): AsyncGenerator<string> {
-  const frame = ({ errors, ...result }: ExecutionResult) => print({ event: 'next', data: { ...result, ...(errors && { errors: errors.map(tell) }) } as never });
+  const frame = ({ errors, ...result }: ExecutionResult) =>
+    print({ event: 'next', data: { ...result, ...(errors && { errors: errors.map(tell) }) } as never });
   const complete = print({ event: 'complete', data: null });
   if (!('next' in results)) {
     yield frame(results) + complete;
     return;
   }
   try {
-    yield HEARTBEAT; // so that the reader has its headers
+    yield HEARTBEAT; // sends the headers at once
     for (let next = results.next(); ; ) {
       const awake = new AbortController();
       const silence = wait(QUIET_MS, undefined, { signal: awake.signal }).catch(() => undefined);

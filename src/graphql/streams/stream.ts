@@ -10,24 +10,24 @@ import type { EventPrice, StreamArgs } from './document';
 import { Execution } from '../work';
 import type { Pace } from './pace';
 
-/** How often a stream looks for more. */
+/** Interval of polling for new events. */
 export const STREAM_POLL_MS = 500;
-/** What is read for a stream at a time. More is read when its reader has taken these. */
+/** Maximum events in one read. The next read happens after the reader has taken these. */
 export const STREAM_PAGE = 200;
 
 export type Results = AsyncGenerator<ExecutionResult, void, void>;
 
 export interface StreamDeps {
   pace: Pace;
-  /** Whoever asks, as they stand now. */
+  /** The context of the caller, with its current permissions. */
   viewer(): GraphQLContext;
-  /** Told once, when it has ended. */
+  /** Called once when the stream has ended. */
   ended(stream: Stream): void;
 }
 
-/** One subscription that is open: reads on as fast as its results are taken, and keeps no more than a page. */
+/** One open subscription. Reads as fast as its reader takes results, and buffers at most one page. */
 export class Stream implements OpenStream {
-  /** Since when a result waits to be taken. */
+  /** Time since when a result waits for the reader, by performance.now(). Undefined if none waits. */
   waitsSince: number | undefined;
   private readonly over = new AbortController();
   private allow: Subscribed<unknown>['allow'] | undefined;
@@ -35,7 +35,7 @@ export class Stream implements OpenStream {
 
   constructor(private readonly deps: StreamDeps) {}
 
-  /** Its results from the beginning, or why it cannot begin. */
+  /** Starts the subscription. Returns its results, or the errors that prevent the start. */
   async open(args: StreamArgs): Promise<Results | ExecutionResult> {
     let events: AsyncIterable<unknown> | ExecutionResult;
     try {
@@ -50,7 +50,7 @@ export class Stream implements OpenStream {
     return this.endable(this.results(args, events));
   }
 
-  /** A generator that waits for its next event would return only after that, and nobody knows when it comes. */
+  /** Makes `return` end the results at once. A generator alone would wait for its next event first. */
   private endable(results: Results): Results {
     const endable: Omit<Results, typeof Symbol.asyncDispose> = {
       next: () => results.next(),
@@ -67,17 +67,17 @@ export class Stream implements OpenStream {
     return this.events(feed);
   }
 
-  /** Ends it where whoever asks may not have it any more. Rejects where the database cannot say. */
+  /** Ends the stream if the caller may no longer read it. Rejects if the database is temporarily unavailable. */
   async checkRight(viewer: GraphQLContext): Promise<void> {
     try {
       await this.allow?.(viewer.later());
     } catch (error) {
-      if (passes(error)) throw error;
+      if (isTemporary(error)) throw error;
       this.end(error);
     }
   }
 
-  /** Ends it after the result that is on its way, where there is a reason with that as its last one. */
+  /** Ends the stream after the current result. If there is a reason, sends it as the last result. */
   end(reason?: unknown): void {
     if (this.over.signal.aborted) return;
     this.reason = reason;
@@ -97,17 +97,20 @@ export class Stream implements OpenStream {
     }
   }
 
-  /** What is new. A feed that the database did not answer has kept its place: nothing is new, and a connection that must end for that ends by itself. */
+  /**
+   * Reads new events. If the database is temporarily unavailable, returns none: the feed keeps its position. The regular check of the
+   * connection ends it if necessary.
+   */
   private async read<T>(feed: Feed<T>): Promise<FeedPage<T>> {
     try {
       return await feed.next(STREAM_PAGE);
     } catch (error) {
-      if (passes(error)) return { events: [], more: false };
+      if (isTemporary(error)) return { events: [], more: false };
       throw error;
     }
   }
 
-  /** Waits until an event can be paid for, as the next ones wait in the database. */
+  /** Waits until the payer has the points for an event. Later events wait in the database meanwhile. */
   private async paid({ pay }: EventPrice): Promise<void> {
     while (!this.over.signal.aborted) {
       try {
@@ -119,7 +122,7 @@ export class Stream implements OpenStream {
     }
   }
 
-  /** Waits, and no longer than it is open. */
+  /** Waits for this time, or until the stream ends. */
   private async wait(ms: number): Promise<void> {
     await wait(ms, undefined, { signal: this.over.signal }).catch(() => undefined);
   }
@@ -155,5 +158,5 @@ export function asGraphQLError(error: unknown): GraphQLError {
   return toGraphQLError(error instanceof TollgateError ? error : failureOf(error));
 }
 
-/** Whether the database may be able to say by the next time that it is asked. */
-const passes = (error: unknown): boolean => isRetryable(error) || (isUnavailable(error) && !isCutOff(error));
+/** True if the error is temporary: the next query of the database may succeed. */
+const isTemporary = (error: unknown): boolean => isRetryable(error) || (isUnavailable(error) && !isCutOff(error));

@@ -4,23 +4,24 @@ import { GraphQLError } from 'graphql';
 import { handleProtocols, makeServer, type Server } from 'graphql-ws';
 import { NoPlace, Places } from '../../access/places';
 import { customerAt } from '../../lib/cidr';
+import type { GraphQLContext } from '../context';
 import { Connection } from './connection';
 import { prepare, type StreamArgs } from './document';
 import { GOODBYE_MS, type Credentials, type StreamServices } from './services';
 import { asGraphQLError } from './stream';
 import { upgradesOf } from './upgrades';
 
-/** The longest message that a client may send. */
+/** Maximum size of a message from a client. */
 export const MAX_MESSAGE_BYTES = 65_536;
-/** How long a client may take until it has said who it is. */
+/** Maximum time for a client to authenticate. */
 export const INIT_WAIT_MS = 3_000;
-/** WebSockets that have not said who they are; they keep no place from those that have. */
+/** Maximum WebSockets that have not authenticated yet. They take no places of authenticated ones. */
 const MAX_UNRECOGNISED = 512;
-/** Of these, for each address (IPv6: one /64). */
+/** Maximum of these for each address (IPv6: for each /64). */
 const MAX_UNRECOGNISED_EACH = 64;
-/** How often a client is asked whether it is there; it has as long for its answer. */
+/** Interval of pings. A client must answer before the next one. */
 const PING_INTERVAL_MS = 12_000;
-/** What may wait to be sent to a client that takes none of it. */
+/** Maximum unsent bytes for a client that does not read. */
 const MAX_UNSENT_BYTES = 1_048_576;
 
 interface Close {
@@ -28,12 +29,12 @@ interface Close {
   reason: string;
 }
 
-/** Why the server ends a WebSocket. After all but 44xx a client may come again, with its cursor. */
+/** Reasons for closing a WebSocket. Except after 44xx, a client may connect again with its last cursor. */
 const CLOSE = {
-  stopping: { code: 1012, reason: 'The server is stopping: come again with your cursor' },
+  stopping: { code: 1012, reason: 'The server is stopping. Connect again with your last cursor' },
   full: { code: 1013, reason: 'Too many connections: try again later' },
   unavailable: { code: 1013, reason: 'Not available right now: try again later' },
-  slow: { code: 4008, reason: 'Too slow: come again with your cursor' },
+  slow: { code: 4008, reason: 'Reading too slowly. Connect again with your last cursor' },
   invalid: { code: 4400, reason: 'Invalid message' },
   unauthorized: { code: 4401, reason: 'Unauthorized' },
   forbidden: { code: 4403, reason: 'Forbidden' },
@@ -43,18 +44,22 @@ const CLOSE = {
 interface Extra {
   socket: WebSocket;
   request: FastifyRequest;
-  /** To be called when it is known who opened it. */
+  /** Must be called after authentication. */
   recognised(): void;
   connection?: Connection;
 }
 
-/** GraphQL over WebSocket, by the protocol graphql-transport-ws. Gives what takes the sockets of its route. */
-export async function registerWebSockets(app: FastifyInstance, services: StreamServices): Promise<(socket: WebSocket, request: FastifyRequest) => void> {
+/** Serves GraphQL over WebSocket, with the protocol graphql-transport-ws. Returns the handler for the sockets of the route. */
+export async function registerWebSockets(
+  app: FastifyInstance,
+  services: StreamServices,
+): Promise<(socket: WebSocket, request: FastifyRequest) => void> {
   const sockets = new Set<WebSocket>();
-  const unrecognised = new Places({ most: MAX_UNRECOGNISED, each: MAX_UNRECOGNISED_EACH, what: 'connections that have not said who they are' });
+  const unrecognised = new Places({ most: MAX_UNRECOGNISED, each: MAX_UNRECOGNISED_EACH, what: 'unauthenticated connections' });
   await app.register(websocket, {
     options: { server: upgradesOf(app.server, '/graphql') as never, maxPayload: MAX_MESSAGE_BYTES, handleProtocols },
-    errorHandler: (_error, socket) => socket.terminate(), // the connection broke, or a frame was none or too large: ws has said so by then
+    // The connection broke, or a frame was invalid or too large. ws has already sent the reason
+    errorHandler: (_error, socket) => socket.terminate(),
     preClose: (done: () => void) => {
       for (const socket of sockets) close(socket, CLOSE.stopping);
       done();
@@ -84,7 +89,8 @@ function protocolOf(services: StreamServices): Server<Extra> {
       const viewer = await recognise(request, credentials);
       const giveBack = services.connections.take(viewer.caller);
       if (socket.readyState !== socket.OPEN) return giveBack();
-      const connection = new Connection(viewer, { ...services, again: (before) => again(before, request, credentials) }, {
+      const deps = { ...services, again: (before: GraphQLContext) => again(before, request, credentials) };
+      const connection = new Connection(viewer, deps, {
         lost: (error) => close(socket, closeFor(error, services)),
         stalled: () => close(socket, CLOSE.slow),
       });
@@ -106,18 +112,21 @@ function protocolOf(services: StreamServices): Server<Extra> {
         return { errors: [asGraphQLError(error)] };
       }
     },
-    onNext: (_ctx, _id, _payload, _args, { errors, ...result }) => ({ ...result, ...(errors && { errors: errors.map((error) => tell(error as GraphQLError)) }) }),
+    onNext: (_ctx, _id, _payload, _args, { errors, ...result }) => ({
+      ...result,
+      ...(errors && { errors: errors.map((error) => tell(error as GraphQLError)) }),
+    }),
     onError: (_ctx, _id, _payload, errors) => errors.map((error) => tell(error as GraphQLError)),
   });
 }
 
-/** Speaks the protocol on a socket until that closes. */
+/** Runs the protocol on a socket until the socket closes. */
 function attach(protocol: Server<Extra>, extra: Extra, services: StreamServices): void {
   const { socket } = extra;
   const closed = protocol.opened(
     {
       protocol: socket.protocol,
-      // Resolves when the socket has taken it, so that a stream waits for its reader
+      // Resolves when the socket has sent the message, so that a stream waits for its reader
       send: (data) =>
         new Promise((resolve) => {
           if (socket.bufferedAmount > MAX_UNSENT_BYTES) close(socket, CLOSE.slow);
@@ -125,7 +134,10 @@ function attach(protocol: Server<Extra>, extra: Extra, services: StreamServices)
           socket.send(data, () => resolve());
         }),
       close: (code = CLOSE.internal.code, reason = '') => close(socket, { code, reason }),
-      onMessage: (take) => socket.on('message', (data: Buffer) => void take(data.toString()).catch((error: unknown) => close(socket, closeFor(error, services)))),
+      onMessage: (take) => {
+        const failed = (error: unknown) => close(socket, closeFor(error, services));
+        socket.on('message', (data: Buffer) => void take(data.toString()).catch(failed));
+      },
     },
     extra,
   );
@@ -143,8 +155,8 @@ function attach(protocol: Server<Extra>, extra: Extra, services: StreamServices)
 }
 
 /**
- * What a browser, which can set no headers here, says in `connectionParams`: `{ authorization }` or `{ apiKey }`, or the headers by their
- * names in any case, as GraphiQL does.
+ * Reads credentials from `connectionParams`, because a browser cannot set headers of a WebSocket. Accepts `{ authorization }`,
+ * `{ apiKey }`, and the names of the headers in any case, which GraphiQL sends.
  */
 function credentialsIn(params: Record<string, unknown> = {}): Credentials {
   const given = new Map(Object.entries(params).map(([name, value]) => [name.toLowerCase(), value]));
@@ -162,7 +174,7 @@ function closeFor(error: unknown, { report }: StreamServices): Close {
   return extensions.code === 'SERVICE_UNAVAILABLE' ? CLOSE.unavailable : CLOSE.internal;
 }
 
-/** Says goodbye, and cuts off whoever does not answer that. */
+/** Closes a socket. Terminates it if the client does not answer within GOODBYE_MS. */
 function close(socket: WebSocket, { code, reason }: Close): void {
   socket.close(code, reason);
   const timer = setTimeout(() => socket.terminate(), GOODBYE_MS);
