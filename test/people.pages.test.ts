@@ -23,7 +23,12 @@ afterAll(async () => {
 
 const get = (url: string, headers: Record<string, string> = {}) => app.server.inject({ method: 'GET', url, headers });
 const post = (url: string, fields: Record<string, string>, headers: Record<string, string> = {}) =>
-  app.server.inject({ method: 'POST', url, headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers }, payload: new URLSearchParams(fields).toString() });
+  app.server.inject({
+    method: 'POST',
+    url,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    payload: new URLSearchParams(fields).toString(),
+  });
 
 async function invite(email: string, workspaceName = 'Acme'): Promise<string> {
   const { id: workspaceId } = await buildWorkspace(app, { name: workspaceName });
@@ -32,35 +37,54 @@ async function invite(email: string, workspaceName = 'Acme'): Promise<string> {
 
 /** What a page says is wrong. */
 const alertOf = (text: string): string | undefined => /role="alert">([^<]*)</.exec(text)?.[1];
-const cookieIn = (answer: { headers: Record<string, unknown> }) => ({ cookie: String(answer.headers['set-cookie']).split(';', 1)[0] as string });
+const cookieIn = (answer: { headers: Record<string, unknown> }) => ({
+  cookie: String(answer.headers['set-cookie']).split(';', 1)[0] as string,
+});
 
 describe('every page', () => {
   it('runs no script, loads nothing, is kept nowhere and is in no frame, whatever names it shows', async () => {
     const token = await invite('ada@example.com', '<script>alert("x")</script> & Söhne');
-    for (const answer of [await get(`/invitation?token=${token}`), await get('/invitation?token=nonsense'), await get('/reset-password?token='), await post('/invitation', { token })]) {
+    for (const answer of [
+      await get(`/invitation?token=${token}`),
+      await get('/invitation?token=nonsense'),
+      await get('/reset-password?token='),
+      await post('/invitation', { token }),
+    ]) {
       expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
       expect(answer.headers['cache-control']).toBe('no-store');
       expect(answer.headers['referrer-policy']).toBe('same-origin');
-      expect(answer.headers['content-security-policy']).toMatch(/^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'$/);
+      expect(answer.headers['content-security-policy']).toMatch(
+        /^default-src 'none'; style-src 'sha256-[^']+'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'$/,
+      );
       expect(answer.body).not.toMatch(/<script|https?:\/\/|\bon[a-z]+=|\bstyle=/i);
       expect(answer.body).toMatch(/<html lang="en">[\s\S]*<title>[^<]+<\/title>[\s\S]*<main>\s*<h1>[^<]+<\/h1>/);
       const labels = [...answer.body.matchAll(/<label for="(\w+)"/g)].map((match) => match[1]);
       const fields = [...answer.body.matchAll(/<input id="(\w+)"/g)].map((match) => match[1]);
       expect(labels).toEqual(fields);
     }
-    expect((await get(`/invitation?token=${token}`)).body).toContain('<h1>Join &lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; Söhne</h1>');
+    expect((await get(`/invitation?token=${token}`)).body).toContain(
+      '<h1>Join &lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; &amp; Söhne</h1>',
+    );
   });
 
   it('is the same for every link that does not work', async () => {
-    const answers = await Promise.all([get('/invitation'), get('/invitation?token=nonsense'), get('/reset-password?token=a&token=b'), post('/reset-password', { token: 'nonsense', newPassword: PASSWORD })]);
+    const answers = await Promise.all([
+      get('/invitation'),
+      get('/invitation?token=nonsense'),
+      get('/reset-password?token=a&token=b'),
+      post('/reset-password', { token: 'nonsense', newPassword: PASSWORD }),
+    ]);
     expect(new Set(answers.map(({ statusCode, body }) => `${statusCode} ${body}`)).size).toBe(1);
-    expect([answers[0]?.statusCode, alertOf(answers[0]?.body ?? '')]).toEqual([404, 'This link is not valid, or not any more.']);
+    expect([answers[0]?.statusCode, alertOf(answers[0]?.body ?? '')]).toEqual([404, 'This link is invalid or has expired. Ask for a new one.']);
   });
 
   it('takes forms alone, and none of another site', async () => {
     const token = await invite('forged@example.com');
     const fields = { token, name: 'Ada', password: PASSWORD };
-    for (const headers of [{ origin: 'https://evil.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }] as Record<string, string>[]) {
+    for (const headers of [{ origin: 'https://evil.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }] as Record<
+      string,
+      string
+    >[]) {
       const { statusCode, body, headers: answered } = await post('/invitation', fields, headers);
       expect([statusCode, alertOf(body), answered['set-cookie']]).toEqual([403, 'This form came from a page of another site.', undefined]);
     }
@@ -68,7 +92,10 @@ describe('every page', () => {
     expect(json.statusCode).toBe(400);
     const large = await post('/invitation', { ...fields, name: 'x'.repeat(20_000) });
     expect(large.statusCode).toBe(400);
-    expect((await post('/invitation', fields, { origin: 'http://localhost:80', host: 'localhost:80', 'sec-fetch-site': 'same-origin' })).statusCode).toBe(200);
+    expect(
+      (await post('/invitation', fields, { origin: 'http://localhost:80', host: 'localhost:80', 'sec-fetch-site': 'same-origin' }))
+        .statusCode,
+    ).toBe(200);
   });
 });
 
@@ -77,7 +104,12 @@ it('a page is 503 while the database is away, and the form works when it is back
   const outage = await prepareOutage(app.databaseUrl);
   const cut = await createTestApp({ databaseUrl: outage.url });
   const accept = () =>
-    cut.server.inject({ method: 'POST', url: '/invitation', headers: { 'content-type': 'application/x-www-form-urlencoded' }, payload: new URLSearchParams({ token, name: 'Ada', password: PASSWORD }).toString() });
+    cut.server.inject({
+      method: 'POST',
+      url: '/invitation',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: new URLSearchParams({ token, name: 'Ada', password: PASSWORD }).toString(),
+    });
   try {
     await outage.begin();
     const away = await accept();
@@ -92,7 +124,8 @@ it('a page is 503 while the database is away, and the form works when it is back
 describe('the page of an invitation', () => {
   it('uses nothing up when it is read, says what is wrong and keeps the name, and signs a new person in', async () => {
     const token = await invite('new@example.com');
-    for (let time = 0; time < 2; time++) expect((await get(`/invitation?token=${token}`)).body).toContain('This invitation is for new@example.com.');
+    for (let time = 0; time < 2; time++)
+      expect((await get(`/invitation?token=${token}`)).body).toContain('This invitation is for new@example.com.');
     const wrong = await post('/invitation', { token, name: 'Ada "Countess" Lovelace', password: 'elevenchars' });
     expect([wrong.statusCode, alertOf(wrong.body)]).toEqual([400, 'The password must be at least 12 characters.']);
     expect(wrong.body).toContain('value="Ada &quot;Countess&quot; Lovelace"');
@@ -112,7 +145,10 @@ describe('the page of an invitation', () => {
     expect((await get(`/invitation?token=${token}`)).body).toMatch(/autocomplete="current-password"/);
     expect((await get(`/invitation?token=${token}`)).body).not.toContain('id="name"');
     const wrong = await post('/invitation', { token, password: 'not this one' });
-    expect([wrong.statusCode, alertOf(wrong.body)]).toEqual([401, 'The e-mail, the password or the code is wrong. Check them and try again.']);
+    expect([wrong.statusCode, alertOf(wrong.body)]).toEqual([
+      401,
+      'The e-mail, the password or the code is wrong. Check them and try again.',
+    ]);
     expect((await get(`/invitation?token=${token}`, ada.cookie)).body).not.toContain('type="password"');
     const right = await post('/invitation', { token }, ada.cookie);
     expect([right.statusCode, right.headers['set-cookie']]).toEqual([200, undefined]);
@@ -132,7 +168,9 @@ describe('the page of a password reset', () => {
     const token = tokenOf(link.href);
     for (let time = 0; time < 2; time++) expect((await get(`${link.pathname}${link.search}`)).statusCode).toBe(200);
     const newPassword = 'another horse, another battery';
-    expect(alertOf((await post('/reset-password', { token, newPassword: 'short' })).body)).toBe('The password must be at least 12 characters.');
+    expect(alertOf((await post('/reset-password', { token, newPassword: 'short' })).body)).toBe(
+      'The password must be at least 12 characters.',
+    );
     const right = await post('/reset-password', { token, newPassword });
     expect([right.statusCode, right.headers['set-cookie']]).toEqual([200, expect.stringContaining('tollgate_device=')]);
     expect(right.body).toContain('all your sessions have ended');

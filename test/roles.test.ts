@@ -185,7 +185,7 @@ describe('a caller', () => {
     const [developer, another, viewer] = [await join('rol_developer'), await join('rol_developer'), await join('rol_viewer')];
     const member = (userId: string, roleId: string) => ({ workspaceId: workspace.id, userId, roleId });
     for (const permissions of [['write.keys'], ['write.*'], ['write'], ['admin']]) {
-      const message = `Only a person may hand on the permission ${permissions[0]}.`;
+      const message = `Only a person may grant the permission ${permissions[0]}.`;
       expect(await refusal('mintKey', { projectId: project.id, name: 'Heir', permissions }, secret)).toMatchObject({
         code: 'FORBIDDEN',
         message,
@@ -205,7 +205,7 @@ describe('a caller', () => {
     ] as const) {
       expect([mutation, await refusal(mutation, input, secret)]).toMatchObject([
         mutation,
-        { code: 'FORBIDDEN', message: expect.stringContaining('Only a person may hand on') },
+        { code: 'FORBIDDEN', message: expect.stringContaining('Only a person may grant') },
       ]);
     }
     await mutate('mintKey', { projectId: project.id, name: 'Reader', permissions: ['read', 'demo.*'] }, '__typename', secret);
@@ -275,11 +275,11 @@ describe('a right that has ended', () => {
     const accept = (token: string) =>
       app.people.invitations.accept(undefined, { token, password: PASSWORD }, { ip: null, userAgent: null });
     await mutate('setMemberRole', { workspaceId: id, userId: person.id, roleId: 'rol_developer' }, '__typename');
-    await expect(accept(beforeLowering)).rejects.toThrow('This link is not valid, or not any more.');
+    await expect(accept(beforeLowering)).rejects.toThrow('This link is invalid or has expired. Ask for a new one.');
     await mutate('setMemberRole', { workspaceId: id, userId: person.id, roleId: 'rol_admin' }, '__typename');
     await accept(beforeLowering);
     await mutate('removeMember', { workspaceId: id, userId: person.id }, '__typename');
-    await expect(accept(beforeRemoval)).rejects.toThrow('This link is not valid, or not any more.');
+    await expect(accept(beforeRemoval)).rejects.toThrow('This link is invalid or has expired. Ask for a new one.');
   });
 });
 
@@ -317,7 +317,7 @@ describe('a role in use', () => {
     const { key } = await keyWith([], byKey);
     expect(await refusal('deleteRole', { id: byKey })).toMatchObject({
       code: 'CONFLICT',
-      message: 'This role cannot go while a key has it.',
+      message: 'This role cannot be deleted while a key has it. Give another role first.',
     });
     await mutate('revokeKey', { id: key.id }, '__typename');
     await mutate('deleteRole', { id: byKey }, '__typename');
@@ -325,7 +325,7 @@ describe('a role in use', () => {
     await join(byMember);
     expect(await refusal('deleteRole', { id: byMember })).toMatchObject({
       code: 'CONFLICT',
-      message: 'This role cannot go while a person has it.',
+      message: 'This role cannot be deleted while a person has it. Give another role first.',
     });
   });
 });

@@ -4,8 +4,8 @@ const API_KEY = 'X-Api-Key';
 const AUTHORIZATION = 'Authorization';
 
 /**
- * The secret that a request carries, in `X-Api-Key` or as a bearer token; undefined if there is none. Takes the headers as they came, names
- * and values in turn: of a repeated `Authorization`, Node keeps only the first. INVALID_REQUEST if two secrets differ; equal ones count once.
+ * The secret of a request, from `X-Api-Key` or a bearer token, or undefined. Takes the raw headers, names and values in turn: in its parsed
+ * headers, Node keeps only the first `Authorization`. Throws INVALID_REQUEST if two secrets differ. The same secret twice is allowed.
  */
 export function secretFrom(rawHeaders: readonly string[]): string | undefined {
   let secret: string | undefined;
@@ -23,7 +23,7 @@ export function secretFrom(rawHeaders: readonly string[]): string | undefined {
   return secret;
 }
 
-/** Compares lengths first: this looks at every header of every call. */
+/** Compares lengths first, because it runs for every header of every call. */
 function headerNamed(name: string): typeof API_KEY | typeof AUTHORIZATION | undefined {
   if (name.length === API_KEY.length) return name.toLowerCase() === 'x-api-key' ? API_KEY : undefined;
   return name.length === AUTHORIZATION.length && name.toLowerCase() === 'authorization' ? AUTHORIZATION : undefined;
@@ -33,5 +33,5 @@ const bearerIn = (value: string): string => /^bearer +(.*)$/i.exec(value)?.[1]?.
 
 const conflictOf = (name: string, other: string) =>
   name === other
-    ? invalid({ path: [name], message: 'came twice with different secrets; send one' })
-    : invalid({ path: [AUTHORIZATION], message: `carries another secret than ${API_KEY}; send one` });
+    ? invalid({ path: [name], message: 'was sent twice with different secrets. Send one secret.' })
+    : invalid({ path: [AUTHORIZATION], message: `has a different secret than ${API_KEY}. Send one secret.` });

@@ -8,27 +8,31 @@ import type { Actor } from './principal';
 import { permissionsOfRole } from './roles/grants';
 import { Role, builtInRole } from './roles/role.entity';
 
-/** What a credential is granted, as an input says it. */
+/** The permissions in an input of a credential. */
 export const permissionsRule = z
   .array(z.string().max(130, 'is too long'))
   .max(MAX_GRANTED_PERMISSIONS, `must be at most ${MAX_GRANTED_PERMISSIONS} permissions`);
 
 const MAX_GRACE_SECONDS = 2_592_000; // 30 days
 
-/** How long the secret before a new one works on. */
-export const graceSecondsRule = z.int('must be a whole number of seconds').min(0, 'must be 0 or more').max(MAX_GRACE_SECONDS, 'must be at most 2,592,000 (30 days)');
+/** Seconds that a replaced secret keeps working. */
+export const graceSecondsRule = z
+  .int('must be a whole number of seconds')
+  .min(0, 'must be 0 or more')
+  .max(MAX_GRACE_SECONDS, 'must be at most 2,592,000 (30 days)');
 
-/** Who grants, and where. */
+/** The actor that grants, and the workspace of the credential. */
 export interface Grantor {
   actor: Actor;
   workspaceId: string;
-  /** The names of every permission that there is. */
+  /** The names of all permissions of actions and administration. */
   knownPermissions(tx: EntityManager): Promise<string[]>;
 }
 
 /**
- * What a credential is given must be the actor's to give. INVALID_REQUEST for a name that is no permission and no wildcard for some, unless
- * it was `granted` before: an action may have gone. FORBIDDEN where the actor lacks any of it, NOT_FOUND for a role of elsewhere. Locks the role.
+ * Checks that the actor may grant these permissions and this role. Throws INVALID_REQUEST for a name that is neither a permission nor a
+ * wildcard that covers one; a name that was already `granted` is accepted, because its action may have been removed. Throws FORBIDDEN if
+ * the actor may not grant all of them, NOT_FOUND for a role of another workspace. Locks the role.
  */
 export async function requireGrantable(
   tx: EntityManager,
@@ -38,24 +42,38 @@ export async function requireGrantable(
 ): Promise<void> {
   const known = permissions.length === 0 ? [] : [...(await knownPermissions(tx)), ...granted];
   const issues = permissions.flatMap((name, index) =>
-    isGrantable(name, known) ? [] : [{ path: ['input', 'permissions', index], message: 'is not a permission, nor a part of one with .* after it' }],
+    isGrantable(name, known)
+      ? []
+      : [
+          {
+            path: ['input', 'permissions', index],
+            message: 'is not a permission. Use a name from Query.permissions, or a prefix such as face.*',
+          },
+        ],
   );
   if (issues.length > 0) throw invalid(...issues);
   requireGrants(actor, permissions, workspaceId);
   if (roleId) await requireGrantsOfRole(tx, actor, roleId, workspaceId);
 }
 
-/** FORBIDDEN where the actor lacks some of what a credential may do now. */
-export async function requireGrantsOf(tx: EntityManager, actor: Actor, { permissions, roleId, workspaceId }: { permissions: string[]; roleId: string | null; workspaceId: string }): Promise<void> {
+/** Throws FORBIDDEN if the actor may not grant all current permissions of a credential, including those of its role. */
+export async function requireGrantsOf(
+  tx: EntityManager,
+  actor: Actor,
+  { permissions, roleId, workspaceId }: { permissions: string[]; roleId: string | null; workspaceId: string },
+): Promise<void> {
   requireGrants(actor, [...permissions, ...(await permissionsOfRole(tx, roleId))], workspaceId);
 }
 
-/** FORBIDDEN where the actor lacks some of what this role grants, NOT_FOUND where it is none of the workspace's. Locks it. */
+/** Throws FORBIDDEN if the actor may not grant all permissions of a role, NOT_FOUND for a role of another workspace. Locks the role. */
 export async function requireGrantsOfRole(tx: EntityManager, actor: Actor, roleId: string, workspaceId: string): Promise<void> {
   requireGrants(actor, (await roleToGrant(tx, roleId, workspaceId)).permissions, workspaceId);
 }
 
-/** One that is built in, or of this workspace, kept from being changed or removed until the transaction ends; else NOT_FOUND, the same for all. */
+/**
+ * A built-in role, or a role of this workspace. Locks the role, so that it cannot change or be removed before the transaction ends.
+ * Throws the same NOT_FOUND for a role of another workspace and for one that does not exist.
+ */
 export async function roleToGrant(tx: EntityManager, id: string, workspaceId: string): Promise<Role> {
   return builtInRole(id) ?? locked(tx, Role, { id, workspaceId });
 }

@@ -1,7 +1,7 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
 
-/** What became of a mutation that its caller may repeat. Each principal has keys of its own, so nobody ever meets a stranger's. */
+/** An Idempotency-Key and the state of its mutation. Keys belong to one principal: two principals may use the same text. */
 @Entity('idempotency_keys')
 @Index('idempotency_keys_by_expiry', ['expiresAt'])
 export class IdempotencyKey {
@@ -11,39 +11,39 @@ export class IdempotencyKey {
   @PrimaryColumn(textColumn(255))
   idempotencyKey: string;
 
-  /** HMAC-SHA256 of the request, base64url: with the pepper, for a request may hold what is easily guessed. */
+  /** HMAC-SHA256 of the request with the pepper, base64url. A plain hash would let guessable contents be found. */
   @Column(textColumn(43))
   fingerprint: string;
 
-  /** Who runs it: one request of one process. Whoever is not named here any more commits nothing. */
+  /** Id of the request that runs the mutation. After another request has replaced it, this request cannot commit. */
   @Column(textColumn(36))
   attempt: string;
 
-  /** Until then the attempt is taken to be alive. */
+  /** End of the lease. Until then, the attempt counts as running. */
   @Column(instantColumn)
   leasedUntil: Date;
 
-  /** Until then it is kept. */
+  /** Time until which the row is kept. */
   @Column(instantColumn)
   expiresAt: Date;
 
-  /** Set in the transaction of the change itself; null while nothing is done. */
+  /** Time of the change, set in the same transaction, or null if nothing was changed. */
   @Column({ ...instantColumn, nullable: true })
   doneAt: Date | null;
 
-  /** What the change was done to. */
+  /** The id of the changed object. */
   @Column({ ...idColumn, nullable: true })
   subjectId: string | null;
 
-  /** Where it was done; null where it is of the whole installation. */
+  /** The workspace of the change, or null for a change of the whole installation. */
   @Column({ ...idColumn, nullable: true })
   workspaceId: string | null;
 
-  /** What the principal held there: whoever holds less by now is not shown the answer. */
+  /** The permissions that the principal had in that workspace. A principal that has fewer now does not get the answer. */
   @Column('simple-json', { nullable: true })
   held: string[] | null;
 
-  /** What was answered, without secrets; null while it runs, and where it is lost or was too large to keep. */
+  /** The answer without secrets. Null while the mutation runs, and if the answer was lost or too large to keep. */
   @Column('mediumtext', { nullable: true })
   answer: string | null;
 }

@@ -10,18 +10,18 @@ import type { AdministrativePermission } from './permissions';
 import { heldIn, may } from './policies';
 import type { Principal } from './principal';
 
-/** How long the answer of a mutation is kept for repeats. */
+/** Time for which a mutation's answer is kept for repeats. */
 export const MUTATION_KEPT_MS = DAY_MS;
-/** How long a mutation keeps its repeats away; then its process is taken to be dead, and a repeat takes its place. */
+/** Lease of a running mutation. Repeats are refused during it. After it, the process counts as dead and a repeat runs. */
 export const MUTATION_LEASE_MS = 30_000;
-/** The largest answer of a mutation that is kept, in bytes. */
+/** Size of the largest answer that is kept, in bytes. */
 const MAX_KEPT_MUTATION_BYTES = 65_536;
 
 type Name = Pick<IdempotencyKey, 'principalId' | 'idempotencyKey'>;
 
-/** The right of one request to run its mutation, until the lease is over and a repeat has taken it. */
+/** The right of one request to run its mutation. It ends when a repeat takes over after the lease. */
 export class MutationClaim implements Claim {
-  /** Where the mutation acts, as far as is known. */
+  /** The workspace that the mutation changes; null until it is known. */
   workspaceId: string | null = null;
 
   constructor(
@@ -33,11 +33,11 @@ export class MutationClaim implements Claim {
   async useUp(tx: EntityManager, { subject, at }: Pick<EventDraft, 'subject' | 'at'>): Promise<void> {
     this.workspaceId ??= subject.workspaceId;
     const { affected } = await tx.update(IdempotencyKey, { ...this.name, attempt: this.attempt }, { doneAt: at, subjectId: subject.id });
-    if (affected !== 1) throw conflict('This took so long that a repeat has taken its place; nothing was done here.');
+    if (affected !== 1) throw conflict('This request took too long and changed nothing. A repeat replaced it: read its result.');
   }
 }
 
-/** What a request with an Idempotency-Key comes to: it runs, or it is answered what the first one was. */
+/** The decision for a request with an Idempotency-Key: run the mutation, or send the answer of the first request again. */
 export type Taken = { kind: 'run'; claim: MutationClaim } | { kind: 'replay'; answer: string };
 
 export interface IdempotencyDeps {
@@ -46,22 +46,22 @@ export interface IdempotencyDeps {
 }
 
 /**
- * Mutations that are safe to repeat. A key is taken before its mutation runs, and used up in the transaction of the change itself: so of any
- * number of requests with one key, on any number of processes, one changes something, whichever of them dies when.
+ * Makes mutations safe to repeat. A key is claimed before its mutation runs, and marked as used in the transaction of the change. So only
+ * one of the requests with a key makes a change, on any number of processes, even if a process dies.
  */
 export class Idempotency {
   constructor(private readonly deps: IdempotencyDeps) {}
 
   /**
-   * Takes a principal's key for a request. CONFLICT, with a `reason`, where the key belongs to another request (KEY_REUSED), where the first
-   * one still runs (IN_PROGRESS), and where it was done and its answer cannot be shown (DONE).
+   * Claims a principal's key for a request. Throws CONFLICT with a `reason`: KEY_REUSED if the key belongs to another request, IN_PROGRESS
+   * if the first request still runs, DONE if the change was made and its answer cannot be shown.
    */
   async take(principal: Principal, idempotencyKey: string, request: string): Promise<Taken> {
     const once = () => this.takeOnce(principal, { principalId: principal.id, idempotencyKey }, this.deps.digest(request));
     try {
       return await once();
     } catch (error) {
-      if (isDuplicate(error)) return once(); // another request with this key was there first
+      if (isDuplicate(error)) return once(); // another request with this key inserted it first
       throw error;
     }
   }
@@ -88,8 +88,8 @@ export class Idempotency {
   }
 
   /**
-   * Keeps what was answered, without secrets, for the repeats of a mutation that was done. Where it failed, `answer` is undefined, and the key
-   * is as free as before unless something was done all the same.
+   * Keeps the answer of a mutation for its repeats. The answer must hold no secrets. For a failed mutation, pass undefined: the key becomes
+   * free again, unless the mutation made a change before it failed.
    */
   async settle({ principal, name, attempt, workspaceId }: MutationClaim, answer: string | undefined): Promise<void> {
     const mine = { ...name, attempt };
@@ -98,7 +98,7 @@ export class Idempotency {
       const at = await this.deps.database.now(tx);
       const kept = answer !== undefined && Buffer.byteLength(answer) <= MAX_KEPT_MUTATION_BYTES ? answer : null;
       await tx.update(IdempotencyKey, mine, {
-        ...(answer !== undefined && { doneAt: () => `COALESCE(done_at, ${at.getTime()})` }), // it may have changed nothing
+        ...(answer !== undefined && { doneAt: () => `COALESCE(done_at, ${at.getTime()})` }), // null if nothing changed
         leasedUntil: at,
         answer: kept,
         workspaceId,
@@ -108,18 +108,19 @@ export class Idempotency {
   }
 }
 
-/** What the first request was answered; undefined where that died before it did anything. CONFLICT where there is nothing to answer. */
+/** The answer of the first request, or undefined if its process died before it made a change. Throws CONFLICT if no answer can be shown. */
 function answerFor(principal: Principal, found: IdempotencyKey, fingerprint: string, at: Date): string | undefined {
   const { doneAt, subjectId, answer, workspaceId, leasedUntil } = found;
-  if (found.fingerprint !== fingerprint) throw refused('KEY_REUSED', 'This Idempotency-Key belongs to another request.');
+  if (found.fingerprint !== fingerprint) throw refused('KEY_REUSED', 'This Idempotency-Key belongs to another request. Use a new key.');
   const held = (found.held ?? []) as AdministrativePermission[];
   const shown = answer !== null && (workspaceId === null || held.every((permission) => may(principal, permission, workspaceId)));
   if (shown) return answer;
-  const isLeased = leasedUntil > at && leasedUntil <= later(at, MUTATION_LEASE_MS); // a longer one is of a clock that was ahead
-  if (isLeased) throw refused('IN_PROGRESS', 'A request with this Idempotency-Key is still running; ask again later.');
+  const isLeased = leasedUntil > at && leasedUntil <= later(at, MUTATION_LEASE_MS); // a longer lease was written by a clock that was ahead
+  if (isLeased) throw refused('IN_PROGRESS', 'A request with this Idempotency-Key is still running. Try again later.');
   if (doneAt === null) return undefined;
-  const why = answer === null ? 'its answer is not kept' : 'you may no longer see its answer';
-  throw refused('DONE', `This was done before, and ${why}.`, subjectId === null ? {} : { subjectId });
+  const why = answer === null ? 'its answer was not kept' : 'you no longer have the permissions to see its answer';
+  throw refused('DONE', `This request was already done, but ${why}. Read the object instead.`, subjectId === null ? {} : { subjectId });
 }
 
-const refused = (reason: string, message: string, details: Record<string, unknown> = {}): TollgateError => new TollgateError('CONFLICT', message, { reason, ...details });
+const refused = (reason: string, message: string, details: Record<string, unknown> = {}): TollgateError =>
+  new TollgateError('CONFLICT', message, { reason, ...details });

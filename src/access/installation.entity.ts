@@ -1,7 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { textColumn } from '../db/columns';
 
-/** What all processes on one database must agree on, each by a name of its own. */
+/** A named value that is the same for all processes on one database. */
 @Entity('settings')
 export class Setting {
   @PrimaryColumn(textColumn(64))

@@ -16,17 +16,20 @@ const ROOT_KEY_SETTING = 'root-key-digest';
 /** The secrets that all processes of one installation share. */
 export interface Installation {
   pepper: string;
-  /** What is stored of a secret: HMAC-SHA256 with the pepper, base64url, 43 characters. Looked up, so never compared byte by byte. */
+  /**
+   * The stored form of a secret: HMAC-SHA256 with the pepper, base64url, 43 characters. The database looks it up, so no comparison of
+   * bytes can leak its contents by timing.
+   */
   digest(text: string): string;
   /** `whsec_` secrets that sign calls to upstreams. */
   signingSecrets: readonly string[];
-  /** The root key, where this start made it: to be shown once, for it is stored nowhere. */
+  /** The root key, if this start created it. Show it once: it is not stored. */
   newRootKey: string | undefined;
 }
 
 /**
- * The secrets that this process is to work with, checked against what the database remembers of them. A ConfigError, in one sentence,
- * where they are not the ones that this database was started with.
+ * The secrets of this process. Checks them against the digests in the database. Throws a ConfigError if the database was started with
+ * other secrets.
  */
 export async function openInstallation(config: Config, database: Database): Promise<Installation> {
   const secrets = await openSecrets(config, database);
@@ -34,48 +37,54 @@ export async function openInstallation(config: Config, database: Database): Prom
   const rootKeyDigest = secrets.digest(rootKey);
   const known = await settle(database, ROOT_KEY_SETTING, rootKeyDigest);
   if (config.rootKey && known !== rootKeyDigest) {
-    throw new ConfigError('ROOT_KEY is not the one that this database knows; set that one, or make this one count with the command `root-key`.');
+    throw new ConfigError('ROOT_KEY is not the root key of this database. Set the right one, or replace it with the command `root-key`.');
   }
   return { ...secrets, newRootKey: config.rootKey === undefined && known === rootKeyDigest ? rootKey : undefined };
 }
 
-/** The same without the root key, which is neither made nor asked for: a command that made one would leave nobody to show it to. */
+/** The same secrets without the root key. It neither reads nor creates a root key: a command has no place to show a new one. */
 export async function openSecrets(config: Config, database: Database): Promise<Omit<Installation, 'newRootKey'>> {
   const pepper = config.keyPepper ?? pepperBeside(config);
   const digest = hmacSha256(pepper);
   const fingerprint = digest('tollgate pepper fingerprint');
   if ((await settle(database, PEPPER_SETTING, fingerprint)) !== fingerprint) {
-    throw new ConfigError('KEY_PEPPER is not the one that this database was started with; every key would be refused, so set that one again.');
+    throw new ConfigError(
+      'KEY_PEPPER is not the pepper of this database, so every key would be refused. Set the pepper that the database was started with.',
+    );
   }
-  return { pepper, digest, signingSecrets: config.upstreamSigningSecrets.length > 0 ? config.upstreamSigningSecrets : [signingSecretFrom(pepper)] };
+  return {
+    pepper,
+    digest,
+    signingSecrets: config.upstreamSigningSecrets.length > 0 ? config.upstreamSigningSecrets : [signingSecretFrom(pepper)],
+  };
 }
 
-/** The digest of the root key as it stands in the database now, so that a new one counts at once on every node. */
+/** The current digest of the root key, read from the database each time, so that a new root key works at once on every node. */
 export async function rootKeyDigest(database: Database): Promise<string | null> {
   return (await database.reader.findOneBy(Setting, { name: ROOT_KEY_SETTING }))?.value ?? null;
 }
 
 export const newRootKey = (): string => `root_${randomBase62(43)}`;
 
-/** Makes `rootKey` the root key from now on, on every node; the one before ends. */
+/** Replaces the root key on every node. The previous root key stops working at once. */
 export async function replaceRootKey(database: Database, digest: Installation['digest'], rootKey: string): Promise<void> {
   const value = digest(rootKey);
   await database.transaction(async (tx) => {
     const known = await tx.findOne(Setting, { where: { name: ROOT_KEY_SETTING }, ...forUpdate(tx) });
     if (known?.value === value) return;
     if (known) await tx.update(Setting, { name: ROOT_KEY_SETTING }, { value });
-    else await tx.insert(Setting, { name: ROOT_KEY_SETTING, value }); // before the first start
+    else await tx.insert(Setting, { name: ROOT_KEY_SETTING, value }); // the database was never started
     const subject = { id: OPERATOR.id, workspaceId: null };
     await recordEvent(tx, { ...systemAuthority('installation'), action: 'root-key.replaced', subject, at: await database.now(tx) });
   });
 }
 
-/** The secret for upstreams that follows from the pepper (HKDF-SHA256, RFC 5869). */
+/** The secret that signs calls to upstreams, derived from the pepper (HKDF-SHA256, RFC 5869). */
 export function signingSecretFrom(pepper: string): string {
   return `whsec_${Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate upstream signing secret', 32)).toString('base64')}`;
 }
 
-/** What stands under `name`, after putting `value` there where nothing stood. Of processes that start together one wins. */
+/** Stores `value` under `name` if nothing is stored there. Returns the stored value. If processes start together, the first one wins. */
 async function settle(database: Database, name: string, value: string): Promise<string> {
   const known = await database.reader.findOneBy(Setting, { name });
   if (known) return known.value;
@@ -88,7 +97,7 @@ async function settle(database: Database, name: string, value: string): Promise<
   }
 }
 
-/** The pepper in the file beside an embedded database, made where there is none. Linked into place whole, so a kill leaves no half of one. */
+/** The pepper from the file beside an SQLite database. Creates the file if needed, by a link, so that a kill cannot leave half a file. */
 function pepperBeside({ database }: Config): string {
   if (database.type !== 'sqlite') throw new ConfigError('KEY_PEPPER must be set.');
   const path = `${database.path}.pepper`;
@@ -102,7 +111,7 @@ function pepperBeside({ database }: Config): string {
   try {
     linkSync(draft, path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // another process was first
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // another process created it first
   } finally {
     unlinkSync(draft);
   }

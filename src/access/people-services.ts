@@ -19,11 +19,11 @@ export interface PeopleDeps extends Pick<PasswordServiceDeps, 'endConsents'> {
   database: Database;
   pepper: string;
   digest(text: string): string;
-  /** Undefined where this server sends no mail. */
+  /** Undefined if this server sends no mail. */
   mail: { smtpUrl: string; from: string } | undefined;
-  /** How the world reaches this server, without a slash at the end. */
+  /** The public URL of this server, without a slash at the end. */
   baseUrl(): string;
-  /** Who once acted by an id, with what they may do now. */
+  /** The actor with this id, with its current permissions. */
   actorById(tx: EntityManager, id: string): Promise<Actor>;
   log: Log;
 }
@@ -34,11 +34,11 @@ export interface PeopleServices {
   secondFactors: SecondFactorService;
   sessions: SessionService;
   signIns: SignInService;
-  /** What is still being done after its answer; to be waited for before the database is closed. */
+  /** Work that goes on after its answer was sent. Wait for it before the database is closed. */
   background: Background;
 }
 
-/** Everything about people, made by plain constructor calls. */
+/** Creates all services for people, sessions and invitations. */
 export function createPeopleServices({ mail, ...deps }: PeopleDeps): PeopleServices {
   const { database, pepper, digest, log } = deps;
   const background = new Background();
@@ -47,7 +47,13 @@ export function createPeopleServices({ mail, ...deps }: PeopleDeps): PeopleServi
   const throttles = new Throttles(database);
   const sessions = new SessionService({ database, digest });
   const proofs = new ProofService({ database, digest, passwords, throttles, background, log });
-  const secondFactors = new SecondFactorService({ database, sealed: new Sealed(pepper, 'second factor'), recoveryCodes: new RecoveryCodes(digest), proofs, sessions });
+  const secondFactors = new SecondFactorService({
+    database,
+    sealed: new Sealed(pepper, 'second factor'),
+    recoveryCodes: new RecoveryCodes(digest),
+    proofs,
+    sessions,
+  });
   return {
     invitations: new InvitationService({ ...deps, passwords, proofs, sessions, throttles, mailer }),
     passwords: new PasswordService({ ...deps, passwords, proofs, sessions, throttles, mailer, background }),

@@ -1,37 +1,40 @@
 import { TollgateError } from '../errors';
 import type { Principal } from './principal';
 
-/** Whose something is: all keys, service accounts and applications of a workspace are one, or making more would get around a limit. */
+/**
+ * The owner that a principal counts against. All keys, service accounts and applications of a workspace share one owner: otherwise a
+ * tenant could pass a limit by creating more of them.
+ */
 export const ownerOf = (principal: Principal): string => ('workspaceId' in principal ? principal.workspaceId : principal.id);
 
-/** What the people of one workspace may have together of what a process has: half, so that inviting more gets around no limit either. */
+/** The share of all places that the people of one workspace may hold together, so that inviting more people does not pass a limit. */
 const SHARE_OF_PEOPLE = 1 / 2;
 
-/** Nothing is free; SERVICE_UNAVAILABLE. */
+/** No place is free. Answered as SERVICE_UNAVAILABLE. */
 export class NoPlace extends TollgateError {
   constructor(message: string) {
     super('SERVICE_UNAVAILABLE', message);
   }
 }
 
-/** So many at once in this process, and so many of these for each owner, so that no tenant locks others out. */
+/** Limits how many things are open at once in this process, in total and for each owner, so that no tenant locks others out. */
 export class Places {
   private readonly taken = new Map<string, number>();
   private total = 0;
 
   constructor(private readonly limits: { most: number; each: number; what: string }) {}
 
-  /** Takes one for a principal, or for an owner of another kind, and gives what gives it back. Throws NoPlace. */
-  take(whose: Principal | string): () => void {
+  /** Takes a place for a principal or a named owner. Returns a function that gives the place back. Throws NoPlace if no place is free. */
+  take(holder: Principal | string): () => void {
     const { most, each, what } = this.limits;
-    const owner = typeof whose === 'string' ? whose : ownerOf(whose);
-    if (this.total >= most) throw new NoPlace(`Too many ${what} are open; try again later.`);
-    if (this.of(owner) >= each) throw new NoPlace(`Too many ${what} of yours are open; end one, or try again later.`);
+    const owner = typeof holder === 'string' ? holder : ownerOf(holder);
+    if (this.total >= most) throw new NoPlace(`Too many ${what} are open. Try again later.`);
+    if (this.of(owner) >= each) throw new NoPlace(`You have too many open ${what}. Close one, or try again later.`);
     const takers = [owner];
-    if (typeof whose === 'object' && whose.kind === 'USER' && whose.permissionsByWorkspace.size > 0) {
-      const people = [...whose.permissionsByWorkspace.keys()].map((workspaceId) => `people of ${workspaceId}`);
-      const withRoom = people.find((one) => this.of(one) < most * SHARE_OF_PEOPLE);
-      if (withRoom === undefined) throw new NoPlace(`Too many ${what} of the people of your workspace are open; try again later.`);
+    if (typeof holder === 'object' && holder.kind === 'USER' && holder.permissionsByWorkspace.size > 0) {
+      const people = [...holder.permissionsByWorkspace.keys()].map((workspaceId) => `people of ${workspaceId}`);
+      const withRoom = people.find((group) => this.of(group) < most * SHARE_OF_PEOPLE);
+      if (withRoom === undefined) throw new NoPlace(`The people of your workspace have too many open ${what}. Try again later.`);
       takers.push(withRoom);
     }
     this.add(takers, 1);

@@ -2,41 +2,42 @@ import { TollgateError, notFound } from '../errors';
 import { ADMINISTRATIVE_PERMISSIONS, allows, covers, isAdministrative, type AdministrativePermission } from './permissions';
 import type { Actor, OperatorPrincipal, SystemActor } from './principal';
 
-// Who may do what, as sentences. Pure: of an actor and a target, nothing else.
+// Rules for permissions. Pure functions of an actor and a target.
 
-/** The operator may do everything, and what is marked "operator only" nobody else. */
+/** The operator and Tollgate itself may do everything. Other actors may not use fields marked "operator only". */
 export const mayOperate = (actor: Actor): actor is OperatorPrincipal | SystemActor => actor.kind === 'OPERATOR' || actor.kind === 'SYSTEM';
 
-/** What an actor other than the operator was granted in a workspace; undefined where that workspace does not exist for it. */
+/** The permissions of an actor in a workspace, or undefined if the actor may not see the workspace. Always undefined for the operator. */
 function grantsIn(actor: Actor, workspaceId: string): readonly string[] | undefined {
   if (actor.kind === 'USER') return actor.permissionsByWorkspace.get(workspaceId);
   if (mayOperate(actor)) return undefined;
   return actor.workspaceId === workspaceId && actor.permissions.some(isAdministrative) ? actor.permissions : undefined;
 }
 
-/** A workspace and its projects exist for the operator, for its members, and for its keys, service accounts and applications that administer anything. */
-export const mayKnowWorkspace = (actor: Actor, workspaceId: string): boolean => mayOperate(actor) || grantsIn(actor, workspaceId) !== undefined;
+/** The operator, members, and keys, service accounts and applications with an administrative permission may see a workspace. */
+export const mayKnowWorkspace = (actor: Actor, workspaceId: string): boolean =>
+  mayOperate(actor) || grantsIn(actor, workspaceId) !== undefined;
 
-/** The workspaces that exist for an actor; undefined where all of them do. */
+/** The workspaces that an actor may see, or undefined if it may see all. */
 export function knownWorkspaces(actor: Actor): string[] | undefined {
   if (mayOperate(actor)) return undefined;
   if (actor.kind === 'USER') return [...actor.permissionsByWorkspace.keys()];
   return mayKnowWorkspace(actor, actor.workspaceId) ? [actor.workspaceId] : [];
 }
 
-/** Whether an actor holds a permission in a workspace. */
+/** Whether an actor has an administrative permission in a workspace. */
 export function may(actor: Actor, permission: AdministrativePermission, workspaceId: string): boolean {
   return mayOperate(actor) || allows(grantsIn(actor, workspaceId) ?? [], permission);
 }
 
-/** Every administrative permission that an actor holds in a workspace. */
+/** All administrative permissions of an actor in a workspace. */
 export const heldIn = (actor: Actor, workspaceId: string): AdministrativePermission[] =>
   ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => may(actor, name, workspaceId));
 
 /**
- * Nobody grants what they lack. A permission of an action is held by keys, service accounts and applications alone: a person who may write
- * keys may grant it, any of those that may write keys only where it holds it itself. And none of those hands on the right to make
- * credentials: what it made could make it anew, and outlive its end.
+ * Whether an actor may grant a permission. An actor can only grant a permission that it has. People never have permissions of actions, so
+ * a person with `write.keys` may grant all of them. A key, service account or application may never grant `write.keys` or a bundle with it:
+ * the credential that it made could create further ones, which would outlive it.
  */
 export function mayGrant(actor: Actor, permission: string, workspaceId: string): boolean {
   return mayOperate(actor) || (holds(actor, permission, workspaceId) && (actor.kind === 'USER' || !allows([permission], 'write.keys')));
@@ -49,31 +50,38 @@ function holds(actor: Actor, permission: string, workspaceId: string): boolean {
   return actor.kind === 'USER' ? allows(held, 'write.keys') : covers(held, permission);
 }
 
-/** FORBIDDEN for anyone but the operator. */
+/** Throws FORBIDDEN if the actor is not the operator or Tollgate itself. */
 export function requireOperator(actor: Actor): void {
   if (!mayOperate(actor)) throw new TollgateError('FORBIDDEN');
 }
 
-/** FORBIDDEN where an actor lacks a permission in a workspace that it knows of. */
+/** Throws FORBIDDEN if an actor lacks a permission in a workspace that it may see. */
 export function requirePermission(actor: Actor, permission: AdministrativePermission, workspaceId: string): void {
   if (!may(actor, permission, workspaceId)) throw lacking(permission);
 }
 
-/** FORBIDDEN where an actor would grant what it lacks, or may not hand on. */
+/** Throws FORBIDDEN if an actor lacks one of the permissions, or may not grant it. */
 export function requireGrants(actor: Actor, permissions: readonly string[], workspaceId: string): void {
   requireHeld(actor, permissions, workspaceId);
-  const kept = permissions.find((permission) => !mayGrant(actor, permission, workspaceId));
-  if (kept !== undefined) throw new TollgateError('FORBIDDEN', `Only a person may hand on the permission ${kept}.`);
+  const refused = permissions.find((permission) => !mayGrant(actor, permission, workspaceId));
+  if (refused !== undefined) throw new TollgateError('FORBIDDEN', `Only a person may grant the permission ${refused}.`);
 }
 
-/** FORBIDDEN where an actor would take away what it lacks. */
+/** Throws FORBIDDEN if an actor lacks one of the permissions. An actor can only take away permissions that it has. */
 export function requireHeld(actor: Actor, permissions: readonly string[], workspaceId: string): void {
   const missing = permissions.find((permission) => !holds(actor, permission, workspaceId));
   if (missing !== undefined) throw lacking(missing);
 }
 
-/** `target`, where it exists and the actor may know of it; else NOT_FOUND, the same for both. FORBIDDEN where it lacks the permission to change it. */
-export function requireAdministered<T extends { workspaceId: string }>(actor: Actor, target: T | null, permission: AdministrativePermission): T {
+/**
+ * Returns `target` if the actor may see it and has the permission. Throws the same NOT_FOUND if it does not exist or the actor may not see
+ * it, FORBIDDEN if the actor lacks the permission.
+ */
+export function requireAdministered<T extends { workspaceId: string }>(
+  actor: Actor,
+  target: T | null,
+  permission: AdministrativePermission,
+): T {
   if (!target || !mayKnowWorkspace(actor, target.workspaceId)) return notFound();
   requirePermission(actor, permission, target.workspaceId);
   return target;

@@ -1,10 +1,10 @@
-/** Whoever calls, on either server. */
+/** An authenticated caller of GraphQL, REST or OAuth. */
 export type Principal = OperatorPrincipal | KeyPrincipal | ServiceAccountPrincipal | UserPrincipal | ClientPrincipal;
 
-/** Those that a secret in a header stands for. */
+/** A caller that authenticates with a secret in a header. */
 export type CredentialPrincipal = Exclude<Principal, UserPrincipal>;
 
-/** The holder of the root key: runs the installation. */
+/** The caller with the root key, who runs the installation. */
 export interface OperatorPrincipal {
   kind: 'OPERATOR';
   id: 'operator';
@@ -17,19 +17,19 @@ export interface KeyPrincipal {
   name: string;
   workspaceId: string;
   projectId: string;
-  /** Those of its own, and those of its role. */
+  /** Its own permissions and those of its role. */
   permissions: readonly string[];
 }
 
-/** Where it may call is for the gate to know; it administers its whole workspace. */
+/** It administers its whole workspace. The gate reads in which projects it may call. */
 export interface ServiceAccountPrincipal {
   kind: 'SERVICE_ACCOUNT';
   id: string;
   name: string;
   workspaceId: string;
-  /** Those of its own, and those of its role, as far as its token is for them. */
+  /** Its own permissions and those of its role, reduced to the scopes of its token. */
   permissions: readonly string[];
-  /** What the access token that it came with is for; null where it came with its secret. */
+  /** The scopes of its access token, or null if it came with its secret. */
   scopes: readonly string[] | null;
 }
 
@@ -39,30 +39,30 @@ export interface UserPrincipal {
   id: string;
   name: string;
   sessionId: string;
-  /** What it may do in each workspace that it is a member of. */
+  /** Its permissions in each of its workspaces. */
   permissionsByWorkspace: ReadonlyMap<string, readonly string[]>;
 }
 
-/** An application, which a person has let act for them in one project. */
+/** An application that acts for a person, with their consent, in one project. */
 export interface ClientPrincipal {
   kind: 'OAUTH_CLIENT';
-  /** That of the consent: it names the person, the application and the project. */
+  /** The id of the consent, which names the person, the application and the project. */
   id: string;
-  /** The application's. */
+  /** The name of the application. */
   name: string;
-  /** The person who let it in. */
+  /** The person who gave the consent. */
   userId: string;
-  /** Of the access token that it came with. */
+  /** The digest of its access token. */
   tokenDigest: string;
   workspaceId: string;
   projectId: string;
-  /** What its token is for, and the person may do now. */
+  /** The scopes of its token that the person may use now. */
   permissions: readonly string[];
 }
 
 export const OPERATOR: OperatorPrincipal = { kind: 'OPERATOR', id: 'operator', name: 'Operator' };
 
-/** Tollgate itself, by the name of what of it acts: the demo, the watch of rotations, a test. Nothing is closed to it. */
+/** Tollgate itself. `id` names the part that acts, such as the demo or a test. It may do everything. */
 export interface SystemActor {
   kind: 'SYSTEM';
   id: string;
@@ -70,7 +70,7 @@ export interface SystemActor {
 
 export type Actor = Principal | SystemActor;
 
-/** The person who acts, or lets an application act in their name; null for other actors. */
+/** The person who acts, or for whom an application acts. Null for other actors. */
 export function personBehind(actor: Actor): string | null {
   if (actor.kind === 'USER') return actor.id;
   return actor.kind === 'OAUTH_CLIENT' ? actor.userId : null;

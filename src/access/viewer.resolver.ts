@@ -4,7 +4,7 @@ import { Viewer, viewerOf } from './viewer';
 
 @Resolver()
 export class ViewerResolver {
-  @Query(() => Viewer, { description: 'The caller: what it is and what it may do.' })
+  @Query(() => Viewer, { description: 'The caller and its permissions.' })
   viewer(@Ctx() { caller }: GraphQLContext): Viewer {
     return viewerOf(caller);
   }

@@ -13,40 +13,47 @@ enum ActorKind {
 }
 registerEnumType(ActorKind, {
   name: 'ActorKind',
-  description: 'What kind of principal acts.',
+  description: 'The kind of a caller or actor.',
   valuesConfig: {
     OPERATOR: { description: 'The holder of the root key.' },
     USER: { description: 'A person.' },
     API_KEY: { description: 'A key.' },
     SERVICE_ACCOUNT: { description: 'A service account.' },
-    OAUTH_CLIENT: { description: 'An application that a person has let in.' },
+    OAUTH_CLIENT: { description: 'An application that acts for a person, with their consent.' },
     SYSTEM: { description: 'Tollgate itself.' },
   },
 });
 
 @ObjectType({ description: 'The caller.' })
 export class Viewer {
-  @Field(() => ActorKind, { description: 'What kind of principal it is.' })
+  @Field(() => ActorKind, { description: 'The kind of the caller.' })
   kind: ActorKind;
 
   @Field(() => ID, { description: 'Its id; `operator` for the operator.' })
   id: string;
 
-  @Field({ description: 'What people call it.' })
+  @Field({ description: 'Its name for people.' })
   name: string;
 
   @MaxItems(MAX_GRANTED_PERMISSIONS + ADMINISTRATIVE_PERMISSIONS.length)
-  @Field(() => [String], { description: 'What it may do wherever it may act at all; `*` for the operator.' })
+  @Field(() => [String], { description: 'The permissions that the caller has in every workspace that it can use; `*` for the operator.' })
   permissions: string[];
 }
 
-/** The caller as it may see itself. */
-export const viewerOf = (caller: Principal): Viewer => ({ kind: ActorKind[caller.kind], id: caller.id, name: caller.name, permissions: permissionsEverywhere(caller) });
+/** The caller as a Viewer object. */
+export const viewerOf = (caller: Principal): Viewer => ({
+  kind: ActorKind[caller.kind],
+  id: caller.id,
+  name: caller.name,
+  permissions: permissionsEverywhere(caller),
+});
 
-/** What a caller may do in every workspace that it knows of. */
+/** The permissions that a caller has in every one of its workspaces. */
 function permissionsEverywhere(caller: Principal): string[] {
   if (caller.kind === 'OPERATOR') return ['*'];
   if (caller.kind !== 'USER') return [...caller.permissions];
   const held = [...caller.permissionsByWorkspace.values()];
-  return ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => held.length > 0 && held.every((permissions) => allows(permissions, name)));
+  return ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter(
+    (name) => held.length > 0 && held.every((permissions) => allows(permissions, name)),
+  );
 }

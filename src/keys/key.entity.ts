@@ -14,19 +14,22 @@ export enum KeyStatus {
 }
 registerEnumType(KeyStatus, {
   name: 'KeyStatus',
-  description: "The first that holds of REVOKED, EXPIRED, DISABLED (its project's archiving included), ACTIVE.",
+  description: 'The status of a key: the first that applies of REVOKED, EXPIRED, DISABLED, ACTIVE.',
   valuesConfig: {
-    ACTIVE: { description: 'It works.' },
-    DISABLED: { description: 'Switched off for now, or its project is archived.' },
-    EXPIRED: { description: 'Its expiresAt has passed.' },
-    REVOKED: { description: 'Ended for good.' },
+    ACTIVE: { description: 'The key works.' },
+    DISABLED: { description: 'The key is disabled, or its project is archived.' },
+    EXPIRED: { description: 'The expiresAt of the key has passed.' },
+    REVOKED: { description: 'The key was revoked for ever.' },
   },
 });
 
-/** The most blocks of addresses that may use a key. */
+/** The most addresses and blocks in a key's list. */
 export const MAX_ALLOWED_IPS = 200;
 
-@ObjectType({ implements: Node, description: "A caller's credential, bound to one project. Its secret is shown once, when minted or rotated." })
+@ObjectType({
+  implements: Node,
+  description: "A caller's credential, bound to one project. Its secret is shown once, when minted or rotated.",
+})
 @Entity('api_keys')
 @Index('api_keys_by_workspace', ['workspaceId', 'createdAt', 'id'])
 @Index('api_keys_by_project', ['projectId', 'createdAt', 'id'])
@@ -34,7 +37,7 @@ export const MAX_ALLOWED_IPS = 200;
 @Index('api_keys_by_name', ['workspaceId', 'name', 'id'])
 @Index('api_keys_by_name_in_project', ['projectId', 'name', 'id'])
 export class ApiKey implements Node {
-  @Field(() => ID, { description: 'Begins with `key_`; stays the same through rotations.' })
+  @Field(() => ID, { description: 'Begins with `key_`. A rotation does not change it.' })
   @PrimaryColumn(idColumn)
   id: string;
 
@@ -44,7 +47,7 @@ export class ApiKey implements Node {
   @Column(idColumn)
   projectId: string;
 
-  @Field({ description: 'What people call it: 1 to 100 characters.' })
+  @Field({ description: 'Its name: 1 to 100 characters.' })
   @Column(textColumn(100))
   name: string;
 
@@ -52,40 +55,44 @@ export class ApiKey implements Node {
   @Column(textColumn(8))
   environment: Environment;
 
-  @Field({ description: 'Enough to recognise the secret and too little to use it, such as `acme_live_...x7Qp`.' })
+  @Field({ description: 'The visible part of the secret, by which people recognise it, such as `acme_live_...x7Qp`.' })
   @Column(textColumn(32))
   hint: string;
 
   @MaxItems(MAX_GRANTED_PERMISSIONS)
-  @Field(() => [String], { description: 'Granted permissions: names from `Query.permissions`, or a prefix with a wildcard such as `face.*`.' })
+  @Field(() => [String], {
+    description: 'Granted permissions: names from `Query.permissions`, or a prefix with a wildcard such as `face.*`.',
+  })
   @Column('simple-json')
   permissions: string[];
 
-  /** The role whose permissions it has besides; null where it has none. */
+  /** The role that adds its permissions, or null. */
   @Column({ ...idColumn, nullable: true })
   roleId: string | null;
 
   @MaxItems(MAX_ALLOWED_IPS)
-  @Field(() => [String], { description: 'CIDR blocks that may use the key, such as `10.0.0.0/8` or `2001:db8::/32`; empty allows all. At most 200.' })
+  @Field(() => [String], {
+    description: 'CIDR blocks that may use the key, such as `10.0.0.0/8` or `2001:db8::/32`; empty allows all. At most 200.',
+  })
   @Column('simple-json')
   allowedIps: string[];
 
   @Column('boolean')
   enabled: boolean;
 
-  @Field(() => Date, { nullable: true, description: 'From then on it is refused; null where it never expires.' })
+  @Field(() => Date, { nullable: true, description: 'Time from which the key is refused, or null if it never expires.' })
   @Column({ ...instantColumn, nullable: true })
   expiresAt: Date | null;
 
-  @Field(() => Date, { nullable: true, description: 'When it was revoked; null while it was not.' })
+  @Field(() => Date, { nullable: true, description: 'Time when it was revoked, or null.' })
   @Column({ ...instantColumn, nullable: true })
   revokedAt: Date | null;
 
-  @Field(() => String, { nullable: true, description: 'As `revokeKey` was given it.' })
+  @Field(() => String, { nullable: true, description: 'The reason of the revocation, or null.' })
   @Column({ ...textColumn(500), nullable: true })
   revokedReason: string | null;
 
-  @Field(() => Date, { nullable: true, description: 'When its current secret replaced another; null where it never did.' })
+  @Field(() => Date, { nullable: true, description: 'Time of the last rotation, or null.' })
   @Column({ ...instantColumn, nullable: true })
   rotatedAt: Date | null;
 
@@ -93,11 +100,11 @@ export class ApiKey implements Node {
   @Column('int', { default: 1 })
   version: number;
 
-  @Field({ description: 'When it was minted.' })
+  @Field({ description: 'Time when it was minted.' })
   @Column(instantColumn)
   createdAt: Date;
 
-  /** What kind of actor minted it; null of a key that is older than this column. */
+  /** The kind of the actor that minted it; null for a key that is older than this column. */
   @Column({ ...textColumn(16), nullable: true })
   createdByKind: string | null;
 
@@ -109,7 +116,7 @@ export class ApiKey implements Node {
   createdByUserId: string | null;
 }
 
-/** One secret of a key, as its digest. Kept when it has ended, so that its bearer is told so. */
+/** The digest of a secret of a key. Kept after its end, so that the gate can say why the secret is refused. */
 @Entity('key_secrets')
 @Index('key_secrets_by_key', ['keyId'])
 export class KeySecret {
@@ -123,11 +130,11 @@ export class KeySecret {
   @Column(idColumn)
   keyId: string;
 
-  /** Until when it still works, replaced though it is; null for the current one. */
+  /** Time until which a replaced secret works; null for the current secret. */
   @Column({ ...bigintColumn, nullable: true })
   graceUntil: number | null;
 
-  /** Ended for good, whatever the clock says; null while it lives. */
+  /** Time when it was ended for ever, or null. Once set, the secret is refused whatever the clock says. */
   @Column({ ...bigintColumn, nullable: true })
   endedAt: number | null;
 

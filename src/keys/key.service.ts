@@ -58,36 +58,43 @@ const REVOKED_WITH_MEMBER = 'The member who minted it was removed.';
 
 const revokeRule = z.object({ id: idRule, reason: reasonRule.nullish() });
 
-/** Whether a change does no more than switch a key off. */
+/** Whether a change only disables a key. */
 const switchesOff = ({ enabled, ...rest }: { enabled?: boolean | undefined }): boolean =>
   enabled === false && Object.values(rest).every((value) => value === undefined);
 
 export interface KeyServiceDeps {
   database: Database;
   digest(text: string): string;
-  /** The names of every permission that there is. */
+  /** The names of all permissions of actions and administration. */
   knownPermissions(tx: EntityManager): Promise<string[]>;
 }
 
-/** Keys and their secrets. State is changed by UPDATE of named columns under the key's row lock; nothing ended comes back. */
+/** Keys and their secrets. Each change locks the key's row and updates named columns. A revoked key or ended secret never works again. */
 export class KeyService {
   constructor(private readonly deps: KeyServiceDeps) {}
 
-  /** A new key and its secret, which is stored nowhere. CONFLICT in an archived project. */
+  /** Creates a key. Returns its secret, which is not stored. Throws CONFLICT if the project is archived. */
   async mint(origin: Authority, raw: z.input<typeof mintRule>): Promise<{ key: ApiKey; secret: string }> {
     const input = validate(mintRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const project = await locked(tx, Project, { id: input.projectId });
-      if (project.archivedAt) throw conflict('This project is archived.');
+      if (project.archivedAt) throw conflict('This project is archived. Choose another project.');
       const at = await this.deps.database.now(tx);
-      if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must lie in the future' });
+      if (input.expiresAt && input.expiresAt <= at) throw invalid({ path: ['input', 'expiresAt'], message: 'must be in the future' });
       const { workspaceId } = project;
       const createdByUserId = await this.lockMinter(tx, origin.actor, workspaceId);
       const actor = await currentActor(tx, origin, 'write.keys', project);
       await requireGrantable(tx, { ...this.deps, actor, workspaceId }, input);
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, input.environment);
-      const values = { ...input, permissions: unique(input.permissions), roleId: input.roleId ?? null, expiresAt: input.expiresAt ?? null, hint: hintOf(secret), enabled: true };
+      const values = {
+        ...input,
+        permissions: unique(input.permissions),
+        roleId: input.roleId ?? null,
+        expiresAt: input.expiresAt ?? null,
+        hint: hintOf(secret),
+        enabled: true,
+      };
       const key = Object.assign(new ApiKey(), values, {
         id: newId('key', at.getTime()),
         workspaceId,
@@ -108,14 +115,15 @@ export class KeyService {
   }
 
   /**
-   * Changes the given properties, of the version that is expected if any is. CONFLICT for a revoked key. But for switching it off, it takes an actor who may grant all that the key
-   * may do, before and after: or who has less could give such a key to itself.
+   * Changes the given properties. The actor must be able to grant every permission of the key, before and after the change: otherwise it
+   * could give itself a key with more permissions than it has. Disabling a key does not need that. Throws CONFLICT for a revoked key, or if
+   * the version is not the expected one.
    */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ApiKey> {
     const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const key = await locked(tx, ApiKey, { id });
-      if (key.revokedAt) throw conflict('This key is revoked.');
+      if (key.revokedAt) throw conflict('This key is revoked. Mint a new key.');
       const actor = await currentActor(tx, origin, 'write.keys', key);
       if (!switchesOff(changes)) await requireGrantsOf(tx, actor, key);
       await requireGrantable(tx, { ...this.deps, actor, workspaceId: key.workspaceId }, changes, key.permissions);
@@ -127,8 +135,8 @@ export class KeyService {
   }
 
   /**
-   * A new secret for the same key; the one before works until its grace is over, an older one no longer. CONFLICT for a revoked or expired
-   * key. Takes an actor who may grant all that the key may do, for it is handed the key.
+   * Gives a key a new secret. The replaced secret works until the end of its grace period, and an older one stops now. The actor must be
+   * able to grant every permission of the key, because it receives the secret. Throws CONFLICT for a revoked or expired key.
    */
   async rotate(origin: Authority, raw: z.input<typeof rotateRule>): Promise<{ key: ApiKey; secret: string }> {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');
@@ -136,21 +144,28 @@ export class KeyService {
       const key = await locked(tx, ApiKey, { id });
       await requireGrantsOf(tx, await currentActor(tx, origin, 'write.keys', key), key);
       const at = await this.deps.database.now(tx);
-      if (key.revokedAt) throw conflict('This key is revoked.');
-      if (key.expiresAt && key.expiresAt <= at) throw conflict('This key has expired.');
+      if (key.revokedAt) throw conflict('This key is revoked. Mint a new key.');
+      if (key.expiresAt && key.expiresAt <= at) throw conflict('This key has expired. Mint a new key.');
       const now = at.getTime();
       await tx.update(KeySecret, { keyId: id, endedAt: IsNull(), graceUntil: Not(IsNull()) }, { endedAt: now });
       const graceUntil = Math.min(now + graceSeconds * 1000, key.expiresAt?.getTime() ?? Infinity);
-      await tx.update(KeySecret, { keyId: id, endedAt: IsNull(), graceUntil: IsNull() }, graceSeconds === 0 ? { endedAt: now } : { graceUntil });
+      await tx.update(
+        KeySecret,
+        { keyId: id, endedAt: IsNull(), graceUntil: IsNull() },
+        graceSeconds === 0 ? { endedAt: now } : { graceUntil },
+      );
       const { keyPrefix } = (await tx.findOneBy(Workspace, { id: key.workspaceId })) ?? notFound();
       const secret = mintSecret(keyPrefix, key.environment);
       await this.insertSecret(tx, id, secret, at);
       const event = { ...origin, action: 'key.rotated', subject: key, after: { graceSeconds }, at };
-      return { key: await writeChanges(tx, ApiKey, { id, revokedAt: IsNull() }, key, { hint: hintOf(secret), rotatedAt: at }, event), secret };
+      return {
+        key: await writeChanges(tx, ApiKey, { id, revokedAt: IsNull() }, key, { hint: hintOf(secret), rotatedAt: at }, event),
+        secret,
+      };
     });
   }
 
-  /** Ends a key and its secrets for good, from this commit on and on every node. Repeated, it changes nothing. */
+  /** Revokes a key and its secrets for ever, on every node, from the commit on. A repeat changes nothing. */
   async revoke(origin: Authority, raw: z.input<typeof revokeRule>): Promise<ApiKey> {
     const { id, reason } = validate(revokeRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
@@ -160,7 +175,7 @@ export class KeyService {
     });
   }
 
-  /** Ends every key that a person minted in a workspace and that is not over, in the transaction that removes them. Answers how many. */
+  /** Revokes all live keys that a person minted in a workspace, in the transaction that removes them. Returns their number. */
   async revokeMinted(tx: EntityManager, origin: Origin, member: { workspaceId: string; userId: string }, at: Date): Promise<number> {
     const where = { workspaceId: member.workspaceId, createdByUserId: member.userId, revokedAt: IsNull() };
     const minted = await tx.find(ApiKey, { where, order: { id: 'ASC' }, ...forUpdate(tx) });
@@ -177,8 +192,8 @@ export class KeyService {
   }
 
   /**
-   * The person who mints, with their membership locked: a removal that revokes their keys waits for this mint, or this mint finds
-   * that the membership has ended.
+   * Returns the id of the person who mints, or null. Locks their membership: a removal that revokes their keys waits for this mint, or this
+   * mint finds that the membership has ended.
    */
   private async lockMinter(tx: EntityManager, actor: Actor, workspaceId: string): Promise<string | null> {
     const minter = actor.kind === 'API_KEY' ? await tx.findOneBy(ApiKey, { id: actor.id }) : null;
@@ -188,6 +203,13 @@ export class KeyService {
   }
 
   private async insertSecret(tx: EntityManager, keyId: string, secret: string, at: Date): Promise<void> {
-    await tx.insert(KeySecret, { digest: this.deps.digest(secret), pepperVersion: PEPPER_VERSION, keyId, graceUntil: null, endedAt: null, createdAt: at });
+    await tx.insert(KeySecret, {
+      digest: this.deps.digest(secret),
+      pepperVersion: PEPPER_VERSION,
+      keyId,
+      graceUntil: null,
+      endedAt: null,
+      createdAt: at,
+    });
   }
 }

@@ -2,7 +2,7 @@ import { Field, ID, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
 
-@ObjectType({ description: 'What lets a person into a workspace, once, by a link that only they get.' })
+@ObjectType({ description: 'Lets a person join a workspace once, by a link that only they receive.' })
 @Entity('invitations')
 @Index('invitations_by_digest', ['digest'], { unique: true })
 @Index('invitations_by_age', ['workspaceId', 'createdAt', 'id'])
@@ -14,7 +14,7 @@ export class Invitation {
   @Column(idColumn)
   workspaceId: string;
 
-  @Field({ description: 'Whom it is for, in lower case.' })
+  @Field({ description: 'The e-mail address of the invited person, in lower case.' })
   @Column(textColumn(254))
   email: string;
 
@@ -25,22 +25,22 @@ export class Invitation {
   @Column(textColumn(43))
   digest: string;
 
-  /** Whoever acted: a person, a key or the operator. */
+  /** Id of the actor that invited: a person, a key, a service account, a consent or the operator. */
   @Column(idColumn)
   invitedBy: string;
 
-  @Field({ description: 'Until when the link works.' })
+  @Field({ description: 'Time when the link stops working.' })
   @Column(instantColumn)
   expiresAt: Date;
 
   @Column({ ...instantColumn, nullable: true })
   acceptedAt: Date | null;
 
-  @Field(() => Date, { nullable: true, description: 'When it was withdrawn; null while it was not.' })
+  @Field(() => Date, { nullable: true, description: 'Time when it was withdrawn, or null.' })
   @Column({ ...instantColumn, nullable: true })
   withdrawnAt: Date | null;
 
-  @Field({ description: 'When it was made.' })
+  @Field({ description: 'Time when it was created.' })
   @Column(instantColumn)
   createdAt: Date;
 }

@@ -11,55 +11,66 @@ import { INVITATIONS, rolesById } from './member.queries';
 
 const InvitationConnection = connectionOf(Invitation, 'Invitation');
 
-@InputType({ description: 'Whom to let in, and as what.' })
+@InputType({ description: 'The person to invite, and their role.' })
 class InviteMemberInput {
-  @Field(() => ID, { description: 'Into which workspace.' })
+  @Field(() => ID, { description: 'The workspace to join.' })
   workspaceId: string;
 
-  @Field({ description: 'Their e-mail address, in any case: `ada@example.com`.' })
+  @Field({ description: 'Their e-mail address, such as `ada@example.com`. Upper and lower case are equal.' })
   email: string;
 
-  @Field(() => ID, { description: 'A role that is built in, such as `rol_developer`, or one of the workspace’s own.' })
+  @Field(() => ID, { description: 'A built-in role, such as `rol_developer`, or a role of the workspace.' })
   roleId: string;
 }
 
-@InputType({ description: 'Which invitation ends.' })
+@InputType({ description: 'The invitation to withdraw.' })
 class WithdrawInvitationInput {
-  @Field(() => ID, { description: 'Which invitation.' })
+  @Field(() => ID, { description: 'The invitation.' })
   id: string;
 }
 
-@InputType({ description: 'Whoever has no account yet gives a name and a new password; whoever has one, its password, unless they are signed in with it.' })
+@InputType({
+  description:
+    'The token of an invitation. A person without an account also gives a name and a new password. A person with an account gives its ' +
+    'password, unless they are signed in.',
+})
 class AcceptInvitationInput implements Acceptance {
-  @Field({ description: 'What stands after `token=` in the link.' })
+  @Field({ description: 'The text after `token=` in the link.' })
   token: string;
 
-  @Field(() => String, { nullable: true, description: '1 to 100 characters; for a new account.' })
+  @Field(() => String, { nullable: true, description: 'The name for a new account: 1 to 100 characters.' })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: '12 to 256 characters for a new account.' })
+  @Field(() => String, { nullable: true, description: 'The password of the account. For a new account: 12 to 256 characters.' })
   password?: string | null;
 }
 
-@ObjectType({ description: 'What `inviteMember` made.' })
+@ObjectType({ description: 'The result of `inviteMember`.' })
 class InviteMemberPayload {
   @Field({ description: 'The new invitation.' })
   invitation: Invitation;
 
   @ShownOnce()
-  @Field(() => String, { nullable: true, description: 'The link, here and nowhere else, ever; null where it was sent by mail, and in the answer to a repeat.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'The link. It is shown only here. Null if it was sent by mail, and in the answer to a repeat of the request.',
+  })
   link: string | null;
 }
 
-@ObjectType({ description: 'What `withdrawInvitation` ended.' })
+@ObjectType({ description: 'The result of `withdrawInvitation`.' })
 class WithdrawInvitationPayload {
-  @Field({ description: 'The invitation as it is now.' })
+  @Field({ description: 'The invitation after the change.' })
   invitation: Invitation;
 }
 
-@ObjectType({ description: 'What `acceptInvitation` came to.' })
+@ObjectType({ description: 'The result of `acceptInvitation`.' })
 class AcceptInvitationPayload {
-  @Field(() => Viewer, { nullable: true, description: 'Who has signed in; null where their account wants a second factor: they are a member now, and sign in by `signIn`.' })
+  @Field(() => Viewer, {
+    nullable: true,
+    description:
+      'The person who has signed in. Null if their account has a second factor: they are a member now, and sign in with `signIn`.',
+  })
   viewer: Viewer | null;
 }
 
@@ -67,7 +78,7 @@ class AcceptInvitationPayload {
 export class InvitationResolver {
   constructor(private readonly service: InvitationService) {}
 
-  @FieldResolver(() => Role, { nullable: true, description: 'As what; null where the role is gone.' })
+  @FieldResolver(() => Role, { nullable: true, description: 'The role that the person will have, or null if it was deleted.' })
   role(@Root() { roleId }: Invitation, @Ctx() ctx: GraphQLContext): Promise<Role | null> {
     return ctx.load(rolesById, roleId);
   }
@@ -75,30 +86,44 @@ export class InvitationResolver {
   @Mutation(() => InviteMemberPayload, {
     nullable: true,
     description:
-      'Invite a person. Takes the place of an earlier invitation of the same address.' +
-      '\n\nTakes `admin.members`, and holding all that the role grants: nobody grants what they lack. Errors: `NOT_FOUND` for the workspace or the role; `CONFLICT` for a member, and without a mail server for an address without an account, unless the operator invites; `FORBIDDEN` for what one may not grant; `RATE_LIMITED` after too many invitations to the workspace, or mails to the address.',
+      'Invite a person. An earlier invitation of the same address is withdrawn.' +
+      '\n\nTakes `admin.members` and the right to grant every permission of the role. Errors: `NOT_FOUND` for the workspace or the role; ' +
+      '`CONFLICT` if the person is a member, or if the address has no account, this server sends no mail and the caller is not the ' +
+      'operator; `FORBIDDEN` for a permission that the caller may not grant; `RATE_LIMITED` after too many invitations to the workspace, ' +
+      'or too many mails to the address.',
   })
-  async inviteMember(@Arg('input', { description: 'Whom, and as what.' }) input: InviteMemberInput, @Ctx() ctx: GraphQLContext): Promise<InviteMemberPayload> {
+  async inviteMember(
+    @Arg('input', { description: 'The person and their role.' }) input: InviteMemberInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<InviteMemberPayload> {
     return this.service.invite(await ctx.originIn(input.workspaceId, 'admin.members'), input);
   }
 
   @Mutation(() => WithdrawInvitationPayload, {
     nullable: true,
     description:
-      'End an invitation. Repeated, it changes nothing.' +
-      '\n\nTakes `admin.members`. Errors: `NOT_FOUND`; `CONFLICT` where it was accepted.',
+      'Withdraw an invitation. A repeat changes nothing.' +
+      '\n\nTakes `admin.members`. Errors: `NOT_FOUND`; `CONFLICT` if it was accepted.',
   })
-  async withdrawInvitation(@Arg('input', { description: 'Which invitation.' }) input: WithdrawInvitationInput, @Ctx() ctx: GraphQLContext): Promise<WithdrawInvitationPayload> {
+  async withdrawInvitation(
+    @Arg('input', { description: 'The invitation.' }) input: WithdrawInvitationInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<WithdrawInvitationPayload> {
     return { invitation: await this.service.withdraw(await ctx.originFor(by(Invitation), input.id, 'admin.members'), input.id) };
   }
 
   @Mutation(() => AcceptInvitationPayload, {
     nullable: true,
     description:
-      'Follow an invitation’s link, once, and sign in.' +
-      '\n\nPublic. Errors: `NOT_FOUND` for any link that does not work; `UNAUTHENTICATED` for a wrong password of an account; `CONFLICT` for a member; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+      'Accept an invitation with the token of its link, and sign in. A link works once.' +
+      '\n\nPublic. Errors: `NOT_FOUND` if the link is invalid or has expired; `UNAUTHENTICATED` for a wrong password of an account; ' +
+      '`CONFLICT` if the person is a member already; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords ' +
+      'are being checked.',
   })
-  async acceptInvitation(@Arg('input', { description: 'The link, and who follows it.' }) input: AcceptInvitationInput, @Ctx() ctx: GraphQLContext): Promise<AcceptInvitationPayload> {
+  async acceptInvitation(
+    @Arg('input', { description: 'The token, and the name or password of the person.' }) input: AcceptInvitationInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<AcceptInvitationPayload> {
     const signedIn = ctx.principal?.kind === 'USER' ? ctx.principal : undefined;
     const { session, personId } = await this.service.accept(signedIn?.id, input, ctx.whence, ctx.held);
     if (!session && personId !== signedIn?.id) return { viewer: null };
@@ -108,7 +133,12 @@ export class InvitationResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceInvitationsResolver {
-  @FieldResolver(() => InvitationConnection, { nullable: true, description: 'The invitations that were neither accepted nor withdrawn and have not expired, newest first; each lets nobody in while whoever made it may not make it. Takes `read.members`.' })
+  @FieldResolver(() => InvitationConnection, {
+    nullable: true,
+    description:
+      'The open invitations, newest first: not accepted, not withdrawn and not expired. An invitation can be accepted only while its ' +
+      'inviter has the permissions to invite with this role. Takes `read.members`.',
+  })
   async invitations(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Invitation>> {
     ctx.require('read.members', { workspaceId: id });
     return ctx.page(INVITATIONS, id, { now: await ctx.now() }, page);

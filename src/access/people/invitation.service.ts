@@ -29,7 +29,7 @@ const INVITATION_DAYS = 7;
 
 const NOTHING_HELD: Held = { session: undefined, device: undefined };
 
-/** Invitations to one workspace at once, and how often one more after that. */
+/** Invitations to one workspace at once, and the interval after which one more is allowed. */
 const INVITATIONS = 100;
 const INVITATION_EVERY_MS = 60_000;
 
@@ -43,41 +43,42 @@ export interface InvitationServiceDeps {
   sessions: SessionService;
   throttles: Throttles;
   mailer: Mailer | undefined;
-  /** How the world reaches this server, without a slash at the end. */
+  /** The public URL of this server, without a slash at the end. */
   baseUrl(): string;
-  /** Who once acted by an id, with what they may do now. */
+  /** The actor with this id, with its current permissions. */
   actorById(tx: EntityManager, id: string): Promise<Actor>;
 }
 
-/** How somebody accepts: as whom they have signed in, or by a password, which is the new one where they have no account yet. */
+/** What a person sends to accept an invitation. A new account needs a name and a new password, an existing one its password. */
 export interface Acceptance {
   token: string;
   name?: string | null | undefined;
   password?: string | null | undefined;
 }
 
-/** What whoever follows a link is told. */
+/** The facts that the page of an invitation shows. */
 export interface Invited {
   workspaceName: string;
   email: string;
-  /** Null where this address has no account yet. */
+  /** Null if this address has no account. */
   accountId: string | null;
 }
 
 export interface Accepted {
   personId: string;
-  /** A new one; null where they have signed in already, or where their account wants a second factor, with which they sign in. */
+  /** The new session. Null if the person is signed in already, or must sign in with their second factor. */
   session: SignedIn | null;
 }
 
-/** Who is let into a workspace, and how they come in. */
+/** Invites people to a workspace, and lets them accept. */
 export class InvitationService {
   constructor(private readonly deps: InvitationServiceDeps) {}
 
   /**
-   * A new invitation, which takes the place of an earlier one of the same address, and its link: null where it was sent by mail, else here
-   * and nowhere else. FORBIDDEN where the role grants what whoever invites lacks, CONFLICT for a member; RATE_LIMITED for too many to one
-   * workspace, or mails to one address. Whoever has the link of an address without an account makes that: the operator alone gets such a one.
+   * Creates an invitation and withdraws earlier ones of the same address. Returns its link, or null if the link was sent by mail. The link
+   * of an address without an account lets its reader create that account, so without mail only the operator gets such a link. Throws
+   * FORBIDDEN if the inviter may not grant the role, CONFLICT for a member or for an address without an account that cannot get mail,
+   * RATE_LIMITED for too many invitations to one workspace or too many mails to one address.
    */
   async invite(authority: Authority, raw: z.input<typeof inviteRule>): Promise<{ invitation: Invitation; link: string | null }> {
     const { workspaceId, email, roleId } = validate(inviteRule, raw, 'input');
@@ -92,19 +93,30 @@ export class InvitationService {
       const inviter = await currentActor(tx, authority, 'admin.members', { workspaceId });
       await requireGrantsOfRole(tx, inviter, roleId, workspaceId);
       const person = await tx.findOneBy(Person, { email });
-      if (person && (await tx.existsBy(Membership, { userId: person.id, workspaceId }))) throw conflict('This person is a member already.');
-      if (!person && !mailer && !mayOperate(actor)) throw conflict('Whoever has no account yet is invited by the operator, or once this server sends mail (SMTP_URL).');
+      if (person && (await tx.existsBy(Membership, { userId: person.id, workspaceId })))
+        throw conflict('This person is a member already. Use setMemberRole to change the role.');
+      if (!person && !mailer && !mayOperate(actor))
+        throw conflict('This address has no account, and this server sends no mail. Ask the operator to invite it, or to set SMTP_URL.');
       const at = await database.now(tx);
-      for (const earlier of await tx.findBy(Invitation, { workspaceId, email, acceptedAt: IsNull(), withdrawnAt: IsNull() })) await this.end(tx, authority, earlier, at);
+      for (const earlier of await tx.findBy(Invitation, { workspaceId, email, acceptedAt: IsNull(), withdrawnAt: IsNull() }))
+        await this.end(tx, authority, earlier, at);
       const expiresAt = later(at, INVITATION_DAYS * DAY_MS);
-      const values = { id: newId('inv', at.getTime()), workspaceId, email, roleId, digest: this.deps.digest(token), invitedBy: actor.id, expiresAt };
+      const values = {
+        id: newId('inv', at.getTime()),
+        workspaceId,
+        email,
+        roleId,
+        digest: this.deps.digest(token),
+        invitedBy: actor.id,
+        expiresAt,
+      };
       const invitation = Object.assign(new Invitation(), values, { acceptedAt: null, withdrawnAt: null, createdAt: at });
       await tx.insert(Invitation, invitation);
       await recordEvent(tx, { actor, ...whence, action: 'member.invited', subject: invitation, after: { email, roleId, expiresAt }, at });
       return { invitation, workspace };
     });
     const { invitation, workspace } = await invite.catch(async (error: unknown) => {
-      if (mails.length > 0) await throttles.giveBack(...mails); // nothing is sent
+      if (mails.length > 0) await throttles.giveBack(...mails); // because no mail is sent
       throw error;
     });
     const link = `${baseUrl()}/invitation?token=${token}`;
@@ -112,17 +124,17 @@ export class InvitationService {
     return { invitation, link: mailer ? null : link };
   }
 
-  /** Ends an invitation that was not accepted. Repeated, it changes nothing; CONFLICT for one that was accepted. */
+  /** Withdraws an invitation. A repeat changes nothing. Throws CONFLICT if it was accepted. */
   withdraw(origin: Origin, id: string): Promise<Invitation> {
     return this.deps.database.transaction(async (tx) => {
       const invitation = await locked(tx, Invitation, { id });
-      if (invitation.acceptedAt) throw conflict('This invitation was accepted; remove the member instead.');
+      if (invitation.acceptedAt) throw conflict('This invitation was accepted. Remove the member instead.');
       if (invitation.withdrawnAt) return invitation;
       return this.end(tx, origin, invitation, await this.deps.database.now(tx));
     });
   }
 
-  /** What a link invites to, without using it up. NOT_FOUND for any link that does not work. */
+  /** Reads the invitation of a link without using it. Throws NOT_FOUND if the link is invalid or has expired. */
   async describe(token: string): Promise<Invited> {
     const { reader } = this.deps.database;
     const { workspaceId, email } = await this.find(reader, token);
@@ -131,9 +143,9 @@ export class InvitationService {
   }
 
   /**
-   * Uses an invitation up: its person becomes a member, and signs in. `signedInId` is who has signed in already, `held` what
-   * their browser keeps. NOT_FOUND for any link that does not work, before a password is looked at; SIGN_IN_FAILED for a wrong one of an
-   * account that there is, RATE_LIMITED after too many tries.
+   * Accepts an invitation: the person becomes a member and signs in. `signedInId` is the person who is signed in already, `held` the
+   * cookies of their browser. Throws NOT_FOUND if the link is invalid or has expired, before any password is checked. Throws
+   * SIGN_IN_FAILED for a wrong password of an existing account, RATE_LIMITED after too many tries.
    */
   async accept(signedInId: string | undefined, acceptance: Acceptance, whence: Whence, held: Held = NOTHING_HELD): Promise<Accepted> {
     const { database, proofs } = this.deps;
@@ -142,19 +154,25 @@ export class InvitationService {
     const { email } = found;
     const known = await database.reader.findOneBy(Person, { email });
     if (!known) return this.acceptAsNew(found, acceptance, whence, held);
-    const proved = known.id === signedInId ? undefined : await proofs.prove({ email, password: acceptance.password ?? '' }, whence, held.device);
+    const proved =
+      known.id === signedInId ? undefined : await proofs.prove({ email, password: acceptance.password ?? '' }, whence, held.device);
     if (proved) await proofs.succeeded(proved);
     return database.transaction(async (tx) => {
       const invitation = await this.find(tx, acceptance.token, true);
       const person = await locked(tx, Person, { id: known.id });
-      if (proved && proved.person.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
+      if (proved && proved.person.passwordHash !== person.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it changed meanwhile
       const at = await this.join(tx, invitation, person.id, whence);
       const session = proved && !person.totpEnabledAt ? await this.open(tx, person, whence, at, held) : null;
       return { personId: person.id, session };
     });
   }
 
-  private async acceptAsNew({ id: invitationId, email }: Invitation, { token, ...given }: Acceptance, whence: Whence, held: Held = NOTHING_HELD): Promise<Accepted> {
+  private async acceptAsNew(
+    { id: invitationId, email }: Invitation,
+    { token, ...given }: Acceptance,
+    whence: Whence,
+    held: Held = NOTHING_HELD,
+  ): Promise<Accepted> {
     const { database, passwords, throttles } = this.deps;
     const { name } = validate(z.object({ name: nameRule }), { name: given.name ?? '' }, 'input');
     const password = given.password ?? '';
@@ -166,19 +184,36 @@ export class InvitationService {
         const invitation = await this.find(tx, token, true);
         const at = await database.now(tx);
         const id = newId('usr', at.getTime());
-        const person = { id, email, name, passwordHash, passwordChangedAt: at, totpSecret: null, totpEnabledAt: null, totpLastStep: null, totpStagedSecret: null, createdAt: at };
+        const person = {
+          id,
+          email,
+          name,
+          passwordHash,
+          passwordChangedAt: at,
+          totpSecret: null,
+          totpEnabledAt: null,
+          totpLastStep: null,
+          totpStagedSecret: null,
+          createdAt: at,
+        };
         await tx.insert(Person, person);
         await this.join(tx, invitation, id, whence);
         return { personId: id, session: await this.open(tx, person, whence, at, held) };
       });
-      await throttles.giveBack(triesFrom(whence.ip)); // many may sit behind one address
+      await throttles.giveBack(triesFrom(whence.ip)); // many people may share one address
       return accepted;
     } catch (error) {
-      throw isDuplicate(error) ? conflict('This address has an account since a moment ago; accept once more, with its password.') : error;
+      throw isDuplicate(error) ? conflict('This address just got an account. Accept again with its password.') : error;
     }
   }
 
-  private async open(tx: EntityManager, { id, email }: Pick<Person, 'id' | 'email'>, whence: Whence, at: Date, held: Held): Promise<SignedIn> {
+  private async open(
+    tx: EntityManager,
+    { id, email }: Pick<Person, 'id' | 'email'>,
+    whence: Whence,
+    at: Date,
+    held: Held,
+  ): Promise<SignedIn> {
     const session = await this.deps.sessions.open(tx, id, whence, at, held.session);
     return { ...session, device: this.deps.proofs.remember(email, held.device) };
   }
@@ -187,7 +222,7 @@ export class InvitationService {
     const { id, workspaceId, roleId } = invitation;
     await this.requireLivingRight(tx, invitation);
     const at = await this.deps.database.now(tx);
-    if (await tx.existsBy(Membership, { userId, workspaceId })) throw conflict('You are a member already.');
+    if (await tx.existsBy(Membership, { userId, workspaceId })) throw conflict('You are a member already. Sign in instead.');
     await tx.update(Invitation, { id, acceptedAt: IsNull(), withdrawnAt: IsNull() }, { acceptedAt: at });
     await tx.insert(Membership, { userId, workspaceId, roleId, createdAt: at });
     const after = { email: invitation.email, roleId, invitationId: id };
@@ -195,16 +230,24 @@ export class InvitationService {
     return at;
   }
 
-  /** An invitation is as good as the right of whoever made it: it lets nobody in while they lack that. */
+  /** Throws the error of an invalid link if the inviter may no longer invite with this role. */
   private async requireLivingRight(tx: EntityManager, { invitedBy, workspaceId, roleId }: Invitation): Promise<void> {
     const inviter = await this.deps.actorById(tx, invitedBy);
     const { permissions } = await roleToGrant(tx, roleId, workspaceId);
-    if (!may(inviter, 'admin.members', workspaceId) || !permissions.every((permission) => mayGrant(inviter, permission, workspaceId))) throw deadLink();
+    if (!may(inviter, 'admin.members', workspaceId) || !permissions.every((permission) => mayGrant(inviter, permission, workspaceId)))
+      throw deadLink();
   }
 
   private async end(tx: EntityManager, origin: Origin, invitation: Invitation, at: Date): Promise<Invitation> {
     await tx.update(Invitation, { id: invitation.id, acceptedAt: IsNull(), withdrawnAt: IsNull() }, { withdrawnAt: at });
-    await recordEvent(tx, { ...origin, action: 'invitation.withdrawn', subject: invitation, before: { withdrawnAt: null }, after: { withdrawnAt: at }, at });
+    await recordEvent(tx, {
+      ...origin,
+      action: 'invitation.withdrawn',
+      subject: invitation,
+      before: { withdrawnAt: null },
+      after: { withdrawnAt: at },
+      at,
+    });
     return Object.assign(invitation, { withdrawnAt: at });
   }
 
@@ -215,4 +258,3 @@ export class InvitationService {
     throw deadLink();
   }
 }
-

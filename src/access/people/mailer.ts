@@ -19,22 +19,27 @@ export interface MailerDeps {
 const MAIL_RETRIES = { numOfAttempts: 4, startingDelay: 500, maxDelay: 5_000 };
 const SMTP_TIMEOUT_MS = 10_000;
 
-/** Sends plain mails through one SMTP server. */
+/** Sends plain-text mails through one SMTP server. */
 export class Mailer {
   private readonly transport: Transporter;
 
   constructor(private readonly deps: MailerDeps) {
-    this.transport = createTransport({ url: deps.smtpUrl, connectionTimeout: SMTP_TIMEOUT_MS, greetingTimeout: SMTP_TIMEOUT_MS, socketTimeout: SMTP_TIMEOUT_MS });
+    this.transport = createTransport({
+      url: deps.smtpUrl,
+      connectionTimeout: SMTP_TIMEOUT_MS,
+      greetingTimeout: SMTP_TIMEOUT_MS,
+      socketTimeout: SMTP_TIMEOUT_MS,
+    });
   }
 
-  /** Sends a mail after this, trying a few times. A failure is logged, without what the mail says and whom it is for. */
+  /** Sends a mail in the background, with retries. Logs a failure without the address and the text of the mail. */
   send(mail: Mail): void {
     const { background, from, log } = this.deps;
     background.run(
       async () => void (await backOff(() => this.transport.sendMail({ ...mail, from }), { ...MAIL_RETRIES, jitter: 'full' })),
       (error) => {
-        const { code, responseCode } = error as { code?: string; responseCode?: number }; // the message may hold the address
-        log.warn({ code, responseCode }, 'mail: one was not sent');
+        const { code, responseCode } = error as { code?: string; responseCode?: number }; // the error's message may contain the address
+        log.warn({ code, responseCode }, 'mail: a mail was not sent');
       },
     );
   }

@@ -10,21 +10,25 @@ import { Membership } from './membership.entity';
 
 const LATEST_FIRST: KeysetOrder<Membership> = { columns: ['createdAt', 'userId'], types: ['number', 'string'], direction: 'DESC' };
 
-@InputType({ description: 'All that are given must hold; a list means any of these, an empty one none. A text is 1 to 100 characters, A to Z in either case.' })
+@InputType({
+  description:
+    'Members that meet all given conditions. A list matches any of its values; an empty list matches nothing. A text is 1 to 100 ' +
+    'characters; the case of A to Z does not matter.',
+})
 export class MembershipFilter {
-  @Field(() => String, { nullable: true, description: 'With this text in their name.' })
+  @Field(() => String, { nullable: true, description: 'Members with this text in their name.' })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'With this text in their e-mail address.' })
+  @Field(() => String, { nullable: true, description: 'Members with this text in their e-mail address.' })
   email?: string | null;
 
-  @Field(() => [ID], { nullable: true, description: 'With these roles.' })
+  @Field(() => [ID], { nullable: true, description: 'Members with one of these roles.' })
   roleId?: string[] | null;
 }
 
 const OF_PERSON = (column: string) => `(SELECT person.${column} FROM people person WHERE person.id = row.userId)`;
 
-/** The people of a workspace, those who joined last first. */
+/** The members of a workspace, last joined first. */
 export const MEMBERS: List<Membership, string, MembershipFilter> = {
   entity: Membership,
   orderOf: () => LATEST_FIRST,
@@ -34,25 +38,26 @@ export const MEMBERS: List<Membership, string, MembershipFilter> = {
   }),
 };
 
-/** The invitations to a workspace that are open, whatever has become of the right of whoever made them, newest first. */
+/** The open invitations to a workspace, newest first, including those with an inviter who may no longer invite. */
 export const INVITATIONS: List<Invitation, string, { now: Date }> = {
   entity: Invitation,
   orderOf: () => NEWEST_FIRST,
   sourceOf: (workspaceId, { now }) => ({
     ranges: [{ workspaceId }],
-    narrow: (query) => query.andWhere({ acceptedAt: IsNull(), withdrawnAt: IsNull() }).andWhere('row.expiresAt > :now', { now: now.getTime() }),
+    narrow: (query) =>
+      query.andWhere({ acceptedAt: IsNull(), withdrawnAt: IsNull() }).andWhere('row.expiresAt > :now', { now: now.getTime() }),
   }),
 };
 
-/** The most workspaces of a person that are shown: the oldest memberships. `Query.workspaces` has them all. */
+/** The most memberships that are listed for a person, the oldest first. `Query.workspaces` has all. */
 export const MAX_MEMBERSHIPS_SHOWN = 200;
 
-/** The workspaces of a person, the oldest membership first, at most MAX_MEMBERSHIPS_SHOWN. */
+/** The memberships of a person, oldest first, at most MAX_MEMBERSHIPS_SHOWN. */
 export function membershipsOf(reader: EntityManager, userId: string): Promise<Membership[]> {
   return reader.find(Membership, { where: { userId }, order: { createdAt: 'ASC', workspaceId: 'ASC' }, take: MAX_MEMBERSHIPS_SHOWN });
 }
 
-/** Roles by their ids, the built-in ones among them. */
+/** Roles by id, including all built-in ones. */
 export async function rolesById(ids: readonly string[], reader: EntityManager): Promise<Map<string, Role>> {
   const own = await reader.findBy(Role, { id: In([...ids]) });
   return new Map([...BUILT_IN_ROLES, ...own].map((role) => [role.id, role]));

@@ -12,49 +12,49 @@ import { Person } from './person.entity';
 
 const MembershipConnection = connectionOf(Membership, 'Membership');
 
-@InputType({ description: 'Who leaves which workspace.' })
+@InputType({ description: 'The membership to end.' })
 class RemoveMemberInput {
-  @Field(() => ID, { description: 'Which workspace.' })
+  @Field(() => ID, { description: 'The workspace.' })
   workspaceId: string;
 
-  @Field(() => ID, { description: 'Which person.' })
+  @Field(() => ID, { description: 'The person.' })
   userId: string;
 
   @Field(() => Boolean, {
     nullable: true,
     defaultValue: false,
-    description: 'Whether the keys of `Membership.liveKeysMinted` are revoked with it, each with its event. Takes `write.keys`.',
+    description: 'Whether to revoke the keys of `Membership.liveKeysMinted` too. Each one gets an event. Takes `write.keys`.',
   })
   revokeKeys?: boolean | null;
 }
 
-@InputType({ description: 'Who gets which role.' })
+@InputType({ description: 'The new role of a member.' })
 class SetMemberRoleInput {
-  @Field(() => ID, { description: 'In which workspace.' })
+  @Field(() => ID, { description: 'The workspace.' })
   workspaceId: string;
 
-  @Field(() => ID, { description: 'Which person.' })
+  @Field(() => ID, { description: 'The person.' })
   userId: string;
 
-  @Field(() => ID, { description: 'One of `Workspace.roles`.' })
+  @Field(() => ID, { description: 'The new role, from `Workspace.roles`.' })
   roleId: string;
 
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@ObjectType({ description: 'What `removeMember` ended.' })
+@ObjectType({ description: 'The result of `removeMember`.' })
 class RemoveMemberPayload {
-  @Field(() => Workspace, { nullable: true, description: 'The workspace; null for whoever has just left it.' })
+  @Field(() => Workspace, { nullable: true, description: 'The workspace. Null if the caller has left it.' })
   workspace: Workspace | null;
 
-  @Field(() => Int, { description: 'How many keys were revoked: all that they had minted and that were live, or 0 without `revokeKeys`.' })
+  @Field(() => Int, { description: 'Number of revoked keys: all live keys that the member minted, or 0 without `revokeKeys`.' })
   keysRevoked: number;
 }
 
-@ObjectType({ description: 'What `setMemberRole` changed.' })
+@ObjectType({ description: 'The result of `setMemberRole`.' })
 class SetMemberRolePayload {
-  @Field({ description: 'The membership as it is now.' })
+  @Field({ description: 'The membership after the change.' })
   membership: Membership;
 }
 
@@ -62,22 +62,24 @@ class SetMemberRolePayload {
 export class MembershipResolver {
   constructor(private readonly service: MemberService) {}
 
-  @FieldResolver(() => Person, { description: 'Who it is.' })
+  @FieldResolver(() => Person, { description: 'The person.' })
   user(@Root() { userId }: Membership, @Ctx() ctx: GraphQLContext): Promise<Person> {
     return ctx.need(by(Person), userId);
   }
 
-  @FieldResolver(() => Workspace, { description: 'Where.' })
+  @FieldResolver(() => Workspace, { description: 'The workspace.' })
   workspace(@Root() { workspaceId }: Membership, @Ctx() ctx: GraphQLContext): Promise<Workspace> {
     return ctx.need(by(Workspace), workspaceId);
   }
 
-  @FieldResolver(() => Role, { nullable: true, description: 'As what; null where the role is gone, which grants nothing.' })
+  @FieldResolver(() => Role, { nullable: true, description: 'The role. Null if it was deleted: the member then has no permissions.' })
   role(@Root() { roleId }: Membership, @Ctx() ctx: GraphQLContext): Promise<Role | null> {
     return ctx.load(rolesById, roleId);
   }
 
-  @FieldResolver(() => Boolean, { description: 'Whether they may do nothing there until they have a second factor.' })
+  @FieldResolver(() => Boolean, {
+    description: 'Whether they have no permissions there because the workspace requires a second factor that they lack.',
+  })
   async secondFactorMissing(@Root() { userId, workspaceId }: Membership, @Ctx() ctx: GraphQLContext): Promise<boolean> {
     const [workspace, person] = await Promise.all([ctx.need(by(Workspace), workspaceId), ctx.need(by(Person), userId)]);
     return workspace.requiresSecondFactor && !person.secondFactorEnabled;
@@ -86,12 +88,15 @@ export class MembershipResolver {
   @Mutation(() => RemoveMemberPayload, {
     nullable: true,
     description:
-      'End a membership at once, on every node. Anybody may leave. ' +
-      'The keys that the member minted go on working, unless `revokeKeys` ends them.' +
-      '\n\nTakes `admin.members`, and holding all that the other’s role grants; nothing to leave; `revokeKeys` takes `write.keys` in any case. ' +
-      'Errors: `NOT_FOUND`; `CONFLICT` for the last owner.',
+      'End a membership at once, on every node. Every member may leave. ' +
+      'The keys that the member minted keep working, unless `revokeKeys` is true.' +
+      '\n\nTakes `admin.members` and every permission of the other member’s role. Leaving takes no permission. ' +
+      '`revokeKeys` always takes `write.keys`. Errors: `NOT_FOUND`; `CONFLICT` for the last owner.',
   })
-  async removeMember(@Arg('input', { description: 'Who leaves which workspace.' }) input: RemoveMemberInput, @Ctx() ctx: GraphQLContext): Promise<RemoveMemberPayload> {
+  async removeMember(
+    @Arg('input', { description: 'The membership to end.' }) input: RemoveMemberInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<RemoveMemberPayload> {
     const leaves = input.userId === ctx.caller.id;
     const origin = leaves && ctx.knows(input.workspaceId) ? ctx.origin : await ctx.originIn(input.workspaceId, 'admin.members');
     const keysRevoked = await this.service.remove(origin, input);
@@ -101,21 +106,29 @@ export class MembershipResolver {
   @Mutation(() => SetMemberRolePayload, {
     nullable: true,
     description:
-      'Give a member another role, at once, on every node.' +
-      '\n\nTakes `admin.members`, and holding all that the old and the new role grant. Errors: `NOT_FOUND` for the member or the role; `CONFLICT` where it would leave no owner; `FORBIDDEN` for what one may not grant; `CONFLICT` too where `expectedVersion` is not the present one.',
+      'Change the role of a member. The change applies at once, on every node.' +
+      '\n\nTakes `admin.members`, every permission of the old role and the right to grant every permission of the new role. ' +
+      'Errors: `NOT_FOUND` for the member or the role; `FORBIDDEN` for a permission that the caller lacks or may not grant; `CONFLICT` ' +
+      'if no owner would be left, or if `expectedVersion` is not the current version.',
   })
-  async setMemberRole(@Arg('input', { description: 'Who gets which role.' }) input: SetMemberRoleInput, @Ctx() ctx: GraphQLContext): Promise<SetMemberRolePayload> {
+  async setMemberRole(
+    @Arg('input', { description: 'The member and the new role.' }) input: SetMemberRoleInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<SetMemberRolePayload> {
     return { membership: await this.service.setRole(await ctx.originIn(input.workspaceId, 'admin.members'), input) };
   }
 }
 
 @Resolver(() => Workspace)
 export class WorkspaceMembersResolver {
-  @FieldResolver(() => MembershipConnection, { nullable: true, description: 'Its people, those who joined last first. Takes `read.members`.' })
+  @FieldResolver(() => MembershipConnection, {
+    nullable: true,
+    description: 'Its members, last joined first. Takes `read.members`.',
+  })
   async members(
     @Root() { id }: Workspace,
     @Args() page: PageArgs,
-    @Arg('filter', () => MembershipFilter, { nullable: true, description: 'Which of them.' }) filter: MembershipFilter | null,
+    @Arg('filter', () => MembershipFilter, { nullable: true, description: 'Selects members.' }) filter: MembershipFilter | null,
     @Ctx() ctx: GraphQLContext,
   ): Promise<Connection<Membership>> {
     ctx.require('read.members', { workspaceId: id });

@@ -22,40 +22,52 @@ const setRoleRule = memberRule.extend({ roleId: idRule, expectedVersion: expecte
 
 export interface MemberServiceDeps {
   database: Database;
-  /** Ends what a member had in the workspace, in the transaction in which they leave it. */
+  /** Ends the consents of a member in the workspace, in the transaction of the removal. */
   left(tx: EntityManager, member: { workspaceId: string; userId: string }, at: Date): Promise<unknown>;
-  /** Revokes the keys that a member minted in the workspace, in the same transaction. Answers how many. */
+  /** Revokes the keys that a member minted in the workspace, in the same transaction. Returns their number. */
   revokeKeys(tx: EntityManager, origin: Origin, member: { workspaceId: string; userId: string }, at: Date): Promise<number>;
 }
 
-/** Who is in a workspace, and as what. What changes it takes the workspace's row, so that two cannot each remove the other owner. */
+/** The members of a workspace and their roles. Each change locks the workspace's row, so that two owners cannot remove each other. */
 export class MemberService {
   constructor(private readonly deps: MemberServiceDeps) {}
 
   /**
-   * Ends a membership, at once and on every node. Anybody may leave; to remove another takes holding all that their role grants.
-   * With `revokeKeys`, which takes `write.keys`, the live keys that they minted end with it. Answers how many did.
-   * CONFLICT for the last owner.
+   * Ends a membership, at once and on every node. Every member may leave. To remove another member, the actor must have every permission
+   * of their role. With `revokeKeys`, which takes `write.keys`, the live keys that they minted are revoked too. Returns the number of
+   * revoked keys. Throws CONFLICT for the last owner.
    */
   async remove(origin: Authority, raw: z.input<typeof removeRule>): Promise<number> {
     const { workspaceId, userId, revokeKeys } = validate(removeRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
-      await tx.findOne(Person, { where: { id: userId }, ...forUpdate(tx) }); // who lets an application in at this moment does so before, and it ends here, or finds that they are no member
+      // Locks the person first: a consent that they give meanwhile is either ended below, or is refused because the membership has ended
+      await tx.findOne(Person, { where: { id: userId }, ...forUpdate(tx) });
       const { roleId } = await this.lock(tx, workspaceId, userId);
-      if (origin.actor.id !== userId) await this.requireRank(tx, await currentActor(tx, origin, 'admin.members', { workspaceId }), roleId, workspaceId);
+      if (origin.actor.id !== userId)
+        await this.requireRank(tx, await currentActor(tx, origin, 'admin.members', { workspaceId }), roleId, workspaceId);
       if (revokeKeys) await currentActor(tx, origin, 'write.keys', { workspaceId });
       await this.requireOtherOwner(tx, { workspaceId, userId, roleId });
       await tx.delete(Membership, { workspaceId, userId });
       const at = await this.deps.database.now(tx);
       await this.deps.left(tx, { workspaceId, userId }, at);
-      // What is done once is the removal, and its event uses that up
+      // Only the event of the removal marks the Idempotency-Key as used, so the events of the keys get no claim
       const revoked = revokeKeys ? await this.deps.revokeKeys(tx, { ...origin, claim: undefined }, { workspaceId, userId }, at) : 0;
-      await recordEvent(tx, { ...origin, action: 'member.removed', subject: { id: userId, workspaceId }, before: { roleId }, after: null, at });
+      await recordEvent(tx, {
+        ...origin,
+        action: 'member.removed',
+        subject: { id: userId, workspaceId },
+        before: { roleId },
+        after: null,
+        at,
+      });
       return revoked;
     });
   }
 
-  /** Gives a member another role, where the membership is of the version that is expected if any is. Takes holding all that the old and the new one grant. CONFLICT where the last owner would be one no longer. */
+  /**
+   * Changes the role of a member. The actor must have every permission of the old role and be able to grant the new one. Throws CONFLICT
+   * if no owner would be left, or if the version is not the expected one.
+   */
   async setRole(origin: Authority, raw: z.input<typeof setRoleRule>): Promise<Membership> {
     const { workspaceId, userId, roleId, expectedVersion } = validate(setRoleRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
@@ -67,7 +79,12 @@ export class MemberService {
       requireVersion(expectedVersion, member);
       if (roleId === member.roleId) return member;
       await this.requireOtherOwner(tx, member);
-      const event = { ...origin, action: 'member.role-changed', subject: { id: userId, workspaceId }, at: await this.deps.database.now(tx) };
+      const event = {
+        ...origin,
+        action: 'member.role-changed',
+        subject: { id: userId, workspaceId },
+        at: await this.deps.database.now(tx),
+      };
       return writeChanges(tx, Membership, { workspaceId, userId }, member, { roleId }, event);
     });
   }
@@ -81,8 +98,12 @@ export class MemberService {
     requireHeld(actor, await permissionsOfRole(tx, roleId), workspaceId);
   }
 
-  private async requireOtherOwner(tx: EntityManager, { workspaceId, userId, roleId }: Pick<Membership, 'workspaceId' | 'userId' | 'roleId'>): Promise<void> {
+  private async requireOtherOwner(
+    tx: EntityManager,
+    { workspaceId, userId, roleId }: Pick<Membership, 'workspaceId' | 'userId' | 'roleId'>,
+  ): Promise<void> {
     if (roleId !== OWNER_ROLE_ID) return;
-    if (!(await tx.existsBy(Membership, { workspaceId, roleId, userId: Not(userId) }))) throw conflict('The last owner stays; make somebody else an owner first.');
+    if (!(await tx.existsBy(Membership, { workspaceId, roleId, userId: Not(userId) })))
+      throw conflict('This is the last owner. Make another member an owner first.');
   }
 }

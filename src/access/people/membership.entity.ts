@@ -3,7 +3,7 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn } from '../../db/columns';
 import { VERSION } from '../../lib/versions';
 
-@ObjectType({ description: 'A person in a workspace, with the role that they have there.' })
+@ObjectType({ description: 'A person in a workspace, with their role there.' })
 @Entity('memberships')
 @Index('memberships_by_age', ['workspaceId', 'createdAt', 'userId'])
 export class Membership {
@@ -20,7 +20,7 @@ export class Membership {
   @Column('int', { default: 1 })
   version: number;
 
-  @Field({ name: 'joinedAt', description: 'When they became a member.' })
+  @Field({ name: 'joinedAt', description: 'Time when they became a member.' })
   @Column(instantColumn)
   createdAt: Date;
 }

@@ -2,7 +2,7 @@ import { Field, ID, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../../db/columns';
 
-@ObjectType('User', { description: 'A person, who signs in with an e-mail address and a password.' })
+@ObjectType('User', { description: 'A person who signs in with an e-mail address and a password.' })
 @Entity('people')
 @Index('people_by_email', ['email'], { unique: true })
 export class Person {
@@ -10,41 +10,41 @@ export class Person {
   @PrimaryColumn(idColumn)
   id: string;
 
-  @Field({ description: 'In lower case; nobody else has it.' })
+  @Field({ description: 'In lower case; unique.' })
   @Column(textColumn(254))
   email: string;
 
-  @Field({ description: 'What people call them: 1 to 100 characters.' })
+  @Field({ description: 'Their name: 1 to 100 characters.' })
   @Column(textColumn(100))
   name: string;
 
-  /** As argon2 writes it, with its parameters and its salt. */
+  /** In the format of Argon2, with its parameters and salt. */
   @Column(textColumn(255))
   passwordHash: string;
 
   @Column(instantColumn)
   passwordChangedAt: Date;
 
-  /** Encrypted, as the next one. That in force. */
+  /** The secret in use, encrypted, or null without a second factor. */
   @Column({ ...textColumn(255), nullable: true })
   totpSecret: string | null;
 
-  /** From when on a sign-in wants a code; null while none is wanted. */
+  /** Time from which a sign-in needs a code, or null if it needs none. */
   @Column({ ...instantColumn, nullable: true })
   totpEnabledAt: Date | null;
 
-  /** The step whose code was used last: neither it nor an earlier one works again. */
+  /** The time step of the last used code. Codes of this step and of earlier ones are refused. */
   @Column({ ...bigintColumn, nullable: true })
   totpLastStep: number | null;
 
-  /** One that they are setting up: in force, in the place of another, once a code of it has come. */
+  /** The secret that is being set up, encrypted. It replaces `totpSecret` when a code proves that the authenticator has it. */
   @Column({ ...textColumn(255), nullable: true })
   totpStagedSecret: string | null;
 
   @Column(instantColumn)
   createdAt: Date;
 
-  @Field({ description: 'Whether a sign-in wants a code besides the password.' })
+  @Field({ description: 'Whether a sign-in needs a code in addition to the password.' })
   get secondFactorEnabled(): boolean {
     return this.totpEnabledAt !== null;
   }

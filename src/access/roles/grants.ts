@@ -1,7 +1,7 @@
 import { In, type EntityManager } from 'typeorm';
 import { Role, builtInRole } from './role.entity';
 
-/** What each of these roles grants; nothing for one that is not there. */
+/** The permissions of each role. Roles that do not exist are not in the map. */
 export async function permissionsOfRoles(reader: EntityManager, roleIds: readonly string[]): Promise<Map<string, readonly string[]>> {
   const found = new Map<string, readonly string[]>();
   const custom: string[] = [];
@@ -14,7 +14,7 @@ export async function permissionsOfRoles(reader: EntityManager, roleIds: readonl
   return found;
 }
 
-/** What one role grants; nothing for none. */
+/** The permissions of a role; empty for null and for a role that does not exist. */
 export async function permissionsOfRole(reader: EntityManager, roleId: string | null): Promise<readonly string[]> {
   return roleId === null ? [] : ((await permissionsOfRoles(reader, [roleId])).get(roleId) ?? []);
 }

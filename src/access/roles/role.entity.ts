@@ -5,24 +5,29 @@ import { VERSION } from '../../lib/versions';
 import { MaxItems, Node } from '../../lib/graphql-types';
 import { ADMINISTRATIVE_PERMISSIONS } from '../permissions';
 
-@ObjectType({ implements: Node, description: 'A set of administrative permissions by a name, granted to people, keys and service accounts. Five are built in; a workspace may have its own.' })
+@ObjectType({
+  implements: Node,
+  description:
+    'A named set of administrative permissions for people, keys and service accounts. Five roles are built in; a workspace may have its ' +
+    'own.',
+})
 @Entity('roles')
 @Index('roles_by_name', ['workspaceId', 'name'], { unique: true })
 export class Role implements Node {
-  @Field(() => ID, { description: 'Begins with `rol_`; `rol_owner` and the like where it is built in.' })
+  @Field(() => ID, { description: 'Begins with `rol_`. Built-in roles have fixed ids, such as `rol_owner`.' })
   @PrimaryColumn(idColumn)
   id: string;
 
-  /** Null for those that are built in, which are in no table. */
+  /** Null for built-in roles, which are not stored. */
   @Column(idColumn)
   workspaceId: string | null;
 
-  @Field({ description: 'What people call it: 1 to 100 characters, unique in its workspace.' })
+  @Field({ description: 'Its name: 1 to 100 characters, unique in the workspace.' })
   @Column(textColumn(100))
   name: string;
 
   @MaxItems(ADMINISTRATIVE_PERMISSIONS.length)
-  @Field(() => [String], { description: 'What it grants.' })
+  @Field(() => [String], { description: 'The permissions that it grants.' })
   @Column('simple-json')
   permissions: string[];
 
@@ -30,15 +35,17 @@ export class Role implements Node {
   @Column('int', { default: 1 })
   version: number;
 
-  @Field(() => Date, { nullable: true, description: 'When it was made; null where it is built in.' })
+  @Field(() => Date, { nullable: true, description: 'Time when it was created, or null for a built-in role.' })
   @Column(instantColumn)
   createdAt: Date | null;
 }
 
 const builtIn = (name: string, permissions: string[]): Role =>
-  Object.freeze(Object.assign(new Role(), { id: `rol_${name.toLowerCase()}`, workspaceId: null, name, permissions, version: 1, createdAt: null }));
+  Object.freeze(
+    Object.assign(new Role(), { id: `rol_${name.toLowerCase()}`, workspaceId: null, name, permissions, version: 1, createdAt: null }),
+  );
 
-/** The roles that every workspace has, from the most to the least that one may do. */
+/** The roles that every workspace has. The order of the list is the order in the API. */
 export const BUILT_IN_ROLES: readonly Role[] = [
   builtIn('OWNER', ['admin']),
   builtIn('ADMIN', ['write', 'webhook', 'admin.members', 'admin.roles', 'admin.clients']),
@@ -47,7 +54,7 @@ export const BUILT_IN_ROLES: readonly Role[] = [
   builtIn('VIEWER', ['read.keys', 'read.logs', 'read.wallet', 'read.members']),
 ];
 
-/** The role whose last holder in a workspace can neither go nor be given another. */
+/** The last member of a workspace with this role can neither leave nor get another role. */
 export const OWNER_ROLE_ID = 'rol_owner';
 
 export const builtInRole = (id: string): Role | undefined => BUILT_IN_ROLES.find((role) => role.id === id);

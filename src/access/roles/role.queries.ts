@@ -2,7 +2,7 @@ import { In, type EntityManager } from 'typeorm';
 import { readMany } from '../../db/together';
 import { BUILT_IN_ROLES, Role } from './role.entity';
 
-/** The roles of each workspace: from the most to the least that the built-in ones may do, then its own by name. */
+/** The roles of each workspace: first the built-in ones, in the order of BUILT_IN_ROLES, then its own by name. */
 export async function rolesOfWorkspaces(workspaceIds: readonly string[], reader: EntityManager): Promise<Map<string, Role[]>> {
   const query = reader.createQueryBuilder(Role, 'row').where({ workspaceId: In([...workspaceIds]) });
   const own = await readMany(reader, query.orderBy('row.workspaceId').addOrderBy('row.name'));

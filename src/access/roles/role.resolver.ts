@@ -9,56 +9,60 @@ import { MAX_ROLES, RoleService } from './role.service';
 
 @InputType({ description: 'A new role.' })
 class CreateRoleInput {
-  @Field(() => ID, { description: 'The workspace that it belongs to.' })
+  @Field(() => ID, { description: 'The workspace of the role.' })
   workspaceId: string;
 
   @Field({ description: '1 to 100 characters, unique in the workspace.' })
   name: string;
 
-  @Field(() => [String], { description: 'Administrative permissions of `Query.permissions`, or a part of one with `.*`. Whoever makes it holds them all.' })
+  @Field(() => [String], {
+    description:
+      'Administrative permissions from `Query.permissions`, or a prefix with a wildcard such as `read.*`. ' +
+      'The caller must have all of them.',
+  })
   permissions: string[];
 }
 
-@InputType({ description: 'What is to change; an absent field keeps its value.' })
+@InputType({ description: 'Changes of a role. An absent field keeps its value.' })
 class UpdateRoleInput {
-  @Field(() => ID, { description: 'Which role.' })
+  @Field(() => ID, { description: 'The role.' })
   id: string;
 
   @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
   name?: string;
 
-  @Field(() => [String], { nullable: true, description: 'All that it grants from now on, to everybody who has it.' })
+  @Field(() => [String], { nullable: true, description: 'The new list of permissions, for all who have the role.' })
   permissions?: string[];
 
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@InputType({ description: 'Which role goes.' })
+@InputType({ description: 'The role to delete.' })
 class DeleteRoleInput {
-  @Field(() => ID, { description: 'Which role.' })
+  @Field(() => ID, { description: 'The role.' })
   id: string;
 }
 
-@ObjectType({ description: 'What `createRole` made.' })
+@ObjectType({ description: 'The result of `createRole`.' })
 class CreateRolePayload {
   @Field({ description: 'The new role.' })
   role: Role;
 }
 
-@ObjectType({ description: 'What `updateRole` changed.' })
+@ObjectType({ description: 'The result of `updateRole`.' })
 class UpdateRolePayload {
-  @Field({ description: 'The role as it is now.' })
+  @Field({ description: 'The role after the change.' })
   role: Role;
 }
 
-@ObjectType({ description: 'What `deleteRole` removed.' })
+@ObjectType({ description: 'The result of `deleteRole`.' })
 class DeleteRolePayload {
-  @Field({ description: 'The workspace that it belonged to.' })
+  @Field({ description: 'The workspace of the deleted role.' })
   workspace: Workspace;
 }
 
-/** A role that is in the table, and so belongs to a workspace. */
+/** A role that is stored, and so belongs to a workspace. */
 type OwnRole = Role & { workspaceId: string };
 const ownRoles = by(Role as new () => OwnRole);
 
@@ -66,7 +70,7 @@ const ownRoles = by(Role as new () => OwnRole);
 export class RoleResolver {
   constructor(private readonly service: RoleService) {}
 
-  @FieldResolver(() => Boolean, { description: 'Whether every workspace has it.' })
+  @FieldResolver(() => Boolean, { description: 'Whether it is one of the roles that every workspace has.' })
   builtIn(@Root() role: Role): boolean {
     return role.workspaceId === null;
   }
@@ -74,30 +78,44 @@ export class RoleResolver {
   @Mutation(() => CreateRolePayload, {
     nullable: true,
     description:
-      'Make a role of administrative permissions.' +
-      '\n\nTakes `admin.roles`, and holding all that the role grants: nobody grants what they lack. Errors: `NOT_FOUND` for the workspace; `CONFLICT` where it has a role of this name, or 100 of its own; `FORBIDDEN` for what one may not grant.',
+      'Create a role of administrative permissions.' +
+      '\n\nTakes `admin.roles` and the right to grant every permission of the role. Errors: `NOT_FOUND` for the workspace; ' +
+      '`CONFLICT` if it has a role with this name, or already has 100 roles of its own; ' +
+      '`FORBIDDEN` for a permission that the caller may not grant.',
   })
-  async createRole(@Arg('input', { description: 'The new role.' }) input: CreateRoleInput, @Ctx() ctx: GraphQLContext): Promise<CreateRolePayload> {
+  async createRole(
+    @Arg('input', { description: 'The new role.' }) input: CreateRoleInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<CreateRolePayload> {
     return { role: await this.service.create(await ctx.originIn(input.workspaceId, 'admin.roles'), input) };
   }
 
   @Mutation(() => UpdateRolePayload, {
     nullable: true,
     description:
-      'Change a role; it counts at once for all who have it.' +
-      '\n\nTakes `admin.roles`, and for other permissions holding all that the role grants, before and after. Errors: `NOT_FOUND`, for one that is built in as well; `CONFLICT` where its workspace has another of this name; `FORBIDDEN` for what one may not grant; `CONFLICT` too where `expectedVersion` is not the present one.',
+      'Change a role. The change applies at once to all who have the role.' +
+      '\n\nTakes `admin.roles`. A change of permissions also takes every old permission and the right to grant every new one. ' +
+      'Errors: `NOT_FOUND`, also for a built-in role; `FORBIDDEN` for a permission that the caller may not grant; `CONFLICT` if the ' +
+      'workspace has another role with this name, or if `expectedVersion` is not the current version.',
   })
-  async updateRole(@Arg('input', { description: 'What is to change.' }) input: UpdateRoleInput, @Ctx() ctx: GraphQLContext): Promise<UpdateRolePayload> {
+  async updateRole(
+    @Arg('input', { description: 'The changes.' }) input: UpdateRoleInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<UpdateRolePayload> {
     return { role: await this.service.update(await ctx.originFor(ownRoles, input.id, 'admin.roles'), input) };
   }
 
   @Mutation(() => DeleteRolePayload, {
     nullable: true,
     description:
-      'Remove a role that nobody has.' +
-      '\n\nTakes `admin.roles`. Errors: `NOT_FOUND`, for one that is built in as well; `CONFLICT` where a person, an invitation, a key or a service account has it.',
+      'Delete a role that is not in use.' +
+      '\n\nTakes `admin.roles`. Errors: `NOT_FOUND`, also for a built-in role; `CONFLICT` while a person, an invitation, a key or a ' +
+      'service account has the role.',
   })
-  async deleteRole(@Arg('input', { description: 'Which role.' }) input: DeleteRoleInput, @Ctx() ctx: GraphQLContext): Promise<DeleteRolePayload> {
+  async deleteRole(
+    @Arg('input', { description: 'The role.' }) input: DeleteRoleInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<DeleteRolePayload> {
     const { workspaceId } = await this.service.delete(await ctx.originFor(ownRoles, input.id, 'admin.roles'), input);
     return { workspace: await ctx.need(by(Workspace), workspaceId) };
   }
@@ -106,7 +124,10 @@ export class RoleResolver {
 @Resolver(() => Workspace)
 export class WorkspaceRolesResolver {
   @MaxItems(BUILT_IN_ROLES.length + MAX_ROLES)
-  @FieldResolver(() => [Role], { nullable: true, description: 'Those that are built in, from the most to the least that they may do, then its own by name; at most 105. Takes `read.members`.' })
+  @FieldResolver(() => [Role], {
+    nullable: true,
+    description: 'The five built-in roles, then its own roles by name; at most 105. Takes `read.members`.',
+  })
   async roles(@Root() { id: workspaceId }: Workspace, @Ctx() ctx: GraphQLContext): Promise<Role[]> {
     ctx.require('read.members', { workspaceId });
     return ctx.need(rolesOfWorkspaces, workspaceId);

@@ -15,7 +15,7 @@ import { currentActor, type Authority } from '../authority';
 import { requireGrants, requireHeld } from '../policies';
 import { BUILT_IN_ROLES, Role } from './role.entity';
 
-/** The most roles of its own that a workspace has. */
+/** The most roles that a workspace may create. */
 export const MAX_ROLES = 100;
 
 const GRANTABLE = ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name);
@@ -26,20 +26,25 @@ const permissionsRule = z
   .transform(unique);
 
 const createRule = z.object({ workspaceId: idRule, name: nameRule, permissions: permissionsRule });
-const updateRule = z.object({ id: idRule, name: nameRule.optional(), permissions: permissionsRule.optional(), expectedVersion: expectedVersionRule });
+const updateRule = z.object({
+  id: idRule,
+  name: nameRule.optional(),
+  permissions: permissionsRule.optional(),
+  expectedVersion: expectedVersionRule,
+});
 const deleteRule = z.object({ id: idRule });
 
 export interface RoleServiceDeps {
   database: Database;
-  /** What still has a role, in a word such as "a key"; undefined where nothing has. */
+  /** An example of what still has the role, such as "a key", or undefined. Does not look at memberships. */
   holderOf(tx: EntityManager, roleId: string): Promise<string | undefined>;
 }
 
-/** The roles of a workspace: the five that are built in, and its own. Whoever makes or widens one holds all that it grants. */
+/** Creates, changes and deletes the own roles of a workspace. An actor must have all permissions that it puts into a role. */
 export class RoleService {
   constructor(private readonly deps: RoleServiceDeps) {}
 
-  /** A new role. CONFLICT where its workspace has one of this name. */
+  /** Creates a role. Throws CONFLICT if the workspace has a role with this name, or already has MAX_ROLES roles. */
   async create(origin: Authority, raw: z.input<typeof createRule>): Promise<Role> {
     const { workspaceId, name, permissions } = validate(createRule, raw, 'input');
     requireFreeName(name);
@@ -47,19 +52,33 @@ export class RoleService {
       this.deps.database.transaction(async (tx) => {
         await locked(tx, Workspace, { id: workspaceId });
         requireGrants(await currentActor(tx, origin, 'admin.roles', { workspaceId }), permissions, workspaceId);
-        if ((await tx.countBy(Role, { workspaceId })) >= MAX_ROLES) throw conflict(`A workspace has at most ${MAX_ROLES} roles of its own.`);
+        if ((await tx.countBy(Role, { workspaceId })) >= MAX_ROLES)
+          throw conflict(`A workspace has at most ${MAX_ROLES} roles of its own. Delete one first.`);
         const at = await this.deps.database.now(tx);
-        const role = Object.assign(new Role(), { id: newId('rol', at.getTime()), workspaceId, name, permissions, version: 1, createdAt: at });
+        const role = Object.assign(new Role(), {
+          id: newId('rol', at.getTime()),
+          workspaceId,
+          name,
+          permissions,
+          version: 1,
+          createdAt: at,
+        });
         await tx.insert(Role, role);
-        await recordEvent(tx, { ...origin, action: 'role.created', subject: { id: role.id, workspaceId }, after: { name, permissions }, at });
+        await recordEvent(tx, {
+          ...origin,
+          action: 'role.created',
+          subject: { id: role.id, workspaceId },
+          after: { name, permissions },
+          at,
+        });
         return role;
       }),
     );
   }
 
   /**
-   * Changes the given properties, of the version that is expected if any is; they count at once for all who have the role. Other permissions take an actor who holds the old and the new
-   * ones, for it raises or lowers all of them.
+   * Changes the given properties at once for all who have the role. To change permissions, the actor must have the old and the new ones,
+   * because the change affects every holder. Throws CONFLICT if the name is taken, or if the version is not the expected one.
    */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<Role> {
     const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');
@@ -79,15 +98,17 @@ export class RoleService {
     );
   }
 
-  /** Removes a role that nobody has. CONFLICT where a person, an invitation, a key or a service account has it. */
+  /** Deletes a role. Throws CONFLICT while a person, an invitation, a key or a service account has it. */
   async delete(origin: Authority, raw: z.input<typeof deleteRule>): Promise<{ workspaceId: string }> {
     const { id } = validate(deleteRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {
       const role = await lockRole(tx, id);
       await currentActor(tx, origin, 'admin.roles', role);
-      // Memberships last: an invitation that is accepted in this moment turns into one
-      const holder = (await this.deps.holderOf(tx, id)) ?? ((await tx.existsBy(Membership, { workspaceId: role.workspaceId, roleId: id })) ? 'a person' : undefined);
-      if (holder) throw conflict(`This role cannot go while ${holder} has it.`);
+      // Reads memberships last, because an invitation that is accepted meanwhile becomes a membership
+      const holder =
+        (await this.deps.holderOf(tx, id)) ??
+        ((await tx.existsBy(Membership, { workspaceId: role.workspaceId, roleId: id })) ? 'a person' : undefined);
+      if (holder) throw conflict(`This role cannot be deleted while ${holder} has it. Give another role first.`);
       await tx.delete(Role, { id });
       const at = await this.deps.database.now(tx);
       const { name, permissions } = role;
@@ -100,7 +121,7 @@ export class RoleService {
     try {
       return await work();
     } catch (error) {
-      throw isDuplicate(error) ? conflict('Another role of this workspace has this name.') : error;
+      throw isDuplicate(error) ? conflict('Another role of this workspace has this name. Choose another name.') : error;
     }
   }
 }
@@ -110,5 +131,6 @@ function lockRole(tx: EntityManager, id: string): Promise<Role & { workspaceId: 
 }
 
 function requireFreeName(name: string): void {
-  if (BUILT_IN_ROLES.some((role) => role.name === name.toUpperCase())) throw invalid({ path: ['input', 'name'], message: 'is the name of a role that is built in' });
+  if (BUILT_IN_ROLES.some((role) => role.name === name.toUpperCase()))
+    throw invalid({ path: ['input', 'name'], message: 'is the name of a built-in role. Choose another name.' });
 }

@@ -1,29 +1,29 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** No script reads it, and no other site's form sends it. */
+/** A cookie that scripts cannot read and forms of other sites do not send. */
 interface Cookie {
   name: string;
   options: { httpOnly: true; sameSite: 'lax'; path: '/'; secure: boolean; maxAge: number };
 }
 
-/** The cookies that this server has a browser keep. */
+/** The cookies of this server. */
 export interface BrowserCookies {
   /** The token of a session. */
   session: Cookie;
-  /** Proof that the browser signed in before: see devices.ts. */
+  /** Proof that the browser signed in before. See devices.ts. */
   device: Cookie;
 }
 
-/** What a browser keeps in them. */
+/** The values of the cookies of a request. */
 export interface Held {
   session: string | undefined;
   device: string | undefined;
 }
 
-const SESSION_MAX_AGE_SECONDS = 2_592_000; // as long as a session lasts at most
-const DEVICE_MAX_AGE_SECONDS = 34_560_000; // 400 days, as long as browsers keep a cookie
+const SESSION_MAX_AGE_SECONDS = 2_592_000; // 30 days, the longest session
+const DEVICE_MAX_AGE_SECONDS = 34_560_000; // 400 days, the longest time that browsers keep a cookie
 
-/** With `__Host-` a browser takes them over TLS alone, and from this host alone. */
+/** Over HTTPS, the names begin with `__Host-`: a browser then accepts them only over TLS and only from this host. */
 export function browserCookies(publicUrl: string | undefined): BrowserCookies {
   const secure = publicUrl?.startsWith('https:') ?? false;
   const cookie = (name: string, maxAge: number): Cookie => ({
@@ -33,19 +33,19 @@ export function browserCookies(publicUrl: string | undefined): BrowserCookies {
   return { session: cookie('tollgate_session', SESSION_MAX_AGE_SECONDS), device: cookie('tollgate_device', DEVICE_MAX_AGE_SECONDS) };
 }
 
-/** What the browser of a request holds. */
+/** Reads the cookies of a request. */
 export const heldIn = ({ cookies }: { cookies: Record<string, string | undefined> }, { session, device }: BrowserCookies): Held => ({
   session: cookies[session.name] || undefined,
   device: cookies[device.name] || undefined,
 });
 
-/** The part of an answer that sets cookies. */
+/** The methods of an answer that set cookies. */
 interface CookieJar {
   setCookie(name: string, value: string, options: Cookie['options']): unknown;
   clearCookie(name: string, options: Cookie['options']): unknown;
 }
 
-/** Has a browser keep what is given; null removes the session. */
+/** Sets the given cookies. Null removes the session cookie; undefined changes nothing. */
 export function keepIn(jar: CookieJar, { session, device }: BrowserCookies, kept: Kept): void {
   if (kept.session === null) jar.clearCookie(session.name, session.options);
   else if (kept.session !== undefined) jar.setCookie(session.name, kept.session, session.options);
@@ -57,24 +57,30 @@ export interface Kept {
   device?: string;
 }
 
-/** Whose pages may use a cookie of ours. */
+/** The origins with pages that may send the cookies of this server. */
 export interface TrustedOrigins {
   origins: ReadonlySet<string>;
-  /** Whether those of the host that a request reached may: where nobody has said what this server's own origin is. */
+  /** Whether the host of the request counts as an own origin. True if PUBLIC_URL is not set. */
   ownHost: boolean;
 }
 
-export const trustedOrigins = ({ publicUrl, corsOrigins }: { publicUrl: string | undefined; corsOrigins: readonly string[] }): TrustedOrigins => ({
+export const trustedOrigins = ({
+  publicUrl,
+  corsOrigins,
+}: {
+  publicUrl: string | undefined;
+  corsOrigins: readonly string[];
+}): TrustedOrigins => ({
   origins: new Set([...corsOrigins, ...(publicUrl === undefined ? [] : [new URL(publicUrl).origin])]),
   ownHost: publicUrl === undefined,
 });
 
 /**
- * Whether a request may come with a cookie, as far as browsers tell: from a page of a trusted origin. Programs tell nothing, and nobody can
- * make them send a cookie of somebody else.
+ * Whether a request may use its cookies: if its headers say that it comes from a trusted origin, or say nothing. Only programs send no
+ * such headers, and another site cannot make a program send a person's cookie.
  */
 export function isFromHere({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders, { origins, ownHost }: TrustedOrigins): boolean {
-  if (origin === 'null') return false; // what a browser says where it tells no origin
+  if (origin === 'null') return false; // browsers send this to hide an origin
   if (origin !== undefined) return origins.has(origin) || (ownHost && (origin === `http://${host}` || origin === `https://${host}`));
   return site === undefined || site === 'same-origin' || site === 'none';
 }

@@ -2,10 +2,10 @@ import { randomBase62 } from '../../lib/id';
 import { normaliseEmail } from '../people/email';
 import { triesOf, type Allowance } from './throttle';
 
-// Device cookies, as OWASP describes them: a browser that has signed in to an account has tries of its own there, which strangers cannot use
-// up. The cookie signs nobody in. It holds a random nonce, and for each account an HMAC over that account and the nonce.
+// Device cookies, as OWASP describes them. A browser that has signed in to an account has separate tries there, which strangers cannot use
+// up. The cookie does not authenticate. It holds a random nonce, and an HMAC of the nonce and the address for each account.
 
-/** Accounts that one browser is known to: those that it signed in to last. */
+/** The most accounts in one cookie: the accounts that were last signed in to. */
 const MAX_ACCOUNTS = 4;
 const NONCE_LENGTH = 22;
 const FORM = new RegExp(`^[0-9A-Za-z]{${NONCE_LENGTH}}(\\.[\\w-]{43}){1,${MAX_ACCOUNTS}}$`);
@@ -13,7 +13,7 @@ const FORM = new RegExp(`^[0-9A-Za-z]{${NONCE_LENGTH}}(\\.[\\w-]{43}){1,${MAX_AC
 export class Devices {
   constructor(private readonly digest: (text: string) => string) {}
 
-  /** The tries of a browser at an account; undefined if its cookie does not prove that it signed in there before. */
+  /** The separate tries of a browser at an account, or undefined if its cookie does not prove an earlier sign-in. */
   triesOf(email: string, cookie: string | undefined): Allowance | undefined {
     const { nonce, proofs } = partsOf(cookie);
     if (nonce === undefined) return undefined;
@@ -21,7 +21,7 @@ export class Devices {
     return proofs.includes(proof) ? triesOf(`device:${proof}`) : undefined;
   }
 
-  /** What the cookie of a browser is to hold once it has proved that it is the owner's. */
+  /** The new value of the device cookie after a sign-in to an account. */
   remember(email: string, cookie: string | undefined): string {
     const { nonce = randomBase62(NONCE_LENGTH), proofs } = partsOf(cookie);
     const proof = this.proofOf(email, nonce);

@@ -1,7 +1,7 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
 
-/** A link with which a person who forgot their password sets a new one, once. */
+/** A link that lets a person set a new password once. */
 @Entity('password_resets')
 @Index('password_resets_by_user', ['userId'])
 export class PasswordReset {
@@ -15,7 +15,7 @@ export class PasswordReset {
   @Column(instantColumn)
   expiresAt: Date;
 
-  /** When it was used, or the password was changed otherwise; null while it works. */
+  /** Time when it was used or the password was changed in another way. Null while it works. */
   @Column({ ...instantColumn, nullable: true })
   usedAt: Date | null;
 

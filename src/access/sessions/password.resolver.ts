@@ -3,48 +3,52 @@ import { GraphQLContext } from '../../graphql/context';
 import { Person } from '../people/person.entity';
 import { PasswordService } from './password.service';
 
-@InputType({ description: 'A new password for whoever asks.' })
+@InputType({ description: 'A new password of the caller.' })
 class ChangePasswordInput {
-  @Field({ description: 'The one that they have now.' })
+  @Field({ description: 'The current password.' })
   currentPassword: string;
 
-  @Field({ description: '12 to 256 characters, and not the e-mail address.' })
+  @Field({ description: 'The new password: 12 to 256 characters, and not the e-mail address.' })
   newPassword: string;
 }
 
-@InputType({ description: 'Who has forgotten their password.' })
+@InputType({ description: 'The person who forgot their password.' })
 class RequestPasswordResetInput {
-  @Field({ description: 'Their e-mail address, in any case: `ada@example.com`.' })
+  @Field({ description: 'Their e-mail address, such as `ada@example.com`. Upper and lower case are equal.' })
   email: string;
 }
 
-@InputType({ description: 'A new password, by the link of a mail.' })
+@InputType({ description: 'The token of a link, and a new password.' })
 class ResetPasswordInput {
-  @Field({ description: 'What stands after `token=` in the link.' })
+  @Field({ description: 'The text after `token=` in the link.' })
   token: string;
 
-  @Field({ description: '12 to 256 characters, and not the e-mail address.' })
+  @Field({ description: 'The new password: 12 to 256 characters, and not the e-mail address.' })
   newPassword: string;
 }
 
-@ObjectType({ description: 'What `changePassword` changed.' })
+@ObjectType({ description: 'The result of `changePassword`.' })
 class ChangePasswordPayload {
-  @Field({ description: 'Whose it is.' })
+  @Field({ description: 'The person.' })
   user: Person;
 }
 
-@ObjectType({ description: 'What `requestPasswordReset` says of any address.' })
+@ObjectType({ description: 'The result of `requestPasswordReset`. It tells only the operator whether the address has an account.' })
 class RequestPasswordResetPayload {
-  @Field({ description: 'True: a mail is on its way where the address has an account.' })
+  @Field({ description: 'Always true. If the address has an account, a mail is sent.' })
   accepted: boolean;
 
-  @Field(() => String, { nullable: true, description: 'The link, for the operator alone, where the address has an account: hand it to its owner. No mail is sent then.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Only for the operator: the link, to hand to the owner of the account; no mail is sent. Null if the address has no account.',
+  })
   link: string | null;
 }
 
-@ObjectType({ description: 'What `resetPassword` came to.' })
+@ObjectType({ description: 'The result of `resetPassword`.' })
 class ResetPasswordPayload {
-  @Field({ description: 'True: the new password counts, and every session and consent has ended.' })
+  @Field({ description: 'Always true. The new password is set, and every session and consent has ended.' })
   changed: boolean;
 }
 
@@ -55,10 +59,14 @@ export class PasswordResolver {
   @Mutation(() => ChangePasswordPayload, {
     nullable: true,
     description:
-      'Set a new password, and end every other session. What applications were let do goes on: see `Viewer.consents`.' +
-      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong current one; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+      'Set a new password and end all other sessions. Consents for applications stay: see `Viewer.consents`.' +
+      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` if the current password is wrong; `RATE_LIMITED` after too many tries; ' +
+      '`SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
-  async changePassword(@Arg('input', { description: 'Both passwords.' }) input: ChangePasswordInput, @Ctx() ctx: GraphQLContext): Promise<ChangePasswordPayload> {
+  async changePassword(
+    @Arg('input', { description: 'Both passwords.' }) input: ChangePasswordInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<ChangePasswordPayload> {
     const { id, sessionId } = ctx.person;
     return { user: await this.service.change(id, sessionId, input, ctx.whence) };
   }
@@ -66,10 +74,13 @@ export class PasswordResolver {
   @Mutation(() => RequestPasswordResetPayload, {
     nullable: true,
     description:
-      'Have a link sent by mail with which to set a new password; the operator gets it instead.' +
-      '\n\nPublic. Errors: `CONFLICT` where this server sends no mail; `RATE_LIMITED` after too many mails.',
+      'Send a mail with a link to set a new password. The operator gets the link in the answer, and no mail is sent.' +
+      '\n\nPublic. Errors: `CONFLICT` if this server sends no mail; `RATE_LIMITED` after too many mails.',
   })
-  async requestPasswordReset(@Arg('input', { description: 'Whose.' }) { email }: RequestPasswordResetInput, @Ctx() ctx: GraphQLContext): Promise<RequestPasswordResetPayload> {
+  async requestPasswordReset(
+    @Arg('input', { description: 'The account.' }) { email }: RequestPasswordResetInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<RequestPasswordResetPayload> {
     if (ctx.principal?.kind === 'OPERATOR') return { accepted: true, link: await this.service.resetLink(ctx.origin, email) };
     await this.service.requestReset(email, ctx.whence);
     return { accepted: true, link: null };
@@ -78,10 +89,15 @@ export class PasswordResolver {
   @Mutation(() => ResetPasswordPayload, {
     nullable: true,
     description:
-      'Set a new password by a link, once, and end every session and every consent: applications that were let in by whoever knew the old one act no longer. It signs nobody in.' +
-      '\n\nPublic. Errors: `NOT_FOUND` for any link that does not work; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+      'Set a new password with the token of a link, which works once. Ends every session and every consent of the person, because an ' +
+      'attacker with the old password may have given a consent. Does not sign in.' +
+      '\n\nPublic. Errors: `NOT_FOUND` if the link is invalid or has expired; `SERVICE_UNAVAILABLE` while too many passwords are being ' +
+      'checked.',
   })
-  async resetPassword(@Arg('input', { description: 'The link and the password.' }) input: ResetPasswordInput, @Ctx() ctx: GraphQLContext): Promise<ResetPasswordPayload> {
+  async resetPassword(
+    @Arg('input', { description: 'The link and the password.' }) input: ResetPasswordInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<ResetPasswordPayload> {
     ctx.keepDevice(await this.service.reset(input, ctx.whence, ctx.held.device));
     return { changed: true };
   }

@@ -29,19 +29,24 @@ export interface PasswordServiceDeps {
   throttles: Throttles;
   mailer: Mailer | undefined;
   background: Background;
-  /** How the world reaches this server, without a slash at the end. */
+  /** The public URL of this server, without a slash at the end. */
   baseUrl(): string;
-  /** Ends all that applications may do for a person, and says how much of it was in which workspace. */
+  /** Ends all consents of a person. Returns the number of ended consents for each workspace id. */
   endConsents(tx: EntityManager, userId: string, at: Date): Promise<ReadonlyMap<string, number>>;
   log: Log;
 }
 
-/** How a password is changed: by whoever knows it, or by whoever reads the mail of its owner. */
+/** Changes a password with the current one, or with a link that its owner received. */
 export class PasswordService {
   constructor(private readonly deps: PasswordServiceDeps) {}
 
-  /** Sets a new password, and ends every other session. SIGN_IN_FAILED where the current one is wrong. */
-  async change(personId: string, sessionId: string, { currentPassword, newPassword }: { currentPassword: string; newPassword: string }, whence: Whence): Promise<Person> {
+  /** Sets a new password and ends all other sessions. Throws SIGN_IN_FAILED if the current password is wrong. */
+  async change(
+    personId: string,
+    sessionId: string,
+    { currentPassword, newPassword }: { currentPassword: string; newPassword: string },
+    whence: Whence,
+  ): Promise<Person> {
     const { database, passwords, proofs } = this.deps;
     const { email } = (await database.reader.findOneBy(Person, { id: personId })) ?? notFound();
     requireGoodPassword(newPassword, email, 'newPassword');
@@ -49,27 +54,30 @@ export class PasswordService {
     const passwordHash = await passwords.hash(newPassword, personId);
     return database.transaction(async (tx) => {
       const person = await locked(tx, Person, { id: personId });
-      if (person.passwordHash !== proved.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // it was changed in this moment
+      if (person.passwordHash !== proved.passwordHash) throw new TollgateError('SIGN_IN_FAILED'); // the password changed meanwhile
       const at = await this.set(tx, personId, passwordHash, sessionId);
       await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'password.changed', subjectId: personId, at });
       return person;
     });
   }
 
-  /** Sends a link by mail where the account is known; says the same, as fast, where it is not. CONFLICT where this server sends no mail. */
+  /**
+   * Sends a link by mail if the address has an account. Otherwise it answers the same, in the same time, so that a caller cannot find out
+   * which addresses have accounts. Throws CONFLICT if this server sends no mail.
+   */
   async requestReset(email: string, whence: Whence): Promise<void> {
     const { background, log, mailer, throttles } = this.deps;
-    if (!mailer) throw conflict('This server sends no mail: ask whoever runs it.');
+    if (!mailer) throw conflict('This server sends no mail. Ask the operator for a link.');
     const mails = mailsTo(normaliseEmail(email), 'reset', customerAt(whence.ip), (text) => this.deps.digest(text));
     await throttles.take(...mails, triesFrom(whence.ip));
     const send = async () => {
       const link = await this.resetLink({ actor: NOBODY_YET, ...whence }, email);
       if (link !== null) mailer.send(passwordResetMail(normaliseEmail(email), link));
     };
-    background.run(send, (error) => log.warn({ err: error }, 'sign-in: a password reset was not made'));
+    background.run(send, (error) => log.warn({ err: error }, 'sign-in: a password reset was not created'));
   }
 
-  /** A link with which to set a new password; null where the address has no account. For a mail, and for the operator. */
+  /** Creates a link to set a new password, for a mail or for the operator. Returns null if the address has no account. */
   async resetLink({ actor, ip, userAgent }: Origin, email: string): Promise<string | null> {
     const { database, baseUrl } = this.deps;
     const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
@@ -79,14 +87,23 @@ export class PasswordService {
       const at = await database.now(tx);
       const expiresAt = later(at, PASSWORD_RESET_MS);
       await tx.insert(PasswordReset, { digest: this.deps.digest(token), userId: person.id, expiresAt, usedAt: null, createdAt: at });
-      await recordOfPerson(tx, person.id, { actor, ip, userAgent, action: 'password.reset-requested', subjectId: person.id, after: { expiresAt }, at });
+      await recordOfPerson(tx, person.id, {
+        actor,
+        ip,
+        userAgent,
+        action: 'password.reset-requested',
+        subjectId: person.id,
+        after: { expiresAt },
+        at,
+      });
     });
     return `${baseUrl()}/reset-password?token=${token}`;
   }
 
   /**
-   * Sets a new password by the link, once, ends every session and all that applications were let do, for whoever knew the old password may
-   * have let one in, and lets its owner sign in at once. Answers what their device is to keep. NOT_FOUND for any link that does not work.
+   * Sets a new password with the token of a link, which works once. Ends every session and every consent, because an attacker with the old
+   * password may have given a consent. Removes the limit on tries for the owner. Returns the new device cookie. Throws NOT_FOUND if the
+   * link is invalid or has expired.
    */
   async reset({ token, newPassword }: { token: string; newPassword: string }, whence: Whence, device: string | undefined): Promise<string> {
     const { database, passwords, proofs } = this.deps;
@@ -107,7 +124,7 @@ export class PasswordService {
     return proofs.remember(email, device);
   }
 
-  /** Throws NOT_FOUND where a link would not work. */
+  /** Throws NOT_FOUND if the link is invalid or has expired. */
   async requireReset(token: string): Promise<void> {
     await this.findReset(this.deps.database.reader, this.deps.digest(token));
   }
@@ -118,7 +135,7 @@ export class PasswordService {
     throw deadLink();
   }
 
-  /** The password of a person whose row is locked; whatever else could sign in or set another ends. */
+  /** Stores the new password. Ends all reset links and all sessions except the kept one. The caller must hold the person's lock. */
   private async set(tx: EntityManager, userId: string, passwordHash: string, keptSessionId?: string): Promise<Date> {
     const at = await this.deps.database.now(tx);
     await tx.update(Person, { id: userId }, { passwordHash, passwordChangedAt: at });

@@ -10,8 +10,8 @@ import { Devices } from './devices';
 import type { Passwords } from './passwords';
 import { triesAt, triesFrom, triesOf, type Allowance, type Throttles } from './throttle';
 
-/** How often the trail tells that an account's tries are used up. */
-const TOLD_EVERY_MS = 60_000;
+/** Interval of the audit events that say that an account is throttled. */
+const THROTTLED_EVENT_EVERY_MS = 60_000;
 
 export type RefusalReason = 'PASSWORD' | 'CODE' | 'THROTTLED';
 
@@ -24,13 +24,13 @@ export interface ProofServiceDeps {
   log: Log;
 }
 
-/** Somebody who has proved by a password who they are, and the tries that it took. */
+/** A person who gave the right password, and the tries that were counted for it. */
 export interface Proved {
   person: Person;
   tries: Allowance[];
 }
 
-/** A password that is tried, and by whom. */
+/** A password to check, and the source of the try. */
 interface Attempt {
   email: string;
   password: string;
@@ -38,7 +38,7 @@ interface Attempt {
   isStranger: boolean;
 }
 
-/** Proves by a password who somebody is, as slowly for accounts that there are not, and only so often. */
+/** Checks passwords of people. Limits the tries. Takes the same time for accounts that do not exist. */
 export class ProofService {
   private readonly devices: Devices;
 
@@ -47,29 +47,30 @@ export class ProofService {
   }
 
   /**
-   * Whose e-mail and password these are. SIGN_IN_FAILED where they are nobody's, RATE_LIMITED before that where too many were tried. A device
-   * that signed in before has tries of its own, and those of everybody once they are used up.
+   * Returns the person with this e-mail address and password. Throws RATE_LIMITED before the password is checked if there were too many
+   * tries, SIGN_IN_FAILED if the address or the password is wrong. A device that signed in before has separate tries. When they are used
+   * up, it uses the shared ones.
    */
   async prove({ email, password }: { email: string; password: string }, whence: Whence, device: string | undefined): Promise<Proved> {
     const tries = await this.takeTries(email, whence, device);
     const person = await this.deps.database.reader.findOneBy(Person, { email: normaliseEmail(email) });
-    const source = tries.at(-1)?.name ?? ''; // the device, or the address
+    const source = tries.at(-1)?.name ?? ''; // the name of the device's tries, or of the address's
     return { person: await this.check(person, { email, password, source, isStranger: tries.length > 1 }, whence), tries };
   }
 
-  /** Gives back the tries of an owner who has proved who they are: many may sit behind one address. */
+  /** Gives back the tries after a right password, because many people may share one address. */
   async succeeded({ tries }: Proved): Promise<void> {
     await this.deps.throttles.giveBack(...tries);
   }
 
-  /** What the device of an owner who has proved who they are is to keep. */
+  /** The new device cookie of a person who has signed in. */
   remember(email: string, device: string | undefined): string {
     return this.devices.remember(email, device);
   }
 
   /**
-   * What somebody who has signed in does by one more proof. Their try is given back once `act` has found all of it right. They have tries of
-   * their own: those that others make at their account, or from their address, leave them alone.
+   * Runs `act`, which checks a signed-in person again, and gives their try back if it succeeds. Their tries are separate: tries of others
+   * at their account or from their address do not use them up.
    */
   async again<T>(personId: string, whence: Whence, act: (person: Person) => Promise<T>): Promise<T> {
     const { database, throttles } = this.deps;
@@ -81,19 +82,19 @@ export class ProofService {
     return done;
   }
 
-  /** SIGN_IN_FAILED where this is not the password of a person whose try was counted. */
+  /** Throws SIGN_IN_FAILED if the password is wrong. Call it inside `again`, which counts the try. */
   requirePassword(person: Person, password: string, whence: Whence): Promise<Person> {
     return this.check(person, { email: person.email, password, source: person.id, isStranger: false }, whence);
   }
 
-  /** Lets the owner of an account in from where they are, however many tries strangers have used up. */
+  /** Resets the tries of an account, and of this address at it, so that the owner can sign in at once. */
   async forgive(tx: EntityManager, email: string, { ip }: Whence): Promise<void> {
     await this.deps.throttles.forgive(tx, ...this.triesAt(email, ip));
   }
 
-  /** Throws SIGN_IN_FAILED, and has the trail tell why where the account is known. */
+  /** Throws SIGN_IN_FAILED. If the account exists, an audit event says the reason. */
   refuse(email: string, reason: RefusalReason, whence: Whence): never {
-    this.tell(email, reason, whence);
+    this.recordRefusal(email, reason, whence);
     throw new TollgateError('SIGN_IN_FAILED');
   }
 
@@ -109,7 +110,7 @@ export class ProofService {
     try {
       await this.deps.throttles.take(...tries);
     } catch (error) {
-      if (error instanceof TollgateError && error.code === 'RATE_LIMITED') this.tell(email, 'THROTTLED', whence);
+      if (error instanceof TollgateError && error.code === 'RATE_LIMITED') this.recordRefusal(email, 'THROTTLED', whence);
       throw error;
     }
   }
@@ -119,20 +120,27 @@ export class ProofService {
     return isRight && person ? person : this.refuse(email, 'PASSWORD', whence);
   }
 
-  /** After the answer, or it would come later where there is an account. */
-  private tell(email: string, reason: RefusalReason, whence: Whence): void {
+  /** Records the refusal in the background. Otherwise the answer would take longer if the account exists. */
+  private recordRefusal(email: string, reason: RefusalReason, whence: Whence): void {
     const { background, database, log, throttles } = this.deps;
     const record = async () => {
       const person = await database.reader.findOneBy(Person, { email: normaliseEmail(email) });
       if (!person) return;
-      if (reason === 'THROTTLED') await throttles.take({ name: `told:${person.id}`, burst: 1, intervalMs: TOLD_EVERY_MS });
+      if (reason === 'THROTTLED') await throttles.take({ name: `told:${person.id}`, burst: 1, intervalMs: THROTTLED_EVENT_EVERY_MS });
       await database.transaction(async (tx) => {
         const at = await database.now(tx);
-        await recordOfPerson(tx, person.id, { actor: NOBODY_YET, ...whence, action: 'session.refused', subjectId: person.id, after: { reason }, at });
+        await recordOfPerson(tx, person.id, {
+          actor: NOBODY_YET,
+          ...whence,
+          action: 'session.refused',
+          subjectId: person.id,
+          after: { reason },
+          at,
+        });
       });
     };
     background.run(record, (error) => {
-      if (!(error instanceof TollgateError)) log.warn({ err: error }, 'sign-in: a refusal was not recorded'); // else it was told a moment ago
+      if (!(error instanceof TollgateError)) log.warn({ err: error }, 'sign-in: a refusal was not recorded'); // or it was recorded recently
     });
   }
 

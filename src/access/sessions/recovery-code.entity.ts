@@ -1,7 +1,7 @@
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
 
-/** A code that works once in place of one from the authenticator. */
+/** A code that works once instead of a code of the authenticator. */
 @Entity('recovery_codes')
 export class RecoveryCode {
   @PrimaryColumn(idColumn)

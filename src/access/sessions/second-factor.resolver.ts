@@ -5,52 +5,55 @@ import { Person } from '../people/person.entity';
 import { RECOVERY_CODES } from './recovery-codes';
 import { SecondFactorService } from './second-factor.service';
 
-@InputType({ description: 'Who wants a second factor.' })
+@InputType({ description: 'Proofs that the caller may set up a second factor.' })
 class BeginSecondFactorInput {
-  @Field({ description: 'The password of whoever asks.' })
+  @Field({ description: 'The password of the caller.' })
   password: string;
 
-  @Field(() => String, { nullable: true, description: 'Where a second factor is in force: what the authenticator shows, or a recovery code.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Needed if a second factor is on: the code of the authenticator, or a recovery code.',
+  })
   code?: string | null;
 }
 
-@InputType({ description: 'Proves that an authenticator has the secret.' })
+@InputType({ description: 'A proof that the authenticator has the secret.' })
 class ConfirmSecondFactorInput {
-  @Field({ description: 'What the authenticator shows: six digits.' })
+  @Field({ description: 'The code that the authenticator shows: six digits.' })
   code: string;
 }
 
-@InputType({ description: 'Who no longer wants a second factor.' })
+@InputType({ description: 'Proofs that the caller may remove the second factor.' })
 class RemoveSecondFactorInput {
-  @Field({ description: 'The password of whoever asks.' })
+  @Field({ description: 'The password of the caller.' })
   password: string;
 
-  @Field({ description: 'What the authenticator shows, or a recovery code.' })
+  @Field({ description: 'The code of the authenticator, or a recovery code.' })
   code: string;
 }
 
-@ObjectType({ description: 'What `beginSecondFactor` made: in force once `confirmSecondFactor` has been given a code.' })
+@ObjectType({ description: 'The result of `beginSecondFactor`. `confirmSecondFactor` turns the second factor on.' })
 class BeginSecondFactorPayload {
-  @Field({ description: 'The secret in base 32, to be typed into an authenticator; here and nowhere else, ever.' })
+  @Field({ description: 'The secret in base 32, to type into an authenticator. It is shown only here.' })
   secret: string;
 
-  @Field({ description: 'The same as an `otpauth://` address, to be shown as a QR code.' })
+  @Field({ description: 'The secret as an `otpauth://` address, to show as a QR code.' })
   uri: string;
 }
 
-@ObjectType({ description: 'What `confirmSecondFactor` put in force.' })
+@ObjectType({ description: 'The result of `confirmSecondFactor`.' })
 class ConfirmSecondFactorPayload {
-  @Field({ description: 'Whose it is.' })
+  @Field({ description: 'The person.' })
   user: Person;
 
   @MaxItems(RECOVERY_CODES)
-  @Field(() => [String], { description: 'Codes that work once each where the authenticator is lost; here and nowhere else, ever.' })
+  @Field(() => [String], { description: 'Codes for a lost authenticator. Each works once. They are shown only here.' })
   recoveryCodes: string[];
 }
 
-@ObjectType({ description: 'What `removeSecondFactor` took away.' })
+@ObjectType({ description: 'The result of `removeSecondFactor`.' })
 class RemoveSecondFactorPayload {
-  @Field({ description: 'Whose it was.' })
+  @Field({ description: 'The person.' })
   user: Person;
 }
 
@@ -61,20 +64,29 @@ export class SecondFactorResolver {
   @Mutation(() => BeginSecondFactorPayload, {
     nullable: true,
     description:
-      'Get a secret for an authenticator: a second factor, or another one in the place of that in force, which takes a code as well.' +
-      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+      'Get a new secret for an authenticator. If a second factor is on already, this takes a code of it; it stays on until ' +
+      '`confirmSecondFactor` replaces it.' +
+      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `RATE_LIMITED` after too many tries; ' +
+      '`SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
-  async beginSecondFactor(@Arg('input', { description: 'Proofs of who asks.' }) input: BeginSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<BeginSecondFactorPayload> {
+  async beginSecondFactor(
+    @Arg('input', { description: 'The password, and a code if needed.' }) input: BeginSecondFactorInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<BeginSecondFactorPayload> {
     return this.service.begin(ctx.person.id, input, ctx.whence);
   }
 
   @Mutation(() => ConfirmSecondFactorPayload, {
     nullable: true,
     description:
-      'Put the second factor in force, in the place of an earlier one: every sign-in wants a code of it from now on. Ends every other session.' +
-      '\n\nFor who has signed in. Errors: `CONFLICT` where none was begun; `INVALID_REQUEST` for a wrong code; `RATE_LIMITED` after too many tries.',
+      'Turn the second factor on. It replaces an earlier one. From now on every sign-in needs a code of it. Ends all other sessions.' +
+      '\n\nFor who has signed in. Errors: `CONFLICT` if `beginSecondFactor` was not called before; `INVALID_REQUEST` for a wrong code; ' +
+      '`RATE_LIMITED` after too many tries.',
   })
-  async confirmSecondFactor(@Arg('input', { description: 'A code.' }) { code }: ConfirmSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<ConfirmSecondFactorPayload> {
+  async confirmSecondFactor(
+    @Arg('input', { description: 'A code of the new secret.' }) { code }: ConfirmSecondFactorInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<ConfirmSecondFactorPayload> {
     const { person: user, recoveryCodes } = await this.service.confirm(ctx.person, code, ctx.whence);
     return { user, recoveryCodes };
   }
@@ -82,10 +94,15 @@ export class SecondFactorResolver {
   @Mutation(() => RemoveSecondFactorPayload, {
     nullable: true,
     description:
-      'Take the second factor away.' +
-      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `CONFLICT` where there is none, or a workspace of theirs requires one; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+      'Turn the second factor off.' +
+      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `CONFLICT` if no second factor is on, or if ' +
+      'one of their workspaces requires it; `RATE_LIMITED` after too many tries; ' +
+      '`SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
-  async removeSecondFactor(@Arg('input', { description: 'Both proofs of who asks.' }) input: RemoveSecondFactorInput, @Ctx() ctx: GraphQLContext): Promise<RemoveSecondFactorPayload> {
+  async removeSecondFactor(
+    @Arg('input', { description: 'The password and a code.' }) input: RemoveSecondFactorInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<RemoveSecondFactorPayload> {
     return { user: await this.service.remove(ctx.person.id, input, ctx.whence) };
   }
 }

@@ -20,20 +20,25 @@ export interface SecondFactorServiceDeps {
   sessions: SessionService;
 }
 
-/** A code besides the password: from an authenticator, or one of those kept for when it is lost. */
+/** The second factor: a code of an authenticator or a recovery code, in addition to the password. */
 export class SecondFactorService {
   constructor(private readonly deps: SecondFactorServiceDeps) {}
 
   /**
-   * A secret for an authenticator, in force only once it is confirmed: until then one that is in force already stays, and takes a code of it
-   * to begin.
+   * Returns a new secret for an authenticator. It is used only after `confirm`; until then, an earlier second factor stays on. If one is
+   * on, this takes a code of it. Throws SIGN_IN_FAILED for a wrong password or code.
    */
-  async begin(personId: string, { password, code }: { password: string; code?: string | null | undefined }, whence: Whence): Promise<{ secret: string; uri: string }> {
+  async begin(
+    personId: string,
+    { password, code }: { password: string; code?: string | null | undefined },
+    whence: Whence,
+  ): Promise<{ secret: string; uri: string }> {
     const { database, proofs, sealed } = this.deps;
     const secret = newTotpSecret();
     const stage = async (tx: EntityManager, passwordHash: string) => {
       const person = await locked(tx, Person, { id: personId });
-      if (person.totpEnabledAt && !code) throw invalid({ path: ['input', 'code'], message: 'must be given: a second factor is in force' });
+      if (person.totpEnabledAt && !code)
+        throw invalid({ path: ['input', 'code'], message: 'must be given, because a second factor is on' });
       if (person.passwordHash !== passwordHash) return false;
       if (person.totpEnabledAt && !(await this.use(tx, person, code ?? '', await database.now(tx)))) return false;
       await tx.update(Person, { id: personId }, { totpStagedSecret: sealed.seal(secret, personId) });
@@ -47,15 +52,19 @@ export class SecondFactorService {
   }
 
   /**
-   * Puts the secret in force, proved by a code of it, in the place of the one before. Answers new recovery codes, and ends every other
-   * session. CONFLICT where none was begun.
+   * Turns the second factor on with a code of the new secret. It replaces an earlier one. Ends all other sessions and returns new recovery
+   * codes. Throws CONFLICT if `begin` was not called before, INVALID_REQUEST for a wrong code.
    */
-  async confirm({ id: personId, sessionId }: Pick<UserPrincipal, 'id' | 'sessionId'>, code: string, whence: Whence): Promise<{ person: Person; recoveryCodes: string[] }> {
+  async confirm(
+    { id: personId, sessionId }: Pick<UserPrincipal, 'id' | 'sessionId'>,
+    code: string,
+    whence: Whence,
+  ): Promise<{ person: Person; recoveryCodes: string[] }> {
     const { database, proofs, recoveryCodes, sealed, sessions } = this.deps;
-    const put = async (tx: EntityManager) => {
+    const enable = async (tx: EntityManager) => {
       const person = await locked(tx, Person, { id: personId });
       const { totpStagedSecret: staged, totpEnabledAt: before } = person;
-      if (staged === null) throw conflict('Begin with beginSecondFactor.');
+      if (staged === null) throw conflict('No second factor is being set up. Call beginSecondFactor first.');
       const at = await database.now(tx);
       const step = stepOfCode(sealed.open(staged, personId), code, at);
       if (step === null) throw invalid({ path: ['input', 'code'], message: 'is not the code that the authenticator shows' });
@@ -67,17 +76,28 @@ export class SecondFactorService {
       await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, ...event, subjectId: personId, at });
       return { person: Object.assign(person, enabled), recoveryCodes: codes };
     };
-    return proofs.again(personId, whence, () => database.transaction(put));
+    return proofs.again(personId, whence, () => database.transaction(enable));
   }
 
-  /** Takes it away. CONFLICT where there is none, or where a workspace of theirs wants one. */
+  /**
+   * Turns the second factor off. Throws CONFLICT if none is on or a workspace of the person requires one, SIGN_IN_FAILED for a wrong
+   * password or code.
+   */
   async remove(personId: string, { password, code }: { password: string; code: string }, whence: Whence): Promise<Person> {
     const { database, proofs, recoveryCodes } = this.deps;
-    const take = async (tx: EntityManager, passwordHash: string) => {
+    const disable = async (tx: EntityManager, passwordHash: string) => {
       const person = await locked(tx, Person, { id: personId });
-      if (!person.totpEnabledAt) throw conflict('There is no second factor.');
+      if (!person.totpEnabledAt) throw conflict('You have no second factor.');
       const memberships = await tx.findBy(Membership, { userId: personId });
-      if ((await requiringSecondFactor(tx, memberships.map(({ workspaceId }) => workspaceId))).length > 0) throw conflict('A workspace of yours requires a second factor.');
+      if (
+        (
+          await requiringSecondFactor(
+            tx,
+            memberships.map(({ workspaceId }) => workspaceId),
+          )
+        ).length > 0
+      )
+        throw conflict('A workspace of yours requires a second factor. Leave the workspace first.');
       const at = await database.now(tx);
       if (person.passwordHash !== passwordHash || !(await this.use(tx, person, code, at))) return null;
       const cleared = { totpSecret: null, totpEnabledAt: null, totpLastStep: null, totpStagedSecret: null };
@@ -88,11 +108,11 @@ export class SecondFactorService {
     };
     return proofs.again(personId, whence, async (known) => {
       const { email, passwordHash } = await proofs.requirePassword(known, password, whence);
-      return (await database.transaction((tx) => take(tx, passwordHash))) ?? proofs.refuse(email, 'CODE', whence);
+      return (await database.transaction((tx) => disable(tx, passwordHash))) ?? proofs.refuse(email, 'CODE', whence);
     });
   }
 
-  /** Uses up a code of a person whose row is locked; false where it is none, or was used before. */
+  /** Marks a code as used. Returns false if it is wrong or was used before. The caller must hold the person's lock. */
   async use(tx: EntityManager, person: Person, code: string, at: Date): Promise<boolean> {
     return (await this.useStep(tx, person, code, at)) || this.deps.recoveryCodes.use(tx, person.id, code, at);
   }

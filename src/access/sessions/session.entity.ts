@@ -2,7 +2,7 @@ import { Field, ID, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
 
-@ObjectType({ description: 'A browser in which a person has signed in.' })
+@ObjectType({ description: 'A sign-in of a person in a browser.' })
 @Entity('sessions')
 @Index('sessions_by_digest', ['digest'], { unique: true })
 @Index('sessions_by_user', ['userId', 'createdAt', 'id'])
@@ -18,27 +18,27 @@ export class Session {
   @Column(idColumn)
   userId: string;
 
-  @Field({ description: 'When they signed in.' })
+  @Field({ description: 'Time of the sign-in.' })
   @Column(instantColumn)
   createdAt: Date;
 
-  @Field({ description: 'When it was last used, to five minutes.' })
+  @Field({ description: 'Time of the last use, exact to five minutes.' })
   @Column(instantColumn)
   lastSeenAt: Date;
 
-  @Field({ description: 'When it ends at the latest; earlier where it is not used for 12 hours.' })
+  @Field({ description: 'Time when it ends. It ends earlier if it is not used for 12 hours.' })
   @Column(instantColumn)
   expiresAt: Date;
 
-  @Field(() => Date, { nullable: true, description: 'When it was ended; null while it was not.' })
+  @Field(() => Date, { nullable: true, description: 'Time when it was ended by a sign-out or another change, or null.' })
   @Column({ ...instantColumn, nullable: true })
   endedAt: Date | null;
 
-  @Field(() => String, { nullable: true, description: 'The address that they signed in from.' })
+  @Field(() => String, { nullable: true, description: 'The network address of the sign-in.' })
   @Column({ ...textColumn(45), nullable: true })
   ip: string | null;
 
-  @Field(() => String, { nullable: true, description: 'What the browser called itself.' })
+  @Field(() => String, { nullable: true, description: 'The User-Agent header of the sign-in.' })
   @Column({ ...textColumn(255), nullable: true })
   userAgent: string | null;
 }

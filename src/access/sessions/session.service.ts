@@ -10,22 +10,22 @@ import { permissionsOf } from '../people/person.queries';
 import type { UserPrincipal } from '../principal';
 import { Session } from './session.entity';
 
-/** A session that is not used for so long ends. */
+/** A session ends when it was not used for this time. */
 const SESSION_IDLE_MS = 43_200_000; // 12 hours
-/** Used or not, it ends after this. */
+/** A session ends after this time, even if it is used. */
 const SESSION_MAX_MS = 2_592_000_000; // 30 days
-/** The most sessions of a person that are shown: the newest. */
+/** The most sessions that are listed for a person, newest first. */
 export const MAX_SESSIONS_SHOWN = 100;
-/** How exact `last_seen_at` is: not every request is to write. */
+/** How often `lastSeenAt` is written at most, so that not every request writes. */
 const SEEN_EVERY_MS = 300_000;
 
-/** A session that has just begun, and what its cookie is to hold. */
+/** A new session, and the token for its cookie. */
 export interface OpenedSession {
   id: string;
   token: string;
 }
 
-/** A session that was begun by a password, or by an invitation, and what the device is to keep from then on. */
+/** A session that began with a password or an invitation, and the new device cookie. */
 export interface SignedIn extends OpenedSession {
   device: string;
 }
@@ -35,43 +35,59 @@ export interface SessionServiceDeps {
   digest(text: string): string;
 }
 
-/** Who has signed in, and where. Read from the database with every request, so that an end counts at once on every node. */
+/** Sessions of people. Every request reads its session from the database, so that an end applies at once on every node. */
 export class SessionService {
   constructor(private readonly deps: SessionServiceDeps) {}
 
   /**
-   * Begins a session of a person, in the transaction that has proved who they are, and ends the one that their browser had before, whose
-   * token `earlier` is. The new token is stored nowhere.
+   * Begins a session, in the transaction that has authenticated the person. Ends the session that the browser had before; `earlier` is its
+   * token. The new token is not stored, only its digest.
    */
   async open(tx: EntityManager, personId: string, whence: Whence, at: Date, earlier?: string): Promise<OpenedSession> {
     if (earlier !== undefined) await this.endEarlier(tx, earlier, whence, at);
     const id = newId('ses', at.getTime());
     const token = `session_${randomBase62(43)}`;
     const expiresAt = later(at, SESSION_MAX_MS);
-    await tx.insert(Session, { id, digest: this.deps.digest(token), userId: personId, createdAt: at, lastSeenAt: at, expiresAt, endedAt: null, ...whence });
-    await recordOfPerson(tx, personId, { actor: actorOf(personId), ...whence, action: 'session.started', subjectId: id, after: { expiresAt }, at });
+    await tx.insert(Session, {
+      id,
+      digest: this.deps.digest(token),
+      userId: personId,
+      createdAt: at,
+      lastSeenAt: at,
+      expiresAt,
+      endedAt: null,
+      ...whence,
+    });
+    await recordOfPerson(tx, personId, {
+      actor: actorOf(personId),
+      ...whence,
+      action: 'session.started',
+      subjectId: id,
+      after: { expiresAt },
+      at,
+    });
     return { id, token };
   }
 
-  /** Whose session a token is of, with what they may do as it stands now; null where it has ended or never was. */
+  /** The person of a session token, with their current permissions. Null if the session has ended or does not exist. */
   async principalOf(token: string): Promise<UserPrincipal | null> {
     const { database } = this.deps;
     const session = await database.lookups.findOneBy(Session, { digest: this.deps.digest(token) });
     const now = await database.now();
     const principal = await principalOf(database.lookups, session, now);
-    const awayMs = session ? Math.abs(now.getTime() - session.lastSeenAt.getTime()) : 0; // in the future, if the clock was ahead
+    const awayMs = session ? Math.abs(now.getTime() - session.lastSeenAt.getTime()) : 0; // lastSeenAt is in the future if a clock was ahead
     if (session && principal && awayMs >= SEEN_EVERY_MS) {
       await database.transaction((tx) => tx.update(Session, { id: session.id, endedAt: IsNull() }, { lastSeenAt: now }));
     }
     return principal;
   }
 
-  /** The same of a session by its id, as `manager` sees it. */
+  /** The person of a session id, with their current permissions, as `manager` sees them. Null if the session has ended. */
   async principalById(manager: EntityManager, id: string): Promise<UserPrincipal | null> {
     return principalOf(manager, await manager.findOneBy(Session, { id }), await this.deps.database.now(manager));
   }
 
-  /** The sessions of a person that go on, newest first, at most MAX_SESSIONS_SHOWN. */
+  /** The live sessions of a person, newest first, at most MAX_SESSIONS_SHOWN. */
   async list(personId: string): Promise<Session[]> {
     const { database } = this.deps;
     const now = await database.now();
@@ -79,18 +95,18 @@ export class SessionService {
     return database.reader.find(Session, { where, order: { createdAt: 'DESC', id: 'DESC' }, take: MAX_SESSIONS_SHOWN });
   }
 
-  /** Ends one session of whoever acts, at once and on every node. NOT_FOUND where it is not theirs, or has ended. */
+  /** Ends one session of the actor, at once and on every node. Throws NOT_FOUND if it is not theirs or has ended. */
   async end(origin: Origin, id: string): Promise<Session> {
     const [ended] = await this.endThose(origin, { id, userId: origin.actor.id });
     return ended ?? notFound();
   }
 
-  /** Ends every session of whoever acts. */
+  /** Ends every session of the actor. */
   endAll(origin: Origin): Promise<Session[]> {
     return this.endThose(origin, { userId: origin.actor.id });
   }
 
-  /** Ends the sessions of a person in a transaction that tells of it by itself, all but the one of `exceptId`. */
+  /** Ends all sessions of a person except `exceptId`. Records no event: the caller records its own. */
   async endQuietly(tx: EntityManager, personId: string, at: Date, exceptId?: string): Promise<void> {
     await tx.update(Session, { userId: personId, endedAt: IsNull(), ...(exceptId && { id: Not(exceptId) }) }, { endedAt: at });
   }
@@ -100,7 +116,7 @@ export class SessionService {
     if (session && isAlive(session, at)) await this.endOne(tx, { actor: actorOf(session.userId), ...whence }, session, at);
   }
 
-  /** False where somebody else ended it before. */
+  /** Ends a session and records the event. Returns false if it had ended before. */
   private async endOne(tx: EntityManager, origin: Origin, session: Session, at: Date): Promise<boolean> {
     const { affected } = await tx.update(Session, { id: session.id, endedAt: IsNull() }, { endedAt: at });
     if (affected === 0) return false;
@@ -124,7 +140,13 @@ async function principalOf(manager: EntityManager, session: Session | null, now:
   if (!session || !isAlive(session, now)) return null;
   const person = await manager.findOneBy(Person, { id: session.userId });
   if (!person) return null;
-  return { kind: 'USER', id: person.id, name: person.name, sessionId: session.id, permissionsByWorkspace: await permissionsOf(manager, person) };
+  return {
+    kind: 'USER',
+    id: person.id,
+    name: person.name,
+    sessionId: session.id,
+    permissionsByWorkspace: await permissionsOf(manager, person),
+  };
 }
 
 function isAlive({ endedAt, expiresAt, lastSeenAt }: Session, now: Date): boolean {

@@ -7,49 +7,52 @@ import { Session } from './session.entity';
 import { MAX_SESSIONS_SHOWN, SessionService } from './session.service';
 import { SignInService } from './sign-in.service';
 
-@InputType({ description: 'Who signs in.' })
+@InputType({ description: 'The e-mail address and the password of a person.' })
 class SignInInput {
-  @Field({ description: 'Their e-mail address, in any case: `ada@example.com`.' })
+  @Field({ description: 'Their e-mail address, such as `ada@example.com`. Upper and lower case are equal.' })
   email: string;
 
   @Field({ description: 'Their password.' })
   password: string;
 
-  @Field(() => String, { nullable: true, description: 'Where a second factor is in force: what the authenticator shows, or a recovery code.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Needed if a second factor is on: the code of the authenticator, or a recovery code.',
+  })
   code?: string | null;
 }
 
-@InputType({ description: 'Which session ends.' })
+@InputType({ description: 'The session to end.' })
 class EndSessionInput {
-  @Field(() => ID, { description: 'Which session.' })
+  @Field(() => ID, { description: 'The session.' })
   id: string;
 }
 
-@ObjectType({ description: 'What `signIn` came to. The session is in a cookie.' })
+@ObjectType({ description: 'The result of `signIn`. The answer sets the session cookie.' })
 class SignInPayload {
-  @Field(() => Viewer, { nullable: true, description: 'Who has signed in; null where a code is wanted.' })
+  @Field(() => Viewer, { nullable: true, description: 'The person who has signed in. Null if a code is needed.' })
   viewer: Viewer | null;
 
-  @Field({ description: 'Whether the password is right and a code is wanted: sign in again, with both.' })
+  @Field({ description: 'Whether the password is right and a code is needed. Sign in again with both.' })
   secondFactorRequired: boolean;
 }
 
-@ObjectType({ description: 'What `signOut` ended.' })
+@ObjectType({ description: 'The result of `signOut`.' })
 class SignOutPayload {
-  @Field({ description: 'The session, which has ended.' })
+  @Field({ description: 'The ended session.' })
   session: Session;
 }
 
-@ObjectType({ description: 'What `signOutEverywhere` ended.' })
+@ObjectType({ description: 'The result of `signOutEverywhere`.' })
 class SignOutEverywherePayload {
   @MaxItems(MAX_SESSIONS_SHOWN)
-  @Field(() => [Session], { description: 'The sessions, which have ended; this one among them.' })
+  @Field(() => [Session], { description: 'The ended sessions, including this one.' })
   sessions: Session[];
 }
 
-@ObjectType({ description: 'What `endSession` ended.' })
+@ObjectType({ description: 'The result of `endSession`.' })
 class EndSessionPayload {
-  @Field({ description: 'The session, which has ended.' })
+  @Field({ description: 'The ended session.' })
   session: Session;
 }
 
@@ -63,19 +66,21 @@ export class SignInResolver {
   @Mutation(() => SignInPayload, {
     nullable: true,
     description:
-      'Begin a session, kept in a cookie; the one that the cookie held before ends.' +
-      '\n\nPublic. Errors: `UNAUTHENTICATED` in the same words whatever is wrong; `RATE_LIMITED` after too many tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+      'Sign in: begin a session and set its cookie. An earlier session of the same browser ends.' +
+      '\n\nPublic. Errors: `UNAUTHENTICATED` if anything is wrong, always with the same message; `RATE_LIMITED` after too many tries; ' +
+      '`SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
-  async signIn(@Arg('input', { description: 'Who signs in.' }) input: SignInInput, @Ctx() ctx: GraphQLContext): Promise<SignInPayload> {
+  async signIn(
+    @Arg('input', { description: 'The e-mail address, the password and the code.' }) input: SignInInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<SignInPayload> {
     const session = await this.service.signIn(input, ctx.whence, ctx.held);
     return { viewer: session && viewerOf(await ctx.signedIn(session)), secondFactorRequired: session === null };
   }
 
   @Mutation(() => SignOutPayload, {
     nullable: true,
-    description:
-      'End this session, at once and on every node.' +
-      '\n\nFor who has signed in. No errors of its own.',
+    description: 'End the session of the caller, at once and on every node.\n\nFor who has signed in. No errors of its own.',
   })
   async signOut(@Ctx() ctx: GraphQLContext): Promise<SignOutPayload> {
     const session = await this.sessions.end(ctx.personOrigin, ctx.person.sessionId);
@@ -86,7 +91,7 @@ export class SignInResolver {
   @Mutation(() => SignOutEverywherePayload, {
     nullable: true,
     description:
-      'End all sessions of whoever asks, at once and on every node. What applications were let do goes on: see `Viewer.consents`.' +
+      'End all sessions of the caller, at once and on every node. Consents for applications stay: see `Viewer.consents`.' +
       '\n\nFor who has signed in. No errors of its own.',
   })
   async signOutEverywhere(@Ctx() ctx: GraphQLContext): Promise<SignOutEverywherePayload> {
@@ -98,11 +103,14 @@ export class SignInResolver {
   @Mutation(() => EndSessionPayload, {
     nullable: true,
     description:
-      'End one session of whoever asks, at once and on every node.' +
-      '\n\nFor who has signed in. Errors: `NOT_FOUND` where it is not theirs, or has ended.',
+      'End one session of the caller, at once and on every node.' +
+      '\n\nFor who has signed in. Errors: `NOT_FOUND` if the session is not theirs or has ended.',
   })
-  async endSession(@Arg('input', { description: 'Which session.' }) { id }: EndSessionInput, @Ctx() ctx: GraphQLContext): Promise<EndSessionPayload> {
-    const caller = ctx.caller.kind === 'USER' ? ctx.caller : notFound(); // nobody else has any
+  async endSession(
+    @Arg('input', { description: 'The session.' }) { id }: EndSessionInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<EndSessionPayload> {
+    const caller = ctx.caller.kind === 'USER' ? ctx.caller : notFound(); // only people have sessions
     const session = await this.sessions.end(ctx.origin, id);
     if (id === caller.sessionId) ctx.signedOut();
     return { session };

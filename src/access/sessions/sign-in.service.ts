@@ -13,12 +13,19 @@ export interface SignInServiceDeps {
   sessions: SessionService;
 }
 
-/** From a password, and a code where one is wanted, to a session. */
+/** Signs a person in with a password, and a code if they have a second factor. */
 export class SignInService {
   constructor(private readonly deps: SignInServiceDeps) {}
 
-  /** A new session; null where the password is right, a code is wanted and none came. One SIGN_IN_FAILED for all that is wrong. */
-  async signIn({ email, password, code }: { email: string; password: string; code?: string | null | undefined }, whence: Whence, held: Held): Promise<SignedIn | null> {
+  /**
+   * Begins a session. Returns null if the password is right and a code is missing. Throws the same SIGN_IN_FAILED for a wrong address,
+   * password or code, RATE_LIMITED after too many tries.
+   */
+  async signIn(
+    { email, password, code }: { email: string; password: string; code?: string | null | undefined },
+    whence: Whence,
+    held: Held,
+  ): Promise<SignedIn | null> {
     const { database, proofs, secondFactors, sessions } = this.deps;
     const proved = await proofs.prove({ email, password }, whence, held.device);
     if (proved.person.totpEnabledAt && !code) {
@@ -27,7 +34,7 @@ export class SignInService {
     }
     const session = await database.transaction(async (tx) => {
       const person = await tx.findOne(Person, { where: { id: proved.person.id }, ...forUpdate(tx) });
-      if (person?.passwordHash !== proved.person.passwordHash) return null; // it was changed in this moment
+      if (person?.passwordHash !== proved.person.passwordHash) return null; // it changed meanwhile
       const at = await database.now(tx);
       if (person.totpEnabledAt && !(await secondFactors.use(tx, person, code ?? '', at))) return null;
       return sessions.open(tx, person.id, whence, at, held.session);

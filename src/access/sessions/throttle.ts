@@ -6,25 +6,28 @@ import { customerAt } from '../../lib/cidr';
 import { settledArrival, waitFor } from '../../lib/gcra';
 import { Throttle } from './throttle.entity';
 
-/** How often something may be done: so many times at once, and then once in each interval. */
+/** How often something may be done: `burst` times at once, then once in each interval. */
 export interface Allowance {
   name: string;
   burst: number;
   intervalMs: number;
 }
 
-/** Passwords that one source may try at one account, or choose by one invitation, at once; and how often one more after that. */
+/** Password tries at once of one source at one account, or for one invitation. Then one more in each interval. */
 const TRIES = 10;
 const TRY_EVERY_MS = 60_000;
 
-/** The tries of what has this name: of an address at an account, of a device, of a person who has signed in, of an invitation. */
+/** The allowance of tries with this name: of an address at an account, a device, a signed-in person or an invitation. */
 export const triesOf = (name: string): Allowance => ({ name, burst: TRIES, intervalMs: TRY_EVERY_MS });
 
-/** Passwords that all strangers together may try at one account at once, and how often one more after that: this bounds the guesses of a day. */
+/** Password tries at once of all strangers at one account. Then one more in each interval, which limits the guesses of a day. */
 const ACCOUNT_TRIES = 100;
 const ACCOUNT_TRY_EVERY_MS = 60_000;
 
-/** The tries at an account from an address: those of the two together, and those of the account. `digest` keeps what somebody typed out of the database. */
+/**
+ * Allowances for tries from a network address at an account: one for the pair, one for the account. `digest` hides the typed e-mail
+ * address in the database.
+ */
 export function triesAt(email: string, ip: string | null, digest: (text: string) => string): Allowance[] {
   return [
     triesOf(`account-address:${digest(`account ${email} ${customerAt(ip)}`)}`),
@@ -32,21 +35,24 @@ export function triesAt(email: string, ip: string | null, digest: (text: string)
   ];
 }
 
-/** Passwords that may be tried, and mails asked for, from one address at once, whatever the account; and how often one more after that. */
+/** Password tries and requested mails at once from one network address, for all accounts. Then one more in each interval. */
 const ADDRESS_TRIES = 50;
 const ADDRESS_TRY_EVERY_MS = 10_000;
 
-/** The tries of an address. */
+/** The allowance of a network address. */
 export function triesFrom(ip: string | null): Allowance {
   return { name: `address:${customerAt(ip)}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS };
 }
 
-/** Mails that one sender may have sent at once to one address for one reason, that all senders may; and how often one more after that. */
+/** Mails at once to one e-mail address for one reason: of one sender, and of all senders. Then one more in each interval. */
 const MAILS_TO_ONE = 3;
 const MAILS_TO_ONE_OF_ALL = 12;
 const MAIL_EVERY_MS = 600_000;
 
-/** The mails that a sender, such as a workspace, has sent to an address; and those of all senders. `digest` keeps the address out of the database. */
+/**
+ * Allowances for mails to an e-mail address: one for the sender, such as a workspace, and one for all senders. `digest` hides the address
+ * in the database.
+ */
 export function mailsTo(email: string, reason: 'reset' | 'invitation', sender: string, digest: (text: string) => string): Allowance[] {
   return [
     { name: `${reason}-by:${digest(`${reason} ${email} ${sender}`)}`, burst: MAILS_TO_ONE, intervalMs: MAIL_EVERY_MS },
@@ -54,31 +60,28 @@ export function mailsTo(email: string, reason: 'reset' | 'invitation', sender: s
   ];
 }
 
-/** RATE_LIMITED, with the time to wait. */
+/** The error RATE_LIMITED with the time to wait. */
 export function tooMany(what: string, retryAfterMs: number): TollgateError {
   const seconds = Math.ceil(retryAfterMs / 1000);
   return new TollgateError('RATE_LIMITED', `Too many ${what}; wait ${seconds} second${seconds === 1 ? '' : 's'}.`, { retryAfterMs });
 }
 
-/** Rows that say nothing any more are forgotten after so many turns of a process. */
+/** A process deletes rows without effect after this number of turns. */
 const TURNS_BETWEEN_CLEANINGS = 256;
 
-/**
- * Counts what anybody may do only so often, by GCRA. In the database, so that it is exact
- * over all nodes and outlives them.
- */
+/** Counts uses of allowances by GCRA. The counts are in the database, so that they hold for all nodes and survive restarts. */
 export class Throttles {
   private turns = 0;
 
   constructor(private readonly database: Database) {}
 
-  /** Takes one turn of each allowance, or of none where one is used up: then RATE_LIMITED, which says for how long. */
+  /** Takes one turn of each allowance. If one allowance is used up, takes none and throws RATE_LIMITED with the time to wait. */
   async take(...allowances: Allowance[]): Promise<void> {
     const waitMs = await this.waitOrTake(...allowances);
     if (waitMs > 0) throw tooMany('tries', waitMs);
   }
 
-  /** The same, and answers how many milliseconds there are to wait; 0 if all were taken. */
+  /** Takes one turn of each allowance and returns 0. If one allowance is used up, takes none and returns the milliseconds to wait. */
   async waitOrTake(...allowances: Allowance[]): Promise<number> {
     const waitMs = await this.tryTaking(allowances);
     this.turns += 1;
@@ -86,13 +89,13 @@ export class Throttles {
     return waitMs;
   }
 
-  /** Gives back one turn of each that was taken. A row that owes nothing any more goes. */
+  /** Gives back one turn of each allowance. Deletes rows without effect. */
   async giveBack(...allowances: Allowance[]): Promise<void> {
     await this.database.transaction(async (tx) => {
       const rows = await this.lock(tx, allowances);
       const nowMs = (await this.database.now(tx)).getTime();
       for (const { name, intervalMs } of allowances) {
-        const row = rows.find((one) => one.name === name);
+        const row = rows.find((candidate) => candidate.name === name);
         if (!row) continue;
         const arrivalMs = row.theoreticalArrivalAt.getTime() - intervalMs;
         if (arrivalMs <= nowMs) await tx.delete(Throttle, { name });
@@ -101,12 +104,12 @@ export class Throttles {
     });
   }
 
-  /** Gives back all turns of each, whoever took them. */
+  /** Gives back all turns of each allowance. */
   async forgive(tx: EntityManager, ...allowances: Allowance[]): Promise<void> {
     await tx.delete(Throttle, { name: In(allowances.map(({ name }) => name)) });
   }
 
-  /** Milliseconds to wait; 0 where all were taken. */
+  /** The same as `waitOrTake`, without the cleaning. */
   private async tryTaking(allowances: Allowance[]): Promise<number> {
     try {
       return await this.database.transaction(async (tx) => {
@@ -121,7 +124,8 @@ export class Throttles {
         const waitMs = Math.max(0, ...standings.map((standing) => standing.waitMs));
         for (const { name, kept, arrivalMs, nextMs } of standings) {
           if (waitMs > 0 && kept <= arrivalMs) continue;
-          const theoreticalArrivalAt = new Date(waitMs > 0 ? arrivalMs : nextMs); // or what a clock dated too far ahead would never come nearer
+          // A refused turn stores a corrected time too: otherwise a time from a clock that was ahead would block for too long
+          const theoreticalArrivalAt = new Date(waitMs > 0 ? arrivalMs : nextMs);
           if (rows.some((row) => row.name === name)) await tx.update(Throttle, { name }, { theoreticalArrivalAt });
           else await tx.insert(Throttle, { name, theoreticalArrivalAt });
         }
@@ -129,7 +133,7 @@ export class Throttles {
       });
     } catch (error) {
       if (!isDuplicate(error)) throw error;
-      return this.tryTaking(allowances); // another one made the row meanwhile
+      return this.tryTaking(allowances); // another transaction inserted the row meanwhile
     }
   }
 

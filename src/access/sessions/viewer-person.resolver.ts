@@ -9,7 +9,7 @@ import { Viewer } from '../viewer';
 import { Session } from './session.entity';
 import { MAX_SESSIONS_SHOWN, SessionService } from './session.service';
 
-/** What a caller that is a person may see of itself; nothing for others. */
+/** Fields of Viewer for people. They are empty for other callers. */
 @Resolver(() => Viewer)
 export class ViewerPersonResolver {
   constructor(
@@ -17,24 +17,24 @@ export class ViewerPersonResolver {
     private readonly service: SessionService,
   ) {}
 
-  @FieldResolver(() => String, { nullable: true, description: 'The e-mail address of a person; null for others.' })
+  @FieldResolver(() => String, { nullable: true, description: 'The e-mail address of a person, or null for other callers.' })
   async email(@Root() { id }: Viewer, @Ctx() ctx: GraphQLContext): Promise<string | null> {
     return (await ctx.load(by(Person), id))?.email ?? null;
   }
 
-  @FieldResolver(() => Boolean, { description: 'Whether a sign-in of this person wants a code besides the password.' })
+  @FieldResolver(() => Boolean, { description: 'Whether a sign-in of this person needs a code in addition to the password.' })
   async secondFactorEnabled(@Root() { id }: Viewer, @Ctx() ctx: GraphQLContext): Promise<boolean> {
     return (await ctx.load(by(Person), id))?.secondFactorEnabled ?? false;
   }
 
   @MaxItems(MAX_MEMBERSHIPS_SHOWN)
-  @FieldResolver(() => [Membership], { description: 'The workspaces of a person, the oldest membership first; at most 200.' })
+  @FieldResolver(() => [Membership], { description: 'The memberships of a person, oldest first; at most 200.' })
   memberships(@Root() { id }: Viewer): Promise<Membership[]> {
     return membershipsOf(this.reader, id);
   }
 
   @MaxItems(MAX_SESSIONS_SHOWN)
-  @FieldResolver(() => [Session], { description: 'The sessions of a person that go on, newest first; at most 100.' })
+  @FieldResolver(() => [Session], { description: 'The live sessions of a person, newest first; at most 100.' })
   sessions(@Root() { id }: Viewer): Promise<Session[]> {
     return this.service.list(id);
   }
@@ -42,7 +42,7 @@ export class ViewerPersonResolver {
 
 @Resolver(() => Session)
 export class SessionResolver {
-  @FieldResolver(() => Boolean, { description: 'Whether it is the one that asks.' })
+  @FieldResolver(() => Boolean, { description: 'Whether this request uses it.' })
   current(@Root() { id }: Session, @Ctx() { principal }: GraphQLContext): boolean {
     return principal?.kind === 'USER' && principal.sessionId === id;
   }
