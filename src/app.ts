@@ -4,11 +4,11 @@ import cookie from '@fastify/cookie';
 import cors from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
 import { GraphQLSchema } from 'graphql';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { Idempotency } from './access/idempotency';
 import { IdempotencyKey } from './access/idempotency-key.entity';
 import type { Installation } from './access/installation';
-import { createPeopleServices, type PeopleServices } from './access/people-services';
+import { createPeopleServices, type PeopleDeps, type PeopleServices } from './access/people-services';
 import { Person } from './access/people/person.entity';
 import { browserCookies, trustedOrigins } from './access/sessions/cookie';
 import { Sealed } from './access/sessions/sealed';
@@ -29,8 +29,9 @@ import { Sweep } from './gate/sweep';
 import { DatabaseSweepStore } from './gate/sweep-store';
 import { contextAgain, contextOf, contextOfSomebody } from './graphql/context';
 import { RegisteredOperations } from './graphql/operations';
-import { graphqlForm, registerGraphQL } from './graphql/server';
+import { graphqlForm, registerGraphQL, type GraphQLDeps } from './graphql/server';
 import { sourceOf, streamSourceOf } from './graphql/session-cookie';
+import type { Background } from './lib/background';
 import { loggableError } from './lib/loggable';
 import type { Repeated } from './lib/repeated';
 import { processTime } from './lib/time';
@@ -51,19 +52,19 @@ import { Workspace } from './tenancy/workspace.entity';
 import { createSchema, docsOf } from './schema';
 import { createServices, type Services } from './services';
 
-// The composition root: everything is made here, by plain constructor calls, and nothing else knows everyone.
+// The composition root: calls every constructor. Only this file, schema.ts and services.ts know all features.
 
 export interface AppDeps {
   config: Config;
-  /** Open and migrated; closing it is for whoever opened it. */
+  /** Open and migrated. The caller closes it after the app. */
   database: Database;
   installation: Installation;
-  /** Takes the log, a line of JSON at a time. */
+  /** Receives the log, one line of JSON per call. */
   log: { write(line: string): void };
 }
 
 export interface App {
-  /** Not listening yet; `inject` works. Closing it finishes the calls in flight. */
+  /** Not listening yet; `inject` works. Closing it waits for the calls in flight. */
   server: FastifyInstance;
   services: Services;
   people: PeopleServices;
@@ -74,43 +75,87 @@ export interface App {
   sealer: Sealer;
   rotations: RotationWatch;
   idempotency: Idempotency;
-  /** Of the answers of mutations, and of what OAuth has handed out. */
+  /** Delete expired answers of mutations and expired OAuth tokens. */
   forgetters: Repeated[];
-  /** All that the process does again and again. */
+  /** All repeated jobs of the process, not started yet. */
   jobs: Repeated[];
 }
 
-/** The whole application on an open database, without a port. */
+/** What the steps below share. */
+interface Base extends Omit<AppDeps, 'log'> {
+  server: FastifyInstance;
+  log: Logger;
+}
+
+/** Builds the whole application on an open database. It does not listen on a port yet. */
 export async function createApp({ config, database, installation, log: destination }: AppDeps): Promise<App> {
   const log = pino({ level: config.logLevel, serializers: { err: loggableError } }, destination);
-  const { pepper, digest } = installation;
-  const services = createServices(database, digest);
+  const services = createServices(database, installation.digest);
   await services.actions.ensureBuiltIns();
-
   const server = createServer(config, formOf);
+  const base: Base = { config, database, installation, server, log };
+  warnAboutPublicUrl(base);
+
+  const people = createPeople(base, (tx, id) => principals.byId(tx, id));
+  const oauth = createOAuth(base, services, people);
+  const { gate, closeGate } = await createGate(base);
+  const principals = new Principals({
+    database,
+    digest: installation.digest,
+    lookUps: gate.lookUps,
+    sessions: people.sessions,
+    consents: oauth.consents,
+    countUnknown: () => gate.countUnknown(),
+  });
+  const chainKeys = new ChainKeys(new Sealed(installation.pepper, 'audit chain'));
+  const jobs = createJobs(base, gate, chainKeys);
+  stopOnClose(base, jobs.jobs, closeGate, people.background);
+  const idempotency = new Idempotency({ database, digest: installation.digest });
+  const app: App = { server, services, people, oauth, principals, gate, idempotency, ...jobs };
+  await registerServers(base, app, chainKeys);
+  await server.ready();
+  return app;
+}
+
+function warnAboutPublicUrl({ config, server, log }: Base): void {
   const warning = warningOf(config);
   if (warning !== undefined) server.addHook('onListen', async () => log.warn(warning));
-  const people: PeopleServices = createPeopleServices({
+}
+
+/** Returns a function that gives the URL of this server for clients: PUBLIC_URL, otherwise the address that it listens on. */
+const baseUrlOf = ({ config, server }: Base) => () => config.publicUrl ?? addressOf(server);
+
+function createPeople(base: Base, actorById: PeopleDeps['actorById']): PeopleServices {
+  const { config, database, installation, log } = base;
+  return createPeopleServices({
     database,
-    pepper,
-    digest,
+    pepper: installation.pepper,
+    digest: installation.digest,
     mail: config.mail,
-    baseUrl: () => config.publicUrl ?? addressOf(server),
-    actorById: (tx, id) => principals.byId(tx, id),
+    baseUrl: baseUrlOf(base),
+    actorById,
     endConsents: endConsentsOf,
     log,
   });
-  const oauth = createOAuthServices({
+}
+
+function createOAuth(base: Base, services: Services, people: PeopleServices): OAuthServices {
+  const { database, installation, log } = base;
+  return createOAuthServices({
     database,
-    pepper,
-    digest,
-    baseUrl: () => config.publicUrl ?? addressOf(server),
+    pepper: installation.pepper,
+    digest: installation.digest,
+    baseUrl: baseUrlOf(base),
     permissions: () => services.actions.permissions(database.lookups),
     principalOfSession: (tx, id) => people.sessions.principalById(tx, id),
     errorPage: oauthErrorPage,
     background: people.background,
     log,
   });
+}
+
+/** Opens the gate. `closeGate` waits for its calls in flight and closes its connections. */
+async function createGate({ config, database, installation, log }: Base): Promise<{ gate: Gate; closeGate(): Promise<void> }> {
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
   const store = await openTickStore(database, log);
   const keptAnswers = new KeptAnswers(database.lookups);
@@ -118,40 +163,51 @@ export async function createApp({ config, database, installation, log: destinati
     store,
     time: processTime,
     runner,
-    digest,
+    digest: installation.digest,
     keptAnswer: (claim) => keptAnswers.of(claim),
     httpStatusOf,
-    limits: { maxCalls: config.maxCallsInFlight, maxBytes: config.maxBytesInFlight, maxBytesEach: Math.max(config.bodyLimitBytes, config.maxBytesInFlight / 4) },
+    limits: {
+      maxCalls: config.maxCallsInFlight,
+      maxBytes: config.maxBytesInFlight,
+      maxBytesEach: Math.max(config.bodyLimitBytes, config.maxBytesInFlight / 4),
+    },
     log,
   });
-  const principals = new Principals({ database, digest, lookUps: gate.lookUps, sessions: people.sessions, consents: oauth.consents, countUnknown: () => gate.countUnknown() });
-  const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
-  const chainKeys = new ChainKeys(new Sealed(pepper, 'audit chain'));
-  const sealer = new Sealer({ database, keys: chainKeys, log });
-  const rotations = new RotationWatch({ database, log });
-  const idempotency = new Idempotency({ database, digest });
-  const forgetters = [IdempotencyKey, OAuthToken].map((entity) => new Forgetter({ database, log, entity }));
-  const jobs = [rotations, sealer, ...forgetters, sweep];
-  server.addHook('onClose', async () => {
-    for (const job of jobs) await job.stop();
+  const closeGate = async () => {
     await gate.close();
     await runner.close();
     await store.close();
-    await people.background.idle();
-  });
+  };
+  return { gate, closeGate };
+}
 
+function createJobs({ database, log }: Base, gate: Gate, chainKeys: ChainKeys) {
+  const sweep = new Sweep({ store: new DatabaseSweepStore(database), ticker: gate.ticker, time: processTime, log });
+  const sealer = new Sealer({ database, keys: chainKeys, log });
+  const rotations = new RotationWatch({ database, log });
+  const forgetters: Repeated[] = [IdempotencyKey, OAuthToken].map((entity) => new Forgetter({ database, log, entity }));
+  const jobs: Repeated[] = [rotations, sealer, ...forgetters, sweep];
+  return { sweep, sealer, rotations, forgetters, jobs };
+}
+
+/** On close: stops the jobs, then the gate, then waits for background work. The order matters because the sweep uses the gate. */
+function stopOnClose({ server }: Base, jobs: Repeated[], closeGate: () => Promise<void>, background: Background): void {
+  server.addHook('onClose', async () => {
+    for (const job of jobs) await job.stop();
+    await closeGate();
+    await background.idle();
+  });
+}
+
+/** Registers all routes: REST, the manual, GraphQL, pages, OAuth. The order decides the order of hooks. */
+async function registerServers(base: Base, app: App, chainKeys: ChainKeys): Promise<void> {
+  const { config, database, server, log } = base;
   const answers = new UnreadAnswers(server);
   prepareAnswers(server, { bodyLimitBytes: config.bodyLimitBytes, log });
-  if (config.corsOrigins.length > 0) {
-    await server.register(cors, {
-      origin: [...config.corsOrigins],
-      credentials: true,
-      exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'Idempotent-Replayed'],
-    });
-  }
+  await registerCors(base);
   registerRest(server, {
-    gate,
-    principals,
+    gate: app.gate,
+    principals: app.principals,
     database,
     log,
     readTrail: (request) => readTrail(database.reader, request),
@@ -159,32 +215,40 @@ export async function createApp({ config, database, installation, log: destinati
     ping: () => database.ping(),
     openApi: openApiDocument(),
   });
+  const { services, people, oauth } = app;
   const schema = createSchema({ services, people, oauth, database, chainKeys });
-  const operations = config.graphqlOperations === undefined ? undefined : await RegisteredOperations.read(config.graphqlOperations, schema);
-  const tellsSchema = config.graphqlIntrospection && !operations;
-  registerDocs(server, docsOf(tellsSchema ? schema : new GraphQLSchema({})));
-  const contextDeps = { principals, database, trustedOrigins: trustedOrigins(config) };
-  const cookies = browserCookies(config.publicUrl);
-  const identifySession = (token: string) => principals.bySession(token);
-  const emailOf = async (id: string) => (await database.reader.findOneByOrFail(Person, { id })).email;
+  const file = config.graphqlOperations;
+  const operations = file === undefined ? undefined : await RegisteredOperations.read(file, schema);
+  const showsSchema = config.graphqlIntrospection && !operations;
+  registerDocs(server, docsOf(showsSchema ? schema : new GraphQLSchema({})));
   const bodies = new ArrivingBodies();
-  const oauthPages = {
-    oauth,
-    admitBody: bodies.admitUnknown.bind(bodies),
-    signIns: people.signIns,
-    sessions: people.sessions,
-    cookies,
-    identifySession,
-    emailOf,
-    httpStatusOf,
-    isOutage,
-    log,
-  };
+  await registerAdminApi(base, app, { schema, operations, bodies });
+  await registerBrowserPages(base, app, bodies);
+  await server.register(async (last) => answers.waitOnStop(last));
+}
+
+async function registerCors({ config, server }: Base): Promise<void> {
+  if (config.corsOrigins.length === 0) return;
+  await server.register(cors, {
+    origin: [...config.corsOrigins],
+    credentials: true,
+    exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'Idempotent-Replayed'],
+  });
+}
+
+interface AdminApi extends Pick<GraphQLDeps, 'schema' | 'operations'> {
+  bodies: ArrivingBodies;
+}
+
+async function registerAdminApi(base: Base, app: App, { schema, operations, bodies }: AdminApi): Promise<void> {
+  const { config, database, server, log } = base;
+  const contextDeps = { principals: app.principals, database, trustedOrigins: trustedOrigins(config) };
+  const cookies = browserCookies(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
     await registerGraphQL(browsers, {
       schema,
-      idempotency,
+      idempotency: app.idempotency,
       operations,
       log,
       admitBody: (request, reply, payload) =>
@@ -198,40 +262,46 @@ export async function createApp({ config, database, installation, log: destinati
       },
     });
   });
+}
+
+/** Registers the pages for browsers and the endpoints of OAuth. */
+async function registerBrowserPages({ config, database, server, log }: Base, app: App, bodies: ArrivingBodies): Promise<void> {
+  const { people, oauth, principals } = app;
+  const shared = {
+    cookies: browserCookies(config.publicUrl),
+    identifySession: (token: string) => principals.bySession(token),
+    httpStatusOf,
+    isOutage,
+    log,
+  };
+  const oauthPages = {
+    ...shared,
+    oauth,
+    admitBody: bodies.admitUnknown.bind(bodies),
+    signIns: people.signIns,
+    sessions: people.sessions,
+    emailOf: async (id: string) => (await database.reader.findOneByOrFail(Person, { id })).email,
+  };
   await server.register(async (pages) => {
     await pages.register(cookie);
     const { invitations, passwords } = people;
-    const { trustedOrigins: trusted } = contextDeps;
-    await registerPages(pages, {
-      requirePlainBody,
-      invitations,
-      passwords,
-      cookies,
-      trustedOrigins: trusted,
-      identifySession,
-      httpStatusOf,
-      isOutage,
-      log,
-    });
+    await registerPages(pages, { ...shared, requirePlainBody, invitations, passwords, trustedOrigins: trustedOrigins(config) });
     registerConsentPages(pages, oauthPages);
   });
   await server.register(async (endpoints) => registerOAuthEndpoints(endpoints, oauthPages));
-  await server.register(async (last) => answers.waitOnStop(last));
-  await server.ready();
-  return { server, services, people, oauth, principals, gate, sweep, sealer, idempotency, forgetters, rotations, jobs };
 }
 
-/** In which form the routes below an address say what is wrong with a request that none of them saw; undefined for REST. */
+/** The form of an error answer for a request that no route has seen, by its path. Undefined for the form of REST. */
 function formOf(url: string, { message }: Unparsed): AnswerForm | undefined {
   if (url.startsWith('/graphql')) return graphqlForm(message);
   if (/^\/(invitation|reset-password|oauth\/(consent|authorize))\b/.test(url)) return pageForm(message);
   return url.startsWith('/oauth/') ? oauthForm(message) : undefined;
 }
 
-/** The URL of a name, or of an address of either kind. */
+/** The URL of a host name, an IPv4 address or an IPv6 address. */
 export const urlOf = (host: string, port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 
-/** Where a server listens, as far as it knows. */
+/** The URL that a server listens on. */
 function addressOf({ server }: FastifyInstance): string {
   const { address, port } = server.address() as AddressInfo;
   return urlOf(address, port);

@@ -42,7 +42,9 @@ cli
 
 cli
   .command('audit')
-  .description('recompute every balance from the ledger, the holds and the logs, and verify the audit trail; exit code 1 where something disagrees')
+  .description(
+    'recompute every balance from the ledger, the holds and the logs, and verify the audit trail; exit code 1 where something disagrees',
+  )
   .option('--json', 'a line of JSON an account')
   .option('--head <file>', 'compare the chains of the audit trail with their heads in this file: none may be cut off or written anew')
   .option('--write-head <file>', 'write the heads into this file where all holds; keep it where no database administrator can write')
@@ -105,7 +107,8 @@ cli
 /** `make` where there may be no database yet; else one that is not there is a mistake in its name. */
 async function withDatabase(work: (database: Database) => Promise<void>, { make = false } = {}): Promise<void> {
   const { database: settings } = loadConfig();
-  if (!make && settings.type === 'sqlite' && !existsSync(settings.path)) throw new ConfigError(`DATABASE_URL names ${settings.path}, and there is no such file.`);
+  if (!make && settings.type === 'sqlite' && !existsSync(settings.path))
+    throw new ConfigError(`DATABASE_URL names ${settings.path}, and there is no such file.`);
   const database = await Database.open(settings, { entities, migrations }, { readTimeoutMs: 0 });
   try {
     await work(database);
@@ -129,11 +132,18 @@ async function audit(database: Database, { json = false, head, writeHead }: Audi
   const keys = new ChainKeys(new Sealed(pepper, 'audit chain'));
   const heads = head === undefined ? [] : headsIn(head);
   const accounts = await printReports(auditBooks(database), json, ({ type, account }) => `${type} ${account}`);
-  if (!json) console.log(accounts.wrong === 0 ? `All ${accounts.all} accounts agree.` : `${accounts.wrong} of ${accounts.all} accounts disagree.`);
+  if (!json)
+    console.log(accounts.wrong === 0 ? `All ${accounts.all} accounts agree.` : `${accounts.wrong} of ${accounts.all} accounts disagree.`);
   const chains = await printReports(auditChains(database.reader, keys, heads), json, ({ chain }) => `chain ${chain}`, noteOfAge);
-  if (!json) console.log(chains.wrong === 0 ? `All ${chains.all} chains of the audit trail hold.` : `${chains.wrong} of ${chains.all} chains of the audit trail are broken.`);
+  if (!json)
+    console.log(
+      chains.wrong === 0
+        ? `All ${chains.all} chains of the audit trail hold.`
+        : `${chains.wrong} of ${chains.all} chains of the audit trail are broken.`,
+    );
   const waiting = await eventsThatWaitTooLong(database);
-  if (waiting > 0 && !json) console.log(`${waiting} events have waited over a minute to be sealed: start a server, or see what its log says of sealing.`);
+  if (waiting > 0 && !json)
+    console.log(`${waiting} events have waited over a minute to be sealed: start a server, or see what its log says of sealing.`);
   if (accounts.wrong + chains.wrong > 0) process.exitCode = 1;
   else if (writeHead !== undefined) await writeHeads(writeHead, chainHeads(database.reader, keys));
 }

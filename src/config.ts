@@ -97,11 +97,21 @@ const environment = z.object({
   GRAPHQL_BATCHING: z.enum(['true', 'false'], 'GRAPHQL_BATCHING must be true or false.').default('false'),
   DEMO: z.enum(['true', 'false'], 'DEMO must be true or false.').optional(),
   GRAPHQL_OPERATIONS: z.string().optional(),
-  PUBLIC_URL: z.string().refine(isPublicUrl, 'PUBLIC_URL must be http:// or https:// and a host, such as https://api.example.com, without a path.').optional(),
-  SMTP_URL: z.url({ protocol: /^smtps?$/, error: 'SMTP_URL must be smtp://user:password@host:port, or smtps: for TLS from the start.' }).optional(),
-  MAIL_FROM: z.string().regex(/^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/, 'MAIL_FROM must be an address such as Tollgate <tollgate@example.com>.').optional(),
+  PUBLIC_URL: z
+    .string()
+    .refine(isPublicUrl, 'PUBLIC_URL must be http:// or https:// and a host, such as https://api.example.com, without a path.')
+    .optional(),
+  SMTP_URL: z
+    .url({ protocol: /^smtps?$/, error: 'SMTP_URL must be smtp://user:password@host:port, or smtps: for TLS from the start.' })
+    .optional(),
+  MAIL_FROM: z
+    .string()
+    .regex(/^[^\r\n]*[^\s@<>]+@[^\s@<>]+>?$/, 'MAIL_FROM must be an address such as Tollgate <tollgate@example.com>.')
+    .optional(),
   SHUTDOWN_TIMEOUT_MS: whole('SHUTDOWN_TIMEOUT_MS', 0, 3_600_000, 35_000),
-  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'LOG_LEVEL must be one of pino’s levels.').default('info'),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'LOG_LEVEL must be one of pino’s levels.')
+    .default('info'),
 });
 
 /**

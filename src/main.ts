@@ -37,7 +37,8 @@ async function main(): Promise<void> {
   const { port } = server.server.address() as AddressInfo;
   const url = urlOf(config.host, port);
   console.log(`Tollgate is listening on ${url}`);
-  if (installation.newRootKey) console.log(`Explore the admin API at ${config.publicUrl ?? url}/graphql with the header X-Api-Key set to the root key.`);
+  if (installation.newRootKey)
+    console.log(`Explore the admin API at ${config.publicUrl ?? url}/graphql with the header X-Api-Key set to the root key.`);
   const demoSecret = config.demo ? await seedDemo(database, services) : undefined;
   if (demoSecret) console.log(`A demo project is ready. Try its key:\n${curlLine(url, demoSecret)}`);
 }

@@ -194,9 +194,9 @@ onMysql('a server whose every setting is a bad one', () => {
 
   it('is refused in one sentence where no session can mend it', async () => {
     await admin.query("SET GLOBAL enforce_storage_engine = 'MyISAM'");
-    await expect(Database.open(settings, parts)).rejects.toThrow('Unset enforce_storage_engine, which is MyISAM: only tables of InnoDB have transactions.');
+    await expect(Database.open(settings, parts)).rejects.toThrow('Unset enforce_storage_engine, which is MyISAM: only InnoDB tables have transactions.');
     await admin.query('SET GLOBAL enforce_storage_engine = NULL');
     await admin.query('ALTER TABLE tollgate.roles ENGINE = Aria');
-    await expect(Database.open(settings, parts)).rejects.toThrow('The table roles is of the engine Aria: alter it to InnoDB, which has transactions.');
+    await expect(Database.open(settings, parts)).rejects.toThrow('The table roles has the engine Aria: alter it to InnoDB, which has transactions.');
   });
 });

@@ -49,8 +49,15 @@ export class AuditChainResolver {
     private readonly keys: ChainKeys,
   ) {}
 
-  @Query(() => AuditChain, { nullable: true, description: 'The chain of a workspace, which takes `read.audit`; null where the caller may not know of it. Without one that of the installation, which is for the operator only.' })
-  async auditChain(@Arg('workspaceId', () => ID, { nullable: true, description: 'Begins with `ws_`.' }) workspaceId: string | null, @Ctx() ctx: GraphQLContext): Promise<AuditChain | null> {
+  @Query(() => AuditChain, {
+    nullable: true,
+    description:
+      'The chain of a workspace, which takes `read.audit`; null where the caller may not know of it. Without one that of the installation, which is for the operator only.',
+  })
+  async auditChain(
+    @Arg('workspaceId', () => ID, { nullable: true, description: 'Begins with `ws_`.' }) workspaceId: string | null,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<AuditChain | null> {
     if (typeof workspaceId !== 'string') {
       ctx.requireOperator();
     } else {
@@ -68,7 +75,8 @@ export class AuditChainResolver {
   verify(
     @Root() chain: AuditChain,
     @Arg('after', () => Int, { defaultValue: 0, description: 'Begins after this sequence, and takes it as it stands.' }) after: number,
-    @Arg('first', () => Int, { defaultValue: MAX_VERIFIED_AT_ONCE, description: `How many events: 1 to ${MAX_VERIFIED_AT_ONCE}.` }) first: number,
+    @Arg('first', () => Int, { defaultValue: MAX_VERIFIED_AT_ONCE, description: `How many events: 1 to ${MAX_VERIFIED_AT_ONCE}.` })
+    first: number,
   ): Promise<Verification> {
     if (after < 0) throw invalid({ path: ['after'], message: 'must be zero or more' });
     if (after > chain.sequence) throw invalid({ path: ['after'], message: 'is past the end of the chain' });

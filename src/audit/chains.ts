@@ -40,7 +40,9 @@ export async function* auditChains(reader: EntityManager, keys: ChainKeys, heads
     yield { chain, verifiedTo, keyedFrom, faults: [...faults, ...(await faultOfKept(chain))] };
   }
   for (const chain of [...kept.keys()]) yield { chain, verifiedTo: 0, keyedFrom: null, faults: await faultOfKept(chain) };
-  const [row] = await reader.query<{ seals: unknown; newest: unknown }[]>('SELECT COUNT(*) AS seals, MAX(position) AS newest FROM audit_seals');
+  const [row] = await reader.query<{ seals: unknown; newest: unknown }[]>(
+    'SELECT COUNT(*) AS seals, MAX(position) AS newest FROM audit_seals',
+  );
   const [seals, newest] = [Number(row?.seals), Number(row?.newest ?? 0)];
   if (seals !== newest) yield { chain: 'all', verifiedTo: 0, keyedFrom: null, faults: [`${newest - seals} of ${newest} seals are gone`] };
 }

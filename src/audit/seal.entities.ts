@@ -44,7 +44,10 @@ export class AuditSeal {
   mac: string | null;
 }
 
-@ObjectType({ description: "The sealed events of a workspace, or of the installation, each of whose hashes carries the one before: none can be changed or taken out of it unseen." })
+@ObjectType({
+  description:
+    'The sealed events of a workspace, or of the installation, each of whose hashes carries the one before: none can be changed or taken out of it unseen.',
+})
 @Entity('audit_chains')
 export class AuditChain {
   /** A workspace's id, or INSTALLATION. */
@@ -55,7 +58,10 @@ export class AuditChain {
   @Column(bigintColumn)
   sequence: number;
 
-  @Field({ name: 'headHash', description: 'The hash of the newest; empty where there is none. Kept elsewhere, it proves all that was sealed up to then.' })
+  @Field({
+    name: 'headHash',
+    description: 'The hash of the newest; empty where there is none. Kept elsewhere, it proves all that was sealed up to then.',
+  })
   @Column(textColumn(64))
   hash: string;
   /** What `ChainKeys` makes of the key of this chain; null where the version before has begun it. */

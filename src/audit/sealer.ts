@@ -29,7 +29,11 @@ export class Sealer extends Repeated {
   private adoptsAt = 0;
 
   constructor(private readonly deps: SealerDeps) {
-    super({ intervalMs: SEAL_INTERVAL_MS, failedIntervalMs: FAILED_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'sealing the audit trail failed') });
+    super({
+      intervalMs: SEAL_INTERVAL_MS,
+      failedIntervalMs: FAILED_INTERVAL_MS,
+      failed: (error) => deps.log.warn({ err: error }, 'sealing the audit trail failed'),
+    });
   }
 
   /** Seals until nothing waits. Where nothing does it only reads. */

@@ -132,7 +132,8 @@ function missingAfter(chainId: string, last: Link, { head }: ChainEnd): BrokenLi
   const sequence = last.sequence + 1;
   if (!head && (last.sequence > 0 || chainId === INSTALLATION)) return { sequence, eventId: null, reason: 'the head of the chain is gone' };
   if (head && head.sequence > last.sequence) return { sequence, eventId: null, reason: 'the seal is gone, and all after it' };
-  if (head && (head.sequence < last.sequence || head.hash !== last.hash)) return { sequence, eventId: null, reason: 'the head of the chain was changed' };
+  if (head && (head.sequence < last.sequence || head.hash !== last.hash))
+    return { sequence, eventId: null, reason: 'the head of the chain was changed' };
   return undefined;
 }
 

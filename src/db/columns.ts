@@ -1,6 +1,6 @@
 import type { ColumnType, ValueTransformer } from 'typeorm';
 
-// Column types that MySQL, MariaDB and SQLite all take, and that come back exactly as they went in.
+// Column types that MySQL, MariaDB and SQLite all accept. A value is read back exactly as it was written.
 
 interface Column {
   type: ColumnType;
@@ -13,7 +13,7 @@ const nullable = <T, U>(convert: (value: T) => U) => (value: T | null | undefine
 
 const wholeNumber: ValueTransformer = {
   to: (value: unknown) => value,
-  from: nullable((value: string | number) => Number(value)), // MySQL's driver gives bigint as text
+  from: nullable((value: string | number) => Number(value)), // MySQL's driver returns bigint as text
 };
 
 const milliseconds: ValueTransformer = {
@@ -27,7 +27,7 @@ export const bigintColumn: Column = { type: 'bigint', transformer: wholeNumber }
 /** A point in time: a Date in TypeScript, milliseconds since 1970 in SQL. */
 export const instantColumn: Column = { type: 'bigint', transformer: milliseconds };
 
-/** A short text that compares by its bytes. */
+/** A short text, compared by its bytes. */
 export const textColumn = (length: number): Column => ({ type: 'varchar', length });
 
 const listOfNumbers: ValueTransformer = {
@@ -35,12 +35,12 @@ const listOfNumbers: ValueTransformer = {
   from: (value: string | null) => numbersIn(value),
 };
 
-/** A short list of whole numbers: text with commas in SQL, NULL if it is empty. */
+/** A short list of whole numbers. In SQL: text with commas, or NULL for an empty list. */
 export const numbersColumn = (length: number) => ({ type: 'varchar' as const, length, transformer: listOfNumbers, nullable: true });
 
-/** The numbers that a `numbersColumn` has, as SQL reads it. */
+/** Parses the SQL text of a `numbersColumn`. */
 export const numbersIn = (text: string | null): readonly number[] => (text === null ? NONE : text.split(',').map(Number));
 const NONE: readonly number[] = [];
 
-/** An id of ours. */
+/** The id of an object, as `newId` makes it. */
 export const idColumn: Column = textColumn(64);

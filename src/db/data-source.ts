@@ -10,7 +10,7 @@ import { SnakeCaseNaming } from './naming';
 
 type Class<T> = new () => T;
 
-/** What the composition root hands in, so that db knows no feature. */
+/** The composition root passes these in, so that this folder does not depend on any feature. */
 export interface DatabaseParts {
   entities: Class<object>[];
   migrations: Record<'mysql' | 'sqlite', Class<MigrationInterface>[]>;
@@ -19,22 +19,25 @@ export interface DatabaseParts {
 export const POOL_SIZE = 10;
 
 /**
- * How long a statement may take until its connection is given up, answer or none: one that has gone silent would keep its place in the pool
- * for as long as TCP believes in it.
+ * The longest time that a statement may take. After that its connection is closed. Otherwise a silent connection would keep its place in
+ * the pool until TCP gives up.
  */
 export const STATEMENT_DEADLINE_MS = 15_000;
 
-// A process that is frozen or cut off in the middle of a transaction frees what it has locked within seconds; idle connections are closed
-// here before the server does it. What waits for a lock is tried again.
+// The server ends an idle session after 10 seconds. So a process that freezes in the middle of a transaction does not hold its locks
+// longer. The pool closes idle connections earlier, after 5 seconds. A transaction that waited too long for a lock is retried.
 const IDLE_TIMEOUT_MS = 5_000;
 const IMPATIENT = { lockWaitSeconds: 5, idleSeconds: 10 };
 
-/** Its statements take as long as they take: for migrations and commands. */
+/** A source without time limits, for migrations and commands. */
 export function mysqlDataSource(settings: MysqlSettings, parts: DatabaseParts, product: MysqlProduct): DataSource {
   return dataSourceOn(settings, parts, product, { session: sessionStatements(product, PATIENT), forServer: false });
 }
 
-/** The same for a server. With a time-out, a SELECT that takes longer is cut off by the database. On MariaDB so is a write: it is for a source that reads. */
+/**
+ * A source with time limits, for a server. With `readTimeoutMs` the database cuts off a SELECT that takes longer. MariaDB then also cuts
+ * off writes, so use the time-out only for a source that only reads.
+ */
 export function impatientDataSource(settings: MysqlSettings, parts: DatabaseParts, product: MysqlProduct, readTimeoutMs = 0): DataSource {
   const session = sessionStatements(product, { ...IMPATIENT, readTimeoutMs });
   return dataSourceOn(settings, parts, product, { session, forServer: true, deadlineMs: STATEMENT_DEADLINE_MS });
@@ -47,7 +50,7 @@ function dataSourceOn(settings: MysqlSettings, parts: DatabaseParts, product: My
     type: product,
     username: user,
     poolSize: POOL_SIZE,
-    extra: { maxIdle: POOL_SIZE - 1, idleTimeout: IDLE_TIMEOUT_MS, gracefulEnd: true }, // below the limit, or mysql2 closes no idle one
+    extra: { maxIdle: POOL_SIZE - 1, idleTimeout: IDLE_TIMEOUT_MS, gracefulEnd: true }, // mysql2 closes idle ones only below the limit
     driver: { ...mysql2, createPool: (options: PoolOptions) => openPool(options, rules) },
     ...common(parts, 'mysql'),
   });
@@ -58,8 +61,8 @@ export function sqliteDataSource(settings: SqliteSettings, parts: DatabaseParts,
   const source = new DataSource({
     type: 'better-sqlite3',
     database: settings.path,
-    driver: libsql, // better-sqlite3's interface, and no compiler to install it
-    timeout: 0, // a busy wait would block every call; who meets a lock tries again by a timer
+    driver: libsql, // has better-sqlite3's interface, and needs no compiler to install
+    timeout: 0, // a busy wait would block the event loop; a locked transaction is retried by a timer
     enableWAL: role === 'writer',
     prepareDatabase: (connection: { exec(sql: string): void }) => {
       connection.exec('PRAGMA synchronous = FULL');
@@ -67,11 +70,11 @@ export function sqliteDataSource(settings: SqliteSettings, parts: DatabaseParts,
     },
     ...common(parts, 'sqlite'),
   });
-  source.driver.supportedDataTypes.push('mediumtext'); // SQLite takes any name of a type; TypeORM keeps a list
+  source.driver.supportedDataTypes.push('mediumtext'); // SQLite accepts any type name, but TypeORM checks a list
   return source;
 }
 
-/** Makes the file where there is none, for its owner alone: SQLite gives the same mode to the files that it writes beside it. */
+/** Creates the file if it does not exist, readable by its owner only. SQLite gives the same mode to the files beside it. */
 function createPrivately(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   try {

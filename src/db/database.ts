@@ -10,30 +10,30 @@ import { READ_ONLY_SQL, mysqlProduct, readOnlyFault, refuseOtherEngines, type My
 import { ReadThread, managerOf } from './read-thread';
 import { WriteQueue } from './write-queue';
 
-/** What TypeORM's driver for SQLite keeps open, as far as it is used here. */
+/** The part of a libsql connection that this project uses. */
 export interface SqliteConnection {
   exec(sql: string): void;
   prepare(sql: string): { run(...values: unknown[]): { changes: number }; all(...values: unknown[]): unknown[] };
 }
 
-// Deadlocks pass at once; another process on the same SQLite file may write for a while, and commits to a disk before it lets go.
+// A deadlock ends at once. On SQLite another process can hold the write lock for longer, because it commits to the disk first.
 const RETRIES = {
   mysql: { numOfAttempts: 5, startingDelay: 10 },
   sqlite: { numOfAttempts: 25, startingDelay: 10, maxDelay: 250 },
 };
 
-/** How long a statement of `Database.reader` may take before it is cut off. */
+/** The longest time that a statement of `Database.reader` may take. After that it is cut off. */
 const READ_TIMEOUT_MS = 5_000;
 
 export interface DatabaseOptions {
-  /** For a test, which has less time, and with 0 for commands, which have all the time that they need. */
+  /** Time limit for reads. 0 means no limit, for commands. Tests use short limits. */
   readTimeoutMs?: number;
 }
 
-/** The database of this process: the same promises on MySQL, MariaDB and SQLite. */
+/** The database of this process. Gives the same guarantees on MySQL, MariaDB and SQLite. */
 export class Database {
   readonly clock = new Clock();
-  /** For reading what is committed, outside any transaction: off the event loop, and cut off where it takes too long (`isCutOff`). */
+  /** Reads committed rows outside transactions and off the event loop. A read that takes too long is cut off (`isCutOff`). */
   readonly reader: EntityManager;
   private readonly writes = new WriteQueue();
 
@@ -41,19 +41,24 @@ export class Database {
     readonly settings: DatabaseSettings,
     private readonly writer: DataSource,
     private readonly readerSource: DataSource,
-    /** Which of two products the server is; undefined on SQLite. */
+    /** MySQL or MariaDB. Undefined on SQLite. */
     readonly product?: MysqlProduct,
     private readonly readThread?: ReadThread,
   ) {
     this.reader = readThread ? managerOf(readerSource, readThread) : readerSource.manager;
   }
 
-  /** Connects, applies the migrations that are missing, and answers what is ready to be used. */
-  static async open(settings: DatabaseSettings, parts: DatabaseParts, { readTimeoutMs = READ_TIMEOUT_MS }: DatabaseOptions = {}): Promise<Database> {
+  /** Connects and applies the missing migrations. */
+  static async open(
+    settings: DatabaseSettings,
+    parts: DatabaseParts,
+    { readTimeoutMs = READ_TIMEOUT_MS }: DatabaseOptions = {},
+  ): Promise<Database> {
     if (settings.type === 'mysql') {
       const product = await mysqlProduct(settings);
       const isCommand = readTimeoutMs === 0;
-      const open = (timeoutMs: number) => (isCommand ? mysqlDataSource(settings, parts, product) : impatientDataSource(settings, parts, product, timeoutMs)).initialize();
+      const open = (timeoutMs: number) =>
+        (isCommand ? mysqlDataSource(settings, parts, product) : impatientDataSource(settings, parts, product, timeoutMs)).initialize();
       const migrating = await mysqlDataSource(settings, parts, product).initialize();
       await migrate(migrating)
         .then(() => refuseOtherEngines((sql) => migrating.query(sql)))
@@ -73,14 +78,14 @@ export class Database {
     return this.settings.type;
   }
 
-  /** For look-ups by id that every request waits for: what is committed, behind no read of anybody else. */
+  /** For look-ups by id in requests. Reads committed rows, and never waits behind a long read. */
   get lookups(): EntityManager {
     return this.dialect === 'mysql' ? this.writer.manager : this.readerSource.manager;
   }
 
   /**
-   * Runs `work` in one transaction (READ COMMITTED on MySQL; alone on SQLite) and commits it. It is run again, from its start,
-   * where the database gave up for a reason that passes, such as a deadlock: `work` touches nothing outside the database.
+   * Runs `work` in one transaction and commits it: READ COMMITTED on MySQL, one transaction at a time on SQLite. Runs `work` again from its
+   * start after a temporary failure such as a deadlock. Therefore `work` must not change anything outside the database.
    */
   transaction<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
     const once = () =>
@@ -91,8 +96,8 @@ export class Database {
   }
 
   /**
-   * SQLite: the write lock is taken before anything else. A statement that met another process's lock in the middle would stay
-   * unfinished in libsql, and no commit on this connection would pass until it is collected as garbage.
+   * SQLite only. Takes the write lock before the first statement. If a later statement met another process's lock, libsql would leave that
+   * statement unfinished, and no commit on this connection would succeed until garbage collection.
    */
   private async immediately<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
     const connection = connectionOf(this.writer);
@@ -107,9 +112,9 @@ export class Database {
     }
   }
 
-  /** Runs `work` on one consistent view of what is committed; it locks nothing and can write nothing. */
+  /** Runs `work` on one consistent snapshot of the committed rows. It takes no locks and cannot write. */
   async snapshot<T>(work: (snapshot: EntityManager) => Promise<T>): Promise<T> {
-    const runner = (this.dialect === 'mysql' ? this.writer : this.readerSource).createQueryRunner(); // of which nothing is cut off
+    const runner = (this.dialect === 'mysql' ? this.writer : this.readerSource).createQueryRunner(); // these have no read time-out
     try {
       if (this.dialect === 'mysql') await runner.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
       await runner.query(this.dialect === 'mysql' ? 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY' : 'BEGIN');
@@ -123,24 +128,24 @@ export class Database {
     }
   }
 
-  /** SQLite only: keeps every other transaction of this process out, until the function that it gives is called. */
+  /** SQLite only. Blocks every other transaction of this process until the returned function is called. */
   writeTurn(): Promise<() => void> {
     return new Promise((resolve) => void this.writes.run(() => new Promise<void>((done) => resolve(done))));
   }
 
-  /** SQLite only: a connection that reads what is committed and can write nothing. */
+  /** SQLite only. A connection that reads committed rows and cannot write. */
   get readConnection(): SqliteConnection {
     return connectionOf(this.readerSource);
   }
 
-  /** The time that decides: the database's on MySQL, this process's on SQLite. Whole milliseconds. */
+  /** The time that decisions use, in whole milliseconds: the database's clock on MySQL, this process's clock on SQLite. */
   async now(manager: EntityManager = this.lookups): Promise<Date> {
     if (this.dialect === 'sqlite') return new Date(Math.floor(this.clock.fromProcess() / 1000));
     const [row] = await manager.query<{ now: string | number }[]>(`SELECT ${NOW_MICROS_SQL} AS now`);
     return new Date(Math.floor(this.clock.fromDatabase(Number(row?.now)) / 1000));
   }
 
-  /** Rejects where the database cannot be asked, or is a server that takes no writes. */
+  /** Rejects if the database does not answer or accepts no writes. */
   async ping(): Promise<void> {
     const [row] = await this.lookups.query<Record<string, unknown>[]>(this.dialect === 'mysql' ? READ_ONLY_SQL : 'SELECT 0 AS readOnly');
     const fault = readOnlyFault(row);
@@ -151,28 +156,28 @@ export class Database {
     await this.readThread?.close();
     for (const source of [this.readerSource, this.writer]) {
       await source.destroy().catch((error: unknown) => {
-        if (!isUnavailable(error)) throw error; // what is lost is closed
+        if (!isUnavailable(error)) throw error; // a lost connection is already closed
       });
     }
   }
 }
 
-/** For `find` in a transaction: the row stays ours until the commit. SQLite's one writer needs no lock and takes none. */
+/** Options for `find` that lock the row until the commit. Empty on SQLite, which has only one writer at a time. */
 export function forUpdate(tx: EntityManager): { lock?: { mode: 'pessimistic_write' } } {
   return tx.connection.options.type === 'better-sqlite3' ? {} : { lock: { mode: 'pessimistic_write' } };
 }
 
-/** The row that `where` names, which stays ours until the commit. NOT_FOUND where there is none. */
+/** Reads one row and locks it until the commit. Throws NOT_FOUND if there is no such row. */
 export async function locked<E extends ObjectLiteral>(tx: EntityManager, entity: EntityTarget<E>, where: FindOptionsWhere<E>): Promise<E> {
   return (await tx.findOne(entity, { where, ...forUpdate(tx) })) ?? notFound();
 }
 
-/** Undoes what is open on a connection, where anything is. */
+/** Rolls back the open transaction of a connection, if there is one. */
 function rollBack(connection: SqliteConnection): void {
   try {
     connection.exec('ROLLBACK');
   } catch {
-    // SQLite has rolled back by itself: nothing is open any more
+    // SQLite has already rolled back: no transaction is open
   }
 }
 
@@ -180,7 +185,7 @@ function connectionOf(source: DataSource): SqliteConnection {
   return (source.driver as unknown as { databaseConnection: SqliteConnection }).databaseConnection;
 }
 
-/** Processes that start together on one file meet where it is switched to WAL; each tries again until it has had its turn. */
+/** Retries, because processes that start together on one file block each other while one switches it to WAL. */
 function openSqlite(settings: SqliteSettings, parts: DatabaseParts, role: 'writer' | 'reader'): Promise<DataSource> {
   const once = () => sqliteDataSource(settings, parts, role).initialize();
   return backOff(once, { ...RETRIES.sqlite, jitter: 'full', retry: isRetryable });

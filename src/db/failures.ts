@@ -1,11 +1,11 @@
 import { TollgateError } from '../errors';
 
-// What a database's failure means, for both drivers, in one place.
+// Classifies the failures of both database drivers.
 
 interface DriverError {
   code?: string;
   errno?: number;
-  /** The connection is of no more use. */
+  /** Whether the connection cannot be used any more. */
   fatal?: boolean;
   driverError?: DriverError;
 }
@@ -20,16 +20,16 @@ const MYSQL_RETRYABLE = new Set([
   1205, // lock wait timeout
   1213, // deadlock
   1412, // a migration changed the table since the transaction began
-  3101, // MySQL, Group Replication: another member was first
+  3101, // MySQL, Group Replication: the commit conflicts with one of another member
 ]);
 
-/** The database undid the transaction for a reason that passes; the same work may be tried again. */
+/** Whether the database rolled back because of a temporary conflict, so that the transaction can be retried. */
 export function isRetryable(error: unknown): boolean {
   const { code, errno } = root(error);
   return (errno !== undefined && MYSQL_RETRYABLE.has(errno)) || (code?.startsWith('SQLITE_BUSY') ?? false);
 }
 
-/** A unique value was taken. */
+/** Whether a unique value already exists. */
 export function isDuplicate(error: unknown): boolean {
   const { code } = root(error);
   return code === 'ER_DUP_ENTRY' || code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY';
@@ -40,15 +40,15 @@ const MYSQL_CUT_OFF = new Set([
   3024, // MySQL: max_execution_time
 ]);
 
-/** A read took longer than reads may. */
+/** Whether a read was cut off because it took too long. */
 export function isCutOff(error: unknown): boolean {
   const { code, errno } = root(error);
   return (errno !== undefined && MYSQL_CUT_OFF.has(errno)) || code === 'SQLITE_INTERRUPT';
 }
 
 /**
- * What a server says to a connection that cannot do its work any more, although another one may. By number: mysql2 has no names of
- * MariaDB's own.
+ * Errors after which this connection cannot work any more, although a new one may. By number, because mysql2 does not know the names that
+ * only MariaDB has.
  */
 const MYSQL_SPENT = new Set([
   1290, // an option prevents the statement: read_only
@@ -65,7 +65,7 @@ const MYSQL_SPENT = new Set([
   1047, // a Galera node that is not ready
 ]);
 
-/** The server itself says that this connection is of no more use: it has become read-only, or the account may not work now. */
+/** Whether the server says that this connection cannot work any more: the server became read-only, or the account is blocked. */
 export function isSpent(error: unknown): boolean {
   const { errno } = root(error);
   return errno !== undefined && MYSQL_SPENT.has(errno);
@@ -78,12 +78,12 @@ const MYSQL_UNAVAILABLE = new Set([
   1041, // out of memory
   1053, // the server shuts down
   1114, // a table is full
-  1129, // too many connections of this host were broken off
+  1129, // too many connections of this host were interrupted
   1135, // no more threads
-  1184, // a connection was broken off
+  1184, // the connection was aborted
   1203, // the user has too many connections
   1226, // the user is over a limit
-  1317, // ended by somebody else
+  1317, // the query was interrupted by another session
   1927, // MariaDB: the connection was killed
   3100, // MySQL: the replication group does not take the commit
   3168, // MySQL: the server is not available
@@ -110,19 +110,19 @@ const CONNECTION_CODES = new Set([
   'SQLITE_CANTOPEN',
 ]);
 
-/** The database is out of reach, takes no writes for now, or took too long to read: nothing is wrong with the work itself. */
+/** Whether the database is unreachable, accepts no writes now, or cut off a read. The work itself is correct. */
 export function isUnavailable(error: unknown): boolean {
   const { code, errno, fatal } = root(error);
   if (isCutOff(error) || isSpent(error) || fatal === true || (errno !== undefined && MYSQL_UNAVAILABLE.has(errno))) return true;
   return code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith('SQLITE_IOERR'));
 }
 
-/** Asked again in a moment, the database may well do the same work: it is out of reach, or undid it for a reason that passes. */
+/** Whether the same work may succeed later: the database is unavailable, or there was a temporary conflict. */
 export const isOutage = (error: unknown): boolean => isUnavailable(error) || isRetryable(error);
 
 const UNFIT = 'DATABASE_UNFIT';
 
-/** A database that cannot keep the promises until an operator has changed what the message says. */
+/** The error for a database with an unsuitable setting. The message must tell the operator what to change. */
 export const unfit = (message: string): Error => Object.assign(new Error(message), { code: UNFIT });
 
 const UNUSABLE_CODES = new Set([
@@ -141,12 +141,12 @@ const UNUSABLE_CODES = new Set([
   'EROFS',
 ]);
 
-/** Why a database could not be opened, in a sentence for an operator; undefined where that is a bug, and its stack is wanted. */
+/** Explains to an operator why the database could not be opened. Returns undefined for a bug, so that the caller logs its stack. */
 export function whyNotOpened(error: unknown): string | undefined {
-  if (error instanceof TollgateError) return error.message; // of a migration that cannot be applied yet
+  if (error instanceof TollgateError) return error.message; // from a migration that cannot be applied yet
   const { code } = root(error);
   const reason = (error as Error).message || code; // an AggregateError has no message of its own
-  const cannotOpen = code === '' && reason?.startsWith('ConnectionFailed'); // libsql's only word for SQLITE_CANTOPEN as it connects
+  const cannotOpen = code === '' && reason?.startsWith('ConnectionFailed'); // libsql reports SQLITE_CANTOPEN this way while it connects
   if (code !== undefined && UNUSABLE_CODES.has(code)) return `The database cannot be used: ${reason}`;
   return isUnavailable(error) || cannotOpen ? `The database cannot be reached: ${reason}` : undefined;
 }

@@ -3,7 +3,7 @@ import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
 import type { Database } from './database';
 
-/** How often a process looks for what has expired. */
+/** How often a process looks for expired rows. */
 const FORGET_INTERVAL_MS = 60_000;
 const FORGOTTEN_AT_A_TIME = 500;
 
@@ -13,18 +13,18 @@ interface Expiring {
 
 export interface ForgetterDeps<T extends Expiring> {
   database: Database;
-  /** Has an index of its own on its expiresAt. */
+  /** Must have an index on `expiresAt`. */
   entity: EntityTarget<T>;
   log: Log;
 }
 
-/** Takes rows away that have expired. Any process may, beside any other. */
+/** Deletes expired rows. Several processes can do this at the same time. */
 export class Forgetter<T extends Expiring> extends Repeated {
   constructor(private readonly deps: ForgetterDeps<T>) {
-    super({ intervalMs: FORGET_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'taking away what has expired failed') });
+    super({ intervalMs: FORGET_INTERVAL_MS, failed: (error) => deps.log.warn({ err: error }, 'deleting expired rows failed') });
   }
 
-  /** Read by the index first, then removed one by one, where they were not put off meanwhile. */
+  /** Reads expired rows by the index, then deletes them one by one. Keeps a row if its `expiresAt` has changed meanwhile. */
   async once(): Promise<void> {
     const { database, entity } = this.deps;
     const { primaryColumns } = database.reader.connection.getMetadata(entity);

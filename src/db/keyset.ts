@@ -11,40 +11,43 @@ export interface PageRequest {
 
 export type Direction = 'ASC' | 'DESC';
 
-/** How a list is ordered: two columns that together are unique, and an index that has them last. */
+/** The order of a list: two columns that are unique together. An index must end with them. */
 export interface KeysetOrder<T> {
   columns: [keyof T & string, keyof T & string];
   types: ['string' | 'number', 'string' | 'number'];
   direction: Direction;
-  /** What its cursors name besides the list, so that they fit no other order; absent for the order that the list has by itself. */
+  /** Added to its cursors, so that they are not valid in another order. Absent for the default order of the list. */
   name?: string;
 }
 
-/** The order of every list of things that come one after another. */
+/** The default order of lists. */
 export const NEWEST_FIRST: KeysetOrder<{ createdAt: Date; id: string }> = {
   columns: ['createdAt', 'id'],
   types: ['number', 'string'],
   direction: 'DESC',
 };
 
-/** What a list's argument `orderBy` says. */
+/** The argument `orderBy` of a list. */
 export interface OrderBy<F> {
   field: F;
   direction: Direction;
 }
 
-/** The orders of lists that can be read by age and by name; newest first where nothing is said. */
-export function byAgeOrName<T extends { createdAt: Date; id: string; name: string }>(orderBy: OrderBy<'CREATED_AT' | 'NAME'> | null | undefined): KeysetOrder<T> {
+/** The order of a list that can be read by age or by name. Default: newest first. */
+export function byAgeOrName<T extends { createdAt: Date; id: string; name: string }>(
+  orderBy: OrderBy<'CREATED_AT' | 'NAME'> | null | undefined,
+): KeysetOrder<T> {
   const { field, direction } = orderBy ?? { field: 'CREATED_AT', direction: 'DESC' };
   if (field === 'NAME') return { columns: ['name', 'id'], types: ['string', 'string'], direction, name: `NAME ${direction}` };
   return direction === 'DESC' ? NEWEST_FIRST : { ...NEWEST_FIRST, direction, name: `CREATED_AT ${direction}` };
 }
 
-/** What a page is to be. INVALID_REQUEST for a size or cursor that cannot be. */
+/** Reads the arguments of a page. Throws INVALID_REQUEST for an invalid size or cursor. */
 export function planOf<T>(list: string, order: KeysetOrder<T>, { first, after, last, before }: PageRequest): PagePlan {
   const issues: Issue[] = [];
   const size = (name: string, value: number | null | undefined) => {
-    if (typeof value === 'number' && (value < 1 || value > MAX_PAGE_SIZE)) issues.push({ path: [name], message: `must be 1 to ${MAX_PAGE_SIZE}` });
+    if (typeof value === 'number' && (value < 1 || value > MAX_PAGE_SIZE))
+      issues.push({ path: [name], message: `must be 1 to ${MAX_PAGE_SIZE}` });
     return value ?? undefined;
   };
   const place = (name: string, cursor: string | null | undefined) => {
@@ -63,10 +66,10 @@ export function planOf<T>(list: string, order: KeysetOrder<T>, { first, after, l
 
 const tagOf = <T>(list: string, { name }: KeysetOrder<T>): string => (name === undefined ? list : `${list} ${name}`);
 
-/** The cursor of a place in a list. */
+/** Makes the cursor of a place in a list. */
 export const cursorAt = <T>(list: string, order: KeysetOrder<T>, place: Place): string => encodeCursor([tagOf(list, order), ...place]);
 
-/** Where a row stands in an order. */
+/** The place of a row in an order. */
 export function placeOf<T>(row: T, order: KeysetOrder<T>): Place {
   return order.columns.map((column) => {
     const value = row[column];
@@ -75,24 +78,43 @@ export function placeOf<T>(row: T, order: KeysetOrder<T>): Place {
 }
 
 /** The direction in which a page's rows are read. */
-export const readingDirection = <T>({ direction }: KeysetOrder<T>, { isBackwards }: PagePlan): Direction => ((direction === 'DESC') === isBackwards ? 'ASC' : 'DESC');
+export const readingDirection = <T>({ direction }: KeysetOrder<T>, { isBackwards }: PagePlan): Direction =>
+  (direction === 'DESC') === isBackwards ? 'ASC' : 'DESC';
 
-/** Leaves the rows from a place on in a direction, the row there itself where it is `inclusive`. Names the parameters after `name`. */
-export function from<T extends ObjectLiteral>(query: SelectQueryBuilder<T>, order: KeysetOrder<T>, direction: Direction, place: Place | undefined, name: string, inclusive = false): void {
+/**
+ * Selects the rows after a place in a direction, and the row at that place if `inclusive`. Does nothing without a place. `name` begins the
+ * names of the parameters.
+ */
+export function from<T extends ObjectLiteral>(
+  query: SelectQueryBuilder<T>,
+  order: KeysetOrder<T>,
+  direction: Direction,
+  place: Place | undefined,
+  name: string,
+  inclusive = false,
+): void {
   if (!place) return;
   const [major, minor] = order.columns;
   const beyond = direction === 'DESC' ? '<' : '>';
-  // The first half bounds the index range; a row-value comparison would read the same and MariaDB would scan for it.
-  query.andWhere(`row.${major} ${beyond}= :${name}Major AND (row.${major} ${beyond} :${name}Major OR row.${minor} ${beyond}${inclusive ? '=' : ''} :${name}Minor)`, {
-    [`${name}Major`]: place[0],
-    [`${name}Minor`]: place[1],
-  });
+  // The first condition limits the index range. MariaDB does not use the index for a row-value comparison, and would scan.
+  query.andWhere(
+    `row.${major} ${beyond}= :${name}Major AND ` +
+      `(row.${major} ${beyond} :${name}Major OR row.${minor} ${beyond}${inclusive ? '=' : ''} :${name}Minor)`,
+    {
+      [`${name}Major`]: place[0],
+      [`${name}Minor`]: place[1],
+    },
+  );
 }
 
 export const opposite = (direction: Direction): Direction => (direction === 'DESC' ? 'ASC' : 'DESC');
 
-/** Only the rows strictly between a plan's two cursors. */
-export function between<T extends ObjectLiteral>(query: SelectQueryBuilder<T>, order: KeysetOrder<T>, { after, before }: Pick<PagePlan, 'after' | 'before'>): void {
+/** Selects only the rows between the two cursors of a plan, without the rows at the cursors. */
+export function between<T extends ObjectLiteral>(
+  query: SelectQueryBuilder<T>,
+  order: KeysetOrder<T>,
+  { after, before }: Pick<PagePlan, 'after' | 'before'>,
+): void {
   from(query, order, order.direction, after, 'after');
   from(query, order, opposite(order.direction), before, 'before');
 }

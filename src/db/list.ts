@@ -3,38 +3,52 @@ import { MAX_COUNTED, type Connection, type Count } from '../lib/graphql-types';
 import { comparePlaces, toPage, type PagePlan, type Place } from '../lib/page';
 import { inPieces } from '../lib/turns';
 import type { Restrict } from './filters';
-import { between, cursorAt, from, opposite, placeOf, planOf, readingDirection, type Direction, type KeysetOrder, type PageRequest } from './keyset';
+import {
+  between,
+  cursorAt,
+  from,
+  opposite,
+  placeOf,
+  planOf,
+  readingDirection,
+  type Direction,
+  type KeysetOrder,
+  type PageRequest,
+} from './keyset';
 import { readRawTogether, readTogether } from './together';
 
-/** The most rows that are looked at for one page, where a filter leaves out what no index tells apart. */
+/** The largest number of rows that are read for one page if a filter has conditions without an index. */
 const MAX_EXAMINED = 2_000;
-/** The most values of a filter that are looked up one by one in an index of their own; more are left to that look at the rows. */
+/** A filter with more values than this is not looked up value by value in an index. It is then checked row by row. */
 const MAX_LOOKED_UP = 16;
 
-/** What a list is read of: of parts of an index, so that a page costs what it shows, whatever lies behind it. */
+/** The parts of an index that a list is read from. So the cost of a page depends on its size and not on the size of the list. */
 export interface ListSource<T extends ObjectLiteral> {
-  /** Columns that an index begins with, and their values; the index goes on in the list's order. No row is in two of them. */
+  /** Values for the first columns of an index. Its next columns are the order of the list. No row may be in two ranges. */
   ranges: Partial<Record<keyof T & string, unknown>>[];
   /**
-   * What all rows of a range have or none has, where a filter names the ranges: one whose rows are another tenant's is not read at all, or a
-   * page that was cut short would tell of them.
+   * For ranges that a filter names: the tenant that must own all rows of a range. A range of another tenant is not read at all. Otherwise
+   * `isCutShort` of a page could reveal its rows.
    */
   owner?: { property: keyof T & string; id: string } | undefined;
-  /** From where to where of the list's order. */
+  /** Limits the list to a part of its order, such as a time range. */
   bounds?: Restrict<T> | undefined;
-  /** Leaves out rows one by one, by what the index does not tell. */
+  /** Conditions that need the row itself, because the index does not have their columns. */
   narrow?: Restrict<T> | undefined;
 }
 
-/** A kind of list: of the keys of a workspace, say, which is its scope. Its arguments are all but those of the page. */
+/** A kind of list, for example the keys of a workspace: the workspace is the scope. `args` are its arguments without those of the page. */
 export interface List<T extends ObjectLiteral, S, A> {
   entity: new () => T;
   orderOf(args: A): KeysetOrder<T>;
   sourceOf(scope: S, args: A): ListSource<T>;
 }
 
-/** A range for each value of a filter, where there are so few of them that each is looked up; else undefined. */
-export function lookedUp<T>(property: keyof T & string, values: readonly string[] | null | undefined): ListSource<ObjectLiteral>['ranges'] | undefined {
+/** Makes one range for each value of a filter. Returns undefined if there are more than MAX_LOOKED_UP values. */
+export function lookedUp<T>(
+  property: keyof T & string,
+  values: readonly string[] | null | undefined,
+): ListSource<ObjectLiteral>['ranges'] | undefined {
   if (!values || values.length > MAX_LOOKED_UP) return undefined;
   return [...new Set(values)].filter((value) => value === value.trim()).map((value) => ({ [property]: value }));
 }
@@ -42,18 +56,23 @@ export function lookedUp<T>(property: keyof T & string, values: readonly string[
 /** A page without its count. */
 export type Page<T> = Omit<Connection<T>, 'count'>;
 
-/** A part of a list that one range of an index answers, and which of the scopes it belongs to. */
+/** A part of a list: one range of an index. `of` is the index of its scope. */
 interface Part<T extends ObjectLiteral> extends Omit<ListSource<T>, 'ranges'> {
   of: number;
   range: ListSource<T>['ranges'][number];
 }
 
 /**
- * The same page of the lists of many scopes, in one statement, or two where something is left out by more than an index. Keyset pagination:
- * a page begins after its cursor's place, wherever that is by now, so that rows that arrive meanwhile neither shift nor repeat one.
- * INVALID_REQUEST for a size or a cursor that cannot be.
+ * Reads the same page of the lists of many scopes, in few statements. Keyset pagination: a page begins after the place of its cursor, so
+ * that rows that are added meanwhile neither shift nor repeat a row. Throws INVALID_REQUEST for an invalid size or cursor.
  */
-export async function readPages<T extends ObjectLiteral, S, A>(reader: EntityManager, list: List<T, S, A>, scopes: readonly S[], args: A, page: PageRequest): Promise<Page<T>[]> {
+export async function readPages<T extends ObjectLiteral, S, A>(
+  reader: EntityManager,
+  list: List<T, S, A>,
+  scopes: readonly S[],
+  args: A,
+  page: PageRequest,
+): Promise<Page<T>[]> {
   const { tableName } = reader.connection.getMetadata(list.entity);
   const order = list.orderOf(args);
   const plan = planOf(tableName, order, page);
@@ -75,8 +94,13 @@ export async function readPages<T extends ObjectLiteral, S, A>(reader: EntityMan
   });
 }
 
-/** How many rows the lists of many scopes have, each counted up to MAX_COUNTED. */
-export async function countLists<T extends ObjectLiteral, S, A>(reader: EntityManager, list: List<T, S, A>, scopes: readonly S[], args: A): Promise<Count[]> {
+/** Counts the rows in the lists of many scopes, each up to MAX_COUNTED. */
+export async function countLists<T extends ObjectLiteral, S, A>(
+  reader: EntityManager,
+  list: List<T, S, A>,
+  scopes: readonly S[],
+  args: A,
+): Promise<Count[]> {
   const order = list.orderOf(args);
   const plan: PagePlan = { size: MAX_COUNTED, isBackwards: false, after: undefined, before: undefined };
   const parts = await partsOf(reader, list, scopes, args);
@@ -94,7 +118,12 @@ export async function countLists<T extends ObjectLiteral, S, A>(reader: EntityMa
   });
 }
 
-async function partsOf<T extends ObjectLiteral, S, A>(reader: EntityManager, list: List<T, S, A>, scopes: readonly S[], args: A): Promise<Part<T>[]> {
+async function partsOf<T extends ObjectLiteral, S, A>(
+  reader: EntityManager,
+  list: List<T, S, A>,
+  scopes: readonly S[],
+  args: A,
+): Promise<Part<T>[]> {
   const parts = scopes.flatMap((scope, of) => {
     const { ranges, ...rest } = list.sourceOf(scope, args);
     return ranges.map((range): Part<T> => ({ of, range, ...rest }));
@@ -108,16 +137,29 @@ async function partsOf<T extends ObjectLiteral, S, A>(reader: EntityManager, lis
   return parts.filter((part) => !foreign.has(part));
 }
 
-/** The rows of a part between the page's cursors, as far as they are looked at. */
-function rowsOf<T extends ObjectLiteral, S, A>(reader: EntityManager, list: List<T, S, A>, part: Part<T>, order: KeysetOrder<T>, plan: PagePlan, reached: Place | undefined): SelectQueryBuilder<T> {
+/** The query for the rows of a part between the page's cursors, up to the place `reached`. */
+function rowsOf<T extends ObjectLiteral, S, A>(
+  reader: EntityManager,
+  list: List<T, S, A>,
+  part: Part<T>,
+  order: KeysetOrder<T>,
+  plan: PagePlan,
+  reached: Place | undefined,
+): SelectQueryBuilder<T> {
   const query = indexed(reader, list, part, order, plan);
   part.narrow?.(query);
   from(query, order, opposite(readingDirection(order, plan)), reached, 'reached', true);
   return query;
 }
 
-/** The same without what no index tells. */
-function indexed<T extends ObjectLiteral, S, A>(reader: EntityManager, { entity }: List<T, S, A>, { range, bounds }: Part<T>, order: KeysetOrder<T>, plan: PagePlan): SelectQueryBuilder<T> {
+/** The query for the rows of a part between the page's cursors, with only the conditions that the index answers. */
+function indexed<T extends ObjectLiteral, S, A>(
+  reader: EntityManager,
+  { entity }: List<T, S, A>,
+  { range, bounds }: Part<T>,
+  order: KeysetOrder<T>,
+  plan: PagePlan,
+): SelectQueryBuilder<T> {
   const query = reader.createQueryBuilder(entity, 'row').where(range);
   bounds?.(query);
   between(query, order, plan);
@@ -125,8 +167,9 @@ function indexed<T extends ObjectLiteral, S, A>(reader: EntityManager, { entity 
 }
 
 /**
- * How far the rows of each scope are looked at, for those of which some stay unlooked at: `budget` rows of all parts together, and `least`
- * of each. Read off the index alone. A list of several parts is known as far as the part that was left first.
+ * Finds the place in each scope where reading stops, by the index alone. Reads `budget` rows of all parts together, and at least `least` of
+ * each part. A scope that is read to its end is not in the result. For several parts in a scope the nearest of their places counts, because
+ * beyond it the list is not complete.
  */
 async function placesReached<T extends ObjectLiteral, S, A>(
   reader: EntityManager,
@@ -144,13 +187,15 @@ async function placesReached<T extends ObjectLiteral, S, A>(
   const queries = await inPieces(narrowed, (part) => {
     const query = indexed(reader, list, part, order, plan).select(`row.${major}`, 'major').addSelect(`row.${minor}`, 'minor');
     query.orderBy(`row.${major}`, direction).addOrderBy(`row.${minor}`, direction);
-    return query.offset(each - 1).limit(2); // the second tells that there is more
+    return query.offset(each - 1).limit(2); // a second row means that there is more
   });
   const found = await readRawTogether<{ major: string | number; minor: string | number }>(reader, queries);
   const sign = direction === 'DESC' ? -1 : 1;
   const reached = new Map<number, Place>();
   narrowed.forEach(({ of }, index) => {
-    const places = (found[index] ?? []).map((row) => [row.major, row.minor].map((value, at) => (order.types[at] === 'number' ? Number(value) : value)));
+    const places = (found[index] ?? []).map((row) =>
+      [row.major, row.minor].map((value, at) => (order.types[at] === 'number' ? Number(value) : value)),
+    );
     const [last, beyond] = places.sort((one, other) => sign * comparePlaces(one, other));
     if (!last || !beyond) return;
     const nearer = reached.get(of);

@@ -5,8 +5,8 @@ import { isRetryable } from './failures';
 const LOCK_WAIT_SECONDS = 60;
 
 /**
- * Applies the migrations that are missing, on the one connection that holds the lock, so that processes that start together take
- * turns. Every step can be repeated: MySQL commits each by itself, and a kill between two leaves them to the next start.
+ * Applies the missing migrations, on the connection that holds the lock, so that processes that start together take turns. Every step must
+ * be repeatable, because MySQL commits each step separately. After a kill between two steps the next start repeats the migration.
  */
 export async function migrate(source: DataSource): Promise<void> {
   const runner = source.createQueryRunner();
@@ -29,7 +29,7 @@ export async function migrate(source: DataSource): Promise<void> {
 async function lockMysql(runner: QueryRunner): Promise<() => Promise<void>> {
   const name = `tollgate.migrate.${runner.connection.options.database as string}`.slice(0, 64);
   const [row] = (await runner.query('SELECT GET_LOCK(?, ?) AS locked', [name, LOCK_WAIT_SECONDS])) as { locked: unknown }[];
-  if (Number(row?.locked) !== 1) throw new Error('Another process has been migrating this database for a minute; start again later.');
+  if (Number(row?.locked) !== 1) throw new Error('Another process has been migrating this database for a minute. Start again later.');
   return async () => {
     await runner.query('SELECT RELEASE_LOCK(?)', [name]);
   };

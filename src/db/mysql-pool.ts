@@ -6,25 +6,25 @@ import { isSpent } from './failures';
 import { READ_ONLY_SQL, readOnlyFault, sessionFault } from './mysql-session';
 
 /**
- * How long a connection is used. After a failover the old primary may live on: nothing read from it is older than this,
- * so what has ended on the new primary is refused in less than 15 seconds.
+ * The longest time that a connection is used. After a failover the old primary may still answer. This limit ends the connections to it, so
+ * that a secret that was revoked on the new primary is refused within 15 seconds.
  */
 export const CONNECTION_AGE_MS = 10_000;
-/** Connections that were opened together do not end together. */
+/** Spreads the ends of connections that were opened together. */
 const AGE_JITTER_MS = 2_500;
 
 export interface PoolRules {
-  /** What each connection begins with. Where one of these fails, so does everything that waits for the connection. */
+  /** Statements that set up each connection. If one fails, the connection is closed and its queries fail. */
   session: string[];
-  /** For a server: connections have a greatest age and lead to a server that takes writes. */
+  /** For a server: limits the age of connections, and rejects connections to a read-only server. */
   forServer: boolean;
-  /** How long a statement may take until its connection is given up; no limit where absent. */
+  /** The longest time for a statement. After that its connection is closed. Default: no limit. */
   deadlineMs?: number;
 }
 
 /**
- * A pool whose connections are all set up alike. Once the server says that a connection can no longer do its work, because it has become
- * read-only or the account was locked, the pool uses none of the connections that it has, and opens others.
+ * Opens a pool that sets up all its connections in the same way. If the server reports that a connection is spent, for example because the
+ * server became read-only or the account was locked, the pool replaces all its connections.
  */
 export function openPool(options: PoolOptions, { session, forServer, deadlineMs }: PoolRules): Pool {
   const pool = createPool(options);
@@ -34,7 +34,7 @@ export function openPool(options: PoolOptions, { session, forServer, deadlineMs 
     watch(connection, deadlineMs, discard);
     const age = forServer ? CONNECTION_AGE_MS - randomInt(AGE_JITTER_MS) : Infinity;
     usableUntil.set(connection, performance.now() + age);
-    // Queued before whatever asked for the connection
+    // These run first: the query that needs the connection is queued after them
     for (const statement of session) connection.query(statement, (error) => error && breakOff(connection, sessionFault(error)));
     if (forServer) {
       connection.query(READ_ONLY_SQL, (error, rows) => {
@@ -49,7 +49,7 @@ export function openPool(options: PoolOptions, { session, forServer, deadlineMs 
       if (error || performance.now() < (usableUntil.get(connection) ?? 0)) {
         done(error, connection);
       } else {
-        connection.end(); // `gracefulEnd`: it leaves the pool, and the server is told
+        connection.end(); // removes it from the pool and, with `gracefulEnd`, tells the server
         pool.getConnection(done);
       }
     });
@@ -60,8 +60,8 @@ type Query = (...given: unknown[]) => EventEmitter;
 type Done = (error: QueryError | null, ...results: unknown[]) => void;
 
 /**
- * Calls `discard` where the server says that its connections are spent. Breaks a connection whose statement is not answered in time:
- * ETIMEDOUT.
+ * Calls `discard` if an error says that the connection is spent. Destroys the connection with ETIMEDOUT if a statement is not answered in
+ * time.
  */
 function watch(connection: PoolConnection, deadlineMs: number | undefined, discard: () => void): void {
   const query = connection.query.bind(connection) as Query;
@@ -78,7 +78,7 @@ function watch(connection: PoolConnection, deadlineMs: number | undefined, disca
   Object.assign(connection, { query: watched });
 }
 
-/** Ends a connection at once; everything that waits for its answers is told this failure. */
+/** Destroys a connection. All its queries without an answer fail with this error. */
 function breakOff(connection: PoolConnection, error: Error): void {
   (connection as unknown as { stream: Socket }).stream.destroy(error);
 }

@@ -5,11 +5,11 @@ import { Worker } from 'node:worker_threads';
 import { EntityManager, QueryFailedError, QueryResult, type DataSource } from 'typeorm';
 import { BetterSqlite3QueryRunner } from 'typeorm/driver/better-sqlite3/BetterSqlite3QueryRunner.js';
 
-/** How long a read waits for its turn and its rows, where reads have a time-out: twice that. */
+/** The longest wait for a turn and the rows, as a multiple of the read time-out. */
 const WAIT_PER_TIMEOUT = 2;
-/** How long a thread may take to end. */
+/** The longest time for a thread to end. */
 const CLOSE_MS = 5_000;
-/** What has a thread end between two statements: after `terminate` in the middle of one, libsql aborts the process. */
+/** The message that ends a thread between two statements. `terminate` during a statement makes libsql abort the process. */
 const CLOSE = 'close';
 
 interface Reply {
@@ -24,10 +24,10 @@ interface Waiter {
 }
 
 /**
- * A SQLite connection in a thread of its own, which sees what is committed and can write nothing. Reads have their turns in the order of
- * asking. One that takes longer than the time-out is interrupted: SQLITE_INTERRUPT. One whose turn does not come in twice that time, for
- * what is before it cannot be interrupted, is READS_BUSY; and a thread that answers nothing for as long is left to itself, and another one
- * reads on. With a time-out of 0 all take their time.
+ * A read-only SQLite connection in a separate thread. It sees committed rows and runs reads one after another, in the order of their calls.
+ * A read that takes longer than the time-out is interrupted and fails with SQLITE_INTERRUPT. A read that waits for twice the time-out fails
+ * with READS_BUSY: an earlier read could not be interrupted. A thread that has answered nothing in that time is replaced by a new one.
+ * A time-out of 0 means no limits.
  */
 export class ReadThread {
   private worker: Worker;
@@ -51,14 +51,14 @@ export class ReadThread {
       if (failure) waiter?.reject(Object.assign(new Error(failure.message), { code: failure.code }));
       else waiter?.resolve(rows);
     });
-    // It has no failure that it does not answer: without it nothing can be read, so the process ends rather than hang
+    // The thread reports all expected failures in its replies. If the thread itself fails, nothing can be read, so the process must end
     worker.on('error', (error) => {
       throw error;
     });
     return worker;
   }
 
-  /** The rows of a SELECT. Rejects with the driver's failure. */
+  /** Runs a SELECT and returns its rows. Rejects with the driver's failure. */
   async read(sql: string, parameters: unknown[] = []): Promise<unknown[]> {
     if (!this.isOpen) throw isClosed();
     const id = (this.asked += 1);
@@ -71,7 +71,7 @@ export class ReadThread {
         this.waiting.set(id, { resolve, reject });
         const giveUp = () => {
           if (this.answeredAt < askedAt) this.leave(worker);
-          reject(failure('READS_BUSY', 'What was asked before took too long.'));
+          reject(failure('READS_BUSY', 'Earlier reads took too long. Try again.'));
         };
         if (Number.isFinite(waitMs)) timer = setTimeout(giveUp, waitMs);
         worker.postMessage({ id, sql, parameters, until: Date.now() + waitMs });
@@ -82,14 +82,14 @@ export class ReadThread {
     }
   }
 
-  /** Ends the thread; what it was asked and has not answered is POOL_CLOSED. */
+  /** Ends the thread. Reads without an answer fail with POOL_CLOSED. */
   async close(): Promise<void> {
     if (!this.isOpen) return;
     this.isOpen = false;
     for (const { reject } of this.waiting.values()) reject(isClosed());
     const ended = once(this.worker, 'exit');
     this.worker.postMessage(CLOSE);
-    await Promise.race([ended, wait(CLOSE_MS, undefined, { ref: false })]); // one that is stuck in a statement does not end
+    await Promise.race([ended, wait(CLOSE_MS, undefined, { ref: false })]); // a thread that is stuck in a statement does not end
   }
 
   private leave(stuck: Worker): void {
@@ -104,7 +104,7 @@ const isClosed = (): Error => failure('POOL_CLOSED', 'The connection is closed.'
 
 const failure = (code: string, message: string): Error => Object.assign(new Error(message), { code });
 
-/** TypeORM's way to a SQLite connection, but for what is asked: that goes to a thread. */
+/** A query runner of TypeORM that sends its queries to a thread. */
 class ReadQueryRunner extends BetterSqlite3QueryRunner {
   constructor(
     source: DataSource,
@@ -127,7 +127,7 @@ class ReadQueryRunner extends BetterSqlite3QueryRunner {
   }
 }
 
-/** A manager of a SQLite source whose queries a thread runs. */
+/** Makes an entity manager for a SQLite source. A thread runs its queries. */
 export function managerOf(source: DataSource, thread: ReadThread): EntityManager {
   const runner = new ReadQueryRunner(source, thread);
   const manager = new EntityManager(source, runner);

@@ -1,22 +1,22 @@
 // @ts-check
-// Runs in a thread of its own: one SQLite connection that reads, a statement at a time, so that no scan keeps the event loop of the process
-// from the gate. JavaScript, so that it is the same file to Node and to every loader of TypeScript. See read-thread.ts.
+// Runs in a separate thread: one SQLite connection that reads, one statement at a time, so that a scan does not block the event loop of the
+// process. Written in JavaScript, so that Node and every TypeScript loader can load the same file. See read-thread.ts.
 
 const { parentPort, workerData } = require('node:worker_threads');
-const Libsql = require('libsql/promise'); // for its calls leave this thread free to interrupt them
+const Libsql = require('libsql/promise'); // asynchronous, so that this thread can interrupt a statement
 
 /**
  * @typedef {object} Request
  * @property {number} id
  * @property {string} sql
  * @property {unknown[]} parameters
- * @property {number} until milliseconds since 1970, past which nobody waits for it any more
+ * @property {number} until milliseconds since 1970; after this time no reply is needed
  */
 
 /** @type {{ path: string, timeoutMs: number }} */
 const { path, timeoutMs } = workerData;
 const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPort);
-/** How often what still runs at the end is interrupted. */
+/** How often a statement that still runs is interrupted while the thread closes. */
 const CLOSE_INTERRUPT_MS = 10;
 const connection = new Libsql(path, { timeout: 0 });
 
@@ -32,7 +32,7 @@ port.on('message', (/** @type {Request | 'close'} */ request) => {
 
 let isClosing = false;
 
-/** Ends this thread when nothing is running any more: libsql aborts the whole process where a statement ends after its thread. */
+/** Ends this thread when no statement runs any more. If a statement ends after its thread, libsql aborts the whole process. */
 async function close() {
   isClosing = true;
   const timer = setInterval(() => connection.interrupt(), CLOSE_INTERRUPT_MS);
@@ -44,7 +44,7 @@ async function close() {
 
 /** @param {Request} request */
 async function read({ sql, parameters }) {
-  // Again and again: an interrupt that comes before the first step, on a machine that is late, interrupts nothing
+  // Repeats the interrupt: on a slow machine it can come before the first step of the statement, and then has no effect
   const timer = timeoutMs > 0 ? setInterval(() => connection.interrupt(), timeoutMs) : undefined;
   try {
     const statement = await connection.prepare(sql);

@@ -1,6 +1,6 @@
 // @ts-check
-// Runs in a thread of its own: one SQLite connection that does what it is told, so that no write and no fsync keeps the event loop of the
-// process from its callers. JavaScript, so that it is the same file to Node and to every loader of TypeScript. See thread-connection.ts.
+// Runs in a separate thread: one SQLite connection that runs the scripts it receives, so that no write and no fsync blocks the event loop of
+// the process. Written in JavaScript, so that Node and every TypeScript loader can load the same file. See thread-connection.ts.
 
 const { parentPort, workerData } = require('node:worker_threads');
 const Libsql = require('libsql');
@@ -9,17 +9,20 @@ const Libsql = require('libsql');
  * @typedef {object} Request
  * @property {number} id
  * @property {string} script statements to run first
- * @property {string[]} selects whose rows are answered
+ * @property {string[]} selects SELECTs to run next; the reply has their rows
  */
 
-const connection = new Libsql(workerData.path, { timeout: 0 }); // who meets a lock tries again by a timer
+const connection = new Libsql(workerData.path, { timeout: 0 }); // a locked transaction is retried by a timer
 connection.exec('PRAGMA synchronous = FULL');
 
 /** @type {import('node:worker_threads').MessagePort} */ (parentPort).on('message', (/** @type {Request} */ request) => {
   /** @type {import('node:worker_threads').MessagePort} */ (parentPort).postMessage({ id: request.id, ...run(request) });
 });
 
-/** SELECTs that were asked lately, the latest last: those of a busy project are the same from tick to tick, and preparing them takes longer than asking. */
+/**
+ * Cached prepared SELECTs, the most recent last. The ticks of a busy project repeat the same SELECTs, and preparing one takes longer than
+ * running it.
+ */
 const MAX_STATEMENTS = 100;
 /** @type {Map<string, Libsql.Statement>} */
 const statements = new Map();
@@ -39,7 +42,7 @@ function run({ script, selects }) {
     if (script !== '') connection.exec(script);
     return { results: selects.map((sql) => prepared(sql).all()) };
   } catch (error) {
-    statements.clear(); // libsql may leave one unfinished, and that would keep commits from passing for as long as it is kept
+    statements.clear(); // libsql may leave a statement unfinished; no commit succeeds until it is collected
     rollBack();
     const { message, code } = /** @type {{ message: string, code?: string }} */ (error);
     return { failure: { message, code } };
@@ -50,6 +53,6 @@ function rollBack() {
   try {
     connection.exec('ROLLBACK');
   } catch {
-    // Nothing is open any more
+    // No transaction is open
   }
 }

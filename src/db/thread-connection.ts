@@ -15,8 +15,8 @@ interface Waiter {
 }
 
 /**
- * A SQLite connection in a thread of its own. What it is asked it does in order; it sees what is committed, and its own transaction. The
- * thread keeps the process alive until it is closed: what it is in the middle of may be a call's bill.
+ * A SQLite connection in a separate thread. It runs requests in order, and sees committed rows and its own transaction. The thread keeps
+ * the process alive until it is closed, because it may be writing the bill of a call.
  */
 export class ThreadConnection {
   private readonly worker: Worker;
@@ -32,7 +32,7 @@ export class ThreadConnection {
       if (failure) waiter?.reject(Object.assign(new Error(failure.message), { code: failure.code }));
       else waiter?.resolve(results);
     });
-    // It has no failure that it does not answer: without it nothing can be written, so the process ends rather than hang
+    // The thread reports all expected failures in its replies. If the thread itself fails, nothing can be written, so the process must end
     this.worker.on('error', (error) => {
       throw error;
     });
@@ -42,7 +42,7 @@ export class ThreadConnection {
     });
   }
 
-  /** Runs `script`, then the SELECTs, and gives their rows. Rejects with the driver's failure; then what was open is rolled back. */
+  /** Runs `script` and then the SELECTs, and returns their rows. On a failure rolls back and rejects with the driver's error. */
   run(script: string, selects: string[] = []): Promise<Rows[]> {
     return new Promise((resolve, reject) => {
       if (!this.isOpen) return reject(isClosed());
@@ -52,7 +52,7 @@ export class ThreadConnection {
     });
   }
 
-  /** Waits for what it was asked, and ends the thread. */
+  /** Waits for all earlier requests, then ends the thread. */
   async close(): Promise<void> {
     await this.run('');
     await this.worker.terminate();

@@ -1,10 +1,10 @@
 import type { EntityManager, EntityMetadata, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { inPieces } from '../lib/turns';
 
-// Many queries of one shape as one statement: a query for each of a hundred parents would be a hundred journeys, and a window function
-// would read all the rows of each. SQLite wants the subqueries around those that have a LIMIT.
+// Runs many queries with the same columns as one statement with UNION ALL. Otherwise a hundred parents would need a hundred round trips,
+// and a window function would read all rows of each parent. SQLite allows a LIMIT in a UNION only inside a subquery.
 
-/** What one statement takes: SQLite has a limit of 500 for the one, and of 32,766 for the other. */
+/** The limits of one statement. SQLite allows 500 queries in a UNION and 32,766 parameters. */
 const MAX_QUERIES = 400;
 const MAX_PARAMETERS = 30_000;
 
@@ -16,8 +16,11 @@ interface Text {
 /** A value in SQL. */
 type Raw = string | number | null;
 
-/** The raw rows of each query, by the names that it gave its columns. In no order. */
-export async function readRawTogether<R extends Record<string, Raw>>(reader: EntityManager, queries: SelectQueryBuilder<ObjectLiteral>[]): Promise<R[][]> {
+/** Reads the raw rows of each query, by the column names of the query. The rows of a query are in no order. */
+export async function readRawTogether<R extends Record<string, Raw>>(
+  reader: EntityManager,
+  queries: SelectQueryBuilder<ObjectLiteral>[],
+): Promise<R[][]> {
   const found = queries.map((): R[] => []);
   const texts = await inPieces(queries, (query, index) => textOf(query.addSelect(String(index), 'part')));
   for (const chunk of chunksOf(texts)) {
@@ -28,8 +31,8 @@ export async function readRawTogether<R extends Record<string, Raw>>(reader: Ent
 }
 
 /**
- * The entities of each query, whose alias is `row`. In no order. The queries pick primary keys and the rows are fetched afterwards, so that an
- * index which has the order has all that is asked of it: without that, a database may well read the table and put it in order.
+ * Reads the entities of each query, in no order. The alias in the queries is `row`. The queries select only primary keys, and the rows are
+ * joined afterwards. So an index with the right order answers a query alone. Otherwise the database may read the table and sort it.
  */
 export async function readTogether<T extends ObjectLiteral>(reader: EntityManager, queries: SelectQueryBuilder<T>[]): Promise<T[][]> {
   const [any] = queries;
@@ -46,15 +49,16 @@ export async function readTogether<T extends ObjectLiteral>(reader: EntityManage
   const sameKey = keys.map(({ databaseName }, at) => `${quoted(reader, 'row', databaseName)} = picked.k${at}`).join(' AND ');
   const table = reader.connection.driver.escape(metadata.tableName);
   for (const chunk of chunksOf(texts)) {
-    // An outer join is read from its left side on: an inner one could begin with the table, a million rows of it.
-    const sql = `SELECT picked.part AS part, ${columns} FROM (${unionOf(chunk)}) picked LEFT JOIN ${table} ${reader.connection.driver.escape('row')} ON ${sameKey}`;
+    // A left join is read from its left side. With an inner join the database could begin with the table and its million rows.
+    const alias = reader.connection.driver.escape('row');
+    const sql = `SELECT picked.part AS part, ${columns} FROM (${unionOf(chunk)}) picked LEFT JOIN ${table} ${alias} ON ${sameKey}`;
     const rows = await reader.query<Record<string, Raw>[]>(sql, parametersOf(chunk));
     await inPieces(rows, (row) => found[Number(row['part'])]?.push(entityOf(reader, metadata, row) as T));
   }
   return found;
 }
 
-/** The entities of one query, whose alias is `row`, in its order: for a query that may find thousands of them. */
+/** Reads the entities of one query in its order, in several turns of the event loop, for thousands of rows. Its alias is `row`. */
 export async function readMany<T extends ObjectLiteral>(reader: EntityManager, query: SelectQueryBuilder<T>): Promise<T[]> {
   const { metadata } = query.expressionMap.mainAlias as { metadata: EntityMetadata };
   query.select([]);
@@ -63,10 +67,12 @@ export async function readMany<T extends ObjectLiteral>(reader: EntityManager, q
   return inPieces(rows, (row) => entityOf(reader, metadata, row) as T);
 }
 
-/** The entity that a row of columns `c0`, `c1` ... stands for. */
+/** Makes an entity from a row with the columns `c0`, `c1` and so on. */
 function entityOf(reader: EntityManager, metadata: EntityMetadata, row: Record<string, Raw>): ObjectLiteral {
   const entity = metadata.create(undefined) as ObjectLiteral;
-  metadata.columns.forEach((column, at) => column.setEntityValue(entity, reader.connection.driver.prepareHydratedValue(row[`c${at}`], column)));
+  metadata.columns.forEach((column, at) =>
+    column.setEntityValue(entity, reader.connection.driver.prepareHydratedValue(row[`c${at}`], column)),
+  );
   return entity;
 }
 
@@ -75,7 +81,8 @@ function textOf(query: SelectQueryBuilder<ObjectLiteral>): Text {
   return { sql, parameters };
 }
 
-const quoted = ({ connection: { driver } }: EntityManager, alias: string, column: string): string => `${driver.escape(alias)}.${driver.escape(column)}`;
+const quoted = ({ connection: { driver } }: EntityManager, alias: string, column: string): string =>
+  `${driver.escape(alias)}.${driver.escape(column)}`;
 const unionOf = (texts: Text[]): string => texts.map(({ sql }, at) => `SELECT * FROM (${sql}) q${at}`).join(' UNION ALL ');
 const parametersOf = (texts: Text[]): unknown[] => texts.flatMap(({ parameters }) => parameters);
 

@@ -1,4 +1,4 @@
-/** One writer at a time, in the order of asking: on SQLite, administrators' transactions and the gate's ticks must not meet. */
+/** Runs one write at a time, in order. On SQLite the transactions of the admin API and the ticks of the gate must not overlap. */
 export class WriteQueue {
   private tail: Promise<unknown> = Promise.resolve();
 

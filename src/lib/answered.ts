@@ -36,7 +36,8 @@ function endsOn(socket: Duplex): Set<() => void> {
 }
 
 /** Node keeps the answer here that a connection is busy with. The next one takes its place when it is sent. */
-export const answerOn = (socket: Duplex): ServerResponse | undefined => (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
+export const answerOn = (socket: Duplex): ServerResponse | undefined =>
+  (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
 
 /**
  * For a connection that Node has taken off HTTP: calls back when all answers to its earlier requests are sent. Does not call back where the

@@ -83,7 +83,10 @@ class ArchiveProjectPayload {
 export class ProjectResolver {
   constructor(private readonly service: ProjectService) {}
 
-  @Query(() => Project, { nullable: true, description: 'The project with this id, or null if it does not exist or the caller may not see it.' })
+  @Query(() => Project, {
+    nullable: true,
+    description: 'The project with this id, or null if it does not exist or the caller may not see it.',
+  })
   project(@Arg('id', () => ID, { description: 'Begins with `prj_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<Project | null> {
     return ctx.seen(by(Project), id);
   }

@@ -65,7 +65,10 @@ class UpdateWorkspacePayload {
 export class WorkspaceResolver {
   constructor(private readonly service: WorkspaceService) {}
 
-  @Query(() => Workspace, { nullable: true, description: 'The workspace with this id, or null if it does not exist or the caller may not see it.' })
+  @Query(() => Workspace, {
+    nullable: true,
+    description: 'The workspace with this id, or null if it does not exist or the caller may not see it.',
+  })
   async workspace(
     @Arg('id', () => ID, { description: 'Begins with `ws_`.' }) id: string,
     @Ctx() ctx: GraphQLContext,

@@ -1,9 +1,9 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-// Text compares by its bytes (utf8mb4_bin). TypeORM drops @Check on these products, so the checks stand here. No foreign keys: they
-// would lock rows of other tables under the gate; `npm run audit` checks what they would.
+// Text is compared by its bytes (utf8mb4_bin). TypeORM ignores @Check on MySQL and MariaDB, so the checks are here. There are no foreign
+// keys, because they would lock rows of other tables during the gate's transactions. `npm run audit` checks these relations.
 const STEPS = [
-  // What all processes on one database must agree on.
+  // Settings that all processes on one database share.
   `CREATE TABLE IF NOT EXISTS settings (
     name varchar(64) NOT NULL,
     value varchar(255) NOT NULL,
@@ -52,7 +52,7 @@ const STEPS = [
     INDEX api_keys_by_workspace (workspace_id, created_at, id), -- Workspace.keys, newest first
     INDEX api_keys_by_project (project_id, created_at, id) -- Project.keys, newest first
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // Looked up by digest with every call.
+  // Every call looks up its secret here by digest.
   `CREATE TABLE IF NOT EXISTS key_secrets (
     digest varchar(43) NOT NULL,
     pepper_version int NOT NULL,
@@ -72,7 +72,7 @@ const STEPS = [
     CONSTRAINT wallets_balance CHECK (balance >= 0),
     UNIQUE INDEX wallets_by_workspace (workspace_id) -- Workspace.wallet, one each
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // The gate locks these rows by their primary key and nothing else.
+  // The gate locks these rows, by their primary key only.
   `CREATE TABLE IF NOT EXISTS budgets (
     project_id varchar(64) NOT NULL,
     balance bigint NOT NULL,
@@ -83,7 +83,7 @@ const STEPS = [
     PRIMARY KEY (project_id),
     CONSTRAINT budgets_balance CHECK (held >= 0 AND balance >= held)
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // Written with every billed call: in its account an entry follows the one before, so the indexes grow at their ends.
+  // Every billed call adds a row. Entries of an account are in order, so that each index grows only at its end.
   `CREATE TABLE IF NOT EXISTS ledger_entries (
     account_id varchar(64) NOT NULL,
     seq bigint NOT NULL,
@@ -99,7 +99,7 @@ const STEPS = [
     INDEX ledger_entries_by_age (account_id, created_at, seq), -- Wallet.ledger and Project.ledger, newest first, with from and to
     INDEX ledger_entries_by_kind (account_id, kind, created_at, seq) -- the same for one kind: an allocation among a million usages
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // A repeated reference finds its first entry here.
+  // Finds the first entry with a reference, when the reference is repeated.
   `CREATE TABLE IF NOT EXISTS ledger_references (
     workspace_id varchar(64) NOT NULL,
     operation varchar(16) NOT NULL,
@@ -120,7 +120,7 @@ const STEPS = [
     PRIMARY KEY (id),
     UNIQUE INDEX actions_by_name (service, name) -- the gate's look-up, Query.actions in its order, and a name is taken once
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // Calls in flight: few rows, written and removed with every call, so the sweep reads them all rather than keep an index.
+  // Calls in flight. There are few rows and they change with every call, so the sweep reads all rows and needs no index.
   `CREATE TABLE IF NOT EXISTS holds (
     attempt varchar(64) NOT NULL,
     credential_kind varchar(16) NOT NULL,
@@ -159,7 +159,7 @@ const STEPS = [
     calls bigint NOT NULL,
     PRIMARY KEY (credential_id, code, minute)
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // The hottest table: one row a call, and each index costs every call.
+  // The table with the most writes: one row per call. Each index slows every call.
   `CREATE TABLE IF NOT EXISTS request_logs (
     id varchar(64) NOT NULL,
     request_id varchar(36) NOT NULL,
@@ -185,7 +185,7 @@ const STEPS = [
     INDEX request_logs_by_credential (credential_id, created_at, id), -- ApiKey.requestLogs, the same, and ApiKey.lastUsedAt
     INDEX request_logs_by_request_id (request_id) -- RequestLogFilter.requestId: what became of a call whose answer was lost
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // Written with every mutation; what reads them brings its own indexes.
+  // Every mutation adds a row. The migrations of the features that read the rows add the indexes.
   `CREATE TABLE IF NOT EXISTS audit_events (
     id varchar(64) NOT NULL,
     workspace_id varchar(64) NULL,
@@ -202,7 +202,7 @@ const STEPS = [
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
 ];
 
-/** The first tables. Each step can be repeated. */
+/** Creates the first tables. Each step can be repeated. */
 export class Foundation1763700000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

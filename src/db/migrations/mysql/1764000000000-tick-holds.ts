@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { conflict } from '../../../errors';
 
-// Calls in flight: few rows, each with all that one tick admitted, so the sweep reads them all rather than keep an index.
+// Calls in flight. A row has all calls that one tick admitted. There are few rows, so the sweep reads all rows and needs no index.
 const TICK_HOLDS = `CREATE TABLE IF NOT EXISTS tick_holds (
   id varchar(64) NOT NULL,
   process varchar(16) NOT NULL,
@@ -12,14 +12,18 @@ const TICK_HOLDS = `CREATE TABLE IF NOT EXISTS tick_holds (
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`;
 
 const STILL_IN_FLIGHT =
-  'Calls of the version before are in flight, or were when it died. Start it again for a minute, so that it ends them; then stop all of its processes and start this one.';
+  'Calls of the version before are in flight, or were when it died. ' +
+  'Start it again for a minute, so that it ends them; then stop all of its processes and start this one.';
 
-/** Holds in one row a tick instead of one row a call. The two cannot run beside each other: the processes of the version before are to be stopped. */
+/**
+ * Stores holds in one row per tick instead of one row per call. Processes of the previous version cannot work with this table, so stop them
+ * first.
+ */
 export class TickHolds1764000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(TICK_HOLDS);
     if (!(await runner.hasTable('holds'))) return;
-    await runner.query('LOCK TABLES holds WRITE'); // or a call could be admitted between the look and the end of the table
+    await runner.query('LOCK TABLES holds WRITE'); // otherwise a call could be admitted between the check and the DROP
     try {
       const [row] = (await runner.query('SELECT COUNT(*) AS calls FROM holds')) as { calls: unknown }[];
       if (Number(row?.calls) > 0) throw conflict(STILL_IN_FLIGHT);

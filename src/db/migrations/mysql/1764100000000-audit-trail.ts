@@ -1,11 +1,11 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const INDEXES = [
-  // Workspace.auditEvents, newest first, and which of a workspace's events no seal knows of
+  // Workspace.auditEvents, newest first, and the check for events of a workspace without a seal
   ['audit_events_by_workspace', 'workspace_id, created_at, id'],
   // ApiKey.auditEvents, newest first, and lists with filter.subjectId
   ['audit_events_by_subject', 'subject_id, created_at, id'],
-  // Lists with filter.actorId: what has one person, or one key, done
+  // Lists with filter.actorId: the changes that one person or one key made
   ['audit_events_by_actor', 'actor_id, created_at, id'],
   // Query.auditEvents, newest first
   ['audit_events_by_age', 'created_at, id'],
@@ -18,7 +18,7 @@ const STEPS = [
     PRIMARY KEY (position),
     INDEX unsealed_events_by_event (event_id) -- the sealer removes what it sealed, and the audit asks whether an event waits
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // The primary key serves whoever reads the whole trail in order.
+  // The primary key serves readers of the whole trail, in order.
   `CREATE TABLE IF NOT EXISTS audit_seals (
     position bigint NOT NULL,
     chain_id varchar(64) NOT NULL,
@@ -30,7 +30,7 @@ const STEPS = [
     INDEX audit_seals_by_place (chain_id, position), -- the export of one workspace reads on from a position
     UNIQUE INDEX audit_seals_by_event (event_id) -- an event is sealed once, and AuditEvent.sequence and .hash
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // The primary key serves the sealer, and Query.auditChain.
+  // The primary key serves the sealer and Query.auditChain.
   `CREATE TABLE IF NOT EXISTS audit_chains (
     id varchar(64) NOT NULL,
     sequence bigint NOT NULL,
@@ -39,16 +39,16 @@ const STEPS = [
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
 ];
 
-/** Repeated, it adds what is in neither table yet. */
+/** Can be repeated: it adds only events that are in neither table. */
 const FILL = `INSERT INTO unsealed_events (event_id) SELECT id FROM audit_events e
   WHERE NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id)
   ORDER BY created_at, id`;
 
-/** The head of the installation's chain is the row that sealers lock, so it is always there. */
+/** Creates the head of the installation's chain. Sealers lock this row, so it must always exist. */
 const FIRST_CHAIN = `INSERT INTO audit_chains (id, sequence, hash)
   SELECT 'installation', 0, '' FROM (SELECT 1 AS one) o WHERE NOT EXISTS (SELECT 1 FROM audit_chains c WHERE c.id = 'installation')`;
 
-/** The audit trail: indexes to list it by, the queue of what is to be sealed with all events so far, seals, and the heads of their chains. */
+/** Creates the audit trail: indexes for its lists, seals, chain heads, and the queue of unsealed events with all existing events. */
 export class AuditTrail1764100000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const [name, columns] of INDEXES) {

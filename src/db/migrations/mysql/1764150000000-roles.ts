@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const STEPS = [
-  // Roles of a workspace's own; those that are built in stand in the code.
+  // The roles that a workspace defines. The built-in roles are in the code.
   `CREATE TABLE IF NOT EXISTS roles (
     id varchar(64) NOT NULL,
     workspace_id varchar(64) NOT NULL,
@@ -11,7 +11,7 @@ const STEPS = [
     PRIMARY KEY (id),
     UNIQUE INDEX roles_by_name (workspace_id, name) -- a name is taken once in its workspace, and Workspace.roles
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // Who is in which workspace, and as what. The primary key serves each request of a person, who may be in several.
+  // Members of workspaces with their roles. The primary key serves every request of a person, who may be a member of several workspaces.
   `CREATE TABLE IF NOT EXISTS memberships (
     user_id varchar(64) NOT NULL,
     workspace_id varchar(64) NOT NULL,
@@ -22,7 +22,7 @@ const STEPS = [
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
 ];
 
-/** Roles, who has them, and whether a workspace wants a second factor of its people. */
+/** Creates roles and memberships, and adds the setting that a workspace requires a second factor. */
 export class Roles1764150000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

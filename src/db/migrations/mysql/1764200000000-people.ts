@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const STEPS = [
-  // A person signs in with their e-mail, whatever workspaces they are in.
+  // A person has one sign-in, by e-mail, for all their workspaces.
   `CREATE TABLE IF NOT EXISTS people (
     id varchar(64) NOT NULL,
     email varchar(254) NOT NULL,
@@ -60,7 +60,7 @@ const STEPS = [
     used_at bigint NULL,
     PRIMARY KEY (user_id, digest)
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // What may be tried only so often, by anybody: one number for each, as GCRA wants it.
+  // Rate limits for attempts such as sign-ins: one number per limit, for GCRA.
   `CREATE TABLE IF NOT EXISTS throttles (
     name varchar(100) NOT NULL,
     theoretical_arrival_at bigint NOT NULL,
@@ -69,7 +69,7 @@ const STEPS = [
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
 ];
 
-/** People: who they are, how they sign in, and how they are invited. */
+/** Creates people, sessions, invitations, password resets, recovery codes and throttles. */
 export class People1764200000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const STEPS = [
-  // What became of a mutation that its caller may repeat, for as long as its answer is kept.
+  // The results of mutations with an idempotency key, until they expire.
   `CREATE TABLE IF NOT EXISTS idempotency_keys (
     principal_id varchar(64) NOT NULL,
     idempotency_key varchar(255) NOT NULL,
@@ -19,10 +19,10 @@ const STEPS = [
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
 ];
 
-/** What two people may change at once, and so has a version. */
+/** The tables of objects that two people may change at the same time, and that therefore get a version. */
 const VERSIONED = ['workspaces', 'projects', 'api_keys', 'roles', 'memberships', 'actions'];
 
-/** Mutations that are safe to repeat, and changes that say what they are meant for. */
+/** Creates idempotency keys of mutations, and adds versions to objects for `expectedVersion`. */
 export class Idempotency1764400000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

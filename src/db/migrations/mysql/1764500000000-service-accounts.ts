@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const STEPS = [
-  // Identities of a workspace for unattended work.
+  // The identities of a workspace for unattended work.
   `CREATE TABLE IF NOT EXISTS service_accounts (
     id varchar(64) NOT NULL,
     workspace_id varchar(64) NOT NULL,
@@ -20,7 +20,7 @@ const STEPS = [
     INDEX service_accounts_by_workspace (workspace_id, created_at, id), -- Workspace.serviceAccounts, newest first
     INDEX service_accounts_by_rotation (rotation_due_told_at, rotation_due_at) -- rotations that are due and were not told yet
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // A row for each secret that ever was. The primary key serves each tick.
+  // One row per secret, including ended ones. The primary key serves every tick.
   `CREATE TABLE IF NOT EXISTS service_account_secrets (
     digest varchar(43) NOT NULL,
     pepper_version int NOT NULL,
@@ -31,7 +31,7 @@ const STEPS = [
     PRIMARY KEY (digest),
     INDEX service_account_secrets_by_account (account_id) -- a rotation, and until when the secrets before work
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // The projects that each may call in. The primary key serves each tick.
+  // The projects in which a service account may call. The primary key serves every tick.
   `CREATE TABLE IF NOT EXISTS service_account_projects (
     account_id varchar(64) NOT NULL,
     project_id varchar(64) NOT NULL,
@@ -39,7 +39,7 @@ const STEPS = [
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
 ];
 
-/** Service accounts, their secrets, and the projects that they were granted. */
+/** Creates service accounts, their secrets, and their grants to projects. */
 export class ServiceAccounts1764500000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

@@ -14,7 +14,7 @@ const STEPS = [
     PRIMARY KEY (id),
     INDEX oauth_clients_by_age (workspace_id, created_at, id) -- Workspace.oauthClients, newest first
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
-  // One for each time that a person lets an application in; all of its tokens end with it.
+  // One row for each consent of a person to an application. When it ends, all its tokens end.
   `CREATE TABLE IF NOT EXISTS consents (
     id varchar(64) NOT NULL,
     workspace_id varchar(64) NOT NULL,
@@ -49,7 +49,7 @@ const STEPS = [
   ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
 ];
 
-/** OAuth 2 and OpenID Connect: applications, what people let them do, and their tokens. */
+/** Creates the tables of OAuth 2 and OpenID Connect: applications, consents, tokens and signing keys. */
 export class OAuth1764600000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** Access tokens of service accounts: secrets that are for some things alone. */
+/** Adds access tokens of service accounts: secrets with fewer permissions than the account. */
 export class ServiceAccountTokens1764700000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     // MySQL has no ADD COLUMN IF NOT EXISTS

@@ -2,7 +2,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const COLUMNS = { created_by_kind: 'varchar(16)', created_by_id: 'varchar(64)', created_by_user_id: 'varchar(64)' };
 
-/** Who minted a key. Keys from before have NULL. */
+/** Adds the creator of a key. Keys from before have NULL. */
 export class KeyCreators1764860000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const [name, type] of Object.entries(COLUMNS)) {
@@ -13,7 +13,8 @@ export class KeyCreators1764860000000 implements MigrationInterface {
       `SELECT 1 FROM information_schema.statistics
        WHERE table_schema = DATABASE() AND table_name = 'api_keys' AND index_name = 'api_keys_by_creator' LIMIT 1`,
     )) as unknown[];
-    if (there.length === 0) await runner.query('CREATE INDEX api_keys_by_creator ON api_keys (workspace_id, created_by_user_id, created_at, id)');
+    if (there.length === 0)
+      await runner.query('CREATE INDEX api_keys_by_creator ON api_keys (workspace_id, created_by_user_id, created_at, id)');
   }
 
   down(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-/** What authenticates a seal, and the key of its chain, encrypted. Both are NULL for what the version before seals. */
+/** Adds the `mac` of a seal and the encrypted key of its chain. Both are NULL for seals of the previous version. */
 const COLUMNS = [
   ['audit_seals', 'mac', 'varchar(64)'],
   ['audit_chains', 'wrapped_key', 'varchar(255)'],

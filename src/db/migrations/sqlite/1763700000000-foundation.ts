@@ -1,8 +1,8 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
-// The same tables as on MySQL, where text compares by its bytes without being told.
+// The same tables as on MySQL. SQLite compares text by its bytes by default.
 const STEPS = [
-  // What all processes on one database must agree on.
+  // Settings that all processes on one database share.
   `CREATE TABLE IF NOT EXISTS "settings" (
     "name" varchar(64) PRIMARY KEY NOT NULL,
     "value" varchar(255) NOT NULL
@@ -14,7 +14,7 @@ const STEPS = [
     "key_prefix" varchar(12) NOT NULL,
     "created_at" bigint NOT NULL
   )`,
-  // a slug is taken once
+  // a slug is unique
   `CREATE UNIQUE INDEX IF NOT EXISTS "workspaces_by_slug" ON "workspaces" ("slug")`,
   // Query.workspaces, newest first
   `CREATE INDEX IF NOT EXISTS "workspaces_by_age" ON "workspaces" ("created_at", "id")`,
@@ -29,7 +29,7 @@ const STEPS = [
     "created_at" bigint NOT NULL,
     "archived_at" bigint
   )`,
-  // a slug is taken once in its workspace
+  // a slug is unique in its workspace
   `CREATE UNIQUE INDEX IF NOT EXISTS "projects_by_slug" ON "projects" ("workspace_id", "slug")`,
   // Workspace.projects, newest first
   `CREATE INDEX IF NOT EXISTS "projects_by_age" ON "projects" ("workspace_id", "created_at", "id")`,
@@ -53,7 +53,7 @@ const STEPS = [
   `CREATE INDEX IF NOT EXISTS "api_keys_by_workspace" ON "api_keys" ("workspace_id", "created_at", "id")`,
   // Project.keys, newest first
   `CREATE INDEX IF NOT EXISTS "api_keys_by_project" ON "api_keys" ("project_id", "created_at", "id")`,
-  // Looked up by digest with every call.
+  // Every call looks up its secret here by digest.
   `CREATE TABLE IF NOT EXISTS "key_secrets" (
     "digest" varchar(43) PRIMARY KEY NOT NULL,
     "pepper_version" integer NOT NULL,
@@ -70,9 +70,9 @@ const STEPS = [
     "balance" bigint NOT NULL,
     "entry_seq" bigint NOT NULL,
     CONSTRAINT "wallets_balance" CHECK (balance >= 0))`,
-  // Workspace.wallet, one each
+  // Workspace.wallet: one per workspace
   `CREATE UNIQUE INDEX IF NOT EXISTS "wallets_by_workspace" ON "wallets" ("workspace_id")`,
-  // The gate locks these rows by their primary key and nothing else.
+  // The gate locks these rows, by their primary key only.
   `CREATE TABLE IF NOT EXISTS "budgets" (
     "project_id" varchar(64) PRIMARY KEY NOT NULL,
     "balance" bigint NOT NULL,
@@ -81,7 +81,7 @@ const STEPS = [
     "theoretical_arrival_us" bigint NOT NULL,
     "arrival_interval_us" bigint NOT NULL,
     CONSTRAINT "budgets_balance" CHECK (held >= 0 AND balance >= held))`,
-  // Written with every billed call: in its account an entry follows the one before, so the indexes grow at their ends.
+  // Every billed call adds a row. Entries of an account are in order, so that each index grows only at its end.
   `CREATE TABLE IF NOT EXISTS "ledger_entries" (
     "account_id" varchar(64) NOT NULL,
     "seq" bigint NOT NULL,
@@ -97,9 +97,9 @@ const STEPS = [
   )`,
   // Wallet.ledger and Project.ledger, newest first, with from and to
   `CREATE INDEX IF NOT EXISTS "ledger_entries_by_age" ON "ledger_entries" ("account_id", "created_at", "seq")`,
-  // the same for one kind: an allocation among a million usages
+  // the same for one type, for example to find an allocation among a million usages
   `CREATE INDEX IF NOT EXISTS "ledger_entries_by_kind" ON "ledger_entries" ("account_id", "kind", "created_at", "seq")`,
-  // A repeated reference finds its first entry here.
+  // Finds the first entry with a reference, when the reference is repeated.
   `CREATE TABLE IF NOT EXISTS "ledger_references" (
     "workspace_id" varchar(64) NOT NULL,
     "operation" varchar(16) NOT NULL,
@@ -118,9 +118,9 @@ const STEPS = [
     "enabled" boolean NOT NULL,
     "created_at" bigint NOT NULL
   )`,
-  // the gate's look-up, Query.actions in its order, and a name is taken once
+  // the gate's look-up, the order of Query.actions, and a name is unique
   `CREATE UNIQUE INDEX IF NOT EXISTS "actions_by_name" ON "actions" ("service", "name")`,
-  // Calls in flight: few rows, written and removed with every call, so the sweep reads them all rather than keep an index.
+  // Calls in flight. There are few rows and they change with every call, so the sweep reads all rows and needs no index.
   `CREATE TABLE IF NOT EXISTS "holds" (
     "attempt" varchar(64) PRIMARY KEY NOT NULL,
     "credential_kind" varchar(16) NOT NULL,
@@ -150,7 +150,7 @@ const STEPS = [
     "answer" mediumtext,
     PRIMARY KEY ("credential_id", "request_id")
   )`,
-  // the sweep removes answers that are no longer kept, out of millions
+  // the sweep finds expired answers among millions
   `CREATE INDEX IF NOT EXISTS "claims_by_expiry" ON "claims" ("expires_at")`,
   `CREATE TABLE IF NOT EXISTS "refusal_counts" (
     "credential_id" varchar(64) NOT NULL,
@@ -159,7 +159,7 @@ const STEPS = [
     "calls" bigint NOT NULL,
     PRIMARY KEY ("credential_id", "code", "minute")
   )`,
-  // The hottest table: one row a call, and each index costs every call.
+  // The table with the most writes: one row per call. Each index slows every call.
   `CREATE TABLE IF NOT EXISTS "request_logs" (
     "id" varchar(64) PRIMARY KEY NOT NULL,
     "request_id" varchar(36) NOT NULL,
@@ -186,9 +186,9 @@ const STEPS = [
   `CREATE INDEX IF NOT EXISTS "request_logs_by_project" ON "request_logs" ("project_id", "created_at", "id")`,
   // ApiKey.requestLogs, the same, and ApiKey.lastUsedAt
   `CREATE INDEX IF NOT EXISTS "request_logs_by_credential" ON "request_logs" ("credential_id", "created_at", "id")`,
-  // RequestLogFilter.requestId: what became of a call whose answer was lost
+  // RequestLogFilter.requestId: finds the result of a call if its answer was lost
   `CREATE INDEX IF NOT EXISTS "request_logs_by_request_id" ON "request_logs" ("request_id")`,
-  // Written with every mutation; what reads them brings its own indexes.
+  // Every mutation adds a row. The migrations of the features that read the rows add the indexes.
   `CREATE TABLE IF NOT EXISTS "audit_events" (
     "id" varchar(64) PRIMARY KEY NOT NULL,
     "workspace_id" varchar(64),
@@ -204,7 +204,7 @@ const STEPS = [
   )`,
 ];
 
-/** The first tables. Each step can be repeated. */
+/** Creates the first tables. Each step can be repeated. */
 export class Foundation1763700000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

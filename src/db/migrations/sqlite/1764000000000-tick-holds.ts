@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 import { conflict } from '../../../errors';
 
-// Calls in flight: few rows, each with all that one tick admitted, so the sweep reads them all rather than keep an index.
+// Calls in flight. A row has all calls that one tick admitted. There are few rows, so the sweep reads all rows and needs no index.
 const TICK_HOLDS = `CREATE TABLE IF NOT EXISTS tick_holds (
   id varchar(64) NOT NULL,
   process varchar(16) NOT NULL,
@@ -12,9 +12,13 @@ const TICK_HOLDS = `CREATE TABLE IF NOT EXISTS tick_holds (
 )`;
 
 const STILL_IN_FLIGHT =
-  'Calls of the version before are in flight, or were when it died. Start it again for a minute, so that it ends them; then stop all of its processes and start this one.';
+  'Calls of the version before are in flight, or were when it died. ' +
+  'Start it again for a minute, so that it ends them; then stop all of its processes and start this one.';
 
-/** Holds in one row a tick instead of one row a call. The two cannot run beside each other: the processes of the version before are to be stopped. */
+/**
+ * Stores holds in one row per tick instead of one row per call. Processes of the previous version cannot work with this table, so stop them
+ * first.
+ */
 export class TickHolds1764000000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     await runner.query(TICK_HOLDS);

@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const STEPS = [
-  // Roles of a workspace's own; those that are built in stand in the code.
+  // The roles that a workspace defines. The built-in roles are in the code.
   `CREATE TABLE IF NOT EXISTS roles (
     id varchar(64) NOT NULL,
     workspace_id varchar(64) NOT NULL,
@@ -10,9 +10,9 @@ const STEPS = [
     created_at bigint NOT NULL,
     PRIMARY KEY (id)
   )`,
-  // a name is taken once in its workspace, and Workspace.roles
+  // a name is unique in its workspace; also serves Workspace.roles
   `CREATE UNIQUE INDEX IF NOT EXISTS roles_by_name ON roles (workspace_id, name)`,
-  // Who is in which workspace, and as what. The primary key serves each request of a person, who may be in several.
+  // Members of workspaces with their roles. The primary key serves every request of a person, who may be a member of several workspaces.
   `CREATE TABLE IF NOT EXISTS memberships (
     user_id varchar(64) NOT NULL,
     workspace_id varchar(64) NOT NULL,
@@ -24,7 +24,7 @@ const STEPS = [
   `CREATE INDEX IF NOT EXISTS memberships_by_age ON memberships (workspace_id, created_at, user_id)`,
 ];
 
-/** Roles, who has them, and whether a workspace wants a second factor of its people. */
+/** Creates roles and memberships, and adds the setting that a workspace requires a second factor. */
 export class Roles1764150000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

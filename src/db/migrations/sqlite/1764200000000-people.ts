@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const STEPS = [
-  // A person signs in with their e-mail, whatever workspaces they are in.
+  // A person has one sign-in, by e-mail, for all their workspaces.
   `CREATE TABLE IF NOT EXISTS people (
     id varchar(64) NOT NULL,
     email varchar(254) NOT NULL,
@@ -15,7 +15,7 @@ const STEPS = [
     created_at bigint NOT NULL,
     PRIMARY KEY (id)
   )`,
-  // a sign-in, and one account for each address
+  // a sign-in; an address has one account
   `CREATE UNIQUE INDEX IF NOT EXISTS people_by_email ON people (email)`,
   `CREATE TABLE IF NOT EXISTS sessions (
     id varchar(64) NOT NULL,
@@ -29,9 +29,9 @@ const STEPS = [
     user_agent varchar(255),
     PRIMARY KEY (id)
   )`,
-  // each request of a browser
+  // every request of a browser
   `CREATE UNIQUE INDEX IF NOT EXISTS sessions_by_digest ON sessions (digest)`,
-  // Viewer.sessions, and their end when a password changes
+  // Viewer.sessions; also ends them when the password changes
   `CREATE INDEX IF NOT EXISTS sessions_by_user ON sessions (user_id, created_at, id)`,
   `CREATE TABLE IF NOT EXISTS invitations (
     id varchar(64) NOT NULL,
@@ -46,9 +46,9 @@ const STEPS = [
     created_at bigint NOT NULL,
     PRIMARY KEY (id)
   )`,
-  // whoever follows the link
+  // finds an invitation by the secret of its link
   `CREATE UNIQUE INDEX IF NOT EXISTS invitations_by_digest ON invitations (digest)`,
-  // Workspace.invitations, newest first, and the earlier ones of an address
+  // Workspace.invitations, newest first, and earlier invitations of an address
   `CREATE INDEX IF NOT EXISTS invitations_by_age ON invitations (workspace_id, created_at, id)`,
   `CREATE TABLE IF NOT EXISTS password_resets (
     digest varchar(43) NOT NULL,
@@ -58,7 +58,7 @@ const STEPS = [
     created_at bigint NOT NULL,
     PRIMARY KEY (digest)
   )`,
-  // all of them end when the password changes
+  // ends all of them when the password changes
   `CREATE INDEX IF NOT EXISTS password_resets_by_user ON password_resets (user_id)`,
   `CREATE TABLE IF NOT EXISTS recovery_codes (
     user_id varchar(64) NOT NULL,
@@ -66,17 +66,17 @@ const STEPS = [
     used_at bigint,
     PRIMARY KEY (user_id, digest)
   )`,
-  // What may be tried only so often, by anybody: one number for each, as GCRA wants it.
+  // Rate limits for attempts such as sign-ins: one number per limit, for GCRA.
   `CREATE TABLE IF NOT EXISTS throttles (
     name varchar(100) NOT NULL,
     theoretical_arrival_at bigint NOT NULL,
     PRIMARY KEY (name)
   )`,
-  // those that say nothing any more are forgotten
+  // finds expired rows to delete
   `CREATE INDEX IF NOT EXISTS throttles_by_arrival ON throttles (theoretical_arrival_at)`,
 ];
 
-/** People: who they are, how they sign in, and how they are invited. */
+/** Creates people, sessions, invitations, password resets, recovery codes and throttles. */
 export class People1764200000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const STEPS = [
-  // What became of a mutation that its caller may repeat, for as long as its answer is kept.
+  // The results of mutations with an idempotency key, until they expire.
   `CREATE TABLE IF NOT EXISTS idempotency_keys (
     principal_id varchar(64) NOT NULL,
     idempotency_key varchar(255) NOT NULL,
@@ -16,19 +16,20 @@ const STEPS = [
     answer mediumtext,
     PRIMARY KEY (principal_id, idempotency_key)
   )`,
-  // the sweep forgets what is no longer kept
+  // finds expired rows to delete
   `CREATE INDEX IF NOT EXISTS idempotency_keys_by_expiry ON idempotency_keys (expires_at)`,
 ];
 
-/** What two people may change at once, and so has a version. */
+/** The tables of objects that two people may change at the same time, and that therefore get a version. */
 const VERSIONED = ['workspaces', 'projects', 'api_keys', 'roles', 'memberships', 'actions'];
 
-/** Mutations that are safe to repeat, and changes that say what they are meant for. */
+/** Creates idempotency keys of mutations, and adds versions to objects for `expectedVersion`. */
 export class Idempotency1764400000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);
     for (const table of VERSIONED) {
-      if (!(await runner.hasColumn(table, 'version'))) await runner.query(`ALTER TABLE ${table} ADD COLUMN version integer NOT NULL DEFAULT 1`);
+      if (!(await runner.hasColumn(table, 'version')))
+        await runner.query(`ALTER TABLE ${table} ADD COLUMN version integer NOT NULL DEFAULT 1`);
     }
   }
 

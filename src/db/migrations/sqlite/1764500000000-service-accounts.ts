@@ -1,7 +1,7 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const STEPS = [
-  // Identities of a workspace for unattended work.
+  // The identities of a workspace for unattended work.
   `CREATE TABLE IF NOT EXISTS service_accounts (
     id varchar(64) NOT NULL,
     workspace_id varchar(64) NOT NULL,
@@ -20,9 +20,9 @@ const STEPS = [
   )`,
   // Workspace.serviceAccounts, newest first
   `CREATE INDEX IF NOT EXISTS service_accounts_by_workspace ON service_accounts (workspace_id, created_at, id)`,
-  // rotations that are due and were not told yet
+  // rotations that are due and not yet reported
   `CREATE INDEX IF NOT EXISTS service_accounts_by_rotation ON service_accounts (rotation_due_told_at, rotation_due_at)`,
-  // A row for each secret that ever was. The primary key serves each tick.
+  // One row per secret, including ended ones. The primary key serves every tick.
   `CREATE TABLE IF NOT EXISTS service_account_secrets (
     digest varchar(43) NOT NULL,
     pepper_version integer NOT NULL,
@@ -32,9 +32,9 @@ const STEPS = [
     created_at bigint NOT NULL,
     PRIMARY KEY (digest)
   )`,
-  // a rotation, and until when the secrets before work
+  // serves a rotation, and the end of the earlier secrets
   `CREATE INDEX IF NOT EXISTS service_account_secrets_by_account ON service_account_secrets (account_id)`,
-  // The projects that each may call in. The primary key serves each tick.
+  // The projects in which a service account may call. The primary key serves every tick.
   `CREATE TABLE IF NOT EXISTS service_account_projects (
     account_id varchar(64) NOT NULL,
     project_id varchar(64) NOT NULL,
@@ -42,7 +42,7 @@ const STEPS = [
   )`,
 ];
 
-/** Service accounts, their secrets, and the projects that they were granted. */
+/** Creates service accounts, their secrets, and their grants to projects. */
 export class ServiceAccounts1764500000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

@@ -15,7 +15,7 @@ const STEPS = [
   )`,
   // Workspace.oauthClients, newest first
   `CREATE INDEX IF NOT EXISTS oauth_clients_by_age ON oauth_clients (workspace_id, created_at, id)`,
-  // One for each time that a person lets an application in; all of its tokens end with it.
+  // One row for each consent of a person to an application. When it ends, all its tokens end.
   `CREATE TABLE IF NOT EXISTS consents (
     id varchar(64) NOT NULL,
     workspace_id varchar(64) NOT NULL,
@@ -43,7 +43,7 @@ const STEPS = [
     created_at bigint NOT NULL,
     PRIMARY KEY (digest)
   )`,
-  // those that say nothing any more are forgotten
+  // finds expired rows to delete
   `CREATE INDEX IF NOT EXISTS oauth_tokens_by_expiry ON oauth_tokens (expires_at)`,
   `CREATE TABLE IF NOT EXISTS oauth_signing_keys (
     number integer NOT NULL,
@@ -53,7 +53,7 @@ const STEPS = [
   )`,
 ];
 
-/** OAuth 2 and OpenID Connect: applications, what people let them do, and their tokens. */
+/** Creates the tables of OAuth 2 and OpenID Connect: applications, consents, tokens and signing keys. */
 export class OAuth1764600000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const step of STEPS) await runner.query(step);

@@ -2,7 +2,7 @@ import type { MigrationInterface, QueryRunner } from 'typeorm';
 
 const COLUMNS = { created_by_kind: 'varchar(16)', created_by_id: 'varchar(64)', created_by_user_id: 'varchar(64)' };
 
-/** Who minted a key. Keys from before have NULL. */
+/** Adds the creator of a key. Keys from before have NULL. */
 export class KeyCreators1764860000000 implements MigrationInterface {
   async up(runner: QueryRunner): Promise<void> {
     for (const [name, type] of Object.entries(COLUMNS)) {
