@@ -23,7 +23,7 @@ afterAll(async () => {
 
 const getPage = (): Promise<Response> => fetch(`${app.url}/graphql`, { headers: { accept: 'text/html,application/xhtml+xml' } });
 
-/** The addresses of everything that the page loads, as the browser would resolve them. */
+/** The addresses of all files that the page loads, resolved as a browser does. */
 async function addressesInPage(): Promise<string[]> {
   const html = await (await getPage()).text();
   const references = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1] ?? '');
@@ -31,7 +31,7 @@ async function addressesInPage(): Promise<string[]> {
 }
 
 describe('the GraphiQL page', () => {
-  it('is what a browser gets, under a policy that allows no script in it, no other host and no frame around it', async () => {
+  it('is sent to browsers, with a policy that forbids inline scripts, other hosts and frames', async () => {
     const response = await getPage();
     const html = await response.text();
     expect(response.status).toBe(200);
@@ -48,7 +48,7 @@ describe('the GraphiQL page', () => {
     expect(html).not.toMatch(/<script(?![^>]*\ssrc=)/);
   });
 
-  it('loads only files of this server, each to be kept for good under its version', async () => {
+  it('loads only files of this server, and browsers may cache each version for ever', async () => {
     const addresses = await addressesInPage();
     expect(addresses.map((address) => new URL(address).pathname).sort()).toEqual([
       '/graphql/assets/access.js',
@@ -71,7 +71,7 @@ describe('the GraphiQL page', () => {
     }
   });
 
-  it('has a default operation that the contract allows', () => {
+  it('has a default operation that is valid in the contract', () => {
     const contract = buildSchema(readFileSync(join(__dirname, 'contract/contract.graphql'), 'utf8'));
     expect(validate(contract, parse(DEFAULT_OPERATION))).toEqual([]);
   });
@@ -81,7 +81,7 @@ describe("the page's files", () => {
   const file = (headers: Record<string, string>, query = ''): Promise<Response> =>
     fetch(`${app.url}/graphql/assets/graphiql.min.js${query}`, { headers });
 
-  it('are compressed for who takes gzip, and the same bytes for who does not', async () => {
+  it('are compressed for clients that accept gzip, and have the same content for others', async () => {
     const plain = await file({ 'accept-encoding': 'identity' });
     const compressed = await file({ 'accept-encoding': 'br;q=0.5, gzip' });
     const refused = await file({ 'accept-encoding': 'gzip;q=0' });
@@ -94,7 +94,7 @@ describe("the page's files", () => {
     expect(Number(compressed.headers.get('content-length'))).toBeLessThan(gzipSync(body, { level: 1 }).length);
   });
 
-  it('are not sent again to who has them, and are asked about anew where no version or another is in the address', async () => {
+  it('are not sent again to clients that have them, and are revalidated if the address has no version or another one', async () => {
     const first = await file({});
     const etag = first.headers.get('etag') ?? '';
     expect(etag).not.toBe('');
@@ -106,7 +106,7 @@ describe("the page's files", () => {
     expect((await file({ 'if-none-match': '"another"' })).status).toBe(200);
   });
 
-  it('are these and no others', async () => {
+  it('are served, and other files are not found', async () => {
     for (const name of ['package.json', 'graphiql.min.js.map', '..%2f..%2fpackage.json', 'constructor', '']) {
       const response = await fetch(`${app.url}/graphql/assets/${name}`);
       expect(response.status).toBe(404);
@@ -129,7 +129,7 @@ describe('GraphiQL in a browser', () => {
   async function enterHeaders(page: Page, text: string): Promise<void> {
     await headerEditor(page).click();
     await page.keyboard.press('Control+A');
-    // Inserted as a paste would be, for the editor closes brackets behind whoever types them.
+    // Inserts the text like a paste, because the editor adds closing brackets to typed text.
     await page.keyboard.insertText(text);
   }
 
@@ -144,7 +144,7 @@ describe('GraphiQL in a browser', () => {
 
   const rootKeyHeaders = (): string => JSON.stringify({ 'X-Api-Key': app.rootKey });
 
-  it('runs the default operation with the root key from the header editor, by button and by Ctrl-Enter, and asks no other host', async () => {
+  it('runs the default operation with a key from the header editor, by button and by Ctrl-Enter, and contacts no other host', async () => {
     await withBrowserPage(async (page, record) => {
       await open(page);
       expect(await page.title()).toBe('Tollgate GraphiQL');
@@ -169,7 +169,7 @@ describe('GraphiQL in a browser', () => {
     });
   });
 
-  it('shows the documentation without a credential, and its dialogs break no rule of the policy', async () => {
+  it('shows the documentation without a credential, and its dialogs do not violate the policy', async () => {
     await withBrowserPage(
       async (page, record) => {
         await open(page);
@@ -191,7 +191,7 @@ describe('GraphiQL in a browser', () => {
     );
   });
 
-  it('shows the refusal of an operation without a key', async () => {
+  it('shows the error of an operation without a credential', async () => {
     await withBrowserPage(async (page) => {
       await open(page);
       const refused = await answerTo(page, pressExecute(page));
@@ -202,7 +202,7 @@ describe('GraphiQL in a browser', () => {
 
   const stored = (page: Page): Promise<string> => page.evaluate<string>('JSON.stringify(localStorage)');
 
-  /** GraphiQL writes to the storage half a second after the last change. */
+  /** Waits for the storage, because GraphiQL writes half a second after the last change. */
   async function untilStored(page: Page, test: (text: string) => boolean): Promise<void> {
     const deadline = Date.now() + 5_000;
     while (!test(await stored(page))) {
@@ -211,10 +211,10 @@ describe('GraphiQL in a browser', () => {
     }
   }
 
-  /** Tabs are drawn only where there are two or more. */
+  /** The number of visible tabs. GraphiQL shows them only if there are at least two. */
   const tabs = (page: Page): Promise<number> => page.locator('.graphiql-tab').count();
 
-  it('hands the headers on to new tabs, and keeps them nowhere: not in a tab, not in the history, not after a reload', async () => {
+  it('copies the headers to new tabs, but never stores them: not in a tab, not in the history, not across a reload', async () => {
     await withBrowserPage(async (page) => {
       await open(page);
       await enterHeaders(page, rootKeyHeaders());
@@ -229,7 +229,7 @@ describe('GraphiQL in a browser', () => {
     });
   });
 
-  it('shows the tab that was open after a reload, and not one more each time', async () => {
+  it('shows the open tab again after a reload, and adds no tab', async () => {
     await withBrowserPage(async (page) => {
       await open(page);
       await page.locator('.graphiql-query-editor .CodeMirror').click();
@@ -244,7 +244,7 @@ describe('GraphiQL in a browser', () => {
     });
   });
 
-  it('clears what earlier versions of the page kept: headers, and operations with a secret', async () => {
+  it('deletes headers and operations with a secret that earlier versions of the page stored', async () => {
     await withBrowserPage(async (page) => {
       await open(page);
       const tab = (query: string, variables: string) => ({ id: query, title: 'T', query, variables, headers: rootKeyHeaders(), operationName: null, response: null });
@@ -268,18 +268,18 @@ describe('GraphiQL in a browser', () => {
 describe('an argument that carries a secret', () => {
   const NAMES = ['password', 'newPassword', 'currentPassword', 'code', 'token', 'clientSecret', 'apiKey'];
 
-  it.each(NAMES)('is told by its name: %s', (name) => {
+  it.each(NAMES)('is recognised by its name: %s', (name) => {
     for (const text of [`f(${name}: "x")`, `f(input: {a: 1,${name}:"x"})`, `{ "${name}": "x" }`, `{"a":{"${name}" : "x"}}`, `query ($${name}: String!) { f }`]) {
       expect([text, SECRET_ARGUMENT.test(text)]).toEqual([text, true]);
     }
   });
 
-  it('is told from what only looks like one', () => {
+  it('is not confused with similar names', () => {
     const harmless = ['mutation { mintKey(input: $input) { secret key { id } } }', '{ "errorCode": "X" }', 'f(filter: { errorCode: [X] })', 'f(keyId: "x")', 'f { code }'];
     for (const text of harmless) expect([text, SECRET_ARGUMENT.test(text)]).toEqual([text, false]);
   });
 
-  it('is known for every argument of the schema', () => {
+  it('is recognised for every secret argument of the schema', () => {
     const types = Object.values(buildSchema(readFileSync(join(__dirname, '../schema.graphql'), 'utf8')).getTypeMap());
     const inputs = types.flatMap((type) => (isInputObjectType(type) ? Object.keys(type.getFields()) : []));
     const fields = types.flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : []));

@@ -7,7 +7,7 @@ import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { until } from './support/until';
 
-// What somebody does in a browser, from the first to the last key: without a mouse, and with a look for barriers at every stop.
+// Complete tasks in a browser, by keyboard only. Checks for accessibility barriers at each step.
 
 jest.setTimeout(180_000);
 
@@ -23,23 +23,23 @@ const PASSWORD = 'a new horse, a new battery';
 
 const NOTHING = { foreignRequests: [], consoleErrors: [], pageErrors: [], failedRequests: [] };
 
-/** The pages are the same whatever database lies behind them, so they are looked at with one of them. */
+/** Checks accessibility only with SQLite, because the pages do not depend on the database. */
 async function expectNoBarriers(page: Page, where: string): Promise<void> {
   if (app.database.settings.type !== 'sqlite') return;
   expect({ where, barriers: await barriers(page) }).toEqual({ where, barriers: [] });
 }
 
-/** Goes on with Tab until `target` has the focus: what cannot be reached so is not reached at all. */
+/** Presses Tab until `target` has the focus. Throws if Tab does not reach it. */
 async function tabTo(page: Page, target: Locator): Promise<void> {
   await target.waitFor({ state: 'attached' });
   for (let steps = 0; steps < 150; steps++) {
     if (await target.evaluate<boolean, HTMLLikeElement>((element) => element === element.ownerDocument.activeElement)) return;
     await page.keyboard.press('Tab');
   }
-  throw new Error('The keyboard does not come there.');
+  throw new Error('Tab does not reach the element.');
 }
 
-/** As much of an element as this file asks for; the tests are compiled without the DOM's types. */
+/** The part of an element that this file uses, because the tests are compiled without the types of the DOM. */
 interface HTMLLikeElement {
   ownerDocument: { activeElement: unknown };
 }
@@ -49,7 +49,7 @@ const editor = (page: Page, name: string): Locator => page.getByRole('textbox', 
 async function type(page: Page, into: string, text: string): Promise<void> {
   await tabTo(page, editor(page, into));
   await page.keyboard.press('Control+A');
-  await page.keyboard.insertText(text); // as a paste, for the editor closes brackets behind whoever types them
+  await page.keyboard.insertText(text); // like a paste, because the editor adds closing brackets to typed text
 }
 
 async function openGraphiql(page: Page): Promise<void> {
@@ -58,15 +58,15 @@ async function openGraphiql(page: Page): Promise<void> {
   await editor(page, 'Headers').waitFor({ state: 'attached' });
 }
 
-/** Runs what the editor holds by Ctrl-Enter; answers what the server did. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+/** Runs the operation in the editor with Ctrl-Enter. Returns the answer of the server. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the shape of its answer
 async function run(page: Page): Promise<any> {
   const answer = page.waitForResponse((response) => response.url() === `${app.url}/graphql` && response.request().method() === 'POST');
   await page.keyboard.press('Control+Enter');
   return (await answer).json();
 }
 
-/** GraphiQL reads a moment later which operation its editor holds, and sends that name along. */
+/** Waits until GraphiQL has read the name of the operation in its editor, which it sends with the request. */
 async function untilRead(page: Page, operation: string): Promise<void> {
   const read = async (): Promise<string | undefined> => {
     const saved = await page.evaluate<string | null>('localStorage.getItem("graphiql:tabState")');
@@ -83,7 +83,7 @@ async function openExample(page: Page, title: string, variables: Record<string, 
   await type(page, 'Variables', JSON.stringify(variables));
 }
 
-it('mints a key in GraphiQL by keyboard, calls with it, and sees the call in the log; docs, history and results have no barrier', async () => {
+it('mints a key in GraphiQL by keyboard, calls with it, and finds the call in the log; docs, history and results have no barriers', async () => {
   const project = await buildProject(app, { workspace: await buildWorkspace(app), budget: 1_000_000 });
   await withBrowserPage(async (page, record) => {
     await openGraphiql(page);
@@ -128,7 +128,7 @@ it('mints a key in GraphiQL by keyboard, calls with it, and sees the call in the
   });
 });
 
-it('follows a budget in GraphiQL: what is spent shows without being asked for again, until it is stopped', async () => {
+it('follows a budget in GraphiQL: new balances appear until the subscription is stopped', async () => {
   const project = await buildProject(app, { workspace: await buildWorkspace(app), budget: 5_000 });
   const { secret } = await buildKey(app, { project });
   await withBrowserPage(async (page, record) => {
@@ -148,7 +148,7 @@ it('follows a budget in GraphiQL: what is spent shows without being asked for ag
   });
 });
 
-/** A script for the browser: whatever is stored, however short, is in `kept`, and `forgotten` counts documents that are not stored. */
+/** A script for the browser: `kept` records all stored values, and `forgotten` counts removals of the document. */
 const WATCH_STORAGE = `(() => {
   window.kept = [];
   window.forgotten = 0;
@@ -163,7 +163,7 @@ const WATCH_STORAGE = `(() => {
   };
 })()`;
 
-it('accepts an invitation through its link, sets a new password through another, and signs in with it, all of which GraphiQL then goes by', async () => {
+it('accepts an invitation by its link, resets the password by another link, and signs in; GraphiQL uses each session', async () => {
   const workspace = await buildWorkspace(app);
   const { mutate } = mutations(app);
   const email = 'ada.of.the.browser@example.com';
@@ -198,12 +198,12 @@ it('accepts an invitation through its link, sets a new password through another,
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'The password is set' }).waitFor();
     await expectNoBarriers(page, 'once the password is set');
-    expect(record).toEqual({ ...NOTHING, consoleErrors: [expect.stringContaining('400')] }); // the password that was too short
+    expect(record).toEqual({ ...NOTHING, consoleErrors: [expect.stringContaining('400')] }); // the answer to the short password
 
     await page.addInitScript(WATCH_STORAGE);
     await openGraphiql(page);
     await tabTo(page, editor(page, 'Operation'));
-    expect((await run(page)).errors).toEqual([expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED' } })]); // all sessions have ended
+    expect((await run(page)).errors).toEqual([expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED' } })]); // the reset has ended all sessions
     await tabTo(page, page.getByRole('button', { name: 'Show Examples' }));
     await page.keyboard.press('Enter');
     await tabTo(page, page.getByRole('region', { name: 'Examples' }).getByRole('button', { name: 'Return', exact: true }));

@@ -8,16 +8,16 @@ import { buildKey, buildProject } from './support/factories';
 import { leastOf, longestTurnOf } from './support/processor-time';
 import { ApiKey, Project, insertRows, keyRow, projectRow } from './support/rows';
 
-// Large answers: few objects that have much to tell, and many that are asked for the same over and over. None keeps others waiting.
+// Large answers: few objects with long lists, and many objects with repeated fields. They must not block other callers.
 
 jest.setTimeout(120_000);
 
 const KEYS = 100;
-/** Of the process's own time, whatever else the machine does: what is asked for takes 2 to 200 seconds where nothing bounds it. */
+/** Maximum processor time of this process. Without a bound these queries take 2 to 200 seconds. */
 const LONGEST_MS = 1_500;
-/** Of that, in one turn of the event loop. */
+/** Maximum processor time in one turn of the event loop. */
 const LONGEST_TURN_MS = 50;
-/** The quickest counts: now and then the process collects what tests before this file have left. */
+/** The fastest try counts, because garbage collection can slow down a try. */
 const TRIES = 3;
 
 let app: TestApp;
@@ -61,7 +61,7 @@ const now = performance.now.bind(performance);
 let aheadMs = 0;
 
 async function asked(query: string, variables: object) {
-  aheadMs += 20_000; // whoever asks has all points again
+  aheadMs += 20_000; // refills the caller's points
   const before = process.cpuUsage();
   const answer = await app.graphql(query, { workspaceId, ...variables }, secret);
   const { user, system } = process.cpuUsage(before);
@@ -69,11 +69,11 @@ async function asked(query: string, variables: object) {
 }
 
 it.each<[string, string]>([
-  ['one object that is asked for by its id a hundred times, and for a long list by 95 names', `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ApiKey { ${fields} } } }`],
-  ['a page of objects, each asked for a long list by 95 names', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { keys(first: 100) { nodes { ${fields} } } } }`],
+  ['one object selected a hundred times by its id, each with a long list under 95 aliases', `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ApiKey { ${fields} } } }`],
+  ['a page of objects, each with a long list under 95 aliases', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { keys(first: 100) { nodes { ${fields} } } } }`],
   ['95 pages of objects with long lists', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 45) { nodes { allowedIps } }`)} } }`],
-  ['95 pages of objects, each asked for its name by 95 names', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 100) { nodes { ...Names } }`)} } } fragment Names on ApiKey { ${names} }`],
-])('%s: is refused, or soon cut off, with nothing but the reason', async (_what, query) => {
+  ['95 pages of objects, each with its name under 95 aliases', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 100) { nodes { ...Names } }`)} } } fragment Names on ApiKey { ${names} }`],
+])('%s: is refused or stopped soon, and the answer has only the reason', async (_what, query) => {
   const took: number[] = [];
   for (let tries = 0; tries < TRIES; tries += 1) {
     const { status, data, errors, tookMs } = await asked(query, { ids: Array.from({ length: 100 }, () => keyId) });
@@ -85,13 +85,13 @@ it.each<[string, string]>([
   expect(Math.min(...took)).toBeLessThan(LONGEST_MS);
 });
 
-it('an answer below the bound comes whole', async () => {
+it('an answer below the limit is complete', async () => {
   const { status, data, errors } = await asked('query ($workspaceId: ID!) { workspace(id: $workspaceId) { keys(first: 100) { nodes { name allowedIps permissions } } } }', {});
   expect({ status, errors }).toEqual({ status: 200, errors: undefined });
   expect(data.workspace.keys.nodes.at(-1).allowedIps).toHaveLength(200);
 });
 
-/** `accounts` of service accounts with a hundred projects each. */
+/** A query for this number of service accounts, each with a hundred projects. */
 const grants = (accounts: number, ofProject: string): string =>
   ofWorkspace(`serviceAccounts(first: ${accounts}) { nodes { projects { ${ofProject} } } }`);
 const ofWorkspace = (list: string): string => `query ($workspaceId: ID!) { workspace(id: $workspaceId) { ${list} } }`;
@@ -101,7 +101,7 @@ const tooMany = (limit: string) => {
 };
 
 describe('lists without pages', () => {
-  it('cost as much as they can have, so that lists within them are refused before they are read', async () => {
+  it('cost their maximum length, so that lists nested in them are refused before they are read', async () => {
     const within = 'workspace { serviceAccounts(first: 1) { nodes { projects { workspace { id } } } } }';
     const { status, errors } = await asked(grants(100, within), {});
     expect([status, errors]).toEqual([400, tooMany('points')]);
@@ -110,19 +110,19 @@ describe('lists without pages', () => {
   });
 });
 
-describe('an operation is cut off where it comes to', () => {
+describe('an operation is stopped if it produces', () => {
   const costOf = ({ extensions }: Awaited<ReturnType<typeof asked>>) => extensions?.cost ?? { requested: 0, actual: 0 };
 
   it.each<[string, string, string]>([
-    ['too long an answer, by its names alone', 'answer', grants(9, times(95, (index) => `${'n'.repeat(300)}${index}: __typename`))],
+    ['an answer that is too long, even only by its field names', 'answer', grants(9, times(95, (index) => `${'n'.repeat(300)}${index}: __typename`))],
     ['too many errors', 'errors', grants(9, times(2, (index) => `a${index}: keys(first: 1000) { pageInfo { hasNextPage } }`))],
-  ])('%s, and all that was asked for is paid', async (_what, limit, query) => {
+  ])('%s; all requested points are charged', async (_what, limit, query) => {
     const answer = await asked(query, {});
     expect([answer.status, answer.data, answer.errors]).toEqual([400, undefined, tooMany(limit)]);
     expect(costOf(answer).actual).toBeGreaterThanOrEqual(costOf(answer).requested);
   });
 
-  it('more points than were expected of it, and they are paid', async () => {
+  it('more points than estimated; all of them are charged', async () => {
     const within = times(3, (twin) => `f${twin}: fields { type { kind ofType { kind } } args { type { kind ofType { kind } } } }`);
     const answer = await asked(`{ ${times(24, (index) => `t${index}: __type(name: "Node") { possibleTypes { ${within} } }`)} }`, {});
     expect([answer.status, answer.data, answer.errors]).toEqual([400, undefined, tooMany('points')]);
@@ -141,14 +141,14 @@ describe('other tenants', () => {
     `{ __schema { types { fields { ${times(90, (index) => `a${index}: name`)} } } } }`,
   ];
 
-  it.each(LARGE)('have their turn at least every 50 ms of processor time, whatever is executed: %s', async (query) => {
+  it.each(LARGE)('get a turn of the event loop at least every 50 ms of processor time: %s', async (query) => {
     const measure = async () => (await longestTurnOf(() => asked(query, {}))).longestMs;
     expect(await leastOf(TRIES, LONGEST_TURN_MS, measure)).toBeLessThan(LONGEST_TURN_MS);
   });
 
-  it('have their calls and queries answered while such operations run', async () => {
+  it('get answers to calls and queries while such operations run', async () => {
     const neighbour = await buildKey(app);
-    const points = jest.spyOn(MemoryThrottles.prototype, 'take').mockReturnValue(0); // points never run out
+    const points = jest.spyOn(MemoryThrottles.prototype, 'take').mockReturnValue(0); // the points never run out
     const callers = startCallers(1);
     const query = graphqlClient(app.url, neighbour.secret);
     const measure = async (): Promise<number[]> => {

@@ -4,7 +4,7 @@ import { startCallers, tally, type Callers } from './support/callers';
 import { buildKey, buildProject } from './support/factories';
 import { longestTurnOf, leastOf } from './support/processor-time';
 
-// Known attacks on GraphQL servers. Each is answered with a clear error, soon, and the gate goes on meanwhile.
+// Known attacks on GraphQL servers. Each gets a clear error quickly, and the gate keeps answering calls.
 
 let app: TestApp;
 let callers: Callers;
@@ -30,13 +30,13 @@ const CHAIN = `${times(199, (index) => `fragment F${index} on Viewer { ...F${ind
 
 interface Attack {
   what: string;
-  /** What is sent: a document, or a whole body. */
+  /** The document to send. `body` or `raw` replace the whole body. */
   query?: string;
   variables?: unknown;
   body?: unknown;
-  /** A body that JSON.stringify would not write. */
+  /** A body that JSON.stringify cannot produce. */
   raw?: string;
-  /** By which codes it may be answered; `ok` where it is harmless after all. */
+  /** The allowed error codes; `ok` if the request is harmless. */
   codes: string[];
 }
 
@@ -52,11 +52,11 @@ const ATTACKS: Attack[] = [
   { what: 'alias overload of a scalar', query: `{ viewer { ${times(1_900, (index) => `a${index}: id`)} } }`, codes: COMPLEX },
   { what: 'alias overload of a mutation that guesses', query: `mutation { ${times(500, (index) => `a${index}: signIn(input: { email: "a@example.com", password: "guess-number-${index}" }) { viewer { id } }`)} }`, codes: COMPLEX },
   { what: 'directive overload', query: `{ viewer ${'@skip(if: false) '.repeat(1_500)} { id } }`, codes: COMPLEX },
-  { what: 'directives that nobody knows', query: `{ viewer ${'@aa'.repeat(4_900)} { id } }`, codes: COMPLEX },
+  { what: 'unknown directives', query: `{ viewer ${'@aa'.repeat(4_900)} { id } }`, codes: COMPLEX },
   { what: 'field duplication', query: `{ ${'viewer { id } '.repeat(2_400)} }`, codes: COMPLEX },
-  { what: 'field duplication within fields that are duplicated', query: `{ ${`a: viewer { ${'b: memberships { c: id } '.repeat(30)} } `.repeat(30)} }`, codes: COMPLEX },
-  { what: 'field duplication as far as it may go', query: `{ ${'__type(name: "Viewer") { kind name description specifiedByURL isOneOf fields { name } } '.repeat(50)} }`, codes: ['ok'] },
-  { what: 'field duplication with arguments that differ', query: `{ ${times(49, (index) => `node(id: "${index}") { id }`)} }`, codes: INVALID },
+  { what: 'nested field duplication', query: `{ ${`a: viewer { ${'b: memberships { c: id } '.repeat(30)} } `.repeat(30)} }`, codes: COMPLEX },
+  { what: 'field duplication up to the limit', query: `{ ${'__type(name: "Viewer") { kind name description specifiedByURL isOneOf fields { name } } '.repeat(50)} }`, codes: ['ok'] },
+  { what: 'field duplication with different arguments', query: `{ ${times(49, (index) => `node(id: "${index}") { id }`)} }`, codes: INVALID },
   { what: 'breadth', query: `{ viewer { ${times(3_000, (index) => `f${index}`)} } }`, codes: COMPLEX },
   { what: 'deep nesting', query: `{ ${nested(2_400, 'a { ', 'b', '}')} }`, codes: COMPLEX },
   { what: 'deep nesting of lists', query: `{ node(id: ${nested(4_900, '[', '1', ']')}) { id } }`, codes: COMPLEX },
@@ -71,22 +71,22 @@ const ATTACKS: Attack[] = [
   { what: 'circular fragments through fields', query: '{ workspace(id: "x") { ...A } } fragment A on Workspace { projects { nodes { workspace { ...A } } } }', codes: COMPLEX },
   { what: 'a circle of two hundred fragments, each of which spreads all', query: `{ viewer { ...F0 } } ${times(95, (index) => `fragment F${index} on Viewer { ${times(95, (other) => `...F${other}`)} }`)}`, codes: [...COMPLEX, ...INVALID] },
   { what: 'a circle of 199 fragments', query: `{ viewer { ...F0 ...F100 } } ${CIRCLE}`, codes: INVALID },
-  { what: 'a circle of 199 fragments that are not spread', query: `{ __typename } ${CIRCLE}`, codes: INVALID },
+  { what: 'a circle of 199 unused fragments', query: `{ __typename } ${CIRCLE}`, codes: INVALID },
   { what: 'a chain of 199 fragments', query: `{ viewer { ...F0 ...F100 } } ${CHAIN}`, codes: ['ok'] },
   { what: 'a circle of forty fragments, each of which spreads all', query: `{ viewer { ...F0 } } ${times(40, (index) => `fragment F${index} on Viewer { id ${times(40, (other) => `...F${other}`)} }`)}`, codes: [...COMPLEX, ...INVALID] },
   { what: 'a thousand million laughs', query: LAUGHS, codes: COMPLEX },
   { what: 'fragments that spread each other twice', query: `{ ...F0 } ${times(100, (index) => `fragment F${index} on Query { ...F${index + 1} ...F${index + 1} }`)} fragment F100 on Query { __typename }`, codes: ['ok'] },
-  { what: 'fragments that nobody spreads', query: `{ __typename } ${times(199, (index) => `fragment F${index} on Viewer { id ...F${index + 1} }`)} fragment F199 on Viewer { id }`, codes: [...COMPLEX, ...INVALID] },
+  { what: 'unused fragments', query: `{ __typename } ${times(199, (index) => `fragment F${index} on Viewer { id ...F${index + 1} }`)} fragment F199 on Viewer { id }`, codes: [...COMPLEX, ...INVALID] },
   { what: 'many operations', query: times(2_400, (index) => `query Q${index} { __typename }`), codes: COMPLEX },
-  { what: 'many operations of which one is asked for', body: { query: `${times(99, (index) => `query Q${index} { workspaces(first: 100) { nodes { id projects(first: 90) { nodes { id } } } } }`)} query Q { __typename }`, operationName: 'Q' }, codes: ['ok'] },
+  { what: 'many operations, with one requested', body: { query: `${times(99, (index) => `query Q${index} { workspaces(first: 100) { nodes { id projects(first: 90) { nodes { id } } } } }`)} query Q { __typename }`, operationName: 'Q' }, codes: ['ok'] },
   { what: 'many variables', query: `query (${times(2_400, (index) => `$v${index}: Int`)}) { __typename }`, codes: COMPLEX },
   {
-    what: 'many types that nobody knows',
+    what: 'many unknown types',
     query: `{ ...F0 } ${times(199, (index) => `fragment F${index} on Workspaces${index} { id }`)}`,
     codes: INVALID,
   },
   {
-    what: 'many fields that nobody knows',
+    what: 'many unknown fields',
     query: `{ viewer { ${times(199, (index) => `permissionz${index}`)} } ${times(49, (index) => `workspacez${index} { id }`)} }`,
     codes: INVALID,
   },
@@ -94,9 +94,9 @@ const ATTACKS: Attack[] = [
   { what: 'a huge list in an argument', query: `{ nodes(ids: [${ids(9_000).map((id) => `"${id.slice(0, 4)}"`).join(' ')}]) { id } }`, codes: [...COMPLEX, ...REQUEST] },
   { what: 'a huge list in a variable', query: 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', variables: { ids: ids(60_000) }, codes: COMPLEX },
   { what: 'a huge list in a filter', query: 'query ($id: ID!, $ids: [ID!]) { project(id: $id) { requestLogs(filter: { keyId: $ids }) { nodes { id } } } }', variables: { ids: ids(60_000) }, codes: COMPLEX },
-  { what: 'a huger list of what is wrong', query: 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', variables: { ids: Array.from({ length: 200_000 }, () => ({})) }, codes: REQUEST },
+  { what: 'a list of 200,000 wrong values', query: 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', variables: { ids: Array.from({ length: 200_000 }, () => ({})) }, codes: REQUEST },
   { what: 'a long list in a filter', query: 'query ($id: ID!, $ids: [ID!]) { project(id: $id) { requestLogs(filter: { keyId: $ids }) { nodes { id } } } }', variables: { ids: ids(4_000) }, codes: REQUEST },
-  { what: 'a huge list of what is wrong', query: 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', variables: { ids: Array.from({ length: 4_000 }, () => ({})) }, codes: REQUEST },
+  { what: 'a list of 4,000 wrong values', query: 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', variables: { ids: Array.from({ length: 4_000 }, () => ({})) }, codes: REQUEST },
   { what: 'variables nested deeply', query: 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', raw: `{"query":"query ($ids: [ID!]!) { nodes(ids: $ids) { id } }","variables":{"ids":${nested(100_000, '[', '1', ']')}}}`, codes: [...REQUEST, ...COMPLEX] },
   { what: 'JSON nested deeply', raw: nested(200_000, '[', '', ']'), codes: [...REQUEST, ...COMPLEX] },
   { what: 'variables that are a text', body: { query: '{ __typename }', variables: '{}' }, codes: REQUEST },
@@ -112,13 +112,13 @@ const ATTACKS: Attack[] = [
   { what: 'aliases that Object has', query: '{ __proto__: viewer { constructor: id toString: id hasOwnProperty: name } constructor: __typename toString: __typename }', codes: ['ok'] },
   { what: 'arguments that Object has', query: '{ node(id: "x", __proto__: 1, constructor: 2, toString: 3) { id } }', codes: INVALID },
   { what: 'fragments that Object has', query: '{ viewer { ...constructor ...toString ...__proto__ } } fragment constructor on Viewer { id } fragment toString on Viewer { ...__proto__ } fragment __proto__ on Viewer { id }', codes: ['ok'] },
-  { what: 'a spread of what only Object has', query: '{ viewer { ...constructor } }', codes: INVALID },
+  { what: 'a spread of an unknown fragment with a name of Object', query: '{ viewer { ...constructor } }', codes: INVALID },
   { what: 'an operation that Object has', body: { query: 'query A { __typename }', operationName: 'constructor' }, codes: REQUEST },
   { what: 'a type that Object has', query: '{ __type(name: "constructor") { name } ... on constructor { id } }', codes: INVALID },
   { what: 'ids that Object has', query: `{ ${['__proto__', 'constructor', 'toString', 'hasOwnProperty'].map((id, index) => `n${index}: node(id: "${id}_1") { id }`).join(' ')} }`, codes: ['ok'] },
   { what: 'a filter with keys that Object has', query: 'query ($f: WorkspaceFilter) { workspaces(filter: $f) { nodes { id } } }', variables: { f: { constructor: 1, toString: 2 } }, codes: [...REQUEST, ...INVALID] },
   { what: 'a batch bomb', body: Array.from({ length: 10_000 }, () => ({ query: '{ viewer { id } }' })), codes: COMPLEX },
-  { what: 'a batch of what is dear', body: Array.from({ length: 10 }, () => ({ query: '{ workspaces(first: 100) { nodes { projects(first: 90) { nodes { id } } } } }' })), codes: ['ok', ...COMPLEX] },
+  { what: 'a batch of expensive operations', body: Array.from({ length: 10 }, () => ({ query: '{ workspaces(first: 100) { nodes { projects(first: 90) { nodes { id } } } } }' })), codes: ['ok', ...COMPLEX] },
   { what: 'a batch of nothing', body: [], codes: REQUEST },
   { what: 'a batch of no operations', body: [null, 1, 'x', []], codes: REQUEST },
   { what: 'a huge text', query: `{ node(id: "${'x'.repeat(900_000)}") { id } }`, codes: COMPLEX },
@@ -127,38 +127,38 @@ const ATTACKS: Attack[] = [
   { what: 'a huge name', query: `{ ${'x'.repeat(60_000)} }`, codes: INVALID },
   { what: 'many huge names', query: `{ viewer { ${times(60, (index) => `${'x'.repeat(1_000)}${index}`)} } }`, codes: INVALID },
   { what: 'a huge number', query: `{ workspaces(first: ${'9'.repeat(60_000)}) { nodes { id } } }`, codes: INVALID },
-  { what: 'a block text of nothing but lines', query: `{ node(id: """${'\n '.repeat(30_000)}""") { id } }`, codes: ['ok'] },
-  { what: 'nothing but blanks', query: ' \n,'.repeat(20_000), codes: UNREADABLE },
+  { what: 'a block string of empty lines', query: `{ node(id: """${'\n '.repeat(30_000)}""") { id } }`, codes: ['ok'] },
+  { what: 'only blanks', query: ' \n,'.repeat(20_000), codes: UNREADABLE },
   { what: 'control characters', query: '{ viewer { id\u0000\u0007\u001b } }', codes: UNREADABLE },
   { what: 'characters that look like others', query: '{ viewer { іd } }', codes: UNREADABLE },
-  { what: 'text that turns about', query: '{ viewer { id } } # \u202e } di { \u2066', codes: ['ok'] },
+  { what: 'characters that change the text direction', query: '{ viewer { id } } # \u202e } di { \u2066', codes: ['ok'] },
   { what: 'halves of surrogate pairs', raw: '{"query":"{ node(id: \\"\\ud800\\") { id } a: node(id: \\"\\\\uDC00\\") { id } }"}', codes: [...UNREADABLE, 'ok'] },
   { what: 'NUL in an id', query: 'query ($id: ID!) { node(id: $id) { id } }', variables: { id: 'prj_\u0000x' }, codes: ['ok'] },
   { what: 'introspection in circles', query: '{ __schema { types { fields { type { fields { type { fields { type { fields { type { name } } } } } } } } } } }', codes: INVALID },
   { what: 'introspection in circles within fragments', query: '{ __schema { types { ...T } } } fragment T on __Type { fields { type { ...U } } } fragment U on __Type { fields { type { ...V } } } fragment V on __Type { fields { type { name } } }', codes: INVALID },
-  { what: 'introspection again and again', query: `{ ${times(49, (index) => `s${index}: __schema { types { name fields { name args { name type { name ofType { name ofType { name } } } } } } }`)} }`, codes: COMPLEX },
+  { what: 'introspection repeated under aliases', query: `{ ${times(49, (index) => `s${index}: __schema { types { name fields { name args { name type { name ofType { name ofType { name } } } } } } }`)} }`, codes: COMPLEX },
   {
-    what: 'introspection of long texts by many names',
+    what: 'introspection of long texts under many aliases',
     query: `{ __schema { types { fields { ${times(95, (index) => `d${index}: description`)} } } } }`,
     codes: COMPLEX,
   },
   {
-    what: 'introspection of short texts by many names',
+    what: 'introspection of short texts under many aliases',
     query: `{ __schema { types { fields { ${times(60, (index) => `n${index}: name`)} } } } }`,
     codes: ['ok'],
   },
-  { what: 'introspection again and again within one', query: `{ __schema { ${times(60, (index) => `t${index}: types { fields { args { type { name } } } }`)} } }`, codes: COMPLEX },
+  { what: 'introspection repeated inside one field', query: `{ __schema { ${times(60, (index) => `t${index}: types { fields { args { type { name } } } }`)} } }`, codes: COMPLEX },
   { what: 'skip and include together', query: `{ ${times(24, (index) => `a${index}: workspaces(first: 100) @skip(if: false) @include(if: true) { nodes { projects(first: 100) { nodes { id } } } }`)} }`, codes: COMPLEX },
-  { what: 'a price that a default hides', query: 'query ($no: Boolean = true, $many: Int = 100) { workspaces(first: $many) @include(if: $no) { nodes { projects(first: $many) { nodes { id } } } } }', codes: COMPLEX },
-  { what: 'a skip that nobody gives', query: 'query ($no: Boolean!) { workspaces(first: 100) @skip(if: $no) { nodes { id } } }', codes: REQUEST },
-  { what: 'a skip that is null', query: 'query ($no: Boolean) { workspaces(first: 100) @skip(if: $no) { nodes { id } } }', codes: [...INVALID, ...REQUEST] },
+  { what: 'a cost hidden in the default of a variable', query: 'query ($no: Boolean = true, $many: Int = 100) { workspaces(first: $many) @include(if: $no) { nodes { projects(first: $many) { nodes { id } } } } }', codes: COMPLEX },
+  { what: 'a missing variable of @skip', query: 'query ($no: Boolean!) { workspaces(first: 100) @skip(if: $no) { nodes { id } } }', codes: REQUEST },
+  { what: 'a null variable of @skip', query: 'query ($no: Boolean) { workspaces(first: 100) @skip(if: $no) { nodes { id } } }', codes: [...INVALID, ...REQUEST] },
   { what: 'a subscription', query: 'subscription { __typename }', codes: [...REQUEST, ...INVALID, 'ok'] },
   { what: 'a definition of types', query: 'type Query { a: Int } schema { query: Query }', codes: [...INVALID, ...REQUEST] },
   { what: 'SQL in an id', query: 'query ($id: ID!) { node(id: $id) { id } }', variables: { id: "prj_x' OR 1=1; DROP TABLE projects; --" }, codes: ['ok'] },
   { what: 'SQL in a cursor', query: 'query ($after: String) { workspaces(after: $after) { nodes { id } } }', variables: { after: Buffer.from('["workspaces","1) OR 1=1 --","x"]').toString('base64url') }, codes: REQUEST },
 ];
 
-/** The most processor time that this process may take without a look at what else there is to do, in this test, too. */
+/** Maximum processor time of one turn of the event loop. Includes the work of this test itself. */
 const LONGEST_TURN_MS = 50;
 
 interface Answer {
@@ -180,7 +180,7 @@ async function attack({ query, variables, body, raw }: Attack, credential: strin
   return { status: response.status, text, codes: codesOf(text), tookMs: performance.now() - started };
 }
 
-/** Its errors' codes, `ok` for an answer that has none; of a batch, those of each. */
+/** The error codes of all answers, or `ok` for an answer without errors. */
 function codesOf(text: string): string[] {
   const answers = [JSON.parse(text) as unknown].flat() as { errors?: { extensions: { code: string } }[] }[];
   return [...new Set(answers.flatMap(({ errors }) => errors?.map(({ extensions }) => extensions.code) ?? ['ok']))];
@@ -188,10 +188,10 @@ function codesOf(text: string): string[] {
 
 const INSIDE = /node_modules|\bat .*\.(ts|js):|SELECT |SQLITE|ER_[A-Z]|RangeError|TypeError|call stack|Apollo/;
 
-/** The slowest that any attack may be: so many times a harmless operation, and as much again for the noise of a machine with other work. */
+/** Maximum time of an attack: a multiple of a harmless operation, plus an allowance for other load on the machine. */
 const SLOWEST = { times: 100, noiseMs: 2_000 };
 
-it.each(ATTACKS)('$what: a clear error, soon, that tells nothing of the inside', async (one) => {
+it.each(ATTACKS)('$what: gets a clear error quickly, without internal details', async (one) => {
   const harmless = Math.min((await attack({ what: '', query: '{ workspaces { nodes { id } } }', codes: [] })).tookMs, 100);
   for (const credential of [app.rootKey, null]) {
     const { status, text, codes, tookMs } = await attack(one, credential);
@@ -204,7 +204,7 @@ it.each(ATTACKS)('$what: a clear error, soon, that tells nothing of the inside',
   }
 });
 
-it('takes no more than 50 ms of processor time in one turn of the event loop, whatever it is', async () => {
+it('no attack takes more than 50 ms of processor time in one turn of the event loop', async () => {
   const long: [string, number][] = [];
   for (const one of ATTACKS) {
     const longestMs = await leastOf(3, LONGEST_TURN_MS, async () => (await longestTurnOf(() => attack(one))).longestMs);
@@ -213,7 +213,7 @@ it('takes no more than 50 ms of processor time in one turn of the event loop, wh
   expect(long).toEqual([]);
 });
 
-it('is no other by GET: what fits into an address is answered the same', async () => {
+it('an attack by GET gets the same codes as by POST, if it fits into an address', async () => {
   const short = ATTACKS.filter(({ query, variables, raw, body }) => query !== undefined && raw === undefined && body === undefined && encodeURIComponent(query).length < 12_000 && JSON.stringify(variables ?? {}).length < 1_000);
   expect(short.length).toBeGreaterThan(20);
   for (const one of short.filter(({ query }) => !/^\s*(mutation|subscription)/.test(query ?? ''))) {
@@ -225,14 +225,14 @@ it('is no other by GET: what fits into an address is answered the same', async (
   }
 });
 
-it('what clients ask of the schema passes', async () => {
+it('the introspection query of clients is answered', async () => {
   const { text } = await attack({ what: '', query: getIntrospectionQuery({ inputValueDeprecation: true, specifiedByUrl: true, schemaDescription: true, directiveIsRepeatable: true, oneOf: true }), codes: [] }, null);
   const { data, errors } = JSON.parse(text) as { data: Parameters<typeof buildClientSchema>[0]; errors?: unknown };
   expect(errors).toBeUndefined();
   expect(printSchema(buildClientSchema(data))).toContain('type Query');
 });
 
-it('calls are answered while the attacks go on, within a bounded time', async () => {
+it('calls are answered within a bounded time during the attacks', async () => {
   const measure = async (during: () => boolean): Promise<number[]> => {
     const tookMs: number[] = [];
     const answers = [];

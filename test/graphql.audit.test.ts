@@ -5,11 +5,11 @@ import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { ORIGIN, buildKey, buildWorkspace, ghostOf } from './support/factories';
 
-// What the admin API shows of the audit trail, and to whom.
+// Audit events in the admin API, and the permissions to read them.
 
 let app: TestApp;
 let workspace: Workspace;
-/** A key that may read the trail of the workspace, one that may not, and one of another tenant. */
+/** A key that may read the trail of the workspace, a key that may not, and a key of another tenant. */
 let reader: { key: ApiKey; secret: string };
 let keeper: { secret: string };
 let stranger: { secret: string };
@@ -40,7 +40,7 @@ async function eventsIn(filter: Record<string, unknown> = {}, secret = reader.se
 const codesOf = ({ errors }: Awaited<ReturnType<TestApp['graphql']>>) => errors?.map(({ extensions }) => extensions.code);
 
 describe('the events of a workspace', () => {
-  it('are listed newest first, with who, what, from where, what changed and their place in the chain', async () => {
+  it('are listed newest first, with actor, action, origin, changes and their place in the chain', async () => {
     const events = await eventsIn();
     expect(events[0]).toEqual({
       id: expect.stringMatching(/^evt_/),
@@ -61,14 +61,14 @@ describe('the events of a workspace', () => {
     expect(events.at(-1)).toMatchObject({ action: 'workspace.created', sequence: 1 });
   });
 
-  it('are shown before they are sealed, without a place', async () => {
+  it('are visible before they are sealed, without a place in the chain', async () => {
     await app.services.workspaces.update(ORIGIN, { id: workspace.id, name: 'Not yet' });
     expect((await eventsIn())[0]).toMatchObject({ after: { name: 'Not yet' }, sequence: null, hash: null });
     await app.sealer.once();
     expect((await eventsIn())[0]).toMatchObject({ after: { name: 'Not yet' }, sequence: expect.any(Number), hash: expect.any(String) });
   });
 
-  it('can be asked for by deed, by who acted, by what it was done to and by time', async () => {
+  it('can be filtered by action, actor, subject and time', async () => {
     const all = await eventsIn();
     const expectOnly = async (filter: Record<string, unknown>, holds: (event: Seen) => boolean) => {
       const found = await eventsIn(filter);
@@ -85,21 +85,21 @@ describe('the events of a workspace', () => {
     expect(await eventsIn({ action: [] })).toEqual([]);
   });
 
-  it('are for whoever may read the trail: others that know the workspace read FORBIDDEN, strangers know of no workspace', async () => {
+  it('need read.audit: other members get FORBIDDEN, and other tenants do not see the workspace', async () => {
     const denied = await app.graphql(IN_WORKSPACE, { id: workspace.id }, keeper.secret);
     expect([denied.data.workspace.auditEvents, codesOf(denied)]).toEqual([null, ['FORBIDDEN']]);
     expect((await app.graphql(IN_WORKSPACE, { id: workspace.id }, stranger.secret)).data).toEqual({ workspace: null });
   });
 });
 
-it('the events of a key are those that were done to it', async () => {
+it('the events of a key are the events with this key as their subject', async () => {
   const query = `query ($id: ID!) { key(id: $id) { auditEvents { nodes { ${FIELDS} } } } }`;
   const { data } = await app.graphql(query, { id: reader.key.id }, reader.secret);
   expect(data.key.auditEvents.nodes.map(({ action }: Seen) => action)).toEqual(['key.updated', 'key.minted']);
   expect(codesOf(await app.graphql(query, { id: reader.key.id }, keeper.secret))).toEqual(['FORBIDDEN']);
 });
 
-it('all events, those of the installation too, are the operator’s alone', async () => {
+it('only the operator can read all events, including those of the installation', async () => {
   const query = `{ auditEvents(first: 100) { nodes { ${FIELDS} } } }`;
   const { data } = await app.graphql(query);
   const nodes = data.auditEvents.nodes as Seen[];
@@ -109,7 +109,7 @@ it('all events, those of the installation too, are the operator’s alone', asyn
   expect(codesOf(await app.graphql(query, {}, reader.secret))).toEqual(['FORBIDDEN']);
 });
 
-it('of an action that is built in tells when it was put into the catalogue, once, however many nodes start', async () => {
+it('each built-in action has exactly one creation event, even if several nodes start', async () => {
   const again = await createTestApp({ databaseUrl: app.databaseUrl });
   await again.close();
   const events = await app.database.reader.find(AuditEvent, { where: { action: 'action.created', actorId: 'installation' }, order: { subjectId: 'ASC' } });
@@ -123,7 +123,7 @@ it('of an action that is built in tells when it was put into the catalogue, once
   );
 });
 
-it('an event is found by its id by whoever may read the trail, and is null for strangers', async () => {
+it('an event can be read by its id with read.audit, and is null for other tenants', async () => {
   const node = async (id: string | undefined, secret: string) => app.graphql('query ($id: ID!) { node(id: $id) { id ... on AuditEvent { action } } }', { id }, secret);
   const [event] = await eventsIn();
   expect((await node(event?.id, reader.secret)).data.node).toEqual({ id: event?.id, action: event?.action });
@@ -140,7 +140,7 @@ describe('a chain', () => {
     auditChain(workspaceId: $id) { length headHash verify(after: $after, first: $first) { checked verifiedTo complete firstBroken { sequence eventId reason } } }
   }`;
 
-  it('is verified on demand, whole or in parts', async () => {
+  it('can be verified as a whole or in parts', async () => {
     const events = await eventsIn();
     const length = events.length;
     const { data } = await app.graphql(CHAIN, { id: workspace.id }, reader.secret);
@@ -149,7 +149,7 @@ describe('a chain', () => {
     expect(part.data.auditChain.verify).toEqual({ checked: 1, verifiedTo: 2, complete: false, firstBroken: null });
   });
 
-  it('of the installation is the operator’s alone, and of strangers’ workspaces there is none', async () => {
+  it('of the installation is for the operator only; the chain of an unknown workspace is null', async () => {
     expect((await app.graphql(CHAIN)).data.auditChain).toMatchObject({ length: 3, verify: { complete: true, firstBroken: null } });
     expect(codesOf(await app.graphql(CHAIN, {}, reader.secret))).toEqual(['FORBIDDEN']);
     expect(codesOf(await app.graphql(CHAIN, { id: workspace.id }, keeper.secret))).toEqual(['FORBIDDEN']);
@@ -157,7 +157,7 @@ describe('a chain', () => {
     expect((await app.graphql(CHAIN, { id: ghostOf(workspace.id) })).data.auditChain).toBeNull();
   });
 
-  it('that was broken says where, and how', async () => {
+  it('that was broken reports the place and the reason', async () => {
     const { id } = await buildWorkspace(app);
     await app.sealer.once();
     await app.database.transaction((tx) => tx.query("UPDATE audit_events SET actor_id = 'nobody' WHERE subject_id = ?", [id]));
@@ -170,7 +170,7 @@ describe('a chain', () => {
     [{ after: 1_000_000 }, 'after'],
     [{ first: 0 }, 'first'],
     [{ first: 10_001 }, 'first'],
-  ])('refuses %j, saying where', async (args, path) => {
+  ])('refuses %j, and names the argument', async (args, path) => {
     const { errors } = await app.graphql(CHAIN, { id: workspace.id, ...args });
     expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'INVALID_REQUEST', issues: [{ path: [path], message: expect.any(String) }] }]);
   });

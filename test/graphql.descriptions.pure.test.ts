@@ -4,7 +4,7 @@ import { buildSchema, getNamedType, type GraphQLField, type GraphQLInputObjectTy
 import { operationsOf } from './support/operations';
 import { FIELDS, ROOT_FIELDS, type Needs } from './support/tenancy-table';
 
-// The descriptions are the reference manual: what they say of permissions and errors is compared with what the tests of tenancy prove.
+// The descriptions are the reference manual. Compares their permissions and errors with the table of the tenancy tests.
 
 const read = (file: string): string => readFileSync(join(__dirname, '..', file), 'utf8');
 const schema = buildSchema(read('schema.graphql'));
@@ -12,7 +12,7 @@ const mutations = Object.values(schema.getMutationType()?.getFields() ?? {});
 const [, table = ''] = /^type Code =\n([\s\S]*?);$/m.exec(read('src/graphql/errors.ts')) ?? [];
 const CODES = [...table.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1] as string);
 
-/** How a description says what something takes. */
+/** The text of a description that names the required permission. */
 function sentenceOf(needs: Needs): string | undefined {
   switch (needs) {
     case 'nothing':
@@ -33,7 +33,7 @@ function sentenceOf(needs: Needs): string | undefined {
 const errorsOf = ({ description }: GraphQLField<unknown, unknown>): string | undefined => /(?:^|\s)(Errors: [\s\S]*|No errors of its own\.)/.exec(description ?? '')?.[1];
 
 describe('the description of each mutation', () => {
-  it.each(mutations.map((field) => [field.name, field] as const))('of %s names what it takes, and its error codes', (name, field) => {
+  it.each(mutations.map((field) => [field.name, field] as const))('of %s names its permission and its error codes', (name, field) => {
     expect(field.description).toContain(sentenceOf(ROOT_FIELDS[`Mutation.${name}`]?.needs ?? 'knowledge') ?? '');
     const errors = errorsOf(field);
     const coded = [...(errors ?? '').matchAll(/`([A-Z_]{4,})`/g)].map((match) => match[1]);
@@ -42,7 +42,7 @@ describe('the description of each mutation', () => {
     expect(coded.length > 0).toBe(errors !== 'No errors of its own.');
   });
 
-  it('names NOT_FOUND wherever an id is given', () => {
+  it('names NOT_FOUND if the mutation takes an id', () => {
     const takers = operationsOf(schema, 'id').filter(({ type, takesId }) => type === 'mutation' && takesId);
     expect(takers.length).toBeGreaterThan(20);
     const silent = takers.filter(({ field }) => !errorsOf(schema.getMutationType()?.getFields()[field] as GraphQLField<unknown, unknown>)?.includes('`NOT_FOUND`'));
@@ -50,16 +50,16 @@ describe('the description of each mutation', () => {
   });
 });
 
-it('the description of each mutation that takes an expectedVersion says what comes of another', () => {
+it('the description of each mutation with expectedVersion names CONFLICT', () => {
   const takers = mutations.filter(({ args: [input] }) => input && 'expectedVersion' in ((getNamedType(input.type) as Partial<GraphQLInputObjectType>).getFields?.() ?? {}));
   expect(takers.length).toBeGreaterThan(3);
   for (const field of takers) expect(errorsOf(field)).toMatch(/`CONFLICT`.*`expectedVersion`/);
 });
 
-it('the description of each field that takes a permission names it', () => {
+it('the description of each field that needs a permission names it', () => {
   const permissions = (rows: [string, Needs][]) => rows.filter(([, needs]) => needs.includes('.') || needs === 'operator');
   const rows = permissions([...Object.entries(FIELDS), ...Object.entries(ROOT_FIELDS).map(([name, { needs }]): [string, Needs] => [name, needs])]);
-  const reachedByIt = /^(ApiKey\.(project|role)|ServiceAccount\.(workspace|projects|role)|RequestLog\.project)$/; // these take no more than the object that they belong to
+  const reachedByIt = /^(ApiKey\.(project|role)|ServiceAccount\.(workspace|projects|role)|RequestLog\.project)$/; // these need no more than their object
   for (const [place, needs] of rows.filter(([name]) => !reachedByIt.test(name))) {
     const [type = '', name = ''] = place.replace(/\(.*/, '').split('.');
     const fields = (schema.getType(type) as { getFields?(): Record<string, GraphQLField<unknown, unknown>> } | undefined)?.getFields?.() ?? {};
@@ -69,7 +69,7 @@ it('the description of each field that takes a permission names it', () => {
   }
 });
 
-it('every amount, duration and limit says in which unit it is', () => {
+it('the description of every amount, duration and limit names the unit', () => {
   const inputs = Object.values(schema.getTypeMap()).flatMap((type) => ('getFields' in type && !type.name.startsWith('__') ? Object.values(type.getFields()).map((field) => ({ type: type.name, field })) : []));
   const timed = inputs.filter(({ field }) => /(Ms|Seconds|Rps|Bytes|Days)$/.test(field.name));
   expect(timed.length).toBeGreaterThan(3);

@@ -14,17 +14,18 @@ afterAll(() => app.close());
 
 describe('GraphQL over HTTP', () => {
   const REFUSED_BEFORE_IT_RAN =
-    'What is refused before anything ran is 4xx whatever media type is accepted: docs/changes.md promises it, and proxies and monitors count by it. ' +
-    'The draft wants 200 for application/json only for the sake of clients that read no body of a 4xx; for application/graphql-response+json it wants 400, as here.';
+    'A request that is refused before it runs gets 4xx for each media type: docs/changes.md promises it, and proxies and monitors rely on it. ' +
+    'For application/json the draft asks for 200, only for clients that do not read the body of a 4xx. ' +
+    'For application/graphql-response+json it asks for 400, as here.';
 
-  /** Whatever of the audits is not met, by its id. */
+  /** The audits that are deliberately not met, by their ids. */
   const STAYS: Record<string, { status: 'warn' | 'notice'; why: string }> = {
     '572B': { status: 'warn', why: REFUSED_BEFORE_IT_RAN },
     FDE2: { status: 'warn', why: REFUSED_BEFORE_IT_RAN },
     '7B9B': { status: 'warn', why: REFUSED_BEFORE_IT_RAN },
   };
 
-  it('is spoken as the audits of graphql-http want it, but for what is named here', async () => {
+  it('passes the audits of graphql-http, except the audits listed here', async () => {
     const audits = serverAudits({ url: `${app.url}/graphql`, fetchFn: fetch });
     expect(audits.length).toBeGreaterThan(50);
     const results = await Promise.all(audits.map(({ fn }) => fn()));
@@ -36,7 +37,7 @@ describe('GraphQL over HTTP', () => {
 describe('a request that another site could forge', () => {
   const get = (headers: Record<string, string>, query = '{ viewer { id } }') => fetch(`${app.url}/graphql?query=${encodeURIComponent(query)}`, { headers });
 
-  it('is refused with any cookie, alive or not, and harmless without one', async () => {
+  it('is refused with any cookie, valid or not, and answered without a cookie', async () => {
     const { cookie } = (await buildPerson(app)).cookie;
     for (const value of [cookie, 'tollgate_session=ended', 'theme=dark']) {
       for (const headers of [{}, { 'content-type': 'text/plain' }, { accept: 'application/json' }] as Record<string, string>[]) {
@@ -46,13 +47,13 @@ describe('a request that another site could forge', () => {
       }
     }
     expect((await get({}, '{ __typename }')).status).toBe(200);
-    expect((await get({})).status).toBe(401); // nobody's
+    expect((await get({})).status).toBe(401); // anonymous
     for (const proof of [{ 'apollo-require-preflight': '1' }, { 'x-apollo-operation-name': 'Mine' }, { 'content-type': 'application/json' }] as Record<string, string>[]) {
       expect((await get({ ...proof, cookie })).status).toBe(200);
     }
   });
 
-  it('is refused with a cookie for a POST too, which no form can send as JSON', async () => {
+  it('is refused with a cookie by POST too, unless it is JSON, which no form can send', async () => {
     const { cookie } = (await buildPerson(app)).cookie;
     const post = (headers: Record<string, string>) => fetch(`${app.url}/graphql`, { method: 'POST', headers: { cookie, ...headers }, body: '{"query":"{ viewer { id } }"}' });
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) expect((await post({ 'content-type': type })).status).toBe(415);
@@ -72,7 +73,7 @@ describe('automatic persisted queries', () => {
     return { status: response.status, data, code: errors?.[0]?.extensions.code, message: errors?.[0]?.message };
   };
 
-  it('run by their hash alone once they were sent, by GET as well', async () => {
+  it('run by hash only after the document was sent once, also with GET', async () => {
     const query = 'query Mine { viewer { id kind } }';
     expect(await post(persisted(query))).toMatchObject({ code: 'PERSISTED_QUERY_NOT_FOUND', message: 'PersistedQueryNotFound' });
     expect(await post({ query, ...persisted(query) })).toMatchObject({ status: 200, code: undefined });
@@ -81,7 +82,7 @@ describe('automatic persisted queries', () => {
     expect(await response.json()).toMatchObject({ data: { viewer: { id: 'operator', kind: 'OPERATOR' } } });
   });
 
-  it('ask for the credential and the permissions of whoever sends the hash', async () => {
+  it('check the credential and the permissions of the caller that sends the hash', async () => {
     const query = 'query Theirs { auditEvents { nodes { id } } }';
     await post({ query, ...persisted(query) });
     expect(await post(persisted(query), null)).toMatchObject({ status: 401, code: 'UNAUTHENTICATED' });
@@ -89,10 +90,10 @@ describe('automatic persisted queries', () => {
   });
 
   it.each([
-    ['nobody sent', '{ __typename a: __typename }', null],
+    ['comes from an anonymous caller', '{ __typename a: __typename }', null],
     ['is longer than 16,384 characters', `{ viewer { id } } # ${'x'.repeat(16_384)}`, undefined],
     ['is refused', '{ viewer { nope } }', undefined],
-  ])('are not kept where a document %s', async (_what, query, secret) => {
+  ])('are not stored if a document %s', async (_what, query, secret) => {
     await post({ query, ...persisted(query) }, secret);
     expect(await post(persisted(query))).toMatchObject({ code: 'PERSISTED_QUERY_NOT_FOUND' });
   });

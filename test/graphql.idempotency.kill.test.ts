@@ -19,19 +19,19 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-it('of mutations whose process was killed, each was done once or is done by its repeat, and none twice', async () => {
+it('mutations of a killed process have either run once, or run when they are retried; none runs twice', async () => {
   const { id: projectId } = await buildProject(app, { budget: 0 });
   const sent: string[] = [];
   const answered = new Map<string, { id: string; name: string }>();
 
-  // The name that a key is given is the Idempotency-Key, so that each can be found again
+  // Each API key is named after its Idempotency-Key, so that the test can find it
   const mint = async (url: string, key: string) => {
     const response = await fetch(`${url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-api-key': ROOT_KEY, 'idempotency-key': key },
       body: JSON.stringify({ query: MINT, variables: { input: { projectId, name: key, permissions: [] } } }),
     });
-    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the shape of its answer
     return { status: response.status, ...((await response.json()) as any) };
   };
 
@@ -69,7 +69,7 @@ it('of mutations whose process was killed, each was done once or is done by its 
   for (const key of sent) {
     const { data, errors, extensions } = await mint(app.url, key);
     if (answered.has(key)) expect([data.mintKey.key, data.mintKey.secret, extensions.idempotencyReplay]).toEqual([answered.get(key), null, true]);
-    else if (!done.has(key)) expect([errors, extensions.idempotencyReplay]).toEqual([undefined, undefined]); // nothing had been done: it is done now
+    else if (!done.has(key)) expect([errors, extensions.idempotencyReplay]).toEqual([undefined, undefined]); // it had not run before, and runs now
     else if (errors) expect([key, errors[0].extensions.reason]).toEqual([key, 'DONE']);
     else expect([data.mintKey.key.name, extensions.idempotencyReplay]).toEqual([key, true]);
   }

@@ -15,7 +15,7 @@ import { closeNodes, createNodes } from './support/nodes';
 import { MUTATIONS_OF_PEOPLE, buildPerson } from './support/people';
 import { until } from './support/until';
 
-// `Idempotency-Key` on a mutation: done once, whoever asks again, on whatever node, and whatever dies in between.
+// `Idempotency-Key` on a mutation: it runs once, even with retries, several nodes, and crashes.
 
 let app: TestApp;
 let other: TestApp;
@@ -40,7 +40,7 @@ async function ask(query: string, variables: Record<string, unknown>, { node = a
     body: JSON.stringify({ query, variables }),
     ...(signal && { signal }),
   });
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the shape of its answer
   const { data, errors, extensions: { cost: _, ...others } = {} } = (await response.json()) as any;
   const extensions = Object.keys(others).length > 0 ? others : undefined;
   const reason = errors?.[0]?.extensions.reason as string | undefined;
@@ -51,14 +51,14 @@ const CREATE = 'mutation ($input: CreateWorkspaceInput!) { createWorkspace(input
 const MINT = 'mutation ($input: MintKeyInput!) { mintKey(input: $input) { secret key { id name hint } } }';
 const RENAME = 'mutation ($input: UpdateProjectInput!) { updateProject(input: $input) { project { id name version } } }';
 
-/** What may not be repeated. */
+/** Mutations that do not allow an Idempotency-Key. */
 const ofSigningIn = MUTATIONS_OF_PEOPLE.filter((name) => !['inviteMember', 'withdrawInvitation', 'withdrawConsent'].includes(name));
 
 const slug = () => `ws-${randomUUID().slice(0, 8)}`;
 const countEvents = () => app.database.reader.count(AuditEvent);
 const stored = (key: string) => app.database.reader.findOneBy(IdempotencyKey, { idempotencyKey: key });
 
-/** Lets time pass on both nodes, and takes it back afterwards. */
+/** Runs work with the clocks of both nodes moved forward, then resets them. */
 async function later<T>(ms: number, work: () => Promise<T>): Promise<T> {
   for (const node of [app, other]) node.travel(ms);
   try {
@@ -69,7 +69,7 @@ async function later<T>(ms: number, work: () => Promise<T>): Promise<T> {
 }
 
 describe('a mutation with an Idempotency-Key', () => {
-  it('runs once, and a repeat is answered the same on either node', async () => {
+  it('runs once, and a retry gets the same answer on each node', async () => {
     const [key, input] = [randomUUID(), { name: 'Once', slug: slug() }];
     const first = await ask(CREATE, { input }, { key });
     expect(first).toMatchObject({ status: 200, replayed: null, errors: undefined, extensions: undefined });
@@ -77,11 +77,11 @@ describe('a mutation with an Idempotency-Key', () => {
     for (const node of [app, other]) {
       expect(await ask(CREATE, { input }, { key, node })).toEqual({ ...first, replayed: 'true', extensions: { idempotencyReplay: true } });
     }
-    expect(await ask(CREATE, { input: { slug: input.slug, name: 'Once' } }, { key: `"${key}"` })).toMatchObject({ replayed: 'true', data: first.data }); // quoted, and in another order
+    expect(await ask(CREATE, { input: { slug: input.slug, name: 'Once' } }, { key: `"${key}"` })).toMatchObject({ replayed: 'true', data: first.data }); // a quoted key, and fields in another order
     expect(await countEvents()).toBe(events);
   });
 
-  it('runs once where twenty ask at once on two nodes, and all but one are told so or answered the same', async () => {
+  it('runs once if twenty requests arrive at once on two nodes; the others get IN_PROGRESS or the same answer', async () => {
     for (let round = 0; round < 3; round += 1) {
       const [key, input] = [randomUUID(), { projectId: (await buildProject(app, { budget: 0 })).id, name: `Race ${round}`, permissions: [] }];
       const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => ask(MINT, { input }, { key, node: index % 2 === 0 ? app : other })));
@@ -96,7 +96,7 @@ describe('a mutation with an Idempotency-Key', () => {
     }
   });
 
-  it('is refused where the key was used for anything else: another input, another selection, another operation', async () => {
+  it('is refused if the key was used for another input, another selection or another operation', async () => {
     const [key, input] = [randomUUID(), { name: 'First', slug: slug() }];
     await ask(CREATE, { input }, { key });
     const events = await countEvents();
@@ -107,7 +107,7 @@ describe('a mutation with an Idempotency-Key', () => {
     expect(await countEvents()).toBe(events);
   });
 
-  it('keeps what changed nothing too: the repeat does not do later what there was no need for', async () => {
+  it('stores its answer even if it changed nothing: a retry does not run it later', async () => {
     const [key, project] = [randomUUID(), await buildProject(app, { budget: 0 })];
     const input = { id: project.id, name: project.name };
     const first = await ask(RENAME, { input }, { key });
@@ -116,7 +116,7 @@ describe('a mutation with an Idempotency-Key', () => {
     expect((await app.database.reader.findOneByOrFail(Project, { id: project.id })).name).toBe('Another');
   });
 
-  it('uses its key up in the transaction of the change, where invitations are concerned too', async () => {
+  it('stores its key in the transaction of the change, also for invitations', async () => {
     const { id: workspaceId } = await buildWorkspace(app);
     const done = async (query: string, input: object) => {
       const key = randomUUID();
@@ -130,7 +130,7 @@ describe('a mutation with an Idempotency-Key', () => {
     await done('mutation ($input: WithdrawInvitationInput!) { withdrawInvitation(input: $input) { invitation { id } } }', { id });
   });
 
-  it('may be tried again with the same key where it was refused, for nothing was done', async () => {
+  it('can be retried with the same key after a refusal, because it changed nothing', async () => {
     const [key, input] = [randomUUID(), { name: 'Wanted', slug: slug() }];
     const { data } = await ask(CREATE, { input: { name: 'In the way', slug: input.slug } });
     expect((await ask(CREATE, { input }, { key })).errors?.[0].extensions.code).toBe('CONFLICT');
@@ -139,7 +139,7 @@ describe('a mutation with an Idempotency-Key', () => {
     expect(await ask(CREATE, { input }, { key })).toMatchObject({ replayed: null, data: { createWorkspace: { workspace: { name: 'Wanted' } } } });
   });
 
-  it('says that it was done where the answer is too large to keep, and to what', async () => {
+  it('returns DONE and the id of the changed object if the answer is too large to store', async () => {
     const { id } = (await buildKey(app)).key;
     const [key, allowedIps] = [randomUUID(), Array.from({ length: 200 }, (_, index) => `2001:db8:aaaa:bbbb:cccc:dddd:eeee:${(0x1000 + index).toString(16)}/128`)];
     const wide = Array.from({ length: 10 }, (_, index) => `n${index}: allowedIps`).join(' ');
@@ -150,7 +150,7 @@ describe('a mutation with an Idempotency-Key', () => {
     expect((await app.database.reader.findOneByOrFail(ApiKey, { id })).version).toBe(2);
   });
 
-  it('is forgotten after 24 hours, and then runs anew; the sweep takes the row away', async () => {
+  it('runs again after 24 hours; the sweep deletes the expired row', async () => {
     const [key, kept, input] = [randomUUID(), randomUUID(), { projectId: (await buildProject(app, { budget: 0 })).id, name: 'Daily', permissions: [] }];
     await ask(MINT, { input }, { key });
     await ask(MINT, { input }, { key: kept });
@@ -164,24 +164,24 @@ describe('a mutation with an Idempotency-Key', () => {
   });
 });
 
-describe('what an Idempotency-Key comes with', () => {
+describe('a request with an Idempotency-Key', () => {
   it.each([
     ['two mutations', 'mutation { a: archiveProject(input: { id: "prj_1" }) { __typename } b: archiveProject(input: { id: "prj_1" }) { __typename } }', randomUUID()],
     ['two mutations in a fragment', 'mutation { ...F } fragment F on Mutation { a: archiveProject(input: { id: "prj_1" }) { __typename } b: archiveProject(input: { id: "prj_1" }) { __typename } }', randomUUID()],
-    ['none', 'mutation { __typename }', randomUUID()],
+    ['no mutation', 'mutation { __typename }', randomUUID()],
     ['a key with a blank', 'mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', 'a b'],
     ['a key that is too long', 'mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', 'k'.repeat(256)],
-  ])('is exactly one mutation and a key of 1 to 255 visible characters: %s is INVALID_REQUEST', async (_what, query, key) => {
+  ])('needs exactly one mutation and a key of 1 to 255 visible characters: %s is INVALID_REQUEST', async (_what, query, key) => {
     expect(await ask(query, {}, { key })).toMatchObject({ status: 400, data: undefined, errors: [{ extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['Idempotency-Key'], message: expect.any(String) }] } }] });
   });
 
-  it('may be a query, for which it counts for nothing', async () => {
+  it('can be a query, which ignores the key', async () => {
     const key = randomUUID();
     expect(await ask('{ viewer { id } }', {}, { key })).toMatchObject({ status: 200, replayed: null, data: { viewer: { id: 'operator' } } });
     expect(await stored(key)).toBeNull();
   });
 
-  it('is not what signs in or out, or proves who somebody is', async () => {
+  it('is refused for mutations that sign in or out, or prove an identity', async () => {
     const { cookie } = (await buildPerson(app)).cookie;
     const schema = buildSchema(readFileSync('schema.graphql', 'utf8'));
     for (const name of ofSigningIn) {
@@ -195,13 +195,13 @@ describe('what an Idempotency-Key comes with', () => {
     }
   });
 
-  it('changes nothing for whoever has not said who they are', async () => {
+  it('is refused with 401 if it has no credential, as without the key', async () => {
     expect(await ask('mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', {}, { headers: {} })).toMatchObject({ status: 401 });
   });
 });
 
 describe('a secret', () => {
-  it('is in the first answer alone, by whatever name it was asked for; the repeat says what it withholds', async () => {
+  it('is only in the first answer, under each alias; a retry lists the withheld fields', async () => {
     const [key, again] = [randomUUID(), randomUUID()];
     const { key: apiKey, project } = await buildKey(app);
     const mint = 'mutation ($input: MintKeyInput!) { made: mintKey(input: $input) { ...F one: secret ... on MintKeyPayload { two: secret } key { secret: id } } } fragment F on MintKeyPayload { secret }';
@@ -216,12 +216,12 @@ describe('a secret', () => {
     const rotate = 'mutation ($input: RotateKeyInput!) { rotateKey(input: $input) { secret key { id hint } } }';
     const rotated = await ask(rotate, { input: { id: apiKey.id } }, { key: again });
     expect(await ask(rotate, { input: { id: apiKey.id } }, { key: again })).toMatchObject({ data: { rotateKey: { secret: null, key: rotated.data.rotateKey.key } }, extensions: { withheld: [['rotateKey', 'secret']] } });
-    expect((await app.rest({ secret: rotated.data.rotateKey.secret })).status).toBe(200); // it was rotated once
+    expect((await app.rest({ secret: rotated.data.rotateKey.secret })).status).toBe(200); // it was rotated only once
     const rows = JSON.stringify(await app.database.reader.find(IdempotencyKey));
     for (const text of [secret, rotated.data.rotateKey.secret]) expect(rows).not.toContain(text.slice(-38, -4));
   });
 
-  it('of a link is withheld too', async () => {
+  it('in a link is withheld too', async () => {
     const key = randomUUID();
     const { id } = await buildWorkspace(app);
     const invite = 'mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { link invitation { id } } }';
@@ -232,7 +232,7 @@ describe('a secret', () => {
     expect(JSON.stringify(await stored(key))).not.toContain('token=');
   });
 
-  it('has its mark (ShownOnce), whichever payload of a mutation that may be repeated it is in', () => {
+  it('is marked as ShownOnce in the payload of each mutation that allows an Idempotency-Key', () => {
     const mutationsOf = Object.values(describeSchema().getMutationType()?.getFields() ?? {}).filter(({ name }) => !ofSigningIn.includes(name));
     const suspicious = mutationsOf.flatMap(({ name, type }) =>
       Object.values((type as GraphQLObjectType).getFields())
@@ -244,10 +244,10 @@ describe('a secret', () => {
   });
 });
 
-describe('whose a key is', () => {
+describe('the owner of an Idempotency-Key', () => {
   const keyWith = async (project: { id: string }, permissions: string[]) => (await mutations(app).mutate('mintKey', { projectId: project.id, name: 'Asks', permissions }, 'secret key { id }')) as { secret: string; key: { id: string } };
 
-  it('is its principal’s alone: another tenant’s same key meets nothing of it', async () => {
+  it('is one principal: the same key of another tenant is independent', async () => {
     const key = randomUUID();
     const answers = [];
     for (const name of ['Mine', 'Theirs']) {
@@ -259,7 +259,7 @@ describe('whose a key is', () => {
     expect(await app.database.reader.countBy(IdempotencyKey, { idempotencyKey: key })).toBe(2);
   });
 
-  it('shows its answer to nobody who may do less by now, and does nothing again', async () => {
+  it('does not see the stored answer after losing a permission, and the mutation does not run again', async () => {
     const { mutate } = mutations(app);
     const key = randomUUID();
     const project = await buildProject(app, { budget: 5_000 });
@@ -280,7 +280,7 @@ describe('whose a key is', () => {
     expect(await ask(query, { input }, { key, headers })).toMatchObject({ status: 401 });
   });
 
-  it('is a person’s in all their sessions, until they are no longer a member', async () => {
+  it('can be a person with all their sessions, until their membership ends', async () => {
     const { mutate } = mutations(app);
     const { cookie, person, workspace } = await buildPerson(app);
     await buildPerson(app, { workspace });
@@ -294,19 +294,19 @@ describe('whose a key is', () => {
   });
 });
 
-describe('a process that dies', () => {
-  /** Sends a mutation to a node that will never get as far as to keep its answer. */
+describe('a process that crashes', () => {
+  /** Sends a mutation to a node that commits it but never stores its answer. */
   async function dieBeforeAnswer(query: string, input: Record<string, unknown>, key: string): Promise<void> {
-    const gone = new AbortController();
+    const hangUp = new AbortController();
     const settle = jest.spyOn(other.idempotency, 'settle').mockImplementation(() => new Promise(() => undefined));
-    const lost = ask(query, { input }, { key, node: other, signal: gone.signal }).catch(() => undefined);
+    const lost = ask(query, { input }, { key, node: other, signal: hangUp.signal }).catch(() => undefined);
     await until(() => settle.mock.calls.length > 0, 'the mutation to be committed');
-    gone.abort();
+    hangUp.abort();
     await lost;
     settle.mockRestore();
   }
 
-  it('after its commit has done it: the repeat waits for the lease, then says so and to what, and does nothing again', async () => {
+  it('after the commit: a retry gets IN_PROGRESS during the lease, then DONE with the id, and the mutation does not run again', async () => {
     const { id: projectId } = await buildProject(app, { budget: 0 });
     const [key, input] = [randomUUID(), { projectId, name: 'Lost', permissions: [] }];
     await dieBeforeAnswer(MINT, input, key);
@@ -318,14 +318,14 @@ describe('a process that dies', () => {
     expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
   });
 
-  it('before its commit has done nothing: the repeat takes its place once the lease is over', async () => {
+  it('before the commit: a retry runs the mutation after the lease has expired', async () => {
     const { id: projectId } = await buildProject(app, { budget: 0 });
     const [key, input] = [randomUUID(), { projectId, name: 'Never', permissions: [] }];
     const mint = jest.spyOn(other.services.keys, 'mint').mockImplementation(() => new Promise(() => undefined));
-    const gone = new AbortController();
-    const lost = ask(MINT, { input }, { key, node: other, signal: gone.signal }).catch(() => undefined);
+    const hangUp = new AbortController();
+    const lost = ask(MINT, { input }, { key, node: other, signal: hangUp.signal }).catch(() => undefined);
     await until(() => mint.mock.calls.length > 0, 'the work to be begun, after the key was taken');
-    gone.abort();
+    hangUp.abort();
     await lost;
     mint.mockRestore();
     expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'IN_PROGRESS' });
@@ -333,7 +333,7 @@ describe('a process that dies', () => {
     expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
   });
 
-  it('under a clock that was ahead keeps its repeat away no longer than that clock was', async () => {
+  it('with a clock ahead blocks a retry no longer than the lease of that clock', async () => {
     const { id: projectId } = await buildProject(app, { budget: 0 });
     const [key, input] = [randomUUID(), { projectId, name: 'Ahead', permissions: [] }];
     await later(MUTATION_KEPT_MS, async () => {
@@ -343,7 +343,7 @@ describe('a process that dies', () => {
     expect(await ask(MINT, { input }, { key })).toMatchObject({ reason: 'DONE' });
   });
 
-  it('only seemed to be dead: what it does after a repeat has taken its place is undone', async () => {
+  it('but only appears to: its late changes are rolled back after a retry has run', async () => {
     const { id: projectId } = await buildProject(app, { budget: 0 });
     const [key, input] = [randomUUID(), { projectId, name: 'Slow', permissions: [] }];
     const real = other.services.keys.mint.bind(other.services.keys);

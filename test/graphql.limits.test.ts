@@ -24,13 +24,13 @@ interface Cost {
 interface Answer {
   status: number;
   headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the shape of its answer
   data?: any;
   errors?: { message: string; extensions: { code: string; limits?: { limit: string; asked: number; allowed: number }[]; retryAfterMs?: number } }[];
   extensions?: { cost?: Cost };
 }
 
-/** The whole answer; as the operator, unless another secret or null is given. */
+/** Sends a request as the operator, or with another secret, or with no credential if `secret` is null. Returns the whole answer. */
 async function ask(body: object, secret: string | null = app.rootKey, at = app): Promise<Answer> {
   const response = await fetch(`${at.url}/graphql`, {
     method: 'POST',
@@ -48,38 +48,38 @@ const costOf = async (query: string, variables: object = {}, secret?: string): P
 
 const times = (count: number, make: (index: number) => string): string => Array.from({ length: count }, (_, index) => make(index)).join(' ');
 
-/** What an answer of so many objects and values costs. */
+/** The points of an answer with this number of objects and values. */
 const pointsFor = (objects: number, values: number): number => Math.ceil(objects + values / 10);
 
-describe('what an operation costs', () => {
-  it('is told with each answer: as asked, as it came, and what is left', async () => {
+describe('the cost of an operation', () => {
+  it('is in each answer: requested points, actual points, and points left', async () => {
     const cost = await costOf('{ viewer { id } }', {}, (await buildKey(app)).secret);
     expect(cost).toEqual({ requested: 2, actual: 2, left: expect.any(Number), max: 20_000, refillPerSecond: 1_000 });
     expect(cost.left).toBeGreaterThan(19_900);
   });
 
   it.each<[string, number, string, object?]>([
-    ['a value is a tenth of a point, and what is begun counts', pointsFor(0, 1), '{ __typename }'],
-    ['one of a list of values is a hundredth, and as many are expected as there can be', pointsFor(1 + 1 + 1 + 1, (2 * 200) / 10), '{ workspaces(first: 1) { nodes { keys(first: 1) { nodes { a: permissions b: permissions } } } } }'],
-    ['an object is a point', pointsFor(2, 2), 'query ($id: ID!) { project(id: $id) { id budget { balance } } }'],
-    ['a page is as long as it is asked for', pointsFor(1 + 40 * 2, 40), '{ workspaces(first: 40) { nodes { wallet { id } } } }'],
-    ['by a variable, too', pointsFor(1 + 40, 40), 'query ($first: Int) { workspaces(first: $first) { nodes { id } } }', { first: 40 }],
-    ['or by the default of one', pointsFor(1 + 40, 40), 'query ($first: Int = 40) { workspaces(first: $first) { nodes { id } } }'],
-    ['or by that of the list', pointsFor(1 + 25, 25), '{ workspaces { nodes { id } } }'],
-    ['pages within pages multiply', pointsFor(1 + 10 * (1 + 1 + 20 * 2), 10 * 20), '{ workspaces(first: 10) { nodes { projects(first: 20) { nodes { budget { held } } } } } }'],
-    ['edges and nodes are two lists', pointsFor(1 + 1 + 10 + 10 + 10, 10 + 10 + 1), '{ workspaces(first: 10) { nodes { id } edges { node { id } } pageInfo { hasNextPage } } }'],
-    ['what is named twice is asked once', pointsFor(1 + 10, 2 * 10), '{ workspaces(first: 10) { nodes { id } nodes { name } } workspaces(first: 10) { nodes { id } } }'],
-    ['an alias asks again', pointsFor(2 * (1 + 10), 2 * 10), '{ a: workspaces(first: 10) { nodes { id } } b: workspaces(first: 10) { nodes { id } } }'],
-    ['fragments are what is in them', pointsFor(1 + 10 + 10, 10 + 10), '{ workspaces(first: 10) { ...A } } fragment A on WorkspaceConnection { nodes { ...B ...B ... on Node { id } } } fragment B on Workspace { wallet { id } }'],
-    ['what is skipped is not asked', pointsFor(1, 1), 'query ($no: Boolean = false) { viewer { id } workspaces @include(if: $no) { nodes { id } } actions @skip(if: true) { nodes { id } } }'],
-    ['what is not skipped is', pointsFor(1 + 25, 25), 'query ($no: Boolean!) { workspaces @skip(if: $no) { nodes { id } } }', { no: false }],
+    ['a value costs a tenth of a point, and the sum is rounded up', pointsFor(0, 1), '{ __typename }'],
+    ['a value of a list costs a hundredth, and the maximum length of the list is expected', pointsFor(1 + 1 + 1 + 1, (2 * 200) / 10), '{ workspaces(first: 1) { nodes { keys(first: 1) { nodes { a: permissions b: permissions } } } } }'],
+    ['an object costs one point', pointsFor(2, 2), 'query ($id: ID!) { project(id: $id) { id budget { balance } } }'],
+    ['a page costs its requested size', pointsFor(1 + 40 * 2, 40), '{ workspaces(first: 40) { nodes { wallet { id } } } }'],
+    ['a page size can be a variable', pointsFor(1 + 40, 40), 'query ($first: Int) { workspaces(first: $first) { nodes { id } } }', { first: 40 }],
+    ['a page size can be the default of a variable', pointsFor(1 + 40, 40), 'query ($first: Int = 40) { workspaces(first: $first) { nodes { id } } }'],
+    ['a page without a size costs the default size of the list', pointsFor(1 + 25, 25), '{ workspaces { nodes { id } } }'],
+    ['nested pages multiply', pointsFor(1 + 10 * (1 + 1 + 20 * 2), 10 * 20), '{ workspaces(first: 10) { nodes { projects(first: 20) { nodes { budget { held } } } } } }'],
+    ['edges and nodes cost as two lists', pointsFor(1 + 1 + 10 + 10 + 10, 10 + 10 + 1), '{ workspaces(first: 10) { nodes { id } edges { node { id } } pageInfo { hasNextPage } } }'],
+    ['a field that is selected twice costs once', pointsFor(1 + 10, 2 * 10), '{ workspaces(first: 10) { nodes { id } nodes { name } } workspaces(first: 10) { nodes { id } } }'],
+    ['a field with another alias costs again', pointsFor(2 * (1 + 10), 2 * 10), '{ a: workspaces(first: 10) { nodes { id } } b: workspaces(first: 10) { nodes { id } } }'],
+    ['a fragment costs the fields in it', pointsFor(1 + 10 + 10, 10 + 10), '{ workspaces(first: 10) { ...A } } fragment A on WorkspaceConnection { nodes { ...B ...B ... on Node { id } } } fragment B on Workspace { wallet { id } }'],
+    ['a skipped field costs nothing', pointsFor(1, 1), 'query ($no: Boolean = false) { viewer { id } workspaces @include(if: $no) { nodes { id } } actions @skip(if: true) { nodes { id } } }'],
+    ['a field that is not skipped costs points', pointsFor(1 + 25, 25), 'query ($no: Boolean!) { workspaces @skip(if: $no) { nodes { id } } }', { no: false }],
   ])('%s', async (_what, requested, query, variables = {}) => {
     const cost = await costOf(query, query.includes('$id') ? { id: project.id, ...variables } : variables);
     expect(cost.requested).toBe(requested);
     expect(cost.actual).toBeLessThanOrEqual(requested);
   });
 
-  it('is that of looking through rows for what a filter lets through, found or not, and of each fifty of its values', async () => {
+  it('includes points for searching with a filter, even if nothing is found, and for every fifty values of the filter', async () => {
     const nothing = { action: times(100, (index) => `none.${index}`).split(' ') };
     const query = 'query ($id: ID!, $filter: RequestLogFilter) { project(id: $id) { requestLogs(first: 1, filter: $filter) { totalCount nodes { id } } } }';
     const costWith = (filter?: object) => costOf(query, { id: project.id, filter });
@@ -89,7 +89,7 @@ describe('what an operation costs', () => {
     expect(await costWith({})).toMatchObject({ actual: pointsFor(1 + 1 + 10, 0) });
   });
 
-  it('comes to what the answer has, each of its objects and no scalar that looks like one', async () => {
+  it('is settled by the objects in the answer; JSON scalars do not count as objects', async () => {
     const { id } = await buildWorkspace(app);
     await app.graphql('mutation ($id: ID!) { updateWorkspace(input: { id: $id, name: "Other" }) { workspace { id } } }', { id });
     const cost = await costOf('query ($id: ID!) { workspace(id: $id) { auditEvents(first: 100) { nodes { before after } } wallet { id } projects { nodes { budget { held } } } } }', { id });
@@ -98,29 +98,29 @@ describe('what an operation costs', () => {
     expect(cost.actual).toBe(pointsFor(1 + 1 + events + 1 + 1, 2 * events + 1));
   });
 
-  it('is ten points more for each mutation, done or not', async () => {
+  it('includes ten points for each mutation, even if it fails', async () => {
     const answer = await ask({ query: 'mutation { a: archiveProject(input: { id: "prj_1" }) { project { id } } b: archiveProject(input: { id: "prj_2" }) { project { id } } }' });
     expect(answer.errors?.map(({ extensions }) => extensions.code)).toEqual(['NOT_FOUND', 'NOT_FOUND']);
     expect(answer.extensions?.cost).toMatchObject({ requested: pointsFor(2 * (1 + 10 + 1), 2), actual: 2 * (1 + 10) });
   });
 
-  it('counts no more than a page of what no page may have, which the list refuses', async () => {
+  it('of a page over the maximum size counts the maximum size, and the list refuses the page', async () => {
     const { errors, extensions } = await ask({ query: '{ workspaces(first: 100000) { nodes { id } } }' });
     expect([errors?.[0]?.extensions.code, extensions?.cost?.requested]).toEqual(['INVALID_REQUEST', pointsFor(1 + 100, 100)]);
   });
 
-  it('is a price of its own for what is no look-up', async () => {
+  it('is the declared complexity of a field that is not a look-up', async () => {
     expect((await costOf('{ auditChain { verify(first: 10) { checked } } }')).requested).toBe(pointsFor(1 + 100, 1));
   });
 
-  it('of introspection is modest, and known', async () => {
+  it('of introspection is between 100 and 5,000 points', async () => {
     const cost = await costOf(getIntrospectionQuery());
     expect(cost.requested).toBeGreaterThan(100);
     expect(cost.requested).toBeLessThan(5_000);
     expect(cost.actual).toBeGreaterThan(100);
   });
 
-  it('is QUERY_TOO_COMPLEX past 10,000 points, with the figures, and nothing is taken', async () => {
+  it('over 10,000 points is refused as QUERY_TOO_COMPLEX with the figures, and no points are taken', async () => {
     const { secret } = await buildKey(app);
     const query = '{ workspaces(first: 100) { nodes { projects(first: 100) { nodes { id } } } } }';
     const { status, data, errors } = await ask({ query }, secret);
@@ -131,13 +131,13 @@ describe('what an operation costs', () => {
   });
 });
 
-describe('a principal’s points', () => {
+describe('the points of a principal', () => {
   const dear = '{ workspaces(first: 100) { nodes { projects(first: 80) { nodes { id } } } } }';
-  /** It comes to all that it asks for: an error of a field that cannot be null takes the whole answer with it. */
+  /** Costs all its requested points: an error in a non-null field leaves no data. */
   const spend = { query: `${dear.slice(0, -1)} actions(first: 0) { nodes { id } } }` };
   const price = pointsFor(1 + 100 * (1 + 1 + 80) + 1, 100 * 80);
 
-  it('that an answer does not come to are given back at once', async () => {
+  it('are given back at once if the answer does not use them', async () => {
     const { secret } = await buildKey(app);
     for (let i = 0; i < 5; i++) {
       const cost = await costOf(dear, {}, secret);
@@ -146,7 +146,7 @@ describe('a principal’s points', () => {
     }
   });
 
-  it('run out: 429 RATE_LIMITED with the time until there are enough, and then there are; other tenants have theirs', async () => {
+  it('can run out: returns 429 RATE_LIMITED with the time until there are enough; other tenants keep their points', async () => {
     const workspace = await buildWorkspace(app);
     const { secret } = await buildKey(app, { workspace });
     const { secret: another } = await buildKey(app, { workspace });
@@ -164,8 +164,8 @@ describe('a principal’s points', () => {
     expect(refused?.headers.get('retry-after')).toBe(String(Math.ceil(retryAfterMs / 1000)));
     expect(refused?.extensions?.cost).toMatchObject({ requested: price, actual: 0, max: 20_000 });
     expect(refused?.extensions?.cost?.left).toBeLessThan(price);
-    const frozen = jest.spyOn(performance, 'now').mockReturnValue(performance.now()); // no points come back
-    expect((await ask(spend, another)).status).toBe(429); // more keys are no more points
+    const frozen = jest.spyOn(performance, 'now').mockReturnValue(performance.now()); // no points are added meanwhile
+    expect((await ask(spend, another)).status).toBe(429); // all keys of a workspace share the points
     frozen.mockRestore();
     expect((await ask(spend, (await buildKey(app)).secret)).status).toBe(200);
     const started = performance.now();
@@ -173,19 +173,19 @@ describe('a principal’s points', () => {
     expect(performance.now() - started).toBeLessThan(retryAfterMs + 10_000);
   });
 
-  it('go for documents that are refused, too, by what there is to read of them', async () => {
+  it('are also taken for documents that are refused, by the number of tokens', async () => {
     const { secret } = await buildKey(app);
     const wrong = `query ($id: ID!) { nodes(ids: [${times(9_900, () => '"x"')}]) { nothing } }`;
-    const now = jest.spyOn(performance, 'now').mockReturnValue(performance.now()); // no points come back
+    const now = jest.spyOn(performance, 'now').mockReturnValue(performance.now()); // no points are added meanwhile
     const answers: Answer[] = [];
     for (let asked = 0; asked < 110; asked += 10) answers.push(...(await Promise.all(Array.from({ length: 10 }, () => ask({ query: wrong }, secret)))));
     now.mockRestore();
     expect(answers.find(({ status }) => status === 429)?.errors?.[0]).toMatchObject({ message: expect.stringMatching(/^This asks for 198 points, /), extensions: { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) } });
     expect(answers.filter(({ status }) => status === 400)).toHaveLength(Math.floor(20_000 / 198));
-    expect((await ask({ query: '{ viewer { id } }' }, secret)).extensions?.cost).toMatchObject({ requested: 2, actual: 2 }); // and for those that run by what they ask
+    expect((await ask({ query: '{ viewer { id } }' }, secret)).extensions?.cost).toMatchObject({ requested: 2, actual: 2 }); // an operation that runs costs only its fields
   });
 
-  it('are its address’s where it brings no credential', async () => {
+  it('belong to the address if the request has no credential', async () => {
     const before = await ask({ query: '{ __typename }' }, null);
     const after = await ask({ query: '{ __schema { types { fields { args { type { name } } } } } }' }, null);
     expect(after.extensions?.cost?.actual).toBeGreaterThan(10);
@@ -193,7 +193,7 @@ describe('a principal’s points', () => {
   });
 });
 
-describe('a document with too much of anything', () => {
+describe('a document over a limit', () => {
   it.each<[string, number, number, string]>([
     ['length', 65_537, 65_536, `{ __typename } #${'x'.repeat(65_537 - 16)}`],
     ['tokens', 10_004, 10_000, `{ node(id: ["", ${'"" '.repeat(9_991)}]) { id } }`],
@@ -208,7 +208,7 @@ describe('a document with too much of anything', () => {
     ['repeats', 51, 50, `{ ${'viewer { id } '.repeat(51)} }`],
     ['variables', 201, 200, `query (${times(201, (index) => `$v${index}: Int`)}) { __typename }`],
     ['aliases', 101, 100, `{ viewer { ${times(101, (index) => `a${index}: id`)} } }`],
-  ])('is QUERY_TOO_COMPLEX with the figures, before it is validated and before a credential is asked for: %s', async (limit, asked, allowed, query) => {
+  ])('is refused as QUERY_TOO_COMPLEX with the figures, before validation and before authentication: %s', async (limit, asked, allowed, query) => {
     for (const secret of [app.rootKey, null]) {
       const { status, data, errors } = await ask({ query }, secret);
       expect({ status, data, code: errors?.[0]?.extensions.code }).toEqual({ status: 400, data: undefined, code: 'QUERY_TOO_COMPLEX' });
@@ -217,20 +217,20 @@ describe('a document with too much of anything', () => {
     }
   });
 
-  it('is one whose variables have too many values', async () => {
+  it('is refused if its variables have too many values', async () => {
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }';
     const { status, errors } = await ask({ query, variables: { ids: Array.from({ length: 6_000 }, () => 'x') } });
     expect([status, errors?.[0]?.extensions.limits]).toEqual([400, [{ limit: 'values', asked: 5_001, allowed: 5_000 }]]);
   });
 
-  it('is counted with its fragments written out', async () => {
+  it('is counted with its fragments expanded', async () => {
     const query = `{ ${times(2, (index) => `a${index}: viewer { ...F0 }`)} } ${times(7, (index) => `fragment F${index} on Viewer { ${times(2, (inner) => `a${inner}: memberships { ...F${index + 1} }`)} }`)} fragment F7 on Viewer { id }`;
     expect((await ask({ query })).errors?.[0]?.extensions.limits).toContainEqual({ limit: 'aliases', asked: expect.any(Number), allowed: 100 });
   });
 });
 
 describe('without a credential', () => {
-  it('what is not public is 401 before it is validated', async () => {
+  it('an operation that is not public is refused with 401 before validation', async () => {
     const { status, errors } = await ask({ query: '{ viewer { nope } nope }' }, null);
     expect({ status, codes: errors?.map(({ extensions }) => extensions.code) }).toEqual({ status: 401, codes: ['UNAUTHENTICATED'] });
     expect((await ask({ query: 'mutation { signIn { nope } }' }, null)).errors?.[0]?.extensions.code).toBe('GRAPHQL_VALIDATION_FAILED');
@@ -238,7 +238,7 @@ describe('without a credential', () => {
 });
 
 describe('configuration', () => {
-  it('closes introspection, to everybody, and hints at no names', async () => {
+  it('can disable introspection for all callers; errors and documentation then show no names of the schema', async () => {
     const closed = await createTestApp({ config: { graphqlIntrospection: false } });
     try {
       for (const secret of [app.rootKey, null]) {
@@ -258,7 +258,7 @@ describe('configuration', () => {
     }
   });
 
-  it('opens batches, whose limits hold for all of them together', async () => {
+  it('can enable batches; the limits apply to all operations of a batch together', async () => {
     const open = await createTestApp({ config: { graphqlBatching: true } });
     const batch = async (operations: object[], secret: string | null = app.rootKey): Promise<{ status: number; answers: Answer[] }> => {
       const response = await fetch(`${open.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', ...(secret === null ? {} : { 'x-api-key': secret }) }, body: JSON.stringify(operations) });

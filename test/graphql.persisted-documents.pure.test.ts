@@ -1,6 +1,6 @@
 import { PersistedDocuments } from '../src/graphql/persisted-documents';
 
-it('keeps the thousand documents that were asked for last, and no more', async () => {
+it('stores at most 1,000 documents, and evicts the least recently used', async () => {
   const documents = new PersistedDocuments();
   for (let index = 0; index < 1_000; index += 1) await documents.set(`hash ${index}`, `document ${index}`);
   expect(await documents.get('hash 0')).toBe('document 0');

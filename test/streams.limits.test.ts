@@ -19,9 +19,9 @@ import { WAYS, followBySse, followByWebSocket, socketUrl, untilOpen, type Follow
 import { statementsOf } from './support/statements';
 import { until } from './support/until';
 
-jest.setTimeout(120_000); // other test files take the processors too
+jest.setTimeout(120_000); // other test files use the processors too
 
-// What subscriptions may take of a process, and what is left when they are gone.
+// The resources that subscriptions may use, and their release.
 
 let app: TestApp;
 const open: Followed[] = [];
@@ -41,7 +41,7 @@ const follow = (query: string, variables: Record<string, unknown>, credential = 
   return stream;
 };
 
-/** A subscription as it goes over the wire. */
+/** A subscription request as raw HTTP. */
 function requestOf(secret: string, workspaceId: string): string {
   const body = JSON.stringify({ query: BUDGETS, variables: { workspaceId } });
   return `POST /graphql/stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\nX-Api-Key: ${secret}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -49,7 +49,7 @@ function requestOf(secret: string, workspaceId: string): string {
 
 const connectionsOf = ({ server }: TestApp): Promise<number> => new Promise((resolve, reject) => server.server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 
-it('who hangs up before they were recognised keeps no place', async () => {
+it('a client that disconnects before authentication gives its place back', async () => {
   const workspace = await buildWorkspace(app);
   const { secret } = await buildKey(app, { workspace, permissions: ['read.wallet'] });
   const request = requestOf(secret, workspace.id);
@@ -58,12 +58,12 @@ it('who hangs up before they were recognised keeps no place', async () => {
   let asked = 0;
   const slow = jest.spyOn(app.principals, 'bySecret').mockImplementation(async (...given) => {
     asked += 1;
-    await until(async () => (await connectionsOf(app)) <= before, 'everybody to hang up');
+    await until(async () => (await connectionsOf(app)) <= before, 'all clients to disconnect');
     return bySecret(...given);
   });
-  const sockets = Array.from({ length: 40 }, () => connect(Number(new URL(app.url).port), '127.0.0.1')); // more than one owner has places
+  const sockets = Array.from({ length: 40 }, () => connect(Number(new URL(app.url).port), '127.0.0.1')); // more than the places of one owner
   for (const socket of sockets) socket.on('error', () => undefined).write(request);
-  await until(() => asked === sockets.length, 'all to be asked who they are');
+  await until(() => asked === sockets.length, 'all authentications to begin');
   for (const socket of sockets) socket.destroy();
   await Promise.all(slow.mock.results.map(({ value }) => value as Promise<unknown>));
   slow.mockRestore();
@@ -74,7 +74,7 @@ it('who hangs up before they were recognised keeps no place', async () => {
   }, 'a place');
 });
 
-it('a stream that waits behind another of its connection gives its place back when their caller hangs up', async () => {
+it('pipelined streams of one connection give their places back when the client disconnects', async () => {
   const workspace = await buildWorkspace(app);
   const { secret } = await buildKey(app, { workspace, permissions: ['read.wallet'] });
   const request = requestOf(secret, workspace.id);
@@ -92,17 +92,17 @@ it('a stream that waits behind another of its connection gives its place back wh
   await until(begins, 'a place');
   const again = Array.from({ length: MAX_STREAM_CONNECTIONS_EACH / 2 + 1 }, () => follow(BUDGETS, { workspaceId: workspace.id }, secret));
   await until(() => again.every(({ events, ended }) => events.length > 0 || ended !== undefined), 'each to begin, or be refused');
-  expect(again.filter(({ ended }) => ended !== undefined)).toEqual([]); // more than those had that were in front
+  expect(again.filter(({ ended }) => ended !== undefined)).toEqual([]); // more than the streams that were first in their connections
 });
 
-describe.each(WAYS)('where the database is away, over %s', (way, followed) => {
+describe.each(WAYS)('if the database is unavailable, over %s', (way, followed) => {
   const KINDS = {
     requestLogged: 'subscription ($id: ID!) { requestLogged(workspaceId: $id) { cursor } }',
     budgetChanged: 'subscription ($id: ID!) { budgetChanged(workspaceId: $id) { newestEntryId } }',
     keyChanged: 'subscription ($id: ID!) { keyChanged(workspaceId: $id) { cursor } }',
     auditEventAdded: 'subscription ($id: ID!) { auditEventAdded(workspaceId: $id) { cursor } }',
   };
-  /** One of each kind, each of which has told of something, and what makes all of them tell more. */
+  /** Opens a stream of each kind and waits for an event on each. `goesOn` waits for another event on each. */
   const followAll = async (node: TestApp) => {
     const workspace = await buildWorkspace(node);
     const { key, secret } = await buildKey(node, { workspace });
@@ -126,7 +126,7 @@ describe.each(WAYS)('where the database is away, over %s', (way, followed) => {
     return { streams, goesOn };
   };
 
-  it.each(['PROTOCOL_CONNECTION_LOST', 'SQLITE_BUSY'])('for a moment (%s), each kind goes on', async (code) => {
+  it.each(['PROTOCOL_CONNECTION_LOST', 'SQLITE_BUSY'])('for a moment (%s), each kind of stream continues', async (code) => {
     const { streams, goesOn } = await followAll(app);
     const failing = [BudgetFeed, LogFeed, TrailFeed].map(({ prototype }) => jest.spyOn(prototype, 'next').mockRejectedValueOnce(Object.assign(new Error('away'), { code })));
     await until(() => failing.every(({ mock }) => mock.calls.length > 3), 'each to ask again');
@@ -135,7 +135,7 @@ describe.each(WAYS)('where the database is away, over %s', (way, followed) => {
     expect(streams.map(({ ended, errors }) => [ended, errors])).toEqual(streams.map(() => [undefined, []]));
   });
 
-  it('for longer, each kind ends as something to come back to; SQLite is read as before', async () => {
+  it('for longer, each kind of stream ends with a temporary error; SQLite is still readable', async () => {
     const outage = await prepareOutage(await freshDatabaseUrl());
     const node = await createTestApp({ databaseUrl: outage.url });
     node.sealer.start();
@@ -150,7 +150,7 @@ describe.each(WAYS)('where the database is away, over %s', (way, followed) => {
     await node.close();
   });
 
-  it('a read that took too long says so', async () => {
+  it('a stream that reads for too long ends with QUERY_TOO_COMPLEX', async () => {
     const { streams } = await followAll(app);
     const failing = jest.spyOn(BudgetFeed.prototype, 'next').mockRejectedValueOnce(Object.assign(new Error('interrupted'), { code: 'SQLITE_INTERRUPT' }));
     await until(() => streams.some(({ ended }) => ended !== undefined), 'the end of one');
@@ -159,7 +159,7 @@ describe.each(WAYS)('where the database is away, over %s', (way, followed) => {
   });
 });
 
-it('requestLogged passes by what its filter does not let through, a bounded number of calls at a time, and misses none for it', async () => {
+it('requestLogged skips filtered calls, reads a bounded number of them at a time, and misses no matching call', async () => {
   const workspace = await buildWorkspace(app);
   const { key, project } = await buildKey(app, { workspace });
   const options = { scope: { workspaceId: workspace.id }, filter: { outcome: [RequestOutcome.FAILED] } };
@@ -187,41 +187,41 @@ it('requestLogged passes by what its filter does not let through, a bounded numb
   expect(idsOf(last)).toEqual(['log_last']);
   const again = await begin(first[0]?.cursor);
   expect(idsOf(await told(again, 3))).toEqual(['log_last']);
-  await addFailed(calls - 100, 'log_late'); // among those that were passed by
+  await addFailed(calls - 100, 'log_late'); // among the skipped calls
   for (const one of [feed, again, await begin(last[0]?.cursor)]) expect(idsOf(await told(one, 1))).toEqual(['log_late']);
 
   for (const { sql, parameters } of statements) {
     const times = [...sql.split(/\D+/), ...parameters].map(Number).filter((time) => time > fromMs - 60_000 && time < fromMs * 2);
-    expect(calls - (Math.min(...times) - fromMs) / 10).toBeLessThan(1_000); // calls that it can have looked at
+    expect(calls - (Math.min(...times) - fromMs) / 10).toBeLessThan(1_000); // calls that it can have read
     expect(times).not.toEqual([]);
   }
-  for (const statement of statements) expect((await explain(app, statement)).accesses.filter(({ isScan }) => isScan)).toEqual([]); // at the end: SQLite goes on seeing what is there now
+  for (const statement of statements) expect((await explain(app, statement)).accesses.filter(({ isScan }) => isScan)).toEqual([]); // at the end, because SQLite keeps this snapshot
 });
 
-it('an event costs what it selects, as a query does, and waits until there are points for it', async () => {
+it('an event costs as much as a query for the same fields, and waits until there are enough points', async () => {
   const workspace = await buildWorkspace(app);
   const { key, secret, project } = await buildKey(app, { workspace, permissions: ['read.keys'] });
   await app.database.transaction((tx) => tx.insert(ApiKey, Array.from({ length: 100 }, (_, index) => ({ ...key, id: `key_dear${String(index).padStart(3, '0')}` }))));
-  const lists = Array.from({ length: 80 }, (_, index) => `k${index}: keys(first: 100) { nodes { id } }`).join(' '); // 8,080 points, of which there are 20,000
+  const lists = Array.from({ length: 80 }, (_, index) => `k${index}: keys(first: 100) { nodes { id } }`).join(' '); // 8,080 of 20,000 points
   const began = performance.now();
   const stream = follow(`subscription ($id: ID!) { keyChanged(workspaceId: $id) { action key { project { ${lists} } } } }`, { id: workspace.id }, secret);
   await untilOpen(stream, () => app.services.keys.update(ORIGIN, { id: key.id, name: `Name ${Math.random()}` }));
   expect(stream.events[0].keyChanged.key.project.k79.nodes).toHaveLength(100);
   const { errors } = await app.graphql(`query ($id: ID!) { project(id: $id) { ${lists} } }`, { id: project.id }, secret);
-  expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['RATE_LIMITED']); // the points are the same
+  expect(errors?.map(({ extensions }) => extensions.code)).toEqual(['RATE_LIMITED']); // a query uses the same points
   await app.services.keys.update(ORIGIN, { id: key.id, name: 'Another' });
   await stream.arrived(2);
-  expect(performance.now() - began).toBeGreaterThan(4_000); // to open it was paid for, too
+  expect(performance.now() - began).toBeGreaterThan(4_000); // opening the stream costs points too
   expect(stream.errors).toEqual([]);
 });
 
-it('auditEventAdded reads no more of the trail when its reader has gone', async () => {
+it('auditEventAdded stops reading the trail when its reader has disconnected', async () => {
   const { id } = await buildWorkspace(app);
   const sealed = async () => Number((await app.database.reader.query('SELECT COUNT(*) AS sealed FROM audit_seals WHERE chain_id = ?', [id]))[0].sealed);
   await until(async () => (await sealed()) === 1, 'the first event to be sealed');
   const [seal] = await app.database.reader.query('SELECT * FROM audit_seals WHERE chain_id = ?', [id]);
   const pages = 200;
-  await insertBulk(app.database, 'audit_seals', pages * STREAM_PAGE, (index) => ({ ...seal, position: Number(seal.position) + 1_000_000 + index, sequence: 1_000 + index, event_id: `evt_trail${index}` })); // whose events somebody took away
+  await insertBulk(app.database, 'audit_seals', pages * STREAM_PAGE, (index) => ({ ...seal, position: Number(seal.position) + 1_000_000 + index, sequence: 1_000 + index, event_id: `evt_trail${index}` })); // the events of these seals do not exist
   const next = jest.spyOn(TrailFeed.prototype, 'next');
   const end = jest.spyOn(Stream.prototype, 'end');
   const stream = follow('subscription ($id: ID!, $after: String) { auditEventAdded(workspaceId: $id, after: $after, filter: { action: ["never"] }) { cursor } }', { id, after: trailCursor({ position: Number(seal.position), hash: seal.hash }) });
@@ -236,7 +236,7 @@ it('auditEventAdded reads no more of the trail when its reader has gone', async 
   expect(statements.filter(({ sql }) => sql.includes('audit_seals')).length).toBeLessThan(pages / 2);
 });
 
-it('whoever opens WebSockets and says nothing is refused more of them, and keeps none from those who do', async () => {
+it('an address with too many unauthenticated WebSockets is refused more; authenticated clients still connect', async () => {
   const silent = Array.from({ length: 300 }, () => new WebSocket(socketUrl(app.url), 'graphql-transport-ws', { localAddress: '127.0.0.2' }));
   const codes: number[] = [];
   for (const socket of silent) socket.on('error', () => undefined).on('close', (code) => codes.push(code));
@@ -250,8 +250,8 @@ it('whoever opens WebSockets and says nothing is refused more of them, and keeps
   for (const socket of silent) socket.terminate();
 });
 
-it('a reader that takes nothing is cut off, and nothing is kept for it', async () => {
-  const node = await createTestApp({ databaseUrl: app.databaseUrl }); // which has these two connections and no others
+it('a reader that does not read is disconnected, and nothing is buffered for it', async () => {
+  const node = await createTestApp({ databaseUrl: app.databaseUrl }); // has only these two connections
   const workspace = await buildWorkspace(app);
   const { secret } = await buildKey(app, { workspace });
   const wide = Array.from({ length: 90 }, (_, index) => `a${index}: userAgent`).join(' ');
@@ -275,13 +275,13 @@ it('a reader that takes nothing is cut off, and nothing is kept for it', async (
 
     const template = await app.database.reader.findOneByOrFail(RequestLog, { workspaceId: workspace.id });
     const userAgent = 'x'.repeat(255);
-    for (let page = 0; page < 10; page += 1) { // 2,000 events of 25,000 bytes, far more than what lies on the way between two sockets
+    for (let page = 0; page < 10; page += 1) { // 2,000 events of 25,000 bytes: much more than socket buffers hold
       const rows = Array.from({ length: 200 }, (_, index) => ({ ...template, id: `log_wide${page}_${index}`, userAgent, createdAt: new Date(template.createdAt.getTime() + 30_000 + page) }));
       await app.database.transaction((tx) => tx.insert(RequestLog, rows));
     }
     const began = performance.now();
     await until(async () => (await connectionsOf(node)) === 0, 'both to be cut off');
-    expect(performance.now() - began).toBeLessThan(20_000); // and not because they answer no ping, which takes 24 seconds
+    expect(performance.now() - began).toBeLessThan(20_000); // less than the 24 seconds after which missing pongs would end it
   } finally {
     events.destroy();
     socket.terminate();

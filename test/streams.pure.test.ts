@@ -5,8 +5,8 @@ import { COUNTS, SeenLogs, comesAfter, partOf, type LogPlace } from '../src/requ
 const place = fc.record({ at: fc.integer({ min: 0, max: 12_000 }), id: fc.string({ minLength: 1, maxLength: 3 }) });
 const places = fc.uniqueArray(place, { selector: ({ id }) => id, maxLength: 60 });
 
-describe('the logs that were told', () => {
-  it('are counted part by part, whatever order they came in', () => {
+describe('the logs that were sent', () => {
+  it('are counted per part, independently of their order', () => {
     fc.assert(
       fc.property(places, fc.integer({ min: 0, max: 12_000 }), (told, since) => {
         const seen = new SeenLogs();
@@ -24,7 +24,7 @@ describe('the logs that were told', () => {
 });
 
 describe('the pace', () => {
-  it('lets no more pass than it is for', async () => {
+  it('lets no more callers pass than its rate allows', async () => {
     const pace = new Pace(1_000);
     const started = performance.now();
     await Promise.all(Array.from({ length: 400 }, () => pace.turn()));

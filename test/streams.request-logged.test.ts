@@ -5,9 +5,9 @@ import { closeNodes, createNodes } from './support/nodes';
 import { LOGGED, followBySse, followByWebSocket, following, logIds, untilOpen, type Followed } from './support/streams';
 import { until } from './support/until';
 
-jest.setTimeout(120_000); // other test files take the processors too
+jest.setTimeout(120_000); // other test files use the processors too
 
-// Calls are told of in another order than they were made, and none of them is lost, whoever follows where. SQLite has one server, which then plays both parts.
+// Calls may be sent in another order than they were made, but none is lost on any node. With SQLite one server plays both nodes.
 
 let a: TestApp;
 let b: TestApp;
@@ -23,7 +23,7 @@ const bySse = following(followBySse, open, () => a);
 const byWebSocket = following((request) => followByWebSocket(request), open, () => a);
 
 describe('requestLogged', () => {
-  it('misses no call of many nodes, callers and reconnects that carry a cursor', async () => {
+  it('misses no call with several nodes, several callers, and reconnects with a cursor', async () => {
     const workspace = await buildWorkspace(a);
     const { secret } = await buildKey(a, { workspace, budget: 100_000_000 });
     const busy = { on: true };
@@ -57,7 +57,7 @@ describe('requestLogged', () => {
     expect(told.size).toBeGreaterThanOrEqual(90);
   });
 
-  it('tells a call that was committed after calls of a later date, and after it a reader who comes again as well', async () => {
+  it('sends a call that was committed after later calls, also to a reader that reconnects with a cursor', async () => {
     const workspace = await buildWorkspace(a);
     const { secret } = await buildKey(a, { workspace });
     const stream = bySse(LOGGED, { workspaceId: workspace.id });
@@ -77,7 +77,7 @@ describe('requestLogged', () => {
     expect(new Set(logIds(again)).size).toBe(again.events.length);
   });
 
-  it('is for a cursor of the same arguments', async () => {
+  it('refuses a cursor of other arguments', async () => {
     const workspace = await buildWorkspace(a);
     const { secret, project } = await buildKey(a, { workspace });
     const stream = bySse(LOGGED, { workspaceId: workspace.id });
@@ -92,7 +92,7 @@ describe('a node that stops', () => {
   it.each([
     ['WebSocket', byWebSocket, { ended: { code: 1012 }, errors: [] }],
     ['SSE', bySse, { ended: {}, errors: [{ code: 'SERVICE_UNAVAILABLE' }] }],
-  ] as const)('says so over %s, and its reader goes on at another and misses no call', async (_way, follow, end) => {
+  ] as const)('tells its reader over %s; the reader continues on another node and misses no call', async (_way, follow, end) => {
     const node = await createTestApp({ databaseUrl: a.databaseUrl });
     const workspace = await buildWorkspace(a);
     const { secret } = await buildKey(a, { workspace });
@@ -104,7 +104,7 @@ describe('a node that stops', () => {
     expect(stream).toMatchObject(end);
     const next = follow(LOGGED, { workspaceId: workspace.id, after: stream.events.at(-1).requestLogged.cursor }, b.rootKey, b);
     const logged = async () => (await a.database.reader.findBy(RequestLog, { workspaceId: workspace.id })).map(({ id }) => id).sort();
-    const early = (await logged()).filter((id) => id < (logIds(stream)[0] as string)); // from before it was open
+    const early = (await logged()).filter((id) => id < (logIds(stream)[0] as string)); // before the stream was open
     await until(async () => [...early, ...logIds(stream), ...logIds(next)].length >= (await logged()).length, 'every call');
     expect([...early, ...logIds(stream), ...logIds(next)].sort()).toEqual(await logged());
   });

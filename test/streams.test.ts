@@ -7,9 +7,9 @@ import { buildPerson } from './support/people';
 import { BUDGETS, LOGGED, WAYS, following, logIds, untilOpen, type Followed } from './support/streams';
 import { until } from './support/until';
 
-jest.setTimeout(120_000); // other test files take the processors too
+jest.setTimeout(120_000); // other test files use the processors too
 
-// Subscriptions, mostly of what happens at another node. SQLite has one server, which then plays both parts.
+// Subscriptions, mostly to changes on another node. With SQLite one server plays both nodes.
 
 let a: TestApp;
 let b: TestApp;
@@ -31,13 +31,13 @@ const EVENTS = `subscription ($workspaceId: ID, $filter: AuditEventFilter, $afte
 
 const rename = (id: string, name: string) => b.services.workspaces.update(ORIGIN, { id, name });
 
-/** How many events a stream opened too late for: the first in the chain is the workspace's own. */
+/** The number of events before the stream was open. Does not count the first in the chain, the creation of the workspace. */
 const untold = ({ events }: Followed): number => events[0].auditEventAdded.auditEvent.sequence - 2;
 
 describe.each(WAYS)('over %s', (_way, way) => {
   const follow = following(way, open, () => a);
 
-  it('requestLogged tells each call that a filter lets through once, with what belongs to it', async () => {
+  it('requestLogged sends each call that matches the filter once, with its key and project', async () => {
     const workspace = await buildWorkspace(a);
     const { key, secret, project } = await buildKey(a, { workspace });
     const other = await buildKey(a, { workspace });
@@ -51,7 +51,7 @@ describe.each(WAYS)('over %s', (_way, way) => {
     expect(stream.errors).toEqual([]);
   });
 
-  it('budgetChanged begins with what is, and tells the newest state of what changes', async () => {
+  it('budgetChanged begins with the current budgets, and sends the newest state of each changed budget', async () => {
     const workspace = await buildWorkspace(a);
     const { secret, project } = await buildKey(a, { workspace, budget: 10_000 });
     const other = await buildProject(a, { workspace, budget: 5_000 });
@@ -67,7 +67,7 @@ describe.each(WAYS)('over %s', (_way, way) => {
     expect(chosen.events).toEqual([expect.objectContaining({ budgetChanged: expect.objectContaining({ project: { id: other.id, name: 'Project' } }) })]);
   });
 
-  it('keyChanged tells what was done to keys, and goes on behind a cursor', async () => {
+  it('keyChanged sends the changes of keys, and continues after a cursor', async () => {
     const workspace = await buildWorkspace(a);
     const { key } = await buildKey(a, { workspace });
     const first = follow(KEYS, { workspaceId: workspace.id, filter: { keyId: [key.id] } });
@@ -85,14 +85,14 @@ describe.each(WAYS)('over %s', (_way, way) => {
     expect(seen).toBeGreaterThan(0);
   });
 
-  it('auditEventAdded misses and repeats nothing between two readers who hand on a cursor', async () => {
+  it('auditEventAdded misses and repeats no event if a second reader continues at the cursor of the first', async () => {
     const workspace = await buildWorkspace(a);
     const scope = { workspaceId: workspace.id, filter: { action: ['workspace.updated'] } };
     const first = follow(EVENTS, scope);
     let name = 0;
     await untilOpen(first, () => rename(workspace.id, `Name ${(name += 1)}`));
     first.stop();
-    const before = [...first.events]; // one that is on its way yet may come after the cursor is taken
+    const before = [...first.events]; // an event may still arrive after the cursor was read
     const missed = untold(first);
     for (let turn = 0; turn < 5; turn += 1) await rename(workspace.id, `Name ${(name += 1)}`);
     const second = follow(EVENTS, { ...scope, after: before.at(-1).auditEventAdded.cursor }, b.rootKey, b);
@@ -103,7 +103,7 @@ describe.each(WAYS)('over %s', (_way, way) => {
     expect(second.events.length).toBeGreaterThanOrEqual(6);
   });
 
-  it('is refused without a credential, for what is unknown, forbidden or no subscription, and for a cursor of something else', async () => {
+  it('is refused without a credential, for unknown or forbidden workspaces, for other operations, and for a wrong cursor', async () => {
     const workspace = await buildWorkspace(a);
     const { secret } = await buildKey(a, { workspace, permissions: ['read.keys'] });
     const foreign = await buildWorkspace(a);
@@ -152,9 +152,9 @@ describe.each(WAYS)('over %s', (_way, way) => {
     ['a service account is disabled', ({ accountId: id }) => b.services.serviceAccounts.disable(ORIGIN, { id }), 'account'],
     ['a service account gets a new secret without grace', ({ accountId: id }) => b.services.serviceAccounts.rotate(ORIGIN, { id, graceSeconds: 0 }), 'account'],
   ];
-  it.each(endings)('ends where %s at another node', async (_what, end, kind) => {
+  it.each(endings)('ends when %s on another node', async (_what, end, kind) => {
     const workspace = await buildWorkspace(a);
-    await buildPerson(a, { workspace }); // an owner stays
+    await buildPerson(a, { workspace }); // an owner remains
     const { person, cookie } = await buildPerson(a, { workspace });
     const permissions = ['read.wallet', 'read.keys'];
     const { key, secret, project: keys } = await buildKey(a, { workspace, permissions });
@@ -171,12 +171,12 @@ describe.each(WAYS)('over %s', (_way, way) => {
   });
 });
 
-it('a subscription as a plain request is told where it belongs', async () => {
+it('a subscription sent as a plain request is refused with the address for streams', async () => {
   const { status, errors } = await a.graphql(EVENTS);
   expect([status, errors?.[0]?.extensions.code, errors?.[0]?.extensions.issues?.[0]?.message]).toEqual([400, 'INVALID_REQUEST', expect.stringContaining('/graphql/stream')]);
 });
 
-it('events with the cookie of a person are refused to a page of another site', async () => {
+it('a page of another site cannot open a stream with the cookie of a person', async () => {
   const { cookie, workspace } = await buildPerson(a);
   const path = `/graphql/stream?query=${encodeURIComponent(`subscription { budgetChanged(workspaceId: "${workspace.id}") { newestEntryId } }`)}`;
   expect(await send(a.url, { path, headers: { accept: 'text/event-stream', ...cookie, origin: 'https://evil.example' } })).toMatchObject({ status: 403 });

@@ -9,9 +9,9 @@ import { buildPerson } from './support/people';
 import { BUDGETS, followByWebSocket, socketUrl, type Followed } from './support/streams';
 import { until } from './support/until';
 
-jest.setTimeout(120_000); // other test files take the processors too
+jest.setTimeout(120_000); // other test files use the processors too
 
-// Who may open one, and what may be said over it. SQLite has one server, which then plays both parts.
+// Authentication, the protocol and the limits of WebSockets. With SQLite one server plays both nodes.
 
 let a: TestApp;
 let b: TestApp;
@@ -37,7 +37,7 @@ describe('a WebSocket', () => {
     return { socket, messages, closed, say: (message: object) => socket.send(JSON.stringify(message)) };
   };
 
-  it('takes a credential that a browser can send, and no other one', async () => {
+  it('accepts the credentials that a browser can send, and refuses wrong ones', async () => {
     const { id: workspaceId } = await buildWorkspace(a);
     await buildProject(a, { workspace: { id: workspaceId } as never });
     for (const params of [{ apiKey: a.rootKey }, { authorization: `Bearer ${a.rootKey}` }]) {
@@ -52,7 +52,7 @@ describe('a WebSocket', () => {
     }
   });
 
-  it('with the cookie of a person is refused to a page of another site, and granted to one of this', async () => {
+  it('with the cookie of a person is refused for a page of another site, and accepted for a page of this server', async () => {
     const { cookie } = await buildPerson(a);
     for (const origin of ['https://evil.example', 'null', `${a.url}0`]) {
       const { say, closed } = await opened({ ...cookie, origin });
@@ -65,7 +65,7 @@ describe('a WebSocket', () => {
     expect(messages).toEqual([{ type: 'connection_ack' }]);
   });
 
-  it('of a person is closed when the session has ended at another node', async () => {
+  it('of a person is closed when the session ends on another node', async () => {
     const { cookie } = await buildPerson(a);
     const { say, messages, closed } = await opened(cookie as Record<string, string>);
     say({ type: 'connection_init' });
@@ -74,7 +74,7 @@ describe('a WebSocket', () => {
     expect(await closed()).toEqual({ code: 4401, reason: 'Unauthorized' });
   });
 
-  it('is closed with a code that says why, where what comes is not the protocol', async () => {
+  it('is closed with a specific code if a message breaks the protocol', async () => {
     const credential = { 'x-api-key': a.rootKey };
     const codeAfter = async (act: (socket: Awaited<ReturnType<typeof opened>>) => unknown, headers = credential, protocols?: string[]) => {
       const socket = await opened(headers, protocols);
@@ -87,11 +87,11 @@ describe('a WebSocket', () => {
     expect(await codeAfter(({ say }) => say({ type: 'subscribe', id: '1', payload: { query: BUDGETS } }))).toBe(4401);
     expect(await codeAfter((socket) => (init(socket), init(socket)))).toBe(4429);
     expect(await codeAfter(({ socket }) => socket.send('x'.repeat(MAX_MESSAGE_BYTES + 1)))).toBe(1009);
-    expect(await codeAfter(() => undefined)).toBe(4408); // it has not said who it is for INIT_WAIT_MS
+    expect(await codeAfter(() => undefined)).toBe(4408); // not authenticated within INIT_WAIT_MS
     expect(INIT_WAIT_MS).toBeLessThan(10_000);
   });
 
-  it('has at most so many subscriptions', async () => {
+  it('has at most MAX_STREAMS_PER_CONNECTION subscriptions', async () => {
     const { id: workspaceId } = await buildWorkspace(a);
     const { say, messages } = await opened({ 'x-api-key': a.rootKey });
     say({ type: 'connection_init' });
@@ -107,7 +107,7 @@ describe('a WebSocket', () => {
 });
 
 describe('a request that offers another protocol', () => {
-  it('is served over HTTP as if it did not', async () => {
+  it('is served as plain HTTP', async () => {
     const { secret } = await buildKey(a);
     const headers = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__', 'content-type': 'application/json', 'x-api-key': secret };
     const body = JSON.stringify({ action: 'demo.echo', params: { text: 'x'.repeat(100_000) } });
