@@ -44,6 +44,7 @@ describe('is refused, with the place of what is wrong', () => {
     ['a name twice, deep in lists', '{"action":"demo.echo","params":{"x":[[1,{"b":{"":1,"c":2,"":3}}]]}}', []],
     ['100,001 arrays', `{"action":"demo.echo","params":{"a":[${'[],'.repeat(99_999)}[]]}}`, []],
     ['arrays without end, in a text that is not JSON', `{"action":"demo.echo","params":{"a":"${'['.repeat(300_000)}`, []],
+    ['a long name and many colons, in a text that is not JSON', `{"\\u0061${'a'.repeat(900_000)}"${':'.repeat(90_000)}}`, []],
     ['null', 'null', []],
     ['an array', '[]', []],
     ['a string', '"demo.echo"', []],

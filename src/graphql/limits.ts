@@ -78,6 +78,9 @@ export function tooComplex(limits: Excess[]): TollgateError {
   return new TollgateError('QUERY_TOO_COMPLEX', message, { limits });
 }
 
+/** Returns QUERY_TOO_COMPLEX for a request with more values than `counted`, at which counting stopped. */
+export const tooManyValues = (counted: number): TollgateError => tooComplex([{ limit: 'values', asked: counted + 1, allowed: MAX_VALUES }]);
+
 /** Throws QUERY_TOO_COMPLEX if a figure of a document, or of all documents of a batch, is over its limit. */
 export function requireModest(figures: Partial<Figures>): void {
   const excesses = Object.entries(figures).flatMap(([limit, asked]) => {

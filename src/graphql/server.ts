@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import type { Idempotency } from '../access/idempotency';
 import { TollgateError, invalid, type Issue } from '../errors';
 import { boundExecution } from './bounded-execution';
-import { hasInexactNumber, requireFewParts } from '../lib/json-text';
+import { TooManyValues, hasInexactNumber, requireFewParts } from '../lib/json-text';
 import { readCallersAnew } from './callers-anew';
 import type { Cost } from './cost';
 import { FROM_ELSEWHERE, NO_STREAM, type GraphQLContext } from './context';
@@ -16,7 +16,7 @@ import { executionPlugin } from './execution-plugin';
 import { requireUnforged } from './forged';
 import { graphiqlPage, registerGraphiqlAssets } from './graphiql';
 import { idempotencyPlugin } from './idempotency';
-import { MAX_DOCUMENT_ERRORS, MAX_TOKENS } from './limits';
+import { MAX_DOCUMENT_ERRORS, MAX_TOKENS, tooManyValues } from './limits';
 import { unregistered, type RegisteredOperations } from './operations';
 import { PersistedDocuments, persistOnlyForKnown } from './persisted-documents';
 import { hasPublicMutation, isPublicOperation } from './public-mutations';
@@ -28,6 +28,8 @@ import { Execution } from './work';
 
 const INEXACT_NUMBER =
   'A number in the request does not fit a 64-bit float exactly. Send fewer digits, or a number in the range of a 64-bit float.';
+/** The most commas outside texts in a request: each number is compared with its double. A request within MAX_VALUES has fewer. */
+const MAX_BODY_COMMAS = 20_000;
 /** The largest GraphQL request, in bytes. */
 const GRAPHQL_BODY_LIMIT_BYTES = 1_048_576;
 
@@ -152,9 +154,9 @@ function parseJsonStrictly(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body: string, done) => {
     try {
-      requireFewParts(body);
+      requireFewParts(body, MAX_BODY_COMMAS);
     } catch (error) {
-      return done(invalidRequest(`The request ${(error as Error).message}.`));
+      return done(error instanceof TooManyValues ? tooManyValues(MAX_BODY_COMMAS) : invalidRequest(`The request ${(error as Error).message}.`));
     }
     void parse(request, body, (error, value) => {
       if (error) done(error);

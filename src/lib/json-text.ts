@@ -15,6 +15,11 @@ export class TooManyParts extends Error {
   }
 }
 
+/** Thrown for a JSON text with more values in its arrays and objects than its reader takes. */
+export class TooManyValues extends Error {
+  override name = 'TooManyValues';
+}
+
 /**
  * Reads a JSON text, and cuts the member `name` of its outermost object out as it was written: a number in it keeps every digit.
  * `memberJson` is undefined if that member is no object or array. Throws a SyntaxError, DuplicateNames or TooManyParts.
@@ -26,20 +31,20 @@ export function readJson(text: string, name: string): { value: unknown; memberJs
   return { value, memberJson: to === 0 ? undefined : text.slice(from, to) };
 }
 
-const [QUOTE, COLON, BACKSLASH] = [0x22, 0x3a, 0x5c];
+const [QUOTE, COMMA, COLON, BACKSLASH] = [0x22, 0x2c, 0x3a, 0x5c];
 const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
 
-/** Throws TooManyParts before a text is parsed. */
-export function requireFewParts(text: string): void {
-  scan(text, '');
+/** Throws TooManyParts before a text is parsed, or TooManyValues if it has more commas between values than `maxCommas`. */
+export function requireFewParts(text: string, maxCommas: number): void {
+  scan(text, '', maxCommas);
 }
 
 /**
  * Counts the members of all objects in a JSON text, duplicates included, and finds where the member `name` of the outermost object begins and
- * ends. Its result means nothing if the text is not JSON. Throws TooManyParts.
+ * ends. Its result means nothing if the text is not JSON. Throws TooManyParts or TooManyValues.
  */
-function scan(text: string, name: string): { members: number; from: number; to: number } {
-  let [containers, depth, members, from, to, nameFrom, nameTo] = [0, 0, 0, 0, 0, 0, 0];
+function scan(text: string, name: string, maxCommas = Infinity): { members: number; from: number; to: number } {
+  let [containers, depth, members, commas, from, to, nameFrom, nameTo] = [0, 0, 0, 0, 0, 0, 0, 0];
   let isNamed = false;
   for (let at = 0; at < text.length; at++) {
     const character = text.charCodeAt(at);
@@ -50,6 +55,8 @@ function scan(text: string, name: string): { members: number; from: number; to: 
     } else if (character === COLON) {
       members++;
       if (depth === 1) isNamed = isString(text.slice(nameFrom, nameTo), name);
+    } else if (character === COMMA) {
+      if (++commas > maxCommas) throw new TooManyValues();
     } else if (character === OPEN_OBJECT || character === OPEN_ARRAY) {
       if (depth === 1 && isNamed) from = at;
       depth++;
@@ -76,8 +83,15 @@ function isEscaped(text: string, at: number): boolean {
   return (at - first) % 2 === 1;
 }
 
-/** Whether a JSON string, quotation marks included, says `expected`. */
+/** The longest form of a character in a JSON string, such as \u0061. */
+const MAX_ESCAPE_LENGTH = 6;
+
+/**
+ * Whether a JSON string, quotation marks included, says `expected`. Compares lengths first: a text that is not JSON can
+ * have one long string and any number of colons after it.
+ */
 function isString(json: string, expected: string): boolean {
+  if (json.length > expected.length * MAX_ESCAPE_LENGTH + 2) return false;
   return json.includes('\\') ? JSON.parse(json) === expected : json === `"${expected}"`;
 }
 
