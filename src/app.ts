@@ -32,6 +32,7 @@ import { RegisteredOperations } from './graphql/operations';
 import { graphqlForm, registerGraphQL, type GraphQLDeps } from './graphql/server';
 import { sourceOf, streamSourceOf } from './graphql/session-cookie';
 import type { Background } from './lib/background';
+import { boundLines } from './lib/bounded-log';
 import { loggableError } from './lib/loggable';
 import type { Repeated } from './lib/repeated';
 import { processTime } from './lib/time';
@@ -89,7 +90,9 @@ interface Base extends Omit<AppDeps, 'log'> {
 
 /** Builds the whole application on an open database. It does not listen on a port yet. */
 export async function createApp({ config, database, installation, log: destination }: AppDeps): Promise<App> {
-  const log = pino({ level: config.logLevel, serializers: { err: loggableError } }, destination);
+  const isOfOutage = (error: unknown) => isOutage(error) || isOutage((error as Error | undefined)?.cause);
+  const hooks = { logMethod: boundLines(isOfOutage) };
+  const log = pino({ level: config.logLevel, serializers: { err: loggableError }, hooks }, destination);
   const services = createServices(database, installation.digest);
   await services.actions.ensureBuiltIns();
   const server = createServer(config, formOf);

@@ -70,6 +70,22 @@ describe('while the database is out of reach', () => {
     expect(await tracesOf(app, project.id)).toMatchObject({ balance: 999_000, held: 0, holds: 0, bills: 1 });
   });
 
+  it('requests of strangers do not fill the log', async () => {
+    const lost = Object.assign(new Error('Connection lost'), { code: 'PROTOCOL_CONNECTION_LOST' });
+    const find = jest.spyOn(app.gate.lookUps, 'find').mockRejectedValue(lost);
+    const before = app.logLines.length;
+    const { secret } = await buildKey(app);
+    const ask = () => send(app.url, { path: '/v1/audit/export', headers: { 'x-api-key': secret } });
+    const answers = await Promise.all(Array.from({ length: 60 }, ask)).finally(() => find.mockRestore());
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]));
+    const lines = app.logLines.slice(before).filter((line) => line.includes('request failed'));
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.length).toBeLessThanOrEqual(12);
+    const told = () => app.logLines.slice(before).find((line) => line.includes('"leftOut":'));
+    await until(() => Promise.resolve(told() !== undefined), 'a line with the number of those left out');
+    expect(told()).toMatch(/"leftOut":\d+,"msg":"request failed"/);
+  });
+
   it('a kept answer that cannot be read is 503 as well: the call is no bug', async () => {
     const { secret } = await buildKey(app);
     const call = { secret, body: { requestId: randomUUID() } };
