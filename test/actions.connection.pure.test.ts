@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import net, { type Socket } from 'node:net';
-import { MAX_CALLS_PER_UPSTREAM_EACH } from '../src/actions/http-runner';
+import { MAX_CALLS_PER_UPSTREAM_EACH, MAX_CALLS_PER_UPSTREAM_TOGETHER } from '../src/actions/http-runner';
 import type { ActionOutcome } from '../src/actions/runner';
 import { NO, OK, json, listen, startRawServer, startRawUpstream, type Answer } from './support/raw-upstream';
 import { callOf, failed, timedOut, useRunner } from './support/runner';
@@ -180,14 +180,14 @@ describe('the time limit of a call', () => {
       if (projects.at(-1) === 'prj_quick') response.end(OK);
       else held.push(response);
     });
-    const runOf = (projectId: string) => {
+    const runOf = (projectId: string, workspaceId = 'ws_slow') => {
       const call = callOf();
-      return run(upstream.url, 60_000, { ...call, context: { ...call.context, projectId } });
+      return run(upstream.url, 60_000, { ...call, context: { ...call.context, projectId, workspaceId } });
     };
     const running = Array.from({ length: 400 }, () => runOf('prj_slow'));
     while (held.length < MAX_CALLS_PER_UPSTREAM_EACH) await once(upstream.server, 'received');
     for (let time = 0; time < 3; time++) expect(await runOf('prj_quick')).toMatchObject({ kind: 'ok' });
-    running.push(...Array.from({ length: 100 }, () => runOf('prj_other')));
+    running.push(...Array.from({ length: 100 }, () => runOf('prj_other', 'ws_other')));
     while (projects.filter((project) => project === 'prj_other').length < 48) await once(upstream.server, 'received');
     const begun = projects.length;
     while (projects.length < 503) {
@@ -197,5 +197,27 @@ describe('the time limit of a call', () => {
     for (const response of held) response.end(OK);
     await Promise.all(running);
     expect(projects.slice(begun, begun + 60).filter((project) => project === 'prj_other').length).toBeGreaterThanOrEqual(30);
+  });
+
+  it('of a workspace with many projects keeps no other workspace waiting', async () => {
+    const held: ServerResponse[] = [];
+    const upstream = await startRawUpstream((response, _request, { received }) => {
+      if ((received.at(-1)?.body ?? '').includes('ws_quick')) response.end(OK);
+      else held.push(response);
+    });
+    const runOf = (projectId: string, workspaceId: string, timeoutMs: number) => {
+      const call = callOf();
+      return run(upstream.url, timeoutMs, { ...call, context: { ...call.context, projectId, workspaceId } });
+    };
+    const running = Array.from({ length: 400 }, (_, index) => runOf(`prj_${index}`, 'ws_slow', 60_000));
+    while (held.length < MAX_CALLS_PER_UPSTREAM_TOGETHER) await once(upstream.server, 'received');
+    for (let time = 0; time < 3; time++) expect(await runOf('prj_quick', 'ws_quick', 5_000)).toMatchObject({ kind: 'ok' });
+    expect(held.length).toBe(MAX_CALLS_PER_UPSTREAM_TOGETHER);
+    for (let answered = 0; answered < running.length; ) {
+      answered += held.length;
+      for (const response of held.splice(0)) response.end(OK);
+      await connectionFree();
+    }
+    expect(new Set((await Promise.all(running)).map(({ kind }) => kind))).toEqual(new Set(['ok']));
   });
 });

@@ -3,6 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { z } from 'zod';
 import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
+import { Lanes } from './lanes';
 
 /** The largest answer that is read from an upstream, in bytes. */
 export const MAX_ANSWER_BYTES = 10 * 1024 * 1024;
@@ -11,10 +12,10 @@ export const MAX_CALLS_PER_UPSTREAM = 256;
 /** The most connections to one origin. More than MAX_CALLS_PER_UPSTREAM, so a slow upstream leaves room for others on its host. */
 export const MAX_CONNECTIONS_PER_ORIGIN = 1024;
 
-/** A project gets at most this many times the places that are free. A project that is alone gets three quarters of all places. */
-const HELD_PER_FREE = 3;
 /** The most calls of one project at one upstream URL at once. Follows from MAX_CALLS_PER_UPSTREAM and HELD_PER_FREE. */
 export const MAX_CALLS_PER_UPSTREAM_EACH = 192;
+/** The most calls of one workspace at one upstream URL at once, which follows. */
+export const MAX_CALLS_PER_UPSTREAM_TOGETHER = 224;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const MAX_ERRORS = 100;
@@ -155,9 +156,9 @@ export class HttpRunner implements Runner {
     const url = new URL(target.upstreamUrl);
     const body = bodyOf(call);
     // A place is given back when undici has finished the call, not when its time is over: until then it uses a connection
-    const { projectId } = call.context;
+    const { context } = call;
     const post = () => this.post(target, { url, headers: this.headers(call.attempt, body), body, signal });
-    return this.upstreams.run(url.href, projectId, signal, () => this.origins.run(url.origin, projectId, signal, post));
+    return this.upstreams.run(url.href, context, signal, () => this.origins.run(url.origin, context, signal, post));
   }
 
   /** Signs a call just before it is sent, so that its timestamp is fresh even if the call had to wait. */
@@ -207,88 +208,6 @@ class BrokenOff extends Error {
   ) {
     super(message);
   }
-}
-
-interface Lane {
-  /** Number of taken places, by project. */
-  taken: Map<string, number>;
-  free: number;
-  /** Waiting calls, by project. The project that is served next comes first. */
-  waiting: Map<string, Set<() => void>>;
-}
-
-/**
- * Runs at most `size` pieces of work at once for each key; keys do not wait for each other. A project gets at most HELD_PER_FREE times as
- * many places as are free, so that busy projects leave a place for a project that has none. Waiting projects are served in turns.
- */
-class Lanes {
-  private readonly lanes = new Map<string, Lane>();
-
-  constructor(private readonly size: number) {}
-
-  /** Runs `work` once a place is free and returns its result. If `signal` aborts before that, rejects with its reason. */
-  async run<T>(key: string, projectId: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.enter(key, projectId, signal);
-    try {
-      return await work();
-    } finally {
-      this.leave(key, projectId);
-    }
-  }
-
-  /** Takes a place, or waits in the queue for one. */
-  private enter(key: string, projectId: string, signal: AbortSignal): Promise<void> {
-    const lane: Lane = this.lanes.get(key) ?? { taken: new Map(), free: this.size, waiting: new Map() };
-    this.lanes.set(key, lane);
-    if (!lane.waiting.has(projectId) && mayTake(lane, projectId)) {
-      take(lane, projectId);
-      return Promise.resolve();
-    }
-    return new Promise((resolve, reject) => {
-      const goAhead = (): void => {
-        signal.removeEventListener('abort', giveUp);
-        resolve();
-      };
-      const giveUp = (): void => {
-        const own = lane.waiting.get(projectId);
-        if (own?.delete(goAhead) && own.size === 0) lane.waiting.delete(projectId);
-        reject(signal.reason);
-      };
-      const own = lane.waiting.get(projectId) ?? new Set<() => void>();
-      lane.waiting.set(projectId, own.add(goAhead));
-      signal.addEventListener('abort', giveUp, { once: true });
-    });
-  }
-
-  /** Gives a place back and serves waiting projects. */
-  private leave(key: string, projectId: string): void {
-    const lane = this.lanes.get(key);
-    const held = lane?.taken.get(projectId);
-    if (!lane || !held) throw new Error(`The project ${projectId} has no place in the lane ${key}.`);
-    if (held === 1) lane.taken.delete(projectId);
-    else lane.taken.set(projectId, held - 1);
-    lane.free += 1;
-    for (const [next, waiting] of [...lane.waiting]) if (mayTake(lane, next)) serve(lane, next, waiting);
-    if (lane.free === this.size) this.lanes.delete(key);
-  }
-}
-
-const mayTake = ({ taken, free }: Lane, projectId: string): boolean => (taken.get(projectId) ?? 0) < HELD_PER_FREE * free;
-
-function take(lane: Lane, projectId: string): void {
-  lane.taken.set(projectId, (lane.taken.get(projectId) ?? 0) + 1);
-  lane.free -= 1;
-}
-
-/** Starts the first waiting call of a project. Moves the project to the end of the queue. */
-function serve(lane: Lane, projectId: string, waiting: Set<() => void>): void {
-  const [goAhead] = waiting;
-  lane.waiting.delete(projectId);
-  if (!goAhead) return;
-  waiting.delete(goAhead);
-  if (waiting.size > 0) lane.waiting.set(projectId, waiting);
-  take(lane, projectId);
-  goAhead();
 }
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,103 @@
+/** A project gets at most this many times the places that are free. A project that is alone gets three quarters of all places. */
+const HELD_PER_FREE = 3;
+/** The same for a workspace with all its projects: seven eighths of all. More projects do not keep other workspaces out. */
+const HELD_PER_FREE_TOGETHER = 7;
+
+/** The project of a call, and its workspace. */
+export interface Holder {
+  projectId: string;
+  workspaceId: string;
+}
+
+interface Lane {
+  /** Number of taken places, by project and by workspace. */
+  taken: Map<string, number>;
+  free: number;
+  /** Waiting calls, by project. The project that is served next comes first. */
+  waiting: Map<string, Waiting>;
+}
+
+interface Waiting {
+  holder: Holder;
+  calls: Set<() => void>;
+}
+
+/**
+ * Runs at most `size` pieces of work at once for each key; keys do not wait for each other. A project gets at most HELD_PER_FREE times as many
+ * places as are free, and a workspace HELD_PER_FREE_TOGETHER times, so that a workspace without places always finds one. Waiting projects are
+ * served in turns.
+ */
+export class Lanes {
+  private readonly lanes = new Map<string, Lane>();
+
+  constructor(private readonly size: number) {}
+
+  /** Runs `work` once a place is free and returns its result. If `signal` aborts before that, rejects with its reason. */
+  async run<T>(key: string, holder: Holder, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    await this.enter(key, holder, signal);
+    try {
+      return await work();
+    } finally {
+      this.leave(key, holder);
+    }
+  }
+
+  /** Takes a place, or waits in the queue for one. */
+  private enter(key: string, holder: Holder, signal: AbortSignal): Promise<void> {
+    const { projectId } = holder;
+    const lane: Lane = this.lanes.get(key) ?? { taken: new Map(), free: this.size, waiting: new Map() };
+    this.lanes.set(key, lane);
+    if (!lane.waiting.has(projectId) && mayTake(lane, holder)) {
+      take(lane, holder);
+      return Promise.resolve();
+    }
+    return new Promise((resolve, reject) => {
+      const goAhead = (): void => {
+        signal.removeEventListener('abort', giveUp);
+        resolve();
+      };
+      const giveUp = (): void => {
+        const own = lane.waiting.get(projectId);
+        if (own?.calls.delete(goAhead) && own.calls.size === 0) lane.waiting.delete(projectId);
+        reject(signal.reason);
+      };
+      const own = lane.waiting.get(projectId) ?? { holder, calls: new Set<() => void>() };
+      own.calls.add(goAhead);
+      lane.waiting.set(projectId, own);
+      signal.addEventListener('abort', giveUp, { once: true });
+    });
+  }
+
+  private leave(key: string, { projectId, workspaceId }: Holder): void {
+    const lane = this.lanes.get(key);
+    if (!lane) throw new Error(`There is no lane ${key}.`);
+    for (const id of [projectId, workspaceId]) {
+      const held = lane.taken.get(id);
+      if (!held) throw new Error(`${id} has no place in the lane ${key}.`);
+      if (held === 1) lane.taken.delete(id);
+      else lane.taken.set(id, held - 1);
+    }
+    lane.free += 1;
+    for (const waiting of [...lane.waiting.values()]) if (mayTake(lane, waiting.holder)) serve(lane, waiting);
+    if (lane.free === this.size) this.lanes.delete(key);
+  }
+}
+
+const mayTake = ({ taken, free }: Lane, { projectId, workspaceId }: Holder): boolean =>
+  (taken.get(projectId) ?? 0) < HELD_PER_FREE * free && (taken.get(workspaceId) ?? 0) < HELD_PER_FREE_TOGETHER * free;
+
+function take(lane: Lane, { projectId, workspaceId }: Holder): void {
+  for (const id of [projectId, workspaceId]) lane.taken.set(id, (lane.taken.get(id) ?? 0) + 1);
+  lane.free -= 1;
+}
+
+/** Lets one call of a project go ahead, and puts the project last. */
+function serve(lane: Lane, { holder, calls }: Waiting): void {
+  const [goAhead] = calls;
+  lane.waiting.delete(holder.projectId);
+  if (!goAhead) return;
+  calls.delete(goAhead);
+  if (calls.size > 0) lane.waiting.set(holder.projectId, { holder, calls });
+  take(lane, holder);
+  goAhead();
+}
