@@ -15,7 +15,7 @@ const THIRD_PASSWORD = 'the third horse, the third battery';
 
 let smtp: Smtp;
 let app: TestApp;
-/** Everything that was secret while the story went on. */
+/** All secrets of the scenario. */
 const secrets: string[] = [FIRST_PASSWORD, SECOND_PASSWORD, THIRD_PASSWORD];
 
 beforeAll(async () => {
@@ -25,7 +25,7 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** What is written while `work` is done, and what is left to do after its answer. */
+/** The events that `work` and its background tasks record. */
 const eventsOf = (work: () => Promise<unknown>) =>
   eventsWhile(app, async () => {
     await work();
@@ -34,7 +34,7 @@ const eventsOf = (work: () => Promise<unknown>) =>
 
 const actionsOf = async (work: () => Promise<unknown>): Promise<string[]> => (await eventsOf(work)).map(({ action }) => action).sort();
 
-it('everything that people do is an event, in each workspace of theirs, and no secret is in any event, table or line of the log', async () => {
+it('records every mutation of people in each of their workspaces, and no event, table or log line holds a secret', async () => {
   const { mutate, refusal } = mutations(app);
   const [first, second] = [await buildWorkspace(app), await buildWorkspace(app)];
   const email = 'ada@example.com';
@@ -49,7 +49,12 @@ it('everything that people do is an event, in each workspace of theirs, and no s
   };
 
   const [invited] = await eventsOf(() => invite(first.id));
-  expect(invited).toMatchObject({ action: 'member.invited', actorKind: 'OPERATOR', workspaceId: first.id, after: { email, roleId: 'rol_owner' } });
+  expect(invited).toMatchObject({
+    action: 'member.invited',
+    actorKind: 'OPERATOR',
+    workspaceId: first.id,
+    after: { email, roleId: 'rol_owner' },
+  });
   secrets.push(tokenOf(await smtp.linkTo(email)));
   expect(await actionsOf(() => invite(first.id))).toEqual(['invitation.withdrawn', 'member.invited']);
   const token = tokenOf(await smtp.linkTo(email));
@@ -57,10 +62,18 @@ it('everything that people do is an event, in each workspace of theirs, and no s
   let cookie = { cookie: '' };
   const joined = await eventsOf(async () => {
     done.add('acceptInvitation');
-    cookie = cookieOf(await app.graphql('mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { id } } }', { input: { token, name: 'Ada', password: FIRST_PASSWORD } }, null));
+    cookie = cookieOf(
+      await app.graphql(
+        'mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { id } } }',
+        { input: { token, name: 'Ada', password: FIRST_PASSWORD } },
+        null,
+      ),
+    );
   });
   expect(joined.map(({ action, actorKind, workspaceId, ip }) => ({ action, actorKind, workspaceId, ip }))).toEqual(
-    expect.arrayContaining(['member.joined', 'session.started'].map((action) => ({ action, actorKind: 'USER', workspaceId: first.id, ip: '127.0.0.1' }))),
+    expect.arrayContaining(
+      ['member.joined', 'session.started'].map((action) => ({ action, actorKind: 'USER', workspaceId: first.id, ip: '127.0.0.1' })),
+    ),
   );
   const userId = joined[0]?.actorId as string;
 
@@ -74,7 +87,14 @@ it('everything that people do is an event, in each workspace of theirs, and no s
 
   const refused = await eventsOf(() => signIn(app, { email, password: 'not this one' }));
   expect(refused.map(({ action, workspaceId, subjectId, after }) => ({ action, workspaceId, subjectId, after }))).toEqual(
-    expect.arrayContaining([first.id, second.id].map((workspaceId) => ({ action: 'session.refused', workspaceId, subjectId: userId, after: { reason: 'PASSWORD' } }))),
+    expect.arrayContaining(
+      [first.id, second.id].map((workspaceId) => ({
+        action: 'session.refused',
+        workspaceId,
+        subjectId: userId,
+        after: { reason: 'PASSWORD' },
+      })),
+    ),
   );
   expect(refused).toHaveLength(2);
   expect(await eventsOf(() => signIn(app, { email: 'nobody@example.com', password: 'not this one' }))).toEqual([]);
@@ -83,18 +103,37 @@ it('everything that people do is an event, in each workspace of theirs, and no s
   const person = { person: { id: userId } as never, cookie, password: FIRST_PASSWORD, workspace: first };
   let factor = { secret: '', recoveryCodes: [] as string[] };
   const time = (await app.database.now()).getTime();
-  expect(await actionsOf(async () => (factor = await enableSecondFactor(app, person, time)))).toEqual(['second-factor.enabled', 'second-factor.enabled']);
+  expect(await actionsOf(async () => (factor = await enableSecondFactor(app, person, time)))).toEqual([
+    'second-factor.enabled',
+    'second-factor.enabled',
+  ]);
   secrets.push(factor.secret, ...factor.recoveryCodes);
   const wrongCode = await eventsOf(() => signIn(app, { email, password: FIRST_PASSWORD, code: '000000' }));
   expect(wrongCode.map(({ after }) => after)).toEqual([{ reason: 'CODE' }, { reason: 'CODE' }]);
   const code = factor.recoveryCodes[0] as string;
   let other = { cookie: '' };
   done.add('signIn');
-  expect(await actionsOf(async () => ({ cookie: other } = await signIn(app, { email, password: FIRST_PASSWORD, code })))).toEqual(['session.started', 'session.started']);
+  expect(await actionsOf(async () => ({ cookie: other } = await signIn(app, { email, password: FIRST_PASSWORD, code })))).toEqual([
+    'session.started',
+    'session.started',
+  ]);
   const remove = { password: FIRST_PASSWORD, code: factor.recoveryCodes[1] };
-  expect(await actionsOf(() => run('removeSecondFactor', remove, 'user { id }', cookie))).toEqual(['second-factor.removed', 'second-factor.removed']);
+  expect(await actionsOf(() => run('removeSecondFactor', remove, 'user { id }', cookie))).toEqual([
+    'second-factor.removed',
+    'second-factor.removed',
+  ]);
 
-  const consent = { id: newId('con', time), workspaceId: first.id, projectId: 'prj_1', clientId: 'app_1', userId, scopes: ['openid'], expiresAt: new Date(time + 3_600_000), endedAt: null, createdAt: new Date(time) };
+  const consent = {
+    id: newId('con', time),
+    workspaceId: first.id,
+    projectId: 'prj_1',
+    clientId: 'app_1',
+    userId,
+    scopes: ['openid'],
+    expiresAt: new Date(time + 3_600_000),
+    endedAt: null,
+    createdAt: new Date(time),
+  };
   await app.database.transaction((tx) => tx.insert(Consent, { ...consent }));
   expect(await actionsOf(() => run('withdrawConsent', { id: consent.id }, 'consent { endedAt }', cookie))).toEqual(['consent.withdrawn']);
 
@@ -112,11 +151,17 @@ it('everything that people do is an event, in each workspace of theirs, and no s
   }
 
   const requested = await eventsOf(() => run('requestPasswordReset', { email }, 'accepted', null));
-  expect(requested.map(({ action, actorKind }) => [action, actorKind])).toEqual([['password.reset-requested', 'SYSTEM'], ['password.reset-requested', 'SYSTEM']]);
+  expect(requested.map(({ action, actorKind }) => [action, actorKind])).toEqual([
+    ['password.reset-requested', 'SYSTEM'],
+    ['password.reset-requested', 'SYSTEM'],
+  ]);
   expect(await eventsOf(() => run('requestPasswordReset', { email: 'nobody@example.com' }, 'accepted', null))).toEqual([]);
   const resetToken = tokenOf(await smtp.linkTo(email));
   secrets.push(resetToken, ...[cookie, other].map((one) => one.cookie.split('=')[1] as string));
-  expect(await actionsOf(() => run('resetPassword', { token: resetToken, newPassword: THIRD_PASSWORD }, 'changed'))).toEqual(['password.reset', 'password.reset']);
+  expect(await actionsOf(() => run('resetPassword', { token: resetToken, newPassword: THIRD_PASSWORD }, 'changed'))).toEqual([
+    'password.reset',
+    'password.reset',
+  ]);
 
   const throttled = await eventsOf(async () => {
     for (let time = 0; time < 15; time++) await signIn(app, { email, password: 'not this one' });
@@ -125,7 +170,10 @@ it('everything that people do is an event, in each workspace of theirs, and no s
   expect([...done].sort()).toEqual([...MUTATIONS_OF_PEOPLE].sort());
 
   const kept = [...app.logLines];
-  for (const entity of entities) kept.push(JSON.stringify(await app.database.reader.query(`SELECT * FROM ${app.database.reader.getRepository(entity).metadata.tableName}`)));
+  for (const entity of entities)
+    kept.push(
+      JSON.stringify(await app.database.reader.query(`SELECT * FROM ${app.database.reader.getRepository(entity).metadata.tableName}`)),
+    );
   expect(secrets.every((secret) => secret.length >= 11)).toBe(true);
   for (const secret of secrets) for (const text of kept) expect(text.includes(secret)).toBe(false);
 });

@@ -22,12 +22,21 @@ afterAll(() => closeNodes(other, app));
 
 const linkFor = async (workspaceId: string, email: string, roleId = 'rol_viewer'): Promise<string> =>
   tokenOf((await mutations(app).mutate('inviteMember', { workspaceId, email, roleId }, 'link')).link);
-const accept = (token: string, rest: object = { name: 'Ada', password: PASSWORD }, credential: { cookie: string } | null = null, node = app) =>
-  node.graphql('mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { id email } } }', { input: { token, ...rest } }, credential);
+const accept = (
+  token: string,
+  rest: object = { name: 'Ada', password: PASSWORD },
+  credential: { cookie: string } | null = null,
+  node = app,
+) =>
+  node.graphql(
+    'mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { id email } } }',
+    { input: { token, ...rest } },
+    credential,
+  );
 const codeOf = ({ errors }: Awaited<ReturnType<typeof accept>>): string => errors?.[0]?.extensions.code ?? 'ok';
 
 describe('an invitation', () => {
-  it('is made by those alone who may, of roles that grant no more than they have', async () => {
+  it('can be created only with admin.members, and only for a role that the inviter may grant', async () => {
     const owner = await buildPerson(app);
     const { workspace } = owner;
     const admin = await buildPerson(app, { workspace, roleId: 'rol_admin' });
@@ -35,7 +44,13 @@ describe('an invitation', () => {
     const stranger = await buildPerson(app);
     const { email } = (await buildPerson(app)).person;
     const refusal = async ({ cookie }: BuiltPerson, roleId: string) =>
-      (await app.graphql('mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { link } }', { input: { workspaceId: workspace.id, email, roleId } }, cookie)).errors?.[0]?.extensions.code;
+      (
+        await app.graphql(
+          'mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { link } }',
+          { input: { workspaceId: workspace.id, email, roleId } },
+          cookie,
+        )
+      ).errors?.[0]?.extensions.code;
     expect(await refusal(owner, 'rol_owner')).toBeUndefined();
     expect(await refusal(admin, 'rol_admin')).toBeUndefined();
     expect(await refusal(admin, 'rol_owner')).toBe('FORBIDDEN');
@@ -43,21 +58,28 @@ describe('an invitation', () => {
     expect(await refusal(stranger, 'rol_viewer')).toBe('NOT_FOUND');
   });
 
-  it('of an address without an account is the operator’s where no mail can prove whose address it is', async () => {
+  it('to an address without an account needs the operator or a mail server', async () => {
     const { workspace, cookie } = await buildPerson(app);
     const { mutate, refusal } = mutations(app);
     const input = { workspaceId: workspace.id, email: 'ceo@example.com', roleId: 'rol_viewer' };
-    expect(await refusal('inviteMember', input, cookie)).toMatchObject({ code: 'CONFLICT', message: expect.stringMatching(/operator.*SMTP_URL/) });
+    expect(await refusal('inviteMember', input, cookie)).toMatchObject({
+      code: 'CONFLICT',
+      message: expect.stringMatching(/operator.*SMTP_URL/),
+    });
     expect((await mutate('inviteMember', input, 'link')).link).toContain('/invitation?token=');
-    expect((await mutate('inviteMember', { ...input, email: (await buildPerson(app)).person.email }, 'link', cookie)).link).toContain('/invitation?token=');
+    expect((await mutate('inviteMember', { ...input, email: (await buildPerson(app)).person.email }, 'link', cookie)).link).toContain(
+      '/invitation?token=',
+    );
   });
 
-  it('is made a hundred times at once for one workspace, and then once a minute', async () => {
+  it('is limited to 100 at once for each workspace, then one a minute', async () => {
     const { id: workspaceId } = await buildWorkspace(app);
     const { id: elsewhere } = await buildWorkspace(app);
     const { mutate, refusal } = mutations(app);
     const input = { workspaceId, email: 'often@example.com', roleId: 'rol_viewer' };
-    const document = `mutation { ${Array.from({ length: 50 }, (_, index) => `m${index}: inviteMember(input: { workspaceId: "${workspaceId}", email: "often@example.com", roleId: "rol_viewer" }) { __typename }`).join(' ')} }`;
+    const inviteInput = `{ workspaceId: "${workspaceId}", email: "often@example.com", roleId: "rol_viewer" }`;
+    const invite = `inviteMember(input: ${inviteInput}) { __typename }`;
+    const document = `mutation { ${Array.from({ length: 50 }, (_, index) => `m${index}: ${invite}`).join(' ')} }`;
     for (const half of [document, document]) expect((await app.graphql(half)).errors).toBeUndefined();
     expect((await refusal('inviteMember', input)).code).toBe('RATE_LIMITED');
     await mutate('inviteMember', { ...input, workspaceId: elsewhere }, 'link');
@@ -67,31 +89,59 @@ describe('an invitation', () => {
     app.travel(-60_000);
   });
 
-  it('is for a role that there is: built in, or of this workspace', async () => {
+  it('needs a built-in role or a role of the same workspace', async () => {
     const [mine, others] = [await buildWorkspace(app), await buildWorkspace(app)];
-    const role = (workspaceId: string) => ({ id: `rol_of_${workspaceId}`, workspaceId, name: 'Own', permissions: ['read.logs'], createdAt: new Date() });
+    const role = (workspaceId: string) => ({
+      id: `rol_of_${workspaceId}`,
+      workspaceId,
+      name: 'Own',
+      permissions: ['read.logs'],
+      createdAt: new Date(),
+    });
     await app.database.transaction((tx) => tx.insert(Role, [role(mine.id), role(others.id)]));
     const { refusal, mutate } = mutations(app);
     const input = (roleId: string) => ({ workspaceId: mine.id, email: 'new@example.com', roleId });
     expect((await mutate('inviteMember', input(`rol_of_${mine.id}`), 'invitation { role { name } }')).invitation.role.name).toBe('Own');
-    for (const roleId of [`rol_of_${others.id}`, 'rol_nobody', mine.id]) expect((await refusal('inviteMember', input(roleId))).code).toBe('NOT_FOUND');
+    for (const roleId of [`rol_of_${others.id}`, 'rol_nobody', mine.id])
+      expect((await refusal('inviteMember', input(roleId))).code).toBe('NOT_FOUND');
   });
 
-  it('is CONFLICT for a member, and takes the place of an earlier one of the same address', async () => {
+  it('is CONFLICT for a member, and replaces an earlier invitation of the same address', async () => {
     const { workspace, person } = await buildPerson(app);
-    expect((await mutations(app).refusal('inviteMember', { workspaceId: workspace.id, email: person.email.toUpperCase(), roleId: 'rol_viewer' })).code).toBe('CONFLICT');
+    expect(
+      (await mutations(app).refusal('inviteMember', { workspaceId: workspace.id, email: person.email.toUpperCase(), roleId: 'rol_viewer' }))
+        .code,
+    ).toBe('CONFLICT');
     const earlier = await linkFor(workspace.id, 'bob@example.com');
     const later = await linkFor(workspace.id, 'Bob@example.com ');
-    const open = await app.graphql('query ($id: ID!) { workspace(id: $id) { invitations { nodes { email role { id } } } members { nodes { user { id } role { id } } } } }', { id: workspace.id });
-    expect(open.data.workspace).toEqual({ invitations: { nodes: [{ email: 'bob@example.com', role: { id: 'rol_viewer' } }] }, members: { nodes: [{ user: { id: person.id }, role: { id: 'rol_owner' } }] } });
+    const open = await app.graphql(
+      `query ($id: ID!) {
+        workspace(id: $id) {
+          invitations { nodes { email role { id } } }
+          members { nodes { user { id } role { id } } }
+        }
+      }`,
+      { id: workspace.id },
+    );
+    expect(open.data.workspace).toEqual({
+      invitations: { nodes: [{ email: 'bob@example.com', role: { id: 'rol_viewer' } }] },
+      members: { nodes: [{ user: { id: person.id }, role: { id: 'rol_owner' } }] },
+    });
     expect([codeOf(await accept(earlier)), codeOf(await accept(later))]).toEqual(['NOT_FOUND', 'ok']);
   });
 
-  it('is refused in the same words when it is withdrawn, expired, used or was never made', async () => {
+  it('is refused with the same message if it is withdrawn, expired, used or does not exist', async () => {
     const { id } = await buildWorkspace(app);
     const { mutate, refusal } = mutations(app);
-    const { invitation, link } = await mutate('inviteMember', { workspaceId: id, email: 'a@example.com', roleId: 'rol_viewer' }, 'invitation { id } link');
-    for (let time = 0; time < 2; time++) expect((await mutate('withdrawInvitation', { id: invitation.id }, 'invitation { withdrawnAt }')).invitation.withdrawnAt).not.toBeNull();
+    const { invitation, link } = await mutate(
+      'inviteMember',
+      { workspaceId: id, email: 'a@example.com', roleId: 'rol_viewer' },
+      'invitation { id } link',
+    );
+    for (let time = 0; time < 2; time++)
+      expect(
+        (await mutate('withdrawInvitation', { id: invitation.id }, 'invitation { withdrawnAt }')).invitation.withdrawnAt,
+      ).not.toBeNull();
     const used = await linkFor(id, 'b@example.com');
     await accept(used);
     const accepted = await app.database.reader.findOneByOrFail(Invitation, { workspaceId: id, email: 'b@example.com' });
@@ -100,30 +150,41 @@ describe('an invitation', () => {
     app.travel(7 * DAY_MS - 60_000);
     const alive = await linkFor(id, 'd@example.com');
     app.travel(60_000);
-    const answers = await Promise.all([tokenOf(link), used, expired, 'invite_nonsense', '', 'x'.repeat(5_000)].map((token) => accept(token)));
+    const answers = await Promise.all(
+      [tokenOf(link), used, expired, 'invite_nonsense', '', 'x'.repeat(5_000)].map((token) => accept(token)),
+    );
     app.travel(-7 * DAY_MS);
     expect(new Set(answers.map(({ errors }) => JSON.stringify(errors)))).toEqual(new Set([JSON.stringify(answers[0]?.errors)]));
     expect(codeOf(answers[0] as (typeof answers)[0])).toBe('NOT_FOUND');
     expect(codeOf(await accept(alive))).toBe('ok');
   });
 
-  it('lets one in where two follow its link at once, on two nodes', async () => {
+  it('lets only one request join if several use its link at once on two nodes', async () => {
     const { id } = await buildWorkspace(app);
     const token = await linkFor(id, 'twice@example.com');
-    const answers = await Promise.all([app, other, app, other].map((node) => accept(token, { name: 'Ada', password: PASSWORD }, null, node)));
+    const answers = await Promise.all(
+      [app, other, app, other].map((node) => accept(token, { name: 'Ada', password: PASSWORD }, null, node)),
+    );
     expect(answers.filter((answer) => codeOf(answer) === 'ok')).toHaveLength(1);
     expect(await app.database.reader.countBy(Membership, { workspaceId: id })).toBe(1);
   });
 
-  it('wants a name and a good password for a new account', async () => {
+  it('needs a name and a valid password for a new account', async () => {
     const token = await linkFor((await buildWorkspace(app)).id, 'new-person@example.com');
-    const bad = [{ password: PASSWORD }, { name: '', password: PASSWORD }, { name: 'Ada' }, { name: 'Ada', password: 'elevenchars' }, { name: 'Ada', password: 'x'.repeat(257) }, { name: 'Ada', password: 'New-Person@example.com' }];
+    const bad = [
+      { password: PASSWORD },
+      { name: '', password: PASSWORD },
+      { name: 'Ada' },
+      { name: 'Ada', password: 'elevenchars' },
+      { name: 'Ada', password: 'x'.repeat(257) },
+      { name: 'Ada', password: 'New-Person@example.com' },
+    ];
     for (const input of bad) expect(codeOf(await accept(token, input))).toBe('INVALID_REQUEST');
     expect(codeOf(await accept(token, { name: 'Ada', password: 'ﬃ'.repeat(4) }))).toBe('ok'); // twelve letters, written as four ligatures
     expect((await signIn(app, { email: 'new-person@example.com', password: 'ffi'.repeat(4) })).outcome).toBe('ok');
   });
 
-  it('wants the password of an account that there is, or its session', async () => {
+  it('needs the password or a session of an existing account', async () => {
     const ada = await buildPerson(app);
     const [first, second, third] = [await buildWorkspace(app), await buildWorkspace(app), await buildWorkspace(app)];
     const token = await linkFor(first.id, ada.person.email);
@@ -143,9 +204,16 @@ describe('an invitation', () => {
 });
 
 describe('a member', () => {
-  it('who is removed, or is given a lower role, or whose workspace wants a second factor, is so at once on every node', async () => {
+  it('loses permissions at once on every node by removal, by a lower role and by a required second factor', async () => {
     const { workspace, person, cookie } = await buildPerson(app);
-    const rename = async (node: TestApp) => (await node.graphql('mutation ($id: ID!) { updateWorkspace(input: { id: $id, name: "Renamed" }) { workspace { id } } }', { id: workspace.id }, cookie)).errors?.[0]?.extensions.code ?? 'ok';
+    const rename = async (node: TestApp) =>
+      (
+        await node.graphql(
+          'mutation ($id: ID!) { updateWorkspace(input: { id: $id, name: "Renamed" }) { workspace { id } } }',
+          { id: workspace.id },
+          cookie,
+        )
+      ).errors?.[0]?.extensions.code ?? 'ok';
     const write = (work: Parameters<TestApp['database']['transaction']>[0]) => app.database.transaction(work);
     expect(await rename(other)).toBe('ok');
     await write((tx) => tx.update(Membership, { userId: person.id }, { roleId: 'rol_viewer' }));
@@ -162,13 +230,25 @@ describe('a member', () => {
   });
 
   it.each([
-    ['leaves', async ({ workspace, person }: BuiltPerson) => `removeMember(input: { workspaceId: "${workspace.id}", userId: "${person.id}" })`],
-    ['sets a new password by a link, which ends their session,', async ({ person }: BuiltPerson) => `resetPassword(input: { token: "${tokenOf((await app.people.passwords.resetLink(ORIGIN, person.email)) ?? '')}", newPassword: "a third horse, a third battery" })`],
-  ])('who %s may nothing there any more in what is left of the same document', async (_what, ending) => {
+    [
+      'leaves',
+      async ({ workspace, person }: BuiltPerson) => `removeMember(input: { workspaceId: "${workspace.id}", userId: "${person.id}" })`,
+    ],
+    [
+      'sets a new password with a link, which ends the session,',
+      async ({ person }: BuiltPerson) => {
+        const token = tokenOf((await app.people.passwords.resetLink(ORIGIN, person.email)) ?? '');
+        return `resetPassword(input: { token: "${token}", newPassword: "a third horse, a third battery" })`;
+      },
+    ],
+  ])('who %s has no permissions in the later mutations of the same document', async (_name, ending) => {
     const leaver = await buildPerson(app);
     const { workspace, cookie } = leaver;
     await buildPerson(app, { workspace });
-    const document = `mutation { a: ${await ending(leaver)} { __typename } b: updateWorkspace(input: { id: "${workspace.id}", name: "Renamed" }) { workspace { wallet { balance } } } }`;
+    const document = `mutation {
+      a: ${await ending(leaver)} { __typename }
+      b: updateWorkspace(input: { id: "${workspace.id}", name: "Renamed" }) { workspace { wallet { balance } } }
+    }`;
     const { data, errors } = await app.graphql(document, {}, cookie);
     expect(data).toMatchObject({ a: expect.anything(), b: null });
     expect(errors?.[0]).toMatchObject({ path: ['b'], extensions: { code: 'NOT_FOUND' } });

@@ -11,7 +11,7 @@ const NEW_PASSWORD = 'another horse, another battery';
 const HOUR_MS = 3_600_000;
 
 let smtp: Smtp;
-/** Sends no mail, so that links are in its answers. */
+/** A node without a mail server, so that its answers contain the links. */
 let silent: TestApp;
 let app: TestApp;
 
@@ -50,7 +50,7 @@ const tokenFor = async (email: string): Promise<string> => {
 };
 
 describe('an invitation', () => {
-  it('is sent by mail where there is a mail server, and its link is in no answer then', async () => {
+  it('is sent by mail if there is a mail server, and then no answer contains its link', async () => {
     const { id: workspaceId } = await buildWorkspace(app, { name: 'Acme & Söhne' });
     const { link } = await mutations(app).mutate('inviteMember', { workspaceId, email: 'ada@example.com', roleId: 'rol_owner' }, 'link');
     expect(link).toBeNull();
@@ -64,7 +64,7 @@ describe('an invitation', () => {
     expect(data.acceptInvitation.viewer.email).toBe('ada@example.com');
   });
 
-  it('is sent to one address three times at once by a workspace, and twelve times by all of them', async () => {
+  it('is limited to 3 mails at once to one address from one workspace, and to 12 from all workspaces', async () => {
     const { mutate, refusal } = mutations(app);
     const input = { email: 'victim@example.com', roleId: 'rol_viewer' };
     for (let workspaces = 0; workspaces < 4; workspaces++) {
@@ -77,7 +77,7 @@ describe('an invitation', () => {
     expect(smtp.mails.filter(({ to }) => to === 'victim@example.com')).toHaveLength(12);
   });
 
-  it('that is refused uses no mail up: neither its workspace nor another is kept from inviting the same address', async () => {
+  it('that is refused does not count against the limits of mails to its address', async () => {
     const { person, workspace } = await buildPerson(silent);
     const { mutate, refusal } = mutations(app);
     for (let time = 0; time < 15; time++) {
@@ -87,7 +87,7 @@ describe('an invitation', () => {
     await mutate('inviteMember', { workspaceId: (await buildWorkspace(app)).id, email: person.email, roleId: 'rol_viewer' }, 'link');
   });
 
-  it('of an address without an account is made by a member, who does not get its link', async () => {
+  it('to an address without an account can be created by a member, who does not get its link', async () => {
     const { workspace, cookie } = await buildPerson(silent);
     expect(
       (
@@ -102,14 +102,14 @@ describe('an invitation', () => {
     expect(await smtp.linkTo('mailed@example.com')).toContain('/invitation?token=');
   });
 
-  it('is sent again where the mail server was busy', async () => {
+  it('is sent again if the mail server was busy', async () => {
     smtp.refusals = 2;
     const { id: workspaceId } = await buildWorkspace(app);
     await mutations(app).mutate('inviteMember', { workspaceId, email: 'busy@example.com', roleId: 'rol_owner' }, 'link');
     expect(await smtp.linkTo('busy@example.com')).toContain('/invitation?token=');
   });
 
-  it('that could not be sent is a line of the log, which names nobody and holds no link', async () => {
+  it('that could not be sent is logged without the address and the link', async () => {
     smtp.refusals = 4;
     const { id: workspaceId } = await buildWorkspace(app);
     const { errors } = await app.graphql('mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { link } }', {
@@ -121,7 +121,7 @@ describe('an invitation', () => {
   });
 });
 
-it('a mail server without an address that mails come from is refused at the start', () => {
+it('refuses to start with SMTP_URL and without MAIL_FROM', () => {
   const SMTP_URL = 'smtp://user:password@mail.example.com:587';
   expect(() => loadConfig({ SMTP_URL })).toThrow(new ConfigError('With SMTP_URL, MAIL_FROM must be set: whom mails come from.'));
   for (const MAIL_FROM of ['nobody', 'Tollgate <a@example.com>\r\nBcc: b@example.com'])
@@ -134,7 +134,7 @@ it('a mail server without an address that mails come from is refused at the star
 });
 
 describe('a forgotten password', () => {
-  it('is told about in the same words whether or not there is an account, and only an account gets a mail', async () => {
+  it('gets the same answer with and without an account, and only an account gets a mail', async () => {
     const { person } = await buildPerson(silent);
     const answers = await Promise.all(['nobody@example.com', 'no address at all', person.email].map((email) => requestReset(email)));
     for (const { data, errors } of answers)
@@ -143,7 +143,7 @@ describe('a forgotten password', () => {
     expect(smtp.mails.filter(({ to }) => to.startsWith('no'))).toEqual([]);
   });
 
-  it('is CONFLICT on a server that sends no mail, and limited for each address', async () => {
+  it('is CONFLICT on a server without mail, and limited for each address', async () => {
     const { person } = await buildPerson(silent);
     expect((await requestReset(person.email, silent)).errors?.[0]?.extensions.code).toBe('CONFLICT');
     const codes = await Promise.all(
@@ -152,7 +152,7 @@ describe('a forgotten password', () => {
     expect(codes.sort()).toEqual(['RATE_LIMITED', 'RATE_LIMITED', 'ok', 'ok', 'ok']);
   });
 
-  it('is set anew once, also where two follow the link at once, and ends every session on every node', async () => {
+  it('can be set once by a link, even in parallel requests, and every session ends on every node', async () => {
     const { person, cookie } = await buildPerson(silent);
     const token = await tokenFor(person.email);
     expect((await reset(token, 'too short')).code).toBe('INVALID_REQUEST');
@@ -160,13 +160,13 @@ describe('a forgotten password', () => {
     expect(await statusOf(silent, cookie)).toBe(200);
     const outcomes = await Promise.all([app, silent, app, silent].map((node) => reset(token, NEW_PASSWORD, node)));
     expect(outcomes.map(({ code }) => code).sort()).toEqual(['NOT_FOUND', 'NOT_FOUND', 'NOT_FOUND', 'ok']);
-    expect(outcomes.flatMap(({ cookies }) => cookies)).toEqual([expect.stringContaining('tollgate_device=')]); // and nothing that signs in
+    expect(outcomes.flatMap(({ cookies }) => cookies)).toEqual([expect.stringContaining('tollgate_device=')]); // no session cookie
     expect(await statusOf(silent, cookie)).toBe(401);
     const outcome = async (password: string) => (await signIn(silent, { email: person.email, password })).outcome;
     expect([await outcome(PASSWORD), await outcome(NEW_PASSWORD)]).toEqual(['UNAUTHENTICATED', 'ok']);
   });
 
-  it('is not set by a link that is an hour old, was overtaken by another change, or was never made: in the same words', async () => {
+  it('is refused with the same message if the link is an hour old, replaced by another change, or unknown', async () => {
     const { person, cookie, password } = await buildPerson(silent);
     const old = await tokenFor(person.email);
     app.travel(HOUR_MS);
@@ -178,7 +178,7 @@ describe('a forgotten password', () => {
     expect(new Set(answers.map(({ answer }) => answer)).size).toBe(1);
   });
 
-  it('is answered with the link to the operator alone, with a mail server and without', async () => {
+  it('returns the link only to the operator, with and without a mail server', async () => {
     const { person, cookie, workspace } = await buildPerson(silent);
     const { mutate } = mutations(app);
     for (const node of [app, silent]) {
@@ -199,7 +199,7 @@ describe('a forgotten password', () => {
     expect(events).toHaveLength(2);
   });
 
-  it('lets its owner in at once, whose tries strangers have used up', async () => {
+  it('lets the owner sign in at once after strangers used up the tries', async () => {
     const { person } = await buildPerson(silent);
     const token = await tokenFor(person.email);
     for (let time = 0; time < 11; time++) await signIn(silent, { email: person.email, password: 'not this one' });
@@ -208,7 +208,7 @@ describe('a forgotten password', () => {
     expect((await signIn(silent, { email: person.email, password: NEW_PASSWORD })).outcome).toBe('ok');
   });
 
-  it('does not skip the second factor', async () => {
+  it('still needs the second factor after a reset', async () => {
     const ada = await buildPerson(silent);
     await enableSecondFactor(silent, ada, (await silent.database.now()).getTime());
     expect((await reset(await tokenFor(ada.person.email))).code).toBe('ok');

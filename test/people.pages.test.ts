@@ -7,7 +7,7 @@ import { startSmtp, type Smtp } from './support/smtp';
 
 let smtp: Smtp;
 let app: TestApp;
-/** Sends mail. */
+/** A node that sends mail. */
 let mailing: TestApp;
 
 beforeAll(async () => {
@@ -35,14 +35,14 @@ async function invite(email: string, workspaceName = 'Acme'): Promise<string> {
   return tokenOf((await mutations(app).mutate('inviteMember', { workspaceId, email, roleId: 'rol_viewer' }, 'link')).link);
 }
 
-/** What a page says is wrong. */
+/** The error that a page shows. */
 const alertOf = (text: string): string | undefined => /role="alert">([^<]*)</.exec(text)?.[1];
 const cookieIn = (answer: { headers: Record<string, unknown> }) => ({
   cookie: String(answer.headers['set-cookie']).split(';', 1)[0] as string,
 });
 
 describe('every page', () => {
-  it('runs no script, loads nothing, is kept nowhere and is in no frame, whatever names it shows', async () => {
+  it('runs no script, loads nothing, is not cached and cannot be framed, whatever names it shows', async () => {
     const token = await invite('ada@example.com', '<script>alert("x")</script> & Söhne');
     for (const answer of [
       await get(`/invitation?token=${token}`),
@@ -67,7 +67,7 @@ describe('every page', () => {
     );
   });
 
-  it('is the same for every link that does not work', async () => {
+  it('is the same for every link that is invalid or has expired', async () => {
     const answers = await Promise.all([
       get('/invitation'),
       get('/invitation?token=nonsense'),
@@ -75,10 +75,13 @@ describe('every page', () => {
       post('/reset-password', { token: 'nonsense', newPassword: PASSWORD }),
     ]);
     expect(new Set(answers.map(({ statusCode, body }) => `${statusCode} ${body}`)).size).toBe(1);
-    expect([answers[0]?.statusCode, alertOf(answers[0]?.body ?? '')]).toEqual([404, 'This link is invalid or has expired. Ask for a new one.']);
+    expect([answers[0]?.statusCode, alertOf(answers[0]?.body ?? '')]).toEqual([
+      404,
+      'This link is invalid or has expired. Ask for a new one.',
+    ]);
   });
 
-  it('takes forms alone, and none of another site', async () => {
+  it('accepts only forms, and refuses forms of other sites', async () => {
     const token = await invite('forged@example.com');
     const fields = { token, name: 'Ada', password: PASSWORD };
     for (const headers of [{ origin: 'https://evil.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }] as Record<
@@ -99,7 +102,7 @@ describe('every page', () => {
   });
 });
 
-it('a page is 503 while the database is away, and the form works when it is back', async () => {
+it('a page answers 503 while the database is down, and its form works afterwards', async () => {
   const token = await invite('patient@example.com');
   const outage = await prepareOutage(app.databaseUrl);
   const cut = await createTestApp({ databaseUrl: outage.url });
@@ -122,7 +125,7 @@ it('a page is 503 while the database is away, and the form works when it is back
 });
 
 describe('the page of an invitation', () => {
-  it('uses nothing up when it is read, says what is wrong and keeps the name, and signs a new person in', async () => {
+  it('does not use the link when it is read, shows errors and keeps the name, and signs a new person in', async () => {
     const token = await invite('new@example.com');
     for (let time = 0; time < 2; time++)
       expect((await get(`/invitation?token=${token}`)).body).toContain('This invitation is for new@example.com.');
@@ -139,7 +142,7 @@ describe('the page of an invitation', () => {
     expect((await get(`/invitation?token=${token}`)).statusCode).toBe(404);
   });
 
-  it('asks for the password of an account that there is, and for none of whoever has signed in with it', async () => {
+  it('asks for the password of an existing account, unless the person is signed in', async () => {
     const ada = await buildPerson(app);
     const token = await invite(ada.person.email);
     expect((await get(`/invitation?token=${token}`)).body).toMatch(/autocomplete="current-password"/);
@@ -160,7 +163,7 @@ describe('the page of an invitation', () => {
 });
 
 describe('the page of a password reset', () => {
-  it('uses nothing up when it is read, sets the password once, and signs nobody in', async () => {
+  it('does not use the link when it is read, sets the password once, and does not sign in', async () => {
     const { person, cookie } = await buildPerson(app);
     await mutations(mailing).mutate('requestPasswordReset', { email: person.email }, 'accepted', cookie);
     const link = new URL(await smtp.linkTo(person.email));

@@ -8,36 +8,47 @@ import { ConfigError, loadConfig } from '../src/config';
 const PEPPER = 'pepper-of-the-tests-0123456789abcdefgh';
 
 describe('hashes of passwords', () => {
-  it('are made a few at a time, and what comes past the queue is told to come later', async () => {
+  it('are computed a few at a time, and SERVICE_UNAVAILABLE if the queue is full', async () => {
     const passwords = new Passwords(PEPPER);
-    const made = await Promise.allSettled(Array.from({ length: 70 }, (_, index) => passwords.hash('correct horse battery staple', `usr_${index}`)));
+    const made = await Promise.allSettled(
+      Array.from({ length: 70 }, (_, index) => passwords.hash('correct horse battery staple', `usr_${index}`)),
+    );
     expect(made.slice(0, 66).every(({ status }) => status === 'fulfilled')).toBe(true);
-    expect(made.slice(66).map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'made'))).toEqual(Array(4).fill('SERVICE_UNAVAILABLE'));
-    expect(await passwords.verify(await passwords.hash('correct horse battery staple', 'usr_1'), 'correct horse battery staple', 'usr_1')).toBe(true);
+    expect(made.slice(66).map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'made'))).toEqual(
+      Array(4).fill('SERVICE_UNAVAILABLE'),
+    );
+    expect(
+      await passwords.verify(await passwords.hash('correct horse battery staple', 'usr_1'), 'correct horse battery staple', 'usr_1'),
+    ).toBe(true);
   });
 
-  it('wait eight at a time for one account, so that whoever tries without end leaves room for others', async () => {
+  it('of one account wait eight at a time, so that endless tries leave room for other accounts', async () => {
     const passwords = new Passwords(PEPPER);
     const greedy = Promise.allSettled(Array.from({ length: 70 }, () => passwords.hash('correct horse battery staple', 'usr_greedy')));
     await passwords.hash('correct horse battery staple', 'usr_other');
-    expect((await greedy).filter(({ status }) => status === 'fulfilled')).toHaveLength(10); // two of them did not wait
+    expect((await greedy).filter(({ status }) => status === 'fulfilled')).toHaveLength(10); // two started at once, eight waited
   });
 
-  it('of a device that is known are made though strangers from any number of addresses fill the queue', async () => {
+  it('of a known device are computed even if strangers from many addresses fill the queue', async () => {
     const passwords = new Passwords(PEPPER);
-    const strangers = Promise.allSettled(Array.from({ length: 80 }, (_, index) => passwords.verify(undefined, 'a guess', `address:${index}`, true)));
+    const strangers = Promise.allSettled(
+      Array.from({ length: 80 }, (_, index) => passwords.verify(undefined, 'a guess', `address:${index}`, true)),
+    );
     expect(await passwords.verify(undefined, 'not this one', 'device:1')).toBe(false);
-    expect((await strangers).filter(({ status }) => status === 'fulfilled')).toHaveLength(65); // one made room
+    expect((await strangers).filter(({ status }) => status === 'fulfilled')).toHaveLength(65); // one was refused to make room
   });
 
   it('are Argon2id with the parameters of OWASP, and differ for the same password', async () => {
     const passwords = new Passwords(PEPPER);
-    const [one, other] = [await passwords.hash('correct horse battery staple', 'usr_1'), await passwords.hash('correct horse battery staple', 'usr_1')];
+    const [one, other] = [
+      await passwords.hash('correct horse battery staple', 'usr_1'),
+      await passwords.hash('correct horse battery staple', 'usr_1'),
+    ];
     expect(one).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     expect(one).not.toBe(other);
   });
 
-  it('let no guess be tried without the pepper, not even a right one', async () => {
+  it('cannot be checked without the pepper, not even with the right password', async () => {
     const password = 'correct horse battery staple';
     const stolen = await new Passwords(PEPPER).hash(password, 'usr_1');
     expect(await argon2.verify(stolen, password)).toBe(false);
@@ -45,7 +56,7 @@ describe('hashes of passwords', () => {
     expect(await new Passwords(PEPPER).verify(stolen, password, 'usr_1')).toBe(true);
   });
 
-  it('are of one password, however its letters are composed; nobody has the one that there is not', async () => {
+  it('match a password in every Unicode form, and no password matches a missing hash', async () => {
     const passwords = new Passwords(PEPPER);
     const hash = await passwords.hash('caf\u00e9 caf\u00e9 caf\u00e9', 'usr_1');
     expect(await passwords.verify(hash, 'cafe\u0301 cafe\u0301 cafe\u0301', 'usr_1')).toBe(true);
@@ -56,7 +67,7 @@ describe('hashes of passwords', () => {
 describe('a sealed text', () => {
   const sealed = new Sealed(PEPPER, 'second factor');
 
-  it('is read by its owner under its pepper alone, and never twice the same', () => {
+  it('can be opened only with its owner, purpose and pepper, and differs each time', () => {
     const text = sealed.seal('a secret', 'usr_1');
     expect(sealed.open(text, 'usr_1')).toBe('a secret');
     expect(sealed.seal('a secret', 'usr_1')).not.toBe(text);
@@ -85,7 +96,7 @@ it.each([
   [{ origin: 'null', host: 'here.example', 'sec-fetch-site': 'same-origin' }, false],
   [{ origin: '', host: '' }, false],
   [{ 'sec-fetch-site': 'same-site' }, false],
-])('a request that says %j is from here: %s', (headers, fromHere) => {
+])('accepts a request with the headers %j as its own site: %s', (headers, fromHere) => {
   expect(isFromHere(headers, trustedOrigins({ publicUrl: undefined, corsOrigins: ['https://trusted.example'] }))).toBe(fromHere);
 });
 
@@ -96,13 +107,25 @@ it.each([
   [{ origin: 'http://127.0.0.1:4000', host: '127.0.0.1:4000' }, false],
   [{ origin: 'null', host: 'null' }, false],
   [{ host: 'here.example', 'sec-fetch-site': 'same-origin' }, true],
-])('where PUBLIC_URL is https://here.example, a request that says %j is from here: %s', (headers, fromHere) => {
+])('with PUBLIC_URL https://here.example, accepts a request with the headers %j as its own site: %s', (headers, fromHere) => {
   expect(isFromHere(headers, trustedOrigins({ publicUrl: 'https://here.example', corsOrigins: [] }))).toBe(fromHere);
 });
 
-it('a PUBLIC_URL that is no origin of http or https is refused at the start', () => {
-  for (const PUBLIC_URL of ['localhost:4000', 'example', 'ftp://api.example.com', 'https://api.example.com/tollgate', 'https://api.example.com?a=b', 'https://ada:secret@api.example.com']) {
-    expect(() => loadConfig({ PUBLIC_URL })).toThrow(new ConfigError('PUBLIC_URL must be http:// or https:// and a host, such as https://api.example.com, without a path.'));
+it('refuses to start with a PUBLIC_URL that is not an origin of http or https', () => {
+  for (const PUBLIC_URL of [
+    'localhost:4000',
+    'example',
+    'ftp://api.example.com',
+    'https://api.example.com/tollgate',
+    'https://api.example.com?a=b',
+    'https://ada:secret@api.example.com',
+  ]) {
+    expect(() => loadConfig({ PUBLIC_URL })).toThrow(
+      new ConfigError('PUBLIC_URL must be http:// or https:// and a host, such as https://api.example.com, without a path.'),
+    );
   }
-  expect(['https://api.example.com/', 'http://LOCALHOST:4000'].map((PUBLIC_URL) => loadConfig({ PUBLIC_URL }).publicUrl)).toEqual(['https://api.example.com', 'http://localhost:4000']);
+  expect(['https://api.example.com/', 'http://LOCALHOST:4000'].map((PUBLIC_URL) => loadConfig({ PUBLIC_URL }).publicUrl)).toEqual([
+    'https://api.example.com',
+    'http://localhost:4000',
+  ]);
 });

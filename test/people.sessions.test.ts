@@ -22,11 +22,16 @@ beforeAll(async () => {
 afterAll(() => closeNodes(other, app));
 
 const post = (node: TestApp, query: string, headers: Record<string, string>, variables = {}) =>
-  node.server.inject({ method: 'POST', url: '/graphql', headers: { 'content-type': 'application/json', ...headers }, payload: { query, variables } });
+  node.server.inject({
+    method: 'POST',
+    url: '/graphql',
+    headers: { 'content-type': 'application/json', ...headers },
+    payload: { query, variables },
+  });
 const SIGN_IN = 'mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } } }';
 
 describe('the cookie', () => {
-  it('is read by no script and sent by no form of another site, and over TLS alone where the server is reached so', async () => {
+  it('is HttpOnly and SameSite=Lax, and Secure if the server is reached over TLS', async () => {
     const secure = await createTestApp({ databaseUrl: app.databaseUrl, config: { publicUrl: 'https://tollgate.example.com' } });
     try {
       const { person, password } = await buildPerson(app);
@@ -38,15 +43,19 @@ describe('the cookie', () => {
       ]);
       const safe = await post(secure, SIGN_IN, { origin: 'https://tollgate.example.com' }, variables);
       expect(safe.headers['set-cookie']).toEqual([
-        expect.stringMatching(/^__Host-tollgate_session=session_[0-9A-Za-z]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/),
-        expect.stringMatching(/^__Host-tollgate_device=[0-9A-Za-z]{22}\.[\w-]{43}; Max-Age=34560000; Path=\/; HttpOnly; Secure; SameSite=Lax$/),
+        expect.stringMatching(
+          /^__Host-tollgate_session=session_[0-9A-Za-z]{43}; Max-Age=2592000; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+        ),
+        expect.stringMatching(
+          /^__Host-tollgate_device=[0-9A-Za-z]{22}\.[\w-]{43}; Max-Age=34560000; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+        ),
       ]);
     } finally {
       await secure.close();
     }
   });
 
-  it('of a session that has ended counts as none for what is public, is UNAUTHENTICATED for all else, and is cleared', async () => {
+  it('of an ended session is ignored for public fields, is UNAUTHENTICATED for all others, and is cleared', async () => {
     const { person, password, cookie } = await buildPerson(app);
     await app.graphql('mutation { signOut { session { id } } }', {}, cookie);
     const refused = await post(app, '{ viewer { id } }', cookie);
@@ -57,13 +66,13 @@ describe('the cookie', () => {
     expect((await post(app, '{ __typename }', { cookie: 'tollgate_session=nonsense' })).statusCode).toBe(200);
   });
 
-  it('loses against a credential in a header, right or wrong', async () => {
+  it('is ignored if a header has a credential, valid or not', async () => {
     const { cookie } = await buildPerson(app);
     expect((await post(app, '{ viewer { id } }', { ...cookie, 'x-api-key': app.rootKey })).json().data.viewer.id).toBe('operator');
     expect((await post(app, '{ viewer { id } }', { ...cookie, 'x-api-key': 'nonsense' })).statusCode).toBe(401);
   });
 
-  it('opens nothing but /graphql', async () => {
+  it('authenticates only at /graphql', async () => {
     const { cookie } = await buildPerson(app);
     await buildKey(app);
     expect((await app.rest({ headers: cookie })).body.error.code).toBe('MISSING_API_KEY');
@@ -72,14 +81,14 @@ describe('the cookie', () => {
 
 describe('a page of another site', () => {
   const FORGED: [string, Record<string, string>][] = [
-    ['its origin', { origin: 'https://evil.example' }],
-    ['no origin that it tells', { origin: 'null' }],
-    ['this host’s name in front of another', { origin: 'http://localhost:80.evil.example' }],
-    ['what the browser says', { 'sec-fetch-site': 'cross-site' }],
-    ['another host of the same site', { 'sec-fetch-site': 'same-site' }],
+    ['another origin', { origin: 'https://evil.example' }],
+    ['a hidden origin', { origin: 'null' }],
+    ['another host that begins with the name of this host', { origin: 'http://localhost:80.evil.example' }],
+    ['Sec-Fetch-Site: cross-site', { 'sec-fetch-site': 'cross-site' }],
+    ['Sec-Fetch-Site: same-site', { 'sec-fetch-site': 'same-site' }],
   ];
 
-  it.each(FORGED)('is refused by %s: with a cookie for everything, and with none for what signs in', async (_what, headers) => {
+  it.each(FORGED)('is refused by %s: every request with a cookie, and a sign-in without one', async (_name, headers) => {
     const { cookie, person, password } = await buildPerson(app);
     for (const query of ['{ viewer { id } }', '{ __typename }', 'mutation { signOut { session { id } } }']) {
       const { statusCode, body } = await post(app, query, { ...headers, ...cookie });
@@ -90,25 +99,46 @@ describe('a page of another site', () => {
     expect(await statusOf(app, cookie)).toBe(200);
   });
 
-  it('cannot send a query by its address, nor a form, with the cookie', async () => {
+  it('cannot use the cookie by a GET request or a form', async () => {
     const { cookie } = await buildPerson(app);
-    const get = await app.server.inject({ method: 'GET', url: `/graphql?query=${encodeURIComponent('{ viewer { id } }')}`, headers: cookie });
+    const get = await app.server.inject({
+      method: 'GET',
+      url: `/graphql?query=${encodeURIComponent('{ viewer { id } }')}`,
+      headers: cookie,
+    });
     expect(get.statusCode).toBe(400);
-    const form = await app.server.inject({ method: 'POST', url: '/graphql', headers: { ...cookie, 'content-type': 'application/x-www-form-urlencoded' }, payload: 'query={viewer{id}}' });
+    const form = await app.server.inject({
+      method: 'POST',
+      url: '/graphql',
+      headers: { ...cookie, 'content-type': 'application/x-www-form-urlencoded' },
+      payload: 'query={viewer{id}}',
+    });
     expect(form.statusCode).toBe(415);
   });
 
-  it('of an origin in CORS_ORIGINS may use the cookie, like this server’s own pages and PUBLIC_URL’s', async () => {
-    const open = await createTestApp({ databaseUrl: app.databaseUrl, config: { corsOrigins: ['https://admin.example.com'], publicUrl: 'http://tollgate.example.com' } });
+  it('may use the cookie if its origin is in CORS_ORIGINS, is PUBLIC_URL or is this server', async () => {
+    const open = await createTestApp({
+      databaseUrl: app.databaseUrl,
+      config: { corsOrigins: ['https://admin.example.com'], publicUrl: 'http://tollgate.example.com' },
+    });
     try {
       const { cookie } = await buildPerson(app);
       const ask = (headers: Record<string, string>) => post(open, '{ viewer { id } }', { ...cookie, ...headers });
       const cors = await ask({ origin: 'https://admin.example.com', 'sec-fetch-site': 'cross-site' });
-      expect([cors.statusCode, cors.headers['access-control-allow-credentials'], cors.headers['access-control-allow-origin']]).toEqual([200, 'true', 'https://admin.example.com']);
-      for (const headers of [{ origin: 'http://tollgate.example.com' }, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }] as Record<string, string>[]) {
+      expect([cors.statusCode, cors.headers['access-control-allow-credentials'], cors.headers['access-control-allow-origin']]).toEqual([
+        200,
+        'true',
+        'https://admin.example.com',
+      ]);
+      for (const headers of [
+        { origin: 'http://tollgate.example.com' },
+        { 'sec-fetch-site': 'same-origin' },
+        { 'sec-fetch-site': 'none' },
+      ] as Record<string, string>[]) {
         expect((await ask(headers)).statusCode).toBe(200);
       }
-      for (const origin of ['https://tollgate.example.com', 'http://here:1', 'http://there:1']) expect((await ask({ host: 'here:1', origin })).statusCode).toBe(403);
+      for (const origin of ['https://tollgate.example.com', 'http://here:1', 'http://there:1'])
+        expect((await ask({ host: 'here:1', origin })).statusCode).toBe(403);
     } finally {
       await open.close();
     }
@@ -116,10 +146,13 @@ describe('a page of another site', () => {
 });
 
 describe('a session', () => {
-  it('that is ended, one or all, is over at once on every node', async () => {
+  it('ends at once on every node, one alone or all together', async () => {
     const ada = await buildPerson(app);
     const { email } = ada.person;
-    const [second, third] = [(await signIn(other, { email, password: PASSWORD })).cookie, (await signIn(app, { email, password: PASSWORD })).cookie];
+    const [second, third] = [
+      (await signIn(other, { email, password: PASSWORD })).cookie,
+      (await signIn(app, { email, password: PASSWORD })).cookie,
+    ];
     const { data } = await app.graphql('{ viewer { sessions { id current endedAt } } }', {}, second);
     expect(data.viewer.sessions.map(({ current }: { current: boolean }) => current)).toEqual([false, true, false]);
     const { mutate, refusal } = mutations(app);
@@ -133,44 +166,68 @@ describe('a session', () => {
     expect([await statusOf(other, second), await statusOf(other, ada.cookie), await statusOf(other, eve.cookie)]).toEqual([401, 401, 200]);
   });
 
-  it('ends when its browser signs in anew or accepts an invitation with a password, whoever it was of, and that is told', async () => {
+  it('ends with an event when its browser signs in again or accepts an invitation with a password, for any person', async () => {
     const [ada, bob, eve] = [await buildPerson(app), await buildPerson(app), await buildPerson(app)];
     const input = ({ person, password }: BuiltPerson) => ({ email: person.email, password });
     expect((await post(app, SIGN_IN, ada.cookie, { input: input(bob) })).statusCode).toBe(200);
     expect([await statusOf(other, ada.cookie), await statusOf(other, bob.cookie)]).toEqual([401, 200]);
-    const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: ada.workspace.id, email: bob.person.email, roleId: 'rol_viewer' });
+    const { link } = await app.people.invitations.invite(ORIGIN, {
+      workspaceId: ada.workspace.id,
+      email: bob.person.email,
+      roleId: 'rol_viewer',
+    });
     await mutations(app).mutate('acceptInvitation', { token: tokenOf(link ?? ''), password: bob.password }, 'viewer { id }', eve.cookie);
     expect([await statusOf(other, eve.cookie), await statusOf(other, bob.cookie)]).toEqual([401, 200]);
-    const ended = await app.database.reader.findBy(AuditEvent, { action: 'session.ended', actorId: In([ada.person.id, bob.person.id, eve.person.id]) });
+    const ended = await app.database.reader.findBy(AuditEvent, {
+      action: 'session.ended',
+      actorId: In([ada.person.id, bob.person.id, eve.person.id]),
+    });
     expect(ended.map(({ actorId }) => actorId).sort()).toEqual([ada.person.id, eve.person.id].sort());
   });
 
-  it('that one document begins or ends is the one that the rest of it acts by', async () => {
+  it('that a mutation begins or ends applies to the later mutations of the same document', async () => {
     const [ada, bob] = [await buildPerson(app), await buildPerson(app)];
-    const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: bob.workspace.id, email: ada.person.email, roleId: 'rol_viewer' });
-    const begins = `mutation { signIn(input: { email: "${ada.person.email}", password: "${ada.password}" }) { viewer { id } } acceptInvitation(input: { token: "${tokenOf(link ?? '')}" }) { viewer { id } } }`;
+    const { link } = await app.people.invitations.invite(ORIGIN, {
+      workspaceId: bob.workspace.id,
+      email: ada.person.email,
+      roleId: 'rol_viewer',
+    });
+    const begins = `mutation {
+      signIn(input: { email: "${ada.person.email}", password: "${ada.password}" }) { viewer { id } }
+      acceptInvitation(input: { token: "${tokenOf(link ?? '')}" }) { viewer { id } }
+    }`;
     const begun = await app.graphql(begins, {}, bob.cookie);
     expect(begun.data.acceptInvitation.viewer).toEqual({ id: ada.person.id });
     const kept = cookieOf(begun);
     expect((await app.graphql('{ viewer { id } }', {}, kept)).data.viewer.id).toBe(ada.person.id);
-    const rest = `changePassword(input: { currentPassword: "${ada.password}", newPassword: "another horse, another battery" }) { user { id } }`;
+    const passwords = `{ currentPassword: "${ada.password}", newPassword: "another horse, another battery" }`;
+    const rest = `changePassword(input: ${passwords}) { user { id } }`;
     const ended = await app.graphql(`mutation { signOut { session { id current } } ${rest} }`, {}, kept);
-    expect([ended.data.signOut.session.current, ended.data.changePassword, ended.errors?.[0]?.extensions.code]).toEqual([false, null, 'UNAUTHENTICATED']);
+    expect([ended.data.signOut.session.current, ended.data.changePassword, ended.errors?.[0]?.extensions.code]).toEqual([
+      false,
+      null,
+      'UNAUTHENTICATED',
+    ]);
   });
 
-  it('ends on every node when the password is changed in another one, which goes on', async () => {
+  it('ends on every node when the password is changed in another session, which stays', async () => {
     const { person, cookie, password } = await buildPerson(app);
     const elsewhere = (await signIn(other, { email: person.email, password })).cookie;
     const { mutate, refusal } = mutations(app);
     const newPassword = 'another horse, another battery';
     expect((await refusal('changePassword', { currentPassword: 'not this one', newPassword }, cookie)).code).toBe('UNAUTHENTICATED');
-    expect((await refusal('changePassword', { currentPassword: password, newPassword: 'too short' }, cookie)).issues).toEqual([{ path: ['input', 'newPassword'], message: 'must be at least 12 characters' }]);
+    expect((await refusal('changePassword', { currentPassword: password, newPassword: 'too short' }, cookie)).issues).toEqual([
+      { path: ['input', 'newPassword'], message: 'must be at least 12 characters' },
+    ]);
     await mutate('changePassword', { currentPassword: password, newPassword }, 'user { id }', cookie);
     expect([await statusOf(other, elsewhere), await statusOf(other, cookie)]).toEqual([401, 200]);
-    expect([(await signIn(other, { email: person.email, password })).outcome, (await signIn(other, { email: person.email, password: newPassword })).outcome]).toEqual(['UNAUTHENTICATED', 'ok']);
+    expect([
+      (await signIn(other, { email: person.email, password })).outcome,
+      (await signIn(other, { email: person.email, password: newPassword })).outcome,
+    ]).toEqual(['UNAUTHENTICATED', 'ok']);
   });
 
-  it('ends when it is not used for 12 hours, and after 30 days however much it is', async () => {
+  it('ends after 12 hours without use, and after 30 days in any case', async () => {
     const { cookie } = await buildPerson(app);
     let travelled = 0;
     const travel = (ms: number) => {
@@ -197,7 +254,7 @@ describe('a session', () => {
     }
   });
 
-  it('writes when it was used once in five minutes at most', async () => {
+  it('writes its last use at most once in five minutes', async () => {
     const { person, cookie } = await buildPerson(app);
     const seen = async () => (await app.database.reader.findOneByOrFail(Session, { userId: person.id })).lastSeenAt.getTime();
     const first = await seen();
@@ -210,13 +267,13 @@ describe('a session', () => {
     app.travel(HOUR_MS);
     await statusOf(app, cookie);
     app.travel(-HOUR_MS);
-    await statusOf(app, cookie); // or a clock that was ahead would keep the session alive for as long
+    await statusOf(app, cookie); // corrects a time from a clock that was ahead: it would keep the session alive
     expect(await seen()).toBeLessThan(first + 300_000);
   });
 });
 
-describe('while the database cannot be asked', () => {
-  it('nobody is let in: a cookie is SERVICE_UNAVAILABLE, and so is a sign-in', async () => {
+describe('while the database is down', () => {
+  it('a cookie is SERVICE_UNAVAILABLE, and a sign-in is refused', async () => {
     const { cookie, person, password } = await buildPerson(app);
     const cut = await createTestApp({ databaseUrl: app.databaseUrl });
     expect(await statusOf(cut, cookie)).toBe(200);
@@ -228,15 +285,18 @@ describe('while the database cannot be asked', () => {
     await cut.server.close();
   });
 
-  it('a sign-in is refused, and works again when the database is back', async () => {
+  it('a sign-in is refused, and works again afterwards', async () => {
     const { person, password } = await buildPerson(app);
     const outage = await prepareOutage(app.databaseUrl);
     const cut = await createTestApp({ databaseUrl: outage.url });
     const ask = () => signIn(cut, { email: person.email, password });
     try {
       await outage.begin();
-      // In jest's realm an error of a new connection is no Error, and graphql-js hides what it does not know
-      expect(await ask()).toMatchObject({ outcome: TEST_DATABASE === 'mysql' ? expect.stringMatching(/^(SERVICE_UNAVAILABLE|INTERNAL)$/) : 'SERVICE_UNAVAILABLE', cookie: { cookie: '' } });
+      // In jest's realm, the error of a new connection is not an instance of Error, so graphql-js may hide it
+      expect(await ask()).toMatchObject({
+        outcome: TEST_DATABASE === 'mysql' ? expect.stringMatching(/^(SERVICE_UNAVAILABLE|INTERNAL)$/) : 'SERVICE_UNAVAILABLE',
+        cookie: { cookie: '' },
+      });
       await outage.end();
       expect((await ask()).outcome).toBe('ok');
     } finally {

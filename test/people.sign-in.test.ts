@@ -15,14 +15,35 @@ afterAll(() => app.close());
 it('an invited person accepts, signs out, signs in and is the viewer', async () => {
   const { mutate } = mutations(app);
   const { id: workspaceId } = await buildWorkspace(app, { name: 'Acme' });
-  const invited = await mutate('inviteMember', { workspaceId, email: ' Ada@Example.COM', roleId: 'rol_owner' }, 'invitation { id email role { id } expiresAt } link');
-  expect(invited).toMatchObject({ invitation: { email: 'ada@example.com', role: { id: 'rol_owner' } }, link: expect.stringMatching(`^${app.url}/invitation\\?token=invite_`) });
+  const invited = await mutate(
+    'inviteMember',
+    { workspaceId, email: ' Ada@Example.COM', roleId: 'rol_owner' },
+    'invitation { id email role { id } expiresAt } link',
+  );
+  expect(invited).toMatchObject({
+    invitation: { email: 'ada@example.com', role: { id: 'rol_owner' } },
+    link: expect.stringMatching(`^${app.url}/invitation\\?token=invite_`),
+  });
 
   const input = { token: tokenOf(invited.link), name: 'Ada', password: PASSWORD };
-  const accepted = await app.graphql('mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { kind id name email } } }', { input }, null);
-  expect(accepted).toMatchObject({ status: 200, errors: undefined, data: { acceptInvitation: { viewer: { kind: 'USER', name: 'Ada', email: 'ada@example.com' } } } });
+  const accepted = await app.graphql(
+    'mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { kind id name email } } }',
+    { input },
+    null,
+  );
+  expect(accepted).toMatchObject({
+    status: 200,
+    errors: undefined,
+    data: { acceptInvitation: { viewer: { kind: 'USER', name: 'Ada', email: 'ada@example.com' } } },
+  });
   const first = cookieOf(accepted);
-  const viewer = '{ viewer { kind id name email permissions secondFactorEnabled memberships { workspace { id name } role { id } user { email } joinedAt secondFactorMissing } sessions { id current } } }';
+  const viewer = `{
+      viewer {
+        kind id name email permissions secondFactorEnabled
+        memberships { workspace { id name } role { id } user { email } joinedAt secondFactorMissing }
+        sessions { id current }
+      }
+    }`;
   const { data } = await app.graphql(viewer, {}, first);
   expect(data.viewer).toMatchObject({
     kind: 'USER',
@@ -30,7 +51,14 @@ it('an invited person accepts, signs out, signs in and is the viewer', async () 
     email: 'ada@example.com',
     permissions: expect.arrayContaining(['admin.security']),
     secondFactorEnabled: false,
-    memberships: [{ workspace: { id: workspaceId, name: 'Acme' }, role: { id: 'rol_owner' }, user: { email: 'ada@example.com' }, secondFactorMissing: false }],
+    memberships: [
+      {
+        workspace: { id: workspaceId, name: 'Acme' },
+        role: { id: 'rol_owner' },
+        user: { email: 'ada@example.com' },
+        secondFactorMissing: false,
+      },
+    ],
     sessions: [{ current: true }],
   });
 
@@ -38,12 +66,19 @@ it('an invited person accepts, signs out, signs in and is the viewer', async () 
   expect((await app.graphql('{ viewer { id } }', {}, first)).status).toBe(401);
 
   const signIn = { email: 'ADA@example.com', password: PASSWORD };
-  const again = await app.graphql('mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } secondFactorRequired } }', { input: signIn }, null);
+  const again = await app.graphql(
+    'mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } secondFactorRequired } }',
+    { input: signIn },
+    null,
+  );
   expect(again.data.signIn).toEqual({ viewer: { id: data.viewer.id }, secondFactorRequired: false });
   expect((await app.graphql(viewer, {}, cookieOf(again))).data.viewer.id).toBe(data.viewer.id);
 });
 
-it('a person who was built is signed in', async () => {
+it('buildPerson returns a person who is signed in', async () => {
   const { cookie, person } = await buildPerson(app, { roleId: 'rol_viewer' });
-  expect((await app.graphql('{ viewer { id permissions } }', {}, cookie)).data.viewer).toEqual({ id: person.id, permissions: ['read.keys', 'read.logs', 'read.wallet', 'read.members'] });
+  expect((await app.graphql('{ viewer { id permissions } }', {}, cookie)).data.viewer).toEqual({
+    id: person.id,
+    permissions: ['read.keys', 'read.logs', 'read.wallet', 'read.members'],
+  });
 });

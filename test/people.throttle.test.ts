@@ -27,11 +27,13 @@ async function node(databaseUrl?: string): Promise<TestApp> {
 
 const countOf = (outcomes: { outcome: string }[], wanted: string): number => outcomes.filter(({ outcome }) => outcome === wanted).length;
 
-it('of 50 wrong passwords tried at once on two nodes, ten are looked at; a restart forgets none of them, and a minute gives one more', async () => {
+it('checks 10 of 50 parallel wrong passwords on two nodes, counts them across a restart, and allows one more each minute', async () => {
   const a = await node();
   const other = await node(a.databaseUrl);
   const { person } = await buildPerson(a);
-  const tries = await Promise.all(Array.from({ length: 50 }, (_, index) => signIn(index % 2 ? a : other, { email: person.email, password: 'not this one' })));
+  const tries = await Promise.all(
+    Array.from({ length: 50 }, (_, index) => signIn(index % 2 ? a : other, { email: person.email, password: 'not this one' })),
+  );
   expect([countOf(tries, 'UNAUTHENTICATED'), countOf(tries, 'RATE_LIMITED')]).toEqual([10, 40]);
   expect(tries.find(({ outcome }) => outcome === 'RATE_LIMITED')?.message).toMatch(/^Too many tries; wait (\d+) seconds?\.$/);
   await a.close();
@@ -43,10 +45,11 @@ it('of 50 wrong passwords tried at once on two nodes, ten are looked at; a resta
   expect((await signIn(restarted, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
 });
 
-it('a clock that was a day ahead and is corrected blocks no longer than a full burst', async () => {
+it('after a clock that was a day ahead is corrected, tries are blocked no longer than by a full burst', async () => {
   const app = await node();
   const { person } = await buildPerson(app);
-  const outcomes = (count: number) => Promise.all(Array.from({ length: count }, async () => (await signIn(app, { email: person.email, password: 'not this one' })).outcome));
+  const outcomes = (count: number) =>
+    Promise.all(Array.from({ length: count }, async () => (await signIn(app, { email: person.email, password: 'not this one' })).outcome));
   app.travel(DAY_MS);
   await outcomes(12);
   app.travel(-DAY_MS);
@@ -61,28 +64,39 @@ it('a right password gives back the try of its account and of its address', asyn
   for (let time = 0; time < 60; time++) expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('ok');
 });
 
-/** Signs in from an address, with what its browser keeps. */
-async function signInFrom(app: TestApp, remoteAddress: string, input: { email: string; password: string }, cookie = ''): Promise<{ outcome: string; device: string }> {
+/** Signs in from an address, with the cookies of its browser. */
+async function signInFrom(
+  app: TestApp,
+  remoteAddress: string,
+  input: { email: string; password: string },
+  cookie = '',
+): Promise<{ outcome: string; device: string }> {
   const query = 'mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } } }';
-  const answer = await app.server.inject({ method: 'POST', url: '/graphql', remoteAddress, headers: { cookie }, payload: { query, variables: { input } } });
+  const answer = await app.server.inject({
+    method: 'POST',
+    url: '/graphql',
+    remoteAddress,
+    headers: { cookie },
+    payload: { query, variables: { input } },
+  });
   const { errors } = answer.json<{ errors?: { extensions: { code: string } }[] }>();
   const device = answer.cookies.find(({ name }) => name === 'tollgate_device');
   return { outcome: errors?.[0]?.extensions.code ?? 'ok', device: device ? `tollgate_device=${device.value}` : '' };
 }
 
-/** Makes wrong guesses at an account, each from an address of its own, and counts those that were looked at. */
+/** Makes wrong guesses at an account from many addresses. Returns the number of guesses that were checked. */
 async function guess(app: TestApp, email: string, count: number): Promise<number> {
-  let looked = 0;
-  const verify = jest.spyOn(argon2, 'verify').mockResolvedValue(false); // a guess is wrong, and takes no time here
+  let checked = 0;
+  const verify = jest.spyOn(argon2, 'verify').mockResolvedValue(false); // each guess is wrong and takes no time
   for (let index = 0; index < count; index++) {
     const { outcome } = await signInFrom(app, `203.0.113.${index % 250}`, { email, password: `guess ${index}` });
-    if (outcome === 'UNAUTHENTICATED') looked += 1;
+    if (outcome === 'UNAUTHENTICATED') checked += 1;
   }
   verify.mockRestore();
-  return looked;
+  return checked;
 }
 
-it('strangers from many addresses make 100 guesses at an account and one more a minute, and its owner signs in on a device that signed in before', async () => {
+it('limits strangers to 100 guesses at an account, then one a minute, while the owner signs in on a known device', async () => {
   const app = await node();
   const { person } = await buildPerson(app);
   const right = { email: person.email, password: PASSWORD };
@@ -98,10 +112,11 @@ it('strangers from many addresses make 100 guesses at an account and one more a 
   expect((await signInFrom(app, '198.51.100.1', right, forged)).outcome).toBe('RATE_LIMITED');
   const { person: other } = await buildPerson(app);
   await guess(app, other.email, 101);
-  expect((await signInFrom(app, '198.51.100.1', { email: other.email, password: PASSWORD }, device)).outcome).toBe('RATE_LIMITED'); // it never was there
+  // The device never signed in to this account
+  expect((await signInFrom(app, '198.51.100.1', { email: other.email, password: PASSWORD }, device)).outcome).toBe('RATE_LIMITED');
 });
 
-it('a fresh reset lets its owner in from its device and from its address, and strangers do not stop the device', async () => {
+it('a password reset lets the owner sign in from the same device and address, and strangers cannot block the device', async () => {
   const app = await node();
   const { person } = await buildPerson(app);
   const newPassword = 'another horse, another battery';
@@ -110,14 +125,22 @@ it('a fresh reset lets its owner in from its device and from its address, and st
   for (let index = 0; index < 10; index++) await signInFrom(app, '198.51.100.9', { email: person.email, password: 'not this one' });
   const token = tokenOf((await app.people.passwords.resetLink(ORIGIN, person.email)) ?? '');
   const query = 'mutation ($input: ResetPasswordInput!) { resetPassword(input: $input) { changed } }';
-  const answer = await app.server.inject({ method: 'POST', url: '/graphql', remoteAddress: '198.51.100.9', payload: { query, variables: { input: { token, newPassword } } } });
+  const answer = await app.server.inject({
+    method: 'POST',
+    url: '/graphql',
+    remoteAddress: '198.51.100.9',
+    payload: { query, variables: { input: { token, newPassword } } },
+  });
   const device = `tollgate_device=${answer.cookies.find(({ name }) => name === 'tollgate_device')?.value}`;
   expect((await signInFrom(app, '198.51.100.9', right)).outcome).toBe('ok');
   await guess(app, person.email, 101);
-  expect([(await signInFrom(app, '198.51.100.9', right)).outcome, (await signInFrom(app, '198.51.100.9', right, device)).outcome]).toEqual(['RATE_LIMITED', 'ok']);
+  expect([(await signInFrom(app, '198.51.100.9', right)).outcome, (await signInFrom(app, '198.51.100.9', right, device)).outcome]).toEqual([
+    'RATE_LIMITED',
+    'ok',
+  ]);
 });
 
-it('what a stranger tried is forgotten once it is worth nothing', async () => {
+it('deletes the counts of tries once they have no effect', async () => {
   const app = await node();
   for (let index = 0; index < 20; index++) await guess(app, `nobody-${index}@example.com`, 1);
   const rows = () => app.database.reader.count(Throttle);
@@ -127,29 +150,40 @@ it('what a stranger tried is forgotten once it is worth nothing', async () => {
   expect(await rows()).toBeLessThanOrEqual(1);
 });
 
-it('whoever has signed in changes their password while strangers use up all tries, and has tries of their own', async () => {
+it('a signed-in person has separate tries, and can change the password while strangers use up all others', async () => {
   const app = await node();
   const { person, cookie } = await buildPerson(app);
   await Promise.all(Array.from({ length: 60 }, () => signIn(app, { email: person.email, password: 'not this one' })));
-  await Promise.all(Array.from({ length: 60 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: 'not this one' })));
+  await Promise.all(
+    Array.from({ length: 60 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: 'not this one' })),
+  );
   expect((await signIn(app, { email: person.email, password: PASSWORD })).outcome).toBe('RATE_LIMITED');
   const { mutate, refusal } = mutations(app);
   const newPassword = 'another horse, another battery';
   await mutate('changePassword', { currentPassword: PASSWORD, newPassword }, 'user { id }', cookie);
-  const guesses = await Promise.all(Array.from({ length: 12 }, async () => (await refusal('changePassword', { currentPassword: 'not this one', newPassword }, cookie)).code));
+  const guesses = await Promise.all(
+    Array.from(
+      { length: 12 },
+      async () => (await refusal('changePassword', { currentPassword: 'not this one', newPassword }, cookie)).code,
+    ),
+  );
   expect(guesses.sort()).toEqual(['RATE_LIMITED', 'RATE_LIMITED', ...Array<string>(10).fill('UNAUTHENTICATED')]);
 });
 
 it('an address gets 50 tries at once, whatever accounts it tries', async () => {
   const app = await node();
-  const tries = await Promise.all(Array.from({ length: 70 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: PASSWORD })));
+  const tries = await Promise.all(
+    Array.from({ length: 70 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: PASSWORD })),
+  );
   expect([countOf(tries, 'UNAUTHENTICATED'), countOf(tries, 'RATE_LIMITED')]).toEqual([50, 20]);
   const { id: workspaceId } = await buildWorkspace(app);
   const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId, email: 'new@example.com', roleId: 'rol_viewer' });
-  expect((await mutations(app).refusal('acceptInvitation', { token: tokenOf(link ?? ''), name: 'Ada', password: PASSWORD }, null)).code).toBe('RATE_LIMITED');
+  expect(
+    (await mutations(app).refusal('acceptInvitation', { token: tokenOf(link ?? ''), name: 'Ada', password: PASSWORD }, null)).code,
+  ).toBe('RATE_LIMITED');
 });
 
-it('whoever has the link of an invitation makes no more than ten hashes of passwords by it, and none once its maker may not invite any more', async () => {
+it('an invitation allows ten password hashes, and none after its inviter lost the permission', async () => {
   const app = await node();
   const inviter = await buildPerson(app);
   const { workspace } = inviter;
@@ -157,31 +191,51 @@ it('whoever has the link of an invitation makes no more than ten hashes of passw
   const { hash } = argon2;
   const hashed = jest.spyOn(argon2, 'hash');
   const verified = jest.spyOn(argon2, 'verify');
-  const slowly = (...given: Parameters<typeof hash>) => wait(1_000).then(() => hash(...given)); // until all others have found the link alive
+  // Waits until all other requests have found a valid link
+  const slowly = (...given: Parameters<typeof hash>) => wait(1_000).then(() => hash(...given));
   hashed.mockImplementationOnce(slowly).mockImplementationOnce(slowly);
-  const follow = (link: string | null) => app.graphql('mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { __typename } }', { input: { token: tokenOf(link ?? ''), name: 'Ada', password: PASSWORD } }, null);
-  const { link: alive } = await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email: 'alive@example.com', roleId: 'rol_viewer' });
+  const follow = (link: string | null) =>
+    app.graphql(
+      'mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { __typename } }',
+      { input: { token: tokenOf(link ?? ''), name: 'Ada', password: PASSWORD } },
+      null,
+    );
+  const { link: alive } = await app.people.invitations.invite(ORIGIN, {
+    workspaceId: workspace.id,
+    email: 'alive@example.com',
+    roleId: 'rol_viewer',
+  });
   const followed = await Promise.all(Array.from({ length: 30 }, () => follow(alive)));
   expect(followed.filter(({ errors }) => !errors)).toHaveLength(1);
   expect(hashed.mock.calls.length).toBeLessThanOrEqual(10);
   const { person: known } = await buildPerson(app);
   const emails = ['new@example.com', known.email];
   const links = [];
-  for (const email of emails) links.push((await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email, roleId: 'rol_viewer' })).link);
+  for (const email of emails)
+    links.push((await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email, roleId: 'rol_viewer' })).link);
   await app.database.transaction((tx) => tx.update(Invitation, { email: In(emails) }, { invitedBy: inviter.person.id }));
-  await mutations(app).mutate('setMemberRole', { workspaceId: workspace.id, userId: inviter.person.id, roleId: 'rol_viewer' }, '__typename');
+  await mutations(app).mutate(
+    'setMemberRole',
+    { workspaceId: workspace.id, userId: inviter.person.id, roleId: 'rol_viewer' },
+    '__typename',
+  );
   for (const spy of [hashed, verified]) spy.mockClear();
-  for (const link of links) for (let time = 0; time < 3; time++) expect((await follow(link)).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
+  for (const link of links)
+    for (let time = 0; time < 3; time++) expect((await follow(link)).errors?.[0]?.extensions.code).toBe('NOT_FOUND');
   expect([hashed.mock.calls, verified.mock.calls]).toEqual([[], []]);
   for (const spy of [hashed, verified]) spy.mockRestore();
 });
 
-it('an e-mail or a password of 80 KB is nobody’s, and is refused without being read', async () => {
+it('refuses an e-mail address or a password of 80 KB without normalising it', async () => {
   const app = await node();
   const { person, cookie } = await buildPerson(app);
   const long = 'a' + '\u0301\u0323'.repeat(20_000);
   const { refusal } = mutations(app);
-  const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: (await buildWorkspace(app)).id, email: 'new@example.com', roleId: 'rol_viewer' });
+  const { link } = await app.people.invitations.invite(ORIGIN, {
+    workspaceId: (await buildWorkspace(app)).id,
+    email: 'new@example.com',
+    roleId: 'rol_viewer',
+  });
   const tries: (() => Promise<string | undefined>)[] = [
     async () => (await signIn(app, { email: long, password: PASSWORD })).outcome,
     async () => (await signIn(app, { email: person.email, password: long })).outcome,
@@ -200,10 +254,19 @@ it('an e-mail or a password of 80 KB is nobody’s, and is refused without being
     expect(performance.now() - start).toBeLessThan(1_500);
   }
   const tooLong = 'must be at most 256 characters';
-  expect(outcomes).toEqual(['UNAUTHENTICATED', 'UNAUTHENTICATED', 'UNAUTHENTICATED', tooLong, 'UNAUTHENTICATED', 'CONFLICT', tooLong, 'must be at most 254 characters']);
+  expect(outcomes).toEqual([
+    'UNAUTHENTICATED',
+    'UNAUTHENTICATED',
+    'UNAUTHENTICATED',
+    tooLong,
+    'UNAUTHENTICATED',
+    'CONFLICT',
+    tooLong,
+    'must be at most 254 characters',
+  ]);
 });
 
-it('an account that there is not answers the same, after the same work, and is limited the same', async () => {
+it('an account that does not exist gets the same answer, work and limit as an existing one', async () => {
   const app = await node();
   const { person } = await buildPerson(app);
   const verified = jest.spyOn(argon2, 'verify');

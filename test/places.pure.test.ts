@@ -1,7 +1,7 @@
 import { Places, ownerOf } from '../src/access/places';
 
 describe('places', () => {
-  it('are so many, so many for each, and come back once', () => {
+  it('are limited in total and for each owner, and are given back only once', () => {
     const limited = new Places({ most: 3, each: 2, what: 'things' });
     const giveBack = limited.take('one');
     limited.take('one');
@@ -14,7 +14,7 @@ describe('places', () => {
     expect(() => limited.take('four')).toThrow('Too many things are open');
   });
 
-  it('are one allowance for all keys, service accounts and applications of a workspace, and for each person their own', () => {
+  it('are counted together for all keys, service accounts and applications of a workspace, and separately for each person', () => {
     const made = { name: 'Made', workspaceId: 'ws_1', projectId: 'prj_1', permissions: [] };
     expect(ownerOf({ ...made, kind: 'API_KEY', id: 'key_1' })).toBe('ws_1');
     expect(ownerOf({ ...made, kind: 'SERVICE_ACCOUNT', id: 'svc_1', scopes: null })).toBe('ws_1');
@@ -25,7 +25,7 @@ describe('places', () => {
     expect(ownerOf({ kind: 'OPERATOR', id: 'operator', name: 'Operator' })).toBe('operator');
   });
 
-  it('leave half to others where many people of one workspace ask', () => {
+  it('leave half to other tenants if many people of one workspace take places', () => {
     const limited = new Places({ most: 4, each: 1, what: 'things' });
     const person = (id: string, ...workspaceIds: string[]) => ({
       kind: 'USER' as const,
@@ -37,7 +37,7 @@ describe('places', () => {
     limited.take(person('usr_1', 'ws_1'));
     const giveBack = limited.take(person('usr_2', 'ws_1'));
     expect(() => limited.take(person('usr_3', 'ws_1'))).toThrow('The people of your workspace have too many open things');
-    limited.take(person('usr_4', 'ws_1', 'ws_2')); // of either
+    limited.take(person('usr_4', 'ws_1', 'ws_2')); // counted for ws_2
     giveBack();
     limited.take(person('usr_5', 'ws_1'));
   });

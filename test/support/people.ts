@@ -9,7 +9,7 @@ import { mutations } from './mutate';
 
 export const PASSWORD = 'correct horse battery staple';
 
-/** The mutations whose events test/people.events.test.ts is about. */
+/** The mutations with events that test/people.events.test.ts checks. */
 export const MUTATIONS_OF_PEOPLE = [
   ...['inviteMember', 'withdrawInvitation', 'acceptInvitation', 'signIn', 'signOut', 'signOutEverywhere', 'endSession', 'changePassword'],
   ...['requestPasswordReset', 'resetPassword', 'beginSecondFactor', 'confirmSecondFactor', 'removeSecondFactor'],
@@ -17,9 +17,9 @@ export const MUTATIONS_OF_PEOPLE = [
 ];
 
 export interface PersonValues {
-  /** That they are a member of. */
+  /** Their workspace; a new one if absent. */
   workspace?: Workspace;
-  /** What they are there; an owner where absent. */
+  /** Their role there; owner if absent. */
   roleId?: string;
   email?: string;
   password?: string;
@@ -27,7 +27,7 @@ export interface PersonValues {
 
 export interface BuiltPerson {
   person: Person;
-  /** What their browser sends: a credential for the clients. */
+  /** The session cookie: a credential for the clients of the tests. */
   cookie: { cookie: string };
   password: string;
   workspace: Workspace;
@@ -39,34 +39,42 @@ export async function buildPerson(app: Pick<TestApp, 'services' | 'people' | 'da
   const { email = `${randomBytes(6).toString('hex')}@example.com`, password = PASSWORD, roleId = 'rol_owner' } = values;
   const { link } = await app.people.invitations.invite(ORIGIN, { workspaceId: workspace.id, email, roleId });
   const token = tokenOf(link ?? '');
-  const ip = `2001:db8:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}::1`; // of their own: some come in a time to come, and their tries stay there
+  // A separate address for each person: tests that travel in time leave counted tries behind
+  const ip = `2001:db8:${randomBytes(2).toString('hex')}:${randomBytes(2).toString('hex')}::1`;
   const { personId, session } = await app.people.invitations.accept(undefined, { token, name: 'Ada', password }, { ip, userAgent: null });
   const person = await app.database.reader.findOneByOrFail(Person, { id: personId });
   return { person, cookie: { cookie: `tollgate_session=${session?.token}` }, password, workspace };
 }
 
-/** The token that a link holds. */
+/** The token in a link. */
 export const tokenOf = (link: string): string => new URL(link).searchParams.get('token') ?? '';
 
 type Client = Pick<TestApp, 'graphql'>;
 
 const SIGN_IN = 'mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } secondFactorRequired } }';
 
-/** What `signIn` came back with: a code of its error, or ok, or that a code is wanted; and the cookie that it set. */
-export async function signIn({ graphql }: Client, input: { email: string; password: string; code?: string }): Promise<{ outcome: string; message: string; cookie: { cookie: string } }> {
+/** The result of `signIn`: its error code, ok or SECOND_FACTOR_REQUIRED, and the cookie that it set. */
+export async function signIn(
+  { graphql }: Client,
+  input: { email: string; password: string; code?: string },
+): Promise<{ outcome: string; message: string; cookie: { cookie: string } }> {
   const answer = await graphql(SIGN_IN, { input }, null);
   const error = answer.errors?.[0];
   const outcome = error?.extensions.code ?? (answer.data.signIn.secondFactorRequired ? 'SECOND_FACTOR_REQUIRED' : 'ok');
   return { outcome, message: error?.message ?? '', cookie: cookieOf(answer) };
 }
 
-/** Whether a cookie is that of somebody who has signed in, as a node sees it: the status of its answer. */
+/** The status of a node's answer to a request with this cookie: 200 if the person is signed in, 401 if not. */
 export async function statusOf({ graphql }: Client, cookie: { cookie: string }): Promise<number> {
   return (await graphql('{ viewer { id } }', {}, cookie)).status;
 }
 
-/** Puts a second factor in force, and gives its secret and the recovery codes. `timeMs` is the time of the database. */
-export async function enableSecondFactor(app: Client, { cookie, password }: BuiltPerson, timeMs: number): Promise<{ secret: string; recoveryCodes: string[] }> {
+/** Turns a second factor on. Returns its secret and the recovery codes. `timeMs` is the time of the database. */
+export async function enableSecondFactor(
+  app: Client,
+  { cookie, password }: BuiltPerson,
+  timeMs: number,
+): Promise<{ secret: string; recoveryCodes: string[] }> {
   const { mutate } = mutations(app);
   const { secret, uri } = await mutate('beginSecondFactor', { password }, 'secret uri', cookie);
   expect(uri).toContain(`secret=${secret}`);

@@ -2,14 +2,14 @@ import type { AddressInfo } from 'node:net';
 import { SMTPServer } from 'smtp-server';
 import { until } from './until';
 
-/** A real SMTP server that keeps what it is sent. It is closed when the test file has ended. */
+/** A real SMTP server that keeps the received mails. It closes at the end of the test file. */
 export interface Smtp {
-  /** For `config.mail`. */
+  /** The value for `config.mail`. */
   mail: { smtpUrl: string; from: string };
   mails: { to: string; text: string }[];
-  /** How many mails it is to turn away, as a busy server does. */
+  /** Number of next mails that it refuses, like a busy server. */
   refusals: number;
-  /** Waits for the next mail to an address, and gives the link in it. */
+  /** Waits for the next mail to an address. Returns the link in it. */
   linkTo(address: string): Promise<string>;
 }
 
@@ -38,12 +38,15 @@ export async function startSmtp(): Promise<Smtp> {
 
   async function linkTo(address: string): Promise<string> {
     await until(() => smtp.mails.some(({ to }) => to === address), `a mail to ${address}`);
-    const [found] = smtp.mails.splice(smtp.mails.findIndex(({ to }) => to === address), 1);
+    const [found] = smtp.mails.splice(
+      smtp.mails.findIndex(({ to }) => to === address),
+      1,
+    );
     return /http\S+/.exec(found?.text ?? '')?.[0] ?? '';
   }
 }
 
-/** A mail as people read it: nodemailer writes long lines as quoted-printable. */
+/** Decodes a mail, because nodemailer writes long lines as quoted-printable. */
 function plainText(raw: string): string {
   if (!/quoted-printable/i.test(raw)) return raw;
   return raw.replace(/=\r?\n/g, '').replace(/=([0-9A-F]{2})/g, (_match, hex: string) => String.fromCharCode(parseInt(hex, 16)));

@@ -10,14 +10,22 @@ export interface Ask {
   variables: Record<string, unknown>;
 }
 
-/** The answer to an operation, without what only the clock tells apart in its text. */
+/** The answer to an operation. Its text leaves out the parts that depend on the clock. */
 export async function answerTo(app: TestApp, principal: Principal, { query, variables }: Ask) {
-  const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', ...principal.headers }, body: JSON.stringify({ query, variables }) });
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...principal.headers },
+    body: JSON.stringify({ query, variables }),
+  });
   const text = await response.text();
-  return { status: response.status, text: withoutClock(text), ...(JSON.parse(text) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>) };
+  return {
+    status: response.status,
+    text: withoutClock(text),
+    ...(JSON.parse(text) as Pick<Awaited<ReturnType<TestApp['graphql']>>, 'data' | 'errors'>),
+  };
 }
 
-/** The first thing that a stream says: that it is open, or why it is not. */
+/** The first message of a stream: that it is open, or the error. */
 export async function firstWordTo(app: TestApp, principal: Principal, ask: Ask): Promise<{ status: number; text: string }> {
   const hungUp = new AbortController();
   const response = await fetch(`${app.url}/graphql/stream`, {
@@ -33,7 +41,7 @@ export async function firstWordTo(app: TestApp, principal: Principal, ask: Ask):
 
 const STREAM_IS_OPEN = ':\n\n';
 
-/** What comes of a subscription. */
+/** The outcome of a subscription. */
 export async function streamOutcomeOf(app: TestApp, principal: Principal, ask: Ask): Promise<Outcome> {
   const { status, text } = await firstWordTo(app, principal, ask);
   if (status === 401) return 'unauthenticated';
@@ -43,25 +51,37 @@ export async function streamOutcomeOf(app: TestApp, principal: Principal, ask: A
   throw new Error(`${ask.query} was answered ${status} ${text}`);
 }
 
-/** What comes of an operation whose only field is `root`. Throws where an answer tells of a tenant that is not the asker's; `isPublic` is what takes nothing, and may find nothing. */
-export async function outcomeOf(app: TestApp, principals: Map<string, Principal>, principal: Principal, ask: Ask, root: string, isPublic = false): Promise<Outcome> {
+/**
+ * The outcome of an operation with the only field `root`. Throws if the answer contains data of another tenant. A field that `isPublic`
+ * needs no credential, and may answer NOT_FOUND.
+ */
+export async function outcomeOf(
+  app: TestApp,
+  principals: Map<string, Principal>,
+  principal: Principal,
+  ask: Ask,
+  root: string,
+  isPublic = false,
+): Promise<Outcome> {
   const { status, data, errors, text } = await answerTo(app, principal, ask);
   if (status === 401) return 'unauthenticated';
   for (const [name, { tenant }] of principals) {
-    if (tenant !== principal.tenant && principal.standing !== 'operator' && text.includes(tenant.ids.ws)) throw new Error(`An answer tells of another tenant, ${name}: ${text}`);
+    if (tenant !== principal.tenant && principal.standing !== 'operator' && text.includes(tenant.ids.ws))
+      throw new Error(`An answer contains data of another tenant, ${name}: ${text}`);
   }
-  if (principal.standing === 'outsider' && text.includes('Secret of the visited')) throw new Error(`An answer tells what is not the asker's: ${text}`);
+  if (principal.standing === 'outsider' && text.includes('Secret of the visited'))
+    throw new Error(`An answer contains data that the caller may not see: ${text}`);
   const codes = errors?.map(({ extensions }) => extensions.code) ?? [];
   if (codes.some((code) => /INTERNAL|VALIDATION|PARSE/.test(code))) throw new Error(`${ask.query} was answered ${text}`);
   if (codes.includes('FORBIDDEN')) return 'forbidden';
-  if (codes.includes('NOT_FOUND')) return isPublic ? 'done' : 'absent'; // a link that was made up
+  if (codes.includes('NOT_FOUND')) return isPublic ? 'done' : 'absent'; // the test made the link up
   const isAbsent = data?.[root] === null || (Array.isArray(data?.[root]) && data[root].every((item: unknown) => item === null));
   return codes.length === 0 && isAbsent ? 'absent' : 'done';
 }
 
-/** What should come of what takes all of `needs`. */
+/** The outcome that an operation with these needs must have. */
 export function expected(principal: Principal, needs: Needs[], isMutationOfOperator = false): Outcome {
-  const bringsSecret = 'x-api-key' in principal.headers; // a wrong one is refused for everything, a session that has ended counts as none
+  const bringsSecret = 'x-api-key' in principal.headers; // an invalid secret is always refused, the cookie of an ended session is ignored
   if (needs.includes('nothing')) return bringsSecret && principal.standing === 'unauthenticated' ? 'unauthenticated' : 'done';
   if (principal.standing === 'unauthenticated') return 'unauthenticated';
   if (needs.includes('own')) return principal.hasOtherSession ? 'done' : 'absent';
@@ -72,9 +92,9 @@ export function expected(principal: Principal, needs: Needs[], isMutationOfOpera
   return needs.every((need) => need === 'knowledge' || principal.permissions.includes(need)) ? 'done' : 'forbidden';
 }
 
-/** How a route that a key reads by a permission answers. */
+/** The status of a REST route that needs a key with this permission. */
 export function exportStatus({ headers, standing, permissions }: Principal, permission: string): number {
-  if (standing === 'unauthenticated' || !('x-api-key' in headers)) return 401; // a cookie counts at /graphql alone
+  if (standing === 'unauthenticated' || !('x-api-key' in headers)) return 401; // a cookie works only at /graphql
   if (standing === 'outsider') return 404;
   return permissions.includes(permission) ? 200 : 403;
 }

@@ -1,26 +1,26 @@
 import type { AdministrativePermission } from '../../src/access/permissions';
 
 /**
- * What something takes: a permission in the workspace that it belongs to, or
- * - `nothing`: no credential at all;
- * - `credential`: any that is valid, whatever it may do;
- * - `knowledge`: a workspace that exists for whoever asks;
+ * What a field or route needs: a permission in the workspace of its object, or
+ * - `nothing`: no credential;
+ * - `credential`: any valid credential;
+ * - `knowledge`: a caller that may see the workspace;
  * - `operator`: the root key;
- * - `person`: having signed in, for it is about oneself;
- * - `own`: that it is one's own, for it exists for nobody else.
+ * - `person`: a signed-in person, because it concerns the person;
+ * - `own`: the owner of the object, because other callers cannot see it.
  */
 export type Needs = AdministrativePermission | 'nothing' | 'credential' | 'knowledge' | 'operator' | 'person' | 'own';
 
-/** What kind of object an id of an argument names, where the argument's own name does not say. */
+/** The kind of object that an id in an argument names. */
 export type IdKind = 'ws' | 'prj' | 'key' | 'log' | 'svc' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt' | 'app' | 'con';
 
 export interface Row {
   needs: Needs;
-  /** What the argument `id` names. */
+  /** The kind of object that the argument `id` names. */
   id?: IdKind;
 }
 
-/** Everything that can be asked of GraphQL: fields of Query, Mutation and Subscription. What is new here is new in this table, or its test fails. */
+/** All fields of Query, Mutation and Subscription. A new field needs a row here, otherwise the test fails. */
 export const ROOT_FIELDS: Record<string, Row> = {
   'Query.viewer': { needs: 'credential' },
   'Query.node': { needs: 'knowledge', id: 'prj' },
@@ -68,7 +68,7 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Mutation.beginSecondFactor': { needs: 'person' },
   'Mutation.confirmSecondFactor': { needs: 'person' },
   'Mutation.removeSecondFactor': { needs: 'person' },
-  // What ends something is asked last
+  // Mutations that end something come last
   'Mutation.withdrawConsent': { needs: 'own', id: 'con' },
   'Mutation.deleteOAuthClient': { needs: 'admin.clients', id: 'app' },
   'Mutation.revokeKey': { needs: 'write.keys', id: 'key' },
@@ -88,7 +88,7 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Subscription.auditEventAdded(workspaceId)': { needs: 'read.audit' },
 };
 
-/** How an object of each type is reached, and so what it takes to come so far. */
+/** The root field that reaches an object of each type, and so what is needed to reach it. */
 export const ENTRANCES: Record<string, { field: string; id: IdKind }> = {
   Workspace: { field: 'Query.workspace', id: 'ws' },
   Project: { field: 'Query.project', id: 'prj' },
@@ -97,7 +97,7 @@ export const ENTRANCES: Record<string, { field: string; id: IdKind }> = {
   RequestLog: { field: 'Query.requestLog', id: 'log' },
 };
 
-/** Every field of those that takes an argument or leads to another object, and what it takes besides. */
+/** Fields of these types that take an argument or lead to another object, and what they need in addition. */
 export const FIELDS: Record<string, Needs> = {
   'Workspace.wallet': 'read.wallet',
   'Workspace.projects': 'knowledge',
@@ -131,7 +131,7 @@ export const FIELDS: Record<string, Needs> = {
   'RequestLog.project': 'read.logs',
 };
 
-/** What is reached through a field of the above that guards it, field by field, so that a new one is decided on. */
+/** Fields that are reached only through a guarded field, with this field. A new field needs a row here, so that its guard is a decision. */
 export const BEHIND_A_GUARD: Record<string, string> = {
   'Wallet.workspace': 'Workspace.wallet',
   'Wallet.ledger': 'Workspace.wallet',
@@ -142,7 +142,7 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'Membership.user': 'Workspace.members',
   'Membership.workspace': 'Workspace.members',
   'Membership.role': 'Workspace.members',
-  'Membership.liveKeysMinted': 'Workspace.members', // and takes read.keys: test/roles.test.ts
+  'Membership.liveKeysMinted': 'Workspace.members', // also needs read.keys: test/roles.test.ts
   'Invitation.role': 'Workspace.invitations',
   'AuditVerification.firstBroken': 'Query.auditChain(workspaceId)',
   'AuditChain.verify': 'Query.auditChain(workspaceId)',
