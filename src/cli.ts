@@ -43,16 +43,22 @@ cli
 cli
   .command('audit')
   .description(
-    'recompute every balance from the ledger, the holds and the logs, and verify the audit trail; exit code 1 where something disagrees',
+    'recompute every balance from the ledger, the holds and the logs, and verify the audit trail; exit code 1 if there is a fault',
   )
-  .option('--json', 'a line of JSON an account')
-  .option('--head <file>', 'compare the chains of the audit trail with their heads in this file: none may be cut off or written anew')
-  .option('--write-head <file>', 'write the heads into this file where all holds; keep it where no database administrator can write')
+  .option('--json', 'print one line of JSON per account')
+  .option(
+    '--head <file>',
+    'compare the chains of the audit trail with their heads in this file: finds chains that were cut off or rewritten',
+  )
+  .option(
+    '--write-head <file>',
+    'write the heads into this file if there is no fault; keep it in a place where no database administrator can write',
+  )
   .action((options: AuditOptions) => withDatabase((database) => audit(database, options)));
 
 cli
   .command('root-key')
-  .description('make a new root key (ROOT_KEY where that is set) and end the one before, on every node at once')
+  .description('make a new root key (or take ROOT_KEY if it is set) and end the previous one, on every node at once')
   .action(() =>
     withDatabase(async (database) => {
       const config = loadConfig();
@@ -65,7 +71,7 @@ cli
 
 cli
   .command('signing-secret')
-  .description('print the secret with which upstreams verify calls')
+  .description('print the secrets with which upstreams verify calls')
   .action(() =>
     withDatabase(async (database) => {
       const { signingSecrets } = await openSecrets(loadConfig(), database);
@@ -75,7 +81,7 @@ cli
 
 cli
   .command('oauth-signing-key')
-  .description('make a new key that signs ID tokens, and end those before it on every node: for a key that may have leaked')
+  .description('make a new key that signs ID tokens, and end the previous ones on every node: for a key that may have leaked')
   .action(() =>
     withDatabase(async (database) => {
       const { pepper } = await openSecrets(loadConfig(), database);
@@ -97,18 +103,20 @@ cli
 cli
   .command('write-docs')
   .description('write the manual that a server shows at /docs into a folder')
-  .argument('[folder]', 'made where it is not there', 'dist/docs')
+  .argument('[folder]', 'created if it does not exist', 'dist/docs')
   .action((folder: string) => {
     mkdirSync(folder, { recursive: true });
     for (const [name, page] of renderDocs(docsOf(lexicographicSortSchema(describeSchema())))) writeFileSync(join(folder, name), page);
     console.log(`The manual is in ${folder}: open ${join(folder, 'index.html')}.`);
   });
 
-/** `make` where there may be no database yet; else one that is not there is a mistake in its name. */
+/** Opens the database and runs `work`. With `make` a missing SQLite file is created. Otherwise it is an error, probably a wrong name. */
 async function withDatabase(work: (database: Database) => Promise<void>, { make = false } = {}): Promise<void> {
   const { database: settings } = loadConfig();
   if (!make && settings.type === 'sqlite' && !existsSync(settings.path))
-    throw new ConfigError(`DATABASE_URL names ${settings.path}, and there is no such file.`);
+    throw new ConfigError(
+      `DATABASE_URL names the file ${settings.path}, which does not exist. Correct the name, or create it with "migrate".`,
+    );
   const database = await Database.open(settings, { entities, migrations }, { readTimeoutMs: 0 });
   try {
     await work(database);
@@ -143,27 +151,27 @@ async function audit(database: Database, { json = false, head, writeHead }: Audi
     );
   const waiting = await eventsThatWaitTooLong(database);
   if (waiting > 0 && !json)
-    console.log(`${waiting} events have waited over a minute to be sealed: start a server, or see what its log says of sealing.`);
+    console.log(`${waiting} events have waited over a minute to be sealed. Start a server, or look for a sealing failure in its log.`);
   if (accounts.wrong + chains.wrong > 0) process.exitCode = 1;
   else if (writeHead !== undefined) await writeHeads(writeHead, chainHeads(database.reader, keys));
 }
 
-/** A chain of the version before goes on; what it held before it had a key is said to be proven by less. */
+/** The note for a chain that is older than its key: an attacker with the database could have rewritten its links from before the key. */
 function noteOfAge({ chain, verifiedTo, keyedFrom }: ChainReport): string | undefined {
   if (verifiedTo === 0 || keyedFrom === 1) return undefined;
-  if (keyedFrom === null) return `chain ${chain}: it has no key yet, so a database administrator could have written it anew.`;
-  return `chain ${chain}: it got its key at link ${keyedFrom}; the links before are proven as they were then.`;
+  if (keyedFrom === null) return `chain ${chain}: it has no key yet, so a database administrator could have rewritten it.`;
+  return `chain ${chain}: it got its key at link ${keyedFrom}. Earlier links are proven only as they were at that time.`;
 }
 
 function headsIn(file: string): ChainHead[] {
   try {
     return parseHeads(readFileSync(file, 'utf8'));
   } catch (error) {
-    throw new ConfigError(`The file ${file} is no file of heads as --write-head makes it: ${(error as Error).message.split('\n', 1)[0]}`);
+    throw new ConfigError(`The file ${file} is no file of heads from --write-head: ${(error as Error).message.split('\n', 1)[0]}`);
   }
 }
 
-/** Whole or not at all: the heads before are kept until the new ones are written. */
+/** Replaces the file atomically: the earlier heads stay until the new ones are completely written. */
 async function writeHeads(file: string, heads: AsyncIterable<ChainHead>): Promise<void> {
   const lines: string[] = [];
   for await (const head of heads) lines.push(`${JSON.stringify(head)}\n`);
@@ -171,7 +179,7 @@ async function writeHeads(file: string, heads: AsyncIterable<ChainHead>): Promis
   renameSync(`${file}.new`, file);
 }
 
-/** Prints each report as JSON, or a line for each of its faults and its note; answers how many there were, and how many with faults. */
+/** Prints each report as JSON, or its faults and its note as lines. Returns the number of reports, and of those with faults. */
 async function printReports<T extends Report>(
   reports: AsyncIterable<T>,
   json: boolean,
@@ -188,7 +196,7 @@ async function printReports<T extends Report>(
   return counted;
 }
 
-process.stdout.on('error', () => process.exit(2)); // whoever read it went away: that is no answer, neither 0 nor 1
+process.stdout.on('error', () => process.exit(2)); // the reader of the output ended: neither 0 nor 1 would be a true result
 
 cli.parseAsync().catch((error: unknown) => {
   console.error(error instanceof ConfigError ? error.message : (whyNotOpened(error) ?? loggableError(error)));

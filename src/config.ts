@@ -8,7 +8,7 @@ export interface MysqlSettings {
   user: string;
   password: string;
   database: string;
-  /** Encrypted, the server's certificate checked against the authorities that Node trusts. */
+  /** Whether to encrypt the connection. Then the server's certificate must come from an authority that Node trusts. */
   ssl: boolean;
 }
 
@@ -19,14 +19,14 @@ export interface SqliteSettings {
 
 export type DatabaseSettings = MysqlSettings | SqliteSettings;
 
-/** What one process was told by its environment; frozen. */
+/** The configuration of a process, from its environment. Frozen. */
 export interface Config {
   readonly database: DatabaseSettings;
   readonly host: string;
   readonly port: number;
   readonly rootKey: string | undefined;
   readonly keyPepper: string | undefined;
-  /** `whsec_` secrets; empty where they are to be made from the pepper. */
+  /** `whsec_` secrets. If empty, one is derived from the pepper. */
   readonly upstreamSigningSecrets: readonly string[];
   readonly trustedProxies: readonly string[];
   readonly corsOrigins: readonly string[];
@@ -36,16 +36,16 @@ export interface Config {
   readonly graphqlIntrospection: boolean;
   readonly graphqlBatching: boolean;
   readonly demo: boolean;
-  /** The file of the only operations that run; undefined where all do. */
+  /** The file with the only operations that may run. If undefined, all operations may run. */
   readonly graphqlOperations: string | undefined;
   readonly publicUrl: string | undefined;
-  /** Undefined where this server sends no mail. */
+  /** Undefined if this server sends no mail. */
   readonly mail: { smtpUrl: string; from: string } | undefined;
   readonly shutdownTimeoutMs: number;
   readonly logLevel: string;
 }
 
-/** A start that cannot be: the message is one sentence that says what to change. */
+/** The process cannot start with this configuration. The message tells the operator what to change. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
 }
@@ -75,12 +75,12 @@ const environment = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: whole('PORT', 0, 65_535, 4000),
   ROOT_KEY: secret('ROOT_KEY')
-    .regex(/^[\x20-\x7e]*$/, 'ROOT_KEY must be of printable ASCII characters: it is sent in a header.')
+    .regex(/^[\x20-\x7e]*$/, 'ROOT_KEY must contain only printable ASCII characters, because clients send it in a header.')
     .optional(),
   KEY_PEPPER: secret('KEY_PEPPER').optional(),
   UPSTREAM_SIGNING_SECRET: list(/\s+/).refine(
     (secrets) => secrets.every(isSigningSecret),
-    'UPSTREAM_SIGNING_SECRET must be whsec_ and the base64 of 24 to 64 bytes; several are separated by spaces.',
+    'UPSTREAM_SIGNING_SECRET must be whsec_ followed by the base64 of 24 to 64 bytes. Separate several secrets with spaces.',
   ),
   TRUSTED_PROXIES: list(',').refine(
     (blocks) => blocks.every((block) => ipaddr.isValid(block) || ipaddr.isValidCIDR(block)),
@@ -110,13 +110,16 @@ const environment = z.object({
     .optional(),
   SHUTDOWN_TIMEOUT_MS: whole('SHUTDOWN_TIMEOUT_MS', 0, 3_600_000, 35_000),
   LOG_LEVEL: z
-    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'LOG_LEVEL must be one of pino’s levels.')
+    .enum(
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      'LOG_LEVEL must be fatal, error, warn, info, debug, trace or silent.',
+    )
     .default('info'),
 });
 
 /**
- * The configuration that `env` asks for, or a ConfigError that names every variable that is wrong. Blanks and line ends around a value do
- * not belong to it: files of secrets and of variables often end in one. Empty variables count as unset.
+ * Reads the configuration from `env`. Throws a ConfigError that names every invalid variable. Removes blanks and line ends around values,
+ * because files of secrets and of variables often end with one. Empty variables count as unset.
  */
 export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const trimmed = Object.entries(env).map(([name, value]) => [name, value?.trim()] as const);
@@ -126,15 +129,16 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   const values = parsed.data;
   const database = parseDatabaseUrl(values.DATABASE_URL);
   if (values.NODE_ENV === 'production' && (!values.ROOT_KEY || !values.KEY_PEPPER)) {
-    throw new ConfigError('With NODE_ENV=production both ROOT_KEY and KEY_PEPPER must be set, to at least 32 random characters each.');
+    throw new ConfigError('With NODE_ENV=production both ROOT_KEY and KEY_PEPPER must be set, each to at least 32 random characters.');
   }
   if (database.type === 'mysql' && !values.KEY_PEPPER) {
-    throw new ConfigError('On MySQL or MariaDB KEY_PEPPER must be set, to the same 32 or more random characters for every process.');
+    throw new ConfigError('On MySQL or MariaDB KEY_PEPPER must be set to at least 32 random characters, the same for every process.');
   }
   const { SMTP_URL: smtpUrl, MAIL_FROM: from } = values;
-  if (smtpUrl !== undefined && from === undefined) throw new ConfigError('With SMTP_URL, MAIL_FROM must be set: whom mails come from.');
+  if (smtpUrl !== undefined && from === undefined)
+    throw new ConfigError('With SMTP_URL also MAIL_FROM must be set: the sender address of mails.');
   if (values.MAX_BYTES_IN_FLIGHT < values.BODY_LIMIT_BYTES) {
-    throw new ConfigError('MAX_BYTES_IN_FLIGHT must be at least BODY_LIMIT_BYTES, or the largest bodies could never be taken.');
+    throw new ConfigError('MAX_BYTES_IN_FLIGHT must be at least BODY_LIMIT_BYTES. Otherwise the largest bodies could never be accepted.');
   }
   return Object.freeze({
     database,
@@ -159,32 +163,38 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env): Config {
   });
 }
 
-/** What is to be said at the start of an installation that cannot know how the world reaches it; undefined where it can. */
+/** The warning at a start without PUBLIC_URL, if clients probably use another address than HOST. Otherwise undefined. */
 export function warningOf({ host, database, publicUrl }: Config): string | undefined {
   const isUnspecified = /^[0:.]+$/.test(host);
   if (publicUrl !== undefined || (!isUnspecified && database.type !== 'mysql')) return undefined;
+  const reason = isUnspecified
+    ? `HOST=${host} is not an address that clients can call`
+    : 'several processes may run, each with a different address';
   return (
-    `PUBLIC_URL is not set, and ${isUnspecified ? `HOST=${host} is no address that anybody calls` : 'there may be several processes, each with an address of its own'}: ` +
-    'set it to how the world reaches this server, such as https://api.example.com. Until then the issuer of OAuth, links in mails and cookies follow the address that each process listens on.'
+    `PUBLIC_URL is not set, and ${reason}. Set it to the URL that clients use for this server, such as https://api.example.com. ` +
+    'Until then the issuer of OAuth, links in mails and cookies follow the address that each process listens on.'
   );
 }
 
-/** The pepper that a file holds, without blanks and line ends around it; a ConfigError where it is too short to be one. */
+/** The pepper in the text of a file, without blanks and line ends around it. Throws a ConfigError if it is too short. */
 export function pepperIn(path: string, text: string): string {
   const value = text.trim();
   if (value.length < SECRET_LENGTH) {
     const rule = `must hold the pepper of its database, at least ${SECRET_LENGTH} characters`;
-    throw new ConfigError(`The file ${path} ${rule}: restore it from a backup.`);
+    throw new ConfigError(`The file ${path} ${rule}. Restore it from a backup.`);
   }
   return value;
 }
 
-/** `mysql://user:password@host:port/database`, with `?ssl=true` where it is to be encrypted, or `sqlite:PATH`, taken apart; a ConfigError for anything else. */
+/**
+ * Parses `mysql://user:password@host:port/database`, with `?ssl=true` for an encrypted connection, or `sqlite:PATH`. Throws a ConfigError
+ * for anything else.
+ */
 export function parseDatabaseUrl(text: string): DatabaseSettings {
   if (text.startsWith('sqlite:')) {
     const path = text.slice('sqlite:'.length);
     if (path === '' || path.startsWith(':memory:')) {
-      throw new ConfigError('DATABASE_URL must name a file after sqlite: (a database in memory would lose what it billed).');
+      throw new ConfigError('DATABASE_URL must name a file after sqlite:, because a database in memory would lose its bills.');
     }
     return { type: 'sqlite', path };
   }
@@ -195,7 +205,7 @@ export function parseDatabaseUrl(text: string): DatabaseSettings {
   }
   const options = [...url.searchParams];
   if (options.some(([name, value]) => name !== 'ssl' || (value !== 'true' && value !== 'false'))) {
-    throw new ConfigError('DATABASE_URL takes one option, ssl=true, which encrypts the connection and checks the certificate.');
+    throw new ConfigError('DATABASE_URL accepts only the option ssl=true, which encrypts the connection and checks the certificate.');
   }
   return {
     type: 'mysql',
@@ -212,11 +222,11 @@ function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    throw new ConfigError('DATABASE_URL must write a % that is part of a name or a password as %25.');
+    throw new ConfigError('DATABASE_URL must contain a % of a name or a password as %25.');
   }
 }
 
-/** Links and forms name paths of ours, and a page's origin has none. */
+/** Allows no path, because links and forms add absolute paths, and because the origin of a page has no path. */
 function isPublicUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;
   const { protocol, origin, href } = new URL(text);

@@ -24,7 +24,7 @@ import { Workspace } from './tenancy/workspace.entity';
 import { LedgerEntry, LedgerReference } from './wallet/ledger-entry.entity';
 import { Budget, Wallet } from './wallet/wallet.entity';
 
-/** Every table, for the process and for TypeORM's command line. */
+/** The entities of all tables, for the process and for TypeORM's command line. */
 export const entities = [
   Workspace,
   Role,

@@ -12,17 +12,17 @@ import { curlLine, seedDemo } from './demo';
 import { entities } from './entities';
 import { loggableError } from './lib/loggable';
 
-// The process: configuration, database, app, listen, stop on SIGTERM.
+// Runs a server: reads the configuration, opens the database, builds the app, listens, and stops on SIGTERM.
 
-/** What a stop closes, the last one first. */
+/** Closed by a stop, the last opened one first. */
 const opened: { close(): PromiseLike<unknown> }[] = [];
 let stopping: Promise<void> | undefined;
 
 async function main(): Promise<void> {
-  // Whoever reads the log may go away, or its disk be full: that is to end no call
+  // A log that cannot be written, because its reader ended or a disk is full, must not end the process
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const config = loadConfig();
-  // From now on, and every time: with `npm start` a terminal's Ctrl-C comes twice
+  // Handled every time, because with `npm start` Ctrl-C sends the signal twice
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void (stopping ??= stop(config)));
 
   const database = await Database.open(config.database, { entities, migrations });
@@ -43,24 +43,31 @@ async function main(): Promise<void> {
   if (demoSecret) console.log(`A demo project is ready. Try its key:\n${curlLine(url, demoSecret)}`);
 }
 
-/** How long the database may take to close once the time of a stop is over. */
+/** The longest wait for the database to close after the shutdown time-out. */
 const LAST_MS = 1_000;
-/** Connections that wait to be accepted; the usual 511 make some of a thousand callers that come at once wait a second for TCP to try again. */
+/**
+ * Connections that may wait to be accepted. With Node's default of 511 some of a thousand simultaneous callers wait a second for a TCP
+ * retry.
+ */
 const BACKLOG = 4_096;
 
 async function listen(server: FastifyInstance, { host, port }: Config): Promise<void> {
   try {
     await server.listen({ host, port, backlog: BACKLOG });
   } catch (error) {
-    throw new ConfigError(`HOST=${host} with PORT=${port} cannot be listened on: ${(error as Error).message}`);
+    throw new ConfigError(
+      `HOST=${host} with PORT=${port} cannot be listened on. Choose another address or port: ${(error as Error).message}`,
+    );
   }
 }
 
-/** Ends the process with 0 when all is closed, or when the time for it is over: what is left then is the sweep's. */
+/**
+ * Closes everything and exits with 0. Exits with 0 after the time-out too: the sweep of another process or a later start ends open calls.
+ */
 async function stop({ shutdownTimeoutMs }: Config): Promise<void> {
   setTimeout(() => void giveUp(), shutdownTimeoutMs).unref();
   try {
-    for (const one of [...opened].reverse()) await one.close();
+    for (const part of [...opened].reverse()) await part.close();
     process.exit(0);
   } catch (error) {
     console.error(loggableError(error));
@@ -68,14 +75,14 @@ async function stop({ shutdownTimeoutMs }: Config): Promise<void> {
   }
 }
 
-/** An exit waits for a statement that runs in a thread: closing the database interrupts it. */
+/** Closes the database first, because an exit would wait for a statement in a thread, and closing interrupts the statement. */
 async function giveUp(): Promise<void> {
   await Promise.race([opened[0]?.close(), wait(LAST_MS)]).catch(() => undefined);
   process.exit(0);
 }
 
 main().catch((error: unknown) => {
-  if (stopping) return; // it was closed as it began
+  if (stopping) return; // a stop closed it during the start
   console.error(error instanceof ConfigError ? error.message : (whyNotOpened(error) ?? loggableError(error)));
   process.exit(1);
 });

@@ -123,7 +123,7 @@ describe('an invitation', () => {
 
 it('refuses to start with SMTP_URL and without MAIL_FROM', () => {
   const SMTP_URL = 'smtp://user:password@mail.example.com:587';
-  expect(() => loadConfig({ SMTP_URL })).toThrow(new ConfigError('With SMTP_URL, MAIL_FROM must be set: whom mails come from.'));
+  expect(() => loadConfig({ SMTP_URL })).toThrow(new ConfigError('With SMTP_URL also MAIL_FROM must be set: the sender address of mails.'));
   for (const MAIL_FROM of ['nobody', 'Tollgate <a@example.com>\r\nBcc: b@example.com'])
     expect(() => loadConfig({ SMTP_URL, MAIL_FROM })).toThrow('MAIL_FROM');
   expect(() => loadConfig({ SMTP_URL: 'http://mail.example.com', MAIL_FROM: 'a@example.com' })).toThrow('SMTP_URL');

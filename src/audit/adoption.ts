@@ -5,16 +5,19 @@ import { INSTALLATION } from './chain';
 import { macOf, newChainKey, type ChainKey, type ChainKeys } from './chain-keys';
 import { AuditChain, AuditSeal } from './seal.entities';
 
-/** While nodes are replaced, the version before seals too, without a key. So long after the first start these seals get theirs. */
+/**
+ * While nodes are replaced one by one, nodes of the previous version still seal, without a key. For this time after the first start such
+ * seals get their `mac` later.
+ */
 const ADOPTION_MS = DAY_MS;
 const CHAINS_AT_A_TIME = 500;
 
-/** When to look again for seals of the version before. */
+/** When to look again for seals of the previous version. */
 export type NextAdoption = 'at once' | 'later' | 'never';
 
 /**
- * Gives chains of the version before their keys, each from its newest seal on; that seal proves those before it. It does so for a day after
- * the first start of this version, and not at all on a database that had no seals then. `now` is in milliseconds since 1970.
+ * Gives keys to chains of the previous version. Authenticates the newest seal of a chain, which proves all seals before it. Does this for a
+ * day after the first start of this version, and never on a database that had no seals at that time. `now` is in milliseconds since 1970.
  */
 export async function adoptChains(tx: EntityManager, keys: ChainKeys, now: number): Promise<NextAdoption> {
   const installation = await tx.findOneOrFail(AuditChain, { where: { id: INSTALLATION }, ...forUpdate(tx) });
@@ -25,7 +28,7 @@ export async function adoptChains(tx: EntityManager, keys: ChainKeys, now: numbe
     return isOlder ? 'at once' : 'never';
   }
   const key = keys.open(INSTALLATION, installation.wrappedKey);
-  if (!key?.adoptsUntil) return 'never'; // where it does not open, the audit tells of it
+  if (!key?.adoptsUntil) return 'never'; // the audit reports a key that does not open
   const chains = await unkeyed(tx);
   for (const chain of chains) {
     const known = keys.open(chain.id, chain.wrappedKey) ?? newChainKey(1);
@@ -37,7 +40,7 @@ export async function adoptChains(tx: EntityManager, keys: ChainKeys, now: numbe
   return 'never';
 }
 
-/** Chains whose newest seal is not authenticated. */
+/** Finds chains with a newest seal that is not authenticated. */
 function unkeyed(tx: EntityManager): Promise<AuditChain[]> {
   return tx
     .createQueryBuilder(AuditChain, 'chain')
@@ -49,6 +52,6 @@ function unkeyed(tx: EntityManager): Promise<AuditChain[]> {
 
 async function give(tx: EntityManager, keys: ChainKeys, { id, sequence, hash }: AuditChain, key: ChainKey): Promise<void> {
   await tx.update(AuditChain, { id }, { wrappedKey: keys.wrapped(id, key) });
-  // eslint-disable-next-line house/typeorm-writes -- the version before left it empty; what was sealed stays
+  // eslint-disable-next-line house/typeorm-writes -- fills a mac that the previous version left empty; the rest of the seal stays
   await tx.update(AuditSeal, { chainId: id, sequence, mac: IsNull() }, { mac: macOf(key, id, { sequence, hash }) });
 }

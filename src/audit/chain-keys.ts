@@ -2,21 +2,21 @@ import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
 import type { Link } from './chain';
 
-/** Encrypts texts with what the database does not have, the pepper. A text opens under the owner that it was sealed for, and no other. */
+/** Encrypts texts with the pepper, which is not in the database. A text opens only for the owner that it was sealed for. */
 export interface Wrap {
   seal(text: string, owner: string): string;
-  /** Throws where the text was not sealed with this pepper for this owner, or was changed. */
+  /** Throws if the text was changed, or was not sealed with this pepper for this owner. */
   open(sealed: string, owner: string): string;
 }
 
-/** The secret with which a chain's seals are authenticated. */
+/** The key that authenticates the seals of a chain. */
 export interface ChainKey {
   secret: string;
-  /** Every seal from this sequence on has a `mac`. Above 1 where the chain is older than its key. */
+  /** The first sequence with a `mac`; all later seals have one too. Above 1 if the chain is older than its key. */
   from: number;
   /**
-   * Of the installation's chain alone: until when seals of the version before get their `mac` later, in milliseconds since 1970.
-   * 0 when that is over.
+   * Only for the chain of the installation: until this time seals of the previous version get their `mac` later. In milliseconds since
+   * 1970; 0 when this is over.
    */
   adoptsUntil?: number;
 }
@@ -25,7 +25,7 @@ const SECRET_LENGTH = 43;
 
 export const newChainKey = (from: number): ChainKey => ({ secret: randomBase62(SECRET_LENGTH), from });
 
-/** The keys of chains as `audit_chains` has them: encrypted, so the database alone cannot authenticate a seal. */
+/** Encrypts and decrypts the keys of chains for the table `audit_chains`. So the database alone is not enough to authenticate a seal. */
 export class ChainKeys {
   constructor(private readonly wrap: Wrap) {}
 
@@ -33,7 +33,7 @@ export class ChainKeys {
     return this.wrap.seal(JSON.stringify(key), chainId);
   }
 
-  /** The key of a chain; undefined where it has none, or what is stored was not made with this pepper for this chain. */
+  /** Returns the key of a chain. Returns undefined if there is none, or if it was not made with this pepper for this chain. */
   open(chainId: string, wrapped: string | null): ChainKey | undefined {
     if (wrapped === null) return undefined;
     try {
@@ -44,7 +44,7 @@ export class ChainKeys {
   }
 }
 
-/** What authenticates a seal: its hash carries all seals before it, so this one value proves them all. HMAC-SHA256, base64url. */
+/** Computes the `mac` of a seal: HMAC-SHA256, base64url. Its hash depends on all earlier seals, so one `mac` proves all of them. */
 export function macOf({ secret }: ChainKey, chainId: string, { sequence, hash }: Link): string {
   return hmacSha256(secret)(JSON.stringify([chainId, sequence, hash]));
 }

@@ -8,37 +8,37 @@ import type { ChainKeys } from './chain-keys';
 import { AuditChain } from './seal.entities';
 import { MAX_VERIFIED_AT_ONCE, verifyChain, type BrokenLink, type Verification } from './verify';
 
-@ObjectType({ description: 'Where a chain breaks first.' })
+@ObjectType({ description: 'The first broken link of a chain.' })
 class BrokenAuditLink implements BrokenLink {
   @Field(() => Int, { description: 'Its place in the chain.' })
   sequence: number;
 
-  @Field(() => ID, { nullable: true, description: 'The event there; null where nothing tells any more.' })
+  @Field(() => ID, { nullable: true, description: 'The event at this place, or null if it is unknown.' })
   eventId: string | null;
 
-  @Field({ description: 'What is wrong, in words.' })
+  @Field({ description: 'The fault, in words.' })
   reason: string;
 }
 
-@ObjectType({ description: 'What a verification found.' })
+@ObjectType({ description: 'The result of a verification.' })
 class AuditVerification implements Verification {
-  @Field(() => Int, { description: 'How many events it checked.' })
+  @Field(() => Int, { description: 'The number of checked events.' })
   checked: number;
 
-  @Field(() => Int, { description: 'All up to this sequence hold: give it as `after` to go on.' })
+  @Field(() => Int, { description: 'All events up to this sequence are correct. Pass it as `after` to continue.' })
   verifiedTo: number;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      'From this sequence on its seals are authenticated: 1, unless the chain is older than its key; null where it has none yet.',
+      'The first sequence with an authenticated seal: 1, or more if the chain is older than its key. Null if it has no key yet.',
   })
   keyedFrom: number | null;
 
-  @Field({ description: 'Whether it came to the end of the chain, or to a broken link.' })
+  @Field({ description: 'Whether the verification reached the end of the chain or a broken link.' })
   complete: boolean;
 
-  @Field(() => BrokenAuditLink, { nullable: true, description: 'The first broken link; null where all that was checked holds.' })
+  @Field(() => BrokenAuditLink, { nullable: true, description: 'The first broken link, or null if all checked events are correct.' })
   firstBroken: BrokenLink | null;
 }
 
@@ -52,7 +52,8 @@ export class AuditChainResolver {
   @Query(() => AuditChain, {
     nullable: true,
     description:
-      'The chain of a workspace, which takes `read.audit`; null where the caller may not know of it. Without one that of the installation, which is for the operator only.',
+      'The chain of a workspace, or null if the caller may not see the workspace. Takes `read.audit`. Without a workspace: the chain of ' +
+      'the installation, operator only.',
   })
   async auditChain(
     @Arg('workspaceId', () => ID, { nullable: true, description: 'Begins with `ws_`.' }) workspaceId: string | null,
@@ -69,13 +70,13 @@ export class AuditChainResolver {
   }
 
   @FieldResolver(() => AuditVerification, {
-    description: 'Recomputes the hashes of its events and what authenticates them, and looks for what is missing at its end.',
+    description: 'Recomputes and checks the hashes of the events and their authentication, and checks that no event is missing at the end.',
     complexity: MAX_VERIFIED_AT_ONCE / 10,
   })
   verify(
     @Root() chain: AuditChain,
-    @Arg('after', () => Int, { defaultValue: 0, description: 'Begins after this sequence, and takes it as it stands.' }) after: number,
-    @Arg('first', () => Int, { defaultValue: MAX_VERIFIED_AT_ONCE, description: `How many events: 1 to ${MAX_VERIFIED_AT_ONCE}.` })
+    @Arg('after', () => Int, { defaultValue: 0, description: 'Begins after this sequence, which is not checked itself.' }) after: number,
+    @Arg('first', () => Int, { defaultValue: MAX_VERIFIED_AT_ONCE, description: `The number of events: 1 to ${MAX_VERIFIED_AT_ONCE}.` })
     first: number,
   ): Promise<Verification> {
     if (after < 0) throw invalid({ path: ['after'], message: 'must be zero or more' });

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { AuditEvent } from './event.entity';
 
-/** The chain of the events that concern no workspace. */
+/** The id of the chain for events outside all workspaces. */
 export const INSTALLATION = 'installation';
 
-/** An event as its columns have it, the JSON of `before` and `after` as text. */
+/** The column values of an event. `before` and `after` are JSON texts. */
 export interface EventRow {
   id: string;
   workspaceId: string | null;
@@ -20,7 +20,7 @@ export interface EventRow {
   createdAt: number;
 }
 
-/** Every column of an event, in the order in which its hash takes them. */
+/** All columns of an event, in the order of its hash. */
 export const EVENT_COLUMNS = [
   'id',
   'workspaceId',
@@ -35,20 +35,21 @@ export const EVENT_COLUMNS = [
   'createdAt',
 ] as const satisfies (keyof AuditEvent & keyof EventRow)[];
 
-/** A place in a chain, and the hash there. */
+/** A place in a chain, and its hash. */
 export interface Link {
   sequence: number;
   hash: string;
 }
 
-/** What comes before the first event of a chain. */
+/** The link before the first event of a chain. */
 export const BEFORE_THE_FIRST: Link = { sequence: 0, hash: '' };
 
 export const chainOf = (event: Pick<EventRow, 'workspaceId'>): string => event.workspaceId ?? INSTALLATION;
 
 /**
- * The hash of an event that follows `previous` in a chain: SHA-256, in hex, of the JSON array of the chain, the sequence, the hash
- * before and the event's columns, without blanks. docs/exports-and-audit-trail.md promises this text to whoever verifies an export.
+ * Computes the hash of an event that follows `previous` in a chain: SHA-256, in hex, of a JSON array without blanks. The array has the
+ * chain, the sequence, the previous hash and the columns of the event. docs/exports-and-audit-trail.md promises this text to clients that
+ * verify an export.
  */
 export function hashOf(chainId: string, previous: Link, event: EventRow): string {
   const text = JSON.stringify([chainId, previous.sequence + 1, previous.hash, ...EVENT_COLUMNS.map((column) => event[column])]);

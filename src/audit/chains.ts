@@ -11,17 +11,17 @@ const LONG_WAIT_MS = 60_000;
 export interface ChainReport {
   /** A workspace's id, or INSTALLATION. */
   chain: string;
-  /** Up to which sequence it holds. */
+  /** All events up to this sequence are correct. */
   verifiedTo: number;
-  /** From which sequence on its seals are authenticated: 1 unless the chain is older than its key, null where it has none yet. */
+  /** The first sequence with an authenticated seal: 1, or more if the chain is older than its key. Null if it has no key yet. */
   keyedFrom: number | null;
-  /** Where it breaks first, in a sentence; empty where it holds. */
+  /** The faults, each as a sentence. Empty if the chain is correct. */
   faults: string[];
 }
 
 /**
- * Verifies every chain of the audit trail, while events are written and sealed, and compares it with its head among `heads`. Gives a report
- * a chain, and one of the whole where that has a fault.
+ * Verifies every chain of the audit trail and compares it with its head in `heads`. Events may be written and sealed at the same time.
+ * Yields one report per chain, and one for the whole trail if seals are missing in it.
  */
 export async function* auditChains(reader: EntityManager, keys: ChainKeys, heads: ChainHead[] = []): AsyncGenerator<ChainReport> {
   const kept = new Map(heads.map((head) => [head.chain, head]));
@@ -47,7 +47,7 @@ export async function* auditChains(reader: EntityManager, keys: ChainKeys, heads
   if (seals !== newest) yield { chain: 'all', verifiedTo: 0, keyedFrom: null, faults: [`${newest - seals} of ${newest} seals are gone`] };
 }
 
-/** Events that were committed over a minute ago and still wait to be sealed: no server runs, or it cannot. */
+/** Counts the events that have waited for over a minute to be sealed. Then no server runs, or sealing fails. */
 export async function eventsThatWaitTooLong(database: Database): Promise<number> {
   const before = (await database.now()).getTime() - LONG_WAIT_MS;
   const [row] = await database.reader.query<{ events: unknown }[]>(
@@ -64,11 +64,12 @@ async function hasEvents(reader: EntityManager, workspaceId: string): Promise<bo
 const sentence = ({ sequence, eventId, reason }: { sequence: number; eventId: string | null; reason: string }): string =>
   `link ${sequence}${eventId === null ? '' : `, event ${eventId}`}: ${reason}`;
 
-/** Also those that only an event, only a seal, or only their workspace still tells of. */
+/** Lists all chains, including a chain that is left only in its events, only in its seals, or only as its workspace. */
 async function* chainIds(reader: EntityManager): AsyncGenerator<string> {
   for (let last = ''; ; ) {
     const rows = await reader.query<{ id: string }[]>(
-      `SELECT id FROM (SELECT '${INSTALLATION}' AS id UNION SELECT id FROM audit_chains UNION SELECT chain_id FROM audit_seals UNION SELECT id FROM workspaces
+      `SELECT id FROM (SELECT '${INSTALLATION}' AS id UNION SELECT id FROM audit_chains UNION SELECT chain_id FROM audit_seals
+        UNION SELECT id FROM workspaces
         UNION SELECT workspace_id FROM audit_events WHERE workspace_id IS NOT NULL) c WHERE id > ? ORDER BY id LIMIT ${PAGE}`,
       [last],
     );

@@ -5,19 +5,19 @@ import { AuditChain, AuditSeal } from './seal.entities';
 
 const PAGE = 5_000;
 
-/** The end of a chain, as it is kept outside the database: a line of a file of heads. */
+/** The end of a chain, kept outside the database as a line in a file of heads. */
 const headRule = z.object({
   /** A workspace's id, or INSTALLATION. */
   chain: z.string(),
   sequence: z.int().min(0),
   hash: z.string(),
-  /** From this sequence on its seals are authenticated; null or absent where that is not known. */
+  /** The first sequence with an authenticated seal. Null or absent if unknown. */
   keyedFrom: z.int().nullable().default(null),
 });
 
 export type ChainHead = z.infer<typeof headRule>;
 
-/** The heads of all chains that have events. */
+/** Reads the heads of all chains that have events. */
 export async function* chainHeads(reader: EntityManager, keys: ChainKeys): AsyncGenerator<ChainHead> {
   for (let after = ''; ; ) {
     const query = reader.createQueryBuilder(AuditChain, 'chain').where('chain.id > :after', { after }).orderBy('chain.id').limit(PAGE);
@@ -30,13 +30,13 @@ export async function* chainHeads(reader: EntityManager, keys: ChainKeys): Async
   }
 }
 
-/** The heads that a file of them holds, a line of JSON each. Throws where it holds anything else. */
+/** Parses a file of heads with one line of JSON each. Throws if a line is not a head. */
 export function parseHeads(text: string): ChainHead[] {
   const lines = text.split('\n').filter((line) => line.trim() !== '');
   return lines.map((line) => headRule.parse(JSON.parse(line)));
 }
 
-/** What has become of a head since it was written: a sentence for what an untouched chain cannot show; undefined where all is well. */
+/** Compares a chain with its kept head. Returns the fault as a sentence, or undefined if the chain still contains the head. */
 export async function faultOfHead(reader: EntityManager, keys: ChainKeys, head: ChainHead): Promise<string | undefined> {
   const { chain, sequence, hash, keyedFrom } = head;
   const seal = await reader.findOneBy(AuditSeal, { chainId: chain, sequence });

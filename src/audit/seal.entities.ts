@@ -2,11 +2,11 @@ import { Field, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn, PrimaryGeneratedColumn } from 'typeorm';
 import { bigintColumn, idColumn, textColumn } from '../db/columns';
 
-/** An event that is committed and not sealed yet; written with the event, in one transaction. */
+/** The queue of events that are not sealed yet. Written in the transaction of the event. */
 @Entity('unsealed_events')
 @Index('unsealed_events_by_event', ['eventId'])
 export class UnsealedEvent {
-  /** Grows with every event of every node. Whoever begins after another has committed has the greater one. */
+  /** Increases with every event of every node. A transaction that begins after the commit of another gets a larger number. */
   @PrimaryGeneratedColumn({ type: 'int' })
   position: number;
 
@@ -14,13 +14,13 @@ export class UnsealedEvent {
   eventId: string;
 }
 
-/** The place of an event in the trail and in its chain, for good. */
+/** The permanent place of an event in the trail and in its chain. */
 @Entity('audit_seals')
 @Index('audit_seals_by_chain', ['chainId', 'sequence'], { unique: true })
 @Index('audit_seals_by_place', ['chainId', 'position'])
 @Index('audit_seals_by_event', ['eventId'], { unique: true })
 export class AuditSeal {
-  /** 1, 2, 3 and so on over all chains: whoever has read up to one misses nothing by reading on from there. */
+  /** 1, 2, 3 and so on over all chains. A reader that continues after a position misses no event. */
   @PrimaryColumn(bigintColumn)
   position: number;
 
@@ -28,25 +28,26 @@ export class AuditSeal {
   @Column(idColumn)
   chainId: string;
 
-  /** 1, 2, 3 and so on in its chain. */
+  /** 1, 2, 3 and so on in the chain. */
   @Column(bigintColumn)
   sequence: number;
 
   @Column(idColumn)
   eventId: string;
 
-  /** Of the event, its place and the hash before, as `hashOf` makes it. */
+  /** The hash of the event, its place and the previous hash, computed by `hashOf`. */
   @Column(textColumn(64))
   hash: string;
 
-  /** Authenticates the hash, as `macOf` makes it; null for a seal that is older than the key of its chain. */
+  /** Authenticates the hash; computed by `macOf`. Null for a seal that is older than the key of its chain. */
   @Column({ ...textColumn(64), nullable: true })
   mac: string | null;
 }
 
 @ObjectType({
   description:
-    'The sealed events of a workspace, or of the installation, each of whose hashes carries the one before: none can be changed or taken out of it unseen.',
+    'The chain of sealed events of a workspace or of the installation. Each hash includes the previous hash, so that no event can be ' +
+    'changed or removed unnoticed.',
 })
 @Entity('audit_chains')
 export class AuditChain {
@@ -54,17 +55,18 @@ export class AuditChain {
   @PrimaryColumn(idColumn)
   id: string;
 
-  @Field(() => Int, { name: 'length', description: 'How many events are sealed: the sequence of the newest.' })
+  @Field(() => Int, { name: 'length', description: 'The number of sealed events, which is the sequence of the newest one.' })
   @Column(bigintColumn)
   sequence: number;
 
   @Field({
     name: 'headHash',
-    description: 'The hash of the newest; empty where there is none. Kept elsewhere, it proves all that was sealed up to then.',
+    description: 'The hash of the newest event; empty if there is none. If you keep it elsewhere, it proves all events sealed until then.',
   })
   @Column(textColumn(64))
   hash: string;
-  /** What `ChainKeys` makes of the key of this chain; null where the version before has begun it. */
+
+  /** The key of this chain, encrypted by `ChainKeys`. Null if the previous version created the chain. */
   @Column({ ...textColumn(255), nullable: true })
   wrappedKey: string | null;
 }

@@ -8,13 +8,13 @@ import { macOf, newChainKey, type ChainKey, type ChainKeys } from './chain-keys'
 import { AuditChain, AuditSeal, UnsealedEvent } from './seal.entities';
 import { waitingEvents } from './trail';
 
-/** How often a process looks for events that are not sealed yet. Any process may; one seals at a time. */
+/** How often a process looks for unsealed events. Every process does, but only one seals at a time. */
 export const SEAL_INTERVAL_MS = 500;
-/** How long it waits after it failed. */
+/** The wait after a failure. */
 const FAILED_INTERVAL_MS = 5_000;
 const SEALED_AT_A_TIME = 500;
 
-/** How often it looks for seals of the version before, while there may be any. */
+/** How often a process looks for seals of the previous version, while there may be some. */
 const ADOPT_INTERVAL_MS = 60_000;
 
 export interface SealerDeps {
@@ -23,9 +23,12 @@ export interface SealerDeps {
   log: Log;
 }
 
-/** Gives committed events their places: over all nodes, each event once, and after every event that had been committed before it began. */
+/**
+ * Gives committed events their places in the trail, over all nodes, once for each event. An event gets a later place than every event that
+ * was committed before its transaction began.
+ */
 export class Sealer extends Repeated {
-  /** By this process's monotonic clock. */
+  /** When to look for chains without a key again, by the monotonic clock of this process. */
   private adoptsAt = 0;
 
   constructor(private readonly deps: SealerDeps) {
@@ -36,7 +39,7 @@ export class Sealer extends Repeated {
     });
   }
 
-  /** Seals until nothing waits. Where nothing does it only reads. */
+  /** Seals until no event waits. Only reads if no event waits. */
   async once(): Promise<void> {
     const { database, keys } = this.deps;
     while (performance.now() >= this.adoptsAt) {
@@ -48,19 +51,20 @@ export class Sealer extends Repeated {
   }
 }
 
-/** The end of a chain while events are added to it. */
+/** The end of a chain while this transaction adds events to it. */
 interface Head extends Link {
-  /** Undefined where the chain has lost its key: it goes on, and the audit tells of it. */
+  /** Undefined if the chain has lost its key. Sealing continues without it, and the audit reports the loss. */
   key: ChainKey | undefined;
 }
 
-/** Seals the oldest events that wait. The lock keeps other sealers out until this transaction is seen by all. */
+/** Seals the oldest waiting events. The lock keeps out other sealers until this transaction is committed. */
 async function sealNext(tx: EntityManager, keys: ChainKeys): Promise<void> {
   await tx.findOneOrFail(AuditChain, { where: { id: INSTALLATION }, ...forUpdate(tx) });
   const waiting = await waitingEvents(tx, SEALED_AT_A_TIME);
-  if (waiting.length === 0) return; // another sealer had them
+  if (waiting.length === 0) return; // another sealer has sealed them
   const sealed = new Set((await tx.findBy(AuditSeal, { eventId: In(waiting.map(({ id }) => id)) })).map(({ eventId }) => eventId));
-  const events = waiting.filter(({ id }, index) => !sealed.has(id) && waiting.findIndex((other) => other.id === id) === index); // or one that waits twice would stop all
+  // Skips duplicates, because an event that is in the queue twice would make every later sealing fail
+  const events = waiting.filter(({ id }, index) => !sealed.has(id) && waiting.findIndex((other) => other.id === id) === index);
   const known = await tx.findBy(AuditChain, { id: In([...new Set(events.map(chainOf))]) });
   const headOf = ({ id, sequence, hash, wrappedKey }: AuditChain): Head => ({ sequence, hash, key: keys.open(id, wrappedKey) });
   const heads = new Map<string, Head>(known.map((chain) => [chain.id, headOf(chain)]));
@@ -74,7 +78,7 @@ async function sealNext(tx: EntityManager, keys: ChainKeys): Promise<void> {
   });
   if (seals.length > 0) await tx.insert(AuditSeal, seals);
   await moveHeads(tx, keys, heads, new Set(known.map(({ id }) => id)));
-  // One by one by the primary key: MariaDB looks for several in the whole table, and would wait there for events that are not committed yet
+  // Deletes one by one by the primary key. To delete several at once MariaDB would scan the table and wait for uncommitted events
   for (const { queuePosition: position } of waiting) await tx.delete(UnsealedEvent, { position });
 }
 

@@ -4,35 +4,36 @@ import { macOf, type ChainKey, type ChainKeys } from './chain-keys';
 import { AuditSeal } from './seal.entities';
 import { eventsById } from './trail';
 
-/** Seals read at a time, so that a chain of any length is verified in little memory. */
+/** The number of seals read at once, so that verifying a long chain takes little memory. */
 const PAGE = 1_000;
 
-/** Events that one question may have verified; whoever wants more asks again. */
+/** The largest number of events that one request verifies. A caller that wants more sends several requests. */
 export const MAX_VERIFIED_AT_ONCE = 1_000;
 
-/** Where a chain breaks first, and how. */
+/** The first broken link of a chain. */
 export interface BrokenLink {
   /** Its place in the chain. */
   sequence: number;
-  /** The event there, as far as it can be told. */
+  /** The event at this place, or null if it is unknown. */
   eventId: string | null;
   reason: string;
 }
 
 export interface Verification {
   checked: number;
-  /** All up to this sequence hold. */
+  /** All events up to this sequence are correct. */
   verifiedTo: number;
-  /** From which sequence on its seals are authenticated; null where the chain has no key yet. */
+  /** The first sequence with an authenticated seal. Null if the chain has no key yet. */
   keyedFrom: number | null;
-  /** Whether the end of the chain was reached, or a broken link. */
+  /** Whether the verification reached the end of the chain or a broken link. */
   complete: boolean;
   firstBroken: BrokenLink | null;
 }
 
 /**
- * Recomputes the hashes of a chain, and what authenticates them, after a sequence that is taken as it stands, at most `first` of them, and at its end looks for what
- * is missing there. Locks nothing, and is not misled by what is sealed meanwhile: seals do not change, and each statement sees one state.
+ * Recomputes and checks the hashes and `mac`s of at most `first` links after the sequence `after`, which is not checked itself. At the end
+ * of the chain checks that no link is missing. Takes no locks. Events that are sealed meanwhile do no harm: seals never change, and each
+ * statement sees one state.
  */
 export async function verifyChain(
   reader: EntityManager,
@@ -79,24 +80,24 @@ function faultOf(seal: AuditSeal, event: EventRow | undefined, previous: Link, p
   return undefined;
 }
 
-/** Whoever has the database alone can recompute hashes, and no `mac`. */
+/** Checks the `mac`. An attacker who has only the database can recompute hashes, but not a `mac`. */
 function forgeryOf({ chainId, sequence, hash, mac }: AuditSeal, { key, adopts }: ChainEnd): string | undefined {
   if (!key || sequence < key.from) return undefined;
-  if (mac === null && adopts) return undefined; // the version before has sealed it just now
+  if (mac === null && adopts) return undefined; // a node of the previous version has just sealed it
   const isAuthentic = mac === macOf(key, chainId, { sequence, hash });
   return isAuthentic ? undefined : 'the seal is not authentic: it was made without the key of the chain';
 }
 
 interface ChainEnd {
-  /** The sequence of the newest seal that there is. */
+  /** The sequence of the newest seal. */
   newest: number;
-  /** What the chain itself says of it; null where it has nothing to say. */
+  /** The end according to the row of the chain. Null if there is no row. */
   head: Link | null;
-  /** Undefined where the chain is older than keys. */
+  /** Undefined if the chain is older than keys. */
   key: ChainKey | undefined;
-  /** It should have one. */
+  /** Whether the chain must have a key and it is missing. */
   keyIsGone: boolean;
-  /** Whether seals of the version before still get their `mac`. */
+  /** Whether seals of the previous version still get their `mac` later. */
   adopts: boolean;
 }
 
@@ -106,11 +107,11 @@ interface EndRow {
   hash: string | null;
   /** The wrapped key of the chain. */
   own: string | null;
-  /** That of the installation's chain. */
+  /** The wrapped key of the installation's chain. */
   installation: string | null;
 }
 
-/** In one statement, so that all is of one moment. */
+/** Reads the end of a chain in one statement, so that all values belong to the same moment. */
 async function endOf(reader: EntityManager, keys: ChainKeys, chainId: string): Promise<ChainEnd> {
   const of = (column: string) => `(SELECT ${column} FROM audit_chains WHERE id = ?)`;
   const [row] = await reader.query<EndRow[]>(
@@ -127,29 +128,30 @@ async function endOf(reader: EntityManager, keys: ChainKeys, chainId: string): P
   return { newest, head: hash === null ? null : { sequence: Number(row?.sequence), hash }, key, keyIsGone, adopts };
 }
 
-/** What should be at the end of a chain whose every seal holds, and is not. */
+/** Finds a missing link at the end of a chain. All its seals were checked before. */
 function missingAfter(chainId: string, last: Link, { head }: ChainEnd): BrokenLink | undefined {
   const sequence = last.sequence + 1;
   if (!head && (last.sequence > 0 || chainId === INSTALLATION)) return { sequence, eventId: null, reason: 'the head of the chain is gone' };
   if (head && head.sequence > last.sequence) return { sequence, eventId: null, reason: 'the seal is gone, and all after it' };
-  if (head && (head.sequence < last.sequence || head.hash !== last.hash))
-    return { sequence, eventId: null, reason: 'the head of the chain was changed' };
+  const isChanged = head && (head.sequence < last.sequence || head.hash !== last.hash);
+  if (isChanged) return { sequence, eventId: null, reason: 'the head of the chain was changed' };
   return undefined;
 }
 
-/** An event of a chain that no seal and no queue knows of. It looks at each of them, so it is for a command and not for a request. */
+/** Finds an event of a chain that is neither sealed nor in the queue. Reads all events, so use it in commands and not in requests. */
 export async function lostEvent(reader: EntityManager, chainId: string): Promise<Omit<BrokenLink, 'sequence'> | undefined> {
   const [unsealed] = await reader.query<{ id: string }[]>(
     `SELECT id FROM audit_events e WHERE ${chainId === INSTALLATION ? 'workspace_id IS NULL' : 'workspace_id = ?'}
-     AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id)
-     LIMIT 1`,
+     AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id)
+     AND NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id) LIMIT 1`,
     chainId === INSTALLATION ? [] : [chainId],
   );
   if (unsealed) return { eventId: unsealed.id, reason: 'the event is neither sealed nor waiting to be' };
   if (chainId !== INSTALLATION) return undefined;
-  // Whose chain it was to join only the event could tell
+  // Reported for the installation only, because without the event its workspace is unknown
   const [gone] = await reader.query<{ id: string }[]>(
-    'SELECT event_id AS id FROM unsealed_events u WHERE NOT EXISTS (SELECT 1 FROM audit_events e WHERE e.id = u.event_id) ORDER BY position LIMIT 1',
+    `SELECT event_id AS id FROM unsealed_events u
+     WHERE NOT EXISTS (SELECT 1 FROM audit_events e WHERE e.id = u.event_id) ORDER BY position LIMIT 1`,
   );
   return gone && { eventId: gone.id, reason: 'the event waits to be sealed and is gone' };
 }

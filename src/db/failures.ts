@@ -145,7 +145,7 @@ const UNUSABLE_CODES = new Set([
 export function whyNotOpened(error: unknown): string | undefined {
   if (error instanceof TollgateError) return error.message; // from a migration that cannot be applied yet
   const { code } = root(error);
-  const reason = (error as Error).message || code; // an AggregateError has no message of its own
+  const reason = (error as Error).message || code; // an AggregateError has an empty message
   const cannotOpen = code === '' && reason?.startsWith('ConnectionFailed'); // libsql reports SQLITE_CANTOPEN this way while it connects
   if (code !== undefined && UNUSABLE_CODES.has(code)) return `The database cannot be used: ${reason}`;
   return isUnavailable(error) || cannotOpen ? `The database cannot be reached: ${reason}` : undefined;

@@ -1,6 +1,6 @@
 // @ts-check
-// Runs in a separate thread: one SQLite connection that runs the scripts it receives, so that no write and no fsync blocks the event loop of
-// the process. Written in JavaScript, so that Node and every TypeScript loader can load the same file. See thread-connection.ts.
+// Runs in a separate thread: one SQLite connection that runs the scripts it receives, so that no write and no fsync blocks the event loop
+// of the process. Written in JavaScript, so that Node and every TypeScript loader can load the same file. See thread-connection.ts.
 
 const { parentPort, workerData } = require('node:worker_threads');
 const Libsql = require('libsql');

@@ -1,12 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
-/** What each connection is to be told of its end: one listener on it, however many requests wait on it. */
+/** The callbacks for the end of each connection. A connection has only one listener, even if many of its requests wait. */
 const endsOf = new WeakMap<Duplex, Set<() => void>>();
 
 /**
- * Calls back once: when the answer is sent, or when its caller has disconnected, even before this call. Node tells only the answer that is
- * being sent that its connection has ended. Answers that wait behind it (HTTP pipelining) are told here.
+ * Calls back once: when the answer is sent, or when its caller has disconnected, even before this call. Node reports the end of a
+ * connection only to the answer that is being sent. This function also reports it to the answers that wait behind that one (HTTP
+ * pipelining).
  */
 export function whenAnswered({ socket }: Pick<IncomingMessage, 'socket'>, answer: ServerResponse, callBack: () => void): void {
   if (answer.destroyed || socket.destroyed) return callBack();
@@ -23,7 +24,7 @@ export function whenAnswered({ socket }: Pick<IncomingMessage, 'socket'>, answer
 /** Whether an answer waits until those before it on its connection are sent. */
 export const isBehindAnother = ({ socket }: ServerResponse): boolean => socket === null;
 
-/** How many of the calls of `whenAnswered` wait behind other answers of a connection. */
+/** The number of calls of `whenAnswered` that wait behind other answers of a connection. */
 export const waitingOn = (socket: Duplex): number => endsOf.get(socket)?.size ?? 0;
 
 function endsOn(socket: Duplex): Set<() => void> {
@@ -35,13 +36,13 @@ function endsOn(socket: Duplex): Set<() => void> {
   return ends;
 }
 
-/** Node keeps the answer here that a connection is busy with. The next one takes its place when it is sent. */
+/** The answer that a connection is sending now. Node keeps it in this property. */
 export const answerOn = (socket: Duplex): ServerResponse | undefined =>
   (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
 
 /**
- * For a connection that Node has taken off HTTP: calls back when all answers to its earlier requests are sent. Does not call back where the
- * connection ends before. Until then it does what Node does for a connection on HTTP, because those answers rely on it.
+ * For a connection that Node has taken off HTTP: calls back when all answers to its earlier requests are sent. Does not call back if the
+ * connection ends before. Until then handles its events as Node does for HTTP, because those answers rely on it.
  */
 export function afterAnswers(socket: Duplex, callBack: () => void): void {
   if (!socket.writable) return void socket.destroy();

@@ -42,8 +42,8 @@ export function plainAddress(text: string): string | null {
 }
 
 /**
- * The address in an entry of `X-Forwarded-For`, or of a socket, written as everywhere here: without its port, brackets or zone. Null if it is
- * none. Reads `203.0.113.7:41234`, `[2001:db8::1]:443`, `[2001:db8::1]`, `fe80::1%eth0` and IPv4 within IPv6.
+ * Normalises the address in an entry of `X-Forwarded-For` or of a socket: without port, brackets or zone. Returns null if it is no address.
+ * Reads `203.0.113.7:41234`, `[2001:db8::1]:443`, `[2001:db8::1]`, `fe80::1%eth0` and IPv4 within IPv6.
  */
 export function forwardedAddress(entry: string): string | null {
   const text = entry.trim();
@@ -53,8 +53,8 @@ export function forwardedAddress(entry: string): string | null {
   return plainAddress((bracketed ?? withPort ?? text).replace(/^([0-9a-f:.]+)%[\w.-]+$/i, '$1'));
 }
 
-/** No address with its zone and port is longer. */
+/** Longer than any address with its zone and port. */
 const MAX_ENTRY_LENGTH = 100;
 
-/** An address as one customer: of IPv6 one has 2^64. */
+/** Groups addresses by customer. In IPv6 a customer has a whole /64 block, which is 2^64 addresses. */
 export const customerAt = (ip: string | null): string => (ip?.includes(':') ? parseBlock(`${ip}/64`) : ip) ?? 'unknown';

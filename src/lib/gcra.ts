@@ -1,27 +1,31 @@
 // GCRA, the generic cell rate algorithm of ATM traffic control (ITU-T I.371, "virtual scheduling"): a leaky bucket that keeps one number,
-// the theoretical arrival time. How far it lies ahead of the clock is the debt. All times of a limit have the same unit, which its user chooses.
+// the theoretical arrival time. The time by which it is ahead of the clock is the debt. All times of a limit have the same unit, which the
+// caller chooses.
 
 export interface Pace {
-  /** Turns at once after a quiet spell. */
+  /** Turns that may come at once after a pause. */
   burst: number;
-  /** Time until one more turn comes back. */
+  /** Time until one more turn is available. */
   interval: number;
 }
 
 /**
- * A kept arrival time, brought up to date: never before now, and at most a full burst ahead. Without the upper bound, a clock that was ahead
- * and is corrected would block for as long as it was ahead.
+ * Limits a stored arrival time to the range from now to a full burst ahead. Without the upper bound, a clock that was ahead and is
+ * corrected would block all turns for as long as it was ahead.
  */
 export function settledArrival(arrival: number, { burst, interval }: Pace, now: number): number {
   return Math.min(Math.max(arrival, now), now + burst * interval);
 }
 
-/** How long to wait until `turns` more fit; 0 or less if they fit now. Taking them adds `turns * interval` to the arrival time. */
+/**
+ * Time until `turns` more turns are available; 0 or less if they are available now. Taking them adds `turns * interval` to the arrival
+ * time.
+ */
 export function waitFor(turns: number, arrival: number, { burst, interval }: Pace, now: number): number {
   return arrival + (turns - burst) * interval - now;
 }
 
-/** The whole turns that fit now. */
+/** The number of whole turns that are available now. */
 export function turnsLeft(arrival: number, { burst, interval }: Pace, now: number): number {
   return Math.floor((now + burst * interval - arrival) / interval);
 }

@@ -1,9 +1,9 @@
-/** Thrown for a JSON text in which an object names two members alike: JSON parsers differ in which of them they take. */
+/** Thrown for a JSON text in which an object has two members with the same name, because JSON parsers differ in which one they take. */
 export class DuplicateNames extends Error {
   override name = 'DuplicateNames';
 }
 
-/** The most objects, arrays and members that a JSON text from outside may have: parsing more would block the event loop. */
+/** The largest number of objects, arrays and members in a JSON text from a client. Parsing more would block the event loop. */
 export const MAX_JSON_PARTS = 100_000;
 
 /** Thrown for a JSON text with more than MAX_JSON_PARTS parts. */
@@ -87,7 +87,7 @@ function isEscaped(text: string, at: number): boolean {
 const MAX_ESCAPE_LENGTH = 6;
 
 /**
- * Whether a JSON string, quotation marks included, says `expected`. Compares lengths first: a text that is not JSON can
+ * Whether a JSON string, with its quotation marks, has the value `expected`. Compares lengths first: a text that is not JSON can
  * have one long string and any number of colons after it.
  */
 function isString(json: string, expected: string): boolean {
@@ -95,7 +95,7 @@ function isString(json: string, expected: string): boolean {
   return json.includes('\\') ? JSON.parse(json) === expected : json === `"${expected}"`;
 }
 
-/** How many members all objects of a parsed text have. A parser keeps one of those with equal names, so duplicates are missing. */
+/** Counts the members of all objects in a parsed text. The parser keeps only one of several members with the same name. */
 function countMembers(value: unknown): number {
   let members = 0;
   const waiting: unknown[] = [value]; // no recursion: a text may be nested deeper than the stack
@@ -116,15 +116,15 @@ function countMembers(value: unknown): number {
 
 /** Whether a valid JSON text has a number that JavaScript would change: too many digits, or too large or too small. */
 export function hasInexactNumber(text: string): boolean {
-  if (!/\d[\d.]{15}|\d[eE]/.test(text)) return false; // no double changes fifteen digits
+  if (!/\d[\d.]{15}|\d[eE]/.test(text)) return false; // a double keeps fifteen digits exactly
   const numbers = text.replace(/"(?:[^"\\]|\\.)*"/g, '""').match(/\d[\d.eE+-]*/g) ?? [];
   return numbers.some((number) => number.length > MAX_NUMBER_LENGTH || decimalOf(number) !== decimalOf(String(Number(number))));
 }
 
-/** No double needs more characters, and decimalOf() is quadratic in them. */
+/** Enough characters for every double. A limit is needed because decimalOf() is quadratic in the length. */
 const MAX_NUMBER_LENGTH = 400;
 
-/** A decimal number's digits and exponent, equal for equal numbers, however they are written. */
+/** A canonical text of a decimal number. Equal numbers give the same text, in whatever notation they are written. */
 function decimalOf(number: string): string {
   const [, whole = '', fraction = '', exponent = '0'] = /^(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [];
   const digits = (whole + fraction).replace(/^0+/, '');

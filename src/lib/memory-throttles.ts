@@ -1,20 +1,21 @@
 import { turnsLeft, waitFor, type Pace } from './gcra';
 
-/** Names that a process remembers: those that were taken from last. */
+/** The number of names that a process remembers: the most recently used ones. */
 const MAX_NAMES = 10_000;
 
 export interface MemoryThrottlesOptions {
-  /** Turns at once after a quiet spell. */
+  /** Turns that may come at once after a pause. */
   burst: number;
-  /** How often one more turn comes back. */
+  /** Time until one more turn is available, in milliseconds. */
   intervalMs: number;
   /** In milliseconds, on a clock that only goes forward. */
   now?: () => number;
 }
 
 /**
- * Limits how often something is done, by name. In memory, because it guards only the time of this process. Forgetting a name gives it all
- * turns back, as a quiet spell does. Counts in whole microseconds. A debt may exceed a full burst: `giveBack` takes less than nothing too.
+ * Limits how often something is done, by name. Kept in memory, because it protects only the time of this process. A forgotten name has all
+ * its turns again, as after a pause. Counts in whole microseconds. A debt may exceed a full burst, because `giveBack` accepts negative
+ * turns.
  */
 export class MemoryThrottles {
   private readonly arrivals = new Map<string, number>();
@@ -26,7 +27,7 @@ export class MemoryThrottles {
     this.nowUs = () => Math.floor(now() * 1000);
   }
 
-  /** Takes turns of a name and answers 0. If they do not fit, takes none and answers the milliseconds until they will. */
+  /** Takes turns of a name and returns 0. If not enough are available, takes none and returns the milliseconds to wait. */
   take(name: string, turns: number): number {
     const nowUs = this.nowUs();
     const arrival = this.arrivalOf(name, nowUs);
@@ -42,7 +43,7 @@ export class MemoryThrottles {
     this.keep(name, this.arrivalOf(name, this.nowUs()) - turns * this.pace.interval);
   }
 
-  /** The whole turns that are there now; less than 0 while more is owed than a full burst. */
+  /** The number of whole turns that are available now; negative while the debt exceeds a full burst. */
   left(name: string): number {
     const nowUs = this.nowUs();
     return turnsLeft(this.arrivalOf(name, nowUs), this.pace, nowUs);
@@ -53,7 +54,7 @@ export class MemoryThrottles {
   }
 
   private keep(name: string, arrival: number): void {
-    this.arrivals.delete(name); // and last again in the order of the map
+    this.arrivals.delete(name); // moves the name to the end of the map's order
     this.arrivals.set(name, arrival);
     if (this.arrivals.size > MAX_NAMES) this.arrivals.delete(this.arrivals.keys().next().value as string);
   }

@@ -3,22 +3,22 @@ import { z } from 'zod';
 /** The largest integer that JSON, JavaScript, MySQL and SQLite all keep exactly. */
 export const MAX_MICRO_CREDITS = Number.MAX_SAFE_INTEGER;
 
-// A database compares text with its trailing blanks cut off, so text that ends in one could pass for another.
+// A database ignores trailing blanks when it compares texts. So a text that ends with a blank could equal another text.
 const noOuterBlanks = (text: string): boolean => text === text.trim();
 
-/** The texts that can equal something stored, so that a look-up compares bytes on every database. */
+/** Keeps only texts that can be stored, without outer blanks. So a look-up compares by bytes on every database. */
 export const storable = (texts: readonly string[]): string[] => texts.filter(noOuterBlanks);
 
-/** Line and paragraph separators, and what turns the direction of all that follows it. */
+/** Line and paragraph separators, and characters that change the direction of the text after them. */
 const LAYOUT_CONTROLS = /[\u2028-\u202e\u2066-\u2069]/;
 
 /**
- * A character that shows. Blanks, marks on another character, and what Unicode says to ignore do not. Neither do a braille blank and a null
- * note.
+ * A visible character. Excludes blanks, combining marks, control characters, characters that Unicode says to ignore, the braille blank and
+ * the musical null notehead.
  */
 const VISIBLE = /[^\p{Z}\p{M}\p{Cc}\p{Cf}\p{Cs}\p{Default_Ignorable_Code_Point}\u2800\u{1d159}]/u;
 
-/** One line of text for people, as names and reasons are: something to see, no control characters, no blanks at either end. */
+/** The rule for one line of text, such as a name or a reason: a visible character, no control characters, no outer blanks. */
 export function lineOfText(maxLength: number) {
   return z
     .string()
@@ -29,7 +29,7 @@ export function lineOfText(maxLength: number) {
     .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text) && !LAYOUT_CONTROLS.test(text), 'must not hold control characters');
 }
 
-/** A list without those that it has already. */
+/** Removes duplicates from a list. */
 export const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
 
 export const nameRule = lineOfText(100);
@@ -45,8 +45,8 @@ const wholeMicroCredits = z
 
 /** An amount that moves credits in one direction. */
 export const positiveMicroCredits = wholeMicroCredits.refine((value) => value > 0, 'must be above zero');
-/** A price: it may be nothing. */
+/** A price. It may be zero. */
 export const priceRule = wholeMicroCredits.refine((value) => value >= 0, 'must be zero or more');
-/** An amount that may move credits either way. */
+/** An amount that may move credits in either direction. */
 export const signedMicroCredits = wholeMicroCredits.refine((value) => value !== 0, 'must not be zero');
 

@@ -1,26 +1,26 @@
-/** How long the long work of a process runs before everything else gets its turn. */
+/** The time that long work may run before other work of the process gets its turn. */
 const SLICE_MS = 10;
 
 /**
- * Shares the processor between long work, which is cut into pieces, and everything else that the process does. In each turn of the event
- * loop all long work together runs for one slice of time. What is left waits for a later turn, and payers take turns.
+ * Shares the processor between long work, which is cut into pieces, and all other work of the process. In each turn of the event loop all
+ * long work together runs for one slice of time. The rest waits for a later turn. Payers with waiting work take turns.
  */
 export class Turns {
   private sliceEndsAt: number | undefined;
-  /** Continuations by payer, first come first served; a payer that has had its turn goes to the end. */
+  /** Continuations by payer, first in, first out. A payer that had its turn goes to the end. */
   private readonly waiting = new Map<string, Queue>();
 
-  /** Whether the slice of this turn is used up. Begins one if there is none yet. */
+  /** Whether the slice of this turn is used up. Begins a slice if there is none. */
   get isOver(): boolean {
     return performance.now() >= (this.sliceEndsAt ?? this.begin());
   }
 
-  /** Whether there is time left in this turn, and nothing of the payer waits, which would be overtaken. */
+  /** Whether this turn has time left and no earlier work of the payer waits. */
   mayGoOn(payer: string): boolean {
     return !this.isOver && !this.waiting.has(payer);
   }
 
-  /** Calls `resume` in a later turn, once earlier ones have been called. What it causes as microtasks counts as its own time. */
+  /** Calls `resume` in a later turn, after earlier ones. The microtasks that it starts count as its time. */
   enqueue(payer: string, resume: () => void): void {
     const queue = this.waiting.get(payer);
     if (queue) queue.push(resume);
@@ -38,7 +38,7 @@ export class Turns {
     if (this.waiting.size > 0) this.resume();
   };
 
-  /** Resumes one after the other, each after the microtasks of the one before. */
+  /** Resumes waiting work in order, each after the microtasks of the previous one. */
   private readonly resume = (): void => {
     const [next] = this.waiting;
     if (!next || this.isOver) return;
@@ -47,11 +47,11 @@ export class Turns {
     const resumed = queue.shift();
     if (!queue.isEmpty) this.waiting.set(payer, queue);
     resumed?.();
-    queueMicrotask(() => process.nextTick(this.resume)); // after all microtasks; a tick that asks for another would come before them
+    queueMicrotask(() => process.nextTick(this.resume)); // runs after all microtasks; nextTick alone would run before them
   };
 }
 
-/** First in, first out; an array moves all that is left with each that goes. */
+/** First in, first out. Faster than `Array.shift`, which moves all remaining items. */
 class Queue {
   private readonly items: (() => void)[];
   private first = 0;
@@ -79,13 +79,13 @@ class Queue {
   }
 }
 
-/** The one of this process. */
+/** The turns of this process. */
 export const TURNS = new Turns();
 
-/** The share of what is read from the database, for all payers. */
+/** The payer for rows read from the database, shared by all callers. */
 const ROWS = 'rows';
 
-/** Does something with each item, in as many turns of the event loop as it takes: for hundreds of queries or thousands of rows. */
+/** Applies `act` to each item, in several turns of the event loop if needed. For hundreds of queries or thousands of rows. */
 export async function inPieces<T, R>(items: readonly T[], act: (item: T, index: number) => R): Promise<R[]> {
   const done: R[] = [];
   for (const [index, item] of items.entries()) {

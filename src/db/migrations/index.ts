@@ -25,7 +25,9 @@ import { ServiceAccounts1764500000000 as sqliteServiceAccounts } from './sqlite/
 import { ServiceAccountTokens1764700000000 as sqliteServiceAccountTokens } from './sqlite/1764700000000-service-account-tokens';
 import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/1764000000000-tick-holds';
 
-/** In the order in which they are applied. A migration that has landed is never edited; the next one mends it. */
+/**
+ * The migrations in the order in which they are applied. The SQL of a released migration is never changed; a later migration corrects it.
+ */
 export const migrations = {
   mysql: [
     mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists,
