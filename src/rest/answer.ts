@@ -4,7 +4,7 @@ import type { RateReport } from '../gate/decide';
 import type { RateLimit } from '../gate/rate-limit';
 import { httpStatusOf } from './status';
 
-/** How long to wait where nothing more exact is known, and the least that is ever asked for. */
+/** Value of Retry-After if the exact wait is unknown, and its lowest value. */
 const RETRY_AFTER_SECONDS = 1;
 
 export interface ErrorAnswer {
@@ -14,7 +14,7 @@ export interface ErrorAnswer {
   rate?: RateReport | undefined;
 }
 
-/** Answers with an error in the form that every REST route has. */
+/** Answers with an error in the form that all REST routes share. */
 export function sendError(reply: FastifyReply, requestId: string, { code, message, details, rate }: ErrorAnswer): FastifyReply {
   const { kind } = ERRORS[code];
   void reply.code(httpStatusOf(code)).header('content-type', 'application/json; charset=utf-8').header('x-request-id', requestId);
@@ -26,23 +26,26 @@ export function sendError(reply: FastifyReply, requestId: string, { code, messag
   return reply.send(errorBody(requestId, code, message, details));
 }
 
-/** The headers of every answer of this process: no cache keeps it, and no browser takes it for another type. */
+/** Headers of every answer of this process: forbid caching, and forbid browsers to guess the content type. */
 export const COMMON_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 
-/** The body that every error of REST has. */
+/** Returns the body of a REST error as JSON. Without a message it has the usual one of its code. */
 export function errorBody(requestId: string, code: ErrorCode, message: string | undefined, details: Record<string, unknown>): string {
-  const what = message === undefined ? USUAL[code] : told(code, message);
-  return `{"ok":false,"success":false,"requestId":"${requestId}","error":{${what},"details":${JSON.stringify(details)}}}`;
+  const members = message === undefined ? USUAL_MEMBERS[code] : membersOf(code, message);
+  return `{"ok":false,"success":false,"requestId":"${requestId}","error":{${members},"details":${JSON.stringify(details)}}}`;
 }
 
-/** What an answer tells of an error, but for its details, as JSON. */
-function told(code: ErrorCode, message: string): string {
+/** The members of `error` except `details`, as JSON. */
+function membersOf(code: ErrorCode, message: string): string {
   return `"status":"${ERRORS[code].kind}","code":"${code}","message":${JSON.stringify(message)}`;
 }
 
-const USUAL = Object.fromEntries(Object.entries(ERRORS).map(([code, { message }]) => [code, told(code as ErrorCode, message)])) as Record<ErrorCode, string>;
+/** Written once, because most errors have the usual message of their code. */
+const USUAL_MEMBERS = Object.fromEntries(
+  Object.entries(ERRORS).map(([code, { message }]) => [code, membersOf(code as ErrorCode, message)]),
+) as Record<ErrorCode, string>;
 
-/** RFC 6750's challenge: what kind of credential is wanted, and what was wrong with the one that came. */
+/** The challenge of RFC 6750: names the scheme to authenticate with, and the fault of the credential that was sent. */
 function challenge(code: ErrorCode, details: Record<string, unknown>): string {
   const realm = 'Bearer realm="tollgate"';
   if (code === 'MISSING_API_KEY') return realm;
@@ -51,13 +54,13 @@ function challenge(code: ErrorCode, details: Record<string, unknown>): string {
   return `${realm}, error="insufficient_scope"${scope}`;
 }
 
-/** `RateLimit-Policy` and `RateLimit`, as draft-ietf-httpapi-ratelimit-headers-10 writes them. */
+/** Sets `RateLimit-Policy` and `RateLimit` in the syntax of draft-ietf-httpapi-ratelimit-headers-10. */
 export function setRateHeaders(reply: FastifyReply, rate: RateReport): void {
   void reply.header('ratelimit-policy', policyOf(rate.limit));
   void reply.header('ratelimit', `"project";r=${rate.remaining};t=${secondsUntilNext(rate)}`);
 }
 
-/** The last policy that was written: most calls in a row have the same one, and decimals are slow to make. */
+/** Cache of the last policy: consecutive calls mostly have the same one, and formatting decimals is slow. */
 let lastPolicy = { sustainedRps: 0, burst: 0, text: '' };
 
 function policyOf({ sustainedRps, burst }: RateLimit): string {
@@ -69,7 +72,7 @@ function policyOf({ sustainedRps, burst }: RateLimit): string {
   return lastPolicy.text;
 }
 
-/** What people would reckon: 0.29 x 100 is 29, and not the 28.999999999999996 that binary fractions make of it. */
+/** Removes the rounding error of binary fractions: 0.29 x 100 becomes 29 instead of 28.999999999999996. */
 const decimal = (value: number): number => Number(value.toPrecision(12));
 
 function secondsUntilNext(rate: RateReport): number {

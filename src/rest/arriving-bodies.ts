@@ -8,20 +8,20 @@ import type { Sharer } from '../gate/shares';
 import { whenAnswered } from '../lib/answered';
 import { customerAt } from '../lib/cidr';
 
-/** The largest body of a caller without a credential. */
+/** Largest body of a caller without a credential. */
 const MAX_UNKNOWN_BODY_BYTES = 131_072;
-/** What a process keeps of such bodies over 16 KiB. */
+/** Memory of a process for bodies over 16 KiB of such callers. */
 const MAX_UNKNOWN_BYTES = 4_194_304;
-/** Of these, for one address (IPv6: one /64). */
+/** Share of one address in that memory (IPv6: one /64). */
 const MAX_UNKNOWN_BYTES_EACH = 524_288;
-/** How long such a body may take to arrive. */
+/** Time for such a body to arrive. */
 const UNKNOWN_BODY_MS = 5_000;
-/** What a process keeps of bodies over 16 KiB that administer. */
+/** Memory of a process for bodies over 16 KiB of callers with a credential, on all routes except execute. */
 const MAX_ADMIN_BYTES = 67_108_864;
-/** Of these, for one person, for the operator, and for all credentials of a workspace together. */
+/** Share in that memory of one person, of the operator, or of all credentials of a workspace together. */
 const MAX_ADMIN_BYTES_EACH = 8_388_608;
 
-/** Whether a body is large, or its length unknown before it is there. */
+/** Whether a body is over 16 KiB, or has no Content-Length. */
 export function isLarge({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
   const length = headers['content-length'];
   return length === undefined ? headers['transfer-encoding'] !== undefined : !(Number(length) <= UNCOUNTED_BYTES);
@@ -29,32 +29,40 @@ export function isLarge({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
 
 export const PLAIN_BODY = 'Send the body without Content-Encoding.';
 
-/** Whether a body says that it is compressed, which no route takes. */
+/** Whether Content-Encoding says that the body is compressed. Every route refuses such a body. */
 export function isEncoded({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
   const encoding = headers['content-encoding'];
   return encoding !== undefined && !/^(identity)?$/i.test(encoding);
 }
 
-/** UNSUPPORTED_MEDIA_TYPE for a body that says that it is compressed, with the status for error handlers that have their own. */
+/** Throws UNSUPPORTED_MEDIA_TYPE for a compressed body. The error has a `statusCode`, because some error handlers read only that. */
 export function requirePlainBody(request: FastifyRequest): void {
-  if (request.method === 'POST' && isEncoded(request)) throw Object.assign(new TollgateError('UNSUPPORTED_MEDIA_TYPE', PLAIN_BODY, { issues: [{ path: [], message: PLAIN_BODY }] }), { statusCode: 415 });
+  if (request.method !== 'POST' || !isEncoded(request)) return;
+  const error = new TollgateError('UNSUPPORTED_MEDIA_TYPE', PLAIN_BODY, { issues: [{ path: [], message: PLAIN_BODY }] });
+  throw Object.assign(error, { statusCode: 415 });
 }
 
-/** Keeps memory for large bodies of all routes but execute, before they are read. Callers without a credential share a small part of their own. */
+/** Reserves memory for large bodies of all routes except execute, before they are read. Callers without a credential have a small part. */
 export class ArrivingBodies {
   private readonly unknown = new BytesInFlight({ maxBytes: MAX_UNKNOWN_BYTES, maxBytesEach: MAX_UNKNOWN_BYTES_EACH });
   private readonly admin = new BytesInFlight({ maxBytes: MAX_ADMIN_BYTES, maxBytesEach: MAX_ADMIN_BYTES_EACH });
 
   /**
-   * For a hook before parsing: keeps memory for a body until its request is answered, and gives what to read it from. Without a principal,
-   * UNAUTHENTICATED for a body over 128 KiB, and the body ends in INVALID_REQUEST if it takes too long. SERVICE_UNAVAILABLE if there is no room.
+   * Reserves memory for a body until its request is answered. Returns the stream to read the body from. For a `preParsing` hook.
+   * Throws UNSUPPORTED_MEDIA_TYPE for a compressed body, and SERVICE_UNAVAILABLE if no memory is free.
+   * Without a principal, a body over 128 KiB is refused with MISSING_API_KEY. One that takes over 5 s fails with INVALID_REQUEST.
    */
-  async admit(request: FastifyRequest, reply: FastifyReply, payload: Readable, principalOf: () => Promise<Principal | null>): Promise<Readable> {
+  async admit(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    payload: Readable,
+    principalOf: () => Promise<Principal | null>,
+  ): Promise<Readable> {
     requirePlainBody(request);
     if (!isLarge(request)) return payload;
     const { bodyLimit } = request.routeOptions;
     const bytes = Number(request.headers['content-length'] ?? bodyLimit);
-    if (bytes > bodyLimit) return payload; // which Fastify refuses
+    if (bytes > bodyLimit) return payload; // Fastify refuses it
     const principal = await principalOf();
     if (!principal) {
       this.keepUnknown(request, reply);
@@ -64,7 +72,10 @@ export class ArrivingBodies {
     return payload;
   }
 
-  /** For a route that reads a body itself, at most 128 KiB: keeps memory for that until its request is answered. A body that takes too long is cut off. */
+  /**
+   * Does the same for a route that reads its body itself and has no principal. Throws the same errors as `admit` without a principal.
+   * A body that takes over 5 s is cut off, because such a route cannot answer it.
+   */
   admitUnknown(request: FastifyRequest, reply: FastifyReply): void {
     requirePlainBody(request);
     if (!isLarge(request)) return;
@@ -81,15 +92,16 @@ export class ArrivingBodies {
 
   private keep(inFlight: BytesInFlight, bytes: number, sharer: Sharer, request: FastifyRequest, reply: FastifyReply): void {
     const kept = new KeptBytes(inFlight);
-    if (!kept.keep(bytes, sharer)) throw new TollgateError('SERVICE_UNAVAILABLE', 'Too many large requests are on their way; try again later.');
+    if (!kept.keep(bytes, sharer)) throw new TollgateError('SERVICE_UNAVAILABLE', NO_ROOM);
     kept.use();
     whenAnswered(request.raw, reply.raw, () => kept.release());
   }
 }
 
-const TOO_LARGE = `Without a credential a request has at most ${MAX_UNKNOWN_BODY_BYTES} bytes; send a credential.`;
+const NO_ROOM = 'This process is receiving too many large requests. Try again later.';
+const TOO_LARGE = `A request without a credential may have at most ${MAX_UNKNOWN_BODY_BYTES} bytes. Send a credential.`;
 
-/** People of one workspace share, too: inviting more gives no more room. */
+/** The people of a workspace share a group limit. Otherwise inviting people would get a tenant more memory. */
 function sharerOf(principal: Principal): Sharer {
   const id = ownerOf(principal);
   if (principal.kind !== 'USER') return { id };
@@ -97,7 +109,7 @@ function sharerOf(principal: Principal): Sharer {
   return workspaceId === undefined ? { id } : { id, group: `people of ${workspaceId}` };
 }
 
-/** A body that fails where it is too large or takes too long. */
+/** Returns the body as a stream that fails if the body is too large or takes too long. */
 function bounded(payload: Readable): Readable {
   let bytes = 0;
   const body = new Transform({

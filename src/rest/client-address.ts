@@ -2,20 +2,20 @@ import type { IncomingMessage } from 'node:http';
 import ipaddr from 'ipaddr.js';
 import { forwardedAddress, isInBlocks, parseBlock } from '../lib/cidr';
 
-/** Answers that are kept: calls come in streams from the same addresses, and reading one is slow. */
+/** Most addresses in the cache. Parsing is slow, and many calls come from the same few addresses. */
 const MAX_KEPT = 1_000;
 
-/** Finds the address of a request's sender: that of the socket, or what trusted proxies say in `X-Forwarded-For`. */
+/** Finds the address of a client: the peer of the socket, or the address that trusted proxies report in `X-Forwarded-For`. */
 export class ClientAddresses {
   private readonly trusted: readonly string[];
   private readonly kept = new Map<string, string | null>();
 
-  /** Takes addresses and CIDR blocks of trusted proxies. */
+  /** `trustedProxies` are addresses and CIDR blocks. */
   constructor(trustedProxies: readonly string[]) {
     this.trusted = trustedProxies.map(blockOf);
   }
 
-  /** The address, as addresses are written here; null if the connection has closed. */
+  /** Returns the address in canonical form, or null if the connection has closed. */
   of({ socket, headers }: IncomingMessage): string | null {
     const forwarded = this.trusted.length === 0 ? undefined : headers['x-forwarded-for'];
     const key = forwarded === undefined ? (socket.remoteAddress ?? '') : `${socket.remoteAddress} ${String(forwarded)}`;
@@ -27,7 +27,10 @@ export class ClientAddresses {
     return address;
   }
 
-  /** From the right, as far as proxies are trusted. An entry that is no address ends the reading: the proxy that handed it on is the sender then. */
+  /**
+   * Walks `X-Forwarded-For` from right to left while the address that added an entry is a trusted proxy. Stops at an entry that is not an
+   * address: the proxy that forwarded it then counts as the client.
+   */
   private read(peer: string, forwarded: string): string | null {
     let address = forwardedAddress(peer);
     for (const entry of forwarded.split(',').reverse()) {
@@ -40,10 +43,10 @@ export class ClientAddresses {
   }
 }
 
-/** The block of a trusted proxy, in every form that the configuration takes. */
+/** Normalises an address or CIDR block from the configuration to a block. */
 function blockOf(text: string): string {
   const [network, bits] = ipaddr.isValidCIDR(text) ? ipaddr.parseCIDR(text) : [ipaddr.parse(text), undefined];
   const block = parseBlock(bits === undefined ? network.toString() : `${network.toString()}/${bits}`);
-  if (block === undefined) throw new Error(`${text} is no block of addresses.`);
+  if (block === undefined) throw new Error(`${text} is not an IP address or CIDR block.`);
   return block;
 }

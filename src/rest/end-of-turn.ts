@@ -1,15 +1,19 @@
-type GoOn = (error?: Error) => void;
+type Continue = (error?: Error) => void;
 
 /**
- * What arrives in one turn of the event loop is read first, and then dealt with, all together. Dealt with one by one, each answer would wake
- * a caller, whose next request comes while others are still being read; where waking is dear, refusals take twice as long (bench/README).
+ * Batches requests: first reads all that arrive in one turn of the event loop, then handles them. If each were handled at once, each answer
+ * would wake its client, and the client's next request would arrive while others are still being read. On machines that wake processes
+ * slowly, refusals would then take twice as long (bench/README).
  */
 export class EndOfTurn {
-  private waiting: GoOn[] = [];
+  private waiting: Continue[] = [];
 
-  /** Goes on at the end of this turn, after whatever arrived before; once more with the error where that throws, as Fastify's hooks do. */
-  run(goOn: GoOn): void {
-    if (this.waiting.push(goOn) > 1) return;
+  /**
+   * Calls `proceed` at the end of this turn, in the order of the calls of `run`. If `proceed` throws, calls it again with the error, as
+   * hooks of Fastify do.
+   */
+  run(proceed: Continue): void {
+    if (this.waiting.push(proceed) > 1) return;
     setImmediate(() => {
       const waiting = this.waiting;
       this.waiting = [];

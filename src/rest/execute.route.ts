@@ -19,18 +19,21 @@ import { executeBody, type ExecuteBody } from './execute.schema';
 import { chosenRequestId } from './request-id';
 
 const API_VERSION = '1';
-const DUPLICATE_NAMES = 'has an object with two members of one name, of which parsers take different ones: send each name once';
+const DUPLICATE_NAMES = 'has an object with two members of the same name, and parsers disagree on which one counts: send each name once';
 
-/** Whatever its route. */
+/** A request of any route. */
 type AnyRequest = Pick<FastifyRequest, 'headers' | 'credentialKind'>;
 
 interface ExecuteRoute {
   Params: { service: string };
-  /** Undefined where there is none. */
+  /** Undefined if the request has no body. */
   Body: Buffer | undefined;
 }
 
-/** `POST /v1/{service}/execute`. The checks that need no database are here, in the order of the error table; the others are the gate's. */
+/**
+ * Registers `POST /v1/{service}/execute`. The checks that need no database are here, in the order of the error table. The gate does the
+ * others.
+ */
 export function registerExecute(rest: FastifyInstance, gate: Gate, owners: BodyOwners): void {
   rest.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
@@ -42,20 +45,20 @@ export function registerExecute(rest: FastifyInstance, gate: Gate, owners: BodyO
     const refusal = headersRefusal(request);
     if (refusal) return refuse(request, reply, refusal);
     if (!isLarge(request)) return done();
-    bodyRefusal(request, reply, gate, owners).then((bodyIs) => (bodyIs ? refuse(request, reply, bodyIs) : done()), done);
+    bodyRefusal(request, reply, gate, owners).then((refused) => (refused ? refuse(request, reply, refused) : done()), done);
   };
 
   rest.post<ExecuteRoute>('/v1/:service/execute', { onRequest }, async (request, reply) => {
     const kept = request.kept ?? gate.keptBytes();
-    kept.use(); // while the call runs, with or without its caller
+    kept.use(); // until the call ends, even if its caller disconnects before
     let body: ReadBody;
     let result: ExecuteResult;
     try {
       const raw = request.body ?? NO_BODY;
-      kept.keepAnyway(raw.length); // at most what was announced
+      kept.keepAnyway(raw.length); // not more than was reserved before the body was read
       body = parseBody(raw);
       result = await gate.execute(toExecuteRequest(request, raw, body, kept));
-      request.body = NO_BODY; // what is kept from here on is the answer
+      request.body = NO_BODY; // frees the body: from here on the reserved memory counts the answer
       if (!request.kept && kept.any) keepUntilAnswered(request, reply, kept);
     } finally {
       kept.release();
@@ -88,16 +91,17 @@ function toExecuteRequest(request: FastifyRequest<ExecuteRoute>, raw: Buffer, bo
     arrivedAt: request.arrivedAt,
     kept,
     present: (dataJson, billing) =>
-      `{"ok":true,"success":true,"requestId":"${request.requestId}","action":${JSON.stringify(body.action)},"data":${dataJson},"errors":[],"billing":${JSON.stringify(billing)}}`,
+      `{"ok":true,"success":true,"requestId":"${request.requestId}","action":${JSON.stringify(body.action)},` +
+      `"data":${dataJson},"errors":[],"billing":${JSON.stringify(billing)}}`,
   };
 }
 
-/** Whether a path segment is the name of a service, be there one or not. */
+/** Whether a path segment is a valid name of a service. The service need not exist. */
 export function isService(segment: string): boolean {
   return SERVICE_PATTERN.test(segment) && !RESERVED_SERVICES.includes(segment);
 }
 
-/** What fails before the body is read: service, header, format, version, media type. */
+/** Checks that come before reading the body: service, credential header, its format, version, media type, encoding. */
 function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
   const { service } = request.params as { service: string };
   if (!isService(service)) return { code: 'NOT_FOUND', details: {} };
@@ -109,31 +113,33 @@ function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
   request.credentialKind = kind;
   const version = headerOf(request, 'x-api-version');
   if (version !== undefined && version !== API_VERSION) return invalid({ path: ['X-Api-Version'], message: `must be ${API_VERSION}` });
-  // Fastify would let a body that is empty pass without a type
+  // Checked here too, because Fastify accepts an empty body without a type
   if (!/^application\/json\s*(;|$)/i.test(headerOf(request, 'content-type') ?? '')) return { code: 'UNSUPPORTED_MEDIA_TYPE', details: {} };
   if (isEncoded(request)) return { code: 'UNSUPPORTED_MEDIA_TYPE', message: PLAIN_BODY, details: {} };
   return undefined;
 }
 
-/** The project that a call says it is for; null if it says nothing. */
+/** Returns the project in the header X-Project-Id, or null without that header. Throws INVALID_REQUEST if it is not an id. */
 function statedProjectOf(request: AnyRequest): string | null {
   const name = headerOf(request, PROJECT_HEADER.toLowerCase());
   return name === undefined ? null : validate(idRule, name, PROJECT_HEADER);
 }
 
-/** The project that decides, if the kind of the credential can call in several. */
-const namedProjectOf = ({ credentialKind }: AnyRequest, stated: string | null): string | null => (NAMES_ITS_PROJECT.has(credentialKind) ? stated : null);
+/** Returns the project of the header if the header chooses the project, as it does for credentials that can call in several. */
+function namedProjectOf({ credentialKind }: AnyRequest, stated: string | null): string | null {
+  return NAMES_ITS_PROJECT.has(credentialKind) ? stated : null;
+}
 
 /**
- * Keeps memory for a large body before it is read, at the expense of the project that its secret belongs to. A secret that is unknown or does
- * not work is refused at once. A body without Content-Length counts as the largest until it is there.
+ * Reserves memory for a large body before it is read. The memory counts for the project of the secret. Returns the refusal of a secret that
+ * is unknown or does not work. A body without Content-Length counts as the largest until it has arrived.
  */
 async function bodyRefusal(request: FastifyRequest, reply: FastifyReply, gate: Gate, owners: BodyOwners): Promise<ErrorAnswer | undefined> {
   const { bodyLimit } = request.routeOptions;
   const declared = Number(headerOf(request, 'content-length') ?? bodyLimit);
   if (declared > bodyLimit) return { code: 'PAYLOAD_TOO_LARGE', details: { limit_bytes: bodyLimit } };
-  const { secret, credentialKind } = request;
-  const owner = await owners.of({ secret, credentialKind, namedProjectId: namedProjectOf(request, statedProjectOf(request)), ip: request.address });
+  const { secret, credentialKind, address: ip } = request;
+  const owner = await owners.of({ secret, credentialKind, namedProjectId: namedProjectOf(request, statedProjectOf(request)), ip });
   if ('code' in owner) return owner;
   const kept = gate.keptBytes();
   if (!kept.keep(declared, owner)) return { code: 'SERVICE_UNAVAILABLE', details: {} };
@@ -147,14 +153,14 @@ function keepUntilAnswered(request: FastifyRequest, reply: FastifyReply, kept: K
   whenAnswered(request.raw, reply.raw, () => kept.release());
 }
 
-/** A body, and its params as they were written. */
+/** A body, and its params in the text that the caller sent. */
 type ReadBody = ExecuteBody & { paramsJson: string };
 
 function parseBody(raw: Buffer): ReadBody {
-  // Decoded, such bytes become U+FFFD, and the action would be given what nobody sent
+  // Otherwise decoding replaces such bytes with U+FFFD, and the action gets other params than the caller sent
   if (!isUtf8(raw)) throw invalid({ path: [], message: 'is not UTF-8' });
   const { value, memberJson } = readBody(raw.toString());
-  return Object.assign(validate(executeBody, value), { paramsJson: memberJson as string }); // an object, so there is its text
+  return Object.assign(validate(executeBody, value), { paramsJson: memberJson as string }); // a valid body has params, so it has their text
 }
 
 function readBody(text: string): ReturnType<typeof readJson> {
@@ -167,9 +173,10 @@ function readBody(text: string): ReturnType<typeof readJson> {
   }
 }
 
-/** A call in another project is another call. */
+/** Includes the chosen project: the same body in another project is another call. */
 function fingerprintOf(service: string, namedProjectId: string | null, body: Buffer): string {
-  return createHash('sha256').update(`${namedProjectId === null ? service : `${service} ${namedProjectId}`}\n`).update(body).digest('base64url');
+  const target = namedProjectId === null ? service : `${service} ${namedProjectId}`;
+  return createHash('sha256').update(`${target}\n`).update(body).digest('base64url');
 }
 
 function send(reply: FastifyReply, request: FastifyRequest, action: string, result: ExecuteResult): FastifyReply {

@@ -2,7 +2,7 @@ import { validate as isUuid } from 'uuid';
 import { z } from 'zod';
 import { ACTION_PATTERN } from '../actions/action.service';
 
-/** The body of an execute call. The OpenAPI document is made of this very schema. */
+/** The body of an execute call. The OpenAPI document is generated from this schema. */
 export const executeBody = z
   .strictObject({
     action: z
@@ -12,17 +12,20 @@ export const executeBody = z
     requestId: z
       .string('must be a string')
       .refine(isUuid, 'must be a UUID')
-      .meta({ format: 'uuid', description: 'Chosen by a caller that may retry: repeated within 24 hours of a success, it brings the same answer again.' })
+      .meta({
+        format: 'uuid',
+        description: 'Makes retries safe: a repeated id within 24 hours of a success gets the same answer and is not billed again.',
+      })
       .optional(),
     params: z
       .custom<Record<string, unknown>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'must be an object')
       .meta({
         type: 'object',
         additionalProperties: true,
-        description: 'What the action is given, as it is written: numbers keep every digit. No object may have one name twice.',
+        description: 'Input of the action, passed on unchanged: numbers keep every digit. No object may have two members of the same name.',
         example: { hello: 'world' },
       }),
-    debug: z.boolean('must be true or false').meta({ description: 'Handed to the action.' }).optional(),
+    debug: z.boolean('must be true or false').meta({ description: 'Passed on to the action.' }).optional(),
   }, 'must be a JSON object')
   .meta({ id: 'ExecuteRequest' });
 

@@ -13,29 +13,32 @@ import { isService } from './execute.route';
 import { newRequestId } from './request-id';
 import { refuseTunnels, refuseUnparsed, type FormOf } from './unparsed';
 
-// What all that this process answers has in common, whatever the route.
+// The HTTP server, and the parts of its answers that do not depend on the route.
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose request it is, as far as trusted proxies tell; null if its connection has closed. `ip` knows of no proxy. */
+    /** Address of the client behind trusted proxies, or null if its connection has closed. Fastify's `ip` ignores proxies. */
     readonly address: string | null;
-    /** Answered with every REST answer, as `X-Request-Id` too. */
+    /** Sent with every REST answer, in the body and as `X-Request-Id`. */
     requestId: string;
-    /** The caller's secret, in the form of one. */
+    /** The caller's secret. Its format is valid. */
     secret: string;
     credentialKind: CredentialKind;
-    /** Undefined where its body is too small to be counted. */
+    /** Memory reserved for the body, or undefined if the body is too small to be counted. */
     kept: KeptBytes | undefined;
-    /** By `performance.now()`. */
+    /** Time of arrival by `performance.now()`. */
     arrivedAt: number;
   }
 }
 
-/** Closes connections that have sent nothing, as browsers open them ahead: Node takes each for a late request, and a stop would wait for it. */
+/**
+ * Closes connections that have sent nothing, when the process stops. Browsers open such connections in advance. Node regards each as a
+ * request that is still arriving, and the stop would wait for it.
+ */
 function closeSilentOnStop(server: FastifyInstance): void {
   const open = new Set<Socket>();
   server.server.on('connection', (socket) => {
-    if (open.has(socket)) return; // it comes again after each request that is put back (graphql/streams/upgrades)
+    if (open.has(socket)) return; // graphql/streams/upgrades emits 'connection' again for the same socket
     open.add(socket);
     socket.once('close', () => open.delete(socket));
   });
@@ -44,31 +47,35 @@ function closeSilentOnStop(server: FastifyInstance): void {
   });
 }
 
-/** How long a request may take to arrive, its body included. */
+/** Time for a request to arrive, including its body. */
 const REQUEST_TIMEOUT_MS = 120_000;
 
-/** Requests that may wait behind others on one connection: about as many as Node reads at once. It reads no more while refusals wait to be sent. */
+/**
+ * Most requests that wait behind others on one connection (HTTP pipelining). Node reads about as many at once, and reads no more while
+ * refusals wait to be sent.
+ */
 const MAX_WAITING = 2_048;
 
-/** Without a logger of its own, which would be made anew for each request: what there is to log, those log who know of it. */
+/** Creates the server, without Fastify's logger, because Fastify would create a child logger for each request. Handlers log themselves. */
 export function createServer(config: Config, formOf: FormOf): FastifyInstance {
   const server = Fastify({
     bodyLimit: config.bodyLimitBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { requireHostHeader: false }, // prepareAnswers refuses it, with a body
+    http: { requireHostHeader: false }, // prepareAnswers refuses a missing Host with a body, Node would refuse it without
     clientErrorHandler: refuseUnparsed(formOf),
-    return503OnClosing: false, // prepareAnswers has the form that all errors have
+    return503OnClosing: false, // prepareAnswers answers 503 in the form of all errors
     forceCloseConnections: 'idle',
     frameworkErrors: ({ code }, _request, reply) => {
-      void reply.headers(COMMON_HEADERS); // such a request passes no hook
-      // No service has a name as long as what the router takes for none
+      void reply.headers(COMMON_HEADERS); // such a request skips all hooks
+      const invalidUrl = { issues: [{ path: [], message: 'has an address that is not a valid URL' }] };
+      // Names of services are shorter than the router's limit for parameters, so such a service does not exist
       if (code === 'FST_ERR_MAX_PARAM_LENGTH') void sendError(reply, newRequestId(), { code: 'NOT_FOUND', details: {} });
-      else void sendError(reply, newRequestId(), { code: 'INVALID_REQUEST', details: { issues: [{ path: [], message: 'the address cannot be read' }] } });
+      else void sendError(reply, newRequestId(), { code: 'INVALID_REQUEST', details: invalidUrl });
     },
   }) as unknown as FastifyInstance;
   closeSilentOnStop(server);
   refuseTunnels(server.server, formOf);
-  // Remembered by the socket from here on: once the client has disconnected, nothing tells its address
+  // Reads `remoteAddress` once so that the socket caches it: after a disconnect it would be unknown
   server.server.on('connection', (socket: Socket) => socket.remoteAddress ?? socket.destroy());
   const addresses = new ClientAddresses(config.trustedProxies);
   server.decorateRequest('address', {
@@ -84,7 +91,7 @@ export interface AnswerDeps {
   log: Log;
 }
 
-/** What every answer of this process has in common, and how all but GraphQL's say that something is wrong. Call it on the root. */
+/** Adds the headers of every answer, and the error form of all routes except GraphQL. Call it on the root instance. */
 export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.decorateRequest('requestId', '');
   app.decorateRequest('secret', '');
@@ -96,39 +103,42 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.addHook('preClose', async () => {
     closing = true;
   });
-  // With callbacks: a promise for each hook of each call would be the larger part of what they cost
+  // Uses callbacks, because a promise for each hook of each call would cost more than the hooks do
   app.addHook('onRequest', (request, reply, done) => {
     request.arrivedAt = performance.now();
     request.requestId = newRequestId();
     void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff'); // COMMON_HEADERS, without a loop
-    if (closing) done(new TollgateError('SERVICE_UNAVAILABLE', 'This process is stopping; ask another one.')); // GraphQL has a form of its own
-    else if (request.headers.host === undefined && request.raw.httpVersion === '1.1') done(invalid({ path: ['Host'], message: 'is required' }));
+    const isHostMissing = request.headers.host === undefined && request.raw.httpVersion === '1.1';
+    if (closing) done(new TollgateError('SERVICE_UNAVAILABLE', STOPPING)); // an error, because GraphQL's handler writes it in another form
+    else if (isHostMissing) done(invalid({ path: ['Host'], message: 'is required' }));
     else if (isBehindAnother(reply.raw) && isOneTooMany(request, reply)) done(new TollgateError('SERVICE_UNAVAILABLE', TOO_MANY_WAIT));
-    else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply); // CORS would refuse it in a form of its own
+    // Otherwise the CORS plugin would refuse it in another form
+    else if (request.method === 'OPTIONS' && !isPreflight(request)) void answerNoRoute(app, request, reply);
     else endOfTurn.run(done);
   });
   app.addHook('onSend', (request, reply, payload, done) => {
     if (!request.url.startsWith('/graphql')) void reply.header('x-request-id', request.requestId);
-    if (closing) void reply.header('connection', 'close'); // or the connection would stay, idle, and the stop wait for it
+    if (closing) void reply.header('connection', 'close'); // otherwise the connection stays open, and the stop waits for it
     done(null, payload);
   });
-  app.removeAllContentTypeParsers(); // a path without a route reads no body; routes that read one say so
+  app.removeAllContentTypeParsers(); // a path without a route reads no body; routes that read one add a parser
   app.setErrorHandler((error, request, reply) => answerError(error as FastifyError, request, reply, deps));
   app.setNotFoundHandler((request, reply) => answerNoRoute(app, request, reply));
-  // Node would answer 417, and without a body; whoever expects what nobody knows gets what all others get
+  // Ignores an unknown `Expect` header. Node would answer 417 without a body
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
 }
 
-const TOO_MANY_WAIT = 'Too many requests wait on this connection; send more when some are answered.';
+const STOPPING = 'This process is stopping. Send the request again.';
+const TOO_MANY_WAIT = 'Too many requests wait on this connection. Send more after some are answered.';
 
-/** Counts a request that waits behind another on its connection until it is answered. */
+/** Whether too many requests wait on the connection. If not, counts this one as waiting until it is answered. */
 function isOneTooMany({ raw }: FastifyRequest, reply: FastifyReply): boolean {
   const isFull = waitingOn(raw.socket) >= MAX_WAITING;
   if (!isFull) whenAnswered(raw, reply.raw, () => undefined);
   return isFull;
 }
 
-/** The codes of Fastify's own errors. */
+/** Maps error codes of Fastify to ours. */
 const FRAMEWORK_CODES: Record<string, ErrorCode> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'UNSUPPORTED_MEDIA_TYPE',
   FST_ERR_CTP_BODY_TOO_LARGE: 'PAYLOAD_TOO_LARGE',
@@ -145,9 +155,12 @@ function answerError(error: FastifyError, request: FastifyRequest, reply: Fastif
   const status = error.statusCode ?? 500;
   const code = FRAMEWORK_CODES[error.code] ?? (status >= 400 && status < 500 ? 'INVALID_REQUEST' : 'INTERNAL');
   if (code === 'INTERNAL') log.error({ err: error, requestId }, 'request failed');
-  const details: Record<string, unknown> =
-    code === 'PAYLOAD_TOO_LARGE' ? { limit_bytes: bodyLimitBytes } : code === 'INVALID_REQUEST' ? { issues: [{ path: [], message: 'cannot be read' }] } : {};
-  return sendError(reply, requestId, { code, details });
+  return sendError(reply, requestId, { code, details: detailsOf(code, bodyLimitBytes) });
+}
+
+function detailsOf(code: ErrorCode, bodyLimitBytes: number): Record<string, unknown> {
+  if (code === 'PAYLOAD_TOO_LARGE') return { limit_bytes: bodyLimitBytes };
+  return code === 'INVALID_REQUEST' ? { issues: [{ path: [], message: 'cannot be read' }] } : {};
 }
 
 function isPreflight({ headers }: FastifyRequest): boolean {
@@ -155,22 +168,23 @@ function isPreflight({ headers }: FastifyRequest): boolean {
 }
 
 function answerNoRoute(app: FastifyInstance, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { requestId } = request;
   const allowed = methodsOf(app, request.url);
-  if (allowed.length === 0 || allowed.includes(request.method)) return sendError(reply, request.requestId, { code: 'NOT_FOUND', details: {} });
+  if (allowed.length === 0 || allowed.includes(request.method)) return sendError(reply, requestId, { code: 'NOT_FOUND', details: {} });
   void reply.header('allow', allowed.join(', '));
-  return sendError(reply, request.requestId, { code: 'METHOD_NOT_ALLOWED', details: {} });
+  return sendError(reply, requestId, { code: 'METHOD_NOT_ALLOWED', details: {} });
 }
 
-/** Without OPTIONS, which CORS answers for every path, whether or not there is a route. */
+/** Methods to look for. OPTIONS is not among them, because the CORS plugin answers it for every path. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 
-/** The methods that a path has routes for. */
+/** Returns the methods that have a route for this path. */
 function methodsOf(app: FastifyInstance, url: string): string[] {
   const route = routeOf(url.split('?', 1)[0] as string);
   return route === undefined ? [] : METHODS.filter((method) => app.findRoute({ method, url: route }) !== null);
 }
 
-/** The pattern that a path's route would have, for the router finds routes by their patterns; undefined where none can be. */
+/** Returns the route pattern for a path, because the router looks routes up by pattern. Returns undefined if no route can match. */
 function routeOf(path: string): string | undefined {
   const service = /^\/v1\/([^/]*)\/execute$/.exec(path)?.[1];
   if (service !== undefined) return isService(service) ? '/v1/:service/execute' : undefined;

@@ -8,21 +8,23 @@ import { EXPORTED_TABLES } from './exports/tables.route';
 import { httpStatusOf } from './status';
 
 const billing = z.object({
-  chargedMicroCredits: z.int().meta({ description: 'What this call cost, in micro-credits (1 USD = 1,000,000).' }),
-  budgetAvailableMicroCredits: z.int().meta({ description: "What the project's next call can draw on." }),
+  chargedMicroCredits: z.int().meta({ description: 'Price charged for this call, in micro-credits (1 USD = 1,000,000).' }),
+  budgetAvailableMicroCredits: z.int().meta({ description: "Available budget of the project for its next call, in micro-credits." }),
 });
 
-const common = { requestId: z.uuid().meta({ description: 'The caller’s own, or made by the server.' }), action: z.string() };
+const requestId = z.uuid().meta({ description: 'Chosen by the caller; otherwise made by the server.' });
+const common = { requestId, action: z.string() };
+const replay = z.object({ idempotencyReplay: z.literal(true) });
 
 const success = z
   .object({
     ok: z.literal(true),
     success: z.literal(true),
     ...common,
-    data: z.record(z.string(), z.unknown()).meta({ description: 'What the action answered, as it wrote it: numbers keep every digit.' }),
+    data: z.record(z.string(), z.unknown()).meta({ description: 'Result of the action, unchanged: numbers keep every digit.' }),
     errors: z.array(z.never()).max(0),
     billing,
-    meta: z.object({ idempotencyReplay: z.literal(true) }).optional().meta({ description: 'There where an earlier success is answered again.' }),
+    meta: replay.optional().meta({ description: 'Present if this answer repeats the answer of an earlier success.' }),
   })
   .meta({ id: 'Succeeded' });
 
@@ -41,10 +43,10 @@ const failure = z
   .object({
     ok: z.literal(false),
     success: z.literal(false),
-    requestId: common.requestId,
+    requestId,
     error: z.object({
-      status: z.string().meta({ description: 'The class of the error.' }),
-      code: z.string().meta({ description: 'The case.' }),
+      status: z.string().meta({ description: 'Class of the error.' }),
+      code: z.string().meta({ description: 'Exact error within its class.' }),
       message: z.string(),
       details: z.record(z.string(), z.unknown()),
     }),
@@ -54,10 +56,10 @@ const failure = z
 /** Codes that only GraphQL answers. */
 const GRAPHQL_CODES: readonly ErrorCode[] = ['CONFLICT', 'QUERY_TOO_COMPLEX', 'SIGN_IN_FAILED'];
 
-/** All that a caller of the execute route can meet, the wrong method included. */
+/** Codes that execute answers, including that of a wrong method. */
 const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !GRAPHQL_CODES.includes(code));
 
-/** The same of the exports. */
+/** Codes that the exports answer. */
 const EXPORT_CODES = [
   'INVALID_REQUEST',
   'METHOD_NOT_ALLOWED',
@@ -73,27 +75,57 @@ const EXPORT_CODES = [
   'INTERNAL',
 ] as const satisfies ErrorCode[];
 
-/** The OpenAPI 3.1 document of the REST routes, made of the schemas that validate. */
+const INFO = {
+  title: 'Tollgate',
+  version: '1',
+  description: 'Run billable actions with an API key. A success is billed exactly once. Nothing else is billed.',
+};
+
+const EXECUTE_PARAMETERS = [
+  {
+    name: 'service',
+    in: 'path',
+    required: true,
+    schema: { type: 'string', pattern: '^[a-z][a-z0-9-]{0,62}$' },
+    description: 'The service that the action belongs to.',
+  },
+  {
+    name: 'Idempotency-Key',
+    in: 'header',
+    schema: { type: 'string', minLength: 1, maxLength: 257 },
+    description: 'The requestId, sent as a header instead of in the body.',
+  },
+  {
+    name: 'X-Project-Id',
+    in: 'header',
+    schema: { type: 'string', pattern: '^[0-9A-Za-z_-]{1,64}$' },
+    description:
+      'The project of a call with a service account. Optional if the account has only one project. ' +
+      'A key may send only the id of its own project.',
+  },
+  { name: 'X-Api-Version', in: 'header', schema: { type: 'string', enum: ['1'] }, description: 'The version of this contract.' },
+];
+
+/** The OpenAPI 3.1 document of the REST routes, generated from the schemas that validate requests. */
 export function openApiDocument(): object {
   const schemas = components(executeBody, success, saidNo, failure, ...EXPORTED_TABLES.map(({ line }) => line));
   return {
     openapi: '3.1.0',
-    info: { title: 'Tollgate', version: '1', description: 'Run billable actions with an API key. A success is billed exactly once; nothing else ever is.' },
+    info: INFO,
     paths: {
       '/v1/{service}/execute': {
         post: {
           operationId: 'execute',
           summary: 'Run an action',
           security: [{ apiKey: [] }, { bearer: [] }],
-          parameters: [
-            { name: 'service', in: 'path', required: true, schema: { type: 'string', pattern: '^[a-z][a-z0-9-]{0,62}$' }, description: 'The service that the action belongs to.' },
-            { name: 'Idempotency-Key', in: 'header', schema: { type: 'string', minLength: 1, maxLength: 257 }, description: 'The requestId, for callers that would rather send a header.' },
-            { name: 'X-Project-Id', in: 'header', schema: { type: 'string', pattern: '^[0-9A-Za-z_-]{1,64}$' }, description: 'The project that a call of a service account is for; it may be absent where the account has only one. With a key it may name that of the key, and no other.' },
-            { name: 'X-Api-Version', in: 'header', schema: { type: 'string', enum: ['1'] }, description: 'The version of this contract.' },
-          ],
+          parameters: EXECUTE_PARAMETERS,
           requestBody: { required: true, content: json(ref('ExecuteRequest')) },
           responses: {
-            200: { description: 'The action ran: it succeeded and is billed, or said no and is not.', headers: rateHeaders, content: json({ oneOf: [ref('Succeeded'), ref('SaidNo')] }) },
+            200: {
+              description: 'The action ran. `Succeeded` is billed; `SaidNo` is a refusal by the action and is not billed.',
+              headers: rateHeaders,
+              content: json({ oneOf: [ref('Succeeded'), ref('SaidNo')] }),
+            },
             ...withRefusals(failures(EXECUTE_CODES)),
           },
         },
@@ -101,26 +133,33 @@ export function openApiDocument(): object {
       '/v1/audit/export': {
         get: {
           operationId: 'exportAuditTrail',
-          summary: 'The audit trail, an event a line, in the order in which events were sealed',
-          description: 'A connection that breaks has not sent all: go on with `after`. Needs HTTP/1.1 or later.',
+          summary: 'Audit trail, one event per line, in the order in which events were sealed',
+          description: INCOMPLETE,
           security: [{ apiKey: [] }, { bearer: [] }],
           parameters: queryParameters(auditQuery),
           responses: {
-            200: { description: 'Lines of JSON, each with the cursor to go on after it. A line may be empty.', content: { 'application/x-ndjson': { schema: { type: 'string' } } } },
+            200: {
+              description: 'Lines of JSON. Each has the `cursor` to continue after it. Ignore empty lines.',
+              content: { 'application/x-ndjson': { schema: { type: 'string' } } },
+            },
             ...failures(EXPORT_CODES),
           },
         },
       },
       ...Object.fromEntries(EXPORTED_TABLES.map((table) => [`/v1/export/${table.name}`, exportOf(table)])),
-      '/healthz': { get: { operationId: 'health', summary: 'Whether the process lives', responses: { 200: { description: 'It does.' } } } },
+      '/healthz': {
+        get: { operationId: 'health', summary: 'Liveness of the process', responses: { 200: { description: 'The process runs.' } } },
+      },
       '/readyz': {
         get: {
           operationId: 'readiness',
-          summary: 'Whether it can reach its database and write to it',
-          responses: { 200: { description: 'It can.' }, 503: { description: 'It cannot.', content: json(ref('Failure')) } },
+          summary: 'Readiness: whether the process can reach its database and write to it',
+          responses: { 200: { description: 'Ready.' }, 503: { description: 'Not ready.', content: json(ref('Failure')) } },
         },
       },
-      '/openapi.json': { get: { operationId: 'openApi', summary: 'This document', responses: { 200: { description: 'This document.' } } } },
+      '/openapi.json': {
+        get: { operationId: 'openApi', summary: 'This document', responses: { 200: { description: 'This document.' } } },
+      },
     },
     components: {
       securitySchemes: {
@@ -132,10 +171,12 @@ export function openApiDocument(): object {
   };
 }
 
+const INCOMPLETE = 'If the connection breaks, the export is incomplete: continue with `after`. Needs HTTP/1.1 or later.';
+
 const header = (description: string) => ({ description, schema: { type: 'string' } });
 const rateHeaders = {
-  'RateLimit-Policy': header("The project's limit, as draft-ietf-httpapi-ratelimit-headers-10 writes it."),
-  RateLimit: header('Calls that would pass now, and seconds until one more would.'),
+  'RateLimit-Policy': header("The project's rate limit, in the syntax of draft-ietf-httpapi-ratelimit-headers-10."),
+  RateLimit: header('Number of calls that would be allowed now, and seconds until one more would be.'),
 };
 
 const ref = (id: string) => ({ $ref: `#/components/schemas/${id}` });
@@ -147,15 +188,13 @@ function exportOf({ name, summary, permission, query, line }: ExportedTable): ob
     get: {
       operationId: `export-${name}`.replace(/-(\w)/g, (_dash, letter: string) => letter.toUpperCase()),
       summary,
-      description:
-        `Needs the permission \`${permission}\`. A connection that breaks has not sent all: go on with \`after\`. ` +
-        'Needs HTTP/1.1 or later.',
+      description: `Needs the permission \`${permission}\`. ${INCOMPLETE}`,
       security: [{ apiKey: [] }, { bearer: [] }],
       parameters: queryParameters(query),
       responses: {
         200: {
-          description: 'Each line of JSON has these properties, each record of CSV these fields. A line of JSON may be empty.',
-          headers: { 'Content-Disposition': header('The name of the file.') },
+          description: 'Each line of JSON has these properties, and each record of CSV has them as fields. Ignore empty lines of JSON.',
+          headers: { 'Content-Disposition': header('Name of the file.') },
           content: { 'application/x-ndjson': { schema: ref(id) }, 'text/csv': { schema: { type: 'string' } } },
         },
         ...failures(EXPORT_CODES),
@@ -188,16 +227,17 @@ function failures(codes: readonly ErrorCode[]): Record<number, Response> {
   );
 }
 
-/** The answers of execute, with those of an action that refuses by a status which it passes on. A status keeps the schema that it had. */
+/** Adds to the answers of execute the statuses that an action may answer when it says no. A status keeps the schema that it has. */
 function withRefusals(responses: Record<number, Response>): Record<number, Response> {
   const passed = PASSABLE_STATUSES.map((status): [number, Response] => {
     const { description = '', content = json(ref('SaidNo')) } = responses[status] ?? {};
-    return [status, { description: `${description} Or the action said no and passes this status on: \`SaidNo\`.`.trim(), content }];
+    return [status, { description: `${description} \`SaidNo\`: the action said no, with this status.`.trim(), content }];
   });
   return { ...responses, ...Object.fromEntries(passed) };
 }
 
-/** Each schema under its id, which is where zod puts one that has an id. */
+/** Returns the JSON Schemas by id. zod puts a schema with an id into `$defs`. */
 function components(...schemas: z.ZodType[]): Record<string, unknown> {
-  return Object.assign({}, ...schemas.map((schema) => z.toJSONSchema(schema, { unrepresentable: 'any', reused: 'inline' }).$defs)) as Record<string, unknown>;
+  const definitions = schemas.map((schema) => z.toJSONSchema(schema, { unrepresentable: 'any', reused: 'inline' }).$defs);
+  return Object.assign({}, ...definitions) as Record<string, unknown>;
 }

@@ -4,18 +4,18 @@ import { BAD_IDEMPOTENCY_KEY, idempotencyKeyOf } from '../lib/idempotency-key';
 
 const OID_NAMESPACE = v5.URL.replace('6ba7b811', '6ba7b812');
 
-/** A requestId of this server's own, for calls that bring none. */
+/** Makes a requestId for a call that has none. */
 export const newRequestId = (): string => v7();
 
 /**
- * The requestId that a caller chose, in the body or as `Idempotency-Key`, as a UUID in lower case; undefined where it chose none.
- * Text that is no UUID counts as its UUIDv5 in the OID namespace. INVALID_REQUEST where both are given and differ.
+ * Returns the requestId from the body or from `Idempotency-Key` as a UUID in lower case, or undefined if the caller sent neither.
+ * Text in the header that is not a UUID becomes its UUIDv5 in the OID namespace. Throws INVALID_REQUEST if both are sent and differ.
  */
 export function chosenRequestId(inBody: string | undefined, header: string | undefined): string | undefined {
   const fromBody = inBody?.toLowerCase();
   const fromHeader = header === undefined ? undefined : uuidOf(header);
   if (fromBody !== undefined && fromHeader !== undefined && fromBody !== fromHeader) {
-    throw invalid({ path: ['requestId'], message: 'is another one than Idempotency-Key; send one' });
+    throw invalid({ path: ['requestId'], message: 'differs from Idempotency-Key; send only one of them' });
   }
   return fromBody ?? fromHeader;
 }

@@ -12,14 +12,14 @@ import { Turns } from './exports/turns';
 export interface RestDeps extends AuditExportDeps, TableExportDeps {
   gate: Gate;
   log: Log;
-  /** Rejects where the database cannot be reached. */
+  /** Rejects if the database cannot be reached or takes no writes. */
   ping(): Promise<void>;
   openApi: object;
 }
 
 const READY_TIMEOUT_MS = 2_000;
 
-/** The REST routes. */
+/** Registers the REST routes. */
 export function registerRest(app: FastifyInstance, { ping, openApi, ...deps }: RestDeps): void {
   app.get('/healthz', async () => ({ ok: true }));
   app.get('/readyz', async (request, reply) => {
@@ -27,7 +27,7 @@ export function registerRest(app: FastifyInstance, { ping, openApi, ...deps }: R
       await withTimeout(ping(), READY_TIMEOUT_MS);
       return { ok: true };
     } catch {
-      return sendError(reply, request.requestId, { code: 'SERVICE_UNAVAILABLE', message: 'The database is out of reach.', details: {} });
+      return sendError(reply, request.requestId, { code: 'SERVICE_UNAVAILABLE', message: 'The database cannot be reached.', details: {} });
     }
   });
   app.get('/openapi.json', async () => openApi);

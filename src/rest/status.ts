@@ -14,7 +14,7 @@ const STATUS_OF_KIND: Record<ErrorKind, number> = {
   INTERNAL: 500,
 };
 
-/** Codes whose HTTP status says more than that of their kind. */
+/** Codes with a more exact HTTP status than their kind has. */
 const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {
   METHOD_NOT_ALLOWED: 405,
   UNSUPPORTED_MEDIA_TYPE: 415,
@@ -22,7 +22,7 @@ const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {
   UPSTREAM_TIMEOUT: 504,
 };
 
-/** The HTTP status that REST answers an error with. */
+/** Returns the HTTP status of an error in REST. */
 export function httpStatusOf(code: ErrorCode): number {
   return STATUS_OF_CODE[code] ?? STATUS_OF_KIND[ERRORS[code].kind];
 }

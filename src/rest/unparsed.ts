@@ -5,42 +5,51 @@ import { afterAnswers, answerOn } from '../lib/answered';
 import { errorBody } from './answer';
 import { newRequestId } from './request-id';
 
-/** How long a connection stays open after such an answer, so that its client reads it before the connection is reset. */
+/** Time that a connection stays open after such an answer. Closing at once could reset it before the client has read the answer. */
 const LINGER_MS = 1_000;
 
-/** What a request is answered with that no route sees. */
+/** The answer to a request that cannot be routed. */
 export interface Unparsed {
   status: number;
   code: ErrorCode;
   message: string;
 }
 
-/** The body of an answer, with what its headers say of it. */
+/** The body of an answer, and its headers. */
 export interface AnswerForm {
   headers: Record<string, string>;
   body: string;
 }
 
-/** The form of the routes below an address; undefined for REST. */
+/** Returns the answer in the form of the routes at this URL. Returns undefined for REST. */
 export type FormOf = (url: string, refused: Unparsed) => AnswerForm | undefined;
 
-/** Node's errors of requests that it cannot read, with what they are answered. */
-const REFUSALS: Record<string, Unparsed> = {
-  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, code: 'INVALID_REQUEST', message: 'The request did not arrive in time; send it again.' },
-  HPE_HEADER_OVERFLOW: { status: 431, code: 'INVALID_REQUEST', message: 'The headers are larger than this server takes; send fewer or shorter ones.' },
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, code: 'PAYLOAD_TOO_LARGE', message: 'The extensions of a chunk are larger than this server takes; send none.' },
-};
-const UNREADABLE: Unparsed = { status: 400, code: 'INVALID_REQUEST', message: 'The request cannot be read as HTTP/1.1; mend its request line, headers or chunks.' };
-const NO_TUNNEL: Unparsed = { status: 404, code: 'NOT_FOUND', message: 'This server opens no tunnels.' };
+const invalidRequest = (status: number, message: string): Unparsed => ({ status, code: 'INVALID_REQUEST', message });
 
-/** Answers CONNECT, which Node would leave without an answer. */
+/** Answers by the code of Node's error. */
+const REFUSALS: Record<string, Unparsed> = {
+  ERR_HTTP_REQUEST_TIMEOUT: invalidRequest(408, 'The request did not arrive in time. Send it again.'),
+  HPE_HEADER_OVERFLOW: invalidRequest(431, 'The headers are too large. Send fewer or shorter ones.'),
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: 413,
+    code: 'PAYLOAD_TOO_LARGE',
+    message: 'The chunk extensions are too large. Send none.',
+  },
+};
+const UNREADABLE = invalidRequest(400, 'The request is not valid HTTP/1.1. Correct its request line, headers or chunks.');
+const NO_TUNNEL: Unparsed = { status: 404, code: 'NOT_FOUND', message: 'This server does not support CONNECT.' };
+
+/** Answers CONNECT. Node would close the connection without an answer. */
 export function refuseTunnels(server: Server, formOf: FormOf): void {
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
     afterAnswers(socket, () => end(socket.on('error', () => undefined).resume(), NO_TUNNEL, request.url ?? '', formOf));
   });
 }
 
-/** For Node's `clientError`: answers what Node cannot read in the form of its routes, after the requests before it, and ends the connection. */
+/**
+ * Returns a handler for Node's `clientError`. It answers a request that Node cannot parse, in the form of the routes at its URL, after the
+ * answers to earlier requests. Then it ends the connection.
+ */
 export function refuseUnparsed(formOf: FormOf): (error: Error, socket: Duplex) => void {
   const refused = new WeakSet<Duplex>();
   const refuse = (error: Error & { code?: string; rawPacket?: Buffer }, socket: Duplex): void => {
@@ -52,9 +61,10 @@ export function refuseUnparsed(formOf: FormOf): (error: Error, socket: Duplex) =
     end(socket, REFUSALS[error.code ?? ''] ?? UNREADABLE, url ?? '', formOf);
   };
   return (error: Error & { code?: string }, socket) => {
-    const hasLeft = error.code === 'ECONNRESET' || (socket.readableEnded && answerOn(socket)?.req.complete);
-    if (hasLeft || socket.destroyed) return void socket.destroy();
-    if (error.code === 'HPE_CLOSED_CONNECTION' || refused.has(socket)) return; // came after the last request, whose answer ends the connection
+    const isDisconnected = error.code === 'ECONNRESET' || (socket.readableEnded && answerOn(socket)?.req.complete);
+    if (isDisconnected || socket.destroyed) return void socket.destroy();
+    // Ignores bytes after the last request: its answer ends the connection
+    if (error.code === 'HPE_CLOSED_CONNECTION' || refused.has(socket)) return;
     refused.add(socket);
     refuse(error, socket);
   };
@@ -64,7 +74,11 @@ function end(socket: Duplex, refused: Unparsed, url: string, formOf: FormOf): vo
   const { status, code, message } = refused;
   const requestId = newRequestId();
   const issues = code === 'INVALID_REQUEST' ? { issues: [{ path: [], message }] } : {};
-  const { headers, body } = formOf(url, refused) ?? { headers: { 'content-type': 'application/json; charset=utf-8' }, body: errorBody(requestId, code, message, issues) };
+  const restForm = (): AnswerForm => ({
+    headers: { 'content-type': 'application/json; charset=utf-8' },
+    body: errorBody(requestId, code, message, issues),
+  });
+  const { headers, body } = formOf(url, refused) ?? restForm();
   const all = {
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',

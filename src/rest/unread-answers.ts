@@ -4,25 +4,26 @@ import type { FastifyInstance } from 'fastify';
 import { UNCOUNTED_BYTES } from '../gate/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 
-/** How long whoever asked may take nothing of a large answer; then its connection is cut. */
+/** Time for which a client may read nothing of a large answer before its connection is closed. */
 const ANSWER_STALL_MS = 120_000;
-/** The same once the process stops. */
+/** The same time while the process stops. */
 const LAST_STALL_MS = 5_000;
-/** How long a stop waits for what is still to come of a request that has its answer. */
+/** Time for which a stop waits for the rest of a request that is already answered. */
 const LAST_BODY_MS = 1_000;
 
 /**
- * Looks after large answers until they have been read, and after requests that have their answer before they have come. Whoever does not
- * read is cut off. A stop waits for those who do: Node would take their connections for idle. It does not wait for bodies that nobody will
- * read: Node would take their connections for busy, for good.
+ * Watches large answers until the client has read them, and requests that are answered before their body has arrived. Closes the connection
+ * of a client that does not read. A stop waits for clients that read, because Node regards their connections as idle and would close them.
+ * A stop does not wait for the bodies: no handler reads them, and Node regards their connections as busy for ever.
  */
 export class UnreadAnswers {
-  /** Connections, each with how many of its answers are unread. */
+  /** Number of unread answers by connection. */
   private readonly unread = new Map<Socket, number>();
+  /** Requests that are answered before they have arrived. */
   private readonly unfinished = new Set<IncomingMessage>();
   private allRead: () => void = () => undefined;
 
-  /** Of all routes that are registered after this. */
+  /** Watches all routes that are registered after this call. */
   constructor(
     app: FastifyInstance,
     private stallMs = ANSWER_STALL_MS,
@@ -34,7 +35,7 @@ export class UnreadAnswers {
     });
   }
 
-  /** Register it after all else that hears of the stop, for they are told one after another. */
+  /** Makes a stop wait. Call it after all other `preClose` hooks are added, because they run one after another. */
   waitOnStop(last: FastifyInstance, lastStallMs = LAST_STALL_MS): void {
     last.addHook('preClose', async () => {
       setTimeout(() => this.unfinished.forEach((request) => request.destroy()), LAST_BODY_MS).unref();
@@ -53,13 +54,16 @@ export class UnreadAnswers {
     answer.setTimeout(this.stallMs, () => socket.destroy());
     this.unread.set(socket, (this.unread.get(socket) ?? 0) + 1);
     whenAnswered({ socket }, answer, () => {
-      this.letGo(socket);
+      this.release(socket);
       if (this.unread.size === 0) this.allRead();
     });
   }
 
-  /** A connection has one timeout for all that is on it: it would count for the next call too, or be lost to an answer that is unread. */
-  private letGo(socket: Socket): void {
+  /**
+   * Counts one unread answer less, and sets the timeout of the connection again. A connection has one timeout for all its answers: it must
+   * not apply to the next call, and it must stay while another answer is unread.
+   */
+  private release(socket: Socket): void {
     const left = (this.unread.get(socket) ?? 1) - 1;
     if (left > 0) this.unread.set(socket, left);
     else this.unread.delete(socket);

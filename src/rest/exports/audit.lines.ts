@@ -4,9 +4,9 @@ import { trailCursor } from '../../audit/trail.cursor';
 import { jsonLine } from './lines';
 import { goneAsOcsf, toOcsf } from './ocsf';
 
-// What was sealed as a line of an export.
+// Writes sealed audit events as lines of an export.
 
-/** Text that somebody made unreadable is told as it stands: the rest of the trail is not to be lost with it. */
+/** Returns text that is not JSON unchanged. Somebody may have damaged it, and the export must still send the rest of the trail. */
 function parsed(json: string | null): unknown {
   try {
     return json === null ? null : JSON.parse(json);
@@ -25,8 +25,11 @@ const LINES = {
     const columns = Object.fromEntries(EVENT_COLUMNS.map((column) => [column, entry[column]]));
     return { ...place, ...columns, ...changesOf(entry), createdAt: new Date(entry.createdAt).toISOString() };
   },
-  ocsf: (entry: TrailEntry) => ({ ...(entry.missing ? goneAsOcsf(entry, new Date()) : toOcsf(entry, changesOf(entry))), cursor: trailCursor(entry) }),
+  ocsf: (entry: TrailEntry) => {
+    const event = entry.missing ? goneAsOcsf(entry, new Date()) : toOcsf(entry, changesOf(entry));
+    return { ...event, cursor: trailCursor(entry) };
+  },
 };
 
-/** One line, whoever splits lines. */
+/** Returns an event as one line of JSON. */
 export const lineOf = (entry: TrailEntry, format: keyof typeof LINES): string => jsonLine(LINES[format](entry));

@@ -8,30 +8,39 @@ import type { Principals } from '../../gate/principals';
 import { lineOf } from './audit.lines';
 import { auditQuery } from './audit.schema';
 import type { ExportPlaces } from './places';
-import { readerOf, stillMay, workspaceFor } from './reader';
+import { readerOf, stillMay, workspaceFor, type Reader } from './reader';
 import { EXPORT_POLL_MS, HEARTBEAT_MS } from './stream';
 
-/** Events read at a time. The next ones are read when the reader has taken these. */
+/** Events read at once. The next ones are read after the client has taken these. */
 const PAGE = 500;
 
 export interface AuditExportDeps {
   principals: Pick<Principals, 'bySecret'>;
-  /** What was sealed, in the order of the seals. */
+  /** Returns sealed events in the order in which they were sealed. */
   readTrail(request: TrailRequest): Promise<TrailEntry[]>;
   hasWorkspace(id: string): Promise<boolean>;
 }
 
-/** `GET /v1/audit/export`: the audit trail, line by line, for tools that collect such things. */
-export function registerAuditExport(rest: FastifyInstance, places: ExportPlaces, { principals, readTrail, hasWorkspace }: AuditExportDeps): void {
+/** Registers `GET /v1/audit/export`: streams the audit trail line by line, for example to a SIEM. */
+export function registerAuditExport(rest: FastifyInstance, places: ExportPlaces, deps: AuditExportDeps): void {
+  const { principals, readTrail, hasWorkspace } = deps;
   rest.get('/v1/audit/export', async (request, reply) => {
     const reader = await readerOf(request, principals);
     const query = validate(auditQuery, request.query);
     const workspaceId = await workspaceFor(reader, query.workspaceId, 'read.audit', hasWorkspace);
     const after = query.after === undefined ? 0 : await positionOf(query.after, readTrail);
+    const lines: TrailLines = {
+      read: readTrail,
+      lineOf: (entry) => lineOf(entry, query.format),
+      chainId: workspaceId,
+      after,
+      follow: query.follow === 'true',
+    };
+    const mayReadNow = (now: Reader) => (workspaceId === undefined ? now.kind === 'OPERATOR' : may(now, 'read.audit', workspaceId));
     void reply.header('content-type', 'application/x-ndjson; charset=utf-8');
     return places.send(request, reply, reader, {
-      chunks: (stop) => trailLines({ read: readTrail, lineOf: (entry) => lineOf(entry, query.format), chainId: workspaceId, after, follow: query.follow === 'true' }, stop),
-      mayRead: () => stillMay(request, principals, (now) => (workspaceId === undefined ? now.kind === 'OPERATOR' : may(now, 'read.audit', workspaceId))),
+      chunks: (stop) => trailLines(lines, stop),
+      mayRead: () => stillMay(request, principals, mayReadNow),
     });
   });
 }
@@ -45,12 +54,13 @@ export interface TrailLines {
 }
 
 /**
- * The lines of the trail, in the order of the seals. They end when all are told. When stopped, lines that follow end between two of them:
- * they are never complete, and each has the cursor to go on from. Lines that do not follow throw: their end says that they are complete.
+ * Yields the lines of the trail in the order in which events were sealed. Without `follow`, ends after the last event, and throws if
+ * stopped, because an end without an error means that the export is complete. With `follow`, waits for new events, and ends between two
+ * lines if stopped: such an export is never complete, and each line has the cursor to continue from.
  */
 export async function* trailLines({ read, lineOf, chainId, after, follow }: TrailLines, stop: AbortSignal): AsyncGenerator<string> {
   let position = after;
-  let spokeAt = -Infinity; // the first silence is broken at once, so that the reader has its headers
+  let sentAt = -Infinity; // sends the first heartbeat at once, so that the client gets the headers
   while (!stop.aborted) {
     const page = await read({ chainId, after: position, limit: PAGE });
     for (const entry of page) {
@@ -58,12 +68,12 @@ export async function* trailLines({ read, lineOf, chainId, after, follow }: Trai
       yield lineOf(entry);
       position = entry.position;
     }
-    if (page.length > 0) spokeAt = performance.now();
+    if (page.length > 0) sentAt = performance.now();
     if (page.length === PAGE) continue;
     if (!follow) return;
-    if (performance.now() - spokeAt >= HEARTBEAT_MS) {
+    if (performance.now() - sentAt >= HEARTBEAT_MS) {
       yield '\n';
-      spokeAt = performance.now();
+      sentAt = performance.now();
     }
     await wait(EXPORT_POLL_MS, undefined, { signal: stop }).catch(() => undefined);
   }

@@ -7,19 +7,36 @@ import { gracesOf, keysOf, previousSecretWorksUntil, statusOf, type ApiKeyFilter
 import { idRule } from '../../lib/rules';
 import { lastUsesOf } from '../../requests/request-log.queries';
 import { Project } from '../../tenancy/project.entity';
-import { anyOfThese, commonParameters, endOf, environment, flag, instant, mapped, none, searched, text, textOrNull, time, type ExportedTable, type RowsRequest } from './table';
+import {
+  anyOfThese,
+  commonParameters,
+  endOf,
+  environment,
+  flag,
+  instant,
+  mapped,
+  none,
+  searched,
+  text,
+  textOrNull,
+  time,
+  type ExportedTable,
+  type RowsRequest,
+} from './table';
+
+const statuses = anyOfThese(z.enum(KeyStatus, `must be one of ${Object.keys(KeyStatus).join(', ')}`));
 
 const query = z.strictObject({
   ...commonParameters,
-  name: searched.meta({ description: 'With this text in their name, A to Z in either case.' }).optional(),
-  hint: searched.meta({ description: 'With this text in their hint, such as the last four characters of a secret.' }).optional(),
-  status: anyOfThese(z.enum(KeyStatus, `must be one of ${Object.keys(KeyStatus).join(', ')}`)).meta({ description: 'As they are when the export begins.' }).optional(),
+  name: searched.meta({ description: 'Keys with this text in their name. Ignores the case of A to Z.' }).optional(),
+  hint: searched.meta({ description: 'Keys with this text in their hint, such as the last four characters of a secret.' }).optional(),
+  status: statuses.meta({ description: 'Keys with these statuses at the start of the export.' }).optional(),
   environment: environment.optional(),
-  projectId: anyOfThese(idRule).meta({ description: 'Of these projects.' }).optional(),
-  createdByUserId: anyOfThese(idRule).meta({ description: 'Minted by these people.' }).optional(),
-  used: flag.meta({ description: 'Whether a call of theirs was ever logged.' }).optional(),
-  lastUsedFrom: instant.meta({ description: 'Whose lastUsedAt is this time or after it.' }).optional(),
-  lastUsedTo: instant.meta({ description: 'Whose lastUsedAt is before this time.' }).optional(),
+  projectId: anyOfThese(idRule).meta({ description: 'Keys of these projects.' }).optional(),
+  createdByUserId: anyOfThese(idRule).meta({ description: 'Keys minted by these people.' }).optional(),
+  used: flag.meta({ description: 'true: keys with at least one logged call. false: keys without one.' }).optional(),
+  lastUsedFrom: instant.meta({ description: 'Keys with a lastUsedAt at or after this time.' }).optional(),
+  lastUsedTo: instant.meta({ description: 'Keys with a lastUsedAt before this time.' }).optional(),
 });
 type Query = z.output<typeof query>;
 
@@ -29,7 +46,7 @@ const line = z
     projectId: text,
     name: text,
     environment,
-    hint: text.meta({ description: 'Enough to recognise the secret and too little to use it.' }),
+    hint: text.meta({ description: 'First and last characters of the secret, to recognise it.' }),
     permissions: z.array(text),
     roleId: textOrNull,
     allowedIps: z.array(text),
@@ -44,7 +61,7 @@ const line = z
   })
   .meta({ id: 'ExportedKey' });
 
-/** The keys of a workspace: never a secret, never a digest. */
+/** The keys of a workspace, without secrets and digests. */
 export const keysTable: ExportedTable<typeof query> = {
   name: 'keys',
   summary: 'The keys of a workspace, oldest first',
@@ -74,16 +91,27 @@ async function linesOf(keys: ApiKey[], { reader, startedAt }: RowsRequest<Query>
   const projectById = new Map(projects.map((project) => [project.id, project]));
   const graces = await gracesOf(ids, reader);
   const lastUses = await lastUsesOf(ids, reader);
-  return keys.map((key) => {
-    const { id, projectId, name, hint, permissions, roleId, allowedIps, expiresAt, revokedAt, revokedReason, rotatedAt, createdAt } = key;
-    const status = statusOf(key, projectById.get(projectId) as Project, startedAt);
-    const previousSecretValidUntil = previousSecretWorksUntil(key, graces.get(id), startedAt);
-    const lastUsedAt = lastUses.get(id) ?? null;
-    return { id, projectId, name, environment: key.environment, hint, permissions, roleId, allowedIps, status, expiresAt, revokedAt, revokedReason, rotatedAt, previousSecretValidUntil, lastUsedAt, createdAt };
-  });
+  return keys.map((key) => ({
+    id: key.id,
+    projectId: key.projectId,
+    name: key.name,
+    environment: key.environment,
+    hint: key.hint,
+    permissions: key.permissions,
+    roleId: key.roleId,
+    allowedIps: key.allowedIps,
+    status: statusOf(key, projectById.get(key.projectId) as Project, startedAt),
+    expiresAt: key.expiresAt,
+    revokedAt: key.revokedAt,
+    revokedReason: key.revokedReason,
+    rotatedAt: key.rotatedAt,
+    previousSecretValidUntil: previousSecretWorksUntil(key, graces.get(key.id), startedAt),
+    lastUsedAt: lastUses.get(key.id) ?? null,
+    createdAt: key.createdAt,
+  }));
 }
 
-/** The shortest list that has all that is wanted; undefined where nothing can be. */
+/** Returns the smallest indexed list that contains all wanted rows, or undefined if there are none. */
 async function scopeOf({ reader, workspaceId, query: { projectId } }: RowsRequest<Query>): Promise<KeyScope | undefined> {
   if (projectId?.length !== 1) return { workspaceId };
   const scope = { projectId: projectId[0] as string };

@@ -7,30 +7,46 @@ import { Project } from '../../tenancy/project.entity';
 import { LedgerEntry, LedgerKind, entryPlace } from '../../wallet/ledger-entry.entity';
 import { entriesOf, type LedgerFilter } from '../../wallet/ledger.queries';
 import { Wallet } from '../../wallet/wallet.entity';
-import { amount, anyOfThese, commonParameters, endOf, instant, mapped, microCredits, text, textOrNull, time, type ExportedTable, type RowsRequest, type Sees } from './table';
+import {
+  amount,
+  anyOfThese,
+  commonParameters,
+  endOf,
+  instant,
+  mapped,
+  microCredits,
+  text,
+  textOrNull,
+  time,
+  type ExportedTable,
+  type RowsRequest,
+  type Sees,
+} from './table';
+
+const kinds = anyOfThese(z.enum(LedgerKind, `must be one of ${Object.keys(LedgerKind).join(', ')}`));
 
 const query = z.strictObject({
   ...commonParameters,
   projectId: anyOfThese(idRule)
-    .meta({ description: 'The budgets of these projects, one after another. Where it is absent: the workspace’s wallet.' })
+    .meta({ description: 'Entries of the budgets of these projects, one budget after another. If absent: entries of the wallet.' })
     .optional(),
-  kind: anyOfThese(z.enum(LedgerKind, `must be one of ${Object.keys(LedgerKind).join(', ')}`)).meta({ description: 'Of these kinds.' }).optional(),
-  minDelta: amount.meta({ description: 'Whose delta is this or more: 1 leaves what came in.' }).optional(),
-  maxDelta: amount.meta({ description: 'Whose delta is this or less: -1 leaves what went out.' }).optional(),
-  from: instant.meta({ description: 'Inclusive.' }).optional(),
-  to: instant.meta({ description: 'Exclusive.' }).optional(),
+  kind: kinds.meta({ description: 'Entries of these kinds.' }).optional(),
+  minDelta: amount.meta({ description: 'Entries with a delta of at least this. 1 selects incoming amounts.' }).optional(),
+  maxDelta: amount.meta({ description: 'Entries with a delta of at most this. -1 selects outgoing amounts.' }).optional(),
+  from: instant.meta({ description: 'Entries at or after this time.' }).optional(),
+  to: instant.meta({ description: 'Entries before this time.' }).optional(),
 });
 type Query = z.output<typeof query>;
 
 const line = z
   .object({
     id: text,
-    projectId: textOrNull.meta({ description: 'The project whose budget it moved; null where it moved the wallet.' }),
+    projectId: textOrNull.meta({ description: 'Project of the changed budget, or null if the wallet changed.' }),
     kind: z.enum(LedgerKind),
-    delta: microCredits('By how much.'),
-    balanceAfter: microCredits('The balance right after it.'),
-    linkedEntryId: textOrNull.meta({ description: 'The other half of an allocation.' }),
-    requestLogId: textOrNull.meta({ description: 'The call that it bills or refunds. Null without the permission read.logs.' }),
+    delta: microCredits('Change of the balance.'),
+    balanceAfter: microCredits('Balance right after the entry.'),
+    linkedEntryId: textOrNull.meta({ description: 'The other entry of the same allocation, or null.' }),
+    requestLogId: textOrNull.meta({ description: 'The billed or refunded call, or null. Null without the permission read.logs.' }),
     reference: textOrNull,
     reason: textOrNull,
     createdAt: time,
@@ -44,10 +60,10 @@ function lineOf(entry: LedgerEntry, sees: Sees): z.output<typeof line> {
   return { id, projectId, kind, delta, balanceAfter, linkedEntryId, requestLogId, reference, reason, createdAt };
 }
 
-/** What moved a wallet or some budgets. */
+/** The ledger entries of a wallet or of budgets. */
 export const ledgerTable: ExportedTable<typeof query> = {
   name: 'ledger',
-  summary: 'What moved a wallet or budgets, oldest first in each',
+  summary: 'Ledger entries of a wallet or of budgets, oldest first in each',
   permission: 'read.wallet',
   besides: ['read.logs'],
   query,
@@ -58,15 +74,16 @@ export const ledgerTable: ExportedTable<typeof query> = {
   },
 };
 
+/** The entry after which an export continues. */
 interface Begin {
   accountId: string;
   place: PlaceByAge;
 }
 
-/** One account after another, each from its oldest entry on. */
+/** Yields the rows of one account after another, oldest first in each. */
 async function* rowsOf(accounts: string[], begin: Begin | undefined, request: RowsRequest<Query>): AsyncGenerator<object[]> {
   const { reader, query, sees } = request;
-  const filter: LedgerFilter = { ...query, from: null, to: null }; // the windows have the times
+  const filter: LedgerFilter = { ...query, from: null, to: null }; // the windows filter by time
   for (const accountId of begin ? accounts.slice(accounts.indexOf(begin.accountId)) : accounts) {
     const windows = windowsOf({
       list: () => entriesOf(reader, accountId, {}),
@@ -80,7 +97,7 @@ async function* rowsOf(accounts: string[], begin: Begin | undefined, request: Ro
   }
 }
 
-/** In the order in which they were asked for. NOT_FOUND where one of them is no project of the workspace. */
+/** Returns account ids in the order of `projectId`. Throws NOT_FOUND if one is not a project of the workspace. */
 async function accountsOf({ reader, workspaceId, query: { projectId } }: RowsRequest<Query>): Promise<string[]> {
   if (!projectId) {
     const wallet = await reader.findOneByOrFail(Wallet, { workspaceId });
@@ -95,6 +112,6 @@ async function placeOf({ reader, query: { after } }: RowsRequest<Query>, account
   if (after === undefined) return undefined;
   const place = entryPlace(after);
   const entry = place && accounts.includes(place.accountId) ? await reader.findOneBy(LedgerEntry, place) : null;
-  if (!entry) throw invalid({ path: ['after'], message: 'is not the id of an entry of what is asked for' });
+  if (!entry) throw invalid({ path: ['after'], message: 'is not the id of an entry of this wallet or of these budgets' });
   return { accountId: entry.accountId, place: { createdAtMs: entry.createdAt.getTime(), minor: entry.seq } };
 }

@@ -1,7 +1,7 @@
 import { INSTALLATION } from '../../audit/chain';
 import type { MissingEvent, SealedEvent } from '../../audit/trail';
 
-// Events in the Open Cybersecurity Schema Framework, version 1.3.0, for tools that know no other.
+// Writes audit events in the Open Cybersecurity Schema Framework (OCSF), version 1.3.0, which many SIEM tools read.
 
 const VERSION = '1.3.0';
 const PRODUCT = { name: 'Tollgate', vendor_name: 'Tollgate' };
@@ -9,7 +9,7 @@ const PRODUCT = { name: 'Tollgate', vendor_name: 'Tollgate' };
 interface OcsfClass {
   category_uid: number;
   class_uid: number;
-  /** The activity of each deed; any other is OTHER_ACTIVITY. */
+  /** Activity by the last part of an action's name (the deed). Any other deed is OTHER_ACTIVITY. */
   activities: Record<string, number>;
 }
 
@@ -38,7 +38,7 @@ const API_ACTIVITY: OcsfClass = {
     joined: CREATE,
     given: CREATE,
     made: CREATE,
-    enabled: CREATE, // a second factor: there was none
+    enabled: CREATE, // of a second factor, which did not exist before
     updated: UPDATE,
     disabled: UPDATE,
     rotated: UPDATE,
@@ -58,10 +58,10 @@ const API_ACTIVITY: OcsfClass = {
   },
 };
 
-/** Every deed that has an activity, so that a test can hold them against the events that there are. */
+/** All deeds with an activity, so that a test can compare them with the existing events. */
 export const OCSF_DEEDS = { authentication: Object.keys(AUTHENTICATION.activities), apiActivity: Object.keys(API_ACTIVITY.activities) };
 
-/** OCSF's type of a user, by the kind of an actor; anything else is Other, and `type` tells what. */
+/** OCSF user type by kind of actor. All other kinds are Other, and `type` names the kind. */
 const USER_TYPES: Record<string, number> = { USER: 1, OPERATOR: 2, SYSTEM: 3 };
 const OTHER_USER = 99;
 
@@ -69,12 +69,15 @@ const INFORMATIONAL = 1;
 const SUCCESS = 1;
 const FAILURE = 2;
 
-/** Required of API Activity, with at least one attribute, though nothing is known. */
+/** API Activity requires `src_endpoint` with at least one attribute, even if the address is unknown. */
 const UNKNOWN_ENDPOINT = { name: 'unknown' };
 
 const userOf = (uid: string, type: string) => ({ uid, type, type_id: USER_TYPES[type] ?? OTHER_USER });
 
-/** An event as OCSF has it: Authentication for what becomes of sessions, API Activity for all else. `changes` has no place there and is unmapped. */
+/**
+ * Converts an event to OCSF: to Authentication if it is about a session, otherwise to API Activity. `changes` go into `unmapped`, because
+ * OCSF has no field for them.
+ */
 export function toOcsf(event: SealedEvent, changes: Record<'before' | 'after', unknown>): Record<string, unknown> {
   const { noun, deed } = partsOf(event.action);
   return {
@@ -93,7 +96,7 @@ export function toOcsf(event: SealedEvent, changes: Record<'before' | 'after', u
   };
 }
 
-/** A sealed event that is gone: it was to be read at `readAt`, and could not. */
+/** Reports a sealed event that is missing, as a failed attempt to read it at `readAt`. */
 export function goneAsOcsf(entry: MissingEvent, readAt: Date): Record<string, unknown> {
   return {
     metadata: metadataOf(entry, entry.chainId === INSTALLATION ? null : entry.chainId),
@@ -118,13 +121,14 @@ const metadataOf = ({ sequence }: { sequence: number }, workspaceId: string | nu
 
 function activityOf({ activities, ...classIds }: OcsfClass, deed: string): Record<string, unknown> {
   const activity = Object.hasOwn(activities, deed) ? (activities[deed] as number) : OTHER_ACTIVITY;
-  return { ...classIds, activity_id: activity, ...(activity === OTHER_ACTIVITY && { activity_name: deed }), type_uid: classIds.class_uid * 100 + activity };
+  const other = activity === OTHER_ACTIVITY && { activity_name: deed };
+  return { ...classIds, activity_id: activity, ...other, type_uid: classIds.class_uid * 100 + activity };
 }
 
-/** Somebody begins or ends a session of their own. */
+/** For a person who starts or ends their own session. */
 const sessionOf = (event: SealedEvent) => ({ user: userOf(event.actorId, event.actorKind), session: { uid: event.subjectId } });
 
-/** Nobody was signed in, so there is no session: the subject is the person whom somebody wanted to be. */
+/** For a refused sign-in. There is no session, and the subject is the person of the account. */
 function refusalOf(event: SealedEvent, after: unknown) {
   const reason = (after as { reason?: unknown } | null)?.reason;
   return { status_id: FAILURE, ...(typeof reason === 'string' && { status_detail: reason }), user: userOf(event.subjectId, 'USER') };

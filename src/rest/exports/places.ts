@@ -7,14 +7,14 @@ import type { Log } from '../../lib/log';
 import type { Reader } from './reader';
 import { exportStream, type ExportStream } from './stream';
 
-/** Exports that one process sends at once; past it: 503. */
+/** Most exports that a process sends at once. Further ones get 503. */
 export const MAX_EXPORTS = 16;
-/** Of these, for the operator, and for all credentials of a workspace together. */
+/** Most of these for the operator, or for all credentials of a workspace together. */
 export const MAX_EXPORTS_EACH = 4;
-/** How long a reader may take for what it was sent when the process stops; then its connection is cut. */
-const LAST_WORDS_MS = 1_000;
+/** Time for a client to take the last lines when the process stops. Then its connection is closed. */
+const LAST_LINES_MS = 1_000;
 
-/** The exports that a process sends: few at once, and none that outlives its reader, the reader's right, or the process. */
+/** Limits the exports that a process sends at once. Ends an export when its client disconnects or loses the right to read, or on a stop. */
 export class ExportPlaces {
   private readonly running = new Set<Readable>();
   private readonly places = new Places({ most: MAX_EXPORTS, each: MAX_EXPORTS_EACH, what: 'exports' });
@@ -26,12 +26,12 @@ export class ExportPlaces {
   ) {
     rest.addHook('preClose', async () => {
       this.stop.abort();
-      setTimeout(() => this.running.forEach((stream) => stream.destroy()), LAST_WORDS_MS).unref();
+      setTimeout(() => this.running.forEach((stream) => stream.destroy()), LAST_LINES_MS).unref();
     });
   }
 
   /**
-   * Answers with an export, or, to HEAD, with what an export would begin with. SERVICE_UNAVAILABLE where no place is free. INVALID_REQUEST
+   * Answers with an export. Answers HEAD with its headers only. Throws SERVICE_UNAVAILABLE if too many exports run, and INVALID_REQUEST
    * over HTTP/1.0.
    */
   send(request: FastifyRequest, reply: FastifyReply, reader: Reader, exported: Omit<ExportStream, 'stop'>): FastifyReply {
@@ -49,16 +49,16 @@ export class ExportPlaces {
       giveBack();
     });
     stream.once('error', (error) => {
-      if (error.name !== 'AbortError') this.log.warn({ err: error, requestId: request.requestId }, 'an export broke off');
+      if (error.name !== 'AbortError') this.log.warn({ err: error, requestId: request.requestId }, 'an export failed');
     });
     return reply.send(stream);
   }
 }
 
 const HTTP_1_0 =
-  'an export needs HTTP/1.1: over HTTP/1.0 an export that breaks off looks like a complete one. Behind nginx set `proxy_http_version 1.1;`';
+  'needs HTTP/1.1, because over HTTP/1.0 an incomplete export looks like a complete one. Behind nginx set `proxy_http_version 1.1;`';
 
-/** HTTP/1.0 marks the end of a stream by the end of the connection, which is also how a killed process ends it. */
+/** Refuses HTTP/1.0, because it marks the end of an answer by closing the connection. A killed process closes it in the same way. */
 function requireMarkedEnd({ raw }: FastifyRequest): void {
   if (raw.httpVersionMajor === 1 && raw.httpVersionMinor === 0) throw invalid({ path: [], message: HTTP_1_0 });
 }

@@ -6,10 +6,13 @@ import type { CredentialPrincipal } from '../../access/principal';
 import { TollgateError } from '../../errors';
 import type { Principals } from '../../gate/principals';
 
-/** Whoever reads an export. */
+/** The caller that reads an export. */
 export type Reader = CredentialPrincipal;
 
-/** Whoever asks, by the secret that they bring: a cookie counts at `/graphql` alone. UNAUTHORIZED where nobody does, or with a credential that does not work now. */
+/**
+ * Authenticates the caller of an export by its secret. Ignores cookies: they count only at `/graphql`. Throws an error of kind UNAUTHORIZED
+ * if there is no secret, or its credential does not work now.
+ */
 export async function readerOf(request: FastifyRequest, principals: Pick<Principals, 'bySecret'>): Promise<Reader> {
   const secret = secretFrom(request.raw.rawHeaders);
   if (secret === undefined) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
@@ -17,8 +20,8 @@ export async function readerOf(request: FastifyRequest, principals: Pick<Princip
 }
 
 /**
- * The workspace that an export is of: the one that is asked for, or a key's or service account's own; undefined where the operator asks for none. NOT_FOUND where
- * the reader may not know of it, FORBIDDEN where it lacks the permission there.
+ * Returns the workspace to export: the requested one, otherwise that of the credential. Returns undefined if the operator requests none.
+ * Throws NOT_FOUND if the workspace does not exist or the reader may not see it, and FORBIDDEN if the reader lacks the permission there.
  */
 export async function workspaceFor(
   reader: Reader,
@@ -35,8 +38,12 @@ export async function workspaceFor(
   return reader.workspaceId;
 }
 
-/** Whether whoever sent a request still may, by what they may do now. Rejects where nobody can say. */
-export async function stillMay(request: FastifyRequest, principals: Pick<Principals, 'bySecret'>, may: (reader: Reader) => boolean): Promise<boolean> {
+/** Authenticates the sender of a request again and asks `may` for its current rights. Rejects if the database cannot tell. */
+export async function stillMay(
+  request: FastifyRequest,
+  principals: Pick<Principals, 'bySecret'>,
+  may: (reader: Reader) => boolean,
+): Promise<boolean> {
   try {
     return may(await readerOf(request, principals));
   } catch (error) {

@@ -1,52 +1,55 @@
 import { Readable } from 'node:stream';
 
-/** How often the right to read is asked for again, and how often an export that follows looks for more. */
+/** Interval for checking the right to read again, and for looking for new lines in an export that follows. */
 export const EXPORT_POLL_MS = 1_000;
-/** The longest silence of an export that has lines which say nothing, so that no proxy takes it for dead. */
+/** Longest time without a line. Then an export of JSON sends an empty line, so that no proxy closes the connection as idle. */
 export const HEARTBEAT_MS = 15_000;
-/** How long a reader may take nothing of what waits for it; then its connection is cut. */
+/** Time for which a client may take none of the waiting lines before its connection is closed. */
 const EXPORT_STALL_MS = 60_000;
 
 export interface ExportStream {
-  /** Whole lines, none, a few or many at a time. Soon after `stop` it ends, where that is an end that a reader may go on from, or throws, so that the connection breaks. */
+  /**
+   * Yields chunks of zero or more whole lines. Soon after `stop` it ends if the client can continue from there. Otherwise it throws, which
+   * breaks the connection.
+   */
   chunks(stop: AbortSignal): AsyncIterable<string>;
-  /** Whether the reader still may. */
+  /** Whether the reader still has the right to read. */
   mayRead(): Promise<boolean>;
   stop: AbortSignal;
 }
 
 /**
- * An export, as fast as it is taken: what comes next is made when its reader has taken what came before. It is stopped when the right to
- * read is lost. Whoever takes nothing then, or nothing for a long time, is cut off, so that nobody keeps a place by standing still.
+ * Creates the stream of an export. Makes the next chunk when the client has taken the one before (backpressure). Stops when the right to
+ * read is lost. Closes the connection of a client that then takes nothing, or takes nothing for 60 s: it would occupy a place for ever.
  */
 export function exportStream({ chunks, mayRead, stop }: ExportStream): Readable {
   const lost = new AbortController();
-  const taking: Taking = { waitsSince: undefined };
-  const stream = Readable.from(watched(chunks(AbortSignal.any([stop, lost.signal])), taking));
-  let asking = false;
+  const pending: Pending = { since: undefined };
+  const stream = Readable.from(watched(chunks(AbortSignal.any([stop, lost.signal])), pending));
+  let isChecking = false;
   const watch = async () => {
-    const standsStill = taking.waitsSince !== undefined && performance.now() - taking.waitsSince >= EXPORT_STALL_MS;
-    if (lost.signal.aborted || standsStill) stream.destroy();
-    if (stream.destroyed || asking) return;
-    asking = true;
+    const isStalled = pending.since !== undefined && performance.now() - pending.since >= EXPORT_STALL_MS;
+    if (lost.signal.aborted || isStalled) stream.destroy();
+    if (stream.destroyed || isChecking) return;
+    isChecking = true;
     if (!(await mayRead())) lost.abort();
-    asking = false;
+    isChecking = false;
   };
   const timer = setInterval(() => void watch().catch((error: Error) => stream.destroy(error)), EXPORT_POLL_MS);
   stream.once('close', () => clearInterval(timer));
   return stream;
 }
 
-interface Taking {
-  /** Since when something waits to be taken. */
-  waitsSince: number | undefined;
+interface Pending {
+  /** Time by `performance.now()` since which a chunk waits for the client, or undefined if none waits. */
+  since: number | undefined;
 }
 
-async function* watched(chunks: AsyncIterable<string>, taking: Taking): AsyncGenerator<string> {
+async function* watched(chunks: AsyncIterable<string>, pending: Pending): AsyncGenerator<string> {
   for await (const chunk of chunks) {
     if (chunk === '') continue;
-    taking.waitsSince = performance.now();
+    pending.since = performance.now();
     yield chunk;
-    taking.waitsSince = undefined;
+    pending.since = undefined;
   }
 }

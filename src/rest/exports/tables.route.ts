@@ -15,7 +15,7 @@ import { HEARTBEAT_MS } from './stream';
 import { withLists, type ExportedTable, type formats } from './table';
 import type { Turns } from './turns';
 
-/** The tables that can be exported. */
+/** All exported tables. */
 export const EXPORTED_TABLES = [ledgerTable, requestLogsTable, keysTable] as unknown as readonly ExportedTable[];
 
 export interface TableExportDeps {
@@ -27,17 +27,21 @@ export interface TableExportDeps {
 type Format = (typeof formats)[number];
 type CommonQuery = { format: Format; workspaceId?: string };
 
-const MEDIA_TYPES: Record<Format, string> = { csv: 'text/csv; charset=utf-8; header=present', ndjson: 'application/x-ndjson; charset=utf-8' };
+const MEDIA_TYPES: Record<Format, string> = {
+  csv: 'text/csv; charset=utf-8; header=present',
+  ndjson: 'application/x-ndjson; charset=utf-8',
+};
 
-/** `GET /v1/export/{ledger|request-logs|keys}`: what the admin API lists, whole. */
-export function registerTableExports(rest: FastifyInstance, places: ExportPlaces, turns: Turns, { principals, database, hasWorkspace }: TableExportDeps): void {
+/** Registers `GET /v1/export/{ledger|request-logs|keys}`: each streams a complete list of the admin API. */
+export function registerTableExports(rest: FastifyInstance, places: ExportPlaces, turns: Turns, deps: TableExportDeps): void {
+  const { principals, database, hasWorkspace } = deps;
   for (const table of EXPORTED_TABLES) {
     rest.get(`/v1/export/${table.name}`, async (request, reply) => {
       const reader = await readerOf(request, principals);
       const query = validate(table.query, withLists(table.query, request.query as object)) as z.output<typeof table.query> & CommonQuery;
       const workspaceId = await workspaceFor(reader, query.workspaceId, table.permission, hasWorkspace);
       if (workspaceId === undefined) throw invalid({ path: ['workspaceId'], message: 'is required of the operator' });
-      // Asked for again all the while, so that losing one of them ends what it showed
+      // All of these are checked again during the export, so that losing one ends it
       const permissions = [table.permission, ...table.besides.filter((permission) => may(reader, permission, workspaceId))];
       const sees = permissions.includes.bind(permissions);
       const { rows, startedAt } = await orUnavailable(async () => {
@@ -54,16 +58,24 @@ export function registerTableExports(rest: FastifyInstance, places: ExportPlaces
   }
 }
 
-/** An item for each window, empty where nothing of it is wanted. Throws when it is stopped: an export that was cut looks like no whole one. */
-async function* chunksOf(rows: AsyncIterable<object[]>, columns: readonly string[], format: Format, stop: AbortSignal): AsyncGenerator<string> {
-  let spokeAt = performance.now();
+/**
+ * Yields a chunk for each window, empty if the window has no wanted rows. Throws if stopped, because the broken connection tells the client
+ * that the export is incomplete.
+ */
+async function* chunksOf(
+  windows: AsyncIterable<object[]>,
+  columns: readonly string[],
+  format: Format,
+  stop: AbortSignal,
+): AsyncGenerator<string> {
+  let sentAt = performance.now();
   if (format === 'csv') yield csvHeader(columns);
-  for await (const some of rows) {
+  for await (const rows of windows) {
     stop.throwIfAborted();
-    const isSilent = some.length === 0 && performance.now() - spokeAt < HEARTBEAT_MS;
-    if (!isSilent) spokeAt = performance.now();
-    if (some.length > 0) yield format === 'csv' ? csvLines(columns, some) : some.map(jsonLine).join('');
-    else yield isSilent || format === 'csv' ? '' : '\n'; // CSV has no line that says nothing
+    const isSilent = rows.length === 0 && performance.now() - sentAt < HEARTBEAT_MS;
+    if (!isSilent) sentAt = performance.now();
+    if (rows.length > 0) yield format === 'csv' ? csvLines(columns, rows) : rows.map(jsonLine).join('');
+    else yield isSilent || format === 'csv' ? '' : '\n'; // an empty line is a heartbeat, which CSV cannot have
   }
 }
 

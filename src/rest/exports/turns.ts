@@ -1,13 +1,13 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
 /**
- * What exports make, in turns: one item at a time in a process, and after each a rest as long as its making took. So exports, however many,
- * have at most half of what a process can do, and whatever else arrives waits for one item at the most.
+ * Makes the items of all exports of a process one at a time, and pauses after each for as long as making it took. So exports use at most
+ * half of the time of a process, and another request waits for one item at most.
  */
 export class Turns {
   private last: Promise<unknown> = Promise.resolve();
 
-  /** The same items, each of which is made in a turn of its own. */
+  /** Yields the same items. Makes each when it is the turn of this export. */
   async *each<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
     const iterator = items[Symbol.asyncIterator]();
     try {
