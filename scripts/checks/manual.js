@@ -23,7 +23,7 @@ function printManual() {
 /** Returns the operations of the tour and the tables of errors and limits. Links to other pages are removed from the cells. */
 function manual() {
   const [restErrors = '', graphqlErrors = ''] = readDocument('docs/errors.md').split(/^## GraphQL$/m);
-  const [limits = ''] = readDocument('docs/limits.md').split(/^## /m);
+  const limits = readDocument('docs/limits.md');
   return {
     examples: readDocuments().flatMap(({ text }) => examplesOf(text)),
     restErrors: rowsOf(restErrors).map(([status, kind, code, when, details]) => ({
