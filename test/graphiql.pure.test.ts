@@ -41,7 +41,9 @@ describe('the GraphiQL page', () => {
     expect(response.headers.get('x-frame-options')).toBe('DENY');
     expect(response.headers.get('referrer-policy')).toBe('no-referrer');
     const policy = response.headers.get('content-security-policy')?.split('; ');
-    expect(policy).toEqual(expect.arrayContaining(["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]));
+    expect(policy).toEqual(
+      expect.arrayContaining(["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]),
+    );
     expect(html).toContain('<title>Tollgate GraphiQL</title>');
     expect(html).toContain('<html lang="en">');
     expect(html).toContain('<noscript>');
@@ -65,7 +67,9 @@ describe('the GraphiQL page', () => {
       expect(new URL(address).origin).toBe(app.url);
       const response = await fetch(address);
       expect(response.status).toBe(200);
-      expect(response.headers.get('content-type')).toBe(address.includes('.css?') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8');
+      expect(response.headers.get('content-type')).toBe(
+        address.includes('.css?') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8',
+      );
       expect(response.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
       expect(response.headers.get('x-content-type-options')).toBe('nosniff');
     }
@@ -156,7 +160,9 @@ describe('GraphiQL in a browser', () => {
       expect(byButton.request().headers()['x-api-key']).toBe(app.rootKey);
       const answer: unknown = await byButton.json();
       expect(answer).not.toHaveProperty('errors');
-      expect(answer).toMatchObject({ data: { __typename: 'Query', viewer: { kind: 'OPERATOR' }, workspaces: { nodes: expect.any(Array) } } });
+      expect(answer).toMatchObject({
+        data: { __typename: 'Query', viewer: { kind: 'OPERATOR' }, workspaces: { nodes: expect.any(Array) } },
+      });
       await page.locator('.result-window').getByText('"OPERATOR"', { exact: true }).waitFor();
 
       const byKeyboard = await answerTo(page, async () => {
@@ -247,8 +253,19 @@ describe('GraphiQL in a browser', () => {
   it('deletes headers and operations with a secret that earlier versions of the page stored', async () => {
     await withBrowserPage(async (page) => {
       await open(page);
-      const tab = (query: string, variables: string) => ({ id: query, title: 'T', query, variables, headers: rootKeyHeaders(), operationName: null, response: null });
-      const tabs = [tab('{ __typename }', ''), tab('mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } } }', '{ "input": { "password": "hunter-2" } }')];
+      const tab = (query: string, variables: string) => ({
+        id: query,
+        title: 'T',
+        query,
+        variables,
+        headers: rootKeyHeaders(),
+        operationName: null,
+        response: null,
+      });
+      const tabs = [
+        tab('{ __typename }', ''),
+        tab('mutation ($input: SignInInput!) { signIn(input: $input) { viewer { id } } }', '{ "input": { "password": "hunter-2" } }'),
+      ];
       const items = {
         'graphiql:tabState': JSON.stringify({ activeTabIndex: 1, tabs }),
         'graphiql:queries': JSON.stringify({ queries: tabs }),
@@ -269,13 +286,25 @@ describe('an argument that carries a secret', () => {
   const NAMES = ['password', 'newPassword', 'currentPassword', 'code', 'token', 'clientSecret', 'apiKey'];
 
   it.each(NAMES)('is recognised by its name: %s', (name) => {
-    for (const text of [`f(${name}: "x")`, `f(input: {a: 1,${name}:"x"})`, `{ "${name}": "x" }`, `{"a":{"${name}" : "x"}}`, `query ($${name}: String!) { f }`]) {
+    for (const text of [
+      `f(${name}: "x")`,
+      `f(input: {a: 1,${name}:"x"})`,
+      `{ "${name}": "x" }`,
+      `{"a":{"${name}" : "x"}}`,
+      `query ($${name}: String!) { f }`,
+    ]) {
       expect([text, SECRET_ARGUMENT.test(text)]).toEqual([text, true]);
     }
   });
 
   it('is not confused with similar names', () => {
-    const harmless = ['mutation { mintKey(input: $input) { secret key { id } } }', '{ "errorCode": "X" }', 'f(filter: { errorCode: [X] })', 'f(keyId: "x")', 'f { code }'];
+    const harmless = [
+      'mutation { mintKey(input: $input) { secret key { id } } }',
+      '{ "errorCode": "X" }',
+      'f(filter: { errorCode: [X] })',
+      'f(keyId: "x")',
+      'f { code }',
+    ];
     for (const text of harmless) expect([text, SECRET_ARGUMENT.test(text)]).toEqual([text, false]);
   });
 

@@ -70,7 +70,10 @@ async function run(page: Page): Promise<any> {
 async function untilRead(page: Page, operation: string): Promise<void> {
   const read = async (): Promise<string | undefined> => {
     const saved = await page.evaluate<string | null>('localStorage.getItem("graphiql:tabState")');
-    const { tabs, activeTabIndex } = JSON.parse(saved ?? '{"tabs":[],"activeTabIndex":0}') as { tabs: { operationName: string }[]; activeTabIndex: number };
+    const { tabs, activeTabIndex } = JSON.parse(saved ?? '{"tabs":[],"activeTabIndex":0}') as {
+      tabs: { operationName: string }[];
+      activeTabIndex: number;
+    };
     return tabs[activeTabIndex]?.operationName;
   };
   await until(async () => (await read()) === operation, `GraphiQL to have read ${operation}`);
@@ -83,7 +86,7 @@ async function openExample(page: Page, title: string, variables: Record<string, 
   await type(page, 'Variables', JSON.stringify(variables));
 }
 
-it('mints a key in GraphiQL by keyboard, calls with it, and finds the call in the log; docs, history and results have no barriers', async () => {
+it('mints a key in GraphiQL by keyboard, calls with it, and finds it in the log; docs, history and results have no barriers', async () => {
   const project = await buildProject(app, { workspace: await buildWorkspace(app), budget: 1_000_000 });
   await withBrowserPage(async (page, record) => {
     await openGraphiql(page);
@@ -104,7 +107,14 @@ it('mints a key in GraphiQL by keyboard, calls with it, and finds the call in th
     expect(call.status).toBe(200);
     await openExample(page, 'Calls', { projectId: project.id });
     const logged = await run(page);
-    expect(logged.data.project.requestLogs.nodes).toEqual([expect.objectContaining({ action: 'demo.echo', outcome: 'SUCCEEDED', chargedMicroCredits: 1000, key: { id: key.id, name: 'Checkout' } })]);
+    expect(logged.data.project.requestLogs.nodes).toEqual([
+      expect.objectContaining({
+        action: 'demo.echo',
+        outcome: 'SUCCEEDED',
+        chargedMicroCredits: 1000,
+        key: { id: key.id, name: 'Checkout' },
+      }),
+    ]);
     await page.locator('.result-window').getByText('"SUCCEEDED"').waitFor();
 
     await tabTo(page, page.getByRole('button', { name: 'Show Documentation Explorer' }));
@@ -203,7 +213,8 @@ it('accepts an invitation by its link, resets the password by another link, and 
     await page.addInitScript(WATCH_STORAGE);
     await openGraphiql(page);
     await tabTo(page, editor(page, 'Operation'));
-    expect((await run(page)).errors).toEqual([expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED' } })]); // the reset has ended all sessions
+    // The reset has ended all sessions
+    expect((await run(page)).errors).toEqual([expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED' } })]);
     await tabTo(page, page.getByRole('button', { name: 'Show Examples' }));
     await page.keyboard.press('Enter');
     await tabTo(page, page.getByRole('region', { name: 'Examples' }).getByRole('button', { name: 'Return', exact: true }));

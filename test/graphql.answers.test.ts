@@ -53,7 +53,8 @@ beforeEach(() => jest.spyOn(performance, 'now').mockImplementation(() => now() +
 
 afterAll(() => app.close());
 
-const times = (count: number, make: (index: number) => string): string => Array.from({ length: count }, (_, index) => make(index)).join(' ');
+const times = (count: number, make: (index: number) => string): string =>
+  Array.from({ length: count }, (_, index) => make(index)).join(' ');
 const fields = times(95, (index) => `a${index}: allowedIps`);
 const names = times(95, (index) => `a${index}: name`);
 
@@ -69,10 +70,27 @@ async function asked(query: string, variables: object) {
 }
 
 it.each<[string, string]>([
-  ['one object selected a hundred times by its id, each with a long list under 95 aliases', `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ApiKey { ${fields} } } }`],
-  ['a page of objects, each with a long list under 95 aliases', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { keys(first: 100) { nodes { ${fields} } } } }`],
-  ['95 pages of objects with long lists', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 45) { nodes { allowedIps } }`)} } }`],
-  ['95 pages of objects, each with its name under 95 aliases', `query ($workspaceId: ID!) { workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 100) { nodes { ...Names } }`)} } } fragment Names on ApiKey { ${names} }`],
+  [
+    'one object selected a hundred times by its id, each with a long list under 95 aliases',
+    `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ApiKey { ${fields} } } }`,
+  ],
+  [
+    'a page of objects, each with a long list under 95 aliases',
+    `query ($workspaceId: ID!) { workspace(id: $workspaceId) { keys(first: 100) { nodes { ${fields} } } } }`,
+  ],
+  [
+    '95 pages of objects with long lists',
+    `query ($workspaceId: ID!) {
+      workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 45) { nodes { allowedIps } }`)} }
+    }`,
+  ],
+  [
+    '95 pages of objects, each with its name under 95 aliases',
+    `query ($workspaceId: ID!) {
+      workspace(id: $workspaceId) { ${times(95, (index) => `a${index}: keys(first: 100) { nodes { ...Names } }`)} }
+    }
+    fragment Names on ApiKey { ${names} }`,
+  ],
 ])('%s: is refused or stopped soon, and the answer has only the reason', async (_what, query) => {
   const took: number[] = [];
   for (let tries = 0; tries < TRIES; tries += 1) {
@@ -86,7 +104,10 @@ it.each<[string, string]>([
 });
 
 it('an answer below the limit is complete', async () => {
-  const { status, data, errors } = await asked('query ($workspaceId: ID!) { workspace(id: $workspaceId) { keys(first: 100) { nodes { name allowedIps permissions } } } }', {});
+  const { status, data, errors } = await asked(
+    'query ($workspaceId: ID!) { workspace(id: $workspaceId) { keys(first: 100) { nodes { name allowedIps permissions } } } }',
+    {},
+  );
   expect({ status, errors }).toEqual({ status: 200, errors: undefined });
   expect(data.workspace.keys.nodes.at(-1).allowedIps).toHaveLength(200);
 });
@@ -114,8 +135,22 @@ describe('an operation is stopped if it produces', () => {
   const costOf = ({ extensions }: Awaited<ReturnType<typeof asked>>) => extensions?.cost ?? { requested: 0, actual: 0 };
 
   it.each<[string, string, string]>([
-    ['an answer that is too long, even only by its field names', 'answer', grants(9, times(95, (index) => `${'n'.repeat(300)}${index}: __typename`))],
-    ['too many errors', 'errors', grants(9, times(2, (index) => `a${index}: keys(first: 1000) { pageInfo { hasNextPage } }`))],
+    [
+      'an answer that is too long, even only by its field names',
+      'answer',
+      grants(
+        9,
+        times(95, (index) => `${'n'.repeat(300)}${index}: __typename`),
+      ),
+    ],
+    [
+      'too many errors',
+      'errors',
+      grants(
+        9,
+        times(2, (index) => `a${index}: keys(first: 1000) { pageInfo { hasNextPage } }`),
+      ),
+    ],
   ])('%s; all requested points are charged', async (_what, limit, query) => {
     const answer = await asked(query, {});
     expect([answer.status, answer.data, answer.errors]).toEqual([400, undefined, tooMany(limit)]);

@@ -21,14 +21,22 @@ beforeAll(async () => {
   keeper = await buildKey(app, { workspace, permissions: ['read.keys'] });
   stranger = await buildKey(app, { permissions: ['read'] });
   await app.graphql('mutation ($id: ID!) { updateKey(input: { id: $id, name: "Renamed" }) { key { id } } }', { id: reader.key.id });
-  await app.services.actions.create(ORIGIN, { service: 'face', name: 'face.find', permission: 'face.find', priceMicroCredits: 1, upstreamUrl: 'https://face.example/' });
+  await app.services.actions.create(ORIGIN, {
+    service: 'face',
+    name: 'face.find',
+    permission: 'face.find',
+    priceMicroCredits: 1,
+    upstreamUrl: 'https://face.example/',
+  });
   await app.sealer.once();
 });
 
 afterAll(() => app.close());
 
 const FIELDS = 'id workspaceId actorKind actorId action subjectId ip userAgent before after createdAt sequence hash';
-const IN_WORKSPACE = `query ($id: ID!, $filter: AuditEventFilter) { workspace(id: $id) { auditEvents(first: 100, filter: $filter) { nodes { ${FIELDS} } } } }`;
+const IN_WORKSPACE = `query ($id: ID!, $filter: AuditEventFilter) {
+  workspace(id: $id) { auditEvents(first: 100, filter: $filter) { nodes { ${FIELDS} } } }
+}`;
 type Seen = Omit<AuditEvent, 'createdAt'> & { createdAt: string; sequence: number | null; hash: string | null };
 
 async function eventsIn(filter: Record<string, unknown> = {}, secret = reader.secret): Promise<Seen[]> {
@@ -103,8 +111,14 @@ it('only the operator can read all events, including those of the installation',
   const query = `{ auditEvents(first: 100) { nodes { ${FIELDS} } } }`;
   const { data } = await app.graphql(query);
   const nodes = data.auditEvents.nodes as Seen[];
-  const ofInstallation = nodes.filter(({ workspaceId }) => workspaceId === null).map(({ action, actorId, sequence }) => [action, actorId, sequence]);
-  expect(ofInstallation).toEqual([['action.created', 'tests', 3], ['action.created', 'installation', 2], ['action.created', 'installation', 1]]);
+  const ofInstallation = nodes
+    .filter(({ workspaceId }) => workspaceId === null)
+    .map(({ action, actorId, sequence }) => [action, actorId, sequence]);
+  expect(ofInstallation).toEqual([
+    ['action.created', 'tests', 3],
+    ['action.created', 'installation', 2],
+    ['action.created', 'installation', 1],
+  ]);
   expect(new Set(nodes.map(({ workspaceId }) => workspaceId)).size).toBe(3);
   expect(codesOf(await app.graphql(query, {}, reader.secret))).toEqual(['FORBIDDEN']);
 });
@@ -112,7 +126,10 @@ it('only the operator can read all events, including those of the installation',
 it('each built-in action has exactly one creation event, even if several nodes start', async () => {
   const again = await createTestApp({ databaseUrl: app.databaseUrl });
   await again.close();
-  const events = await app.database.reader.find(AuditEvent, { where: { action: 'action.created', actorId: 'installation' }, order: { subjectId: 'ASC' } });
+  const events = await app.database.reader.find(AuditEvent, {
+    where: { action: 'action.created', actorId: 'installation' },
+    order: { subjectId: 'ASC' },
+  });
   expect(events.map(({ actorId, subjectId, workspaceId, after }) => ({ actorId, subjectId, workspaceId, after }))).toEqual(
     BUILT_IN_ACTIONS.map(({ id, service, name, priceMicroCredits, permission, timeoutMs }) => ({
       actorId: 'installation',
@@ -124,7 +141,8 @@ it('each built-in action has exactly one creation event, even if several nodes s
 });
 
 it('an event can be read by its id with read.audit, and is null for other tenants', async () => {
-  const node = async (id: string | undefined, secret: string) => app.graphql('query ($id: ID!) { node(id: $id) { id ... on AuditEvent { action } } }', { id }, secret);
+  const node = async (id: string | undefined, secret: string) =>
+    app.graphql('query ($id: ID!) { node(id: $id) { id ... on AuditEvent { action } } }', { id }, secret);
   const [event] = await eventsIn();
   expect((await node(event?.id, reader.secret)).data.node).toEqual({ id: event?.id, action: event?.action });
   expect((await node(event?.id, stranger.secret)).data.node).toBeNull();
@@ -137,14 +155,21 @@ it('an event can be read by its id with read.audit, and is null for other tenant
 
 describe('a chain', () => {
   const CHAIN = `query ($id: ID, $after: Int, $first: Int) {
-    auditChain(workspaceId: $id) { length headHash verify(after: $after, first: $first) { checked verifiedTo complete firstBroken { sequence eventId reason } } }
+    auditChain(workspaceId: $id) {
+      length headHash
+      verify(after: $after, first: $first) { checked verifiedTo complete firstBroken { sequence eventId reason } }
+    }
   }`;
 
   it('can be verified as a whole or in parts', async () => {
     const events = await eventsIn();
     const length = events.length;
     const { data } = await app.graphql(CHAIN, { id: workspace.id }, reader.secret);
-    expect(data.auditChain).toEqual({ length, headHash: events[0]?.hash, verify: { checked: length, verifiedTo: length, complete: true, firstBroken: null } });
+    expect(data.auditChain).toEqual({
+      length,
+      headHash: events[0]?.hash,
+      verify: { checked: length, verifiedTo: length, complete: true, firstBroken: null },
+    });
     const part = await app.graphql(CHAIN, { id: workspace.id, after: 1, first: 1 }, reader.secret);
     expect(part.data.auditChain.verify).toEqual({ checked: 1, verifiedTo: 2, complete: false, firstBroken: null });
   });
@@ -153,7 +178,8 @@ describe('a chain', () => {
     expect((await app.graphql(CHAIN)).data.auditChain).toMatchObject({ length: 3, verify: { complete: true, firstBroken: null } });
     expect(codesOf(await app.graphql(CHAIN, {}, reader.secret))).toEqual(['FORBIDDEN']);
     expect(codesOf(await app.graphql(CHAIN, { id: workspace.id }, keeper.secret))).toEqual(['FORBIDDEN']);
-    for (const id of [workspace.id, ghostOf(workspace.id)]) expect((await app.graphql(CHAIN, { id }, stranger.secret)).data.auditChain).toBeNull();
+    for (const id of [workspace.id, ghostOf(workspace.id)])
+      expect((await app.graphql(CHAIN, { id }, stranger.secret)).data.auditChain).toBeNull();
     expect((await app.graphql(CHAIN, { id: ghostOf(workspace.id) })).data.auditChain).toBeNull();
   });
 
@@ -162,7 +188,12 @@ describe('a chain', () => {
     await app.sealer.once();
     await app.database.transaction((tx) => tx.query("UPDATE audit_events SET actor_id = 'nobody' WHERE subject_id = ?", [id]));
     const { data } = await app.graphql(CHAIN, { id });
-    expect(data.auditChain.verify).toEqual({ checked: 0, verifiedTo: 0, complete: true, firstBroken: { sequence: 1, eventId: expect.stringMatching(/^evt_/), reason: expect.stringContaining('do not match') } });
+    expect(data.auditChain.verify).toEqual({
+      checked: 0,
+      verifiedTo: 0,
+      complete: true,
+      firstBroken: { sequence: 1, eventId: expect.stringMatching(/^evt_/), reason: expect.stringContaining('do not match') },
+    });
   });
 
   it.each([
@@ -172,6 +203,8 @@ describe('a chain', () => {
     [{ first: 10_001 }, 'first'],
   ])('refuses %j, and names the argument', async (args, path) => {
     const { errors } = await app.graphql(CHAIN, { id: workspace.id, ...args });
-    expect(errors?.map(({ extensions }) => extensions)).toEqual([{ code: 'INVALID_REQUEST', issues: [{ path: [path], message: expect.any(String) }] }]);
+    expect(errors?.map(({ extensions }) => extensions)).toEqual([
+      { code: 'INVALID_REQUEST', issues: [{ path: [path], message: expect.any(String) }] },
+    ]);
   });
 });

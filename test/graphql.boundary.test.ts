@@ -102,7 +102,7 @@ async function bytesOf(operations: Operation[]): Promise<string> {
 }
 
 describe('an object that a key may not see', () => {
-  it.each(TYPES)('is answered byte for byte like one that does not exist, in its own tenant or in another: in every %s', async (type) => {
+  it.each(TYPES)('gets the same bytes as an unknown object, in its own tenant or in another: in every %s', async (type) => {
     const ids = [...Object.values(own), ...Object.values(others)];
     for (const text of [undefined, ' ']) { // the rest of the input is valid, then invalid
       const real = withIds(type, ids, text);

@@ -30,7 +30,8 @@ function sentenceOf(needs: Needs): string | undefined {
   }
 }
 
-const errorsOf = ({ description }: GraphQLField<unknown, unknown>): string | undefined => /(?:^|\s)(Errors: [\s\S]*|No errors of its own\.)/.exec(description ?? '')?.[1];
+const errorsOf = ({ description }: GraphQLField<unknown, unknown>): string | undefined =>
+  /(?:^|\s)(Errors: [\s\S]*|No errors of its own\.)/.exec(description ?? '')?.[1];
 
 describe('the description of each mutation', () => {
   it.each(mutations.map((field) => [field.name, field] as const))('of %s names its permission and its error codes', (name, field) => {
@@ -45,24 +46,34 @@ describe('the description of each mutation', () => {
   it('names NOT_FOUND if the mutation takes an id', () => {
     const takers = operationsOf(schema, 'id').filter(({ type, takesId }) => type === 'mutation' && takesId);
     expect(takers.length).toBeGreaterThan(20);
-    const silent = takers.filter(({ field }) => !errorsOf(schema.getMutationType()?.getFields()[field] as GraphQLField<unknown, unknown>)?.includes('`NOT_FOUND`'));
+    const silent = takers.filter(
+      ({ field }) => !errorsOf(schema.getMutationType()?.getFields()[field] as GraphQLField<unknown, unknown>)?.includes('`NOT_FOUND`'),
+    );
     expect(silent).toEqual([]);
   });
 });
 
 it('the description of each mutation with expectedVersion names CONFLICT', () => {
-  const takers = mutations.filter(({ args: [input] }) => input && 'expectedVersion' in ((getNamedType(input.type) as Partial<GraphQLInputObjectType>).getFields?.() ?? {}));
+  const takers = mutations.filter(
+    ({ args: [input] }) =>
+      input && 'expectedVersion' in ((getNamedType(input.type) as Partial<GraphQLInputObjectType>).getFields?.() ?? {}),
+  );
   expect(takers.length).toBeGreaterThan(3);
   for (const field of takers) expect(errorsOf(field)).toMatch(/`CONFLICT`.*`expectedVersion`/);
 });
 
 it('the description of each field that needs a permission names it', () => {
   const permissions = (rows: [string, Needs][]) => rows.filter(([, needs]) => needs.includes('.') || needs === 'operator');
-  const rows = permissions([...Object.entries(FIELDS), ...Object.entries(ROOT_FIELDS).map(([name, { needs }]): [string, Needs] => [name, needs])]);
-  const reachedByIt = /^(ApiKey\.(project|role)|ServiceAccount\.(workspace|projects|role)|RequestLog\.project)$/; // these need no more than their object
+  const rows = permissions([
+    ...Object.entries(FIELDS),
+    ...Object.entries(ROOT_FIELDS).map(([name, { needs }]): [string, Needs] => [name, needs]),
+  ]);
+  // These fields need no more permissions than their object
+  const reachedByIt = /^(ApiKey\.(project|role)|ServiceAccount\.(workspace|projects|role)|RequestLog\.project)$/;
   for (const [place, needs] of rows.filter(([name]) => !reachedByIt.test(name))) {
     const [type = '', name = ''] = place.replace(/\(.*/, '').split('.');
-    const fields = (schema.getType(type) as { getFields?(): Record<string, GraphQLField<unknown, unknown>> } | undefined)?.getFields?.() ?? {};
+    const fields =
+      (schema.getType(type) as { getFields?(): Record<string, GraphQLField<unknown, unknown>> } | undefined)?.getFields?.() ?? {};
     const sentence = sentenceOf(needs) ?? '';
     const asked = needs === 'operator' ? /operator only/i : new RegExp(sentence.replace('.', '\\.'));
     expect({ place, description: fields[name]?.description }).toEqual({ place, description: expect.stringMatching(asked) });
@@ -70,9 +81,14 @@ it('the description of each field that needs a permission names it', () => {
 });
 
 it('the description of every amount, duration and limit names the unit', () => {
-  const inputs = Object.values(schema.getTypeMap()).flatMap((type) => ('getFields' in type && !type.name.startsWith('__') ? Object.values(type.getFields()).map((field) => ({ type: type.name, field })) : []));
+  const inputs = Object.values(schema.getTypeMap()).flatMap((type) =>
+    'getFields' in type && !type.name.startsWith('__') ? Object.values(type.getFields()).map((field) => ({ type: type.name, field })) : [],
+  );
   const timed = inputs.filter(({ field }) => /(Ms|Seconds|Rps|Bytes|Days)$/.test(field.name));
   expect(timed.length).toBeGreaterThan(3);
-  for (const { type, field } of timed) expect({ place: `${type}.${field.name}`, text: field.description }).toMatchObject({ text: expect.stringMatching(/milliseconds|second|bytes|days/i) });
+  for (const { type, field } of timed)
+    expect({ place: `${type}.${field.name}`, text: field.description }).toMatchObject({
+      text: expect.stringMatching(/milliseconds|second|bytes|days/i),
+    });
   expect(schema.getType('MicroCredits')?.description).toContain('1 USD = 1,000,000');
 });

@@ -14,7 +14,8 @@ afterAll(() => app.close());
 
 describe('GraphQL over HTTP', () => {
   const REFUSED_BEFORE_IT_RAN =
-    'A request that is refused before it runs gets 4xx for each media type: docs/changes.md promises it, and proxies and monitors rely on it. ' +
+    'A request that is refused before it runs gets 4xx for each media type. ' +
+    'docs/changes.md promises it, and proxies and monitors rely on it. ' +
     'For application/json the draft asks for 200, only for clients that do not read the body of a 4xx. ' +
     'For application/graphql-response+json it asks for 400, as here.';
 
@@ -30,12 +31,17 @@ describe('GraphQL over HTTP', () => {
     expect(audits.length).toBeGreaterThan(50);
     const results = await Promise.all(audits.map(({ fn }) => fn()));
     const unmet = results.filter(({ status }) => status !== 'ok');
-    expect(unmet.map(({ id, status }) => [id, status]).sort()).toEqual(Object.entries(STAYS).map(([id, { status }]) => [id, status]).sort());
+    expect(unmet.map(({ id, status }) => [id, status]).sort()).toEqual(
+      Object.entries(STAYS)
+        .map(([id, { status }]) => [id, status])
+        .sort(),
+    );
   });
 });
 
 describe('a request that another site could forge', () => {
-  const get = (headers: Record<string, string>, query = '{ viewer { id } }') => fetch(`${app.url}/graphql?query=${encodeURIComponent(query)}`, { headers });
+  const get = (headers: Record<string, string>, query = '{ viewer { id } }') =>
+    fetch(`${app.url}/graphql?query=${encodeURIComponent(query)}`, { headers });
 
   it('is refused with any cookie, valid or not, and answered without a cookie', async () => {
     const { cookie } = (await buildPerson(app)).cookie;
@@ -48,15 +54,21 @@ describe('a request that another site could forge', () => {
     }
     expect((await get({}, '{ __typename }')).status).toBe(200);
     expect((await get({})).status).toBe(401); // anonymous
-    for (const proof of [{ 'apollo-require-preflight': '1' }, { 'x-apollo-operation-name': 'Mine' }, { 'content-type': 'application/json' }] as Record<string, string>[]) {
+    for (const proof of [
+      { 'apollo-require-preflight': '1' },
+      { 'x-apollo-operation-name': 'Mine' },
+      { 'content-type': 'application/json' },
+    ] as Record<string, string>[]) {
       expect((await get({ ...proof, cookie })).status).toBe(200);
     }
   });
 
   it('is refused with a cookie by POST too, unless it is JSON, which no form can send', async () => {
     const { cookie } = (await buildPerson(app)).cookie;
-    const post = (headers: Record<string, string>) => fetch(`${app.url}/graphql`, { method: 'POST', headers: { cookie, ...headers }, body: '{"query":"{ viewer { id } }"}' });
-    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) expect((await post({ 'content-type': type })).status).toBe(415);
+    const post = (headers: Record<string, string>) =>
+      fetch(`${app.url}/graphql`, { method: 'POST', headers: { cookie, ...headers }, body: '{"query":"{ viewer { id } }"}' });
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x'])
+      expect((await post({ 'content-type': type })).status).toBe(415);
     expect((await post({ 'content-type': 'application/json; charset=utf-8' })).status).toBe(200);
     expect((await post({ 'content-type': 'application/json', 'sec-fetch-site': 'cross-site' })).status).toBe(403);
   });
@@ -78,7 +90,9 @@ describe('automatic persisted queries', () => {
     expect(await post(persisted(query))).toMatchObject({ code: 'PERSISTED_QUERY_NOT_FOUND', message: 'PersistedQueryNotFound' });
     expect(await post({ query, ...persisted(query) })).toMatchObject({ status: 200, code: undefined });
     expect(await post(persisted(query))).toMatchObject({ status: 200, data: { viewer: { id: 'operator', kind: 'OPERATOR' } } });
-    const response = await fetch(`${app.url}/graphql?extensions=${encodeURIComponent(JSON.stringify(persisted(query).extensions))}`, { headers: { 'x-api-key': app.rootKey } });
+    const response = await fetch(`${app.url}/graphql?extensions=${encodeURIComponent(JSON.stringify(persisted(query).extensions))}`, {
+      headers: { 'x-api-key': app.rootKey },
+    });
     expect(await response.json()).toMatchObject({ data: { viewer: { id: 'operator', kind: 'OPERATOR' } } });
   });
 

@@ -68,8 +68,10 @@ it('mutations of a killed process have either run once, or run when they are ret
   for (const key of answered.keys()) expect(done.has(key)).toBe(true);
   for (const key of sent) {
     const { data, errors, extensions } = await mint(app.url, key);
-    if (answered.has(key)) expect([data.mintKey.key, data.mintKey.secret, extensions.idempotencyReplay]).toEqual([answered.get(key), null, true]);
-    else if (!done.has(key)) expect([errors, extensions.idempotencyReplay]).toEqual([undefined, undefined]); // it had not run before, and runs now
+    if (answered.has(key))
+      expect([data.mintKey.key, data.mintKey.secret, extensions.idempotencyReplay]).toEqual([answered.get(key), null, true]);
+    else if (!done.has(key))
+      expect([errors, extensions.idempotencyReplay]).toEqual([undefined, undefined]); // it had not run before, and runs now
     else if (errors) expect([key, errors[0].extensions.reason]).toEqual([key, 'DONE']);
     else expect([data.mintKey.key.name, extensions.idempotencyReplay]).toEqual([key, true]);
   }

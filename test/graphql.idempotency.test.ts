@@ -33,7 +33,11 @@ interface Ask {
   signal?: AbortSignal;
 }
 
-async function ask(query: string, variables: Record<string, unknown>, { node = app, key = randomUUID(), headers = { 'x-api-key': app.rootKey }, signal }: Ask = {}) {
+async function ask(
+  query: string,
+  variables: Record<string, unknown>,
+  { node = app, key = randomUUID(), headers = { 'x-api-key': app.rootKey }, signal }: Ask = {},
+) {
   const response = await fetch(`${node.url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', 'idempotency-key': key, ...headers },
@@ -44,7 +48,15 @@ async function ask(query: string, variables: Record<string, unknown>, { node = a
   const { data, errors, extensions: { cost: _, ...others } = {} } = (await response.json()) as any;
   const extensions = Object.keys(others).length > 0 ? others : undefined;
   const reason = errors?.[0]?.extensions.reason as string | undefined;
-  return { status: response.status, replayed: response.headers.get('idempotent-replayed'), retryAfter: response.headers.get('retry-after'), data, errors, extensions, reason };
+  return {
+    status: response.status,
+    replayed: response.headers.get('idempotent-replayed'),
+    retryAfter: response.headers.get('retry-after'),
+    data,
+    errors,
+    extensions,
+    reason,
+  };
 }
 
 const CREATE = 'mutation ($input: CreateWorkspaceInput!) { createWorkspace(input: $input) { workspace { id name slug version } } }';
@@ -77,14 +89,22 @@ describe('a mutation with an Idempotency-Key', () => {
     for (const node of [app, other]) {
       expect(await ask(CREATE, { input }, { key, node })).toEqual({ ...first, replayed: 'true', extensions: { idempotencyReplay: true } });
     }
-    expect(await ask(CREATE, { input: { slug: input.slug, name: 'Once' } }, { key: `"${key}"` })).toMatchObject({ replayed: 'true', data: first.data }); // a quoted key, and fields in another order
+    expect(await ask(CREATE, { input: { slug: input.slug, name: 'Once' } }, { key: `"${key}"` })).toMatchObject({
+      replayed: 'true',
+      data: first.data,
+    }); // a quoted key, and fields in another order
     expect(await countEvents()).toBe(events);
   });
 
   it('runs once if twenty requests arrive at once on two nodes; the others get IN_PROGRESS or the same answer', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const [key, input] = [randomUUID(), { projectId: (await buildProject(app, { budget: 0 })).id, name: `Race ${round}`, permissions: [] }];
-      const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => ask(MINT, { input }, { key, node: index % 2 === 0 ? app : other })));
+      const [key, input] = [
+        randomUUID(),
+        { projectId: (await buildProject(app, { budget: 0 })).id, name: `Race ${round}`, permissions: [] },
+      ];
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, (_, index) => ask(MINT, { input }, { key, node: index % 2 === 0 ? app : other })),
+      );
       expect(await app.database.reader.countBy(ApiKey, { projectId: input.projectId })).toBe(1);
       const ran = answers.filter(({ data, replayed }) => data && !replayed);
       expect(ran).toHaveLength(1);
@@ -100,7 +120,12 @@ describe('a mutation with an Idempotency-Key', () => {
     const [key, input] = [randomUUID(), { name: 'First', slug: slug() }];
     await ask(CREATE, { input }, { key });
     const events = await countEvents();
-    const refused = { status: 422, data: undefined, reason: 'KEY_REUSED', errors: [{ message: expect.stringContaining('another request'), extensions: { code: 'CONFLICT', reason: 'KEY_REUSED' } }] };
+    const refused = {
+      status: 422,
+      data: undefined,
+      reason: 'KEY_REUSED',
+      errors: [{ message: expect.stringContaining('another request'), extensions: { code: 'CONFLICT', reason: 'KEY_REUSED' } }],
+    };
     expect(await ask(CREATE, { input: { ...input, name: 'Second' } }, { key })).toMatchObject(refused);
     expect(await ask(CREATE.replace(' version', ''), { input }, { key })).toMatchObject(refused);
     expect(await ask(RENAME, { input: { id: 'prj_1', name: 'x' } }, { key })).toMatchObject(refused);
@@ -124,7 +149,12 @@ describe('a mutation with an Idempotency-Key', () => {
       expect(await stored(key)).toMatchObject({ subjectId: invitation.id });
       return invitation;
     };
-    const invite = () => done('mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { invitation { id } } }', { workspaceId, email: 'ada@example.com', roleId: 'rol_viewer' });
+    const invite = () =>
+      done('mutation ($input: InviteMemberInput!) { inviteMember(input: $input) { invitation { id } } }', {
+        workspaceId,
+        email: 'ada@example.com',
+        roleId: 'rol_viewer',
+      });
     await invite();
     const { id } = await invite();
     await done('mutation ($input: WithdrawInvitationInput!) { withdrawInvitation(input: $input) { invitation { id } } }', { id });
@@ -136,22 +166,36 @@ describe('a mutation with an Idempotency-Key', () => {
     expect((await ask(CREATE, { input }, { key })).errors?.[0].extensions.code).toBe('CONFLICT');
     expect(await stored(key)).toBeNull();
     await app.database.transaction((tx) => tx.update(Workspace, { id: data.createWorkspace.workspace.id }, { slug: slug() }));
-    expect(await ask(CREATE, { input }, { key })).toMatchObject({ replayed: null, data: { createWorkspace: { workspace: { name: 'Wanted' } } } });
+    expect(await ask(CREATE, { input }, { key })).toMatchObject({
+      replayed: null,
+      data: { createWorkspace: { workspace: { name: 'Wanted' } } },
+    });
   });
 
   it('returns DONE and the id of the changed object if the answer is too large to store', async () => {
     const { id } = (await buildKey(app)).key;
-    const [key, allowedIps] = [randomUUID(), Array.from({ length: 200 }, (_, index) => `2001:db8:aaaa:bbbb:cccc:dddd:eeee:${(0x1000 + index).toString(16)}/128`)];
+    const [key, allowedIps] = [
+      randomUUID(),
+      Array.from({ length: 200 }, (_, index) => `2001:db8:aaaa:bbbb:cccc:dddd:eeee:${(0x1000 + index).toString(16)}/128`),
+    ];
     const wide = Array.from({ length: 10 }, (_, index) => `n${index}: allowedIps`).join(' ');
     const query = `mutation ($input: UpdateKeyInput!) { updateKey(input: $input) { key { ${wide} } } }`;
     expect((await ask(query, { input: { id, allowedIps } }, { key })).data.updateKey.key.n9).toHaveLength(200);
     const repeat = await ask(query, { input: { id, allowedIps } }, { key });
-    expect(repeat).toMatchObject({ status: 409, reason: 'DONE', errors: [{ extensions: { code: 'CONFLICT', subjectId: id }, message: expect.stringContaining('not kept') }] });
+    expect(repeat).toMatchObject({
+      status: 409,
+      reason: 'DONE',
+      errors: [{ extensions: { code: 'CONFLICT', subjectId: id }, message: expect.stringContaining('not kept') }],
+    });
     expect((await app.database.reader.findOneByOrFail(ApiKey, { id })).version).toBe(2);
   });
 
   it('runs again after 24 hours; the sweep deletes the expired row', async () => {
-    const [key, kept, input] = [randomUUID(), randomUUID(), { projectId: (await buildProject(app, { budget: 0 })).id, name: 'Daily', permissions: [] }];
+    const [key, kept, input] = [
+      randomUUID(),
+      randomUUID(),
+      { projectId: (await buildProject(app, { budget: 0 })).id, name: 'Daily', permissions: [] },
+    ];
     await ask(MINT, { input }, { key });
     await ask(MINT, { input }, { key: kept });
     await later(MUTATION_KEPT_MS - 60_000, async () => expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: 'true' }));
@@ -166,18 +210,35 @@ describe('a mutation with an Idempotency-Key', () => {
 
 describe('a request with an Idempotency-Key', () => {
   it.each([
-    ['two mutations', 'mutation { a: archiveProject(input: { id: "prj_1" }) { __typename } b: archiveProject(input: { id: "prj_1" }) { __typename } }', randomUUID()],
-    ['two mutations in a fragment', 'mutation { ...F } fragment F on Mutation { a: archiveProject(input: { id: "prj_1" }) { __typename } b: archiveProject(input: { id: "prj_1" }) { __typename } }', randomUUID()],
+    [
+      'two mutations',
+      'mutation { a: archiveProject(input: { id: "prj_1" }) { __typename } b: archiveProject(input: { id: "prj_1" }) { __typename } }',
+      randomUUID(),
+    ],
+    [
+      'two mutations in a fragment',
+      'mutation { ...F } fragment F on Mutation ' +
+        '{ a: archiveProject(input: { id: "prj_1" }) { __typename } b: archiveProject(input: { id: "prj_1" }) { __typename } }',
+      randomUUID(),
+    ],
     ['no mutation', 'mutation { __typename }', randomUUID()],
     ['a key with a blank', 'mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', 'a b'],
     ['a key that is too long', 'mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', 'k'.repeat(256)],
   ])('needs exactly one mutation and a key of 1 to 255 visible characters: %s is INVALID_REQUEST', async (_what, query, key) => {
-    expect(await ask(query, {}, { key })).toMatchObject({ status: 400, data: undefined, errors: [{ extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['Idempotency-Key'], message: expect.any(String) }] } }] });
+    expect(await ask(query, {}, { key })).toMatchObject({
+      status: 400,
+      data: undefined,
+      errors: [{ extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['Idempotency-Key'], message: expect.any(String) }] } }],
+    });
   });
 
   it('can be a query, which ignores the key', async () => {
     const key = randomUUID();
-    expect(await ask('{ viewer { id } }', {}, { key })).toMatchObject({ status: 200, replayed: null, data: { viewer: { id: 'operator' } } });
+    expect(await ask('{ viewer { id } }', {}, { key })).toMatchObject({
+      status: 200,
+      replayed: null,
+      data: { viewer: { id: 'operator' } },
+    });
     expect(await stored(key)).toBeNull();
   });
 
@@ -188,15 +249,23 @@ describe('a request with an Idempotency-Key', () => {
       const input = schema.getMutationType()?.getFields()[name]?.args.length ? `(input: $input)` : '';
       const type = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
       const texts = ['token', 'password', 'code', 'email', 'currentPassword', 'newPassword', 'id'];
-      const fields = input ? Object.keys((schema.getType(type) as unknown as { getFields(): object }).getFields()).filter((field) => texts.includes(field)) : [];
+      const fields = input
+        ? Object.keys((schema.getType(type) as unknown as { getFields(): object }).getFields()).filter((field) => texts.includes(field))
+        : [];
       const query = `mutation ${input ? `($input: ${type}!) ` : ''}{ ${name}${input} { __typename } }`;
       const answer = await ask(query, { input: Object.fromEntries(fields.map((field) => [field, 'x'])) }, { headers: { cookie } });
-      expect([name, answer.status, answer.errors?.[0].extensions.issues?.[0].message]).toEqual([name, 400, expect.stringContaining(`is not allowed for ${name}`)]);
+      expect([name, answer.status, answer.errors?.[0].extensions.issues?.[0].message]).toEqual([
+        name,
+        400,
+        expect.stringContaining(`is not allowed for ${name}`),
+      ]);
     }
   });
 
   it('is refused with 401 if it has no credential, as without the key', async () => {
-    expect(await ask('mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', {}, { headers: {} })).toMatchObject({ status: 401 });
+    expect(await ask('mutation { archiveProject(input: { id: "prj_1" }) { __typename } }', {}, { headers: {} })).toMatchObject({
+      status: 401,
+    });
   });
 });
 
@@ -204,7 +273,10 @@ describe('a secret', () => {
   it('is only in the first answer, under each alias; a retry lists the withheld fields', async () => {
     const [key, again] = [randomUUID(), randomUUID()];
     const { key: apiKey, project } = await buildKey(app);
-    const mint = 'mutation ($input: MintKeyInput!) { made: mintKey(input: $input) { ...F one: secret ... on MintKeyPayload { two: secret } key { secret: id } } } fragment F on MintKeyPayload { secret }';
+    const mint =
+      'mutation ($input: MintKeyInput!) ' +
+      '{ made: mintKey(input: $input) { ...F one: secret ... on MintKeyPayload { two: secret } key { secret: id } } } ' +
+      'fragment F on MintKeyPayload { secret }';
     const input = { projectId: project.id, name: 'Secret', permissions: [] };
     const { data } = await ask(mint, { input }, { key });
     const { secret, one, two, key: minted } = data.made;
@@ -215,7 +287,10 @@ describe('a secret', () => {
 
     const rotate = 'mutation ($input: RotateKeyInput!) { rotateKey(input: $input) { secret key { id hint } } }';
     const rotated = await ask(rotate, { input: { id: apiKey.id } }, { key: again });
-    expect(await ask(rotate, { input: { id: apiKey.id } }, { key: again })).toMatchObject({ data: { rotateKey: { secret: null, key: rotated.data.rotateKey.key } }, extensions: { withheld: [['rotateKey', 'secret']] } });
+    expect(await ask(rotate, { input: { id: apiKey.id } }, { key: again })).toMatchObject({
+      data: { rotateKey: { secret: null, key: rotated.data.rotateKey.key } },
+      extensions: { withheld: [['rotateKey', 'secret']] },
+    });
     expect((await app.rest({ secret: rotated.data.rotateKey.secret })).status).toBe(200); // it was rotated only once
     const rows = JSON.stringify(await app.database.reader.find(IdempotencyKey));
     for (const text of [secret, rotated.data.rotateKey.secret]) expect(rows).not.toContain(text.slice(-38, -4));
@@ -228,12 +303,17 @@ describe('a secret', () => {
     const input = { workspaceId: id, email: 'ada@example.com', roleId: 'rol_viewer' };
     const { data } = await ask(invite, { input }, { key });
     expect(data.inviteMember.link).toContain('/invitation?token=');
-    expect(await ask(invite, { input }, { key })).toMatchObject({ data: { inviteMember: { link: null, invitation: data.inviteMember.invitation } }, extensions: { withheld: [['inviteMember', 'link']] } });
+    expect(await ask(invite, { input }, { key })).toMatchObject({
+      data: { inviteMember: { link: null, invitation: data.inviteMember.invitation } },
+      extensions: { withheld: [['inviteMember', 'link']] },
+    });
     expect(JSON.stringify(await stored(key))).not.toContain('token=');
   });
 
   it('is marked as ShownOnce in the payload of each mutation that allows an Idempotency-Key', () => {
-    const mutationsOf = Object.values(describeSchema().getMutationType()?.getFields() ?? {}).filter(({ name }) => !ofSigningIn.includes(name));
+    const mutationsOf = Object.values(describeSchema().getMutationType()?.getFields() ?? {}).filter(
+      ({ name }) => !ofSigningIn.includes(name),
+    );
     const suspicious = mutationsOf.flatMap(({ name, type }) =>
       Object.values((type as GraphQLObjectType).getFields())
         .filter((field) => /secret|link|token|code|password|ur[il]/i.test(field.name))
@@ -245,7 +325,11 @@ describe('a secret', () => {
 });
 
 describe('the owner of an Idempotency-Key', () => {
-  const keyWith = async (project: { id: string }, permissions: string[]) => (await mutations(app).mutate('mintKey', { projectId: project.id, name: 'Asks', permissions }, 'secret key { id }')) as { secret: string; key: { id: string } };
+  const keyWith = async (project: { id: string }, permissions: string[]) =>
+    (await mutations(app).mutate('mintKey', { projectId: project.id, name: 'Asks', permissions }, 'secret key { id }')) as {
+      secret: string;
+      key: { id: string };
+    };
 
   it('is one principal: the same key of another tenant is independent', async () => {
     const key = randomUUID();
@@ -273,7 +357,12 @@ describe('the owner of an Idempotency-Key', () => {
     await mutate('updateKey', { id: asks.key.id, permissions: ['write.projects', 'read.logs'] }, '__typename');
     const events = await countEvents();
     const repeat = await ask(query, { input }, { key, headers });
-    expect(repeat).toMatchObject({ status: 409, data: undefined, reason: 'DONE', errors: [{ message: expect.stringContaining('no longer see') }] });
+    expect(repeat).toMatchObject({
+      status: 409,
+      data: undefined,
+      reason: 'DONE',
+      errors: [{ message: expect.stringContaining('no longer see') }],
+    });
     expect(JSON.stringify(repeat)).not.toContain('5000');
     expect(await countEvents()).toBe(events);
     await mutate('revokeKey', { id: asks.key.id }, '__typename');
@@ -287,8 +376,13 @@ describe('the owner of an Idempotency-Key', () => {
     const [key, input] = [randomUUID(), { workspaceId: workspace.id, name: 'Shop', slug: 'shop' }];
     const query = 'mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id } } }';
     const first = await ask(query, { input }, { key, headers: cookie });
-    const { token } = await app.database.transaction(async (tx) => app.people.sessions.open(tx, person.id, { ip: null, userAgent: null }, await app.database.now(tx)));
-    expect(await ask(query, { input }, { key, headers: { cookie: `tollgate_session=${token}` } })).toMatchObject({ replayed: 'true', data: first.data });
+    const { token } = await app.database.transaction(async (tx) =>
+      app.people.sessions.open(tx, person.id, { ip: null, userAgent: null }, await app.database.now(tx)),
+    );
+    expect(await ask(query, { input }, { key, headers: { cookie: `tollgate_session=${token}` } })).toMatchObject({
+      replayed: 'true',
+      data: first.data,
+    });
     await mutate('removeMember', { workspaceId: workspace.id, userId: person.id }, '__typename');
     expect(await ask(query, { input }, { key, headers: cookie })).toMatchObject({ status: 409, data: undefined, reason: 'DONE' });
   });
@@ -306,14 +400,18 @@ describe('a process that crashes', () => {
     settle.mockRestore();
   }
 
-  it('after the commit: a retry gets IN_PROGRESS during the lease, then DONE with the id, and the mutation does not run again', async () => {
+  it('after the commit: a retry gets IN_PROGRESS during the lease, then DONE with the id; the mutation does not run again', async () => {
     const { id: projectId } = await buildProject(app, { budget: 0 });
     const [key, input] = [randomUUID(), { projectId, name: 'Lost', permissions: [] }];
     await dieBeforeAnswer(MINT, input, key);
     expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'IN_PROGRESS', retryAfter: '1' });
     const { id } = await app.database.reader.findOneByOrFail(ApiKey, { projectId });
     await later(MUTATION_LEASE_MS + 1_000, async () => {
-      expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'DONE', errors: [{ extensions: { subjectId: id } }] });
+      expect(await ask(MINT, { input }, { key })).toMatchObject({
+        status: 409,
+        reason: 'DONE',
+        errors: [{ extensions: { subjectId: id } }],
+      });
     });
     expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
   });
@@ -329,7 +427,9 @@ describe('a process that crashes', () => {
     await lost;
     mint.mockRestore();
     expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'IN_PROGRESS' });
-    await later(MUTATION_LEASE_MS + 1_000, async () => expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: null, data: { mintKey: { secret: expect.any(String) } } }));
+    await later(MUTATION_LEASE_MS + 1_000, async () =>
+      expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: null, data: { mintKey: { secret: expect.any(String) } } }),
+    );
     expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
   });
 
@@ -360,7 +460,9 @@ describe('a process that crashes', () => {
       return countEvents();
     });
     wake();
-    expect((await slow).errors).toEqual([expect.objectContaining({ message: expect.stringContaining('repeat has taken its place'), extensions: { code: 'CONFLICT' } })]);
+    expect((await slow).errors).toEqual([
+      expect.objectContaining({ message: expect.stringContaining('repeat has taken its place'), extensions: { code: 'CONFLICT' } }),
+    ]);
     mint.mockRestore();
     expect([await app.database.reader.countBy(ApiKey, { projectId }), await countEvents()]).toEqual([1, events]);
     expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: 'true' });

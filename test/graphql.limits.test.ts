@@ -26,7 +26,10 @@ interface Answer {
   headers: Headers;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the shape of its answer
   data?: any;
-  errors?: { message: string; extensions: { code: string; limits?: { limit: string; asked: number; allowed: number }[]; retryAfterMs?: number } }[];
+  errors?: {
+    message: string;
+    extensions: { code: string; limits?: { limit: string; asked: number; allowed: number }[]; retryAfterMs?: number };
+  }[];
   extensions?: { cost?: Cost };
 }
 
@@ -46,7 +49,8 @@ const costOf = async (query: string, variables: object = {}, secret?: string): P
   return answer.extensions?.cost as Cost;
 };
 
-const times = (count: number, make: (index: number) => string): string => Array.from({ length: count }, (_, index) => make(index)).join(' ');
+const times = (count: number, make: (index: number) => string): string =>
+  Array.from({ length: count }, (_, index) => make(index)).join(' ');
 
 /** The points of an answer with this number of objects and values. */
 const pointsFor = (objects: number, values: number): number => Math.ceil(objects + values / 10);
@@ -60,19 +64,63 @@ describe('the cost of an operation', () => {
 
   it.each<[string, number, string, object?]>([
     ['a value costs a tenth of a point, and the sum is rounded up', pointsFor(0, 1), '{ __typename }'],
-    ['a value of a list costs a hundredth, and the maximum length of the list is expected', pointsFor(1 + 1 + 1 + 1, (2 * 200) / 10), '{ workspaces(first: 1) { nodes { keys(first: 1) { nodes { a: permissions b: permissions } } } } }'],
+    [
+      'a value of a list costs a hundredth, and the maximum length of the list is expected',
+      pointsFor(1 + 1 + 1 + 1, (2 * 200) / 10),
+      '{ workspaces(first: 1) { nodes { keys(first: 1) { nodes { a: permissions b: permissions } } } } }',
+    ],
     ['an object costs one point', pointsFor(2, 2), 'query ($id: ID!) { project(id: $id) { id budget { balance } } }'],
     ['a page costs its requested size', pointsFor(1 + 40 * 2, 40), '{ workspaces(first: 40) { nodes { wallet { id } } } }'],
-    ['a page size can be a variable', pointsFor(1 + 40, 40), 'query ($first: Int) { workspaces(first: $first) { nodes { id } } }', { first: 40 }],
-    ['a page size can be the default of a variable', pointsFor(1 + 40, 40), 'query ($first: Int = 40) { workspaces(first: $first) { nodes { id } } }'],
+    [
+      'a page size can be a variable',
+      pointsFor(1 + 40, 40),
+      'query ($first: Int) { workspaces(first: $first) { nodes { id } } }',
+      { first: 40 },
+    ],
+    [
+      'a page size can be the default of a variable',
+      pointsFor(1 + 40, 40),
+      'query ($first: Int = 40) { workspaces(first: $first) { nodes { id } } }',
+    ],
     ['a page without a size costs the default size of the list', pointsFor(1 + 25, 25), '{ workspaces { nodes { id } } }'],
-    ['nested pages multiply', pointsFor(1 + 10 * (1 + 1 + 20 * 2), 10 * 20), '{ workspaces(first: 10) { nodes { projects(first: 20) { nodes { budget { held } } } } } }'],
-    ['edges and nodes cost as two lists', pointsFor(1 + 1 + 10 + 10 + 10, 10 + 10 + 1), '{ workspaces(first: 10) { nodes { id } edges { node { id } } pageInfo { hasNextPage } } }'],
-    ['a field that is selected twice costs once', pointsFor(1 + 10, 2 * 10), '{ workspaces(first: 10) { nodes { id } nodes { name } } workspaces(first: 10) { nodes { id } } }'],
-    ['a field with another alias costs again', pointsFor(2 * (1 + 10), 2 * 10), '{ a: workspaces(first: 10) { nodes { id } } b: workspaces(first: 10) { nodes { id } } }'],
-    ['a fragment costs the fields in it', pointsFor(1 + 10 + 10, 10 + 10), '{ workspaces(first: 10) { ...A } } fragment A on WorkspaceConnection { nodes { ...B ...B ... on Node { id } } } fragment B on Workspace { wallet { id } }'],
-    ['a skipped field costs nothing', pointsFor(1, 1), 'query ($no: Boolean = false) { viewer { id } workspaces @include(if: $no) { nodes { id } } actions @skip(if: true) { nodes { id } } }'],
-    ['a field that is not skipped costs points', pointsFor(1 + 25, 25), 'query ($no: Boolean!) { workspaces @skip(if: $no) { nodes { id } } }', { no: false }],
+    [
+      'nested pages multiply',
+      pointsFor(1 + 10 * (1 + 1 + 20 * 2), 10 * 20),
+      '{ workspaces(first: 10) { nodes { projects(first: 20) { nodes { budget { held } } } } } }',
+    ],
+    [
+      'edges and nodes cost as two lists',
+      pointsFor(1 + 1 + 10 + 10 + 10, 10 + 10 + 1),
+      '{ workspaces(first: 10) { nodes { id } edges { node { id } } pageInfo { hasNextPage } } }',
+    ],
+    [
+      'a field that is selected twice costs once',
+      pointsFor(1 + 10, 2 * 10),
+      '{ workspaces(first: 10) { nodes { id } nodes { name } } workspaces(first: 10) { nodes { id } } }',
+    ],
+    [
+      'a field with another alias costs again',
+      pointsFor(2 * (1 + 10), 2 * 10),
+      '{ a: workspaces(first: 10) { nodes { id } } b: workspaces(first: 10) { nodes { id } } }',
+    ],
+    [
+      'a fragment costs the fields in it',
+      pointsFor(1 + 10 + 10, 10 + 10),
+      '{ workspaces(first: 10) { ...A } } fragment A on WorkspaceConnection { nodes { ...B ...B ... on Node { id } } } ' +
+        'fragment B on Workspace { wallet { id } }',
+    ],
+    [
+      'a skipped field costs nothing',
+      pointsFor(1, 1),
+      'query ($no: Boolean = false) ' +
+        '{ viewer { id } workspaces @include(if: $no) { nodes { id } } actions @skip(if: true) { nodes { id } } }',
+    ],
+    [
+      'a field that is not skipped costs points',
+      pointsFor(1 + 25, 25),
+      'query ($no: Boolean!) { workspaces @skip(if: $no) { nodes { id } } }',
+      { no: false },
+    ],
   ])('%s', async (_what, requested, query, variables = {}) => {
     const cost = await costOf(query, query.includes('$id') ? { id: project.id, ...variables } : variables);
     expect(cost.requested).toBe(requested);
@@ -81,7 +129,9 @@ describe('the cost of an operation', () => {
 
   it('includes points for searching with a filter, even if nothing is found, and for every fifty values of the filter', async () => {
     const nothing = { action: times(100, (index) => `none.${index}`).split(' ') };
-    const query = 'query ($id: ID!, $filter: RequestLogFilter) { project(id: $id) { requestLogs(first: 1, filter: $filter) { totalCount nodes { id } } } }';
+    const query =
+      'query ($id: ID!, $filter: RequestLogFilter) ' +
+      '{ project(id: $id) { requestLogs(first: 1, filter: $filter) { totalCount nodes { id } } } }';
     const costWith = (filter?: object) => costOf(query, { id: project.id, filter });
     expect(await costWith()).toMatchObject({ requested: pointsFor(1 + 1 + 10 + 1, 1), actual: pointsFor(1 + 1 + 10, 0) });
     expect(await costWith({ action: ['none'] })).toMatchObject({ requested: pointsFor(1 + 21 + 100 + 1, 1), actual: 1 + 21 + 100 });
@@ -92,14 +142,23 @@ describe('the cost of an operation', () => {
   it('is settled by the objects in the answer; JSON scalars do not count as objects', async () => {
     const { id } = await buildWorkspace(app);
     await app.graphql('mutation ($id: ID!) { updateWorkspace(input: { id: $id, name: "Other" }) { workspace { id } } }', { id });
-    const cost = await costOf('query ($id: ID!) { workspace(id: $id) { auditEvents(first: 100) { nodes { before after } } wallet { id } projects { nodes { budget { held } } } } }', { id });
+    const cost = await costOf(
+      'query ($id: ID!) { workspace(id: $id) { ' +
+        'auditEvents(first: 100) { nodes { before after } } wallet { id } projects { nodes { budget { held } } } } }',
+      { id },
+    );
     expect(cost).toMatchObject({ requested: pointsFor(1 + (1 + 100) + 1 + (1 + 25 * 2), 2 * 100 + 1 + 25) });
-    const events = (await app.graphql('query ($id: ID!) { workspace(id: $id) { auditEvents(first: 100) { nodes { id } } } }', { id })).data.workspace.auditEvents.nodes.length;
+    const events = (await app.graphql('query ($id: ID!) { workspace(id: $id) { auditEvents(first: 100) { nodes { id } } } }', { id })).data
+      .workspace.auditEvents.nodes.length;
     expect(cost.actual).toBe(pointsFor(1 + 1 + events + 1 + 1, 2 * events + 1));
   });
 
   it('includes ten points for each mutation, even if it fails', async () => {
-    const answer = await ask({ query: 'mutation { a: archiveProject(input: { id: "prj_1" }) { project { id } } b: archiveProject(input: { id: "prj_2" }) { project { id } } }' });
+    const answer = await ask({
+      query:
+        'mutation { a: archiveProject(input: { id: "prj_1" }) { project { id } } ' +
+        'b: archiveProject(input: { id: "prj_2" }) { project { id } } }',
+    });
     expect(answer.errors?.map(({ extensions }) => extensions.code)).toEqual(['NOT_FOUND', 'NOT_FOUND']);
     expect(answer.extensions?.cost).toMatchObject({ requested: pointsFor(2 * (1 + 10 + 1), 2), actual: 2 * (1 + 10) });
   });
@@ -126,7 +185,12 @@ describe('the cost of an operation', () => {
     const { status, data, errors } = await ask({ query }, secret);
     const asked = pointsFor(1 + 100 * (1 + 1 + 100), 100 * 100);
     expect({ status, data }).toEqual({ status: 400, data: undefined });
-    expect(errors).toEqual([{ message: expect.stringContaining(`points ${asked}, at most 10000`), extensions: { code: 'QUERY_TOO_COMPLEX', limits: [{ limit: 'points', asked, allowed: 10_000 }] } }]);
+    expect(errors).toEqual([
+      {
+        message: expect.stringContaining(`points ${asked}, at most 10000`),
+        extensions: { code: 'QUERY_TOO_COMPLEX', limits: [{ limit: 'points', asked, allowed: 10_000 }] },
+      },
+    ]);
     expect((await costOf('{ __typename }', {}, secret)).left).toBe(19_999);
   });
 });
@@ -178,11 +242,16 @@ describe('the points of a principal', () => {
     const wrong = `query ($id: ID!) { nodes(ids: [${times(9_900, () => '"x"')}]) { nothing } }`;
     const now = jest.spyOn(performance, 'now').mockReturnValue(performance.now()); // no points are added meanwhile
     const answers: Answer[] = [];
-    for (let asked = 0; asked < 110; asked += 10) answers.push(...(await Promise.all(Array.from({ length: 10 }, () => ask({ query: wrong }, secret)))));
+    for (let asked = 0; asked < 110; asked += 10)
+      answers.push(...(await Promise.all(Array.from({ length: 10 }, () => ask({ query: wrong }, secret)))));
     now.mockRestore();
-    expect(answers.find(({ status }) => status === 429)?.errors?.[0]).toMatchObject({ message: expect.stringMatching(/^This asks for 198 points, /), extensions: { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) } });
+    expect(answers.find(({ status }) => status === 429)?.errors?.[0]).toMatchObject({
+      message: expect.stringMatching(/^This asks for 198 points, /),
+      extensions: { code: 'RATE_LIMITED', retryAfterMs: expect.any(Number) },
+    });
     expect(answers.filter(({ status }) => status === 400)).toHaveLength(Math.floor(20_000 / 198));
-    expect((await ask({ query: '{ viewer { id } }' }, secret)).extensions?.cost).toMatchObject({ requested: 2, actual: 2 }); // an operation that runs costs only its fields
+    // An operation that runs costs only its fields
+    expect((await ask({ query: '{ viewer { id } }' }, secret)).extensions?.cost).toMatchObject({ requested: 2, actual: 2 });
   });
 
   it('belong to the address if the request has no credential', async () => {
@@ -208,14 +277,17 @@ describe('a document over a limit', () => {
     ['repeats', 51, 50, `{ ${'viewer { id } '.repeat(51)} }`],
     ['variables', 201, 200, `query (${times(201, (index) => `$v${index}: Int`)}) { __typename }`],
     ['aliases', 101, 100, `{ viewer { ${times(101, (index) => `a${index}: id`)} } }`],
-  ])('is refused as QUERY_TOO_COMPLEX with the figures, before validation and before authentication: %s', async (limit, asked, allowed, query) => {
-    for (const secret of [app.rootKey, null]) {
-      const { status, data, errors } = await ask({ query }, secret);
-      expect({ status, data, code: errors?.[0]?.extensions.code }).toEqual({ status: 400, data: undefined, code: 'QUERY_TOO_COMPLEX' });
-      expect(errors?.[0]?.extensions.limits).toContainEqual({ limit, asked, allowed });
-      expect(errors?.[0]?.message).toContain(`${limit} ${asked}, at most ${allowed}`);
-    }
-  });
+  ])(
+    'is refused as QUERY_TOO_COMPLEX with the figures, before validation and before authentication: %s',
+    async (limit, asked, allowed, query) => {
+      for (const secret of [app.rootKey, null]) {
+        const { status, data, errors } = await ask({ query }, secret);
+        expect({ status, data, code: errors?.[0]?.extensions.code }).toEqual({ status: 400, data: undefined, code: 'QUERY_TOO_COMPLEX' });
+        expect(errors?.[0]?.extensions.limits).toContainEqual({ limit, asked, allowed });
+        expect(errors?.[0]?.message).toContain(`${limit} ${asked}, at most ${allowed}`);
+      }
+    },
+  );
 
   it('is refused if its variables have too many values', async () => {
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }';
@@ -224,8 +296,14 @@ describe('a document over a limit', () => {
   });
 
   it('is counted with its fragments expanded', async () => {
-    const query = `{ ${times(2, (index) => `a${index}: viewer { ...F0 }`)} } ${times(7, (index) => `fragment F${index} on Viewer { ${times(2, (inner) => `a${inner}: memberships { ...F${index + 1} }`)} }`)} fragment F7 on Viewer { id }`;
-    expect((await ask({ query })).errors?.[0]?.extensions.limits).toContainEqual({ limit: 'aliases', asked: expect.any(Number), allowed: 100 });
+    const spreads = (index: number) => times(2, (inner) => `a${inner}: memberships { ...F${index} }`);
+    const fragments = times(7, (index) => `fragment F${index} on Viewer { ${spreads(index + 1)} }`);
+    const query = `{ ${times(2, (index) => `a${index}: viewer { ...F0 }`)} } ${fragments} fragment F7 on Viewer { id }`;
+    expect((await ask({ query })).errors?.[0]?.extensions.limits).toContainEqual({
+      limit: 'aliases',
+      asked: expect.any(Number),
+      allowed: 100,
+    });
   });
 });
 
@@ -244,15 +322,22 @@ describe('configuration', () => {
       for (const secret of [app.rootKey, null]) {
         for (const query of [getIntrospectionQuery(), '{ __type(name: "Viewer") { name } }']) {
           const { status, data, errors } = await ask({ query }, secret, closed);
-          expect({ status, data, code: errors?.[0]?.extensions.code }).toEqual({ status: 400, data: undefined, code: 'GRAPHQL_VALIDATION_FAILED' });
+          expect({ status, data, code: errors?.[0]?.extensions.code }).toEqual({
+            status: 400,
+            data: undefined,
+            code: 'GRAPHQL_VALIDATION_FAILED',
+          });
           expect(errors?.[0]?.message).not.toContain('Apollo');
         }
       }
       expect((await ask({ query: '{ viewer { idd } }' }, app.rootKey, closed)).errors?.[0]?.message).not.toContain('Did you mean');
       expect((await ask({ query: '{ viewer { id } }' }, app.rootKey, closed)).data).toEqual({ viewer: { id: 'operator' } });
-      const docs = async (page: string) => fetch(`${closed.url}/docs/${page}`).then(async (answer) => [answer.status, answer.status === 200 ? await answer.text() : '']);
-      for (const page of ['queries.html', 'mutations.html', 'subscriptions.html', 'types.html', 'inputs.html']) expect(await docs(page)).toEqual([404, '']);
-      for (const page of ['', 'errors.html', 'limits.html', 'rest.html', 'enums.html']) expect(await docs(page)).toEqual([200, expect.not.stringMatching(/mintKey|RequestOutcome|ApiKeyFilter/)]);
+      const docs = async (page: string) =>
+        fetch(`${closed.url}/docs/${page}`).then(async (answer) => [answer.status, answer.status === 200 ? await answer.text() : '']);
+      for (const page of ['queries.html', 'mutations.html', 'subscriptions.html', 'types.html', 'inputs.html'])
+        expect(await docs(page)).toEqual([404, '']);
+      for (const page of ['', 'errors.html', 'limits.html', 'rest.html', 'enums.html'])
+        expect(await docs(page)).toEqual([200, expect.not.stringMatching(/mintKey|RequestOutcome|ApiKeyFilter/)]);
     } finally {
       await closed.close();
     }
@@ -261,7 +346,11 @@ describe('configuration', () => {
   it('can enable batches; the limits apply to all operations of a batch together', async () => {
     const open = await createTestApp({ config: { graphqlBatching: true } });
     const batch = async (operations: object[], secret: string | null = app.rootKey): Promise<{ status: number; answers: Answer[] }> => {
-      const response = await fetch(`${open.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', ...(secret === null ? {} : { 'x-api-key': secret }) }, body: JSON.stringify(operations) });
+      const response = await fetch(`${open.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...(secret === null ? {} : { 'x-api-key': secret }) },
+        body: JSON.stringify(operations),
+      });
       const answers = (await response.json()) as Answer | Answer[];
       return { status: response.status, answers: Array.isArray(answers) ? answers : [answers] };
     };
@@ -269,12 +358,17 @@ describe('configuration', () => {
     const limitsOf = (answers: Answer[]) => answers.flatMap(({ errors }) => errors?.[0]?.extensions.limits ?? []);
     try {
       const two = await batch([{ query: '{ viewer { id } }' }, { query: '{ workspaces { nodes { id } } }' }]);
-      expect([two.status, two.answers.map(({ data }) => data)]).toEqual([200, [{ viewer: { id: 'operator' } }, { workspaces: { nodes: [] } }]]);
+      expect([two.status, two.answers.map(({ data }) => data)]).toEqual([
+        200,
+        [{ viewer: { id: 'operator' } }, { workspaces: { nodes: [] } }],
+      ]);
       const many = await batch(Array.from({ length: 11 }, () => ({ query: '{ __typename }' })));
       expect([many.status, limitsOf(many.answers)]).toEqual([400, [{ limit: 'batch', asked: 11, allowed: 10 }]]);
       const aliased = await batch(Array.from({ length: 2 }, () => ({ query: `{ viewer { ${times(51, (index) => `a${index}: id`)} } }` })));
       expect([aliased.status, limitsOf(aliased.answers)]).toEqual([400, [{ limit: 'aliases', asked: 102, allowed: 100 }]]);
-      const dear = await batch(Array.from({ length: 3 }, () => ({ query: '{ workspaces(first: 100) { nodes { projects(first: 40) { nodes { id } } } } }' })));
+      const dear = await batch(
+        Array.from({ length: 3 }, () => ({ query: '{ workspaces(first: 100) { nodes { projects(first: 40) { nodes { id } } } } }' })),
+      );
       expect(codesOf(dear.answers)).toEqual([undefined, undefined, 'QUERY_TOO_COMPLEX']);
       const nobody = await batch([{ query: '{ __typename }' }, { query: '{ viewer { id } }' }], null);
       expect([nobody.status, codesOf(nobody.answers)]).toEqual([401, ['UNAUTHENTICATED']]);

@@ -26,7 +26,9 @@ const manifest = (...operations: object[]) => ({ format: 'apollo-persisted-query
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tollgate-operations-'));
-  const graphqlOperations = await write(manifest({ id: 'who', name: 'Who', type: 'query', body: WHO }, { id: 'rename', name: 'Rename', type: 'mutation', body: RENAME }));
+  const graphqlOperations = await write(
+    manifest({ id: 'who', name: 'Who', type: 'query', body: WHO }, { id: 'rename', name: 'Rename', type: 'mutation', body: RENAME }),
+  );
   app = await createTestApp({ config: { graphqlOperations } });
 });
 
@@ -36,19 +38,29 @@ afterAll(async () => {
 });
 
 async function send(body: object, headers: Record<string, string> = { 'x-api-key': app.rootKey }) {
-  const response = await fetch(`${app.url}/graphql`, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(body) });
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the shape of its answer
   return { status: response.status, ...((await response.json()) as any) };
 }
 
 const byId = (sha256Hash: unknown) => ({ extensions: { persistedQuery: { version: 1, sha256Hash } } });
-const asGet = (parameters: Record<string, string>) => fetch(`${app.url}/graphql?${new URLSearchParams(parameters).toString()}`, { headers: { 'x-api-key': app.rootKey } });
+const asGet = (parameters: Record<string, string>) =>
+  fetch(`${app.url}/graphql?${new URLSearchParams(parameters).toString()}`, { headers: { 'x-api-key': app.rootKey } });
 
 describe('a server with registered operations', () => {
   it('runs them by text and by id, with POST and with GET', async () => {
-    for (const body of [{ query: WHO }, byId('who'), { query: WHO, operationName: 'Who' }]) expect(await send(body)).toMatchObject({ status: 200, data: { viewer: { id: 'operator' } } });
-    expect(await send({ ...byId('rename'), variables: { id: 'ws_1', name: 'New' } })).toMatchObject({ status: 200, errors: [{ extensions: { code: 'NOT_FOUND' } }] });
-    for (const parameters of [{ query: WHO }, { extensions: JSON.stringify(byId('who').extensions) }] as Record<string, string>[]) expect(await (await asGet(parameters)).json()).toMatchObject({ data: { viewer: { id: 'operator' } } });
+    for (const body of [{ query: WHO }, byId('who'), { query: WHO, operationName: 'Who' }])
+      expect(await send(body)).toMatchObject({ status: 200, data: { viewer: { id: 'operator' } } });
+    expect(await send({ ...byId('rename'), variables: { id: 'ws_1', name: 'New' } })).toMatchObject({
+      status: 200,
+      errors: [{ extensions: { code: 'NOT_FOUND' } }],
+    });
+    for (const parameters of [{ query: WHO }, { extensions: JSON.stringify(byId('who').extensions) }] as Record<string, string>[])
+      expect(await (await asGet(parameters)).json()).toMatchObject({ data: { viewer: { id: 'operator' } } });
   });
 
   it.each([
@@ -66,12 +78,27 @@ describe('a server with registered operations', () => {
   ])('refuses %s before parsing it, and says what to do', async (_what, body) => {
     for (const headers of [undefined, {}]) {
       const answer = await send(body, headers);
-      if (Object.keys(body).length === 0) expect(answer.status).toBe(400); // an empty object is refused earlier
-      else if (headers && answer.status === 401) expect(answer.data).toBeUndefined(); // an anonymous caller may be refused earlier
-      else expect(answer).toEqual({ status: 400, errors: [{ message: expect.stringContaining('only registered operations'), extensions: { code: 'INVALID_REQUEST', issues: [{ path: ['query'], message: expect.stringContaining('GRAPHQL_OPERATIONS') }] } }] });
+      if (Object.keys(body).length === 0)
+        expect(answer.status).toBe(400); // an empty object is refused earlier
+      else if (headers && answer.status === 401)
+        expect(answer.data).toBeUndefined(); // an anonymous caller may be refused earlier
+      else
+        expect(answer).toEqual({
+          status: 400,
+          errors: [
+            {
+              message: expect.stringContaining('only registered operations'),
+              extensions: {
+                code: 'INVALID_REQUEST',
+                issues: [{ path: ['query'], message: expect.stringContaining('GRAPHQL_OPERATIONS') }],
+              },
+            },
+          ],
+        });
     }
     const { query, extensions } = body as { query?: string; extensions?: object };
-    if (query !== undefined) expect((await asGet({ query, ...(extensions && { extensions: JSON.stringify(extensions) }) })).status).toBe(400);
+    if (query !== undefined)
+      expect((await asGet({ query, ...(extensions && { extensions: JSON.stringify(extensions) }) })).status).toBe(400);
   });
 
   it('does not store a document that is sent with its hash', async () => {
@@ -86,7 +113,12 @@ describe('a server with registered operations', () => {
   });
 
   it('refuses streams of other documents', async () => {
-    const open = (body: object) => fetch(`${app.url}/graphql/stream`, { method: 'POST', headers: { 'x-api-key': app.rootKey, 'content-type': 'application/json', accept: 'text/event-stream' }, body: JSON.stringify(body) });
+    const open = (body: object) =>
+      fetch(`${app.url}/graphql/stream`, {
+        method: 'POST',
+        headers: { 'x-api-key': app.rootKey, 'content-type': 'application/json', accept: 'text/event-stream' },
+        body: JSON.stringify(body),
+      });
     expect(await (await open({ query: 'subscription { auditEventAdded { cursor } }' })).text()).toContain('only registered operations');
     expect(await (await open({ query: '', ...byId('who') })).text()).toContain('Send a query to POST /graphql');
   });
@@ -102,7 +134,12 @@ describe('the file of registered operations', () => {
 
   it('may be a map of Relay', async () => {
     const operations = await RegisteredOperations.read(await write({ abc: WHO }), schema);
-    expect([operations.find(undefined, 'abc'), operations.find(WHO, undefined), operations.find('{ __typename }', 'abc'), operations.find(undefined, 'x')]).toEqual([WHO, WHO, undefined, undefined]);
+    expect([
+      operations.find(undefined, 'abc'),
+      operations.find(WHO, undefined),
+      operations.find('{ __typename }', 'abc'),
+      operations.find(undefined, 'x'),
+    ]).toEqual([WHO, WHO, undefined, undefined]);
   });
 
   it.each([

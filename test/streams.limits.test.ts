@@ -44,10 +44,12 @@ const follow = (query: string, variables: Record<string, unknown>, credential = 
 /** A subscription request as raw HTTP. */
 function requestOf(secret: string, workspaceId: string): string {
   const body = JSON.stringify({ query: BUDGETS, variables: { workspaceId } });
-  return `POST /graphql/stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\nX-Api-Key: ${secret}\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const headers = ['Host: x', 'Content-Type: application/json', 'Accept: text/event-stream', `X-Api-Key: ${secret}`];
+  return ['POST /graphql/stream HTTP/1.1', ...headers, `Content-Length: ${body.length}`, '', body].join('\r\n');
 }
 
-const connectionsOf = ({ server }: TestApp): Promise<number> => new Promise((resolve, reject) => server.server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
+const connectionsOf = ({ server }: TestApp): Promise<number> =>
+  new Promise((resolve, reject) => server.server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 
 it('a client that disconnects before authentication gives its place back', async () => {
   const workspace = await buildWorkspace(app);
@@ -61,7 +63,8 @@ it('a client that disconnects before authentication gives its place back', async
     await until(async () => (await connectionsOf(app)) <= before, 'all clients to disconnect');
     return bySecret(...given);
   });
-  const sockets = Array.from({ length: 40 }, () => connect(Number(new URL(app.url).port), '127.0.0.1')); // more than the places of one owner
+  // More than the places of one owner
+  const sockets = Array.from({ length: 40 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
   for (const socket of sockets) socket.on('error', () => undefined).write(request);
   await until(() => asked === sockets.length, 'all authentications to begin');
   for (const socket of sockets) socket.destroy();
@@ -86,7 +89,9 @@ it('pipelined streams of one connection give their places back when the client d
   };
   const sockets = Array.from({ length: MAX_STREAM_CONNECTIONS_EACH / 2 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
   open.push({ stop: () => sockets.forEach((socket) => socket.destroy()) } as unknown as Followed);
-  await recognised(app, MAX_STREAM_CONNECTIONS_EACH, () => sockets.forEach((socket) => socket.on('error', () => undefined).write(request + request)));
+  await recognised(app, MAX_STREAM_CONNECTIONS_EACH, () =>
+    sockets.forEach((socket) => socket.on('error', () => undefined).write(request + request)),
+  );
   await until(async () => !(await begins()), 'all places to be taken');
   for (const socket of sockets) socket.destroy();
   await until(begins, 'a place');
@@ -128,7 +133,9 @@ describe.each(WAYS)('if the database is unavailable, over %s', (way, followed) =
 
   it.each(['PROTOCOL_CONNECTION_LOST', 'SQLITE_BUSY'])('for a moment (%s), each kind of stream continues', async (code) => {
     const { streams, goesOn } = await followAll(app);
-    const failing = [BudgetFeed, LogFeed, TrailFeed].map(({ prototype }) => jest.spyOn(prototype, 'next').mockRejectedValueOnce(Object.assign(new Error('away'), { code })));
+    const failing = [BudgetFeed, LogFeed, TrailFeed].map(({ prototype }) =>
+      jest.spyOn(prototype, 'next').mockRejectedValueOnce(Object.assign(new Error('away'), { code })),
+    );
     await until(() => failing.every(({ mock }) => mock.calls.length > 3), 'each to ask again');
     await goesOn();
     failing.forEach((spy) => spy.mockRestore());
@@ -143,7 +150,10 @@ describe.each(WAYS)('if the database is unavailable, over %s', (way, followed) =
     await outage.begin();
     if (TEST_DATABASE === 'mysql') {
       await Promise.all(streams.map((stream) => stream.over()));
-      const end = way === 'SSE' ? { ended: {}, errors: [expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })] } : { ended: expect.objectContaining({ code: 1013 }), errors: [] };
+      const end =
+        way === 'SSE'
+          ? { ended: {}, errors: [expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' })] }
+          : { ended: expect.objectContaining({ code: 1013 }), errors: [] };
       expect(streams).toEqual(streams.map(() => expect.objectContaining(end)));
     }
     await outage.end();
@@ -152,10 +162,14 @@ describe.each(WAYS)('if the database is unavailable, over %s', (way, followed) =
 
   it('a stream that reads for too long ends with QUERY_TOO_COMPLEX', async () => {
     const { streams } = await followAll(app);
-    const failing = jest.spyOn(BudgetFeed.prototype, 'next').mockRejectedValueOnce(Object.assign(new Error('interrupted'), { code: 'SQLITE_INTERRUPT' }));
+    const failing = jest
+      .spyOn(BudgetFeed.prototype, 'next')
+      .mockRejectedValueOnce(Object.assign(new Error('interrupted'), { code: 'SQLITE_INTERRUPT' }));
     await until(() => streams.some(({ ended }) => ended !== undefined), 'the end of one');
     failing.mockRestore();
-    expect(streams.flatMap(({ errors }) => errors)).toEqual([expect.objectContaining({ code: 'QUERY_TOO_COMPLEX', message: expect.stringContaining('took too long') })]);
+    expect(streams.flatMap(({ errors }) => errors)).toEqual([
+      expect.objectContaining({ code: 'QUERY_TOO_COMPLEX', message: expect.stringContaining('took too long') }),
+    ]);
   });
 });
 
@@ -166,7 +180,8 @@ it('requestLogged skips filtered calls, reads a bounded number of them at a time
   const begin = (after?: string) => LogFeed.open(app.database, { ...options, after });
   const fromMs = (await app.database.now()).getTime();
   const rowOf = (index: number) => callRow({ workspaceId: workspace.id, projectId: project.id, keyId: key.id }, fromMs, index);
-  const addFailed = (index: number, id: string) => insertBulk(app.database, 'request_logs', 1, () => ({ ...rowOf(index), id, outcome: 'FAILED' }));
+  const addFailed = (index: number, id: string) =>
+    insertBulk(app.database, 'request_logs', 1, () => ({ ...rowOf(index), id, outcome: 'FAILED' }));
   const idsOf = (logged: Logged[]) => logged.map(({ requestLog }) => requestLog.id);
   const told = async (feed: LogFeed, polls: number) => {
     const all: Logged[] = [];
@@ -195,16 +210,27 @@ it('requestLogged skips filtered calls, reads a bounded number of them at a time
     expect(calls - (Math.min(...times) - fromMs) / 10).toBeLessThan(1_000); // calls that it can have read
     expect(times).not.toEqual([]);
   }
-  for (const statement of statements) expect((await explain(app, statement)).accesses.filter(({ isScan }) => isScan)).toEqual([]); // at the end, because SQLite keeps this snapshot
+  // At the end, because SQLite keeps this snapshot
+  for (const statement of statements) expect((await explain(app, statement)).accesses.filter(({ isScan }) => isScan)).toEqual([]);
 });
 
 it('an event costs as much as a query for the same fields, and waits until there are enough points', async () => {
   const workspace = await buildWorkspace(app);
   const { key, secret, project } = await buildKey(app, { workspace, permissions: ['read.keys'] });
-  await app.database.transaction((tx) => tx.insert(ApiKey, Array.from({ length: 100 }, (_, index) => ({ ...key, id: `key_dear${String(index).padStart(3, '0')}` }))));
-  const lists = Array.from({ length: 80 }, (_, index) => `k${index}: keys(first: 100) { nodes { id } }`).join(' '); // 8,080 of 20,000 points
+  await app.database.transaction((tx) =>
+    tx.insert(
+      ApiKey,
+      Array.from({ length: 100 }, (_, index) => ({ ...key, id: `key_dear${String(index).padStart(3, '0')}` })),
+    ),
+  );
+  // 8,080 of 20,000 points
+  const lists = Array.from({ length: 80 }, (_, index) => `k${index}: keys(first: 100) { nodes { id } }`).join(' ');
   const began = performance.now();
-  const stream = follow(`subscription ($id: ID!) { keyChanged(workspaceId: $id) { action key { project { ${lists} } } } }`, { id: workspace.id }, secret);
+  const stream = follow(
+    `subscription ($id: ID!) { keyChanged(workspaceId: $id) { action key { project { ${lists} } } } }`,
+    { id: workspace.id },
+    secret,
+  );
   await untilOpen(stream, () => app.services.keys.update(ORIGIN, { id: key.id, name: `Name ${Math.random()}` }));
   expect(stream.events[0].keyChanged.key.project.k79.nodes).toHaveLength(100);
   const { errors } = await app.graphql(`query ($id: ID!) { project(id: $id) { ${lists} } }`, { id: project.id }, secret);
@@ -217,14 +243,24 @@ it('an event costs as much as a query for the same fields, and waits until there
 
 it('auditEventAdded stops reading the trail when its reader has disconnected', async () => {
   const { id } = await buildWorkspace(app);
-  const sealed = async () => Number((await app.database.reader.query('SELECT COUNT(*) AS sealed FROM audit_seals WHERE chain_id = ?', [id]))[0].sealed);
+  const sealed = async () =>
+    Number((await app.database.reader.query('SELECT COUNT(*) AS sealed FROM audit_seals WHERE chain_id = ?', [id]))[0].sealed);
   await until(async () => (await sealed()) === 1, 'the first event to be sealed');
   const [seal] = await app.database.reader.query('SELECT * FROM audit_seals WHERE chain_id = ?', [id]);
   const pages = 200;
-  await insertBulk(app.database, 'audit_seals', pages * STREAM_PAGE, (index) => ({ ...seal, position: Number(seal.position) + 1_000_000 + index, sequence: 1_000 + index, event_id: `evt_trail${index}` })); // the events of these seals do not exist
+  await insertBulk(app.database, 'audit_seals', pages * STREAM_PAGE, (index) => ({
+    ...seal,
+    position: Number(seal.position) + 1_000_000 + index,
+    sequence: 1_000 + index,
+    event_id: `evt_trail${index}`,
+  })); // the events of these seals do not exist
   const next = jest.spyOn(TrailFeed.prototype, 'next');
   const end = jest.spyOn(Stream.prototype, 'end');
-  const stream = follow('subscription ($id: ID!, $after: String) { auditEventAdded(workspaceId: $id, after: $after, filter: { action: ["never"] }) { cursor } }', { id, after: trailCursor({ position: Number(seal.position), hash: seal.hash }) });
+  const stream = follow(
+    'subscription ($id: ID!, $after: String) ' +
+      '{ auditEventAdded(workspaceId: $id, after: $after, filter: { action: ["never"] }) { cursor } }',
+    { id, after: trailCursor({ position: Number(seal.position), hash: seal.hash }) },
+  );
   const statements = await statementsOf(app, async () => {
     await until(() => next.mock.calls.length > 0, 'it to begin');
     stream.stop();
@@ -237,7 +273,10 @@ it('auditEventAdded stops reading the trail when its reader has disconnected', a
 });
 
 it('an address with too many unauthenticated WebSockets is refused more; authenticated clients still connect', async () => {
-  const silent = Array.from({ length: 300 }, () => new WebSocket(socketUrl(app.url), 'graphql-transport-ws', { localAddress: '127.0.0.2' }));
+  const silent = Array.from(
+    { length: 300 },
+    () => new WebSocket(socketUrl(app.url), 'graphql-transport-ws', { localAddress: '127.0.0.2' }),
+  );
   const codes: number[] = [];
   for (const socket of silent) socket.on('error', () => undefined).on('close', (code) => codes.push(code));
   await until(() => codes.filter((code) => code === 1013).length >= 200, 'most of them to be refused');
@@ -259,24 +298,39 @@ it('a reader that does not read is disconnected, and nothing is buffered for it'
 
   const { hostname, port } = new URL(node.url);
   const events = connect(Number(port), hostname).on('error', () => undefined);
-  const socket = new WebSocket(socketUrl(node.url), ['graphql-transport-ws'], { headers: { 'x-api-key': app.rootKey } }).on('error', () => undefined);
+  const socket = new WebSocket(socketUrl(node.url), ['graphql-transport-ws'], { headers: { 'x-api-key': app.rootKey } }).on(
+    'error',
+    () => undefined,
+  );
   try {
-    events.write(`GET /graphql/stream?query=${encodeURIComponent(query)} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nX-Api-Key: ${app.rootKey}\r\n\r\n`);
+    events.write(
+      `GET /graphql/stream?query=${encodeURIComponent(query)} HTTP/1.1\r\n` +
+        `Host: x\r\nAccept: text/event-stream\r\nX-Api-Key: ${app.rootKey}\r\n\r\n`,
+    );
     socket.on('open', () => socket.send('{"type":"connection_init"}'));
     await new Promise((resolve) => socket.once('message', resolve));
     socket.send(JSON.stringify({ type: 'subscribe', id: '1', payload: { query } }));
     const read = { events: '', socket: '' };
     events.on('data', (data) => (read.events += data.toString()));
     socket.on('message', (data: Buffer) => (read.socket += data.toString()));
-    await until(async () => (await app.rest({ secret }), Object.values(read).every((text) => text.includes('a89'))), 'both to be told of a call');
+    await until(
+      async () => (await app.rest({ secret }), Object.values(read).every((text) => text.includes('a89'))),
+      'both to be told of a call',
+    );
     expect(Object.values(read).join()).not.toContain('"errors"');
     events.pause();
     socket.pause();
 
     const template = await app.database.reader.findOneByOrFail(RequestLog, { workspaceId: workspace.id });
     const userAgent = 'x'.repeat(255);
-    for (let page = 0; page < 10; page += 1) { // 2,000 events of 25,000 bytes: much more than socket buffers hold
-      const rows = Array.from({ length: 200 }, (_, index) => ({ ...template, id: `log_wide${page}_${index}`, userAgent, createdAt: new Date(template.createdAt.getTime() + 30_000 + page) }));
+    for (let page = 0; page < 10; page += 1) {
+      // 2,000 events of 25,000 bytes: much more than socket buffers hold
+      const rows = Array.from({ length: 200 }, (_, index) => ({
+        ...template,
+        id: `log_wide${page}_${index}`,
+        userAgent,
+        createdAt: new Date(template.createdAt.getTime() + 30_000 + page),
+      }));
       await app.database.transaction((tx) => tx.insert(RequestLog, rows));
     }
     const began = performance.now();

@@ -49,7 +49,12 @@ describe('requestLogged', () => {
       await until(() => (collect(), told.size >= target), `${target} calls`);
       stream.stop();
       collect();
-      stream = (turn % 2 === 0 ? bySse : byWebSocket)(query, { workspaceId: workspace.id, after: cursor }, a.rootKey, turn % 2 === 0 ? a : b);
+      stream = (turn % 2 === 0 ? bySse : byWebSocket)(
+        query,
+        { workspaceId: workspace.id, after: cursor },
+        a.rootKey,
+        turn % 2 === 0 ? a : b,
+      );
     }
     busy.on = false;
     await Promise.all(callers);
@@ -63,7 +68,8 @@ describe('requestLogged', () => {
     const stream = bySse(LOGGED, { workspaceId: workspace.id });
     await untilOpen(stream, () => a.rest({ secret }));
     const template = await a.database.reader.findOneByOrFail(RequestLog, { workspaceId: workspace.id });
-    const lateLog = (id: string, ageMs: number) => a.database.transaction((tx) => tx.insert(RequestLog, { ...template, id, createdAt: new Date(template.createdAt.getTime() - ageMs) }));
+    const lateLog = (id: string, ageMs: number) =>
+      a.database.transaction((tx) => tx.insert(RequestLog, { ...template, id, createdAt: new Date(template.createdAt.getTime() - ageMs) }));
     const written = lateLog('log_late0000000000000000000001', 30_000);
     await a.rest({ secret });
     await written;
@@ -82,7 +88,11 @@ describe('requestLogged', () => {
     const { secret, project } = await buildKey(a, { workspace });
     const stream = bySse(LOGGED, { workspaceId: workspace.id });
     await untilOpen(stream, () => a.rest({ secret }));
-    const other = bySse(LOGGED, { workspaceId: workspace.id, filter: { projectId: [project.id] }, after: stream.events[0].requestLogged.cursor });
+    const other = bySse(LOGGED, {
+      workspaceId: workspace.id,
+      filter: { projectId: [project.id] },
+      after: stream.events[0].requestLogged.cursor,
+    });
     await other.over();
     expect(other.errors).toEqual([expect.objectContaining({ code: 'INVALID_REQUEST' })]);
   });

@@ -47,7 +47,8 @@ describe.each(WAYS)('over %s', (_way, way) => {
     await b.rest({ secret, body: { action: 'demo.fail' } });
     await until(() => stream.events.some(({ requestLogged }) => requestLogged.requestLog.outcome === 'FAILED'), 'the call that failed');
     expect(new Set(logIds(stream)).size).toBe(stream.events.length);
-    for (const { requestLogged } of stream.events) expect(requestLogged.requestLog).toMatchObject({ key: { name: 'Key', status: 'ACTIVE' }, project: { id: project.id } });
+    for (const { requestLogged } of stream.events)
+      expect(requestLogged.requestLog).toMatchObject({ key: { name: 'Key', status: 'ACTIVE' }, project: { id: project.id } });
     expect(stream.errors).toEqual([]);
   });
 
@@ -60,11 +61,16 @@ describe.each(WAYS)('over %s', (_way, way) => {
     const states = Object.fromEntries(stream.events.map(({ budgetChanged }) => [budgetChanged.project.id, budgetChanged.budget.balance]));
     expect(states).toEqual({ [project.id]: 10_000, [other.id]: 5_000 });
     for (let call = 0; call < 3; call += 1) await b.rest({ secret });
-    await until(() => stream.events.at(-1).budgetChanged.budget.balance === 7_000 && stream.events.at(-1).budgetChanged.budget.held === 0, 'the newest state');
+    await until(
+      () => stream.events.at(-1).budgetChanged.budget.balance === 7_000 && stream.events.at(-1).budgetChanged.budget.held === 0,
+      'the newest state',
+    );
     expect(stream.events.at(-1).budgetChanged).toMatchObject({ project: { id: project.id }, newestEntryId: expect.stringMatching(/_4$/) });
     const chosen = follow(BUDGETS, { workspaceId: workspace.id, filter: { projectId: [other.id, (await buildProject(a)).id] } });
     await chosen.arrived(1);
-    expect(chosen.events).toEqual([expect.objectContaining({ budgetChanged: expect.objectContaining({ project: { id: other.id, name: 'Project' } }) })]);
+    expect(chosen.events).toEqual([
+      expect.objectContaining({ budgetChanged: expect.objectContaining({ project: { id: other.id, name: 'Project' } }) }),
+    ]);
   });
 
   it('keyChanged sends the changes of keys, and continues after a cursor', async () => {
@@ -73,7 +79,10 @@ describe.each(WAYS)('over %s', (_way, way) => {
     const first = follow(KEYS, { workspaceId: workspace.id, filter: { keyId: [key.id] } });
     await untilOpen(first, () => b.services.keys.update(ORIGIN, { id: key.id, name: `Name ${Math.random()}` }));
     first.stop();
-    await until(async () => Number((await a.database.reader.query('SELECT COUNT(*) AS waiting FROM unsealed_events'))[0].waiting) === 0, 'all to be sealed');
+    await until(
+      async () => Number((await a.database.reader.query('SELECT COUNT(*) AS waiting FROM unsealed_events'))[0].waiting) === 0,
+      'all to be sealed',
+    );
     const { cursor } = first.events.at(-1).keyChanged;
     const seen = first.events.length;
     await b.services.keys.rotate(ORIGIN, { id: key.id });
@@ -150,7 +159,11 @@ describe.each(WAYS)('over %s', (_way, way) => {
     ['a member gets a lesser role', lowerRole, 'person'],
     ['a session ends', ({ cookie }) => b.graphql('mutation { signOut { session { id } } }', {}, cookie), 'person'],
     ['a service account is disabled', ({ accountId: id }) => b.services.serviceAccounts.disable(ORIGIN, { id }), 'account'],
-    ['a service account gets a new secret without grace', ({ accountId: id }) => b.services.serviceAccounts.rotate(ORIGIN, { id, graceSeconds: 0 }), 'account'],
+    [
+      'a service account gets a new secret without grace',
+      ({ accountId: id }) => b.services.serviceAccounts.rotate(ORIGIN, { id, graceSeconds: 0 }),
+      'account',
+    ],
   ];
   it.each(endings)('ends when %s on another node', async (_what, end, kind) => {
     const workspace = await buildWorkspace(a);
@@ -173,12 +186,22 @@ describe.each(WAYS)('over %s', (_way, way) => {
 
 it('a subscription sent as a plain request is refused with the address for streams', async () => {
   const { status, errors } = await a.graphql(EVENTS);
-  expect([status, errors?.[0]?.extensions.code, errors?.[0]?.extensions.issues?.[0]?.message]).toEqual([400, 'INVALID_REQUEST', expect.stringContaining('/graphql/stream')]);
+  expect([status, errors?.[0]?.extensions.code, errors?.[0]?.extensions.issues?.[0]?.message]).toEqual([
+    400,
+    'INVALID_REQUEST',
+    expect.stringContaining('/graphql/stream'),
+  ]);
 });
 
 it('a page of another site cannot open a stream with the cookie of a person', async () => {
   const { cookie, workspace } = await buildPerson(a);
-  const path = `/graphql/stream?query=${encodeURIComponent(`subscription { budgetChanged(workspaceId: "${workspace.id}") { newestEntryId } }`)}`;
-  expect(await send(a.url, { path, headers: { accept: 'text/event-stream', ...cookie, origin: 'https://evil.example' } })).toMatchObject({ status: 403 });
-  expect(await send(a.url, { path, headers: { accept: 'application/json', ...cookie } })).toMatchObject({ status: 400, body: { errors: [{ extensions: { code: 'INVALID_REQUEST' } }] } });
+  const query = `subscription { budgetChanged(workspaceId: "${workspace.id}") { newestEntryId } }`;
+  const path = `/graphql/stream?query=${encodeURIComponent(query)}`;
+  expect(await send(a.url, { path, headers: { accept: 'text/event-stream', ...cookie, origin: 'https://evil.example' } })).toMatchObject({
+    status: 403,
+  });
+  expect(await send(a.url, { path, headers: { accept: 'application/json', ...cookie } })).toMatchObject({
+    status: 400,
+    body: { errors: [{ extensions: { code: 'INVALID_REQUEST' } }] },
+  });
 });

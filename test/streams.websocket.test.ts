@@ -32,7 +32,10 @@ describe('a WebSocket', () => {
     socket.on('close', (code, reason) => (said.closed = { code, reason: reason.toString() }));
     socket.on('error', () => undefined);
     await until(() => socket.readyState !== WebSocket.CONNECTING, 'a handshake');
-    const closed = async () => (await until(() => said.closed !== undefined, 'a socket to close'), said.closed as { code: number; reason: string });
+    const closed = async () => (
+      await until(() => said.closed !== undefined, 'a socket to close'),
+      said.closed as { code: number; reason: string }
+    );
     open.push({ stop: () => socket.terminate() } as unknown as Followed);
     return { socket, messages, closed, say: (message: object) => socket.send(JSON.stringify(message)) };
   };
@@ -96,7 +99,8 @@ describe('a WebSocket', () => {
     const { say, messages } = await opened({ 'x-api-key': a.rootKey });
     say({ type: 'connection_init' });
     await until(() => messages.length > 0, 'an answer');
-    for (let id = 0; id <= MAX_STREAMS_PER_CONNECTION; id += 1) say({ type: 'subscribe', id: String(id), payload: { query: BUDGETS, variables: { workspaceId } } });
+    for (let id = 0; id <= MAX_STREAMS_PER_CONNECTION; id += 1)
+      say({ type: 'subscribe', id: String(id), payload: { query: BUDGETS, variables: { workspaceId } } });
     await until(() => messages.some(({ type }) => type === 'complete'), 'one to be refused');
     expect(JSON.stringify(messages.slice(1))).toContain('SERVICE_UNAVAILABLE');
     expect(messages.filter(({ type }) => type === 'complete')).toEqual([{ type: 'complete', id: String(MAX_STREAMS_PER_CONNECTION) }]);
@@ -109,10 +113,23 @@ describe('a WebSocket', () => {
 describe('a request that offers another protocol', () => {
   it('is served as plain HTTP', async () => {
     const { secret } = await buildKey(a);
-    const headers = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__', 'content-type': 'application/json', 'x-api-key': secret };
+    const headers = {
+      connection: 'Upgrade, HTTP2-Settings',
+      upgrade: 'h2c',
+      'http2-settings': 'AAMAAABkAAQAAP__',
+      'content-type': 'application/json',
+      'x-api-key': secret,
+    };
     const body = JSON.stringify({ action: 'demo.echo', params: { text: 'x'.repeat(100_000) } });
-    expect(await send(a.url, { method: 'POST', path: '/v1/demo/execute', headers, body })).toMatchObject({ status: 200, body: { ok: true } });
-    expect(await send(a.url, { method: 'POST', path: '/v1/demo/execute', headers: { ...headers, upgrade: 'websocket' }, body })).toMatchObject({ status: 200, body: { ok: true } });
-    expect(await send(a.url, { path: '/healthz', headers: { connection: 'upgrade', upgrade: 'websocket' } })).toMatchObject({ status: 200 });
+    expect(await send(a.url, { method: 'POST', path: '/v1/demo/execute', headers, body })).toMatchObject({
+      status: 200,
+      body: { ok: true },
+    });
+    expect(
+      await send(a.url, { method: 'POST', path: '/v1/demo/execute', headers: { ...headers, upgrade: 'websocket' }, body }),
+    ).toMatchObject({ status: 200, body: { ok: true } });
+    expect(await send(a.url, { path: '/healthz', headers: { connection: 'upgrade', upgrade: 'websocket' } })).toMatchObject({
+      status: 200,
+    });
   });
 });
