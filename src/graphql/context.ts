@@ -34,7 +34,7 @@ export { by, type Batch };
 export interface Subscribed<T> {
   /** Throws if the caller may not read the subscription. Called before the first event and repeatedly while the stream is open. */
   allow(ctx: GraphQLContext): Promise<void>;
-  /** Opens the feed at its first event. */
+  /** Opens the feed at its start: a cursor, or now. */
   open(database: Database): Promise<Feed<T>>;
 }
 

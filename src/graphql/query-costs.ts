@@ -6,7 +6,10 @@ import { planOf, requestedPoints, wholePoints, type Cost, type Plan } from './co
 import { figuresOfDocument, figuresOfVariables, requireModest, tooComplex } from './limits';
 import { MAX_OPERATION_POINTS, type Execution } from './work';
 
-/** Points in a full budget. A person, the operator, and all credentials of one workspace together each have one budget. */
+/**
+ * Points in a full budget. Each of these has one budget: a person, the operator, all credentials of a workspace together, and an address
+ * that sends no credential.
+ */
 export const MAX_POINTS = 20_000;
 /** Points added to a budget per second. */
 export const POINTS_PER_SECOND = 1_000;

@@ -63,7 +63,7 @@ export async function registerGraphQL(
   boundExecution(schema);
   const apollo = new ApolloServer<GraphQLContext>({
     schema,
-    introspection: true, // needs no credential; NoSchemaIntrospectionCustomRule below refuses it
+    introspection: true, // if it is disabled, the validation rule below refuses it
     validationRules: introspection ? [] : [NoSchemaIntrospectionCustomRule],
     validationOptions: { maxErrors: MAX_DOCUMENT_ERRORS },
     hideSchemaDetailsFromClientErrors: !introspection,

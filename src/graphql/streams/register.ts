@@ -8,11 +8,11 @@ import { registerWebSockets } from './websocket';
 
 /** Maximum WebSockets and event-stream requests of a process. Beyond that, clients must try again later. */
 const MAX_STREAM_CONNECTIONS = 256;
-/** Maximum of these per person, per operator, and per workspace for all its keys together. */
+/** Maximum of these per owner: a person, the operator, or all keys of a workspace together. */
 export const MAX_STREAM_CONNECTIONS_EACH = 32;
 /** Maximum subscriptions of a process. Each polls the database twice per second. */
 const MAX_STREAMS = 256;
-/** Maximum subscriptions for each of the same owners. */
+/** Maximum subscriptions per owner. */
 const MAX_STREAMS_EACH = 32;
 /** Maximum events that a process sends per second, on all streams together, so that calls come first. Others wait in the database. */
 const MAX_EVENTS_PER_SECOND = 2_000;
