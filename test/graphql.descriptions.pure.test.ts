@@ -21,7 +21,7 @@ function sentenceOf(needs: Needs): string | undefined {
       return 'Operator only.';
     case 'person':
     case 'own':
-      return 'For who has signed in.';
+      return 'Only for people who have signed in.';
     case 'credential':
     case 'knowledge':
       return undefined;

@@ -157,7 +157,7 @@ it('records every mutation of people in each of their workspaces, and no event, 
   ]);
   expect(await eventsOf(() => run('requestPasswordReset', { email: 'nobody@example.com' }, 'accepted', null))).toEqual([]);
   const resetToken = tokenOf(await smtp.linkTo(email));
-  secrets.push(resetToken, ...[cookie, other].map((one) => one.cookie.split('=')[1] as string));
+  secrets.push(resetToken, ...[cookie, other].map((session) => session.cookie.split('=')[1] as string));
   expect(await actionsOf(() => run('resetPassword', { token: resetToken, newPassword: THIRD_PASSWORD }, 'changed'))).toEqual([
     'password.reset',
     'password.reset',

@@ -14,7 +14,7 @@ describe('hashes of passwords', () => {
       Array.from({ length: 70 }, (_, index) => passwords.hash('correct horse battery staple', `usr_${index}`)),
     );
     expect(made.slice(0, 66).every(({ status }) => status === 'fulfilled')).toBe(true);
-    expect(made.slice(66).map((one) => (one.status === 'rejected' ? (one.reason as { code: string }).code : 'made'))).toEqual(
+    expect(made.slice(66).map((result) => (result.status === 'rejected' ? (result.reason as { code: string }).code : 'made'))).toEqual(
       Array(4).fill('SERVICE_UNAVAILABLE'),
     );
     expect(
@@ -40,12 +40,12 @@ describe('hashes of passwords', () => {
 
   it('are Argon2id with the parameters of OWASP, and differ for the same password', async () => {
     const passwords = new Passwords(PEPPER);
-    const [one, other] = [
+    const [first, second] = [
       await passwords.hash('correct horse battery staple', 'usr_1'),
       await passwords.hash('correct horse battery staple', 'usr_1'),
     ];
-    expect(one).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
-    expect(one).not.toBe(other);
+    expect(first).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
+    expect(first).not.toBe(second);
   });
 
   it('cannot be checked without the pepper, not even with the right password', async () => {

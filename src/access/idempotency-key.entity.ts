@@ -11,7 +11,7 @@ export class IdempotencyKey {
   @PrimaryColumn(textColumn(255))
   idempotencyKey: string;
 
-  /** HMAC-SHA256 of the request with the pepper, base64url. A plain hash would let guessable contents be found. */
+  /** HMAC-SHA256 of the request with the pepper, base64url. The pepper protects contents that are easy to guess. */
   @Column(textColumn(43))
   fingerprint: string;
 
@@ -27,7 +27,7 @@ export class IdempotencyKey {
   @Column(instantColumn)
   expiresAt: Date;
 
-  /** Time of the change, set in the same transaction, or null if nothing was changed. */
+  /** Time of the change, set in its transaction. Without a change: time of the answer. Null until then. */
   @Column({ ...instantColumn, nullable: true })
   doneAt: Date | null;
 

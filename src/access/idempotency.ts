@@ -98,7 +98,8 @@ export class Idempotency {
       const at = await this.deps.database.now(tx);
       const kept = answer !== undefined && Buffer.byteLength(answer) <= MAX_KEPT_MUTATION_BYTES ? answer : null;
       await tx.update(IdempotencyKey, mine, {
-        ...(answer !== undefined && { doneAt: () => `COALESCE(done_at, ${at.getTime()})` }), // null if nothing changed
+        // done_at is still null if the mutation changed nothing
+        ...(answer !== undefined && { doneAt: () => `COALESCE(done_at, ${at.getTime()})` }),
         leasedUntil: at,
         answer: kept,
         workspaceId,

@@ -69,7 +69,7 @@ export type IdentityScope = (typeof IDENTITY_SCOPES)[number];
 
 export const isIdentityScope = (name: string): name is IdentityScope => (IDENTITY_SCOPES as readonly string[]).includes(name);
 
-/** The most permissions in the own list of a key or a service account. */
+/** The most permissions that are granted directly to a key or a service account, in addition to its role. */
 export const MAX_GRANTED_PERMISSIONS = 200;
 
 /** Whether an action may require a permission with this name. */

@@ -16,15 +16,15 @@ const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
 
 @ObjectType({ description: 'Who made something, named as in the audit trail.' })
 class Creator {
-  @Field({ description: 'What acted, as `AuditEvent.actorKind`.' })
+  @Field({ description: 'The kind of the actor, like `AuditEvent.actorKind`.' })
   actorKind: string;
 
-  @Field(() => ID, { description: 'Who acted, as `AuditEvent.actorId`.' })
+  @Field(() => ID, { description: 'The id of the actor, like `AuditEvent.actorId`.' })
   actorId: string;
 
   @Field(() => ID, {
     nullable: true,
-    description: 'The person behind it: who acted, let the application in, or minted the key that acted. Null if there is none.',
+    description: 'The person who acted, who gave consent to the application, or who minted the key that acted. Null if there is none.',
   })
   userId: string | null;
 }
@@ -265,8 +265,8 @@ export class MembershipKeysResolver {
   @FieldResolver(() => ApiKeyConnection, {
     nullable: true,
     description:
-      'The keys that they minted here, by themselves, through an application or with a key of theirs. ' +
-      'Newest first; none is revoked or expired. ' +
+      'The live keys that they minted in this workspace: themselves, through an application, or with one of their keys. ' +
+      'Newest first. Revoked and expired keys are left out. ' +
       '`removeMember` revokes them with `revokeKeys`. Takes `read.keys`.',
   })
   async liveKeysMinted(

@@ -49,7 +49,7 @@ export class ConsentResolver {
     description:
       'Let an application act no longer in a project: this consent ends, every other one that the same person gave it there, and all tokens that came of them, at once and on every node. ' +
       'Repeated, it answers the same and changes nothing.' +
-      '\n\nFor who has signed in. Errors: `NOT_FOUND` where it is not theirs.',
+      '\n\nOnly for people who have signed in. Errors: `NOT_FOUND` where it is not theirs.',
   })
   async withdrawConsent(@Arg('input', { description: 'Which consent.' }) { id }: WithdrawConsentInput, @Ctx() ctx: GraphQLContext): Promise<WithdrawConsentPayload> {
     if (ctx.caller.kind !== 'USER') notFound(); // nobody else has any

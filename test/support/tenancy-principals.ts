@@ -231,8 +231,8 @@ export async function buildPrincipals(app: TestApp): Promise<Map<string, Princip
     permissions: [],
     userId: unproved.id,
   });
-  const theirs = await buildTenant(app, 'another tenant’s people');
-  const stranger = await personIn(theirs, 'rol_owner');
+  const foreignPeople = await buildTenant(app, 'another tenant’s people');
+  const stranger = await personIn(foreignPeople, 'rol_owner');
   add('an owner of another tenant', {
     headers: stranger.headers,
     tenant: await buildTenant(app, 'the visited'),
@@ -240,15 +240,21 @@ export async function buildPrincipals(app: TestApp): Promise<Map<string, Princip
     permissions: [],
     userId: stranger.id,
   });
-  const left = await buildTenant(app, 'the visited');
-  const former = await personIn(left, 'rol_owner');
-  await personIn(left, 'rol_owner');
-  await mutate('removeMember', { workspaceId: left.ids.ws, userId: former.id }, '__typename');
-  add('an owner who was removed', { headers: former.headers, tenant: left, standing: 'outsider', permissions: [], userId: former.id });
-  const over = await buildTenant(app, 'a session that has ended');
-  const { headers: ended } = await personIn(over, 'rol_owner');
+  const formerTenant = await buildTenant(app, 'the visited');
+  const former = await personIn(formerTenant, 'rol_owner');
+  await personIn(formerTenant, 'rol_owner');
+  await mutate('removeMember', { workspaceId: formerTenant.ids.ws, userId: former.id }, '__typename');
+  add('an owner who was removed', {
+    headers: former.headers,
+    tenant: formerTenant,
+    standing: 'outsider',
+    permissions: [],
+    userId: former.id,
+  });
+  const signedOut = await buildTenant(app, 'a session that has ended');
+  const { headers: ended } = await personIn(signedOut, 'rol_owner');
   await app.graphql('mutation { signOut { session { id } } }', {}, ended);
-  add('an owner who has signed out', { headers: ended, tenant: over, standing: 'unauthenticated', permissions: [] });
+  add('an owner who has signed out', { headers: ended, tenant: signedOut, standing: 'unauthenticated', permissions: [] });
   const ordinary = await buildTenant(app, 'an ordinary key');
   add('an ordinary key of the tenant', {
     headers: header((await keyIn(ordinary, { permissions: ['demo.*'] })).secret),
@@ -263,11 +269,11 @@ export async function buildPrincipals(app: TestApp): Promise<Map<string, Princip
     standing: 'outsider',
     permissions: [],
   });
-  const acted = await buildTenant(app, 'an application', ['demo.echo', 'demo.fail']);
-  const built = await buildClient(app, { workspace: acted.workspace });
+  const ofApplication = await buildTenant(app, 'an application', ['demo.echo', 'demo.fail']);
+  const built = await buildClient(app, { workspace: ofApplication.workspace });
   add('an application that an owner let do all', {
     headers: header((await tokensFor(app, built, { scope: 'admin demo.echo demo.fail' })).access),
-    tenant: acted,
+    tenant: ofApplication,
     standing: 'insider',
     permissions: SINGLE_PERMISSIONS,
   });
@@ -280,11 +286,11 @@ export async function buildPrincipals(app: TestApp): Promise<Map<string, Princip
     standing: 'insider',
     permissions: ['read.members'],
   });
-  const gone = await buildTenant(app, 'a consent that was withdrawn');
-  const goneClient = await buildClient(app, { workspace: gone.workspace });
-  const { access } = await tokensFor(app, goneClient, { scope: 'admin' });
-  await mutate('deleteOAuthClient', { id: goneClient.client.id }, '__typename');
-  add('an application that has ended', { headers: header(access), tenant: gone, standing: 'unauthenticated', permissions: [] });
+  const withdrawn = await buildTenant(app, 'a consent that was withdrawn');
+  const endedClient = await buildClient(app, { workspace: withdrawn.workspace });
+  const { access } = await tokensFor(app, endedClient, { scope: 'admin' });
+  await mutate('deleteOAuthClient', { id: endedClient.client.id }, '__typename');
+  add('an application that has ended', { headers: header(access), tenant: withdrawn, standing: 'unauthenticated', permissions: [] });
   const revoked = await buildTenant(app, 'a revoked key');
   const { id, secret } = await keyIn(revoked, { permissions: ['admin'] });
   await mutate('revokeKey', { id }, '__typename');

@@ -222,7 +222,8 @@ export class InvitationService {
     const { id, workspaceId, roleId } = invitation;
     await this.requireLivingRight(tx, invitation);
     const at = await this.deps.database.now(tx);
-    if (await tx.existsBy(Membership, { userId, workspaceId })) throw conflict('You are a member already. Sign in instead.');
+    if (await tx.existsBy(Membership, { userId, workspaceId }))
+      throw conflict('You are a member already. You do not need this invitation.');
     await tx.update(Invitation, { id, acceptedAt: IsNull(), withdrawnAt: IsNull() }, { acceptedAt: at });
     await tx.insert(Membership, { userId, workspaceId, roleId, createdAt: at });
     const after = { email: invitation.email, roleId, invitationId: id };

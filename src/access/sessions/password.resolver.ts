@@ -60,8 +60,8 @@ export class PasswordResolver {
     nullable: true,
     description:
       'Set a new password and end all other sessions. Consents for applications stay: see `Viewer.consents`.' +
-      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` if the current password is wrong; `RATE_LIMITED` after too many tries; ' +
-      '`SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+      '\n\nOnly for people who have signed in. Errors: `UNAUTHENTICATED` if the current password is wrong; `RATE_LIMITED` after too many ' +
+      'tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async changePassword(
     @Arg('input', { description: 'Both passwords.' }) input: ChangePasswordInput,

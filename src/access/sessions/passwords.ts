@@ -12,7 +12,7 @@ const HASH_LANES = 1;
 const MAX_HASHES_AT_ONCE = 2;
 /** Hashes that may wait. Further ones are refused. */
 const MAX_HASHES_WAITING = 64;
-/** Waiting hashes of one device or account. Tries do not limit them: a right password gives its try back. */
+/** Hashes of one device or account that may wait. Tries do not limit them, because a right password gives its try back. */
 const MAX_HASHES_WAITING_EACH = 8;
 
 const MIN_PASSWORD_LENGTH = 12;
@@ -124,7 +124,7 @@ export class Passwords {
     const candidates = [...this.queues].filter(
       ([, queue]) => (queue.isStranger && !isStranger) || queue.waiting.length > waiting.length + 1,
     );
-    const [longest] = candidates.sort(([, one], [, other]) => other.waiting.length - one.waiting.length);
+    const [longest] = candidates.sort(([, left], [, right]) => right.waiting.length - left.waiting.length);
     if (!longest) return false;
     const [source, queue] = longest;
     queue.waiting.pop()?.refuse(new TollgateError('SERVICE_UNAVAILABLE'));

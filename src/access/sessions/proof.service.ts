@@ -140,7 +140,8 @@ export class ProofService {
       });
     };
     background.run(record, (error) => {
-      if (!(error instanceof TollgateError)) log.warn({ err: error }, 'sign-in: a refusal was not recorded'); // or it was recorded recently
+      // A TollgateError means that a refusal was recorded recently
+      if (!(error instanceof TollgateError)) log.warn({ err: error }, 'sign-in: a refusal was not recorded');
     });
   }
 

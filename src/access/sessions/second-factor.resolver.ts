@@ -66,8 +66,8 @@ export class SecondFactorResolver {
     description:
       'Get a new secret for an authenticator. If a second factor is on already, this takes a code of it; it stays on until ' +
       '`confirmSecondFactor` replaces it.' +
-      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `RATE_LIMITED` after too many tries; ' +
-      '`SERVICE_UNAVAILABLE` while too many passwords are being checked.',
+      '\n\nOnly for people who have signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `RATE_LIMITED` after too many ' +
+      'tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async beginSecondFactor(
     @Arg('input', { description: 'The password, and a code if needed.' }) input: BeginSecondFactorInput,
@@ -80,8 +80,8 @@ export class SecondFactorResolver {
     nullable: true,
     description:
       'Turn the second factor on. It replaces an earlier one. From now on every sign-in needs a code of it. Ends all other sessions.' +
-      '\n\nFor who has signed in. Errors: `CONFLICT` if `beginSecondFactor` was not called before; `INVALID_REQUEST` for a wrong code; ' +
-      '`RATE_LIMITED` after too many tries.',
+      '\n\nOnly for people who have signed in. Errors: `CONFLICT` if `beginSecondFactor` was not called before; ' +
+      '`INVALID_REQUEST` for a wrong code; `RATE_LIMITED` after too many tries.',
   })
   async confirmSecondFactor(
     @Arg('input', { description: 'A code of the new secret.' }) { code }: ConfirmSecondFactorInput,
@@ -95,8 +95,8 @@ export class SecondFactorResolver {
     nullable: true,
     description:
       'Turn the second factor off.' +
-      '\n\nFor who has signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `CONFLICT` if no second factor is on, or if ' +
-      'one of their workspaces requires it; `RATE_LIMITED` after too many tries; ' +
+      '\n\nOnly for people who have signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `CONFLICT` if no second factor is ' +
+      'on, or if one of their workspaces requires it; `RATE_LIMITED` after too many tries; ' +
       '`SERVICE_UNAVAILABLE` while too many passwords are being checked.',
   })
   async removeSecondFactor(

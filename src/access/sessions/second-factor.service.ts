@@ -87,7 +87,7 @@ export class SecondFactorService {
     const { database, proofs, recoveryCodes } = this.deps;
     const disable = async (tx: EntityManager, passwordHash: string) => {
       const person = await locked(tx, Person, { id: personId });
-      if (!person.totpEnabledAt) throw conflict('You have no second factor.');
+      if (!person.totpEnabledAt) throw conflict('You have no second factor. There is nothing to remove.');
       const memberships = await tx.findBy(Membership, { userId: personId });
       if (
         (
@@ -97,7 +97,7 @@ export class SecondFactorService {
           )
         ).length > 0
       )
-        throw conflict('A workspace of yours requires a second factor. Leave the workspace first.');
+        throw conflict('A workspace of yours requires a second factor. Replace it with beginSecondFactor, or leave the workspace first.');
       const at = await database.now(tx);
       if (person.passwordHash !== passwordHash || !(await this.use(tx, person, code, at))) return null;
       const cleared = { totpSecret: null, totpEnabledAt: null, totpLastStep: null, totpStagedSecret: null };

@@ -80,7 +80,7 @@ export class SignInResolver {
 
   @Mutation(() => SignOutPayload, {
     nullable: true,
-    description: 'End the session of the caller, at once and on every node.\n\nFor who has signed in. No errors of its own.',
+    description: 'End the session of the caller, at once and on every node.\n\nOnly for people who have signed in. No errors of its own.',
   })
   async signOut(@Ctx() ctx: GraphQLContext): Promise<SignOutPayload> {
     const session = await this.sessions.end(ctx.personOrigin, ctx.person.sessionId);
@@ -92,7 +92,7 @@ export class SignInResolver {
     nullable: true,
     description:
       'End all sessions of the caller, at once and on every node. Consents for applications stay: see `Viewer.consents`.' +
-      '\n\nFor who has signed in. No errors of its own.',
+      '\n\nOnly for people who have signed in. No errors of its own.',
   })
   async signOutEverywhere(@Ctx() ctx: GraphQLContext): Promise<SignOutEverywherePayload> {
     const sessions = await this.sessions.endAll(ctx.personOrigin);
@@ -104,7 +104,7 @@ export class SignInResolver {
     nullable: true,
     description:
       'End one session of the caller, at once and on every node.' +
-      '\n\nFor who has signed in. Errors: `NOT_FOUND` if the session is not theirs or has ended.',
+      '\n\nOnly for people who have signed in. Errors: `NOT_FOUND` if the session is not theirs or has ended.',
   })
   async endSession(
     @Arg('input', { description: 'The session.' }) { id }: EndSessionInput,
