@@ -14,10 +14,10 @@ import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
 import { closeNodes, createNodes } from './support/nodes';
 import { brokenChains, chainKeys, sealedEvents } from './support/trail';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
 let app: TestApp;
-/** Another server of the same installation, which on SQLite is the same one: it has one server. */
+/** Another server of the same installation. On SQLite it is the same server, because SQLite allows only one. */
 let other: TestApp;
 
 beforeAll(async () => {
@@ -26,14 +26,14 @@ beforeAll(async () => {
 
 afterAll(() => closeNodes(other, app));
 
-/** SQLite has one writer, and so nobody beside it. */
+/** For tests with two simultaneous writers, which SQLite does not have. */
 const onMysql = TEST_DATABASE === 'mysql' ? it : it.skip;
 
 const sql = (text: string, values: unknown[] = []) => app.database.transaction((tx) => tx.query(text, values));
 const sealsOf = (chainId: string) => app.database.reader.find(AuditSeal, { where: { chainId }, order: { sequence: 'ASC' } });
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
 
-/** A workspace with a chain of `length` events, all sealed. */
+/** Creates a workspace with a chain of `length` sealed events. */
 async function buildChain(length: number): Promise<{ id: string; seals: AuditSeal[] }> {
   const { id } = await buildWorkspace(app);
   for (let name = 2; name <= length; name += 1) await app.services.workspaces.update(ORIGIN, { id, name: `Name ${name}` });
@@ -42,7 +42,7 @@ async function buildChain(length: number): Promise<{ id: string; seals: AuditSea
 }
 
 describe('sealing', () => {
-  it('a revocation makes exactly one event, and repeating it none', async () => {
+  it('writes exactly one event for a revocation, and no event for its repeat', async () => {
     const { key } = await buildKey(app);
     for (let times = 0; times < 2; times += 1) await app.services.keys.revoke(ORIGIN, { id: key.id });
     await app.sealer.once();
@@ -50,7 +50,7 @@ describe('sealing', () => {
     expect(events.map(({ action }) => action)).toEqual(['key.minted', 'key.revoked']);
   });
 
-  it('gives each event one place in its chain and one in the whole trail, without a gap, though two nodes seal while others write', async () => {
+  it('gives each event one place in its chain and in the trail, without gaps, while two nodes seal and others write', async () => {
     const workspaces = await Promise.all([buildWorkspace(app), buildWorkspace(other), buildWorkspace(app)]);
     const busy = { on: true };
     const sealers = [app, other].map(async ({ sealer }) => {
@@ -77,7 +77,7 @@ describe('sealing', () => {
     expect(await brokenChains(app)).toEqual({});
   });
 
-  it('keeps causes before effects: what began after another was committed comes after it, on whichever node', async () => {
+  it('seals an event after all events that were committed before its transaction began, on any node', async () => {
     const { id } = await buildWorkspace(app);
     const names = upTo(30).map((turn) => `Step ${turn}`);
     const busy = { on: true };
@@ -92,7 +92,7 @@ describe('sealing', () => {
     expect(sealed).toEqual(names);
   });
 
-  it('lets whoever reads by position while others write and seal miss nothing and meet nothing twice', async () => {
+  it('lets a reader by position get each event exactly once while others write and seal', async () => {
     const { id } = await buildWorkspace(app);
     const busy = { on: true };
     const read: string[] = [];
@@ -113,7 +113,8 @@ describe('sealing', () => {
     });
     await Promise.all(
       upTo(6).map(async (writer) => {
-        for (let turn = 0; turn < 15; turn += 1) await (writer % 2 ? app : other).services.workspaces.update(ORIGIN, { id, name: `${writer} ${turn}` });
+        for (let turn = 0; turn < 15; turn += 1)
+          await (writer % 2 ? app : other).services.workspaces.update(ORIGIN, { id, name: `${writer} ${turn}` });
       }),
     );
     busy.on = false;
@@ -123,7 +124,7 @@ describe('sealing', () => {
     expect([...read].sort()).toEqual(written.map((event) => event.id).sort());
   });
 
-  it('seals nothing of what was undone, and nothing that is not committed yet', async () => {
+  it('seals no event that was rolled back or is not committed yet', async () => {
     const { id } = await buildWorkspace(app);
     const draft = { ...ORIGIN, action: 'workspace.tested', subject: { id, workspaceId: id }, at: new Date() };
     const undone = app.database.transaction(async (tx) => {
@@ -136,13 +137,28 @@ describe('sealing', () => {
     expect((await sealedEvents(app, id)).map(({ action }) => action)).toEqual(['workspace.created']);
   });
 
-  it('the hash is what docs/exports-and-audit-trail.md says, over every column that an event has', async () => {
+  it('computes the hash over every column of an event, as docs/exports-and-audit-trail.md says', async () => {
     const { id } = await buildChain(2);
     const [first, second] = await sealedEvents(app, id);
     if (!first || !second) throw new Error('They are not sealed.');
     const expected = (sequence: number, previous: string, event: typeof first) => {
       const { workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt } = event;
-      const text = JSON.stringify([id, sequence, previous, event.id, workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt]);
+      const text = JSON.stringify([
+        id,
+        sequence,
+        previous,
+        event.id,
+        workspaceId,
+        actorKind,
+        actorId,
+        action,
+        subjectId,
+        ip,
+        userAgent,
+        before,
+        after,
+        createdAt,
+      ]);
       return createHash('sha256').update(text).digest('hex');
     };
     expect([first.hash, second.hash]).toEqual([expected(1, '', first), expected(2, first.hash, second)]);
@@ -150,11 +166,21 @@ describe('sealing', () => {
     expect([...columns].sort()).toEqual([...EVENT_COLUMNS].sort());
   });
 
-  it('takes up the events from before there was a trail, in the order of their time, and repeating the migration adds none', async () => {
+  it('adds events from before the trail existed, in order of time, and adds none when the migration is repeated', async () => {
     const { id } = await buildWorkspace(app);
     await app.sealer.once();
     const old = ['b', 'a', 'c'].map((name, index) => ({ id: `evt_old_${name}_${id}`, createdAt: new Date(1_000 + (index > 0 ? 5 : 0)) }));
-    const rest = { workspaceId: id, actorKind: 'OPERATOR', actorId: 'operator', action: 'workspace.updated', subjectId: id, ip: null, userAgent: null, before: null, after: null };
+    const rest = {
+      workspaceId: id,
+      actorKind: 'OPERATOR',
+      actorId: 'operator',
+      action: 'workspace.updated',
+      subjectId: id,
+      ip: null,
+      userAgent: null,
+      before: null,
+      after: null,
+    };
     await app.database.transaction(async (tx) => {
       await tx.insert(AuditEvent, old.map((event) => ({ ...event, ...rest })));
       const migration = TEST_DATABASE === 'mysql' ? new MysqlAuditTrail() : new SqliteAuditTrail();
@@ -166,14 +192,14 @@ describe('sealing', () => {
   });
 });
 
-describe('tampering is found and named:', () => {
-  /** What the verification says of a chain of five after `tamper`. Each chain stays broken, and the others do not mind. */
+describe('a verification finds and names', () => {
+  /** Verifies a chain of five events after `tamper` and returns its faults. Checks that other chains are not affected. */
   async function found(tamper: (seals: AuditSeal[], chain: string) => Promise<unknown>): Promise<string[]> {
     const { id, seals } = await buildChain(5);
     const before = await brokenChains(app);
     await tamper(seals, id);
     const { [id]: faults = [], ...others } = await brokenChains(app);
-    expect({ ...others, all: undefined }).toEqual({ ...before, all: undefined }); // all counts the seals of every chain
+    expect({ ...others, all: undefined }).toEqual({ ...before, all: undefined }); // `all` counts the seals of every chain
     return faults;
   }
   const eventOf = (seals: AuditSeal[], sequence: number): string => seals[sequence - 1]?.eventId ?? '';
@@ -197,10 +223,11 @@ describe('tampering is found and named:', () => {
       await sql(`UPDATE audit_events SET \`${column}\` = ${value} WHERE id = ?`, [changed]);
     });
     expect(faults).toEqual([`link 3, event ${changed}: the event and its seal do not match: one of the two was changed`]);
-    if (value === "'no JSON'") await sql('UPDATE audit_events SET `after` = NULL WHERE id = ?', [changed]); // else nobody can list it
+    // Otherwise lists of events fail in later tests
+    if (value === "'no JSON'") await sql('UPDATE audit_events SET `after` = NULL WHERE id = ?', [changed]);
   });
 
-  it('a changed hash, and two that changed places', async () => {
+  it('a changed hash, and two exchanged hashes', async () => {
     let event = '';
     const changed = await found(async (seals) => {
       event = eventOf(seals, 5);
@@ -215,7 +242,7 @@ describe('tampering is found and named:', () => {
     expect(swapped).toEqual([`link 2, event ${event}: the event and its seal do not match: one of the two was changed`]);
   });
 
-  it('an event that is gone', async () => {
+  it('a deleted event', async () => {
     let event = '';
     const faults = await found(async (seals) => {
       event = eventOf(seals, 4);
@@ -228,7 +255,7 @@ describe('tampering is found and named:', () => {
     [1, 'link 1: the seal is gone'],
     [3, 'link 3: the seal is gone'],
     [5, 'link 5: the seal is gone, and all after it'],
-  ])('seal %i that is gone, with its event', async (sequence, fault) => {
+  ])('the deleted seal %i, with its event', async (sequence, fault) => {
     const faults = await found(async (seals) => {
       await sql('DELETE FROM audit_events WHERE id = ?', [eventOf(seals, sequence)]);
       await sql('DELETE FROM audit_seals WHERE event_id = ?', [eventOf(seals, sequence)]);
@@ -255,14 +282,14 @@ describe('tampering is found and named:', () => {
     expect(faults).toEqual([`link 6, event ${event}: the event is neither sealed nor waiting to be`]);
   });
 
-  it('a head that was set back, or is gone', async () => {
+  it('a head that was set back, and a deleted head', async () => {
     const back = await found((seals, id) => sql('UPDATE audit_chains SET sequence = 4, hash = ? WHERE id = ?', [seals[3]?.hash, id]));
     expect(back).toEqual(['link 6: the head of the chain was changed']);
-    const gone = await found((_seals, id) => sql('DELETE FROM audit_chains WHERE id = ?', [id]));
-    expect(gone).toEqual(['link 6: the head of the chain is gone']);
+    const deleted = await found((_seals, id) => sql('DELETE FROM audit_chains WHERE id = ?', [id]));
+    expect(deleted).toEqual(['link 6: the head of the chain is gone']);
   });
 
-  it('a whole chain that is gone, and a chain whose end was cut off and whose head was set back', async () => {
+  it('a whole deleted chain, and a chain with its end cut off and its head set back', async () => {
     const whole = await buildChain(3);
     const cut = await buildChain(3);
     for (const { eventId } of [...whole.seals, ...cut.seals.slice(1)]) {
@@ -271,16 +298,23 @@ describe('tampering is found and named:', () => {
     }
     await sql('DELETE FROM audit_chains WHERE id = ?', [whole.id]);
     await sql('UPDATE audit_chains SET sequence = 1, hash = ? WHERE id = ?', [cut.seals[0]?.hash, cut.id]);
-    await buildChain(1); // what comes after
+    await buildChain(1); // later events
     const broken = await brokenChains(app);
     expect(broken[whole.id]).toEqual(['the chain is gone, and all its events']);
     expect(broken.all).toEqual([expect.stringMatching(/^\d+ of \d+ seals are gone$/)]);
   });
 
-  it('hashes that were all computed anew, with what authenticates them taken away, and the key too', async () => {
+  it('recomputed hashes, also if their macs and the key of the chain were deleted or replaced', async () => {
     const forge = async (seals: AuditSeal[], chain: string) => {
       await sql("UPDATE audit_events SET action = 'no.such' WHERE id = ?", [eventOf(seals, 3)]);
-      const events = new Map((await eventsById(app.database.reader, seals.map(({ eventId }) => eventId))).map((event) => [event.id, event]));
+      const events = new Map(
+        (
+          await eventsById(
+            app.database.reader,
+            seals.map(({ eventId }) => eventId),
+          )
+        ).map((event) => [event.id, event]),
+      );
       let last: Link = seals[1] as AuditSeal;
       for (const { eventId, sequence } of seals.slice(2)) {
         last = { sequence, hash: hashOf(chain, last, events.get(eventId) as EventRow) };
@@ -308,7 +342,7 @@ describe('tampering is found and named:', () => {
     }
   });
 
-  it('a chain whose end was cut off cleanly, by its head from before', async () => {
+  it('a chain with its end cut off cleanly, by comparison with its earlier head', async () => {
     const { id, seals } = await buildChain(3);
     const heads: ChainHead[] = [];
     for await (const head of chainHeads(app.database.reader, chainKeys)) if (head.chain === id) heads.push(head);
@@ -323,17 +357,19 @@ describe('tampering is found and named:', () => {
     expect((await brokenChains(app, heads))[id]).toEqual(['link 3 is not the one in the file of heads: the chain was written anew']);
   });
 
-  it('an event that was taken away before it was sealed', async () => {
+  it('an event that was deleted before it was sealed', async () => {
     const { id } = await buildChain(1);
     await app.services.workspaces.update(ORIGIN, { id, name: 'Taken' });
     const event = (await app.database.reader.findOneOrFail(AuditEvent, { where: { workspaceId: id }, order: { id: 'DESC' } })).id;
     await sql('DELETE FROM audit_events WHERE id = ?', [event]);
     await app.sealer.once();
-    expect((await brokenChains(app)).installation).toEqual([expect.stringContaining(`event ${event}: the event waits to be sealed and is gone`)]);
+    expect((await brokenChains(app)).installation).toEqual([
+      expect.stringContaining(`event ${event}: the event waits to be sealed and is gone`),
+    ]);
     await sql('DELETE FROM unsealed_events WHERE event_id = ?', [event]);
   });
 
-  it('nobody is accused while events are written and sealed', async () => {
+  it('no fault while events are written and sealed', async () => {
     const { id } = await buildWorkspace(app);
     const busy = { on: true };
     const sealing = (async () => {
@@ -369,7 +405,7 @@ describe('the sealer', () => {
     expect(await sealsOf(id)).toHaveLength(2);
   });
 
-  it('is not stopped by an event that waits twice, or is sealed already', async () => {
+  it('continues after an event that is in the queue twice or already sealed', async () => {
     const { seals } = await buildChain(2);
     const { id } = await buildWorkspace(app);
     const [waiting] = await app.database.reader.findBy(AuditEvent, { workspaceId: id });
@@ -380,8 +416,8 @@ describe('the sealer', () => {
   });
 });
 
-describe('a chain is verified in parts:', () => {
-  it('each begins where the one before ended, and the last one says so', async () => {
+describe('a verification in parts', () => {
+  it('continues after the previous part, and reports the last part as complete', async () => {
     const { id, seals } = await buildChain(5);
     const part = (after: number) => verifyChain(app.database.reader, chainKeys, id, { after, first: 2 });
     expect([await part(0), await part(2), await part(4)]).toEqual([
@@ -390,11 +426,16 @@ describe('a chain is verified in parts:', () => {
       { checked: 1, verifiedTo: 5, keyedFrom: 1, complete: true, firstBroken: null },
     ]);
     await sql('UPDATE audit_events SET action = ? WHERE id = ?', ['no.such', seals[3]?.eventId]);
-    expect(await part(2)).toMatchObject({ checked: 1, verifiedTo: 3, complete: true, firstBroken: { sequence: 4, eventId: seals[3]?.eventId } });
+    expect(await part(2)).toMatchObject({
+      checked: 1,
+      verifiedTo: 3,
+      complete: true,
+      firstBroken: { sequence: 4, eventId: seals[3]?.eventId },
+    });
   });
 });
 
-describe('chains of the version before, which has no keys,', () => {
+describe('chains of the previous version, which has no keys,', () => {
   let older: TestApp;
   beforeAll(async () => {
     older = await createTestApp();
@@ -402,17 +443,20 @@ describe('chains of the version before, which has no keys,', () => {
   afterAll(() => older.close());
 
   const at = (text: string, values: unknown[] = []) => older.database.transaction((tx) => tx.query(text, values));
-  /** A process of this version that starts. */
+  /** The sealer of a process of this version that has just started. */
   const started = () => new Sealer({ database: older.database, keys: chainKeys, log: { warn: () => undefined } as never });
   const verified = (id: string) => verifyChain(older.database.reader, chainKeys, id);
-  /** Seals what waits as the version before does. */
+  /** Writes and seals an event as the previous version does. */
   const sealAsBefore = async (id: string, name: string) => {
     await older.services.workspaces.update(ORIGIN, { id, name });
     await older.sealer.once();
-    await at('UPDATE audit_seals SET mac = NULL WHERE chain_id = ? AND sequence = (SELECT sequence FROM audit_chains WHERE id = ?)', [id, id]);
+    await at('UPDATE audit_seals SET mac = NULL WHERE chain_id = ? AND sequence = (SELECT sequence FROM audit_chains WHERE id = ?)', [
+      id,
+      id,
+    ]);
   };
 
-  it('go on from where they are, beside processes of that version for a day, and then every seal has to be authentic', async () => {
+  it('continue for a day beside processes of that version, and afterwards every seal must be authentic', async () => {
     const [{ id }, { id: quiet }] = [await buildWorkspace(older), await buildWorkspace(older)];
     await older.services.workspaces.update(ORIGIN, { id, name: 'Old' });
     await older.sealer.once();

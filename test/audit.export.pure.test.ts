@@ -7,7 +7,7 @@ import { trailLines, type TrailLines } from '../src/rest/exports/audit.route';
 import { OCSF_DEEDS } from '../src/rest/exports/ocsf';
 import { exportStream, type ExportStream } from '../src/rest/exports/stream';
 
-// How an export reads, without a database: its trail is endless.
+// Tests how an export reads its trail. There is no database: the trail is endless.
 
 beforeEach(() => jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask'] }));
 afterEach(() => jest.useRealTimers());
@@ -26,7 +26,7 @@ function endless({ mayRead = async () => true, ...values }: Partial<Pick<ExportS
   return { stream, reader, requests, stop };
 }
 
-it('reads a page when the one before has been taken, and no sooner: a slow reader costs the memory of one page', async () => {
+it('reads a page only after the reader took the previous one, so that a slow reader costs the memory of one page', async () => {
   const { stream, reader, requests } = endless();
   for (let line = 1; line <= 1_200; line += 1) expect((await reader.next()).value).toBe(`${line}\n`);
   await wait(50);
@@ -34,7 +34,7 @@ it('reads a page when the one before has been taken, and no sooner: a slow reade
   stream.destroy();
 });
 
-/** How many lines still come, before a clean end. */
+/** Counts the remaining lines before a clean end. */
 async function rest(reader: AsyncIterator<string>): Promise<number> {
   let lines = 0;
   while (!(await reader.next()).done) lines += 1;
@@ -45,17 +45,17 @@ it('ends between two lines when it follows and is stopped', async () => {
   const { reader, stop } = endless({ follow: true });
   expect((await reader.next()).value).toBe('1\n');
   stop.abort();
-  expect(await rest(reader)).toBeLessThan(5); // those that were on their way
+  expect(await rest(reader)).toBeLessThan(5); // lines that were already in buffers
 });
 
-it('breaks off when it does not follow and is stopped: a clean end would say that it is complete', async () => {
+it('breaks off if it is stopped and does not follow, because a clean end would mean that it is complete', async () => {
   const { reader, stop } = endless();
   expect((await reader.next()).value).toBe('1\n');
   stop.abort();
   await expect(rest(reader)).rejects.toThrow(/abort/i);
 });
 
-it('ends a moment after the right is lost, in the midst of a page too', async () => {
+it('ends a moment after the permission is lost, also in the middle of a page', async () => {
   let allowed = true;
   const { reader } = endless({ follow: true, mayRead: async () => allowed });
   expect((await reader.next()).value).toBe('1\n');
@@ -65,7 +65,7 @@ it('ends a moment after the right is lost, in the midst of a page too', async ()
 });
 
 describe('a reader that takes nothing', () => {
-  it('is cut off soon after its right is lost', async () => {
+  it('is cut off soon after its permission is lost', async () => {
     let allowed = true;
     const { stream, reader } = endless({ mayRead: async () => allowed });
     await reader.next();
@@ -77,7 +77,7 @@ describe('a reader that takes nothing', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('is cut off after a minute though it still may read, and one that takes a line now and then is not', async () => {
+  it('is cut off after a minute even if it still has the permission, but not if it takes a line now and then', async () => {
     const { stream, reader } = endless();
     for (let turn = 1; turn <= 3; turn += 1) {
       await reader.next();
@@ -89,7 +89,7 @@ describe('a reader that takes nothing', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('is not cut off where nothing waits for it', async () => {
+  it('is not cut off while no line waits for it', async () => {
     const { stream, reader } = endless({ read: async () => [], follow: true });
     await reader.next();
     await jest.advanceTimersByTimeAsync(5_000);
@@ -97,7 +97,7 @@ describe('a reader that takes nothing', () => {
     stream.destroy();
   });
 
-  it('is cut off where nobody can tell whether it may', async () => {
+  it('is cut off if its permission cannot be checked', async () => {
     const { stream, reader } = endless({ mayRead: () => Promise.reject(new Error('no database')) });
     await reader.next();
     stream.once('error', () => undefined);
@@ -125,7 +125,7 @@ const EVENT: SealedEvent = {
 };
 const ocsf = (values: Partial<SealedEvent>) => JSON.parse(lineOf({ ...EVENT, ...values }, 'ocsf')) as Record<string, unknown>;
 
-it('is one line for whoever splits at any of the ends that Unicode has', () => {
+it('contains no line separator of Unicode inside a line', () => {
   const name = 'one\u0085two\u2028three\u2029four\n\v\f\r\u001c\u001d\u001e';
   for (const format of ['ndjson', 'ocsf'] as const) {
     const line = lineOf({ ...EVENT, userAgent: name, after: JSON.stringify({ name }) }, format);
@@ -137,17 +137,31 @@ it('is one line for whoever splits at any of the ends that Unicode has', () => {
 
 describe('as OCSF', () => {
   const files = readdirSync(join(__dirname, '../src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
-  const actions = files.flatMap((file) => [...readFileSync(join(__dirname, '../src', file), 'utf8').matchAll(/\baction: ['`]([\w$.{}-]+\.[a-z-]+)['`]/g)].map(([, action = '']) => action));
-  const deedsOf = (ofSessions: boolean) => new Set(actions.filter((action) => action.startsWith('session.') === ofSessions).map((action) => action.split('.').at(-1)));
+  const actions = files.flatMap((file) =>
+    [...readFileSync(join(__dirname, '../src', file), 'utf8').matchAll(/\baction: ['`]([\w$.{}-]+\.[a-z-]+)['`]/g)].map(
+      ([, action = '']) => action,
+    ),
+  );
+  const deedsOf = (ofSessions: boolean) =>
+    new Set(actions.filter((action) => action.startsWith('session.') === ofSessions).map((action) => action.split('.').at(-1)));
 
-  it('each deed that there is has its activity, and no other has: but what was only asked for, refused or told', () => {
+  it('has an activity for exactly the actions in the code, except requests, refusals and notices', () => {
     expect(deedsOf(true)).toEqual(new Set(OCSF_DEEDS.authentication));
     expect(deedsOf(false)).toEqual(new Set([...OCSF_DEEDS.apiActivity, 'reset-requested', 'refused', 'rotation-due']));
-    expect(ocsf({ action: 'password.reset-requested' })).toMatchObject({ class_uid: 6003, activity_id: 99, activity_name: 'reset-requested', type_uid: 600399 });
-    expect(ocsf({ action: 'member.role-changed' })).toMatchObject({ activity_id: 3, type_uid: 600303, resources: [{ uid: 'key_1', type: 'member' }] });
+    expect(ocsf({ action: 'password.reset-requested' })).toMatchObject({
+      class_uid: 6003,
+      activity_id: 99,
+      activity_name: 'reset-requested',
+      type_uid: 600399,
+    });
+    expect(ocsf({ action: 'member.role-changed' })).toMatchObject({
+      activity_id: 3,
+      type_uid: 600303,
+      resources: [{ uid: 'key_1', type: 'member' }],
+    });
   });
 
-  it('an actor of a kind that 1.3 does not know is Other, and its type says what', () => {
+  it('has the type Other for an actor of a kind that OCSF 1.3 does not know, and names the kind', () => {
     const typeOf = (actorKind: string) => (ocsf({ actorKind }).actor as { user: { type_id: number } }).user;
     expect(['USER', 'OPERATOR', 'SYSTEM', 'API_KEY', 'ROBOT'].map((kind) => typeOf(kind).type_id)).toEqual([1, 2, 3, 99, 99]);
     expect(typeOf('API_KEY')).toMatchObject({ type: 'API_KEY' });

@@ -15,10 +15,10 @@ import { buildPerson, signIn } from './support/people';
 import { recognised } from './support/recognised';
 import { until } from './support/until';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
 const PATH = '/v1/audit/export';
-/** Longer than a reader's right may go unasked for. */
+/** Longer than the interval at which the permission of a reader is checked. */
 const A_WHILE_MS = 10_000;
 
 let databaseUrl: string;
@@ -33,7 +33,7 @@ afterAll(() => app.close());
 
 const rename = (id: string, name: string) => app.services.workspaces.update(ORIGIN, { id, name });
 
-/** A workspace whose trail has some events, and a key that may read it. */
+/** Creates a workspace with some events in its trail, and a key with the permission to read it. */
 async function buildReader(renames = 0) {
   const workspace = await buildWorkspace(app);
   const { key, secret } = await buildKey(app, { workspace, permissions: ['read.audit'] });
@@ -44,7 +44,7 @@ async function buildReader(renames = 0) {
 
 type Reader = Awaited<ReturnType<typeof buildReader>>;
 
-/** All lines of an export that does not follow. */
+/** Reads all lines of an export that does not follow. */
 async function linesOf(query: string, secret: string, node = app): Promise<Record<string, unknown>[]> {
   const stream = await openLines(node.url, `${PATH}${query}`, secret);
   expect(await stream.ended).toBe(true);
@@ -56,7 +56,22 @@ function expectHashes(lines: Record<string, unknown>[]): void {
   for (const line of lines) {
     const { actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt } = line;
     const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
-    const text = [line.chain, line.sequence, previous, line.id, line.workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, json(before), json(after), Date.parse(String(createdAt))];
+    const text = [
+      line.chain,
+      line.sequence,
+      previous,
+      line.id,
+      line.workspaceId,
+      actorKind,
+      actorId,
+      action,
+      subjectId,
+      ip,
+      userAgent,
+      json(before),
+      json(after),
+      Date.parse(String(createdAt)),
+    ];
     expect(line.hash).toBe(createHash('sha256').update(JSON.stringify(text)).digest('hex'));
     previous = String(line.hash);
   }
@@ -64,14 +79,19 @@ function expectHashes(lines: Record<string, unknown>[]): void {
 
 const idsOf = (lines: Record<string, unknown>[]) => lines.map((line) => line.id);
 const cursorOf = (lines: Record<string, unknown>[]) => encodeURIComponent(String(lines.at(-1)?.cursor));
-const ask = (query: string, secret?: string, method = 'GET') => send(app.url, { method, path: `${PATH}${query}`, headers: secret === undefined ? {} : { 'x-api-key': secret } });
+const ask = (query: string, secret?: string, method = 'GET') =>
+  send(app.url, { method, path: `${PATH}${query}`, headers: secret === undefined ? {} : { 'x-api-key': secret } });
 
 describe('an export', () => {
-  it('tells the events of the key’s workspace, oldest first, each with its place, so that its reader can verify the chain', async () => {
+  it("has the events of the key's workspace, oldest first, each with its place, so that a reader can verify the chain", async () => {
     const { id, secret } = await buildReader(3);
     const stream = await openLines(app.url, PATH, secret);
     expect(await stream.ended).toBe(true);
-    expect([stream.status, stream.headers['content-type'], stream.headers['cache-control']]).toEqual([200, 'application/x-ndjson; charset=utf-8', 'no-store']);
+    expect([stream.status, stream.headers['content-type'], stream.headers['cache-control']]).toEqual([
+      200,
+      'application/x-ndjson; charset=utf-8',
+      'no-store',
+    ]);
     expect(stream.lines.map(({ sequence }) => sequence)).toEqual(stream.lines.map((_line, index) => index + 1));
     expect(stream.lines.at(-1)).toEqual({
       cursor: expect.any(String),
@@ -93,7 +113,7 @@ describe('an export', () => {
     expectHashes(stream.lines);
   });
 
-  it('has what the hashes are made of, whatever an event tells: its lines alone recompute them', async () => {
+  it('has all input of the hashes: its lines alone are enough to recompute them, for any event', async () => {
     const { id, secret } = await buildReader();
     const after = {
       name: 'Zoë 木 👍 \u2028\u2029\u0085 "\\/ \u0000\u001f\u007f \ud800',
@@ -103,7 +123,15 @@ describe('an export', () => {
     };
     await app.database.transaction(async (tx) => {
       for (const before of [null, {}, { 木: { b: 1, a: 2 } }]) {
-        await recordEvent(tx, { ...ORIGIN, userAgent: 'Zoë\u2028', action: 'workspace.updated', subject: { id, workspaceId: id }, before, after, at: new Date(1) });
+        await recordEvent(tx, {
+          ...ORIGIN,
+          userAgent: 'Zoë\u2028',
+          action: 'workspace.updated',
+          subject: { id, workspaceId: id },
+          before,
+          after,
+          at: new Date(1),
+        });
       }
     });
     await app.sealer.once();
@@ -112,9 +140,15 @@ describe('an export', () => {
     expectHashes(lines);
   });
 
-  it('tells the operator everything in one order, the installation’s own events too, or one workspace', async () => {
+  it('gives the operator all events in one order, including those of the installation, or one workspace', async () => {
     const { id, secret } = await buildReader(2);
-    await app.services.actions.create(ORIGIN, { service: 'face', name: `face.x${id.slice(-6).toLowerCase()}`, permission: 'face.x', priceMicroCredits: 1, upstreamUrl: 'https://face.example/' });
+    await app.services.actions.create(ORIGIN, {
+      service: 'face',
+      name: `face.x${id.slice(-6).toLowerCase()}`,
+      permission: 'face.x',
+      priceMicroCredits: 1,
+      upstreamUrl: 'https://face.example/',
+    });
     await app.sealer.once();
     const all = await linesOf('', app.rootKey);
     expect(all.at(-1)).toMatchObject({ chain: 'installation', workspaceId: null, action: 'action.created' });
@@ -124,7 +158,7 @@ describe('an export', () => {
     expect(await linesOf(`?workspaceId=${id}&format=ndjson&follow=false`, secret)).toEqual(own);
   });
 
-  it('goes on after any line, on a process that was started since, and tells each event once', async () => {
+  it('continues after any line, also on a process that was started later, and has each event once', async () => {
     const { id, secret } = await buildReader(4);
     const all = await linesOf('', secret);
     const first = all.slice(0, 3);
@@ -138,7 +172,7 @@ describe('an export', () => {
     expect(await linesOf(`?after=${cursorOf(rest)}`, secret)).toEqual([]);
   });
 
-  it('reads on page by page: more events than are read at a time come whole', async () => {
+  it('is complete if it has more events than one page', async () => {
     const { id, secret } = await buildReader(600);
     const lines = await linesOf('', secret);
     expect(lines.map(({ sequence }) => sequence)).toEqual(lines.map((_line, index) => index + 1));
@@ -146,7 +180,7 @@ describe('an export', () => {
     expect(lines.length).toBeGreaterThan(600);
   });
 
-  it('HEAD is answered without a body, and starts nothing', async () => {
+  it('answers HEAD without a body, and starts no export', async () => {
     const { secret } = await buildReader();
     for (let times = 0; times <= MAX_EXPORTS; times += 1) {
       const { status, headers, body } = await ask('?follow=true', secret, 'HEAD');
@@ -154,15 +188,23 @@ describe('an export', () => {
     }
   });
 
-  it('as OCSF: the fields that the schema requires, with the numbers of its classes', async () => {
+  it('has as OCSF the fields that the schema requires, with the numbers of its classes', async () => {
     const { id, key, secret } = await buildReader();
-    await app.graphql('mutation ($id: ID!) { revokeKey(input: { id: $id }) { key { id } } }', { id: (await buildKey(app, { workspace: { id } as never })).key.id });
+    await app.graphql('mutation ($id: ID!) { revokeKey(input: { id: $id }) { key { id } } }', {
+      id: (await buildKey(app, { workspace: { id } as never })).key.id,
+    });
     await app.sealer.once();
     const lines = await linesOf('?format=ocsf', secret);
     const revoked = lines.at(-1) as Record<string, { sequence?: number }>;
     expect(revoked).toEqual({
       cursor: expect.any(String),
-      metadata: { version: '1.3.0', product: { name: 'Tollgate', vendor_name: 'Tollgate' }, uid: expect.stringMatching(/^evt_/), sequence: lines.length, tenant_uid: id },
+      metadata: {
+        version: '1.3.0',
+        product: { name: 'Tollgate', vendor_name: 'Tollgate' },
+        uid: expect.stringMatching(/^evt_/),
+        sequence: lines.length,
+        tenant_uid: id,
+      },
       time: expect.any(Number),
       category_uid: 6,
       class_uid: 6003,
@@ -175,12 +217,21 @@ describe('an export', () => {
       resources: [{ uid: expect.stringMatching(/^key_/), type: 'key' }],
       src_endpoint: { ip: '127.0.0.1' },
       http_request: { user_agent: expect.any(String) },
-      unmapped: { action: 'key.revoked', hash: expect.stringMatching(/^[0-9a-f]{64}$/), before: expect.any(Object), after: expect.any(Object) },
+      unmapped: {
+        action: 'key.revoked',
+        hash: expect.stringMatching(/^[0-9a-f]{64}$/),
+        before: expect.any(Object),
+        after: expect.any(Object),
+      },
     });
-    expect(lines.find((line) => (line.resources as { uid: string }[])[0]?.uid === key.id)).toMatchObject({ activity_id: 1, type_uid: 600301, src_endpoint: { name: 'unknown' } });
+    expect(lines.find((line) => (line.resources as { uid: string }[])[0]?.uid === key.id)).toMatchObject({
+      activity_id: 1,
+      type_uid: 600301,
+      src_endpoint: { name: 'unknown' },
+    });
   });
 
-  it('as OCSF: a session that began, one that ended and one that was refused are Authentication, of the person that it is about', async () => {
+  it('has as OCSF an Authentication of the person for a session that began, ended or was refused', async () => {
     const { person, password, cookie, workspace } = await buildPerson(app);
     await app.graphql('mutation { signOut { session { id } } }', {}, cookie);
     expect((await signIn(app, { email: person.email, password: `not ${password}` })).outcome).not.toBe('ok');
@@ -191,21 +242,40 @@ describe('an export', () => {
     expect(more).toEqual([]);
     const user = { uid: person.id, type: 'USER', type_id: 1 };
     const session = { uid: expect.stringMatching(/^ses/) };
-    expect(started).toMatchObject({ category_uid: 3, activity_id: 1, type_uid: 300201, status_id: 1, user, actor: { user }, session, service: { name: 'Tollgate' } });
+    expect(started).toMatchObject({
+      category_uid: 3,
+      activity_id: 1,
+      type_uid: 300201,
+      status_id: 1,
+      user,
+      actor: { user },
+      session,
+      service: { name: 'Tollgate' },
+    });
     expect(ended).toMatchObject({ activity_id: 2, type_uid: 300202, status_id: 1, user, actor: { user }, session: started?.session });
     const asked = { uid: 'sign-in', type: 'SYSTEM', type_id: 3 };
-    expect(refused).toMatchObject({ activity_id: 1, type_uid: 300201, status_id: 2, status_detail: 'PASSWORD', user, actor: { user: asked }, unmapped: { action: 'session.refused' } });
+    expect(refused).toMatchObject({
+      activity_id: 1,
+      type_uid: 300201,
+      status_id: 2,
+      status_detail: 'PASSWORD',
+      user,
+      actor: { user: asked },
+      unmapped: { action: 'session.refused' },
+    });
     expect(refused).not.toHaveProperty('session');
     for (const line of [started, ended, refused]) expect(line).not.toHaveProperty('resources');
   });
 
-  it('tells that an event is gone, at its place, and goes on', async () => {
+  it('reports a deleted event at its place, and continues', async () => {
     const { id, secret } = await buildReader(3);
     const all = await linesOf('', secret);
-    const gone = all.at(-2) ?? {};
-    await app.database.transaction((tx) => tx.delete(AuditEvent, { id: String(gone.id) }));
-    const { cursor, sequence, hash } = gone;
-    expect(await linesOf('', secret)).toEqual(all.map((line) => (line === gone ? { cursor, chain: id, sequence, hash, missing: true } : line)));
+    const deleted = all.at(-2) ?? {};
+    await app.database.transaction((tx) => tx.delete(AuditEvent, { id: String(deleted.id) }));
+    const { cursor, sequence, hash } = deleted;
+    expect(await linesOf('', secret)).toEqual(
+      all.map((line) => (line === deleted ? { cursor, chain: id, sequence, hash, missing: true } : line)),
+    );
     const lines = await linesOf('?format=ocsf', secret);
     expect(lines).toHaveLength(all.length);
     expect(lines.at(-2)).toEqual({
@@ -230,7 +300,7 @@ describe('an export', () => {
 describe('an export that follows', () => {
   const follow = async (secret: string, query = ''): Promise<Lines> => openLines(app.url, `${PATH}?follow=true${query}`, secret);
 
-  it('answers at once though there is nothing to tell, and tells what is sealed from then on', async () => {
+  it('answers at once even without events, and sends events as they are sealed', async () => {
     const { id, secret } = await buildReader();
     const before = await linesOf('', secret);
     const stream = await follow(secret, `&after=${cursorOf(before)}`);
@@ -261,7 +331,7 @@ describe('an export that follows', () => {
     expect(stream.lines).toHaveLength(told);
   });
 
-  it('ends when the role that allowed it does', async () => {
+  it('ends when the key loses the role that allowed it', async () => {
     const { id, key, secret } = await buildReader();
     const role = { id: `rol_${id.slice(3)}`, workspaceId: id, name: 'Auditor', permissions: ['read.audit'], createdAt: new Date() };
     await app.database.transaction((tx) => tx.insert(Role, role));
@@ -272,7 +342,7 @@ describe('an export that follows', () => {
     expect(await stream.ended).toBe(true);
   });
 
-  it('ends when the process stops, and keeps no stop waiting: neither an idle one nor one whose reader takes nothing', async () => {
+  it('ends when the process stops, and does not delay the stop, whether it is idle or its reader takes nothing', async () => {
     const { secret } = await buildReader(300);
     const node = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl }) : app;
     const idle = await openLines(node.url, `${PATH}?follow=true`, secret);
@@ -287,7 +357,7 @@ describe('an export that follows', () => {
     if (node === app) app = await createTestApp({ databaseUrl });
   });
 
-  it('takes one of few places, and of fewer that one workspace has, whichever its key; hanging up gives them back, past them it is 503', async () => {
+  it('is 503 if all places of its workspace, over all keys, or of the process are taken; hanging up frees a place', async () => {
     const readers = await Promise.all(Array.from({ length: MAX_EXPORTS / MAX_EXPORTS_EACH }, () => buildReader()));
     const [one, ...others] = readers as [Reader, ...Reader[]];
     const fill = ({ secret }: Reader) => Promise.all(Array.from({ length: MAX_EXPORTS_EACH }, () => follow(secret)));
@@ -302,11 +372,13 @@ describe('an export that follows', () => {
     for (const secret of [one.secret, app.rootKey]) await until(async () => (await ask('', secret)).status === 200, 'a place');
   });
 
-  it('that waits behind another of its connection gives its place back when their caller hangs up', async () => {
+  it('that waits behind another one on its connection frees its place when the caller hangs up', async () => {
     const { secret } = await buildReader();
     const request = `GET ${PATH}?follow=true HTTP/1.1\r\nHost: x\r\nX-Api-Key: ${secret}\r\n\r\n`;
     const sockets = Array.from({ length: MAX_EXPORTS_EACH / 2 }, () => connect(Number(new URL(app.url).port), '127.0.0.1'));
-    await recognised(app, MAX_EXPORTS_EACH, () => sockets.forEach((socket) => socket.on('error', () => undefined).write(request + request)));
+    await recognised(app, MAX_EXPORTS_EACH, () =>
+      sockets.forEach((socket) => socket.on('error', () => undefined).write(request + request)),
+    );
     await until(async () => (await ask('', secret)).status === 503, 'all places to be taken');
     for (const socket of sockets) socket.destroy();
     await until(async () => {
@@ -316,11 +388,18 @@ describe('an export that follows', () => {
     }, 'all places to be free');
   });
 
-  it('cuts off a reader that takes nothing and may read no more', async () => {
+  it('cuts off a reader that takes nothing and has lost its permission', async () => {
     const { id, key, secret } = await buildReader();
     const long = 'x'.repeat(60_000);
     await app.database.transaction(async (tx) => {
-      for (let turn = 0; turn < 300; turn += 1) await recordEvent(tx, { ...ORIGIN, action: 'workspace.updated', subject: { id, workspaceId: id }, after: { long }, at: new Date() });
+      for (let turn = 0; turn < 300; turn += 1)
+        await recordEvent(tx, {
+          ...ORIGIN,
+          action: 'workspace.updated',
+          subject: { id, workspaceId: id },
+          after: { long },
+          at: new Date(),
+        });
     });
     await app.sealer.once();
     const answers = answersOf(app.server.server);
@@ -334,19 +413,26 @@ describe('an export that follows', () => {
   });
 });
 
-describe('is refused', () => {
+describe('an export is refused', () => {
   it('without a credential, with a wrong one, and with one that lacks the permission', async () => {
     const { secret } = await buildKey(app, { permissions: ['read.keys'] });
     const plain = await buildKey(app);
     expect(errorOf(await ask(''))).toMatchObject({ http: 401, code: 'MISSING_API_KEY', challenge: 'Bearer realm="tollgate"' });
     expect(errorOf(await ask('', 'nonsense'))).toMatchObject({ http: 401, code: 'INVALID_API_KEY' });
-    for (const one of [secret, plain.secret]) expect(errorOf(await ask('', one))).toMatchObject({ http: 403, code: 'FORBIDDEN', details: { required_permission: 'read.audit' } });
+    for (const lacking of [secret, plain.secret])
+      expect(errorOf(await ask('', lacking))).toMatchObject({
+        http: 403,
+        code: 'FORBIDDEN',
+        details: { required_permission: 'read.audit' },
+      });
   });
 
-  it('for a foreign workspace as for one that never was', async () => {
+  it('for the workspace of another tenant, in the same way as for one that does not exist', async () => {
     const { secret } = await buildReader();
     const foreign = await buildReader();
-    const answers = await Promise.all([foreign.id, ghostOf(foreign.id)].map(async (id) => errorOf(await ask(`?workspaceId=${id}`, secret))));
+    const answers = await Promise.all(
+      [foreign.id, ghostOf(foreign.id)].map(async (id) => errorOf(await ask(`?workspaceId=${id}`, secret))),
+    );
     expect(answers[0]).toEqual(answers[1]);
     expect(answers[0]).toMatchObject({ http: 404, code: 'NOT_FOUND', details: {} });
     expect(errorOf(await ask(`?workspaceId=${ghostOf(foreign.id)}`, app.rootKey))).toEqual(answers[1]);
@@ -362,19 +448,35 @@ describe('is refused', () => {
     ['?follow=yes', 'follow'],
     ['?workspaceId=a%20b', 'workspaceId'],
     ['?page=2', 'page'],
-  ])('for %s, saying where', async (query, path) => {
-    expect(errorOf(await ask(query, app.rootKey))).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: [path], message: expect.any(String) }] } });
+  ])('for %s, with the path of the fault', async (query, path) => {
+    expect(errorOf(await ask(query, app.rootKey))).toMatchObject({
+      http: 400,
+      code: 'INVALID_REQUEST',
+      details: { issues: [{ path: [path], message: expect.any(String) }] },
+    });
   });
 
-  it('for a cursor of a trail that went another way, or whose end was lost, with or without a body: what came since would be missed unseen', async () => {
+  it('for a cursor that is not in this trail, with or without a body, because events would be missed unnoticed', async () => {
     const { id, secret } = await buildReader();
-    const [trail, position, hash] = JSON.parse(Buffer.from(String((await linesOf('', app.rootKey)).at(-1)?.cursor), 'base64url').toString()) as [string, number, string];
+    const [trail, position, hash] = JSON.parse(
+      Buffer.from(String((await linesOf('', app.rootKey)).at(-1)?.cursor), 'base64url').toString(),
+    ) as [string, number, string];
     expect(hash).toMatch(/^[0-9a-f]{12}$/);
     const afterOf = (...place: unknown[]) => `?after=${Buffer.from(JSON.stringify([trail, ...place])).toString('base64url')}`;
-    for (const query of [afterOf(position + 1, hash), afterOf(position + 1_000, hash), afterOf(position, 'a'.repeat(12)), afterOf(position, ''), afterOf(position - 1, hash)]) {
+    for (const query of [
+      afterOf(position + 1, hash),
+      afterOf(position + 1_000, hash),
+      afterOf(position, 'a'.repeat(12)),
+      afterOf(position, ''),
+      afterOf(position - 1, hash),
+    ]) {
       for (const more of ['', '&follow=true', `&workspaceId=${id}`]) {
         const issue = { path: ['after'], message: 'is not in this trail, perhaps because a backup was restored. Begin again without it' };
-        expect(errorOf(await ask(`${query}${more}`, secret))).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [issue] } });
+        expect(errorOf(await ask(`${query}${more}`, secret))).toMatchObject({
+          http: 400,
+          code: 'INVALID_REQUEST',
+          details: { issues: [issue] },
+        });
       }
       expect((await ask(query, secret, 'HEAD')).status).toBe(400);
     }
@@ -382,7 +484,7 @@ describe('is refused', () => {
     expect(await linesOf(afterOf(0, ''), secret)).toEqual(await linesOf('', secret));
   });
 
-  it('by another method: 405, and Allow says which', async () => {
+  it('with 405 for another method, and Allow names the methods', async () => {
     expect(errorOf(await ask('', app.rootKey, 'POST'))).toMatchObject({ http: 405, code: 'METHOD_NOT_ALLOWED', allow: 'GET, HEAD' });
   });
 });

@@ -6,22 +6,27 @@ import { brokenPromises, firstDifference } from '../scripts/checks/generated';
 import { compareErrors } from '../scripts/checks/errors';
 import { machinePaths } from '../scripts/checks/paths';
 
-// What `npm run check` decides by itself; a check that finds nothing any more would look like a success.
+// Tests the checks of `npm run check` themselves, because a check that finds nothing any more would look like a success.
 
 describe('the table of errors', () => {
   const errors = { NOT_FOUND: { kind: 'NOT_FOUND' }, UNKNOWN_ACTION: { kind: 'NOT_FOUND' }, CONFLICT: { kind: 'CONFLICT' } };
-  const page = (...rows: string[]) => ['# Errors', '## REST', '| HTTP | status | code |', '|---|---|---|', ...rows, '## GraphQL', '| `CONFLICT` | taken |'].join('\n');
+  const page = (...rows: string[]) =>
+    ['# Errors', '## REST', '| HTTP | status | code |', '|---|---|---|', ...rows, '## GraphQL', '| `CONFLICT` | taken |'].join('\n');
   const first = '| 404 | `NOT_FOUND` | `NOT_FOUND` | no such route |';
   const second = '| 404 | `NOT_FOUND` | `UNKNOWN_ACTION` | none enabled |';
 
-  it('passes where docs/errors.md and the code agree, with what only GraphQL has in its own table', () => {
+  it('passes if docs/errors.md and the code agree; codes that only GraphQL has are in a table of GraphQL', () => {
     expect(compareErrors(page(first, second), errors)).toEqual([]);
   });
 
   it.each([
     ['a code that the page lacks', [first], 'UNKNOWN_ACTION of src/errors.ts is in no row of docs/errors.md.'],
     ['a code that the code lacks', [first, second, '| 410 | `GONE` | `GONE` | |'], 'GONE of docs/errors.md is not in src/errors.ts.'],
-    ['a code of another kind', [first, second.replace('NOT_FOUND', 'CONFLICT')], 'UNKNOWN_ACTION is NOT_FOUND in src/errors.ts and CONFLICT in docs/errors.md.'],
+    [
+      'a code of another kind',
+      [first, second.replace('NOT_FOUND', 'CONFLICT')],
+      'UNKNOWN_ACTION is NOT_FOUND in src/errors.ts and CONFLICT in docs/errors.md.',
+    ],
     ['a code in two rows', [first, second, first], 'docs/errors.md has NOT_FOUND in two rows.'],
   ])('refuses %s', (_case, rows, problem) => {
     expect(compareErrors(page(...rows), errors)).toEqual([problem]);
@@ -40,11 +45,11 @@ describe('generated files', () => {
     expect(brokenPromises(contract, 'enum Kind { A B } type Query { a(first: Int, last: Int): String! b: Int kind: Kind }')).toEqual([]);
   });
 
-  it('may not remove, rename or loosen what it promises', () => {
+  it('may not remove, rename or loosen a promise of the contract', () => {
     expect(brokenPromises(contract, 'enum Kind { B } type Query { a(first: Int!): String kind: Kind }')).toHaveLength(3);
   });
 
-  it('are told apart at the first line that differs, the end of either included', () => {
+  it('differ at the first different line, or at the end of the shorter text', () => {
     expect(firstDifference('a\nb\n', 'a\nb\n')).toBeUndefined();
     expect(firstDifference('a\nb\n', 'a\nc\n')).toEqual({ line: 2, committed: 'b', emitted: 'c' });
     expect(firstDifference('a\n', 'a\nb\n')).toMatchObject({ line: 2, emitted: 'b' });
@@ -52,13 +57,16 @@ describe('generated files', () => {
   });
 });
 
-describe("a path of somebody's machine", () => {
-  // Taken apart, so that this file holds none.
+describe('a path of a private machine', () => {
+  // Joined here, so that this file does not contain such a path
   const home = ['', 'home', 'ada', 'tollgate'].join('/');
 
-  it.each([home, `see ${home}.`, `"${home}"`, `file://${home}`, ['', 'root', 'x'].join('/'), ['C:', 'Users', 'ada'].join('\\')])('is found in %p', (text) => {
-    expect(machinePaths(`fine\n${text}`)).toMatchObject([{ line: 2 }]);
-  });
+  it.each([home, `see ${home}.`, `"${home}"`, `file://${home}`, ['', 'root', 'x'].join('/'), ['C:', 'Users', 'ada'].join('\\')])(
+    'is found in %p',
+    (text) => {
+      expect(machinePaths(`fine\n${text}`)).toMatchObject([{ line: 2 }]);
+    },
+  );
 
   it.each([`https://example.com${home}`, `.${home}`, `..${home}`, `$HOME${home}`, '/homepage', '/workspaces/1'])('is not %p', (text) => {
     expect(machinePaths(text)).toEqual([]);
@@ -72,25 +80,37 @@ describe('the lint of the schema', () => {
   const lint = (schema: string): string[] => {
     const file = join(folder, 'schema.graphql');
     writeFileSync(file, schema);
-    const options = ['--stdin', '--stdin-filename', 'schema.graphql', '--parser-options', `graphQLConfig:{schema: "${file}"}`, '--format', 'json'];
-    const { stdout } = spawnSync(process.execPath, [join(ROOT, 'node_modules/eslint/bin/eslint.js'), ...options], { cwd: ROOT, input: schema, encoding: 'utf8' });
+    const options = [
+      '--stdin',
+      '--stdin-filename',
+      'schema.graphql',
+      '--parser-options',
+      `graphQLConfig:{schema: "${file}"}`,
+      '--format',
+      'json',
+    ];
+    const { stdout } = spawnSync(process.execPath, [join(ROOT, 'node_modules/eslint/bin/eslint.js'), ...options], {
+      cwd: ROOT,
+      input: schema,
+      encoding: 'utf8',
+    });
     const [result] = JSON.parse(stdout) as { messages: { ruleId: string | null }[] }[];
     return [...new Set(result?.messages.map(({ ruleId }) => String(ruleId).replace('@graphql-eslint/', '')))].sort();
   };
   const schema = readFileSync(join(ROOT, 'schema.graphql'), 'utf8');
 
-  it('finds nothing in what the code emits, and each thing that it is there to find in a schema that has them all', () => {
+  it('finds nothing in the schema of the code, and finds every kind of fault in a schema that has them all', () => {
     expect(lint(schema)).toEqual([]);
     const broken = schema
-      .replace('\n  key(', '\n  getKey(') // a name that says what every query does
-      .replace('\n  createRole(', '\n  CreateRole(') // another case
-      .replace('input: MintKeyInput!', 'data: MintKeyInput!') // another name of an input
-      .replace('): RevokeKeyPayload', '): Boolean') // no payload that could grow
+      .replace('\n  key(', '\n  getKey(') // a useless verb in the name of a query
+      .replace('\n  createRole(', '\n  CreateRole(') // a wrong case
+      .replace('input: MintKeyInput!', 'data: MintKeyInput!') // an unusual name of an input
+      .replace('): RevokeKeyPayload', '): Boolean') // no payload type, so no field can be added later
       .replace('"""Its wallet. Takes `read.wallet`."""', '') // no description
-      .replace('edges: [ActionEdge!]!', 'edges: ActionEdge!') // not as Relay has it
+      .replace('edges: [ActionEdge!]!', 'edges: ActionEdge!') // against the specification of Relay
       .replace('cursor: String!', 'cursor: [Int!]')
       .replace('endCursor: String\n', 'endCursor: [Int]\n')
-      .replace('hint: String!', 'hint: String! @deprecated(reason: "Use id.")'); // no day
+      .replace('hint: String!', 'hint: String! @deprecated(reason: "Use id.")'); // a deprecation without a day
     expect(lint(broken)).toEqual([
       'house/deprecation-date',
       'input-name',

@@ -15,9 +15,9 @@ import { buildKey } from './support/factories';
 import { startProxy, type Proxy } from './support/proxy';
 import { until } from './support/until';
 
-jest.setTimeout(120_000); // these wait for what a server takes its time with
+jest.setTimeout(120_000); // these tests wait for time-outs of the server
 
-// A process and its server, when one of them or the network between them goes silent. SQLite has no connections.
+// A process and its database server, when one of them or the network between them goes silent. SQLite has no connections.
 
 const onMysql = TEST_DATABASE === 'mysql' ? describe : describe.skip;
 
@@ -26,9 +26,11 @@ onMysql('connections to a server', () => {
   let app: TestApp;
   let server: Connection;
 
-  /** The app's connections, as the server sees them. */
+  /** Counts the connections of the app in the process list of the server. */
   const count = async (where = 'TRUE'): Promise<number> => {
-    const [rows] = await server.query<RowDataPacket[]>(`SELECT COUNT(*) AS connections FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND ${where}`);
+    const [rows] = await server.query<RowDataPacket[]>(
+      `SELECT COUNT(*) AS connections FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND ${where}`,
+    );
     return Number(rows[0]?.connections);
   };
 
@@ -45,14 +47,14 @@ onMysql('connections to a server', () => {
     await server.end();
   });
 
-  it('are closed by the process when they are idle, before the server does it and meets a call on its way', async () => {
+  it('are closed by the process when they are idle, before the server closes them during a call', async () => {
     const { secret } = await buildKey(app);
     await Promise.all(Array.from({ length: 20 }, () => Promise.all([app.rest({ secret }), app.graphql('{ viewer { id } }')])));
     expect(await count()).toBeGreaterThan(0);
-    await until(async () => (await count()) === 0, 'all to be closed', 9_000); // the server takes 10 s
+    await until(async () => (await count()) === 0, 'all to be closed', 9_000); // the server closes them after 10 s
   });
 
-  it('that freeze in a transaction of an administrator free what they have locked within seconds, and no call waits for longer than it may', async () => {
+  it('that freeze in a transaction lose their locks within seconds, and no call waits longer than allowed', async () => {
     const { secret, project } = await buildKey(app);
     let thaw = (): void => undefined;
     const frozen = app.database.transaction(async (tx) => {
@@ -71,7 +73,7 @@ onMysql('connections to a server', () => {
       'the project to be free',
       60_000,
     );
-    expect(Math.max(...waits)).toBeLessThan(ADMISSION_WAIT_MS + 5_000); // and what the last try takes
+    expect(Math.max(...waits)).toBeLessThan(ADMISSION_WAIT_MS + 5_000); // 5 s for the last try
     thaw();
     await expect(frozen).rejects.toMatchObject({ fatal: true });
   });
@@ -80,7 +82,7 @@ onMysql('connections to a server', () => {
     ['the password of their account is changed', "IDENTIFIED BY 'after'", "IDENTIFIED BY 'before'"],
     ['the password of their account has expired', 'PASSWORD EXPIRE', "IDENTIFIED BY 'before'"],
     ['their account is locked', 'ACCOUNT LOCK', 'ACCOUNT UNLOCK'],
-  ])('that are refused while %s are an outage: calls are 503, and go on when that is over', async (_, refuse, mend) => {
+  ])('are refused while %s: calls answer 503, and succeed again afterwards', async (_, refuse, mend) => {
     const url = new URL(app.databaseUrl);
     const name = `rotating_${randomBytes(6).toString('hex')}`;
     const account = `'${name}'@'%'`;
@@ -93,7 +95,9 @@ onMysql('connections to a server', () => {
     await server.query(`ALTER USER ${account} ${refuse}`);
     proxy.cut();
     expect(errorOf(await node.rest({ secret }))).toMatchObject({ http: 503, code: 'SERVICE_UNAVAILABLE' });
-    expect((await node.graphql('{ workspaces { nodes { id } } }')).errors).toEqual([expect.objectContaining({ extensions: expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' }) })]);
+    expect((await node.graphql('{ workspaces { nodes { id } } }')).errors).toEqual([
+      expect.objectContaining({ extensions: expect.objectContaining({ code: 'SERVICE_UNAVAILABLE' }) }),
+    ]);
     const start = Database.open(parseDatabaseUrl(databaseUrl), { entities, migrations });
     expect(whyNotOpened(await start.catch((error: unknown) => error))).toMatch(/^The database cannot be (used|reached): .+/);
     await server.query(`ALTER USER ${account} ${mend}`);
@@ -103,9 +107,11 @@ onMysql('connections to a server', () => {
     await server.query(`DROP USER ${account}`);
   });
 
-  it('that go silent are given up: the process is ready again, and answers administrators, while new ones work', async () => {
+  it('that go silent are closed: the process becomes ready again and answers administrators over new connections', async () => {
     const pools = [app.database.lookups, app.database.reader];
-    const running = pools.flatMap((pool) => Array.from({ length: POOL_SIZE }, () => pool.query('SELECT SLEEP(1) AS slept').catch(({ code }: { code: string }) => code)));
+    const running = pools.flatMap((pool) =>
+      Array.from({ length: POOL_SIZE }, () => pool.query('SELECT SLEEP(1) AS slept').catch(({ code }: { code: string }) => code)),
+    );
     await until(async () => (await count("info LIKE 'SELECT SLEEP%'")) === running.length, 'all connections to have something to do');
     proxy.silence();
     const began = performance.now();

@@ -9,36 +9,39 @@ import { buildPerson, signIn } from './support/people';
 import { startProxy } from './support/proxy';
 import { until } from './support/until';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
-/** How long a process may take to follow. */
+/** The longest time for a process to use the new primary. */
 const FOLLOWS_IN_MS = 15_000;
-/** Between two tries of each kind. */
+/** The wait between two tries of a probe. */
 const PAUSE_MS = 100;
 
-onMysql('after a failover, while the old primary lives on and is read-only', () => {
+onMysql('after a failover, while the old primary still answers and is read-only', () => {
   let servers: MariadbServer[];
   let old: Connection;
   let next: Connection;
-  /** Where new connections of the node lead; those that it has stay where they are. */
+  /** The server that new connections of the node reach. Existing connections stay at their server. */
   let target: { hostname: string; port: string };
   let node: TestApp;
-  /** It only reads, so no write tells it that its server is read-only. */
+  /** A node that only reads, so no failed write tells it that its server is read-only. */
   let reading: TestApp;
-  /** On the new primary from the beginning. */
+  /** A node on the new primary from the beginning. */
   let other: TestApp;
 
   beforeAll(async () => {
-    servers = await Promise.all([1, 2].map((id) => startMariadb({ args: ['--log-bin=binlog', `--server-id=${id}`, '--gtid-strict-mode=1'] })));
+    servers = await Promise.all(
+      [1, 2].map((id) => startMariadb({ args: ['--log-bin=binlog', `--server-id=${id}`, '--gtid-strict-mode=1'] })),
+    );
     const [first, second] = servers as [MariadbServer, MariadbServer];
     [old, next] = await Promise.all([createConnection(first.url()), createConnection(second.url())]);
     await next.query('RESET MASTER');
     await next.query(
-      `CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = ${first.port}, MASTER_USER = 'tollgate', MASTER_PASSWORD = 'tollgate', MASTER_USE_GTID = slave_pos`,
+      `CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = ${first.port}, MASTER_USER = 'tollgate', MASTER_PASSWORD = 'tollgate',
+        MASTER_USE_GTID = slave_pos`,
     );
     await next.query('START SLAVE');
     await old.query('CREATE DATABASE tollgate CHARACTER SET utf8mb4 COLLATE utf8mb4_bin');
-    await old.query("CREATE USER limited@'127.0.0.1' IDENTIFIED BY 'limited'"); // read_only does not bind those who may do all
+    await old.query("CREATE USER limited@'127.0.0.1' IDENTIFIED BY 'limited'"); // read_only does not restrict a user with all privileges
     await old.query("GRANT ALL ON tollgate.* TO limited@'127.0.0.1'");
     target = { hostname: '127.0.0.1', port: String(first.port) };
     const databaseUrl = limited((await startProxy(target)).port);
@@ -53,8 +56,13 @@ onMysql('after a failover, while the old primary lives on and is read-only', () 
 
   const limited = (port: number) => `mysql://limited:limited@127.0.0.1:${port}/tollgate`;
 
-  it('calls, mutations, sign-ins and readiness follow to the new one in 15 seconds, and what has ended there has ended', async () => {
-    const [{ secret, project }, person, leaving, revoked] = [await buildKey(node), await buildPerson(node), await buildPerson(node), await buildKey(node)];
+  it('calls, mutations, sign-ins and readiness use the new primary within 15 s, and a secret that ended there is refused', async () => {
+    const [{ secret, project }, person, leaving, revoked] = [
+      await buildKey(node),
+      await buildPerson(node),
+      await buildPerson(node),
+      await buildKey(node),
+    ];
     const probes: Record<string, () => Promise<string>> = {
       call: async () => String((await node.rest({ secret })).status),
       mutation: async () => {
@@ -65,8 +73,12 @@ onMysql('after a failover, while the old primary lives on and is read-only', () 
       signIn: async () => (await signIn(node, { email: person.person.email, password: person.password })).outcome.replace('ok', '200'),
       readyz: async () => String((await fetch(`${node.url}/readyz`)).status),
     };
-    const outcomeOf = async (cookie: { cookie: string }) => (await reading.graphql('{ viewer { id } }', {}, cookie)).errors?.[0]?.extensions.code ?? '200';
-    const reads = { session: () => outcomeOf(leaving.cookie), key: async () => String((await reading.rest({ secret: revoked.secret })).status) };
+    const outcomeOf = async (cookie: { cookie: string }) =>
+      (await reading.graphql('{ viewer { id } }', {}, cookie)).errors?.[0]?.extensions.code ?? '200';
+    const reads = {
+      session: () => outcomeOf(leaving.cookie),
+      key: async () => String((await reading.rest({ secret: revoked.secret })).status),
+    };
     const answers = Object.fromEntries(Object.keys(probes).map((name) => [name, [] as string[]]));
     const probing = { on: true };
     const load = Object.entries(probes).map(async ([name, probe]) => {
@@ -84,7 +96,7 @@ onMysql('after a failover, while the old primary lives on and is read-only', () 
     await next.query('SELECT MASTER_GTID_WAIT(?, 20)', [position?.gtid]);
     await next.query('STOP SLAVE');
     other = await createTestApp({ databaseUrl: limited(servers[1]?.port as number) });
-    expect([await reads.session(), await reads.key()]).toEqual(['200', '503']); // the old connections live
+    expect([await reads.session(), await reads.key()]).toEqual(['200', '503']); // the old connections still work
     target.port = String(servers[1]?.port);
     const switchedAt = performance.now();
     const leftMs = () => switchedAt + FOLLOWS_IN_MS - performance.now();

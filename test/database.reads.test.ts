@@ -3,15 +3,17 @@ import { createTestApp, type TestApp } from './support/app';
 import { startCallers, tally } from './support/callers';
 import { buildKey, buildProject } from './support/factories';
 
-// What is read for administrators is cut off where it takes too long, and keeps the gate from nothing meanwhile.
+// Long reads of administrators are cut off, and do not slow the gate meanwhile.
 
 const READ_TIMEOUT_MS = 400;
 
-/** How many rows keep a database busy for some seconds, one by one or all before the first. */
+/** A number of rows that keeps a database busy for some seconds. */
 const COUNT = 200_000_000;
 const LONG: Record<typeof TEST_DATABASE, string> = {
   sqlite: `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ${COUNT}) SELECT COUNT(*) AS n FROM c`,
-  mysql: "SELECT COUNT(*) AS n FROM information_schema.columns a, information_schema.columns b, information_schema.columns c WHERE CONCAT(a.column_name, b.column_name, c.column_name) LIKE '%never%'",
+  mysql:
+    'SELECT COUNT(*) AS n FROM information_schema.columns a, information_schema.columns b, information_schema.columns c ' +
+    "WHERE CONCAT(a.column_name, b.column_name, c.column_name) LIKE '%never%'",
 };
 
 let app: TestApp;
@@ -22,9 +24,11 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const cutOff = expect.objectContaining({ driverError: expect.objectContaining(TEST_DATABASE === 'sqlite' ? { code: 'SQLITE_INTERRUPT' } : { errno: expect.any(Number) }) });
+const cutOff = expect.objectContaining({
+  driverError: expect.objectContaining(TEST_DATABASE === 'sqlite' ? { code: 'SQLITE_INTERRUPT' } : { errno: expect.any(Number) }),
+});
 
-it('a long read is cut off, and the connection goes on', async () => {
+it('cuts off a long read and keeps the connection usable', async () => {
   const started = performance.now();
   await expect(app.database.reader.query(LONG[TEST_DATABASE])).rejects.toEqual(cutOff);
   const tookMs = performance.now() - started;
@@ -33,17 +37,22 @@ it('a long read is cut off, and the connection goes on', async () => {
   expect(await app.database.reader.query('SELECT 7 AS n')).toEqual([{ n: 7 }]);
 });
 
-it('what cuts reads off leaves writes, snapshots and look-ups alone', async () => {
-  const statement = TEST_DATABASE === 'mysql' ? `SELECT SLEEP(${(READ_TIMEOUT_MS * 1.5) / 1000}) AS n` : LONG.sqlite.replace(String(COUNT), '6000000');
+it('does not cut off writes, snapshots and look-ups', async () => {
+  const statement =
+    TEST_DATABASE === 'mysql' ? `SELECT SLEEP(${(READ_TIMEOUT_MS * 1.5) / 1000}) AS n` : LONG.sqlite.replace(String(COUNT), '6000000');
   const { database } = app;
-  for (const run of [() => database.snapshot((snapshot) => snapshot.query(statement)), () => database.lookups.query(statement), () => database.transaction((tx) => tx.query(statement))]) {
+  for (const run of [
+    () => database.snapshot((snapshot) => snapshot.query(statement)),
+    () => database.lookups.query(statement),
+    () => database.transaction((tx) => tx.query(statement)),
+  ]) {
     const started = performance.now();
     expect((await run()) as unknown).toEqual([{ n: expect.anything() }]);
     expect(performance.now() - started).toBeGreaterThan(READ_TIMEOUT_MS);
   }
 });
 
-it('calls are answered as fast while long reads follow one another', async () => {
+it('answers calls as fast as usual while long reads run one after another', async () => {
   const { secret } = await buildKey(app);
   const callers = startCallers(4);
   const calls = async (count: number): Promise<number[]> => {
@@ -69,12 +78,14 @@ it('calls are answered as fast while long reads follow one another', async () =>
   reading.over = true;
   await reads;
   const p99 = (times: number[]): number => times[Math.floor(times.length * 0.99)] as number;
-  process.stdout.write(`p99 of a call: ${p99(alone).toFixed(1)} ms alone, ${p99(meanwhile).toFixed(1)} ms while ${cut} reads were cut off\n`);
+  process.stdout.write(
+    `p99 of a call: ${p99(alone).toFixed(1)} ms alone, ${p99(meanwhile).toFixed(1)} ms while ${cut} reads were cut off\n`,
+  );
   expect(cut).toBeGreaterThan(0);
   expect(p99(meanwhile)).toBeLessThan(READ_TIMEOUT_MS / 2 + p99(alone) * 5);
 });
 
-describe('in the time that reads have', () => {
+describe('a read within the time limit', () => {
   let patient: TestApp;
 
   beforeAll(async () => {
@@ -83,21 +94,24 @@ describe('in the time that reads have', () => {
 
   afterAll(() => patient.close());
 
-  it('reads give what TypeORM gives, whatever its type', async () => {
+  it('returns the same values as TypeORM, for every type', async () => {
     const project = await buildProject(patient);
     const { key } = await buildKey(patient, { project, allowedIps: ['10.0.0.0/8'], expiresAt: new Date('2099-01-01') });
     const found = await patient.database.reader.findOneByOrFail(ApiKey, { id: key.id });
     expect(found).toEqual(await patient.database.lookups.findOneByOrFail(ApiKey, { id: key.id }));
     expect(found).toBeInstanceOf(ApiKey);
     expect(found.expiresAt).toEqual(new Date('2099-01-01'));
-    expect(await patient.database.reader.createQueryBuilder(ApiKey, 'row').where({ id: key.id }).getRawAndEntities()).toMatchObject({ entities: [{ id: key.id }], raw: [{ row_id: key.id }] });
+    expect(await patient.database.reader.createQueryBuilder(ApiKey, 'row').where({ id: key.id }).getRawAndEntities()).toMatchObject({
+      entities: [{ id: key.id }],
+      raw: [{ row_id: key.id }],
+    });
     const values = ['Ünïcödé 💥', null, Number.MAX_SAFE_INTEGER, 0.5, true];
     const select = `SELECT ${values.map((_, index) => `? AS v${index}`).join(', ')}`;
     expect(await patient.database.reader.query(select, values)).toEqual(await patient.database.lookups.query(select, values));
     await expect(patient.database.reader.query('SELECT nope')).rejects.toThrow(/nope/);
   });
 
-  (TEST_DATABASE === 'sqlite' ? it : it.skip)('a reader can write nothing (SQLite)', async () => {
+  (TEST_DATABASE === 'sqlite' ? it : it.skip)('cannot write (SQLite)', async () => {
     await expect(patient.database.reader.query("INSERT INTO settings (name, value) VALUES ('x', 'y')")).rejects.toThrow(/readonly/);
   });
 });

@@ -14,9 +14,9 @@ import { startMariadb, type MariadbServer } from './support/mariadb-server';
 import { onMysql } from './support/on-database';
 import { chainKeys } from './support/trail';
 
-jest.setTimeout(60_000); // other test files take the processors too
+jest.setTimeout(60_000); // other test files use the processors too
 
-/** What an operator's configuration, or an older version's defaults, may hold. */
+/** Bad settings that a server may have, from an operator or from the defaults of an older version. */
 const BAD_SETTINGS = {
   sql_mode: "'NO_BACKSLASH_ESCAPES,ANSI_QUOTES,PIPES_AS_CONCAT,HIGH_NOT_PRECEDENCE,NO_AUTO_VALUE_ON_ZERO'",
   autocommit: '0',
@@ -70,10 +70,10 @@ const SESSION = {
 const SERVER = { wait_timeout: 10, max_statement_time: 0 };
 const COMMAND = { innodb_lock_wait_timeout: 50, wait_timeout: 28_800, max_statement_time: 0 };
 
-/** Drivers differ in what they read as a number. */
+/** Converts values to text, because drivers differ in which values they return as numbers. */
 const texts = (values: Record<string, unknown>) => Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
 
-onMysql('a server whose every setting is a bad one', () => {
+onMysql('a server with bad settings everywhere', () => {
   const parts = { entities, migrations };
   let server: MariadbServer;
   let admin: Connection;
@@ -86,7 +86,8 @@ onMysql('a server whose every setting is a bad one', () => {
     server = await startMariadb();
     admin = await createConnection(server.url());
     await admin.query('CREATE DATABASE tollgate CHARACTER SET utf8mb4 COLLATE utf8mb4_bin');
-    await admin.query("CREATE USER limited@'127.0.0.1' IDENTIFIED BY 'limited'"); // init_connect is not for those who may do all
+    // Needed because init_connect does not apply to a user with all privileges
+    await admin.query("CREATE USER limited@'127.0.0.1' IDENTIFIED BY 'limited'");
     await admin.query("GRANT ALL ON tollgate.* TO limited@'127.0.0.1'");
     for (const [name, value] of Object.entries(BAD_SETTINGS)) await admin.query(`SET GLOBAL ${name} = ${value}`);
     const databaseUrl = `mysql://limited:limited@127.0.0.1:${server.port}/tollgate`;
@@ -103,15 +104,19 @@ onMysql('a server whose every setting is a bad one', () => {
     await server?.stop();
   });
 
-  /** What a session has of these variables, and whether its clock runs. */
   type Ask = (sql: string) => Promise<Record<string, unknown>[]>;
+  /** The values of these variables in a session. */
   const sessionOf = async (ask: Ask, names: string[]) => {
     const [row] = await ask(`SELECT ${names.map((name) => `@@SESSION.${name} AS ${name}`).join(', ')}`);
     return texts({ ...row, max_statement_time: Number(row?.max_statement_time) });
   };
 
   const kinds: [string, object, (work: (ask: Ask) => Promise<void>) => Promise<void>][] = [
-    ['administration', { ...SERVER, innodb_lock_wait_timeout: 5 }, (work) => app.database.transaction((tx) => work((sql) => tx.query(sql)))],
+    [
+      'administration',
+      { ...SERVER, innodb_lock_wait_timeout: 5 },
+      (work) => app.database.transaction((tx) => work((sql) => tx.query(sql))),
+    ],
     ['reads', { ...SERVER, innodb_lock_wait_timeout: 5, max_statement_time: 5 }, (work) => work((sql) => app.database.reader.query(sql))],
     [
       'the gate',
@@ -132,7 +137,7 @@ onMysql('a server whose every setting is a bad one', () => {
     ],
   ];
 
-  it.each(kinds)('changes nothing that a result depends on in a connection of %s', async (_, times, use) => {
+  it.each(kinds)('does not change any variable that results depend on in a connection of %s', async (_, times, use) => {
     await use(async (ask) => {
       const wanted = texts({ ...SESSION, ...times });
       expect(await sessionOf(ask, Object.keys(wanted))).toEqual(wanted);
@@ -141,12 +146,15 @@ onMysql('a server whose every setting is a bad one', () => {
     });
   });
 
-  it('lets a filter value stay a value: it finds nothing of another tenant', async () => {
+  it('does not let a filter value become SQL: it finds no row of another tenant', async () => {
     const { workspaceId, id } = await buildProject(app);
     for (const value of ["') OR 1 = 1 -- ", "\\') OR 1 = 1 -- ", "' OR 1 = 1 OR '", "' OR 1 = 1) OR ('"]) {
       const { data, errors } = await app.graphql(
         `query ($workspace: ID!, $value: String!, $ids: [ID!]) {
-          workspace(id: $workspace) { auditEvents(filter: { subjectId: $ids }) { nodes { id } } projects(filter: { name: $value }) { nodes { id } } }
+          workspace(id: $workspace) {
+            auditEvents(filter: { subjectId: $ids }) { nodes { id } }
+            projects(filter: { name: $value }) { nodes { id } }
+          }
         }`,
         { workspace: workspaceId, value, ids: [value] },
       );
@@ -156,7 +164,7 @@ onMysql('a server whose every setting is a bad one', () => {
     expect(id).not.toBe(other.project.id);
   });
 
-  it('keeps what is written, bills calls once, and lists all that there is', async () => {
+  it('stores texts exactly, bills calls once, and lists all rows', async () => {
     const workspace = await buildWorkspace(app);
     const created = await app.graphql(
       'mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id } } }',
@@ -182,7 +190,7 @@ onMysql('a server whose every setting is a bad one', () => {
     expect(project.id).not.toBe(projectId);
   });
 
-  it('has no part in what the audit finds', async () => {
+  it('causes no fault in an audit', async () => {
     for (let count = 0; count < 6; count += 1) await buildKey(app);
     await app.sealer.once();
     expect(await faultsOf({ database: command })).toEqual([]);
@@ -192,11 +200,15 @@ onMysql('a server whose every setting is a bad one', () => {
     expect(reports.length).toBeGreaterThan(6);
   });
 
-  it('is refused in one sentence where no session can mend it', async () => {
+  it('is refused with one sentence if a session cannot correct the setting', async () => {
     await admin.query("SET GLOBAL enforce_storage_engine = 'MyISAM'");
-    await expect(Database.open(settings, parts)).rejects.toThrow('Unset enforce_storage_engine, which is MyISAM: only InnoDB tables have transactions.');
+    await expect(Database.open(settings, parts)).rejects.toThrow(
+      'Unset enforce_storage_engine, which is MyISAM: only InnoDB tables have transactions.',
+    );
     await admin.query('SET GLOBAL enforce_storage_engine = NULL');
     await admin.query('ALTER TABLE tollgate.roles ENGINE = Aria');
-    await expect(Database.open(settings, parts)).rejects.toThrow('The table roles has the engine Aria: alter it to InnoDB, which has transactions.');
+    await expect(Database.open(settings, parts)).rejects.toThrow(
+      'The table roles has the engine Aria: alter it to InnoDB, which has transactions.',
+    );
   });
 });

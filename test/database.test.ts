@@ -24,15 +24,17 @@ describe(`the database (${TEST_DATABASE})`, () => {
   const first = () => open[0] as Database;
   const workspace = (id: string, slug: string, createdAt = new Date(0)) => ({ id, name: slug, slug, keyPrefix: 'acme', createdAt });
 
-  it('applies each migration once, though two processes start together', async () => {
+  it('applies each migration once, even if two processes start together', async () => {
     await Promise.all(open.map((database) => database.ping()));
     const rows = await first().reader.query<{ name: string }[]>('SELECT name FROM migrations ORDER BY id');
     expect(rows.map((row) => row.name)).toEqual(migrations[TEST_DATABASE].map((migration) => migration.name));
   });
 
-  it('leaves nothing to generate: the entities are what the migrations made', async () => {
+  it('has entities that match the migrations exactly', async () => {
     const source =
-      settings.type === 'mysql' ? mysqlDataSource(settings, parts, await mysqlProduct(settings)) : sqliteDataSource(settings, parts, 'writer');
+      settings.type === 'mysql'
+        ? mysqlDataSource(settings, parts, await mysqlProduct(settings))
+        : sqliteDataSource(settings, parts, 'writer');
     await source.initialize();
     try {
       const { upQueries } = await source.driver.createSchemaBuilder().log();
@@ -45,10 +47,11 @@ describe(`the database (${TEST_DATABASE})`, () => {
   (TEST_DATABASE === 'sqlite' ? it : it.skip)('is read by nobody but its owner: the file, and what SQLite writes beside it', async () => {
     await first().transaction((tx) => tx.insert(Workspace, workspace('ws_private', 'private')));
     const { path } = settings as SqliteSettings;
-    for (const file of [path, `${path}-wal`, `${path}-shm`]) expect([file, ((await stat(file)).mode & 0o777).toString(8)]).toEqual([file, '600']);
+    for (const file of [path, `${path}-wal`, `${path}-shm`])
+      expect([file, ((await stat(file)).mode & 0o777).toString(8)]).toEqual([file, '600']);
   });
 
-  it('keeps the largest amount and the millisecond of an instant', async () => {
+  it('stores the largest amount and the millisecond of an instant exactly', async () => {
     const createdAt = new Date('2026-11-21T09:30:00.123Z');
     await first().transaction(async (tx) => {
       await tx.insert(Workspace, workspace('ws_exact', 'exact', createdAt));
@@ -60,13 +63,15 @@ describe(`the database (${TEST_DATABASE})`, () => {
     expect(kept.createdAt).toEqual(createdAt);
   });
 
-  it('refuses a balance below zero by itself, whatever the code above it does', async () => {
-    const overdrawn = first().transaction((tx) => tx.insert(Wallet, { id: 'wal_minus', workspaceId: 'ws_minus', balance: -1, entrySeq: 0 }));
+  it('refuses a balance below zero, even if the code does not check it', async () => {
+    const overdrawn = first().transaction((tx) =>
+      tx.insert(Wallet, { id: 'wal_minus', workspaceId: 'ws_minus', balance: -1, entrySeq: 0 }),
+    );
     await expect(overdrawn).rejects.toThrow(/wallets_balance/);
     expect(await first().reader.countBy(Wallet, { id: 'wal_minus' })).toBe(0);
   });
 
-  it('undoes the whole of a transaction that fails', async () => {
+  it('rolls back all writes of a failed transaction', async () => {
     const failing = first().transaction(async (tx) => {
       await tx.insert(Workspace, workspace('ws_undone', 'undone'));
       throw new Error('changed my mind');
@@ -78,7 +83,7 @@ describe(`the database (${TEST_DATABASE})`, () => {
   it('compares text by its bytes', async () => {
     await first().transaction(async (tx) => {
       await tx.insert(Workspace, workspace('ws_a', 'a'));
-      await tx.insert(Workspace, workspace('ws_A', 'A')); // neither the id nor the unique slug is taken
+      await tx.insert(Workspace, workspace('ws_A', 'A')); // differs from the row above in case only
     });
     expect((await first().reader.findOneByOrFail(Workspace, { slug: 'a' })).id).toBe('ws_a');
     expect((await first().reader.findOneByOrFail(Workspace, { slug: 'A' })).id).toBe('ws_A');

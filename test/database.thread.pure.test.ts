@@ -14,7 +14,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-it('leaves nobody waiting: what is asked before it closes is answered, and what is asked after is refused', async () => {
+it('answers all requests from before a close, and refuses later ones', async () => {
   const thread = new ThreadConnection(join(folder, 'thread.db'));
   const before = thread.run('CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (7)', ['SELECT n FROM t']);
   const closed = thread.close();
@@ -23,16 +23,18 @@ it('leaves nobody waiting: what is asked before it closes is answered, and what 
   await expect(thread.run('SELECT 1')).rejects.toMatchObject({ code: 'POOL_CLOSED' });
 });
 
-it('rolls back what a failed statement leaves open, and tells the driver\'s code', async () => {
+it("rolls back the open transaction of a failed statement, and reports the driver's code", async () => {
   const thread = new ThreadConnection(join(folder, 'rollback.db'));
   await thread.run('CREATE TABLE t (n INTEGER PRIMARY KEY)');
   await thread.run('BEGIN IMMEDIATE');
-  await expect(thread.run('INSERT INTO t VALUES (1); INSERT INTO t VALUES (1); COMMIT')).rejects.toMatchObject({ code: 'SQLITE_CONSTRAINT_PRIMARYKEY' });
+  await expect(thread.run('INSERT INTO t VALUES (1); INSERT INTO t VALUES (1); COMMIT')).rejects.toMatchObject({
+    code: 'SQLITE_CONSTRAINT_PRIMARYKEY',
+  });
   expect(await thread.run('BEGIN IMMEDIATE', ['SELECT n FROM t'])).toEqual([[]]);
   await thread.close();
 });
 
-it('asks the same thing again and again, and reads what is there then: after a change of a row, of the table, and after a failure', async () => {
+it('reads current rows with a repeated SELECT, also after a change of a row or of the table, and after a failure', async () => {
   const thread = new ThreadConnection(join(folder, 'again.db'));
   const other = new ThreadConnection(join(folder, 'again.db'));
   const read = async (): Promise<unknown> => (await thread.run('', ['SELECT * FROM t ORDER BY n']))[0];
@@ -52,14 +54,17 @@ it('asks the same thing again and again, and reads what is there then: after a c
 });
 
 describe('a thread that reads', () => {
-  const rowsTo = (count: number): string => `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ${count}) SELECT x FROM c`;
+  const rowsTo = (count: number): string =>
+    `WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < ${count}) SELECT x FROM c`;
 
-  it('reads what is committed, in turn, with parameters, and writes nothing', async () => {
+  it('reads committed rows, with parameters and in order, and cannot write', async () => {
     const path = join(folder, 'reads.db');
     const writer = new ThreadConnection(path);
     await writer.run('CREATE TABLE t (n INTEGER, b BLOB); INSERT INTO t VALUES (7, x\'00ff\')');
     const thread = new ReadThread(path, 1_000);
-    expect(await Promise.all([thread.read('SELECT n FROM t WHERE n = ?', [7]), thread.read('SELECT ? AS v, COUNT(*) AS n FROM t', [null])])).toEqual([[{ n: 7 }], [{ v: null, n: 1 }]]);
+    expect(
+      await Promise.all([thread.read('SELECT n FROM t WHERE n = ?', [7]), thread.read('SELECT ? AS v, COUNT(*) AS n FROM t', [null])]),
+    ).toEqual([[{ n: 7 }], [{ v: null, n: 1 }]]);
     const [row] = (await thread.read('SELECT b FROM t')) as [{ b: Uint8Array }];
     expect([...new Uint8Array(row.b)]).toEqual([0, 255]);
     await expect(thread.read('DELETE FROM t')).rejects.toThrow(/readonly/);
@@ -70,12 +75,12 @@ describe('a thread that reads', () => {
     await writer.close();
   });
 
-  it('interrupts what takes too long, gives up what cannot be interrupted and what waits for that, and then reads on in another thread', async () => {
+  it('interrupts a long read, gives up reads behind one that cannot be interrupted, and continues in another thread', async () => {
     const thread = new ReadThread(join(folder, 'long.db'), 300);
     await until(async () => (await thread.read('SELECT 1 AS n').catch(() => [])).length === 1, 'the thread to have begun');
     await expect(thread.read(`SELECT COUNT(*) FROM (${rowsTo(1e9)})`)).rejects.toMatchObject({ code: 'SQLITE_INTERRUPT' });
     expect(await thread.read('SELECT 1 AS n')).toEqual([{ n: 1 }]);
-    const late = thread.read(`${rowsTo(1e7)} WHERE x = 1 OR x = 10000000`); // its first row comes at once
+    const late = thread.read(`${rowsTo(1e7)} WHERE x = 1 OR x = 10000000`); // returns its first row at once
     const next = thread.read('SELECT 1 AS n');
     await expect(late).rejects.toMatchObject({ code: 'READS_BUSY' });
     await expect(next).rejects.toMatchObject({ code: 'READS_BUSY' });
@@ -83,7 +88,7 @@ describe('a thread that reads', () => {
     await thread.close();
   });
 
-  it('closes in the middle of a read, which is refused, and the process lives on', async () => {
+  it('closes during a read, which is refused, and the process continues', async () => {
     const script = `
       require('@swc-node/register');
       const { ReadThread } = require('${join(__dirname, '../src/db/read-thread')}');
@@ -92,13 +97,13 @@ describe('a thread that reads', () => {
         await thread.read('SELECT 1');
         const before = thread.read('SELECT 1');
         const reads = ["${`SELECT COUNT(*) FROM (${rowsTo(1e6)})`}", 'SELECT 1'].map((sql) => thread.read(sql).catch(({ code }) => code));
-        await before; // and the next has its turn
+        await before; // then the next read begins
         await thread.close();
         return Promise.all(reads);
       };
       Promise.all(Array.from({ length: 8 }, closes)).then((all) => {
         console.log(all.flat().join(' '));
-        setTimeout(() => console.log('alive'), 2_000); // what ran on would have ended
+        setTimeout(() => console.log('alive'), 2_000); // a read that still ran would have ended by then
       });`;
     const { stdout, stderr, status } = spawnSync(process.execPath, ['-e', script], { cwd: join(__dirname, '..'), encoding: 'utf8' });
     expect({ stdout, stderr, status }).toEqual({ stdout: `${Array(16).fill('POOL_CLOSED').join(' ')}\nalive\n`, stderr: '', status: 0 });

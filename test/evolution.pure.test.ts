@@ -2,7 +2,7 @@ import { changelogProblems, releasedChangelog } from '../scripts/checks/changelo
 import { deprecationProblems, forbiddenChanges, monthsAfter, newsOf } from '../scripts/checks/evolution';
 import { openapiChanges } from '../scripts/checks/evolution-openapi';
 
-// What `npm run check -- evolution` decides, shown to refuse what it is there to refuse.
+// Tests the rules of `npm run check -- evolution`: what it accepts and what it refuses.
 
 const TODAY = '2027-06-02';
 const GOING = '@deprecated(reason: "Use b. Removed after 2027-06-01.")';
@@ -30,11 +30,11 @@ describe('a change of the schema', () => {
     ['removes an argument', ', old: Int ):', '):', 'ARG_REMOVED: Query.things arg old'],
     ['removes a value', 'A B', 'A', 'VALUE_REMOVED_FROM_ENUM: B'],
     ['removes a field of an input', ', old: Int  }', '}', 'FIELD_REMOVED: Filter.old'],
-    ['answers null where it never did', '[Thing!]!', '[Thing!]', 'FIELD_CHANGED_KIND: Query.things'],
-    ['wants an argument', 'by: Filter', 'by: Filter!', 'ARG_CHANGED_KIND: Query.things arg by'],
+    ['makes an answer nullable', '[Thing!]!', '[Thing!]', 'FIELD_CHANGED_KIND: Query.things'],
+    ['makes an argument required', 'by: Filter', 'by: Filter!', 'ARG_CHANGED_KIND: Query.things arg by'],
     ['changes the default of an argument', '= 25', '= 50', 'ARG_DEFAULT_VALUE_CHANGE: Query.things arg first'],
     ['changes the default of an input', '= A', '= B', 'INPUT_DEFAULT_VALUE_CHANGE: Filter.kind'],
-  ])('is refused where it %s', (_case, from, to, problem) => {
+  ])('is refused if it %s', (_case, from, to, problem) => {
     const present = released().replace(from, to);
     expect(present).not.toBe(released());
     expect(forbiddenChanges(released(), present, TODAY)).toEqual([expect.stringContaining(problem)]);
@@ -46,46 +46,63 @@ describe('a change of the schema', () => {
     type Thing { id: ID! }
     type Query { things(first: Int = 25, by: Filter): [Thing!]! }`;
 
-  it('may remove what was deprecated in the release once its day has passed, and the types that only that led to', () => {
+  it('may remove parts that were deprecated in a release after their day, and types that only they used', () => {
     const deprecated = released(GOING).replace(`A B ${GOING}`, 'A B');
     expect(forbiddenChanges(deprecated, without, TODAY)).toEqual([]);
     expect(newsOf(deprecated, without).removed).toEqual(['Filter.old', 'Thing.old', 'Query.things(old)', 'Query.old']);
   });
 
-  it('is refused on the day itself, and where there was no deprecation or none with a day', () => {
+  it('is refused if it removes a part on the day itself, without a deprecation, or after a deprecation without a day', () => {
     const deprecated = released(GOING).replace(`A B ${GOING}`, 'A B');
     const problems = forbiddenChanges(deprecated, without, '2027-06-01');
-    for (const place of ['Filter.old', 'Thing.old', 'Query.old', 'Query.things arg old', 'Left', 'Gone']) expect(problems).toEqual(expect.arrayContaining([expect.stringContaining(place)]));
+    for (const place of ['Filter.old', 'Thing.old', 'Query.old', 'Query.things arg old', 'Left', 'Gone'])
+      expect(problems).toEqual(expect.arrayContaining([expect.stringContaining(place)]));
     expect(forbiddenChanges(released(), without, TODAY)).toHaveLength(problems.length);
-    expect(forbiddenChanges(released('@deprecated(reason: "Use b.")').replace(/A B @deprecated\(.*?\)/, 'A B'), without, TODAY)).toHaveLength(problems.length);
+    expect(
+      forbiddenChanges(released('@deprecated(reason: "Use b.")').replace(/A B @deprecated\(.*?\)/, 'A B'), without, TODAY),
+    ).toHaveLength(problems.length);
   });
 
-  it('is told among the news where it deprecates', () => {
-    expect(newsOf(released(), released(GOING).replace(`A B ${GOING}`, 'A B')).deprecated).toEqual(['Filter.old', 'Thing.old', 'Query.things(old)', 'Query.old']);
+  it('is part of the news if it deprecates', () => {
+    expect(newsOf(released(), released(GOING).replace(`A B ${GOING}`, 'A B')).deprecated).toEqual([
+      'Filter.old',
+      'Thing.old',
+      'Query.things(old)',
+      'Query.old',
+    ]);
   });
 });
 
 describe('a deprecation', () => {
   const schema = (reason?: string) => `type Query { a: Int ${reason === undefined ? '' : `@deprecated(reason: "${reason}")`} }`;
 
-  it('is at least six months off when it is new', () => {
+  it('must be at least six months ahead when it is new', () => {
     expect(deprecationProblems(schema(), schema('Use b. Removed after 2027-05-24.'), '2026-11-24')).toEqual([]);
-    expect(deprecationProblems(schema(), schema('Use b. Removed after 2027-05-23.'), '2026-11-24')).toEqual([expect.stringContaining('until 2027-05-24 at least')]);
+    expect(deprecationProblems(schema(), schema('Use b. Removed after 2027-05-23.'), '2026-11-24')).toEqual([
+      expect.stringContaining('until 2027-05-24 at least'),
+    ]);
   });
 
-  it('names its day in one form', () => {
-    for (const reason of ['Use b.', 'Removed after 2027-05-24', 'Use b. Removed after May.']) expect(deprecationProblems(schema(), schema(reason), '2026-11-24')).toEqual([expect.stringContaining('without a day')]);
+  it('must name its day in the required form', () => {
+    for (const reason of ['Use b.', 'Removed after 2027-05-24', 'Use b. Removed after May.'])
+      expect(deprecationProblems(schema(), schema(reason), '2026-11-24')).toEqual([expect.stringContaining('without a day')]);
   });
 
-  it('may be put off or taken back, and not brought forward', () => {
+  it('may be postponed or withdrawn, but not brought forward', () => {
     const promised = schema('Use b. Removed after 2027-05-24.');
     expect(deprecationProblems(promised, schema('Use b. Removed after 2028-01-01.'), '2027-01-01')).toEqual([]);
     expect(deprecationProblems(promised, schema(), '2027-01-01')).toEqual([]);
-    expect(deprecationProblems(promised, schema('Use b. Removed after 2027-05-23.'), '2026-11-01')).toEqual([expect.stringContaining('only until 2027-05-23')]);
+    expect(deprecationProblems(promised, schema('Use b. Removed after 2027-05-23.'), '2026-11-01')).toEqual([
+      expect.stringContaining('only until 2027-05-23'),
+    ]);
   });
 
   it('counts months by the calendar', () => {
-    expect([monthsAfter('2026-11-24', 6), monthsAfter('2026-08-31', 6), monthsAfter('2026-12-31', 6)]).toEqual(['2027-05-24', '2027-02-28', '2027-06-30']);
+    expect([monthsAfter('2026-11-24', 6), monthsAfter('2026-08-31', 6), monthsAfter('2026-12-31', 6)]).toEqual([
+      '2027-05-24',
+      '2027-02-28',
+      '2027-06-30',
+    ]);
   });
 });
 
@@ -105,12 +122,24 @@ describe('a change of the OpenAPI document', () => {
         post: {
           description: 'Run. Removed after 2027-06-01.',
           parameters: [{ name: 'mode', in: 'query', description: 'How.', schema: { type: 'string', enum: ['a', 'b'] } }],
-          requestBody: { content: { 'application/json': { schema: { type: 'object', properties: { params: { type: 'object' } }, required: ['params'] } } } },
+          requestBody: {
+            content: {
+              'application/json': { schema: { type: 'object', properties: { params: { type: 'object' } }, required: ['params'] } },
+            },
+          },
           responses: { '200': { description: 'Yes.' }, '400': failure },
         } as Operation,
       },
     } as Record<string, { post?: Operation; get?: object }>,
-    components: { schemas: { Failure: { type: 'object', properties: { ok: { type: 'boolean' }, code: { type: 'string' } } as Record<string, { type: string }>, required: ['ok', 'code'] } } },
+    components: {
+      schemas: {
+        Failure: {
+          type: 'object',
+          properties: { ok: { type: 'boolean' }, code: { type: 'string' } } as Record<string, { type: string }>,
+          required: ['ok', 'code'],
+        },
+      },
+    },
   });
   type Document = ReturnType<typeof document>;
   const changed = (change: (document: Document, operation: Operation) => void): Document => {
@@ -133,17 +162,37 @@ describe('a change of the OpenAPI document', () => {
     ['an operation goes', (all) => delete all.paths['/v1/run'], 'POST /v1/run is gone.'],
     ['an answer goes', (_all, operation) => delete operation.responses['400'], 'POST /v1/run: answers 400 no longer.'],
     ['a parameter goes', (_all, operation) => (operation.parameters = []), 'POST /v1/run: takes mode no longer.'],
-    ['a parameter is wanted', (_all, operation) => operation.parameters.push({ name: 'more', in: 'query', required: true, schema: {} }), 'POST /v1/run: wants more.'],
+    [
+      'a parameter is wanted',
+      (_all, operation) => operation.parameters.push({ name: 'more', in: 'query', required: true, schema: {} }),
+      'POST /v1/run: wants more.',
+    ],
     ['a value is not taken', (_all, operation) => operation.parameters[0]?.schema.enum?.pop(), 'POST /v1/run: mode takes "b" no longer.'],
-    ['a property is wanted', (_all, operation) => operation.requestBody.content['application/json'].schema.required.push('id'), 'POST /v1/run: body.id is required now.'],
-    ['a property of an answer goes', (all) => delete all.components.schemas.Failure.properties.code, 'POST /v1/run: 400: body.code is gone.'],
-    ['a property of an answer may be absent', (all) => all.components.schemas.Failure.required.pop(), 'POST /v1/run: 400: body.code may be absent now.'],
-    ['a property has another type', (all) => (all.components.schemas.Failure.properties.code = { type: 'number' }), 'POST /v1/run: 400: body.code is "number" and was "string".'],
-  ])('is refused where %s', (_case, change, problem) => {
+    [
+      'a property is wanted',
+      (_all, operation) => operation.requestBody.content['application/json'].schema.required.push('id'),
+      'POST /v1/run: body.id is required now.',
+    ],
+    [
+      'a property of an answer goes',
+      (all) => delete all.components.schemas.Failure.properties.code,
+      'POST /v1/run: 400: body.code is gone.',
+    ],
+    [
+      'a property of an answer may be absent',
+      (all) => all.components.schemas.Failure.required.pop(),
+      'POST /v1/run: 400: body.code may be absent now.',
+    ],
+    [
+      'a property has another type',
+      (all) => (all.components.schemas.Failure.properties.code = { type: 'number' }),
+      'POST /v1/run: 400: body.code is "number" and was "string".',
+    ],
+  ])('is refused if %s', (_case, change, problem) => {
     expect(openapiChanges(document(), changed(change), TODAY)).toEqual([problem]);
   });
 
-  it('may remove an operation that was deprecated until a day that has passed', () => {
+  it('may remove a deprecated operation after its day', () => {
     const deprecated = changed((_all, operation) => (operation.deprecated = true));
     expect(openapiChanges(deprecated, { paths: {} }, TODAY)).toEqual([]);
     expect(openapiChanges(deprecated, { paths: {} }, '2027-06-01')).toEqual(['POST /v1/run is gone.']);
@@ -152,9 +201,11 @@ describe('a change of the OpenAPI document', () => {
 
 describe('CHANGELOG.md', () => {
   const nothing = { added: [], addedPaths: [], deprecated: [], removed: [] };
-  const changelog = '# Changelog\n\n## [Unreleased]\n\n### Added\n\n- `nodes`\n\n## [0.2.0] - 2027-01-02\n\n### Fixed\n\n- a bug\n\n## [0.1.0] - 2026-12-01\n';
+  const changelog =
+    '# Changelog\n\n## [Unreleased]\n\n### Added\n\n- `nodes`\n\n' +
+    '## [0.2.0] - 2027-01-02\n\n### Fixed\n\n- a bug\n\n## [0.1.0] - 2026-12-01\n';
 
-  it('passes where it has its form and names what is new', () => {
+  it('passes if it has the required form and names all new parts', () => {
     expect(changelogProblems(changelog, { ...nothing, added: ['nodes'] })).toEqual([]);
   });
 
@@ -168,11 +219,11 @@ describe('CHANGELOG.md', () => {
     ['releases stand in another order', changelog.replace('2026-12-01', '2027-02-01'), nothing, 'from the newest'],
     ['a section is unknown', changelog.replace('### Fixed', '### Mended'), nothing, '"### Mended"'],
     ['a section is empty', changelog.replace('- a bug', ''), nothing, 'is empty'],
-  ])('is refused where %s', (_case, text, news, problem) => {
+  ])('is refused if %s', (_case, text, news, problem) => {
     expect(changelogProblems(text, news)).toEqual([expect.stringContaining(problem)]);
   });
 
-  it('turns what is unreleased into a version once', () => {
+  it('turns the unreleased part into a version once', () => {
     const released = releasedChangelog(changelog, '0.3.0', '2027-03-01');
     expect(released).toContain('## [Unreleased]\n\n## [0.3.0] - 2027-03-01\n\n### Added\n\n- `nodes`');
     expect(changelogProblems(released, nothing)).toEqual([]);

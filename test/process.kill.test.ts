@@ -27,7 +27,7 @@ afterAll(async () => {
   await app.close();
 });
 
-/** Numbers that follow from `seed` alone (mulberry32), so that a failure can be run again. */
+/** Pseudo-random numbers that depend only on `seed` (mulberry32), so that a failure can be repeated. */
 function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -38,7 +38,7 @@ function random(seed: number): () => number {
   };
 }
 
-it('killed five times under load, it has billed every answered success exactly once, and nothing that did not succeed', async () => {
+it('bills every answered success exactly once, and nothing else, when it is killed five times under load', async () => {
   const seed = Number(process.env.KILL_SEED ?? randomInt(2 ** 31));
   const next = random(seed);
   const told = `KILL_SEED=${seed}`;
@@ -76,7 +76,7 @@ it('killed five times under load, it has billed every answered success exactly o
   }
   expect([told, [...statuses].filter((status) => ![0, 200].includes(status))]).toEqual([told, []]);
 
-  app.travel(61_000); // past every hold that a kill has left
+  app.travel(61_000); // after the expiry of every hold that a kill has left
   await app.sweep.once();
   expect(await accountOf(app, project.id)).toMatchObject({ held: 0, holds: 0 });
   const logs = await app.database.reader.findBy(RequestLog, { projectId: project.id });
@@ -86,7 +86,7 @@ it('killed five times under load, it has billed every answered success exactly o
   for (const log of logs) expect([told, log.chargedMicroCredits]).toEqual([told, log.outcome === RequestOutcome.SUCCEEDED ? 1_000 : 0]);
   expect(await faultsOf(app)).toEqual([]);
 
-  // Whoever got no answer asks again, and learns what became of it
+  // Each caller without an answer repeats its call, and gets the result
   const open = [...sent].filter(([requestId, { action }]) => action !== 'demo.fail' && !succeeded.includes(requestId));
   const repeats = await callers.calls(open.length, (index) => {
     const [requestId, { service, action }] = open[index] as (typeof open)[number];
@@ -109,7 +109,7 @@ describe('a migration that is killed', () => {
     const first = await runCli(['migrate'], { env: { ...env, DATABASE_URL: await freshDatabaseUrl() } });
     expect(first).toMatchObject({ code: 0 });
     const wholeMs = performance.now() - started;
-    // From before it connects until it is done, each time on what the one before left
+    // Kills at moments from before it connects until it is done, each time on the state that the previous kill left
     for (const share of [0.6, 0.7, 0.75, 0.8, 0.85, 0.9]) {
       const killed = await startProcess({ env });
       const timer = setTimeout(() => killed.kill('SIGKILL'), wholeMs * share);

@@ -6,12 +6,12 @@ import { createTestApp, PEPPER, ROOT_KEY, SECRETS } from './support/app';
 import { freshDatabaseUrl } from './support/database';
 import { expectRefusal, refusalOf, temporaryFolder, type Ending } from './support/process';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
-// What an operator meets where something is wrong: dist/src/main.js as a real process, and one sentence.
+// A start with a fault: dist/src/main.js as a real process must end with one line that tells an operator what to change.
 
-describe('a start that cannot be', () => {
-  it('is refused in one sentence where production lacks a secret', async () => {
+describe('an impossible start', () => {
+  it('is refused with one line if production lacks a secret', async () => {
     const cwd = await temporaryFolder();
     const [none, noPepper, noRootKey] = await Promise.all([
       refusalOf({ NODE_ENV: 'production' }, cwd),
@@ -19,7 +19,7 @@ describe('a start that cannot be', () => {
       refusalOf({ NODE_ENV: 'production', KEY_PEPPER: PEPPER }, cwd),
     ]);
     for (const ending of [none, noPepper, noRootKey]) expectRefusal(ending, /production.*ROOT_KEY.*KEY_PEPPER/);
-    await expect(stat(join(cwd, 'data'))).rejects.toThrow(); // nothing was made before
+    await expect(stat(join(cwd, 'data'))).rejects.toThrow(); // it created nothing before
   });
 
   const MALFORMED: [string, string][] = [
@@ -43,20 +43,23 @@ describe('a start that cannot be', () => {
     ['DATABASE_URL', 'sqlite::memory:'],
   ];
 
-  it.each(MALFORMED)('is refused where %s is %s, by its name', (name, value) => {
+  it.each(MALFORMED)('is refused if %s is %s, with the name of the variable', (name, value) => {
     const load = () => loadConfig({ ...SECRETS, [name]: value });
     expect(load).toThrow(ConfigError);
     expect(load).toThrow(new RegExp(`^${name} must`));
   });
 
-  it('names every variable that is malformed in one line', async () => {
+  it('names every malformed variable in one line', async () => {
     const named = MALFORMED.filter(([name]) => name !== 'DATABASE_URL');
-    const [ending, url] = await Promise.all([refusalOf(Object.fromEntries(named)), refusalOf({ DATABASE_URL: 'mysql://localhost', ...SECRETS })]);
+    const [ending, url] = await Promise.all([
+      refusalOf(Object.fromEntries(named)),
+      refusalOf({ DATABASE_URL: 'mysql://localhost', ...SECRETS }),
+    ]);
     for (const [name] of named) expectRefusal(ending, new RegExp(`${name} must`));
     expectRefusal(url, /^DATABASE_URL must be/);
   });
 
-  it('is refused in one sentence where HOST is of another machine, or PORT is taken', async () => {
+  it('is refused with one line if HOST belongs to another machine or PORT is in use', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => taken.once('listening', resolve));
     const port = String((taken.address() as AddressInfo).port);
@@ -70,7 +73,7 @@ describe('a start that cannot be', () => {
     }
   });
 
-  it('is refused in one sentence where KEY_PEPPER or ROOT_KEY is not that of the database', async () => {
+  it('is refused with one line if KEY_PEPPER or ROOT_KEY is not the one of the database', async () => {
     const DATABASE_URL = await freshDatabaseUrl();
     const app = await createTestApp({ databaseUrl: DATABASE_URL });
     await app.close();
@@ -83,26 +86,33 @@ describe('a start that cannot be', () => {
   });
 
   if (TEST_DATABASE === 'mysql') {
-    it('is refused in one sentence where KEY_PEPPER is not set on MySQL', async () => {
+    it('is refused with one line if KEY_PEPPER is not set on MySQL', async () => {
       expectRefusal(await refusalOf({ DATABASE_URL: await freshDatabaseUrl(), ROOT_KEY }), /KEY_PEPPER must be set/);
     });
 
-    it('is refused in one sentence where the database is out of reach, unknown, or takes another password', async () => {
+    it('is refused with one line if the database is unreachable or unknown, or the password is wrong', async () => {
       const url = new URL(await freshDatabaseUrl());
       const variant = (change: Partial<URL>) => refusalOf({ DATABASE_URL: Object.assign(new URL(url), change).href, ...SECRETS });
-      const [away, unknown, password] = await Promise.all([variant({ port: '1' }), variant({ pathname: '/no_such_database' }), variant({ password: 'wrong' })]);
+      const [away, unknown, password] = await Promise.all([
+        variant({ port: '1' }),
+        variant({ pathname: '/no_such_database' }),
+        variant({ password: 'wrong' }),
+      ]);
       expectRefusal(away, /database/i);
       expectRefusal(unknown, /no_such_database/);
       expectRefusal(password, /denied/);
     });
   } else {
-    it('is refused in one sentence where the file of the pepper is empty', async () => {
+    it('is refused with one line if the file of the pepper is empty', async () => {
       const folder = await temporaryFolder();
       await writeFile(join(folder, 'kept.db.pepper'), '\n');
-      expectRefusal(await refusalOf({ DATABASE_URL: `sqlite:${join(folder, 'kept.db')}`, ROOT_KEY }), /^The file .*kept\.db\.pepper must hold the pepper/);
+      expectRefusal(
+        await refusalOf({ DATABASE_URL: `sqlite:${join(folder, 'kept.db')}`, ROOT_KEY }),
+        /^The file .*kept\.db\.pepper must hold the pepper/,
+      );
     });
 
-    it('is refused in one sentence where the file is no database, or cannot be', async () => {
+    it('is refused with one line if the path is not a database file, or cannot be one', async () => {
       const folder = await temporaryFolder();
       await writeFile(join(folder, 'text.db'), 'This is a text and no database, and it is long enough to be read as one.\n'.repeat(100));
       await mkdir(join(folder, 'folder.db'));

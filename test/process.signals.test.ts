@@ -10,9 +10,9 @@ import { runCli, startProcess } from './support/process';
 import { startUpstream, type Upstream } from './support/upstream';
 import { until } from './support/until';
 
-jest.setTimeout(60_000); // processes that start, beside other test files
+jest.setTimeout(60_000); // processes start slowly while other test files run
 
-// What ends a process, and what does not: signals that come twice, a log that nobody reads, secrets that a failed start has made.
+// Checks what ends a process and what does not: repeated signals, a log without a reader, and secrets made by a failed start.
 
 let app: TestApp;
 let upstream: Upstream;
@@ -24,7 +24,7 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** A process with a call in flight that the upstream has not answered yet. */
+/** Starts a process with a call in flight that the upstream has not answered yet. */
 async function busyProcess(env: Record<string, string> = {}) {
   const { name: action } = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 20_000 });
   const { secret } = await buildKey(app, { permissions: ['face.*'] });
@@ -39,7 +39,7 @@ it.each<[string, NodeJS.Signals[]]>([
   ['SIGINT twice, as a terminal and npm send it', ['SIGINT', 'SIGINT']],
   ['SIGTERM twice', ['SIGTERM', 'SIGTERM']],
   ['both', ['SIGTERM', 'SIGINT']],
-])('a stop waits for the calls in flight, whatever comes besides: %s', async (_what, signals) => {
+])('waits for the calls in flight on a stop by %s', async (_case, signals) => {
   const { running, rest, secret, answer, call } = await busyProcess();
   for (const signal of signals) {
     running.kill(signal);
@@ -50,13 +50,15 @@ it.each<[string, NodeJS.Signals[]]>([
   expect(await running.ended).toMatchObject({ code: 0, signal: null });
 });
 
-(TEST_DATABASE === 'mysql' ? it : it.skip)('a stop that comes while the process starts is one', async () => {
+(TEST_DATABASE === 'mysql' ? it : it.skip)('stops cleanly on a signal during its start', async () => {
   const url = new URL(await freshDatabaseUrl());
   const server = await createConnection(url.href);
   await server.query('SELECT GET_LOCK(?, 0)', [`tollgate.migrate.${url.pathname.slice(1)}`]);
   const starting = await startProcess({ env: { DATABASE_URL: url.href, ...SECRETS } });
   await until(async () => {
-    const [rows] = await server.query<RowDataPacket[]>("SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE 'SELECT GET_LOCK%'");
+    const [rows] = await server.query<RowDataPacket[]>(
+      "SELECT 1 FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE 'SELECT GET_LOCK%'",
+    );
     return rows.length > 0;
   }, 'it to wait for its turn to migrate');
   starting.kill('SIGTERM');
@@ -64,7 +66,7 @@ it.each<[string, NodeJS.Signals[]]>([
   await server.end();
 });
 
-/** Until what it asks for is refused a connection. */
+/** Repeats a request until its connection is refused. */
 async function refused(ask: () => Promise<unknown>): Promise<void> {
   for (;;) {
     const isAnswered = await ask().then(() => true, () => false);
@@ -72,11 +74,11 @@ async function refused(ask: () => Promise<unknown>): Promise<void> {
   }
 }
 
-it('who reads the log may go away: the calls in flight go on, and so does the process', async () => {
+it('continues, with its calls in flight, after the reader of its log has gone', async () => {
   const { running, rest, secret, answer, call, action } = await busyProcess({ LOG_LEVEL: 'warn' });
   running.hangUp();
   upstream.answer = (late) => late.breakOff();
-  for (let told = 0; told < 3; told += 1) await rest({ secret, service: 'face', body: { action } }); // each is a line of the log
+  for (let line = 0; line < 3; line += 1) await rest({ secret, service: 'face', body: { action } }); // each call writes a log line
   call.succeed();
   expect(outcomeOf(await answer)).toBe('200 ok');
   running.kill('SIGTERM');
@@ -85,9 +87,9 @@ it('who reads the log may go away: the calls in flight go on, and so does the pr
 });
 
 describe('the root key', () => {
-  const rootKeyIn = (said: string) => /root_[0-9A-Za-z]{43}/.exec(said)?.[0];
+  const rootKeyIn = (output: string) => /root_[0-9A-Za-z]{43}/.exec(output)?.[0];
 
-  it('is shown where the first start then fails', async () => {
+  it('is shown even if the first start then fails', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const env = { DATABASE_URL: await freshDatabaseUrl(), KEY_PEPPER: PEPPER };
@@ -99,7 +101,7 @@ describe('the root key', () => {
     expect(viewer.errors).toBeUndefined();
   });
 
-  it('is not made by a command that shows none', async () => {
+  it('is not made by a command that does not show it', async () => {
     const env = { DATABASE_URL: await freshDatabaseUrl(), KEY_PEPPER: PEPPER };
     for (const command of ['migrate', 'seed', 'signing-secret']) expect(await runCli([command], { env })).toMatchObject({ code: 0 });
     const chosen = await startProcess({ env: { ...env, ROOT_KEY } });

@@ -10,12 +10,12 @@ import { onMysql, onSqlite } from './support/on-database';
 import { startProcess, temporaryFolder } from './support/process';
 import { until } from './support/until';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
-// What an operator meets first: dist/src/main.js as a real process, on a database that is new.
+// The first start for an operator: dist/src/main.js as a real process, on a new database.
 
-onSqlite('the first start, with nothing set', () => {
-  it('says where it listens once, shows the root key once, and prints a curl line that works; the next start shows neither key again', async () => {
+onSqlite('the first start without any settings', () => {
+  it('prints its address once, the root key once, and a working curl line; the next start shows no key again', async () => {
     const cwd = await temporaryFolder();
     const first = await startProcess({ cwd });
     const url = await first.listening;
@@ -39,16 +39,16 @@ onSqlite('the first start, with nothing set', () => {
     expect((await restClient(again)({ secret })).status).toBe(200);
     expect((await graphqlClient(again, rootKey)('{ workspaces { nodes { name } } }')).errors).toBeUndefined();
     second.kill('SIGTERM');
-    const { stdout: said } = await second.ended;
-    expect(said).not.toMatch(/root_|curl|_live_/);
+    const { stdout: output } = await second.ended;
+    expect(output).not.toMatch(/root_|curl|_live_/);
   });
 
-  it('two at once on no database yet both come up, with the same secrets and one demo', async () => {
+  it('succeeds three times at once without a database, with the same secrets and one demo', async () => {
     const cwd = await temporaryFolder();
     const both = await Promise.all([startProcess({ cwd }), startProcess({ cwd }), startProcess({ cwd })]);
     const urls = await Promise.all(both.map(({ listening }) => listening));
-    const allPrinted = () => both.map((one) => one.stdout()).join('');
-    // One may have made the root key, and the other the demo
+    const allPrinted = () => both.map((started) => started.stdout()).join('');
+    // One process may have made the root key, and another one the demo
     await until(() => allPrinted().includes('curl ') && allPrinted().includes('root_'), 'the curl line and the root key');
     const printed = allPrinted();
     expect(printed.match(/root_[0-9A-Za-z]{43}/g)).toHaveLength(1);
@@ -58,13 +58,13 @@ onSqlite('the first start, with nothing set', () => {
   });
 });
 
-onMysql('two at once on an empty database', () => {
-  it('both come up', async () => {
+onMysql('three simultaneous starts on an empty database', () => {
+  it('all succeed', async () => {
     const env = { DATABASE_URL: await freshDatabaseUrl(), ...SECRETS, DEMO: 'true' };
     const both = await Promise.all([startProcess({ env }), startProcess({ env }), startProcess({ env })]);
     const urls = await Promise.all(both.map(({ listening }) => listening));
-    await until(() => both.some((one) => one.stdout().includes('curl ')), 'the curl line');
-    const secrets = both.flatMap((one) => [...one.stdout().matchAll(/X-Api-Key: (\S+)'/g)].map(([, secret]) => secret as string));
+    await until(() => both.some((started) => started.stdout().includes('curl ')), 'the curl line');
+    const secrets = both.flatMap((started) => [...started.stdout().matchAll(/X-Api-Key: (\S+)'/g)].map(([, secret]) => secret as string));
     expect(secrets).toHaveLength(1);
     for (const url of urls) expect((await restClient(url)({ secret: secrets[0] as string })).status).toBe(200);
   });

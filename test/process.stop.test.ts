@@ -9,9 +9,9 @@ import { buildSlowAction } from './support/slow-action';
 import { until } from './support/until';
 import { startUpstream } from './support/upstream';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
-// What SIGTERM does to dist/src/main.js as a real process.
+// The effect of SIGTERM on dist/src/main.js as a real process.
 
 let app: TestApp;
 let callers: Callers;
@@ -46,11 +46,11 @@ describe('a stop', () => {
     return { upstream, secret, project, server, url, running };
   }
 
-  it('finishes and bills the call in flight, takes no new connection, closes idle ones at once, and ends with 0', async () => {
+  it('finishes and bills the call in flight, accepts no new connection, closes idle ones at once, and ends with 0', async () => {
     const { upstream, secret, project, server, url, running } = await inFlight();
     const { hostname, port } = new URL(url);
     const idle = connect(Number(port), hostname);
-    const silent = connect(Number(port), hostname); // as browsers open connections ahead
+    const silent = connect(Number(port), hostname); // browsers open connections in advance
     await once(silent, 'connect');
     const silentClosed = once(silent, 'close');
     idle.write(`GET /healthz HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
@@ -68,7 +68,7 @@ describe('a stop', () => {
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it('finishes and bills a call whose caller hung up', async () => {
+  it('finishes and bills a call after its caller hung up', async () => {
     const upstream = await startUpstream();
     const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
     const { secret, project } = await buildKey(app, { permissions: ['face.*'] });
@@ -89,7 +89,7 @@ describe('a stop', () => {
     expect(await accountOf(app, project.id)).toMatchObject({ held: 0, holds: 0, bills: 1 });
   });
 
-  it('waits no longer than SHUTDOWN_TIMEOUT_MS; what is left then is the sweep’s', async () => {
+  it('waits at most SHUTDOWN_TIMEOUT_MS; a sweep later ends the remaining calls', async () => {
     const { project, server, running } = await inFlight({ SHUTDOWN_TIMEOUT_MS: '300' });
     server.kill('SIGTERM');
     expect(await server.ended).toMatchObject({ code: 0, signal: null });

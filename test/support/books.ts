@@ -6,14 +6,14 @@ import { Budget } from '../../src/wallet/wallet.entity';
 
 type Books = { database: Database };
 
-/** What the audit finds wrong; empty where all agrees. */
+/** The faults that the audit finds. */
 export async function faultsOf({ database }: Books): Promise<string[]> {
   const faults: string[] = [];
   for await (const report of auditBooks(database)) faults.push(...report.faults.map((fault) => `${report.account}: ${fault}`));
   return faults;
 }
 
-/** What a project has left, and what it was billed, as the tables say. */
+/** Reads the balance and the bills of a project from the tables. */
 export async function accountOf({ database }: Books, projectId: string) {
   const { balance, held } = await database.reader.findOneByOrFail(Budget, { projectId });
   const entries = await database.reader.findBy(LedgerEntry, { accountId: projectId, kind: LedgerKind.USAGE });
@@ -22,7 +22,7 @@ export async function accountOf({ database }: Books, projectId: string) {
   return { balance, held, holds, bills: entries.length, billed: -entries.reduce((sum, { delta }) => sum + delta, 0), succeeded };
 }
 
-/** How the attempts with this requestId ended, in their order. */
+/** The outcomes of all attempts with this requestId, in order. */
 export async function outcomesOf({ database }: Books, requestId: string): Promise<string[]> {
   const logs = await database.reader.find(RequestLog, { where: { requestId }, order: { id: 'ASC' } });
   return logs.map(({ outcome, errorCode }) => [outcome, errorCode].filter(Boolean).join(' '));

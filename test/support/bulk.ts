@@ -1,19 +1,24 @@
 import type { EntityManager } from 'typeorm';
 import type { Database } from '../../src/db/database';
 
-// Rows by the thousand, as the gate would have written them: calls would take too long.
+// Writes thousands of rows as the gate would write them, because real calls would take too long.
 
 const ROWS_PER_STATEMENT = 1_000;
 const STATEMENTS_PER_TRANSACTION = 10;
 
 type Row = Record<string, string | number | boolean | null>;
 
-/** Inserts `count` rows, the columns of each named as in the table. */
-export async function insertBulk(database: Pick<Database, 'transaction'>, table: string, count: number, rowOf: (index: number) => Row): Promise<void> {
+/** Inserts `count` rows. `rowOf` returns a row by the column names of the table. */
+export async function insertBulk(
+  database: Pick<Database, 'transaction'>,
+  table: string,
+  count: number,
+  rowOf: (index: number) => Row,
+): Promise<void> {
   let next = 0;
   while (next < count) {
     await database.transaction(async (tx) => {
-      let at = next; // a transaction may be run again
+      let at = next; // a transaction may be retried
       for (let statement = 0; statement < STATEMENTS_PER_TRANSACTION && at < count; statement += 1) {
         const rows = Array.from({ length: Math.min(ROWS_PER_STATEMENT, count - at) }, (_, index) => rowOf(at + index));
         await insert(tx, table, rows);
@@ -27,7 +32,10 @@ export async function insertBulk(database: Pick<Database, 'transaction'>, table:
 function insert(tx: EntityManager, table: string, rows: Row[]): Promise<unknown> {
   const columns = Object.keys(rows[0] ?? {});
   const places = `(${columns.map(() => '?').join(', ')})`;
-  return tx.query(`INSERT INTO ${table} (${columns.join(', ')}) VALUES ${rows.map(() => places).join(', ')}`, rows.flatMap((row) => Object.values(row)));
+  return tx.query(
+    `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${rows.map(() => places).join(', ')}`,
+    rows.flatMap((row) => Object.values(row)),
+  );
 }
 
 export interface CallsOf {
@@ -36,7 +44,7 @@ export interface CallsOf {
   keyId: string;
 }
 
-/** A call of the past, one each 10 ms beginning at `fromMs`: most succeed, one in 1,000 is refused from an address of its own. */
+/** The log row of a past call: one call every 10 ms, beginning at `fromMs`. Most succeed; one in 1,000 is refused. */
 export function callRow({ workspaceId, projectId, keyId }: CallsOf, fromMs: number, index: number): Row {
   const isRefused = index % 1_000 === 999;
   return {
@@ -61,7 +69,7 @@ export function callRow({ workspaceId, projectId, keyId }: CallsOf, fromMs: numb
   };
 }
 
-/** A billed call in the ledger of a budget that began with `fromBalance`. */
+/** The ledger entry of a billed call, in a budget that began with `fromBalance`. */
 export function usageRow(accountId: string, fromBalance: number, fromMs: number, index: number): Row {
   return {
     account_id: accountId,

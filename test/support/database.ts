@@ -7,25 +7,25 @@ import { createConnection, type Connection } from 'mysql2/promise';
 declare global {
   /** Which database the tests run on: the name of the jest project. */
   const TEST_DATABASE: 'sqlite' | 'mysql';
-  /** Run by test/support/environment.js when everything else of a test file has ended. */
+  /** Run by test/support/environment.js when a test file has ended. */
   var atEndOfFile: (() => Promise<void>)[] | undefined;
 }
 
-/** A DATABASE_URL for a new and empty database, which is dropped when the test file has ended. */
+/** Creates an empty database and returns its DATABASE_URL. The database is dropped when the test file has ended. */
 export async function freshDatabaseUrl(): Promise<string> {
   const url = await (TEST_DATABASE === 'mysql' ? createMysql() : createSqlite());
   (globalThis.atEndOfFile ??= []).push(() => dropDatabase(url));
   return url;
 }
 
-/** Removes the database of a URL from freshDatabaseUrl, before the file's end if need be; may be repeated. */
+/** Drops a database from freshDatabaseUrl. May be called before the end of the test file, and repeatedly. */
 export async function dropDatabase(url: string): Promise<void> {
   if (url.startsWith('sqlite:')) {
     await rm(dirname(url.slice('sqlite:'.length)), { recursive: true, force: true, maxRetries: 5 });
     return;
   }
   await onServer(async (server) => {
-    await server.query('SET SESSION lock_wait_timeout = 10'); // for a transaction that a test left open
+    await server.query('SET SESSION lock_wait_timeout = 10'); // in case a test left a transaction open
     await server.query(`DROP DATABASE IF EXISTS \`${new URL(url).pathname.slice(1)}\``);
   });
 }
@@ -36,7 +36,7 @@ async function createSqlite(): Promise<string> {
 
 async function createMysql(): Promise<string> {
   const name = `tollgate_test_${process.env.JEST_WORKER_ID ?? '0'}_${randomBytes(6).toString('hex')}`;
-  // Byte by byte, as an operator is told to create it: the server's own default may fold case.
+  // The collation compares by bytes, as docs/operation.md requires: the default of the server may ignore case.
   await onServer((server) => server.query(`CREATE DATABASE ${name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`));
   const url = new URL(serverUrl());
   url.pathname = `/${name}`;

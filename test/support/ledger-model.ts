@@ -1,7 +1,7 @@
 export const DAY_MS = 86_400_000;
 export const PROJECTS = ['prj_a', 'prj_b'];
 
-/** Two keys of the first project, one of them TEST, one of the second; and one that is revoked. */
+/** Two LIVE keys and a TEST key of the first project, and a LIVE key and a revoked key of the second. */
 export const KEYS = [
   { id: 'key_a1', projectId: 'prj_a', environment: 'LIVE', revoked: false },
   { id: 'key_a2', projectId: 'prj_a', environment: 'LIVE', revoked: false },
@@ -15,7 +15,7 @@ export interface Attempt {
   claim: string | undefined;
   amount: number;
   expiresAt: number;
-  /** Open, or how it ended. */
+  /** OPEN until it ends, then its outcome. */
   state: 'OPEN' | 'SUCCEEDED' | 'FAILED' | 'EXPIRED';
 }
 
@@ -27,13 +27,13 @@ interface Claim {
   large: boolean;
 }
 
-/** What must be true, told in the plainest way: no ticks, no rows. */
+/** The expected state in its simplest form, without ticks and rows. */
 export class Model {
   available = new Map(PROJECTS.map((id) => [id, 0]));
   attempts = new Map<string, Attempt>();
   claims = new Map<string, Claim>();
   refunded = new Set<string>();
-  /** Of each project: when calls passed the rate check since its limit or the clock was last set. */
+  /** The times of calls that passed the rate check, by project, since its limit or the clock was last set. */
   passed = new Map<string, number[]>(PROJECTS.map((id) => [id, []]));
   refusals = 0;
 
@@ -41,7 +41,7 @@ export class Model {
     return Object.assign(new Model(), structuredClone({ ...this }));
   }
 
-  /** What a call must be answered, its rate apart. */
+  /** The expected answer to a call, apart from its rate limit. */
   expects(call: { key: (typeof KEYS)[number]; claim: string | undefined; body: number; amount: number }, now: number): string {
     const claim = call.claim === undefined ? undefined : this.claims.get(call.claim);
     if (claim && claim.until > now) {
@@ -56,7 +56,8 @@ export class Model {
   admit(id: string, attempt: Attempt, body: number): void {
     this.attempts.set(id, attempt);
     this.move(attempt.projectId, -attempt.amount);
-    if (attempt.claim !== undefined) this.claims.set(attempt.claim, { attempt: id, body, running: true, until: attempt.expiresAt, large: false });
+    if (attempt.claim !== undefined)
+      this.claims.set(attempt.claim, { attempt: id, body, running: true, until: attempt.expiresAt, large: false });
   }
 
   end(id: string, state: Exclude<Attempt['state'], 'OPEN'>, now: number, large: boolean): void {

@@ -16,19 +16,44 @@ const LARGE = 1024 * 1024;
 const PRICES = [0, 1, 3, 1000];
 const TIMEOUTS = [100, 5_000];
 const ACTIONS: ActionFacts[] = PRICES.flatMap((priceMicroCredits) =>
-  TIMEOUTS.map((timeoutMs) => ({ service: 'demo', name: `demo.${priceMicroCredits}.${timeoutMs}`, priceMicroCredits, permission: 'demo.echo', upstreamUrl: null, timeoutMs, passStatuses: [] })),
+  TIMEOUTS.map((timeoutMs) => ({
+    service: 'demo',
+    name: `demo.${priceMicroCredits}.${timeoutMs}`,
+    priceMicroCredits,
+    permission: 'demo.echo',
+    upstreamUrl: null,
+    timeoutMs,
+    passStatuses: [],
+  })),
 );
 
 const index = fc.nat({ max: 1_000 });
 const pick = <T>(list: readonly T[], at: number): T => list[at % list.length] as T;
 
 const item = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('call' as const), key: index, price: index, timeout: index, requestId: fc.option(fc.nat({ max: 3 })), body: fc.nat({ max: 1 }) }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const), hold: index, how: fc.constantFrom('post' as const, 'post' as const, 'void' as const, 'expire' as const, 'large' as const) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('call' as const),
+      key: index,
+      price: index,
+      timeout: index,
+      requestId: fc.option(fc.nat({ max: 3 })),
+      body: fc.nat({ max: 1 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('settle' as const),
+      hold: index,
+      how: fc.constantFrom('post' as const, 'post' as const, 'void' as const, 'expire' as const, 'large' as const),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('settleAgain' as const), attempt: index }) },
 );
 
-/** `lost`: the tick is decided and never commits; `repeated`: it commits, nobody hears so, and its settlements come again. */
+/** `lost`: the tick is decided but does not commit. `repeated`: it commits, but its answer is lost and its settlements are repeated. */
 export const step = fc.oneof(
   {
     weight: 6,
@@ -39,16 +64,37 @@ export const step = fc.oneof(
       locked: fc.option(fc.nat({ max: 1 }), { freq: 8 }),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('allocate' as const), project: index, amount: fc.oneof(fc.integer({ min: -4, max: 4 }), fc.integer({ min: -1_001, max: 2_001 })) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('allocate' as const),
+      project: index,
+      amount: fc.oneof(fc.integer({ min: -4, max: 4 }), fc.integer({ min: -1_001, max: 2_001 })),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('refund' as const), log: index }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.oneof(fc.nat({ max: 300 }), fc.nat({ max: 40_000 }), fc.constant(DAY_MS), fc.integer({ min: -40_000, max: -1 })) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('limit' as const), project: index, sustainedRps: fc.constantFrom<number>(0.5, 1, 3, 1_000), burst: fc.integer({ min: 2, max: 30 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('pass' as const),
+      ms: fc.oneof(fc.nat({ max: 300 }), fc.nat({ max: 40_000 }), fc.constant(DAY_MS), fc.integer({ min: -40_000, max: -1 })),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('limit' as const),
+      project: index,
+      sustainedRps: fc.constantFrom<number>(0.5, 1, 3, 1_000),
+      burst: fc.integer({ min: 2, max: 30 }),
+    }),
+  },
 );
 
 type Item = typeof item extends fc.Arbitrary<infer T> ? T : never;
 export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
-/** The gate's decisions and its tables, taken through steps beside the model: fails where a verdict is not what the model says. */
+/** Runs steps through the gate's decisions and its tables, and through the model. Fails if a verdict differs from the model. */
 export class World {
   readonly memory = new TickMemory();
   model = new Model();
@@ -84,34 +130,39 @@ export class World {
 
   private tick({ items, fate, locked }: Extract<Step, { do: 'tick' }>): void {
     const lockedIds = locked === null ? [] : [pick(PROJECTS, locked)];
-    const made = items.flatMap((one) => this.make(one));
+    const made = items.flatMap((each) => this.make(each));
     const first = this.decide(made, lockedIds);
-    if (fate === 'lost') return; // as if it had never been
+    if (fate === 'lost') return; // no effect
     this.memory.apply(first.writes);
     this.model = first.model;
     if (fate === 'committed') return;
-    const again = this.decide(made.filter((one) => one.kind === 'settlement'), lockedIds);
+    const again = this.decide(made.filter(({ kind }) => kind === 'settlement'), lockedIds);
     this.memory.apply(again.writes);
     expect(again.writes.entries).toEqual([]);
     this.model = again.model;
   }
 
-  /** Decides one tick, and compares every verdict with what the model says in the same order. */
+  /** Decides one tick, and compares every verdict with the model, in the same order. */
   private decide(items: TickItem[], locked: string[]) {
     const model = this.model.copy();
-    const attempts = items.flatMap((one) => (one.kind === 'settlement' ? [one.hold.attempt] : []));
+    const attempts = items.flatMap((each) => (each.kind === 'settlement' ? [each.hold.attempt] : []));
     const { writes, verdicts } = decide(items, this.read(attempts, locked), this.options());
     expect(verdicts).toHaveLength(items.length);
-    items.forEach((one, at) => {
+    items.forEach((each, at) => {
       const verdict = verdicts[at] as Verdict;
       this.seen[labelOf(verdict)] = (this.seen[labelOf(verdict)] ?? 0) + 1;
-      if (one.kind === 'admission') this.checkAdmission(one, verdict, model, locked);
-      else if (one.kind === 'settlement') this.checkSettlement(one, verdict, model, locked);
+      if (each.kind === 'admission') this.checkAdmission(each, verdict, model, locked);
+      else if (each.kind === 'settlement') this.checkSettlement(each, verdict, model, locked);
     });
     return { writes, model };
   }
 
-  private checkAdmission({ call, credentialId }: Extract<TickItem, { kind: 'admission' }>, verdict: Verdict, model: Model, locked: string[]): void {
+  private checkAdmission(
+    { call, credentialId }: Extract<TickItem, { kind: 'admission' }>,
+    verdict: Verdict,
+    model: Model,
+    locked: string[],
+  ): void {
     const key = KEYS.find(({ id }) => id === credentialId) as (typeof KEYS)[number];
     const { priceMicroCredits, timeoutMs } = ACTIONS.find(({ name }) => name === call.action) as ActionFacts;
     if (key.revoked) {
@@ -122,7 +173,7 @@ export class World {
     if (locked.includes(key.projectId)) return expect(verdict).toEqual({ kind: 'locked', projectId: key.projectId });
     if (labelOf(verdict) === 'RATE_LIMITED') {
       model.refusals += 1;
-      return; // rightly or not is what the bound below and the rate limit's own properties say
+      return; // other tests check whether the rate limit is correct
     }
     model.passed.get(key.projectId)?.push(this.now);
     const claim = call.fingerprint === null ? undefined : `${key.id} ${call.requestId}`;
@@ -138,7 +189,12 @@ export class World {
     }
   }
 
-  private checkSettlement({ hold, ending }: Extract<TickItem, { kind: 'settlement' }>, verdict: Verdict, model: Model, locked: string[]): void {
+  private checkSettlement(
+    { hold, ending }: Extract<TickItem, { kind: 'settlement' }>,
+    verdict: Verdict,
+    model: Model,
+    locked: string[],
+  ): void {
     if (locked.includes(hold.projectId)) return expect(verdict).toEqual({ kind: 'locked', projectId: hold.projectId });
     const attempt = model.attempts.get(hold.attempt);
     if (!attempt) return expect(verdict).toEqual({ kind: 'gone' });
@@ -151,18 +207,18 @@ export class World {
     expect(verdict).toMatchObject({ kind: 'settled', outcome: attempt.state, billing });
   }
 
-  private make(one: Item): TickItem[] {
-    if (one.do === 'call') return [this.admission(one)];
-    if (one.do === 'settleAgain') {
-      // A hold that ended before, or that never was committed: its holder asks again
-      const log = pick([...this.memory.logs.values()], one.attempt);
+  private make(wanted: Item): TickItem[] {
+    if (wanted.do === 'call') return [this.admission(wanted)];
+    if (wanted.do === 'settleAgain') {
+      // Repeats the settlement of a hold that has already ended
+      const log = pick([...this.memory.logs.values()], wanted.attempt);
       if (!log || !this.model.attempts.has(log.id)) return [];
       const { id, ...row } = log;
       const hold = { ...row, attempt: id, claimed: true, amount: log.chargedMicroCredits, startedAt: 0, expiresAt: 0 };
       return [{ kind: 'settlement', hold, ending: endingOf('post') }];
     }
-    const hold = pick([...this.memory.holds.values()], one.hold);
-    return hold ? [{ kind: 'settlement', hold: { ...hold }, ending: endingOf(one.how) }] : [];
+    const hold = pick([...this.memory.holds.values()], wanted.hold);
+    return hold ? [{ kind: 'settlement', hold: { ...hold }, ending: endingOf(wanted.how) }] : [];
   }
 
   private admission({ key: at, price, timeout, requestId, body }: Extract<Item, { do: 'call' }>): TickItem {
@@ -187,7 +243,7 @@ export class World {
     return { kind: 'admission', call, credentialId: key.id, projectId: key.projectId };
   }
 
-  /** What a tick reads: the tables, and the keys and actions as they stand. */
+  /** The state that a tick reads: the tables, the keys and the actions. */
   private read(attempts: string[], locked: string[]): TickState {
     const keys = KEYS.map((key): Credential => ({
       credentialKind: 'API_KEY',
@@ -231,7 +287,10 @@ export class World {
     const log = pick([...this.memory.logs.values()].filter(({ chargedMicroCredits }) => chargedMicroCredits > 0), at);
     if (!log || this.model.refunded.has(log.id)) return;
     const budget = this.memory.lock(log.projectId);
-    this.memory.commit(budget, post(budget, { kind: LedgerKind.REFUND, delta: log.chargedMicroCredits, requestLogId: log.id, at: this.now }));
+    this.memory.commit(
+      budget,
+      post(budget, { kind: LedgerKind.REFUND, delta: log.chargedMicroCredits, requestLogId: log.id, at: this.now }),
+    );
     this.model.refunded.add(log.id);
     this.model.move(log.projectId, log.chargedMicroCredits);
   }
@@ -245,7 +304,7 @@ export class World {
       logsRefusal: (credentialId) => {
         const rows = (this.rows.get(credentialId) ?? 0) + 1;
         this.rows.set(credentialId, rows);
-        return rows % 3 !== 0; // some are counted instead
+        return rows % 3 !== 0; // every third one is only counted
       },
       monotonicMs: 0,
     };

@@ -1,9 +1,20 @@
 // @ts-check
-// Throw-away MariaDB or MySQL servers: one for the tests and for `npm run check`, and more for the tests that kill one.
+// Temporary MariaDB or MySQL servers: one for the tests and for `npm run check`, and more for tests that kill a server.
 
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
-const { accessSync, closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync, writeFileSync } = require('node:fs');
+const {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} = require('node:fs');
 const { createServer } = require('node:net');
 const { tmpdir } = require('node:os');
 const { delimiter, join } = require('node:path');
@@ -16,31 +27,33 @@ const PORT_TRIES = 3;
 const USER = 'tollgate';
 const PASSWORD = 'tollgate';
 
-/** Servers are often outside an ordinary user's PATH. */
-const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/local/bin'].filter((folder) => folder !== '');
+/** Folders to search, because database servers are often not in the PATH of an ordinary user. */
+const FOLDERS = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/usr/local/bin'].filter(
+  (folder) => folder !== '',
+);
 
 /**
- * A server of one's own.
+ * A temporary server.
  * @typedef {object} MariadbServer
- * @property {(database?: string) => string} url `mysql://user:password@host:port`, and the database where one is named
+ * @property {(database?: string) => string} url `mysql://user:password@host:port`, with `/database` if it is given
  * @property {number} pid
  * @property {number} port
- * @property {string} dataDir give it to startMariadb, with the port, to start again what was killed
- * @property {(signal: NodeJS.Signals) => Promise<void>} kill sends the signal; after SIGKILL or SIGTERM it waits until the process is gone
- * @property {() => Promise<void>} stop ends the process, however it is, and removes the folder unless it was given; may be repeated
+ * @property {string} dataDir pass it to startMariadb, with the port, to restart a killed server
+ * @property {(signal: NodeJS.Signals) => Promise<void>} kill sends the signal; after SIGKILL or SIGTERM waits until the process has ended
+ * @property {() => Promise<void>} stop kills the process, and removes the folder unless the caller gave it; may be repeated
  */
 
-/** Servers that run, so that none outlives this process. @type {Map<number, () => void>} */
+/** Functions that end the running servers, by pid, so that no server outlives this process. @type {Map<number, () => void>} */
 const running = new Map();
 
-/** The path of a server's program, or undefined where this machine has none. */
+/** The path of a server's program, or undefined if none is installed. */
 function findMariadb() {
   return findProgram('mariadbd', 'mysqld');
 }
 
 /**
- * Starts a server that listens on 127.0.0.1 alone, and answers it once it takes connections. Without `dataDir` its data lies in a
- * temporary folder that `stop` removes; without `port` it takes a free one. `args` are more options of the server's command line.
+ * Starts a server that listens only on 127.0.0.1. Resolves when it accepts connections. Without `dataDir` it uses a temporary folder, which
+ * `stop` removes. Without `port` it uses a free port. `args` are additional options of the server's command line.
  * @param {{ port?: number, dataDir?: string, args?: string[] }} [options]
  * @returns {Promise<MariadbServer>}
  */
@@ -87,14 +100,14 @@ function handle(child, dataDir, port, discard) {
     dataDir,
     kill,
     stop: async () => {
-      await kill('SIGKILL'); // nobody needs its last pages; SIGTERM would wait for clients, and for ever where it is frozen
+      await kill('SIGKILL'); // its data is not needed any more; SIGTERM would wait for clients, and for ever if it is frozen
       discard();
     },
   };
 }
 
 /**
- * Another process may take a free port before the server does: then another port is tried, unless one was asked for.
+ * Starts the server. If another process takes the free port first, tries another port, unless the caller asked for this one.
  * @param {string} program
  * @param {string} folder
  * @param {number | undefined} wanted
@@ -114,7 +127,7 @@ async function listen(program, folder, wanted, options) {
   }
 }
 
-/** The user whom the URLs name, made by the server itself as it starts. MariaDB and MySQL differ in what root may do over TCP. */
+/** Creates the user of the URLs. The server runs it when it starts, because MariaDB and MySQL differ in the rights of root over TCP. */
 const INIT_SQL = ['localhost', '127.0.0.1']
   .flatMap((host) => [
     `CREATE USER IF NOT EXISTS '${USER}'@'${host}' IDENTIFIED BY '${PASSWORD}';`,
@@ -134,7 +147,7 @@ function launch(program, folder, port, options) {
   const log = openSync(join(folder, 'server.log'), 'w');
   const [command, ...args] = boundToThisProcess([
     program,
-    '--no-defaults', // this machine's own configuration is for its own server
+    '--no-defaults', // ignores the configuration of this machine's own server
     `--datadir=${folder}`,
     `--socket=${join(folder, 'server.sock')}`,
     `--pid-file=${join(folder, 'server.pid')}`,
@@ -145,7 +158,7 @@ function launch(program, folder, port, options) {
     '--skip-log-bin',
     '--max-connections=300',
     '--innodb-buffer-pool-size=64M',
-    '--innodb-flush-log-at-trx-commit=1', // what we promise rests on it
+    '--innodb-flush-log-at-trx-commit=1', // needed for the promise of durability
     '--loose-mysqlx=OFF',
     ...options,
     ...asRoot(),
@@ -156,7 +169,7 @@ function launch(program, folder, port, options) {
 }
 
 /**
- * Where Linux offers it, the kernel ends the server with the process that started it: no handler runs after a SIGKILL.
+ * On Linux lets the kernel end the server together with the process that started it, because no handler runs after a SIGKILL.
  * @param {string[]} command
  */
 function boundToThisProcess(command) {
@@ -175,11 +188,12 @@ function initialise(program, folder) {
     return;
   }
   const installer = findProgram('mariadb-install-db', 'mysql_install_db');
-  if (!installer) throw new Error(`${program} is here and mariadb-install-db is not: install the whole of MariaDB's server package.`);
+  if (!installer)
+    throw new Error(`${program} is installed, but mariadb-install-db is not. Install the complete server package of MariaDB.`);
   run(installer, ['--no-defaults', `--datadir=${folder}`, '--auth-root-authentication-method=normal', '--skip-test-db', ...asRoot()]);
 }
 
-/** A server refuses to run as root unless told so in words. */
+/** The option that a server needs to run as root. */
 function asRoot() {
   return process.getuid?.() === 0 ? ['--user=root'] : [];
 }
@@ -194,12 +208,12 @@ async function untilItAnswers(child, port, folder) {
     try {
       const connection = await createConnection({ uri: urlOf(port), connectTimeout: 1_000 });
       const [rows] = await connection.query('SELECT @@datadir AS folder').finally(() => connection.end());
-      // A server that holds our port may be another's.
+      // Compares the folder, because another server may listen on this port
       if (/** @type {{ folder: string }[]} */ (rows)[0]?.folder.replace(/\/$/, '') === folder) return;
     } catch (error) {
       if (Date.now() > deadline) throw new Error(`The database server did not answer in time.\n${logOf(folder)}`, { cause: error });
     }
-    if (hasEnded(child)) throw new Error(`The database server ended as it started.\n${logOf(folder)}`);
+    if (hasEnded(child)) throw new Error(`The database server ended while it started.\n${logOf(folder)}`);
   }
 }
 
@@ -256,7 +270,7 @@ function run(program, args) {
   return stdout;
 }
 
-/** Ends what still runs, for a process that is about to end without having stopped its servers. */
+/** Ends all running servers. For a process that ends without having stopped them. */
 function endAll() {
   for (const end of running.values()) end();
   running.clear();
@@ -271,7 +285,7 @@ function guardAgainstLeftovers() {
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
     process.once(signal, () => {
       endAll();
-      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal); // as it would have ended us without this handler
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal); // the default effect of the signal without this handler
     });
   }
 }

@@ -1,16 +1,16 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import libsql from 'libsql';
 
-/** A database that can be taken away from those who use it by `url`, and given back. */
+/** Makes a database unavailable for clients that use `url`, and available again. */
 export interface Outage {
   /** A database URL for createTestApp. */
   url: string;
-  /** MySQL: every connection breaks and no new one comes about. SQLite: another process has the file locked for writing. */
+  /** On MySQL breaks all connections and accepts no new ones. On SQLite locks the file for writing, as another process would. */
   begin(): Promise<void>;
   end(): Promise<void>;
 }
 
-/** An outage in front of the database of `databaseUrl`. It is over when the test file has ended. */
+/** Prepares an outage of the database of `databaseUrl`. It is over when the test file has ended. */
 export function prepareOutage(databaseUrl: string): Promise<Outage> {
   return databaseUrl.startsWith('sqlite:') ? lockOf(databaseUrl) : wireOf(databaseUrl);
 }

@@ -16,33 +16,33 @@ export interface Ending {
   stderr: string;
 }
 
-/** A Tollgate of its own, as `npm start` runs it. */
+/** A separate server process, as `npm start` runs it. */
 export interface TollgateProcess {
-  /** Where it listens. Rejects, with all that it said, where it ends before it does. */
+  /** The URL that it listens on. Rejects with its output if it ends before it listens. */
   listening: Promise<string>;
   ended: Promise<Ending>;
-  /** What it printed so far. */
+  /** Its output so far. */
   stdout(): string;
   kill(signal: NodeJS.Signals): void;
-  /** Reads nothing more of what it prints: its pipes break. */
+  /** Stops reading its output: its pipes break. */
   hangUp(): void;
 }
 
 export interface ProcessOptions {
-  /** All that it gets of an environment, beside PATH. It takes a free port unless PORT is here. */
+  /** Its whole environment, except PATH. Without PORT it uses a free port. */
   env?: Record<string, string>;
-  /** A temporary folder where absent. */
+  /** Default: a temporary folder. */
   cwd?: string;
 }
 
-/** A folder that is removed when the test file has ended. */
+/** Creates a folder. It is removed when the test file has ended. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-process-'));
   (globalThis.atEndOfFile ??= []).push(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
-/** Starts dist/src/main.js; what still runs when the test file has ended is killed. */
+/** Starts dist/src/main.js. If it still runs when the test file has ended, it is killed. */
 export async function startProcess({ env = {}, cwd }: ProcessOptions = {}): Promise<TollgateProcess> {
   const { child, output, ended } = launch('main.js', [], { PORT: '0', LOG_LEVEL: 'error', ...env }, cwd ?? (await temporaryFolder()));
   const listening = new Promise<string>((resolve, reject) => {
@@ -52,19 +52,26 @@ export async function startProcess({ env = {}, cwd }: ProcessOptions = {}): Prom
     });
     void ended.then((ending) => reject(new Error(`It ended before it listened: ${JSON.stringify(ending)}`)));
   });
-  listening.catch(() => undefined); // for those who only want to see how it ends
-  return { listening, ended, stdout: () => output.stdout, kill: (signal) => void child.kill(signal), hangUp: () => [child.stdout, child.stderr].forEach((pipe) => pipe.destroy()) };
+  listening.catch(() => undefined); // for callers that use only `ended`
+  return {
+    listening,
+    ended,
+    stdout: () => output.stdout,
+    kill: (signal) => void child.kill(signal),
+    hangUp: () => [child.stdout, child.stderr].forEach((pipe) => pipe.destroy()),
+  };
 }
 
-/** Runs dist/src/cli.js to its end. */
+/** Runs dist/src/cli.js until it ends. */
 export async function runCli(args: string[], { env = {}, cwd }: ProcessOptions = {}): Promise<Ending> {
   return launch('cli.js', args, env, cwd ?? (await temporaryFolder())).ended;
 }
 
-/** How main.js ends that cannot start. */
-export const refusalOf = async (env: Record<string, string>, cwd?: string): Promise<Ending> => (await startProcess({ env, ...(cwd ? { cwd } : {}) })).ended;
+/** Runs a main.js that cannot start, until it ends. */
+export const refusalOf = async (env: Record<string, string>, cwd?: string): Promise<Ending> =>
+  (await startProcess({ env, ...(cwd ? { cwd } : {}) })).ended;
 
-/** It ended with 1 and one line that a person can read: no stack, and no name of a file. */
+/** Expects that it ended with 1 and one readable line: without a stack and without the name of a source file. */
 export function expectRefusal(ending: Ending, sentence: RegExp): void {
   expect(ending).toMatchObject({ code: 1, stdout: '' });
   expect(ending.stderr).toMatch(sentence);
@@ -74,14 +81,14 @@ export function expectRefusal(ending: Ending, sentence: RegExp): void {
 
 function launch(program: string, args: string[], env: Record<string, string>, cwd: string) {
   const path = join(PROGRAMS, program);
-  if (!existsSync(path)) throw new Error('There is no dist: run `npm run build` first, as `npm test` does.');
-  // No source maps, no coverage: it starts as it does for an operator.
+  if (!existsSync(path)) throw new Error('The folder dist does not exist. Run `npm run build` first, as `npm test` does.');
+  // Without source maps and coverage, as for an operator
   const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [path, ...args], {
     cwd,
     env: { PATH: process.env.PATH, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  // First of all, so that no database is dropped under it.
+  // Registered first, so that the process ends before its database is dropped
   (globalThis.atEndOfFile ??= []).unshift(async () => {
     child.kill('SIGKILL');
     await ended;

@@ -1,25 +1,26 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 /**
- * What becomes of a packet: `lost` never reaches the server and the connection breaks; `unanswered` reaches it, and the connection
- * breaks before its answer comes back; `late` reaches it only when the test says so, whoever has given up on it meanwhile.
+ * The fate of a packet. `lost`: it does not reach the server, and the connection breaks. `unanswered`: it reaches the server, and the
+ * connection breaks before the answer arrives. `late`: it reaches the server when the test calls `deliver`, even if the client has given
+ * up.
  */
 export type Fate = 'lost' | 'unanswered' | 'late';
 
 /** Stands between a client and a database server, and breaks connections at the packet that a test names. */
 export interface Proxy {
   port: number;
-  /** The next packet of a client that holds `text` meets this fate. Resolves when it has. */
+  /** Gives this fate to the next packet of a client that contains `text`. Resolves when this has happened. */
   strike(text: string, fate: Fate): Promise<void>;
-  /** Lets the packets through that are late. */
+  /** Delivers the late packets. */
   deliver(): void;
-  /** Breaks every connection that there is. */
+  /** Breaks all connections. */
   cut(): void;
-  /** Passes nothing on any more between those that are connected now, who are not told. */
+  /** Passes on no more data over the present connections, without closing them. */
   silence(): void;
 }
 
-/** Starts one in front of `target` (a URL's host and port). It is closed when the test file has ended. */
+/** Starts a proxy in front of `target` (the host and port of a URL). It is closed when the test file has ended. */
 export async function startProxy(target: { hostname: string; port: string }): Promise<Proxy> {
   const sockets = new Set<Socket>();
   const late: (() => void)[] = [];
@@ -43,7 +44,7 @@ export async function startProxy(target: { hostname: string; port: string }): Pr
       done();
       if (fate === 'lost') return [client, upstream].forEach((socket) => socket.destroy());
       if (fate === 'unanswered') {
-        muted = true; // its answer ends the connection
+        muted = true; // the answer of the server ends the connection
         return void upstream.write(data);
       }
       holding = true;

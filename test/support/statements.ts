@@ -1,14 +1,17 @@
 import type { QueryRunner } from 'typeorm';
 import type { TestApp } from './app';
 
-/** A statement as it went to the database. */
+/** A statement as the database received it. */
 export interface Statement {
   sql: string;
   parameters: unknown[];
 }
 
-/** What the administrators' side of an app asks the database while `work` runs. */
-export async function statementsOf({ database: { reader } }: Pick<TestApp, 'database'>, work: () => Promise<unknown>): Promise<Statement[]> {
+/** Records the statements that the admin API sends to `database.reader` while `work` runs. */
+export async function statementsOf(
+  { database: { reader } }: Pick<TestApp, 'database'>,
+  work: () => Promise<unknown>,
+): Promise<Statement[]> {
   const statements: Statement[] = [];
   const note = (sql: string, parameters: unknown[] = []) => void statements.push({ sql, parameters });
   const restore = reader.queryRunner ? listenToThread(reader.queryRunner, note) : listenToPool(reader.connection, note);
@@ -22,14 +25,14 @@ export async function statementsOf({ database: { reader } }: Pick<TestApp, 'data
 
 type Note = (sql: string, parameters?: unknown[]) => void;
 
-/** MySQL and MariaDB: TypeORM tells its logger of each. */
+/** MySQL and MariaDB: TypeORM passes each statement to its logger. */
 function listenToPool(source: TestApp['database']['reader']['connection'], note: Note): () => void {
   const { logger } = source;
   Object.assign(source, { logger: Object.assign(Object.create(logger as object) as typeof logger, { logQuery: note }) });
   return () => void Object.assign(source, { logger });
 }
 
-/** SQLite: one runner hands each to a thread. */
+/** SQLite: one query runner passes each statement to a thread. */
 function listenToThread(runner: QueryRunner, note: Note): () => void {
   const ask = runner.query.bind(runner) as QueryRunner['query'];
   const query = (sql: string, parameters?: unknown[], useStructuredResult?: boolean): unknown => {

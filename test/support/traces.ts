@@ -3,7 +3,7 @@ import { Budget } from '../../src/wallet/wallet.entity';
 import type { TestApp } from './app';
 import { accountOf } from './books';
 
-/** A limit that refills too slowly for a test to see: a call every quarter of an hour and more. */
+/** A limit that does not refill during a test: one call in more than a quarter of an hour. */
 export const SLOW_LIMIT = { sustainedRps: 0.001, burst: 50 };
 
 const SLOW_INTERVAL_MS = 1_000_000;
@@ -12,15 +12,15 @@ export interface Traces {
   balance: number;
   held: number;
   holds: number;
-  /** USAGE entries. */
+  /** The number of USAGE entries. */
   bills: number;
-  /** Calls taken out of the rate limit; only where that is SLOW_LIMIT. */
+  /** The number of calls taken from the rate limit. Valid only for SLOW_LIMIT. */
   rateUsed: number;
   /** Oldest first. */
   logs: RequestLog[];
 }
 
-/** What the calls of a project have left behind: in its budget, its limit and its log. */
+/** Reads the effects of a project's calls on its budget, its rate limit and its log. */
 export async function tracesOf({ database }: Pick<TestApp, 'database'>, projectId: string): Promise<Traces> {
   const { balance, held, holds, bills } = await accountOf({ database }, projectId);
   const { theoreticalArrivalUs } = await database.reader.findOneByOrFail(Budget, { projectId });
