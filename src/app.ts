@@ -76,7 +76,7 @@ export interface App {
   sealer: Sealer;
   rotations: RotationWatch;
   idempotency: Idempotency;
-  /** Delete expired answers of mutations and expired OAuth tokens. */
+  /** The jobs that delete expired answers of mutations and expired OAuth tokens. */
   forgetters: Repeated[];
   /** All repeated jobs of the process, not started yet. */
   jobs: Repeated[];
@@ -111,10 +111,10 @@ export async function createApp({ config, database, installation, log: destinati
     countUnknown: () => gate.countUnknown(),
   });
   const chainKeys = new ChainKeys(new Sealed(installation.pepper, 'audit chain'));
-  const jobs = createJobs(base, gate, chainKeys);
-  stopOnClose(base, jobs.jobs, closeGate, people.background);
+  const workers = createJobs(base, gate, chainKeys);
+  stopOnClose(base, workers.jobs, closeGate, people.background);
   const idempotency = new Idempotency({ database, digest: installation.digest });
-  const app: App = { server, services, people, oauth, principals, gate, idempotency, ...jobs };
+  const app: App = { server, services, people, oauth, principals, gate, idempotency, ...workers };
   await registerServers(base, app, chainKeys);
   await server.ready();
   return app;

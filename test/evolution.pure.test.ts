@@ -159,22 +159,22 @@ describe('a change of the OpenAPI document', () => {
   });
 
   it.each<[string, (document: Document, operation: Operation) => void, string]>([
-    ['an operation goes', (all) => delete all.paths['/v1/run'], 'POST /v1/run is gone.'],
-    ['an answer goes', (_all, operation) => delete operation.responses['400'], 'POST /v1/run: answers 400 no longer.'],
-    ['a parameter goes', (_all, operation) => (operation.parameters = []), 'POST /v1/run: takes mode no longer.'],
+    ['an operation is removed', (all) => delete all.paths['/v1/run'], 'POST /v1/run is gone.'],
+    ['an answer is removed', (_all, operation) => delete operation.responses['400'], 'POST /v1/run: answers 400 no longer.'],
+    ['a parameter is removed', (_all, operation) => (operation.parameters = []), 'POST /v1/run: takes mode no longer.'],
     [
-      'a parameter is wanted',
+      'a parameter is required',
       (_all, operation) => operation.parameters.push({ name: 'more', in: 'query', required: true, schema: {} }),
       'POST /v1/run: wants more.',
     ],
-    ['a value is not taken', (_all, operation) => operation.parameters[0]?.schema.enum?.pop(), 'POST /v1/run: mode takes "b" no longer.'],
+    ['a value is no longer accepted', (_all, operation) => operation.parameters[0]?.schema.enum?.pop(), 'POST /v1/run: mode takes "b" no longer.'],
     [
-      'a property is wanted',
+      'a property becomes required',
       (_all, operation) => operation.requestBody.content['application/json'].schema.required.push('id'),
       'POST /v1/run: body.id is required now.',
     ],
     [
-      'a property of an answer goes',
+      'a property of an answer is removed',
       (all) => delete all.components.schemas.Failure.properties.code,
       'POST /v1/run: 400: body.code is gone.',
     ],
