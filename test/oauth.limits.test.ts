@@ -4,7 +4,7 @@ import { buildServiceAccount } from './support/factories';
 import { authorizationUrl, ask, buildClient, type Answer } from './support/oauth';
 import { until } from './support/until';
 
-// What anybody may ask of OAuth's endpoints costs little, however often they do.
+// Requests to the OAuth endpoints from unknown callers cost little, however many there are.
 
 let app: TestApp;
 
@@ -14,7 +14,7 @@ beforeEach(async () => {
 
 afterEach(() => app.close());
 
-it('asking them over and over reads what they are made of once in a second, and not with each request', async () => {
+it('many requests read the keys and permissions once per second, not once per request', async () => {
   const jwks = async () => (await fetch(`${app.url}/oauth/jwks`)).status;
   expect(await jwks()).toBe(200);
   const started = performance.now();
@@ -24,7 +24,7 @@ it('asking them over and over reads what they are made of once in a second, and 
   expect(reads.mock.calls.length).toBeLessThanOrEqual(seconds);
 });
 
-it('one address has so many requests, and is told when there are more: programs in JSON, people on a page', async () => {
+it('requests of one address are limited: further ones are refused, in JSON for programs and as a page for people', async () => {
   const built = await buildClient(app);
   const answers = await Promise.all(Array.from({ length: 300 }, () => fetch(`${app.url}/oauth/jwks`)));
   const last = answers.find(({ status }) => status !== 200) as Response;
@@ -36,7 +36,7 @@ it('one address has so many requests, and is told when there are more: programs 
   expect([page.headers.get('content-type'), page.headers.get('retry-after'), await page.text()]).toEqual(['text/html; charset=utf-8', '1', expect.stringContaining('Too many requests')]);
 });
 
-it('refusals of one client beyond the first twenty are told nobody and write nothing; what people refuse is not among them', async () => {
+it('records at most twenty refusals of one client at once, and none of requests that people refuse', async () => {
   const built = await buildClient(app);
   const refuse = () => ask(app, '/oauth/token', built, { grant_type: 'authorization_code', code: 'tollgate_code_none', redirect_uri: 'https://shop.example/callback', code_verifier: 'x'.repeat(43) });
   const told = () => app.database.reader.countBy(AuditEvent, { action: 'token.refused', subjectId: built.client.id });
@@ -51,7 +51,7 @@ it('refusals of one client beyond the first twenty are told nobody and write not
   expect(await told()).toBe(20);
 });
 
-it('a service account has so many tokens at once, and one more each second', async () => {
+it('a service account gets a limited number of tokens at once, and one more each second', async () => {
   const { account, secret } = await buildServiceAccount(app);
   const askToken = () => ask(app, '/oauth/token', { client: { id: account.id } as never, secret }, { grant_type: 'client_credentials' });
   const answers: Answer[] = [];
@@ -59,5 +59,5 @@ it('a service account has so many tokens at once, and one more each second', asy
   const refused = answers.filter(({ status }) => status !== 200);
   expect(refused.length).toBeGreaterThan(0);
   expect(answers.length - refused.length).toBeGreaterThanOrEqual(100);
-  for (const { status, body } of refused) expect({ status, body }).toEqual({ status: 400, body: { error: 'temporarily_unavailable', error_description: 'so many tokens are enough for now: use those that you have' } });
+  for (const { status, body } of refused) expect({ status, body }).toEqual({ status: 400, body: { error: 'temporarily_unavailable', error_description: 'too many token requests; use a token until it expires, or try again later' } });
 });

@@ -11,10 +11,10 @@ import { VERIFIER, Visitor, authorizationUrl, buildClient, redeem } from './supp
 import { enableSecondFactor } from './support/people';
 import { until } from './support/until';
 
-// What a person sees who is sent here by an application.
+// The pages that a person sees when an application sends them here.
 
 let app: TestApp;
-/** Where an application on the person's device waits for the answer. */
+/** Redirect address of an application on the person's device. */
 let device: Server;
 let callback: string;
 
@@ -32,7 +32,7 @@ afterAll(async () => {
 
 const alertOf = (text: string): string | undefined => /role="alert">([^<]*)</.exec(text)?.[1];
 
-/** What a screen reader could not use, as axe-core finds it. */
+/** Returns accessibility problems that axe-core finds. */
 async function problemsOf(page: Page): Promise<string[]> {
   await page.evaluate(readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8'));
   const found = (await page.evaluate('axe.run()')) as { violations: { id: string; impact: string; nodes: { html: string }[] }[] };
@@ -52,7 +52,7 @@ it.each(['light', 'dark'] as const)('a person signs in with their second factor 
     expect(await page.getByRole('alert').textContent()).toContain('second factor');
     expect(await problemsOf(page)).toEqual([]);
     await page.getByLabel('Your password').fill(built.person.password);
-    await page.getByLabel('A code').fill(codeAt(secret, Date.now()));
+    await page.getByLabel('Authentication code').fill(codeAt(secret, Date.now()));
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Allow Shop?' }).waitFor();
     expect(await problemsOf(page)).toEqual([]);
@@ -63,7 +63,7 @@ it.each(['light', 'dark'] as const)('a person signs in with their second factor 
     expect([back.origin, back.pathname]).toEqual([new URL(callback).origin, '/callback']);
     const form = { code_verifier: VERIFIER, redirect_uri: callback };
     expect((await redeem(app, built, back.searchParams.get('code') ?? '', form)).status).toBe(200);
-    expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [expect.stringContaining('401')] }); // the one without a code
+    expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [expect.stringContaining('401')] }); // the sign-in without a code
   }, { colorScheme });
 }, 60_000);
 
@@ -92,7 +92,7 @@ it.each([
   }
 }, 60_000);
 
-it('the page that asks tells what counts in the project that is chosen from what counts in the whole workspace, and that it goes on', async () => {
+it('the consent page separates permissions in the project from those in the workspace, and says that access continues', async () => {
   const built = await buildClient(app);
   const namesIn = (body: string) => body.split('<h2>').slice(1).map((part) => [part.slice(0, part.indexOf('</h2>')), [...part.matchAll(/<code>([^<]*)</g)].map(([, name]) => name)]);
   const asked = async (scope: string) => (await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { scope }).href)).body;
@@ -102,14 +102,15 @@ it('the page that asks tells what counts in the project that is chosen from what
     ['In the project that you choose, it could', ['demo.echo']],
     [`In the whole workspace ${built.workspace.name}, it could`, ['read.logs', 'admin']],
   ]);
-  expect(body).toContain(`<strong><bdi>Shop</bdi></strong>, an application of <bdi>${built.workspace.name}</bdi>, asks`); // whatever their direction
-  expect(body).toContain('It goes on while you are away, until you withdraw your consent.');
+  expect(body).toContain(`<strong><bdi>Shop</bdi></strong>, an application of <bdi>${built.workspace.name}</bdi>, asks`); // isolated, for names in any writing direction
+  expect(body).toContain('Access continues until you withdraw it.');
+  expect(body.indexOf('<select')).toBeLessThan(body.indexOf('In the project that you choose'));
   expect(namesIn(await asked('openid demo.echo'))).toEqual([['In the project that you choose, it could', ['demo.echo']]]);
   for (const { name, description } of ADMINISTRATIVE_PERMISSIONS) expect([name, description]).toEqual([name, expect.stringMatching(/\bworkspace\b/)]);
 });
 
-describe('the page that asks to sign in', () => {
-  it('says the same of whatever is wrong, keeps the address and not the password, and signs in by a code once', async () => {
+describe('the sign-in page', () => {
+  it('has one message for all wrong input, keeps the e-mail address but not the password, and accepts a code once', async () => {
     const built = await buildClient(app);
     const visitor = new Visitor(app.url);
     const asked = await visitor.go(authorizationUrl(app, built, { login_hint: 'ada"<b>@example.com' }).href);
@@ -129,7 +130,7 @@ describe('the page that asks to sign in', () => {
     expect(alertOf((await new Visitor(app.url).go(asked.address)).body)).toContain('another browser');
   });
 
-  it('is shown again to whom the application wants to sign in anew, and to whoever uses another account', async () => {
+  it('is shown again if the application requires a new sign-in, or the person uses another account', async () => {
     const built = await buildClient(app);
     const { email } = built.person.person;
     const h1 = ({ body }: { body: string }) => /<h1>([^<]*)</.exec(body)?.[1];
@@ -150,7 +151,7 @@ describe('the page that asks to sign in', () => {
     app.travel(-7_202_000);
   });
 
-  it('is limited in how often an address may begin, and says when it may again', async () => {
+  it('limits new authorizations of one address, and says when to try again', async () => {
     const built = await buildClient(app);
     const answers: [number, string | undefined][] = [];
     for (let turn = 0; turn < 70; turn += 1) {

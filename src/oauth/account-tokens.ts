@@ -11,8 +11,9 @@ import { permissionsOfServiceAccount } from '../service-accounts/service-account
 import { ACCESS_TOKEN_SECONDS } from './lifetimes';
 import { scopesIn } from './scopes';
 
-// Client credentials: a service account is a client of its own, by its id and its secret, and gets access tokens. Each is one more secret of
-// the account, which ends within the hour and may do no more than was asked for: what ends secrets ends it too, at once and on every node.
+// The client credentials grant: a service account is an OAuth client with its id and its secret, and gets access tokens. A token is stored
+// as another secret of the account. It lives at most one hour and has only the requested permissions. Ending the secrets of an account ends
+// its tokens too, at once and on every node.
 
 export interface AccountTokensDeps {
   database: Database;
@@ -20,39 +21,40 @@ export interface AccountTokensDeps {
   knownPermissions(): Promise<string[]>;
 }
 
-/** The secret that an account has come with, and for how many seconds it still works. */
+/** The secret that an account authenticated with, and the seconds until that secret ends. */
 interface Proof {
   digest: string;
   seconds: number;
 }
 
-/** Tokens that an account gets from a process at once, and how often one more after that: each is good for an hour. */
+/** Rate limit per account and process: tokens at once, and the interval for one more. Few are needed, because a token lives an hour. */
 const ACCOUNT_TOKENS = 100;
 const ACCOUNT_TOKEN_EVERY_MS = 1_000;
 
-/** What oidc-provider knows of a request. */
+/** The context of oidc-provider for one request. */
 export type OidcContext = KoaContextWithOIDC['oidc'];
 
 const KIND = 'ClientCredentials';
+const TOO_MANY_TOKENS = 'too many token requests; use a token until it expires, or try again later';
 
 export class AccountTokens {
   private readonly allowances = new MemoryThrottles({ burst: ACCOUNT_TOKENS, intervalMs: ACCOUNT_TOKEN_EVERY_MS });
-  /** By request: clients are shared by all requests of an account, whichever of its secrets they came with. */
+  /** By request and not by client, because all requests of an account share one client object, with any of its secrets. */
   private readonly proofs = new WeakMap<OidcContext, Proof>();
 
   constructor(private readonly deps: AccountTokensDeps) {}
 
-  /** Whether a `client_id` is that of a service account. */
+  /** Whether a `client_id` names a service account. */
   isAccount(clientId: string): boolean {
     return clientId.startsWith('svc_');
   }
 
-  /** The account of a `client_id`; null where there is none, or none that works. */
+  /** Returns the account of a `client_id`, or null if it does not exist or is disabled. */
   account(id: string): Promise<ServiceAccount | null> {
     return this.deps.database.lookups.findOneBy(ServiceAccount, { id, enabled: true });
   }
 
-  /** An account as oidc-provider knows clients. It keeps no secret of it: `recognise` reads them. */
+  /** Returns an account as a client of oidc-provider. The `client_secret` is only a placeholder: `recognise` checks the secrets. */
   async findClient(id: string): Promise<AdapterPayload | undefined> {
     const account = await this.account(id);
     if (!account) return undefined;
@@ -70,7 +72,7 @@ export class AccountTokens {
     };
   }
 
-  /** Whether a secret is one of an account's that works now. Remembers which one this request has come with. */
+  /** Whether a secret of an account works now. Remembers the secret for the rest of this request. */
   async recognise(accountId: string, secret: string): Promise<boolean> {
     const { database } = this.deps;
     const digest = this.deps.digest(secret);
@@ -82,18 +84,22 @@ export class AccountTokens {
     return true;
   }
 
-  /** How long a token that a request asks for lives: an hour, or as long as the secret that it came with. */
+  /** Returns the lifetime of a requested token: one hour, or less if the secret of the request ends before. */
   secondsOf({ oidc }: Pick<KoaContextWithOIDC, 'oidc'>): number {
     return Math.min(ACCESS_TOKEN_SECONDS, this.proofs.get(oidc)?.seconds ?? 0);
   }
 
-  /** Keeps a token of whichever account has asked for it in this request. Under the account's lock, or a rotation that ends all secrets could miss it. */
+  /**
+   * Stores a new token. Locks the account, because otherwise a rotation that ends all secrets could miss the token. Throws
+   * `temporarily_unavailable` if the account asks too often, `invalid_client` if its secret has ended, and `invalid_scope` if it has no
+   * requested permission.
+   */
   async keep(token: string, { clientId, scope }: AdapterPayload, seconds: number, whence: Whence): Promise<void> {
     const { database } = this.deps;
     const { oidc } = Provider.ctx ?? {};
     const proof = oidc && this.proofs.get(oidc);
     const accountId = clientId as string;
-    if (this.allowances.take(accountId, 1) > 0) throw new errors.TemporarilyUnavailable('so many tokens are enough for now: use those that you have');
+    if (this.allowances.take(accountId, 1) > 0) throw new errors.TemporarilyUnavailable(TOO_MANY_TOKENS);
     await database.transaction(async (tx) => {
       const account = await tx.findOne(ServiceAccount, { where: { id: accountId, enabled: true }, ...forUpdate(tx) });
       const at = await database.now(tx);
@@ -101,14 +107,15 @@ export class AccountTokens {
       if (!account || endsAt === null) throw new errors.InvalidClient('the secret has ended');
       const granted = await permissionsOfServiceAccount(tx, accountId);
       const scopes = [...narrowedTo(scopesIn(scope), granted)];
-      if (scopes.length === 0) throw new errors.InvalidScope('the service account may do none of it', scope as string);
+      if (scopes.length === 0) throw new errors.InvalidScope('the service account has none of these permissions', scope as string);
       const tokenEndsAt = Math.min(endsAt, at.getTime() + seconds * 1000);
       await insertToken(tx, accountId, { digest: this.deps.digest(token), scopes, endsAt: tokenEndsAt }, at);
-      await recordEvent(tx, { ...byAccount(accountId, whence), action: 'token.issued', subject: account, after: { scopes, expiresAt: new Date(tokenEndsAt) }, at });
+      const after = { scopes, expiresAt: new Date(tokenEndsAt) };
+      await recordEvent(tx, { ...byAccount(accountId, whence), action: 'token.issued', subject: account, after, at });
     });
   }
 
-  /** A token that works, as oidc-provider knows it; its times in those of this process. */
+  /** Returns a token that works in the form of oidc-provider. Converts its times to the clock of this process, which oidc-provider uses. */
   async find(token: string): Promise<AdapterPayload | undefined> {
     const { database } = this.deps;
     const nowMs = (await database.now()).getTime();
@@ -120,7 +127,7 @@ export class AccountTokens {
     return { kind: KIND, jti: token, clientId: accountId, scope, iat: secondsOf(createdAt.getTime()), exp: secondsOf(endsAt) };
   }
 
-  /** Ends a token, and tells of it; what has ended stays as it is. */
+  /** Ends a token and records an event. Does nothing if it has already ended. */
   async end(token: string, whence: Whence): Promise<void> {
     const { database } = this.deps;
     await database.transaction(async (tx) => {
@@ -128,7 +135,8 @@ export class AccountTokens {
       const accountId = await endToken(tx, this.deps.digest(token), at);
       if (accountId === null) return;
       const subject = await tx.findOneByOrFail(ServiceAccount, { id: accountId });
-      await recordEvent(tx, { ...byAccount(accountId, whence), action: 'token.revoked', subject, before: { endedAt: null }, after: { endedAt: at }, at });
+      const change = { before: { endedAt: null }, after: { endedAt: at } };
+      await recordEvent(tx, { ...byAccount(accountId, whence), action: 'token.revoked', subject, ...change, at });
     });
   }
 }

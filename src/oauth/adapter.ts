@@ -13,7 +13,7 @@ import type { ConsentService } from './consent.service';
 import { IDENTITY_WORDS, scopesIn } from './scopes';
 import { OAuthToken } from './token.entity';
 
-/** How applications are answered: in the query of their address. The other modes take a script, here or there. */
+/** The only response mode: parameters in the query of the redirect. The other modes need a script here or in the application. */
 export const RESPONSE_MODE = 'query';
 
 export interface AdapterDeps {
@@ -22,29 +22,31 @@ export interface AdapterDeps {
   clients: ClientService;
   consents: ConsentService;
   accountTokens: AccountTokens;
-  /** Where a request came from. */
+  /** Returns the address and user agent of a request. */
   whenceOf(request: IncomingMessage | undefined): Whence;
 }
 
-/** What stands in a payload for what its bearer has, which is stored nowhere. */
+/** Placeholder in a stored payload for the secret value of a token or code. The value itself is never stored. */
 const BEARER = '{bearer}';
 
-/** Those that may be used once: coming again they are told apart from what never was. */
+/** Models that may be used once. A used one stays readable, so that a second use is recognised. */
 const USED_ONCE = new Set(['AuthorizationCode', 'RefreshToken']);
-/** What one of them is exchanged for. */
+/** Models that one of them is exchanged for. */
 const EXCHANGED_FOR = new Set(['AccessToken', 'RefreshToken']);
 
 const secondsOf = (ms: number): number => Math.floor(ms / 1000);
 
-/** What oidc-provider keeps, by the name of its model. */
+/** Returns a factory for the storage adapters of oidc-provider, by model name. */
 export function adapterFactory(deps: AdapterDeps): (model: string) => Adapter {
   const tokens = new Tokens(deps);
   const { accountTokens } = deps;
   const whence = () => deps.whenceOf(Provider.ctx?.req);
   return (model) => {
-    if (model === 'Client') return { ...NOTHING, find: (id) => (accountTokens.isAccount(id) ? accountTokens.findClient(id) : findClient(deps, id)) };
+    if (model === 'Client') {
+      return { ...NOTHING, find: (id) => (accountTokens.isAccount(id) ? accountTokens.findClient(id) : findClient(deps, id)) };
+    }
     if (model === 'Grant') return { ...NOTHING, find: (id) => findGrant(deps, id), destroy: (id) => endGrant(deps, id) };
-    if (model === 'Session') return NOTHING; // who has signed in, our own sessions tell alone
+    if (model === 'Session') return NOTHING; // sign-in uses Tollgate's own sessions
     if (model === 'ClientCredentials') {
       return {
         ...NOTHING,
@@ -63,7 +65,7 @@ export function adapterFactory(deps: AdapterDeps): (model: string) => Adapter {
   };
 }
 
-/** What has nothing to keep. Tokens of a grant need no end of their own: they end with the consent, which each use asks for. */
+/** An adapter that stores nothing. `revokeByGrantId` does nothing either: tokens end with their consent, because each use checks it. */
 const NOTHING: Adapter = {
   upsert: () => Promise.resolve(),
   find: () => Promise.resolve(undefined),
@@ -74,7 +76,7 @@ const NOTHING: Adapter = {
   revokeByGrantId: () => Promise.resolve(),
 };
 
-/** A client as oidc-provider knows clients. In the place of its secret is the digest, which `compareClientSecret` is told to expect. */
+/** Returns a client in the form of oidc-provider. Its `client_secret` is the digest: our `compareClientSecret` compares digests. */
 async function findClient({ clients }: AdapterDeps, id: string): Promise<AdapterPayload | undefined> {
   const client = await clients.find(id);
   if (!client) return undefined;
@@ -86,13 +88,13 @@ async function findClient({ clients }: AdapterDeps, id: string): Promise<Adapter
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     response_modes: [RESPONSE_MODE],
-    application_type: secretDigest === null ? 'native' : 'web', // native ones may have loopback addresses, on any port
+    application_type: secretDigest === null ? 'native' : 'web', // native allows loopback addresses on any port
     token_endpoint_auth_method: secretDigest === null ? 'none' : 'client_secret_basic',
     ...(secretDigest !== null && { client_secret: secretDigest }),
   };
 }
 
-/** A consent as oidc-provider knows grants, cut down to what its person may grant now. */
+/** Returns a consent as a grant of oidc-provider, with only the scopes that its person may still grant. */
 async function findGrant({ database, consents }: AdapterDeps, id: string): Promise<AdapterPayload | undefined> {
   const living = await consents.living(database.lookups, id);
   if (!living) return undefined;
@@ -100,7 +102,7 @@ async function findGrant({ database, consents }: AdapterDeps, id: string): Promi
   return { kind: 'Grant', jti: id, accountId: consent.userId, clientId: consent.clientId, openid: { scope: scopes.join(' ') } };
 }
 
-/** oidc-provider asks for it where a code or a refresh token comes again, and where a token is revoked. */
+/** Ends a consent. oidc-provider calls it if a code or refresh token is used again, and if a token is revoked. */
 async function endGrant({ database, consents, whenceOf }: AdapterDeps, id: string): Promise<void> {
   const { oidc, req } = Provider.ctx ?? {};
   await database.transaction(async (tx) => {
@@ -112,7 +114,7 @@ async function endGrant({ database, consents, whenceOf }: AdapterDeps, id: strin
 
 const byClient = (consentId: string, whence: Whence): Origin => ({ actor: { kind: 'OAUTH_CLIENT', id: consentId }, ...whence });
 
-/** What redeeming a code, or a refresh token, does: it is used up, and both tokens are kept. */
+/** The exchange of a code or refresh token for new tokens: uses it up, and stores both new tokens in one transaction. */
 interface Exchange {
   usedKind: string;
   usedId: string;
@@ -126,78 +128,94 @@ interface Kept {
   seconds: number;
 }
 
-/** Codes, tokens and authorizations under way: each as the digest of what its bearer has. */
+/** Stores codes, tokens and pending authorizations, each under the digest of its secret value. */
 class Tokens {
-  /** Those of requests that have not come to their end. */
+  /** Exchanges of the requests that are running. */
   private readonly exchanges = new WeakMap<OidcContext, Exchange>();
 
   constructor(private readonly deps: AdapterDeps) {}
 
-  /** Keeps one; of an exchange both tokens at once, when the second comes: what fails before has used nothing up, and may be tried again. */
+  /**
+   * Stores one. In an exchange stores both tokens together when the second arrives: a failure before uses nothing up, so the client may try
+   * again.
+   */
   async keep(kept: Kept): Promise<void> {
     const { database } = this.deps;
     const { oidc } = Provider.ctx ?? {};
     const exchange = oidc && this.exchanges.get(oidc);
-    if (!exchange || !EXCHANGED_FOR.has(kept.kind)) return database.transaction(async (tx) => this.insert(tx, kept, await database.now(tx)));
+    if (!exchange || !EXCHANGED_FOR.has(kept.kind)) {
+      return database.transaction(async (tx) => this.insert(tx, kept, await database.now(tx)));
+    }
     exchange.kept.push(kept);
     if (exchange.kept.length < EXCHANGED_FOR.size) return;
     const { usedKind, usedId } = exchange;
     const isFirst = await database.transaction(async (tx) => {
       const at = await database.now(tx);
-      const { affected } = await tx.update(OAuthToken, { digest: this.deps.digest(usedId), kind: usedKind, endedAt: IsNull() }, { endedAt: at });
+      const unused = { digest: this.deps.digest(usedId), kind: usedKind, endedAt: IsNull() };
+      const { affected } = await tx.update(OAuthToken, unused, { endedAt: at });
       if (affected === 0) return false;
-      for (const one of exchange.kept) await this.insert(tx, one, at);
+      for (const token of exchange.kept) await this.insert(tx, token, at);
       return true;
     });
-    if (!isFirst) await this.comesAgain(usedKind, usedId);
+    if (!isFirst) await this.refuseReuse(usedKind, usedId);
   }
 
-  /** What has not ended, nor anything that it hangs on. By the database's clock: its times are told in those of this process, which oidc-provider compares them with. */
+  /**
+   * Returns a token if it and its consent have not ended by the database's clock. Returns a code or refresh token that was used, too, as
+   * `consumed`. Converts its times to the clock of this process, because oidc-provider compares them with that.
+   */
   async find(kind: string, id: string): Promise<AdapterPayload | undefined> {
     const { database, consents } = this.deps;
     const token = await database.lookups.findOneBy(OAuthToken, { digest: this.deps.digest(id), kind });
     const nowMs = (await database.now()).getTime();
     if (!token || token.expiresAt.getTime() <= nowMs || (token.endedAt && !USED_ONCE.has(kind))) return undefined;
     const payload = withBearer(JSON.parse(token.payload) as AdapterPayload, BEARER, id);
-    if (kind === 'AuthorizationCode' && !Provider.ctx?.oidc.client?.redirectUriAllowed(payload.redirectUri ?? '')) return undefined; // that address was taken away
+    const { redirectUri = '' } = payload;
+    // The client may have lost this redirect address since
+    if (kind === 'AuthorizationCode' && !Provider.ctx?.oidc.client?.redirectUriAllowed(redirectUri)) return undefined;
     if (token.consentId !== null) {
       const living = await consents.living(database.lookups, token.consentId);
       if (!living) return undefined;
       if (kind === 'AccessToken') payload.scope = token.scopes.filter((scope) => living.scopes.includes(scope)).join(' ');
     }
-    const awayMs = Date.now() - nowMs;
-    const times = { iat: secondsOf(token.createdAt.getTime() + awayMs), exp: secondsOf(token.expiresAt.getTime() + awayMs) };
-    return { ...payload, ...times, ...(token.endedAt && { consumed: secondsOf(token.endedAt.getTime() + awayMs) }) };
+    const clockOffsetMs = Date.now() - nowMs;
+    const times = { iat: secondsOf(token.createdAt.getTime() + clockOffsetMs), exp: secondsOf(token.expiresAt.getTime() + clockOffsetMs) };
+    return { ...payload, ...times, ...(token.endedAt && { consumed: secondsOf(token.endedAt.getTime() + clockOffsetMs) }) };
   }
 
-  /** Begins an exchange. Of several of one code or token one succeeds; for the others it is as if it came again. */
+  /** Starts an exchange. If several requests exchange the same code or token, one succeeds. The others count as reuse. */
   useUp(kind: string, id: string): void {
     const { oidc } = Provider.ctx ?? {};
     if (oidc) this.exchanges.set(oidc, { usedKind: kind, usedId: id, kept: [] });
   }
 
-  /** What has ended stays as it is. */
+  /** Does nothing if it has already ended. */
   async end(kind: string, id: string): Promise<void> {
-    const { database } = this.deps;
-    await database.transaction(async (tx) => tx.update(OAuthToken, { digest: this.deps.digest(id), kind, endedAt: IsNull() }, { endedAt: await database.now(tx) }));
+    const { database, digest } = this.deps;
+    await database.transaction(async (tx) => {
+      await tx.update(OAuthToken, { digest: digest(id), kind, endedAt: IsNull() }, { endedAt: await database.now(tx) });
+    });
   }
 
-  private async comesAgain(kind: string, id: string): Promise<never> {
+  private async refuseReuse(kind: string, id: string): Promise<never> {
     const token = await this.deps.database.lookups.findOneBy(OAuthToken, { digest: this.deps.digest(id), kind });
     if (token?.consentId) await endGrant(this.deps, token.consentId);
-    throw new errors.InvalidGrant('it was used already');
+    throw new errors.InvalidGrant('the code or token was already used');
   }
 
   private async insert(tx: EntityManager, { kind, id, payload, seconds }: Kept, at: Date): Promise<void> {
     const digest = this.deps.digest(id);
     const expiresAt = later(at, seconds * 1000);
-    const values = { consentId: payload.grantId ?? null, scopes: scopesIn(payload.scope), payload: JSON.stringify(withBearer(payload, id, BEARER)), expiresAt };
+    const stored = JSON.stringify(withBearer(payload, id, BEARER));
+    const values = { consentId: payload.grantId ?? null, scopes: scopesIn(payload.scope), payload: stored, expiresAt };
     const { affected } = await tx.update(OAuthToken, { digest, kind }, values);
     if (affected === 0) await tx.insert(OAuthToken, { digest, kind, ...values, endedAt: null, createdAt: at });
-    if (payload.grantId) await this.tell(tx, kind, payload, expiresAt, at);
+    if (payload.grantId) await this.record(tx, kind, payload, expiresAt, at);
   }
 
-  private async tell(tx: EntityManager, kind: string, { grantId = '', gty = '', scope, accountId, clientId }: AdapterPayload, expiresAt: Date, at: Date): Promise<void> {
+  /** Extends the consent for a refresh token, and records an event for an access token. */
+  private async record(tx: EntityManager, kind: string, payload: AdapterPayload, expiresAt: Date, at: Date): Promise<void> {
+    const { grantId = '', gty = '', scope, accountId, clientId } = payload;
     if (kind === 'RefreshToken') await tx.update(Consent, { id: grantId, endedAt: IsNull() }, { expiresAt });
     if (kind !== 'AccessToken') return;
     const consent = await tx.findOneByOrFail(Consent, { id: grantId });
@@ -207,10 +225,13 @@ class Tokens {
   }
 }
 
-/** A payload with `other` where it has what its bearer has: its own name, and the address of an authorization under way. What strangers may write is left alone. */
+/**
+ * Replaces `bearer` by `other` in `jti` and, for a pending authorization, in `returnTo`. Leaves all other members alone, because callers
+ * may choose their values.
+ */
 function withBearer({ jti, returnTo, ...payload }: AdapterPayload, bearer: string, other: string): AdapterPayload {
   return { ...payload, ...(jti && { jti: other }), ...(returnTo && { returnTo: returnTo.replace(bearer, other) }) };
 }
 
-/** Every scope that there is: those of OpenID Connect, and every permission. */
+/** Returns all scopes: those of OpenID Connect, and all permissions. */
 export const scopesOf = (permissions: readonly string[]): string[] => [...Object.keys(IDENTITY_WORDS), ...permissions];

@@ -15,32 +15,33 @@ import type { ConsentService } from './consent.service';
 import type { OAuthProvider } from './provider';
 import { IDENTITY_WORDS, scopesIn } from './scopes';
 
-/** What an application asks of a person, before it is known who they are. */
+/** The request of an application, before the person is known. */
 export interface Asked {
   uid: string;
   client: OAuthClient;
   workspaceName: string;
   scopes: string[];
-  /** Where they are sent back to, one way or the other. */
+  /** The browser goes back there, whether the person agrees or refuses. */
   redirectUri: string;
-  /** Whom the application takes them for. */
+  /** E-mail address that the application expects, or an empty string. */
   loginHint: string;
-  /** Whether it wants them to sign in once more, or how long ago, in seconds, they may have. */
+  /** Whether the person has to sign in again for this request. */
   signInAgain: boolean;
+  /** Greatest age of the sign-in in seconds, or undefined for any. */
   maxAge: number | undefined;
   beganAtSeconds: number;
 }
 
-/** The same for the person that they turn out to be. */
+/** The request of an application, compared with the rights of the person who has signed in. */
 export interface Choice {
   projects: Project[];
-  /** What it would be let do, in words. */
+  /** Requested scopes that the person may grant, with descriptions. */
   granted: Permission[];
-  /** What it asks for besides, and this person cannot grant. */
+  /** Requested scopes that the person may not grant. */
   lacking: string[];
 }
 
-/** A request as it came in: oidc-provider reads its own cookies from it. */
+/** The raw request and response of a page. oidc-provider reads its own cookies from them. */
 export interface Raw {
   request: IncomingMessage;
   response: ServerResponse;
@@ -55,19 +56,22 @@ export interface AuthorizationsDeps {
   permissions(): Promise<Permission[]>;
 }
 
-/** Authorizations under way: what is asked, of whom, and what they say. */
+/** Pending authorizations: reads the request of an application, and finishes it with the answer of the person. */
 export class Authorizations {
   constructor(private readonly deps: AuthorizationsDeps) {}
 
-  /** What this browser has come to be asked. NOT_FOUND where it was answered, has expired, or began in another browser, or where the application has lost the address since. */
+  /**
+   * Returns the pending request of this browser. Throws NOT_FOUND if it was answered, has expired, or began in another browser, or if the
+   * application no longer has its redirect address.
+   */
   async asked(uid: string, raw: Raw): Promise<Asked> {
     const { clients, database } = this.deps;
     const interaction = await this.interaction(raw);
     const { params, iat, prompt, result } = interaction;
     const client = typeof params.client_id === 'string' ? await clients.find(params.client_id) : null;
     if (!client || interaction.uid !== uid || result) throw ended();
-    const asking = await (await this.deps.oauth.current()).Client.find(client.id); // oidc-provider knows which addresses are one
-    if (!asking?.redirectUriAllowed(String(params.redirect_uri))) throw ended();
+    const providerClient = await (await this.deps.oauth.current()).Client.find(client.id); // it ignores the port of loopback addresses
+    if (!providerClient?.redirectUriAllowed(String(params.redirect_uri))) throw ended();
     const { name: workspaceName } = await database.lookups.findOneByOrFail(Workspace, { id: client.workspaceId });
     return {
       uid,
@@ -82,27 +86,28 @@ export class Authorizations {
     };
   }
 
-  /** Whether a person who has signed in did so recently enough for what the application asks. */
+  /** Whether the person signed in recently enough for this request. */
   async isRecent({ signInAgain, maxAge, beganAtSeconds }: Asked, person: UserPrincipal): Promise<boolean> {
     const at = await this.signedInAt(person);
     if (signInAgain && at < beganAtSeconds) return false;
     return maxAge === undefined || at >= Date.now() / 1000 - maxAge - 1;
   }
 
-  /** What a person has to choose from. */
+  /** Returns the projects and scopes that a person can grant for this request. */
   async choice({ client, scopes }: Asked, person: UserPrincipal): Promise<Choice> {
     const { consents, permissions } = this.deps;
-    const words = new Map((await permissions()).map(({ name, description }) => [name, inPlainWords(description)]));
-    const known = scopes.filter((scope) => words.has(scope) || isIdentityScope(scope));
+    const descriptions = new Map((await permissions()).map(({ name, description }) => [name, withoutPrefix(description)]));
+    const known = scopes.filter((scope) => descriptions.has(scope) || isIdentityScope(scope));
     const granted = consents.grantable(person, client, known);
+    const descriptionOf = (name: string) => (isIdentityScope(name) ? IDENTITY_WORDS[name] : (descriptions.get(name) ?? name));
     return {
       projects: await consents.projectsFor(person, client),
-      granted: granted.map((name) => ({ name, description: isIdentityScope(name) ? IDENTITY_WORDS[name] : (words.get(name) ?? name) })),
+      granted: granted.map((name) => ({ name, description: descriptionOf(name) })),
       lacking: known.filter((scope) => !granted.includes(scope)),
     };
   }
 
-  /** The person agrees, to what they were shown and to nothing else that was asked for. Where their browser is to go on. */
+  /** Records the consent of the person, only to the scopes that the page showed. Returns the URL that the browser goes to next. */
   async allow(asked: Asked, person: UserPrincipal, projectId: string, raw: Raw): Promise<string> {
     const { granted } = await this.choice(asked, person);
     const scopes = new Set(['openid', ...granted.map(({ name }) => name)]);
@@ -111,7 +116,7 @@ export class Authorizations {
     return this.finish(raw, { login, consent: { grantId: id } });
   }
 
-  /** The person refuses. Where their browser is to go on. */
+  /** Records that the person refused. Returns the URL that the browser goes to next. */
   refuse(raw: Raw): Promise<string> {
     return this.finish(raw, { error: 'access_denied', error_description: 'the person refused' });
   }
@@ -131,7 +136,7 @@ export class Authorizations {
     return provider.interactionResult(request, response, result, { mergeWithLastSubmission: false });
   }
 
-  /** In seconds of this process's clock, as oidc-provider counts. */
+  /** Returns the time of the sign-in in seconds, by the clock of this process, which oidc-provider uses. */
   private async signedInAt({ sessionId }: UserPrincipal): Promise<number> {
     const { database } = this.deps;
     const { createdAt } = await database.lookups.findOneByOrFail(Session, { id: sessionId });
@@ -139,8 +144,13 @@ export class Authorizations {
   }
 }
 
-/** Without the word that tells permissions of administration from those of actions. */
-const inPlainWords = (description: string): string => description.replace(/^Administration: (.)/, (_whole, first: string) => first.toUpperCase());
+/** Removes the prefix "Administration: ", which distinguishes administrative permissions in lists. */
+function withoutPrefix(description: string): string {
+  return description.replace(/^Administration: (.)/, (_whole, first: string) => first.toUpperCase());
+}
 
-const ended = (): TollgateError =>
-  new TollgateError('NOT_FOUND', 'This was answered, took too long, began in another browser, or leads to an address that the application has no more. Go back to the application and start again.');
+const ENDED =
+  'This request was already answered, has expired, began in another browser, or its redirect address was removed. ' +
+  'Go back to the application and start again.';
+
+const ended = (): TollgateError => new TollgateError('NOT_FOUND', ENDED);

@@ -5,7 +5,7 @@ import { MaxItems } from '../lib/graphql-types';
 import { VERSION } from '../lib/versions';
 import { MAX_REDIRECT_URIS } from './redirect-uris';
 
-@ObjectType({ description: 'An application that people let act for them, by OAuth 2 or OpenID Connect.' })
+@ObjectType({ description: 'An application that people can authorise to act for them, with OAuth 2 or OpenID Connect.' })
 @Entity('oauth_clients')
 @Index('oauth_clients_by_age', ['workspaceId', 'createdAt', 'id'])
 export class OAuthClient {
@@ -16,24 +16,24 @@ export class OAuthClient {
   @Column(idColumn)
   workspaceId: string;
 
-  @Field({ description: 'What people who are asked read: 1 to 100 characters.' })
+  @Field({ description: 'Name on the consent page: 1 to 100 characters.' })
   @Column(textColumn(100))
   name: string;
 
   @MaxItems(MAX_REDIRECT_URIS)
-  @Field(() => [String], { description: 'Where people are sent back to, word for word.' })
+  @Field(() => [String], { description: 'Redirect addresses. A request must name one of them exactly.' })
   @Column('simple-json')
   redirectUris: string[];
 
-  /** HMAC-SHA256 of the secret with the pepper, base64url; null for a public one. */
+  /** HMAC-SHA256 of the secret with the pepper, base64url. Null for a public client. */
   @Column({ ...textColumn(43), nullable: true })
   secretDigest: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Enough to recognise the secret and too little to use it; null for a public one.' })
+  @Field(() => String, { nullable: true, description: 'First and last characters of the secret. Null for a public client.' })
   @Column({ ...textColumn(32), nullable: true })
   hint: string | null;
 
-  @Field(() => Date, { nullable: true, description: 'When it was deleted; null while it was not.' })
+  @Field(() => Date, { nullable: true, description: 'Time of deletion, or null.' })
   @Column({ ...instantColumn, nullable: true })
   deletedAt: Date | null;
 
@@ -41,11 +41,11 @@ export class OAuthClient {
   @Column('int', { default: 1 })
   version: number;
 
-  @Field({ description: 'When it was made.' })
+  @Field({ description: 'Time of creation.' })
   @Column(instantColumn)
   createdAt: Date;
 
-  @Field({ description: 'Whether it keeps a secret. One that runs on a person’s device cannot.' })
+  @Field({ description: 'Whether it has a secret. A public client has none, because it runs on a person’s device and cannot keep one.' })
   get confidential(): boolean {
     return this.secretDigest !== null;
   }

@@ -3,7 +3,7 @@ import { NEWEST_FIRST } from '../db/keyset';
 import type { List } from '../db/list';
 import { OAuthClient } from './client.entity';
 
-/** The applications of a workspace that were not deleted, newest first. */
+/** The applications of a workspace that are not deleted, newest first. */
 export const CLIENTS: List<OAuthClient, string, object> = {
   entity: OAuthClient,
   orderOf: () => NEWEST_FIRST,

@@ -10,22 +10,29 @@ import { CLIENTS } from './client.queries';
 
 const OAuthClientConnection = connectionOf(OAuthClient, 'OAuthClient');
 
+const CONFIDENTIAL =
+  'Whether it gets a secret. true for an application on a server; false for one in a browser or on a device, which cannot keep a secret.';
+const REDIRECT_URIS =
+  '1 to 20 redirect addresses. Requests must name one of them exactly. Each is an https address. An application that is not confidential ' +
+  'may also have http on 127.0.0.1 or [::1], which then matches any port, or a custom scheme such as com.example.app:.';
+const APPLICATIONS = 'Its OAuth applications, newest first, without deleted ones. Takes `read.members`.';
+
 @InputType({ description: 'A new application.' })
 class CreateOAuthClientInput {
-  @Field(() => ID, { description: 'Of which workspace: its members may let the application act for them.' })
+  @Field(() => ID, { description: 'The workspace. Its members may authorise the application.' })
   workspaceId: string;
 
-  @Field({ description: 'What people who are asked read: 1 to 100 characters.' })
+  @Field({ description: 'Name on the consent page: 1 to 100 characters.' })
   name: string;
 
-  @Field({ description: 'Whether it keeps a secret: true for one that runs on a server of its own, false for one in a browser or on a device.' })
+  @Field({ description: CONFIDENTIAL })
   confidential: boolean;
 
-  @Field(() => [String], { description: 'Where people may be sent back to, word for word: https, and for one that is not confidential also http on 127.0.0.1 or [::1], whatever the port, or a scheme such as com.example.app:. 1 to 20.' })
+  @Field(() => [String], { description: REDIRECT_URIS })
   redirectUris: string[];
 }
 
-@InputType({ description: 'What is to change; an absent field keeps its value.' })
+@InputType({ description: 'Changes to an application. An absent field keeps its value.' })
 class UpdateOAuthClientInput {
   @Field(() => ID, { description: 'Which client.' })
   id: string;
@@ -33,54 +40,54 @@ class UpdateOAuthClientInput {
   @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
   name?: string;
 
-  @Field(() => [String], { nullable: true, description: 'All the places that people may be sent back to from now on.' })
+  @Field(() => [String], { nullable: true, description: 'The new list of redirect addresses, which replaces the old one.' })
   redirectUris?: string[];
 
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@InputType({ description: 'Which client gets a new secret.' })
+@InputType({ description: 'The application that gets a new secret.' })
 class RotateOAuthClientSecretInput {
-  @Field(() => ID, { description: 'Which client.' })
+  @Field(() => ID, { description: 'Id of the application.' })
   id: string;
 }
 
-@InputType({ description: 'Which client ends.' })
+@InputType({ description: 'The application to delete.' })
 class DeleteOAuthClientInput {
-  @Field(() => ID, { description: 'Which client.' })
+  @Field(() => ID, { description: 'Id of the application.' })
   id: string;
 }
 
-@ObjectType({ description: 'What `createOAuthClient` made. secret is null in the answer to a repeat too.' })
+@ObjectType({ description: 'Result of `createOAuthClient`. A retry also gets null as secret.' })
 class CreateOAuthClientPayload {
-  @Field(() => OAuthClient, { nullable: true, description: 'The new client.' })
+  @Field(() => OAuthClient, { nullable: true, description: 'The new application.' })
   client: OAuthClient;
 
   @ShownOnce()
-  @Field(() => String, { nullable: true, description: 'The secret: here and nowhere else, ever; null for one that is not confidential.' })
+  @Field(() => String, { nullable: true, description: 'The secret. It is shown only here. Null if the application is not confidential.' })
   secret: string | null;
 }
 
-@ObjectType({ description: 'What `updateOAuthClient` changed.' })
+@ObjectType({ description: 'Result of `updateOAuthClient`.' })
 class UpdateOAuthClientPayload {
-  @Field({ description: 'The client as it is now.' })
+  @Field({ description: 'The application after the change.' })
   client: OAuthClient;
 }
 
-@ObjectType({ description: 'What `rotateOAuthClientSecret` made. secret is null only in the answer to a repeat.' })
+@ObjectType({ description: 'Result of `rotateOAuthClientSecret`. Only a retry gets null as secret.' })
 class RotateOAuthClientSecretPayload {
-  @Field(() => OAuthClient, { nullable: true, description: 'The client as it is now.' })
+  @Field(() => OAuthClient, { nullable: true, description: 'The application after the change.' })
   client: OAuthClient;
 
   @ShownOnce()
-  @Field(() => String, { nullable: true, description: 'The new secret: here and nowhere else, ever.' })
+  @Field(() => String, { nullable: true, description: 'The new secret. It is shown only here.' })
   secret: string;
 }
 
-@ObjectType({ description: 'What `deleteOAuthClient` ended.' })
+@ObjectType({ description: 'Result of `deleteOAuthClient`.' })
 class DeleteOAuthClientPayload {
-  @Field({ description: 'The client, which has ended.' })
+  @Field({ description: 'The deleted application.' })
   client: OAuthClient;
 }
 
@@ -91,46 +98,64 @@ export class OAuthClientResolver {
   @Mutation(() => CreateOAuthClientPayload, {
     nullable: true,
     description:
-      'Make an application that people may let act for them. Its secret is in this answer and nowhere else, ever.' +
-      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` where the workspace has as many as it may.',
+      'Create an application that people can authorise to act for them. Its secret is shown only in this answer.' +
+      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if the workspace already has the greatest number of applications.',
   })
-  async createOAuthClient(@Arg('input', { description: 'The new client.' }) input: CreateOAuthClientInput, @Ctx() ctx: GraphQLContext): Promise<CreateOAuthClientPayload> {
+  async createOAuthClient(
+    @Arg('input', { description: 'The new application.' }) input: CreateOAuthClientInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<CreateOAuthClientPayload> {
     return this.service.create(await ctx.originIn(input.workspaceId, 'admin.clients'), input);
   }
 
   @Mutation(() => UpdateOAuthClientPayload, {
     nullable: true,
-    description: 'Change an application; it counts from the next request on.' + '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` for one that is deleted, or for another version than `expectedVersion`.',
+    description:
+      'Change an application. The change takes effect with the next request.' +
+      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if it is deleted, or its version is not `expectedVersion`.',
   })
-  async updateOAuthClient(@Arg('input', { description: 'What is to change.' }) input: UpdateOAuthClientInput, @Ctx() ctx: GraphQLContext): Promise<UpdateOAuthClientPayload> {
+  async updateOAuthClient(
+    @Arg('input', { description: 'The changes.' }) input: UpdateOAuthClientInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<UpdateOAuthClientPayload> {
     return { client: await this.service.update(await ctx.originFor(by(OAuthClient), input.id, 'admin.clients'), input) };
   }
 
   @Mutation(() => RotateOAuthClientSecretPayload, {
     nullable: true,
     description:
-      'Give an application a new secret; the one before ends at once. What people have let it do goes on.' +
-      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` for one that is deleted, or not confidential.',
+      'Give an application a new secret. The old one stops working at once. Consents stay valid.' +
+      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if it is deleted or not confidential.',
   })
-  async rotateOAuthClientSecret(@Arg('input', { description: 'Which client.' }) input: RotateOAuthClientSecretInput, @Ctx() ctx: GraphQLContext): Promise<RotateOAuthClientSecretPayload> {
+  async rotateOAuthClientSecret(
+    @Arg('input', { description: 'The application.' }) input: RotateOAuthClientSecretInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<RotateOAuthClientSecretPayload> {
     return this.service.rotateSecret(await ctx.originFor(by(OAuthClient), input.id, 'admin.clients'), input);
   }
 
   @Mutation(() => DeleteOAuthClientPayload, {
     nullable: true,
     description:
-      'End an application for good, and all its tokens with it, at once and on every node. Repeated, it answers the same and changes nothing.' +
+      'Delete an application permanently. All its tokens end at once and on every node. Idempotent: a second call changes nothing.' +
       '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`.',
   })
-  async deleteOAuthClient(@Arg('input', { description: 'Which client.' }) input: DeleteOAuthClientInput, @Ctx() ctx: GraphQLContext): Promise<DeleteOAuthClientPayload> {
+  async deleteOAuthClient(
+    @Arg('input', { description: 'The application.' }) input: DeleteOAuthClientInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<DeleteOAuthClientPayload> {
     return { client: await this.service.delete(await ctx.originFor(by(OAuthClient), input.id, 'admin.clients'), input) };
   }
 }
 
 @Resolver(() => Workspace)
 export class WorkspaceOAuthClientsResolver {
-  @FieldResolver(() => OAuthClientConnection, { nullable: true, description: 'Its applications for OAuth, newest first, without those that were deleted. Takes `read.members`.' })
-  async oauthClients(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<OAuthClient>> {
+  @FieldResolver(() => OAuthClientConnection, { nullable: true, description: APPLICATIONS })
+  async oauthClients(
+    @Root() { id }: Workspace,
+    @Args() page: PageArgs,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Connection<OAuthClient>> {
     ctx.require('read.members', { workspaceId: id });
     return ctx.page(CLIENTS, id, {}, page);
   }

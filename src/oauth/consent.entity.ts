@@ -4,7 +4,7 @@ import { idColumn, instantColumn } from '../db/columns';
 import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
 import { MaxItems } from '../lib/graphql-types';
 
-@ObjectType({ description: 'That a person has let an application act for them in a project. All tokens that came of it end with it.' })
+@ObjectType({ description: 'The consent of a person that an application acts for them in a project. All its tokens end with it.' })
 @Entity('consents')
 @Index('consents_by_user', ['userId', 'createdAt', 'id'])
 @Index('consents_by_client', ['clientId', 'createdAt', 'id'])
@@ -27,19 +27,19 @@ export class Consent {
   userId: string;
 
   @MaxItems(MAX_GRANTED_PERMISSIONS)
-  @Field(() => [String], { description: 'What they agreed to: permissions, and what of OpenID Connect.' })
+  @Field(() => [String], { description: 'The scopes that the person agreed to: permissions, and scopes of OpenID Connect.' })
   @Column('simple-json')
   scopes: string[];
 
-  @Field({ description: 'When it ends, unless the application uses it before.' })
+  @Field({ description: 'Time when it ends. Using a refresh token before then extends it.' })
   @Column(instantColumn)
   expiresAt: Date;
 
-  @Field(() => Date, { nullable: true, description: 'When it was ended; null while it was not.' })
+  @Field(() => Date, { nullable: true, description: 'Time when it was ended early, or null.' })
   @Column({ ...instantColumn, nullable: true })
   endedAt: Date | null;
 
-  @Field({ description: 'When they agreed.' })
+  @Field({ description: 'Time when the person agreed.' })
   @Column(instantColumn)
   createdAt: Date;
 }

@@ -3,7 +3,7 @@ import { NEWEST_FIRST } from '../db/keyset';
 import type { List } from '../db/list';
 import { Consent } from './consent.entity';
 
-/** The consents of a person, or for an application, that go on, newest first. */
+/** Active consents by person or by application, newest first. */
 const consentsOf = (property: 'userId' | 'clientId'): List<Consent, string, { now: Date }> => ({
   entity: Consent,
   orderOf: () => NEWEST_FIRST,

@@ -13,15 +13,18 @@ import { CONSENTS_FOR_CLIENT, CONSENTS_OF_PERSON } from './consent.queries';
 
 const ConsentConnection = connectionOf(Consent, 'Consent');
 
-@InputType({ description: 'Which consent ends.' })
+const CONSENTS_OF_VIEWER = 'The active consents that this person has given, newest first. Empty for callers who are not people.';
+const CONSENTS_OF_APPLICATION = 'Active consents to this application, newest first. Takes `read.members`.';
+
+@InputType({ description: 'The consent to withdraw.' })
 class WithdrawConsentInput {
-  @Field(() => ID, { description: 'Which consent.' })
+  @Field(() => ID, { description: 'Id of the consent.' })
   id: string;
 }
 
-@ObjectType({ description: 'What `withdrawConsent` ended.' })
+@ObjectType({ description: 'Result of `withdrawConsent`.' })
 class WithdrawConsentPayload {
-  @Field({ description: 'The consent, which has ended.' })
+  @Field({ description: 'The withdrawn consent.' })
   consent: Consent;
 }
 
@@ -29,17 +32,17 @@ class WithdrawConsentPayload {
 export class ConsentResolver {
   constructor(private readonly service: ConsentService) {}
 
-  @FieldResolver(() => String, { description: 'What the application is called.' })
+  @FieldResolver(() => String, { description: 'Name of the application.' })
   async clientName(@Root() { clientId }: Consent, @Ctx() ctx: GraphQLContext): Promise<string> {
     return (await ctx.need(by(OAuthClient), clientId)).name;
   }
 
-  @FieldResolver(() => Person, { description: 'Whom the application may act for.' })
+  @FieldResolver(() => Person, { description: 'The person that the application may act for.' })
   user(@Root() { userId }: Consent, @Ctx() ctx: GraphQLContext): Promise<Person> {
     return ctx.need(by(Person), userId);
   }
 
-  @FieldResolver(() => Project, { nullable: true, description: 'In which project; null for who may not know of it any more.' })
+  @FieldResolver(() => Project, { nullable: true, description: 'The project. Null if the caller may no longer see it.' })
   project(@Root() { projectId }: Consent, @Ctx() ctx: GraphQLContext): Promise<Project | null> {
     return ctx.seen(by(Project), projectId);
   }
@@ -47,19 +50,22 @@ export class ConsentResolver {
   @Mutation(() => WithdrawConsentPayload, {
     nullable: true,
     description:
-      'Let an application act no longer in a project: this consent ends, every other one that the same person gave it there, and all tokens that came of them, at once and on every node. ' +
-      'Repeated, it answers the same and changes nothing.' +
-      '\n\nOnly for people who have signed in. Errors: `NOT_FOUND` where it is not theirs.',
+      'Stop an application from acting for you in a project. Ends this consent, all your other consents to the same application in the ' +
+      'same project, and all tokens issued for them, at once and on every node. Idempotent: a second call changes nothing.' +
+      '\n\nOnly for people who have signed in. Errors: `NOT_FOUND` if the consent is not yours.',
   })
-  async withdrawConsent(@Arg('input', { description: 'Which consent.' }) { id }: WithdrawConsentInput, @Ctx() ctx: GraphQLContext): Promise<WithdrawConsentPayload> {
-    if (ctx.caller.kind !== 'USER') notFound(); // nobody else has any
+  async withdrawConsent(
+    @Arg('input', { description: 'The consent.' }) { id }: WithdrawConsentInput,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<WithdrawConsentPayload> {
+    if (ctx.caller.kind !== 'USER') notFound(); // only people have consents
     return { consent: await this.service.withdraw(ctx.origin, id) };
   }
 }
 
 @Resolver(() => Viewer)
 export class ViewerConsentsResolver {
-  @FieldResolver(() => ConsentConnection, { description: 'What a person has let applications do and goes on, newest first; nothing for others.' })
+  @FieldResolver(() => ConsentConnection, { description: CONSENTS_OF_VIEWER })
   async consents(@Root() { id }: Viewer, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Consent>> {
     return ctx.page(CONSENTS_OF_PERSON, id, { now: await ctx.now() }, page);
   }
@@ -67,7 +73,7 @@ export class ViewerConsentsResolver {
 
 @Resolver(() => OAuthClient)
 export class OAuthClientConsentsResolver {
-  @FieldResolver(() => ConsentConnection, { nullable: true, description: 'What people have let it do and goes on, newest first. Takes `read.members`.' })
+  @FieldResolver(() => ConsentConnection, { nullable: true, description: CONSENTS_OF_APPLICATION })
   async consents(@Root() client: OAuthClient, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Consent>> {
     ctx.require('read.members', client);
     return ctx.page(CONSENTS_FOR_CLIENT, client.id, { now: await ctx.now() }, page);

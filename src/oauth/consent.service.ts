@@ -17,54 +17,58 @@ import { Consent } from './consent.entity';
 import { CODE_SECONDS, INTERACTION_SECONDS } from './lifetimes';
 import { OAuthToken } from './token.entity';
 
-/** A consent that goes on, with all that it takes. */
+/** An active consent, with its client and person. */
 export interface LivingConsent {
   consent: Consent;
   client: OAuthClient;
   person: Person;
-  /** Those of its scopes that the person may still grant. */
+  /** Its scopes that the person may still grant. */
   scopes: string[];
 }
 
 export interface ConsentServiceDeps {
   database: Database;
   digest(text: string): string;
-  /** Whose a session is, as a transaction sees it; null where it has ended. */
+  /** Returns the person of a session, read in the transaction, or null if the session has ended. */
   principalOfSession(tx: EntityManager, sessionId: string): Promise<UserPrincipal | null>;
 }
 
 /**
- * What people have let applications do. A consent is what all its tokens hang on: read with each use of any of them, together with the
- * client, the membership and its role, so that the end of any of these counts at once on every node.
+ * Manages consents of people to applications. Each use of a token reads its consent, with the client, the membership and the role. So the
+ * end of any of these counts at once on every node.
  */
 export class ConsentService {
   constructor(private readonly deps: ConsentServiceDeps) {}
 
-  /** The projects for which a person may let a client act; none where they are no member of its workspace. */
+  /** Returns the projects in which a person may authorise a client, or none if they are not a member of its workspace. */
   async projectsFor(person: UserPrincipal, { workspaceId }: OAuthClient): Promise<Project[]> {
     if (!person.permissionsByWorkspace.has(workspaceId)) return [];
-    return this.deps.database.lookups.find(Project, { where: { workspaceId, archivedAt: IsNull() }, order: { name: 'ASC', id: 'ASC' }, take: MAX_PROJECTS_SHOWN });
+    const active = { workspaceId, archivedAt: IsNull() };
+    return this.deps.database.lookups.find(Project, { where: active, order: { name: 'ASC', id: 'ASC' }, take: MAX_PROJECTS_SHOWN });
   }
 
-  /** Those of the scopes that a person may grant in the workspace of a client. */
+  /** Returns the scopes that a person may grant in the workspace of a client. */
   grantable(person: UserPrincipal, { workspaceId }: OAuthClient, scopes: readonly string[]): string[] {
     return scopes.filter((scope) => isIdentityScope(scope) || mayGrant(person, scope, workspaceId));
   }
 
-  /** Lets a client act for a person in a project, for those of the scopes that they may grant. NOT_FOUND where they are no member there, or their session has ended. */
-  async give(person: UserPrincipal, { clientId, projectId, scopes }: { clientId: string; projectId: string; scopes: readonly string[] }, whence: Whence): Promise<Consent> {
+  /**
+   * Records the consent of a person to a client in a project, with the scopes that the person may grant. Throws NOT_FOUND if the person is
+   * not a member there or their session has ended, and CONFLICT if the project is archived.
+   */
+  async give(person: UserPrincipal, { clientId, projectId, scopes }: GivenConsent, whence: Whence): Promise<Consent> {
     const { database } = this.deps;
     return database.transaction(async (tx) => {
       const client = await locked(tx, OAuthClient, { id: clientId, deletedAt: IsNull() });
       const project = (await tx.findOneBy(Project, { id: projectId, workspaceId: client.workspaceId })) ?? notFound();
       if (project.archivedAt) throw conflict('This project is archived.');
       const { workspaceId } = client;
-      await locked(tx, Person, { id: person.id }); // a reset of the password, or a removal, that comes at this moment waits, and then ends this consent too
+      await locked(tx, Person, { id: person.id }); // a concurrent password reset or removal waits, and then ends this consent too
       const now = (await this.deps.principalOfSession(tx, person.sessionId)) ?? notFound();
       if (!now.permissionsByWorkspace.has(workspaceId)) notFound();
       const at = await database.now(tx);
       const granted = this.grantable(now, client, scopes);
-      const expiresAt = later(at, (INTERACTION_SECONDS + CODE_SECONDS) * 1000); // put off by each refresh token, the first among them
+      const expiresAt = later(at, (INTERACTION_SECONDS + CODE_SECONDS) * 1000); // every refresh token extends it, including the first
       const values = { workspaceId, projectId, clientId, userId: person.id, scopes: granted, expiresAt, endedAt: null, createdAt: at };
       const consent = Object.assign(new Consent(), { id: newId('con', at.getTime()), ...values });
       await tx.insert(Consent, consent);
@@ -75,8 +79,8 @@ export class ConsentService {
   }
 
   /**
-   * Lets an application act for a person in a project no longer: ends the consent that is named, and all others of the three, for each
-   * authorization makes one. All of their tokens end at once and on every node. NOT_FOUND where it is not theirs. Repeated, it changes nothing.
+   * Ends a consent, and all other consents of the same person to the same application in the same project, because each authorization makes
+   * one. All their tokens end at once and on every node. Throws NOT_FOUND if the consent belongs to another person. Idempotent.
    */
   async withdraw(origin: Origin, id: string): Promise<Consent> {
     const { database } = this.deps;
@@ -92,7 +96,7 @@ export class ConsentService {
     });
   }
 
-  /** Ends a consent in a transaction, and tells how; what has ended stays as it is. */
+  /** Ends a consent and records the event `action`. Does nothing if it has already ended. */
   async end(tx: EntityManager, consent: Consent, { action, ...origin }: Origin & { action: string }, at: Date): Promise<void> {
     const { affected } = await tx.update(Consent, { id: consent.id, endedAt: IsNull() }, { endedAt: at });
     if (affected === 0) return;
@@ -100,7 +104,7 @@ export class ConsentService {
     await recordEvent(tx, { ...origin, action, subject: consent, before: { endedAt: null }, after: { endedAt: at, clientId, userId }, at });
   }
 
-  /** A consent with all that it takes; null where any of it has ended, or is not there any more. */
+  /** Returns an active consent, or null if it, its client, project, person or membership has ended. */
   async living(manager: EntityManager, id: string): Promise<LivingConsent | null> {
     const now = await this.deps.database.now(manager);
     const consent = await manager.findOneBy(Consent, { id, endedAt: IsNull(), expiresAt: MoreThan(now) });
@@ -116,31 +120,40 @@ export class ConsentService {
     return { consent, client, person, scopes: this.grantable(principal, client, consent.scopes) };
   }
 
-  /** Who comes with an access token, as `manager` sees it; null where it has ended, or never was one. */
+  /** Returns the principal of an access token, or null if the token is unknown or has ended. */
   principalOf(manager: EntityManager, token: string): Promise<ClientPrincipal | null> {
     return this.principalOfDigest(manager, this.deps.digest(token));
   }
 
-  /** The same by the digest of the token. */
+  /** Does the same for the digest of a token. */
   async principalOfDigest(manager: EntityManager, tokenDigest: string): Promise<ClientPrincipal | null> {
     const now = await this.deps.database.now(manager);
-    const token = await manager.findOneBy(OAuthToken, { digest: tokenDigest, kind: 'AccessToken', endedAt: IsNull(), expiresAt: MoreThan(now) });
+    const active = { digest: tokenDigest, kind: 'AccessToken', endedAt: IsNull(), expiresAt: MoreThan(now) };
+    const token = await manager.findOneBy(OAuthToken, active);
     const living = token?.consentId ? await this.living(manager, token.consentId) : null;
     return token && living ? principalFrom(living, tokenDigest, token.scopes) : null;
   }
 
-  /** Who once acted by a consent, with what they might do by it now; nothing where it has ended. */
+  /** Returns the principal of a consent for showing who acted, with its current permissions. An ended consent has none. */
   async principalById(manager: EntityManager, id: string): Promise<ClientPrincipal> {
     const living = await this.living(manager, id);
     if (living) return principalFrom(living, '', living.scopes);
-    const { workspaceId, projectId, clientId, userId } = await manager.findOneByOrFail(Consent, { id }); // nor are consents
+    // Rows of consents and clients are never deleted
+    const { workspaceId, projectId, clientId, userId } = await manager.findOneByOrFail(Consent, { id });
     const { name } = await manager.findOneByOrFail(OAuthClient, { id: clientId });
     return { kind: 'OAUTH_CLIENT', id, name, userId, tokenDigest: '', workspaceId, projectId, permissions: [] };
   }
 }
 
-/** The most projects that a person is shown to choose from. */
+/** Most projects on the consent page. */
 const MAX_PROJECTS_SHOWN = 200;
+
+/** The answer of a person on the consent page. */
+interface GivenConsent {
+  clientId: string;
+  projectId: string;
+  scopes: readonly string[];
+}
 
 function principalFrom({ consent, client, scopes }: LivingConsent, tokenDigest: string, ofToken: readonly string[]): ClientPrincipal {
   const { id, userId, workspaceId, projectId } = consent;
@@ -148,20 +161,25 @@ function principalFrom({ consent, client, scopes }: LivingConsent, tokenDigest: 
   return { kind: 'OAUTH_CLIENT', id, name: client.name, userId, tokenDigest, workspaceId, projectId, permissions };
 }
 
-/** Whose consents: a person's in one of their workspaces, or for one application in one project; or everybody's for an application. */
-type Whose = { userId: string; workspaceId: string } | { userId: string; clientId: string; projectId: string } | { clientId: string };
+/** Selects consents of a person in one workspace, of a person to one application in one project, or of all people to an application. */
+type ConsentFilter =
+  | { userId: string; workspaceId: string }
+  | { userId: string; clientId: string; projectId: string }
+  | { clientId: string };
 
-/** Ends all of these consents in the transaction that tells of it: nothing brings them back. How many of them went on until then. */
-export async function endConsents(tx: EntityManager, whose: Whose, at: Date): Promise<number> {
-  const { affected } = await tx.update(Consent, { ...whose, endedAt: IsNull(), expiresAt: MoreThan(at) }, { endedAt: at });
-  await tx.update(Consent, { ...whose, endedAt: IsNull() }, { endedAt: at });
+/** Ends these consents permanently. Returns how many were active. The caller records the event in the same transaction. */
+export async function endConsents(tx: EntityManager, filter: ConsentFilter, at: Date): Promise<number> {
+  const { affected } = await tx.update(Consent, { ...filter, endedAt: IsNull(), expiresAt: MoreThan(at) }, { endedAt: at });
+  await tx.update(Consent, { ...filter, endedAt: IsNull() }, { endedAt: at });
   return affected ?? 0;
 }
 
-/** Ends all that applications may do for a person, wherever that is. How many consents it was, by workspace. */
+/** Ends all consents of a person in all workspaces. Returns the number of consents that were active, by workspace. */
 export async function endConsentsOf(tx: EntityManager, userId: string, at: Date): Promise<Map<string, number>> {
   const ended = new Map<string, number>();
   const open = await tx.find(Consent, { select: { workspaceId: true }, where: { userId, endedAt: IsNull() } });
-  for (const { workspaceId } of open) if (!ended.has(workspaceId)) ended.set(workspaceId, await endConsents(tx, { userId, workspaceId }, at));
+  for (const { workspaceId } of open) {
+    if (!ended.has(workspaceId)) ended.set(workspaceId, await endConsents(tx, { userId, workspaceId }, at));
+  }
   return ended;
 }

@@ -1,11 +1,11 @@
-// How long what OAuth hands out lives, in seconds.
+// Lifetimes of tokens and codes of OAuth, in seconds.
 
 export const ACCESS_TOKEN_SECONDS = 3_600; // an hour
-export const REFRESH_TOKEN_SECONDS = 2_592_000; // 30 days, and anew with each rotation
+export const REFRESH_TOKEN_SECONDS = 2_592_000; // 30 days, from the last rotation
 export const ID_TOKEN_SECONDS = 3_600;
 export const CODE_SECONDS = 60;
-/** From the first page to the code: signing in, and making up one's mind. */
+/** Time for a person to sign in and decide. */
 export const INTERACTION_SECONDS = 900;
 
-/** What begins tokens and secrets of OAuth: a scanner of leaked secrets knows by it whose they are. */
+/** Prefix of tokens and secrets of OAuth, so that scanners for leaked secrets recognise them. */
 export const PRODUCT = 'tollgate';

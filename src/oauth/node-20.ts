@@ -1,5 +1,5 @@
-// To be imported before oidc-provider, which wants Node 22: what Node 20 lacks is made up for here, the tests run on it, and so it is loaded
-// without the line on stderr that says so at each start and each command.
+// Import this before oidc-provider, which is made for Node 22. Adds the function that Node 20 lacks, and loads oidc-provider without its
+// warning about the Node version: otherwise every start and command would print it. The tests run on Node 20.
 
 URL.parse ??= (url, base) => (URL.canParse(url, base) ? new URL(url, base) : null);
 

@@ -17,9 +17,9 @@ import type { ConsentService } from './consent.service';
 import { ACCESS_TOKEN_SECONDS, CODE_SECONDS, ID_TOKEN_SECONDS, INTERACTION_SECONDS, PRODUCT, REFRESH_TOKEN_SECONDS } from './lifetimes';
 import type { SigningKeys } from './signing-keys';
 
-// oidc-provider speaks the protocol; here it is told what counts here, and nothing of the protocol is done anywhere else.
+// Configures oidc-provider, which implements the whole OAuth and OpenID Connect protocol.
 
-/** The paths of the protocol, each with its methods. A POST to the first one is turned into a GET before: see pages/oauth.server.ts. */
+/** Routes of the protocol. pages/oauth.server.ts also accepts a POST to the first one and turns it into a GET. */
 export const OAUTH_ROUTES = [
   ['GET', '/oauth/authorize'],
   ['GET', '/oauth/authorize/:uid'],
@@ -33,22 +33,25 @@ export const OAUTH_ROUTES = [
   ['GET', '/.well-known/oauth-authorization-server'],
 ] as const;
 
-/** Where a person is asked; below it what they answer. */
+/** Base path of the pages for signing in and agreeing. */
 export const CONSENT_PATH = '/oauth/consent';
 
-/** How a client says who it is, at every endpoint that asks it. */
+/** Methods of client authentication, the same at every endpoint. */
 const CLIENT_AUTH_METHODS: ClientAuthMethod[] = ['client_secret_basic', 'client_secret_post', 'none'];
-/** In ID tokens of those alone who are told of ends of sessions. */
+/** A claim only for clients with logout notifications, which are not supported here. */
 const SESSION_ID = 'sid';
 
-/** Refusals of one client that each process tells the trail of at once, and how often of one more: anybody may ask for anything in its name. */
-const REFUSALS_TOLD = 20;
-const REFUSAL_TOLD_EVERY_MS = 60_000;
-/** What happens to everybody, and says nothing of anybody. */
-const NOT_WORTH_TELLING = new Set(['access_denied', 'login_required', 'consent_required', 'interaction_required']);
+/**
+ * Limits the refusals of one client that a process records in the audit trail: a burst, and the interval for one more. Anybody can cause
+ * refusals by using a client's public id.
+ */
+const MAX_RECORDED_REFUSALS = 20;
+const RECORDED_REFUSAL_EVERY_MS = 60_000;
+/** Errors of normal use, which are not recorded. */
+const NORMAL_ERRORS = new Set(['access_denied', 'login_required', 'consent_required', 'interaction_required']);
 
-/** How long what is in the database may have changed before it counts: other permissions, and keys, which are published a day before they sign. */
-const MADE_ANEW_AFTER_MS = 1_000;
+/** Lifetime of the cached permissions and signing keys. New keys are published a day before they sign, so the delay does no harm. */
+const CACHE_MS = 1_000;
 
 export interface OAuthProviderDeps {
   database: Database;
@@ -59,28 +62,28 @@ export interface OAuthProviderDeps {
   accountTokens: AccountTokens;
   signingKeys: SigningKeys;
   background: Background;
-  /** How the world reaches this server, without a slash at the end: the issuer. */
+  /** Public URL of this server without a trailing slash. It is the issuer. */
   baseUrl(): string;
-  /** The names of every permission that there is. */
+  /** Returns the names of all permissions. */
   knownPermissions(): Promise<string[]>;
-  /** What a browser is shown where it cannot be sent back to the application. */
+  /** Returns the page for an error if the browser cannot be redirected to the application. */
   errorPage(message: string): { headers: Record<string, string>; body: string };
   log: { error(properties: object, message: string): void; warn(properties: object, message: string): void };
 }
 
-/** oidc-provider, as the signing keys and the permissions are now. */
+/** Provides an instance of oidc-provider with the current signing keys and permissions. */
 export class OAuthProvider {
   private readonly whences = new WeakMap<IncomingMessage, Whence>();
-  private readonly refusals = new MemoryThrottles({ burst: REFUSALS_TOLD, intervalMs: REFUSAL_TOLD_EVERY_MS });
+  private readonly refusals = new MemoryThrottles({ burst: MAX_RECORDED_REFUSALS, intervalMs: RECORDED_REFUSAL_EVERY_MS });
   private made: { fingerprint: string; provider: Provider } | undefined;
   private latest: { provider: Promise<Provider>; atMs: number } | undefined;
 
   constructor(private readonly deps: OAuthProviderDeps) {}
 
-  /** One that knows the keys and permissions that were in the database a moment ago: whoever asks may be anybody, and is to cost little. */
+  /** Returns an instance with keys and permissions that are at most 1 s old. They are cached, because anybody can send such requests. */
   current(): Promise<Provider> {
     const nowMs = performance.now();
-    if (this.latest && nowMs - this.latest.atMs < MADE_ANEW_AFTER_MS) return this.latest.provider;
+    if (this.latest && nowMs - this.latest.atMs < CACHE_MS) return this.latest.provider;
     const provider = this.read();
     this.latest = { provider, atMs: nowMs };
     provider.catch(() => (this.latest = undefined));
@@ -96,7 +99,7 @@ export class OAuthProvider {
     return this.made.provider;
   }
 
-  /** Prepares a request for oidc-provider: it is told how the world reaches this server, whatever the request says of that itself. */
+  /** Prepares a request for oidc-provider. Overwrites the forwarded headers with the public URL, so that a client cannot choose them. */
   receive(request: IncomingMessage, whence: Whence): void {
     const { protocol, host } = new URL(this.deps.baseUrl());
     request.headers['x-forwarded-proto'] = protocol.slice(0, -1);
@@ -104,7 +107,7 @@ export class OAuthProvider {
     this.whences.set(request, whence);
   }
 
-  /** Answers a request of one of OAUTH_ROUTES, errors too. */
+  /** Answers a request to one of OAUTH_ROUTES, also with errors. */
   async answer(provider: Provider, request: IncomingMessage, response: ServerResponse, whence: Whence): Promise<void> {
     this.receive(request, whence);
     await provider.callback()(request, response);
@@ -112,7 +115,7 @@ export class OAuthProvider {
 
   private make(issuer: string, keys: JsonWebKey[], scopes: string[]): Provider {
     const provider = new ProviderWithoutScripts(issuer, this.configuration(keys, scopes));
-    provider.proxy = true; // see receive
+    provider.proxy = true; // reads the forwarded headers that `receive` sets
     provider.use(correctDiscovery);
     Object.assign(provider.AccessToken.prototype, {
       generateTokenId(this: { format: string }) {
@@ -125,7 +128,7 @@ export class OAuthProvider {
     Object.assign(provider.ClientCredentials.prototype, {
       generateTokenId(this: { format: string; scope?: string; client: { scope?: string } }) {
         this.format = 'opaque';
-        this.scope ??= this.client.scope; // all that the account may do, where it asks for nothing in particular
+        this.scope ??= this.client.scope; // a request without scopes gets all permissions of the account
         return mintSecret(PRODUCT, 'SVCTOKEN');
       },
     });
@@ -138,18 +141,19 @@ export class OAuthProvider {
       if (ctx?.req.socket.destroyed !== true) this.deps.log.error({ err: error }, 'oauth: a request failed');
     };
     provider.on('server_error', (ctx, error) => report(error, ctx));
-    (provider as EventEmitter).on('error', report); // or Koa would write to the console, of clients that disconnect too
+    (provider as EventEmitter).on('error', report); // otherwise Koa writes to the console, even if a client disconnects
     for (const event of ['grant.error', 'authorization.error', 'revocation.error', 'introspection.error'] as const) {
-      provider.on(event as 'grant.error', (ctx, error) => this.tellRefusal(ctx, error));
+      provider.on(event as 'grant.error', (ctx, error) => this.recordRefusal(ctx, error));
     }
     return provider;
   }
 
   private configuration(keys: JsonWebKey[], scopes: string[]): Configuration {
     const { pepper, digest, clients, consents, accountTokens, database, errorPage } = this.deps;
+    const whenceOf = (request: IncomingMessage | undefined) => (request && this.whences.get(request)) ?? { ip: null, userAgent: null };
     const sameSite = { httpOnly: true, sameSite: 'lax', signed: true } as const;
     return {
-      adapter: adapterFactory({ database, digest, clients, consents, accountTokens, whenceOf: (request) => (request && this.whences.get(request)) ?? { ip: null, userAgent: null } }),
+      adapter: adapterFactory({ database, digest, clients, consents, accountTokens, whenceOf }),
       jwks: { keys: keys as never },
       cookies: {
         keys: [Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate oauth cookies', 32)).toString('base64')],
@@ -157,7 +161,13 @@ export class OAuthProvider {
         long: sameSite,
         short: sameSite,
       },
-      routes: { authorization: '/oauth/authorize', token: '/oauth/token', revocation: '/oauth/revoke', introspection: '/oauth/introspect', jwks: '/oauth/jwks' },
+      routes: {
+        authorization: '/oauth/authorize',
+        token: '/oauth/token',
+        revocation: '/oauth/revoke',
+        introspection: '/oauth/introspect',
+        jwks: '/oauth/jwks',
+      },
       scopes,
       discovery: {
         introspection_endpoint_auth_methods_supported: CLIENT_AUTH_METHODS,
@@ -168,11 +178,20 @@ export class OAuthProvider {
       clientAuthMethods: CLIENT_AUTH_METHODS,
       enabledJWA: { idTokenSigningAlgValues: ['RS256'] },
       pkce: { required: () => true },
-      ttl: { AccessToken: ACCESS_TOKEN_SECONDS, ClientCredentials: (ctx) => accountTokens.secondsOf(ctx), RefreshToken: REFRESH_TOKEN_SECONDS, IdToken: ID_TOKEN_SECONDS, AuthorizationCode: CODE_SECONDS, Interaction: INTERACTION_SECONDS, Session: INTERACTION_SECONDS, Grant: REFRESH_TOKEN_SECONDS },
+      ttl: {
+        AccessToken: ACCESS_TOKEN_SECONDS,
+        ClientCredentials: (ctx) => accountTokens.secondsOf(ctx),
+        RefreshToken: REFRESH_TOKEN_SECONDS,
+        IdToken: ID_TOKEN_SECONDS,
+        AuthorizationCode: CODE_SECONDS,
+        Interaction: INTERACTION_SECONDS,
+        Session: INTERACTION_SECONDS,
+        Grant: REFRESH_TOKEN_SECONDS,
+      },
       rotateRefreshToken: true,
       issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
       expiresWithSession: () => false,
-      revokeGrantPolicy: () => true, // the whole family
+      revokeGrantPolicy: () => true, // revoking one token ends all tokens of its consent
       allowOmittingSingleRegisteredRedirectUri: false,
       clientBasedCORS: (_ctx, origin, client) => (client.redirectUris ?? []).some((uri) => new URL(uri).origin === origin),
       findAccount: async (_ctx, id) => {
@@ -188,23 +207,23 @@ export class OAuthProvider {
       features: {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
-        userinfo: { enabled: false }, // the ID token tells all
+        userinfo: { enabled: false }, // the ID token has all claims
         rpInitiatedLogout: { enabled: false },
         pushedAuthorizationRequests: { enabled: false },
         dPoP: { enabled: false },
-        resourceIndicators: { enabled: false }, // there is one resource, and scopes are its permissions
+        resourceIndicators: { enabled: false }, // there is only one resource, and scopes are its permissions
         introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
         revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
       },
     };
   }
 
-  /** In the background, and of one client only so often: what is too much costs nothing. */
-  private tellRefusal(ctx: KoaContextWithOIDC, error: Error & { error?: string; error_description?: string }): void {
+  /** Records a refusal in the background. Drops it if the client has too many, so that further ones cost nothing. */
+  private recordRefusal(ctx: KoaContextWithOIDC, error: Error & { error?: string; error_description?: string }): void {
     const { database, background, log } = this.deps;
     const clientId = ctx.oidc.entities.Client?.clientId;
-    if (clientId === undefined) return; // nobody's, so no workspace's
-    if (NOT_WORTH_TELLING.has(error.error ?? '') || this.refusals.take(clientId, 1) > 0) return;
+    if (clientId === undefined) return; // belongs to no client, and so to no workspace
+    if (NORMAL_ERRORS.has(error.error ?? '') || this.refusals.take(clientId, 1) > 0) return;
     const whence = this.whences.get(ctx.req) ?? { ip: null, userAgent: null };
     const record = async () => {
       const subject = (await this.deps.clients.find(clientId)) ?? (await this.deps.accountTokens.account(clientId));
@@ -219,14 +238,14 @@ export class OAuthProvider {
   }
 }
 
-/** Knows no response mode that needs a script on a page of ours: an application that asks for one is told so at its address. */
+/** Removes the response mode that needs a script on our page. An application that requests it gets an error at its redirect address. */
 class ProviderWithoutScripts extends Provider {
   override registerResponseMode(...[name, handler]: Parameters<Provider['registerResponseMode']>): void {
     if (name !== 'form_post') super.registerResponseMode(name, handler);
   }
 }
 
-/** Takes out of the discovery document what oidc-provider lists for all its installations and this one has not. */
+/** Removes features from the discovery document that oidc-provider always lists and that are not supported here. */
 const correctDiscovery: Parameters<Provider['use']>[0] = async (ctx, next) => {
   await next();
   if (!ctx.path.startsWith('/.well-known/') || ctx.status !== 200) return;
@@ -235,7 +254,7 @@ const correctDiscovery: Parameters<Provider['use']>[0] = async (ctx, next) => {
   document.claims_supported = document.claims_supported.filter((claim) => claim !== SESSION_ID);
 };
 
-/** The person is asked each time, signed in or not: an application's name is all that tells it from another. */
+/** Asks for consent each time, even if the person has agreed before, because another program can use the public id of an application. */
 function consentPolicy(): ReturnType<typeof interactionPolicy.base> {
   const { Check, base } = interactionPolicy;
   const policy = base();

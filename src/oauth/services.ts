@@ -9,12 +9,14 @@ import { ConsentService, type ConsentServiceDeps } from './consent.service';
 import { OAuthProvider, type OAuthProviderDeps } from './provider';
 import { SigningKeys } from './signing-keys';
 
-export interface OAuthDeps extends Pick<OAuthProviderDeps, 'baseUrl' | 'errorPage' | 'log'>, Pick<ConsentServiceDeps, 'principalOfSession'> {
+type Callbacks = Pick<OAuthProviderDeps, 'baseUrl' | 'errorPage' | 'log'> & Pick<ConsentServiceDeps, 'principalOfSession'>;
+
+export interface OAuthDeps extends Callbacks {
   database: Database;
   pepper: string;
   digest(text: string): string;
   background: Background;
-  /** Every permission that there is. */
+  /** Returns all permissions. */
   permissions(): Promise<Permission[]>;
 }
 
@@ -26,7 +28,7 @@ export interface OAuthServices {
   throttles: Throttles;
 }
 
-/** Everything about OAuth, made by plain constructor calls. */
+/** Creates all services of OAuth. */
 export function createOAuthServices({ permissions, ...deps }: OAuthDeps): OAuthServices {
   const { database, pepper, digest } = deps;
   const throttles = new Throttles(database);
@@ -36,5 +38,6 @@ export function createOAuthServices({ permissions, ...deps }: OAuthDeps): OAuthS
   const knownPermissions = async () => (await permissions()).map(({ name }) => name);
   const accountTokens = new AccountTokens({ database, digest, knownPermissions });
   const provider = new OAuthProvider({ ...deps, clients, consents, accountTokens, signingKeys, knownPermissions });
-  return { clients, consents, provider, throttles, authorizations: new Authorizations({ database, oauth: provider, clients, consents, permissions }) };
+  const authorizations = new Authorizations({ database, oauth: provider, clients, consents, permissions });
+  return { clients, consents, provider, throttles, authorizations };
 }

@@ -4,7 +4,7 @@ import { instantColumn } from '../db/columns';
 /** A key that signs ID tokens. */
 @Entity('oauth_signing_keys')
 export class SigningKey {
-  /** From 1 on: of nodes that make the next one together, one wins. */
+  /** Counts from 1. It is the primary key, so that only one node succeeds if several make the next key. */
   @PrimaryColumn('int')
   number: number;
 

@@ -10,16 +10,16 @@ import { DAY_MS } from '../lib/time';
 import { ID_TOKEN_SECONDS } from './lifetimes';
 import { SigningKey } from './signing-key.entity';
 
-/** So long a key is the newest before the next one is made. */
+/** Age of the newest key at which the next one is made. */
 const KEY_AGE_MS = 90 * DAY_MS;
-/** So long a key is published before it signs: whoever keeps the published keys has it by then. */
+/** Time for which a key is published before it signs, so that applications that cache the published keys have it by then. */
 const PUBLISHED_BEFORE_MS = DAY_MS;
 const RSA_BITS = 2_048;
 
-/** A new key, encrypted as the one of that number. */
+/** Encrypts a new key under its number. */
 type Seal = (number: number) => string;
 
-/** The keys that sign ID tokens: in the database, encrypted, the same for all nodes. They follow one another by age. */
+/** Manages the keys that sign ID tokens. They are stored encrypted in the database, for all nodes, and rotate by age. */
 export class SigningKeys {
   private readonly sealed: Sealed;
 
@@ -27,7 +27,7 @@ export class SigningKeys {
     this.sealed = new Sealed(deps.pepper, 'oauth signing key');
   }
 
-  /** The keys to publish, as private JWKs, that which signs first. Makes the first one, and the next when it is time. */
+  /** Returns the keys to publish as private JWKs. The first one signs. Makes the first key, and each next one when it is due. */
   async current(): Promise<JsonWebKey[]> {
     const { database } = this.deps;
     const keys = await database.lookups.find(SigningKey, { order: { number: 'DESC' } });
@@ -40,15 +40,16 @@ export class SigningKeys {
     }
     const signs = keys.find((key) => ageMs(key) >= PUBLISHED_BEFORE_MS) ?? (keys.at(-1) as SigningKey);
     const next = keys.filter(({ number }) => number > signs.number);
-    // Those before it go once the last ID token that they signed has ended
+    // Publishes the previous key until the last ID token that it signed has expired
     const signsForMs = ageMs(signs) - PUBLISHED_BEFORE_MS;
-    const before = keys.filter(({ number }) => number < signs.number && number >= signs.number - (signsForMs < 2 * ID_TOKEN_SECONDS * 1000 ? 1 : 0));
+    const oldest = signsForMs < 2 * ID_TOKEN_SECONDS * 1000 ? signs.number - 1 : signs.number;
+    const before = keys.filter(({ number }) => number < signs.number && number >= oldest);
     return [signs, ...next, ...before].map(({ number, sealed }) => JSON.parse(this.sealed.open(sealed, String(number))) as JsonWebKey);
   }
 
   /**
-   * After a leak: makes a key that signs from now on, and ends all before it. Nodes follow within a second; applications that keep the
-   * published keys take an ID token of the new one for forged until they fetch the keys again, as they do for a key they do not know.
+   * For use after a leak: makes a key that signs at once, and deletes all others. Other nodes follow within one second. Applications that
+   * cache the published keys refuse ID tokens of the new key until they fetch the keys again, as they do when they see an unknown key.
    */
   async replaceAll(): Promise<void> {
     const seal = await this.newKey();
@@ -80,6 +81,7 @@ export class SigningKeys {
     const at = await this.deps.database.now(tx);
     await tx.insert(SigningKey, { number, sealed: seal(number), createdAt: at });
     const subject = { id: `oauth-key-${number}`, workspaceId: null };
-    await recordEvent(tx, { ...systemAuthority('oauth'), action: 'oauth-key.made', subject, after: { number, ...(ended && { ended }) }, at });
+    const after = { number, ...(ended && { ended }) };
+    await recordEvent(tx, { ...systemAuthority('oauth'), action: 'oauth-key.made', subject, after, at });
   }
 }

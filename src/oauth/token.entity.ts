@@ -1,34 +1,34 @@
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
 
-/** A token, a code, or an authorization under way: what oidc-provider keeps, found by the digest of what its bearer has. */
+/** A token, code or pending authorization of oidc-provider. It is found by the digest of its secret value. */
 @Entity('oauth_tokens')
 @Index('oauth_tokens_by_expiry', ['expiresAt'])
 export class OAuthToken {
-  /** HMAC-SHA256 of what its bearer has with the pepper, base64url. */
+  /** HMAC-SHA256 of the secret value with the pepper, base64url. */
   @PrimaryColumn(textColumn(43))
   digest: string;
 
-  /** oidc-provider's name of it, such as AccessToken. */
+  /** Model name of oidc-provider, such as AccessToken. */
   @Column(textColumn(32))
   kind: string;
 
-  /** What it came of, and ends with; null before there is one. */
+  /** Consent that it belongs to and ends with. Null for a pending authorization. */
   @Column({ ...idColumn, nullable: true })
   consentId: string | null;
 
-  /** What it may be used for at most. */
+  /** Its greatest set of scopes. The scopes of the consent limit it further. */
   @Column('simple-json')
   scopes: string[];
 
-  /** Everything else that oidc-provider wants to know of it again, as JSON, without what its bearer has. */
+  /** All other data of oidc-provider as JSON, with a placeholder for the secret value. */
   @Column('text')
   payload: string;
 
   @Column(instantColumn)
   expiresAt: Date;
 
-  /** When it was used up or revoked; null while it was not. */
+  /** Time when it was used up or revoked, or null. */
   @Column({ ...instantColumn, nullable: true })
   endedAt: Date | null;
 

@@ -2,10 +2,22 @@ import { createHash } from 'node:crypto';
 import { Html, html } from '../lib/html';
 
 const STYLE = `
-:root { color-scheme: light dark; --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --ground: #f3f4f6; --line: #8c959f; --accent: #0550ae; --wrong: #a40e26; --wrong-ground: #ffebe9; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --quiet: #9da7b1; --paper: #161b22; --ground: #0d1117; --line: #6e7681; --accent: #79c0ff; --wrong: #ffa198; --wrong-ground: #3d1318; } }
+:root {
+  color-scheme: light dark;
+  --ink: #1b1f24; --quiet: #57606a; --paper: #fff; --ground: #f3f4f6;
+  --line: #8c959f; --accent: #0550ae; --wrong: #a40e26; --wrong-ground: #ffebe9;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --ink: #e6edf3; --quiet: #9da7b1; --paper: #161b22; --ground: #0d1117;
+    --line: #6e7681; --accent: #79c0ff; --wrong: #ffa198; --wrong-ground: #3d1318;
+  }
+}
 * { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--ground); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+body {
+  margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem;
+  background: var(--ground); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif;
+}
 main { width: 100%; max-width: 26rem; padding: 2rem; background: var(--paper); border-radius: .75rem; box-shadow: 0 1px 3px #0003; }
 h1 { margin: 0 0 .5rem; font-size: 1.375rem; line-height: 1.3; overflow-wrap: anywhere; }
 p { margin: 0 0 1rem; color: var(--quiet); overflow-wrap: anywhere; }
@@ -13,9 +25,15 @@ label { display: block; font-weight: 600; }
 h2 { margin: 1rem 0 .25rem; font-size: 1rem; }
 ul { margin: 0 0 1rem; padding-left: 1.25rem; }
 code { overflow-wrap: anywhere; }
-input, select { width: 100%; margin: .25rem 0; padding: .625rem .75rem; font: inherit; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: .375rem; }
+input, select {
+  width: 100%; margin: .25rem 0; padding: .625rem .75rem; font: inherit;
+  color: inherit; background: transparent; border: 1px solid var(--line); border-radius: .375rem;
+}
 small { display: block; margin-bottom: 1rem; color: var(--quiet); }
-button { width: 100%; margin-top: .5rem; padding: .75rem; font: inherit; font-weight: 600; color: var(--paper); background: var(--accent); border: 0; border-radius: .375rem; cursor: pointer; }
+button {
+  width: 100%; margin-top: .5rem; padding: .75rem; font: inherit; font-weight: 600;
+  color: var(--paper); background: var(--accent); border: 0; border-radius: .375rem; cursor: pointer;
+}
 button.other { color: var(--accent); background: transparent; border: 1px solid var(--line); }
 select option { color: #1b1f24; background: #fff; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
@@ -23,13 +41,16 @@ a { color: var(--accent); }
 .alert { padding: .75rem 1rem; color: var(--wrong); background: var(--wrong-ground); border-radius: .375rem; }
 `;
 
-/** No script, no other host, no frame around it; the one style is named by its hash. */
-const policy = (...more: string[]): string =>
-  ["default-src 'none'", `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`, ...more, "frame-ancestors 'none'", "base-uri 'none'"].join('; ');
+const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64');
+
+/** Forbids scripts, content of other hosts, and frames. Allows one style, by its hash. */
+function policy(...more: string[]): string {
+  return ["default-src 'none'", `style-src 'sha256-${STYLE_HASH}'`, ...more, "frame-ancestors 'none'", "base-uri 'none'"].join('; ');
+}
 
 /**
- * The headers of every page. Its address holds a secret, which goes to no other host as its referrer; `no-referrer` would keep a browser
- * from saying, with a form, which origin the form is of.
+ * Headers of every page. The URL of a page holds a secret, so the referrer policy keeps it from other hosts. It is not `no-referrer`,
+ * because then browsers would send `Origin: null` with forms, and the origin of a form could not be checked.
  */
 export const PAGE_HEADERS = {
   'content-type': 'text/html; charset=utf-8',
@@ -41,12 +62,12 @@ export const PAGE_HEADERS = {
 };
 
 /**
- * The same for a page whose form leads to another site in the end. Browsers hold `form-action` against every redirect after a form, and where
- * an application leads people after its own address nobody knows here; nor can `form-action` name an address of IPv6.
+ * Headers of a page with a form that redirects to an application. They have no `form-action`, because browsers apply it to every redirect
+ * after the form, and the application may redirect further to an unknown site. Nor can `form-action` name an IPv6 address.
  */
 export const HEADERS_LEADING_AWAY = { ...PAGE_HEADERS, 'content-security-policy': policy() };
 
-/** A whole page with one heading. */
+/** Writes a whole page with one heading. */
 export function page(title: string, ...content: Html[]): string {
   return html`<!doctype html>
 <html lang="en">

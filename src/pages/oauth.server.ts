@@ -12,7 +12,7 @@ import type { OAuthServices } from '../oauth/services';
 import { consentPage, signInPage } from './consent.page';
 import { customerAt } from '../lib/cidr';
 import { MemoryThrottles } from '../lib/memory-throttles';
-import { FORM_LIMIT_BYTES, alert, textOf, type Problem } from './form';
+import { FORM_LIMIT_BYTES, alert, problemPage, textOf, type Problem } from './form';
 import { HEADERS_LEADING_AWAY, PAGE_HEADERS, page } from './html';
 
 export interface OAuthPagesDeps {
@@ -22,32 +22,32 @@ export interface OAuthPagesDeps {
   cookies: BrowserCookies;
   identifySession(token: string): Promise<UserPrincipal | null>;
   emailOf(personId: string): Promise<string>;
-  /** Keeps memory for a body that is large for a caller who is not known. */
+  /** Reserves memory for a large body of a caller without a credential. Throws if there is none. */
   admitBody(request: FastifyRequest, reply: FastifyReply): void;
   httpStatusOf(code: ErrorCode): number;
   isOutage(error: unknown): boolean;
   log: { error(properties: object, message: string): void };
 }
 
-/** Authorizations that may begin from one address at once, and how often one more after that: each is kept for a while. */
+/** Rate limit for new authorizations of one address: a burst, and the interval for one more. Each authorization is stored for a while. */
 const AUTHORIZATIONS = 60;
 const AUTHORIZATION_EVERY_MS = 1_000;
-/** Requests of all kinds from one address at once, counted by each process for itself; and how often one more after that. */
+/** Rate limit for all requests of one address, separately in each process: a burst, and the interval for one more. */
 const MAX_REQUESTS = 200;
 const REQUEST_EVERY_MS = 20;
 
 const AUTHORIZE = '/oauth/authorize';
 
-/** What may be wrong with a form before it is read, by Fastify's codes. */
+/** Messages for forms that cannot be read, by Fastify's error codes. */
 const FORM_PROBLEMS: Record<string, string> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'invalid_request: send the parameters as application/x-www-form-urlencoded.',
   FST_ERR_CTP_BODY_TOO_LARGE: `invalid_request: send at most ${FORM_LIMIT_BYTES} bytes.`,
 };
 
-/** What oidc-provider answers. It reads requests and writes answers itself, errors in the form that OAuth gives them. */
+/** Registers the endpoints that oidc-provider answers. It reads requests and writes answers itself, with errors in the form of OAuth. */
 export function registerOAuthEndpoints(app: FastifyInstance, { oauth, admitBody, httpStatusOf, isOutage, log }: OAuthPagesDeps): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null)); // unread
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null)); // leaves the body to oidc-provider
   app.setErrorHandler((error, request, reply) => {
     if (error instanceof TollgateError && error.code === 'RATE_LIMITED') {
       void reply.code(429).header('retry-after', Math.ceil(Number(error.details.retryAfterMs) / 1000));
@@ -55,17 +55,18 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, admitBody,
       return reply.send({ error: 'temporarily_unavailable', error_description: error.message });
     }
     const { code: problem, statusCode = 400 } = error as FastifyError;
-    const refused = FORM_PROBLEMS[problem];
-    if (refused) return reply.code(statusCode).headers(PAGE_HEADERS).send(page('That did not work', alert(refused)));
+    const formProblem = FORM_PROBLEMS[problem];
+    if (formProblem) return reply.code(statusCode).headers(PAGE_HEADERS).send(problemPage(formProblem));
     if (error instanceof TollgateError && error.kind !== 'SERVICE_UNAVAILABLE' && error.kind !== 'INTERNAL') {
-      const isTooLarge = error.code === 'MISSING_API_KEY';
+      const isTooLarge = error.code === 'MISSING_API_KEY'; // the code for a large body without a credential
       const status = isTooLarge ? 413 : httpStatusOf(error.code);
-      return reply.code(status).send({ error: 'invalid_request', error_description: isTooLarge ? 'the request is too large' : error.message });
+      return sendError(reply, status, 'invalid_request', isTooLarge ? 'the request is too large' : error.message);
     }
-    if (!(error instanceof TollgateError) || error.cause) log.error({ err: error, requestId: request.requestId }, 'oauth: a request failed');
+    const { requestId } = request;
+    if (!(error instanceof TollgateError) || error.cause) log.error({ err: error, requestId }, 'oauth: a request failed');
     const isUnavailable = isOutage(error) || (error instanceof TollgateError && error.code === 'SERVICE_UNAVAILABLE');
-    const [status, code] = isUnavailable ? [503, 'temporarily_unavailable'] : [500, 'server_error'];
-    return reply.code(status).send({ error: code, error_description: isUnavailable ? 'try again later' : 'something went wrong on this side' });
+    if (isUnavailable) return sendError(reply, 503, 'temporarily_unavailable', 'the service is unavailable, try again later');
+    return sendError(reply, 500, 'server_error', 'the server failed');
   });
   const requests = new MemoryThrottles({ burst: MAX_REQUESTS, intervalMs: REQUEST_EVERY_MS });
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
@@ -79,7 +80,7 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, admitBody,
     admitBody(request, reply);
     const provider = await oauth.provider.current();
     reply.hijack();
-    if (request.raw.socket.destroyed) return; // its client has disconnected
+    if (request.raw.socket.destroyed) return; // the client has disconnected
     const headers = { ...(reply.getHeaders() as Record<string, string>), 'x-request-id': request.requestId };
     reply.raw.setHeaders(new Map(Object.entries(headers)));
     await oauth.provider.answer(provider, request.raw, reply.raw, whence);
@@ -88,11 +89,18 @@ export function registerOAuthEndpoints(app: FastifyInstance, { oauth, admitBody,
   void app.register(async (forms) => registerAuthorizeForm(forms, answer));
 }
 
+/** Sends an error in the form of OAuth (RFC 6749, 5.2). */
+function sendError(reply: FastifyReply, status: number, error: string, description: string): FastifyReply {
+  return reply.code(status).send({ error, error_description: description });
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<void>;
+
 /**
- * `POST /oauth/authorize`, which OpenID Connect wants beside GET. oidc-provider would take it only with cookies that other sites send, so
- * it is handed on as a GET with the same parameters: every check of a GET holds.
+ * Registers `POST /oauth/authorize`, which OpenID Connect requires in addition to GET. Passes it to oidc-provider as a GET with the same
+ * parameters, so that all checks of a GET apply. For a POST oidc-provider would need cookies with `SameSite=None`.
  */
-function registerAuthorizeForm(app: FastifyInstance, answer: (request: FastifyRequest, reply: FastifyReply) => Promise<void>): void {
+function registerAuthorizeForm(app: FastifyInstance, answer: Handler): void {
   app.removeAllContentTypeParsers();
   const options = { parseAs: 'string', bodyLimit: FORM_LIMIT_BYTES } as const;
   app.addContentTypeParser('application/x-www-form-urlencoded', options, (_request, body, done) => done(null, body));
@@ -104,13 +112,22 @@ function registerAuthorizeForm(app: FastifyInstance, answer: (request: FastifyRe
   });
 }
 
-/** The pages on which a person signs in and agrees: forms without scripts. For where `registerPages` has prepared them. */
+const rawOf = (request: FastifyRequest, reply: FastifyReply): Raw => ({
+  request: request.raw,
+  response: reply.raw,
+  whence: whenceOf(request),
+});
+
+/**
+ * Registers the pages on which a person signs in and agrees. They are forms without scripts. Call it on an instance that `registerPages`
+ * has prepared.
+ */
 export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps): void {
   const { oauth, signIns, sessions, cookies, httpStatusOf } = deps;
   const { authorizations } = oauth;
-  const rawOf = (request: FastifyRequest, reply: FastifyReply): Raw => ({ request: request.raw, response: reply.raw, whence: whenceOf(request) });
   const actionOf = ({ uid }: Asked): string => `${CONSENT_PATH}/${uid}`;
-  const askedOf = (request: FastifyRequest, reply: FastifyReply): Promise<Asked> => authorizations.asked((request.params as { uid: string }).uid, rawOf(request, reply));
+  const askedOf = (request: FastifyRequest, reply: FastifyReply): Promise<Asked> =>
+    authorizations.asked((request.params as { uid: string }).uid, rawOf(request, reply));
   const sendSignIn = (reply: FastifyReply, asked: Asked, email: string, problem?: Problem, status = 200) =>
     reply.code(status).headers(PAGE_HEADERS).send(signInPage(asked, actionOf(asked), email, problem));
 
@@ -124,20 +141,23 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
     const asked = await askedOf(request, reply);
     const person = await personOf(request, asked);
     if (!person) return sendSignIn(reply, asked, asked.loginHint);
-    return reply.headers(HEADERS_LEADING_AWAY).send(consentPage(asked, await authorizations.choice(asked, person), actionOf(asked), await deps.emailOf(person.id)));
+    const choice = await authorizations.choice(asked, person);
+    return reply.headers(HEADERS_LEADING_AWAY).send(consentPage(asked, choice, actionOf(asked), await deps.emailOf(person.id)));
   });
 
   app.post(`${CONSENT_PATH}/:uid/sign-in`, async (request, reply) => {
     const asked = await askedOf(request, reply);
-    const given = { email: textOf(request.body, 'email'), password: textOf(request.body, 'password'), code: textOf(request.body, 'code') };
+    const { body } = request;
+    const given = { email: textOf(body, 'email'), password: textOf(body, 'password'), code: textOf(body, 'code') };
     const again = (problem: Problem, code: ErrorCode) => sendSignIn(reply, asked, given.email, problem, httpStatusOf(code));
     try {
       const session = await signIns.signIn(given, whenceOf(request), heldIn(request, cookies));
-      if (!session) return await again({ message: 'Your account has a second factor: give its code as well.', field: 'code' }, 'SIGN_IN_FAILED');
+      if (!session) return await again({ message: CODE_MISSING, field: 'code' }, 'SIGN_IN_FAILED');
       keepIn(reply, cookies, { session: session.token, device: session.device });
       return await reply.redirect(actionOf(asked), 303);
     } catch (error) {
-      if (error instanceof TollgateError && (error.code === 'SIGN_IN_FAILED' || error.code === 'RATE_LIMITED')) return again({ message: error.message }, error.code);
+      const canTryAgain = error instanceof TollgateError && (error.code === 'SIGN_IN_FAILED' || error.code === 'RATE_LIMITED');
+      if (canTryAgain) return again({ message: error.message }, error.code);
       throw error;
     }
   });
@@ -161,10 +181,14 @@ export function registerConsentPages(app: FastifyInstance, deps: OAuthPagesDeps)
   });
 }
 
-/** What a browser is shown where it cannot be sent back to the application. */
-export const oauthErrorPage = (message: string): { headers: Record<string, string>; body: string } => ({ headers: PAGE_HEADERS, body: page('That did not work', alert(message)) });
+const CODE_MISSING = 'Your account has a second factor. Enter your password again and the authentication code.';
 
-/** How the protocol says what is wrong with a request that no route saw. */
+/** Writes the page for an error if the browser cannot be redirected to the application. */
+export function oauthErrorPage(message: string): { headers: Record<string, string>; body: string } {
+  return { headers: PAGE_HEADERS, body: problemPage(message) };
+}
+
+/** Writes an error in the form of OAuth for a request that could not be routed. */
 export const oauthForm = (message: string): { headers: Record<string, string>; body: string } => ({
   headers: { 'content-type': 'application/json; charset=utf-8' },
   body: JSON.stringify({ error: 'invalid_request', error_description: message }),

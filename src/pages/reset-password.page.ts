@@ -2,18 +2,26 @@ import { html } from '../lib/html';
 import { form, type Problem } from './form';
 import { page } from './html';
 
-/** Asks whoever follows a reset's link for a new password. */
+const HINT = '12 characters or more. The new password ends all your sessions and the access of all applications.';
+
+/** The page of a password reset link. */
 export function resetPasswordPage(token: string, problem?: Problem): string {
   return page(
     'Set a new password',
     form({
       action: '/reset-password',
       token,
-      fields: [{ name: 'newPassword', label: 'Your new password', type: 'password', autocomplete: 'new-password', hint: '12 characters or more. It ends all your sessions, and all that you let applications do.' }],
+      fields: [{ name: 'newPassword', label: 'Your new password', type: 'password', autocomplete: 'new-password', hint: HINT }],
       button: 'Set the password',
       problem,
     }),
   );
 }
 
-export const passwordWasSetPage = (): string => page('The password is set', html`<p role="status">It counts from now on, all your sessions have ended, and so has all that you let applications do. Sign in with it.</p>`);
+/** The page after a password reset. */
+export function passwordWasSetPage(): string {
+  return page(
+    'The password is set',
+    html`<p role="status">All your sessions and the access of all applications have ended. Sign in with the new password.</p>`,
+  );
+}

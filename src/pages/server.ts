@@ -6,40 +6,44 @@ import type { UserPrincipal } from '../access/principal';
 import { heldIn, isFromHere, keepIn, type BrowserCookies, type TrustedOrigins } from '../access/sessions/cookie';
 import type { PasswordService } from '../access/sessions/password.service';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
-import { FORM_LIMIT_BYTES, alert, textOf, type Problem } from './form';
-import { PAGE_HEADERS, page } from './html';
+import { FORM_LIMIT_BYTES, problemPage, textOf, type Problem } from './form';
+import { PAGE_HEADERS } from './html';
 import { acceptedPage, invitationPage } from './invitation.page';
 import { passwordWasSetPage, resetPasswordPage } from './reset-password.page';
 
 export interface PagesDeps {
   invitations: InvitationService;
   passwords: PasswordService;
-  /** Throws for a body that no form has. */
+  /** Throws for a compressed body, which no form has. */
   requirePlainBody(request: FastifyRequest): void;
   cookies: BrowserCookies;
   trustedOrigins: TrustedOrigins;
-  /** Whose session a token is of; null where it has ended or never was. */
+  /** Returns the person of a session token, or null if the session has ended or is unknown. */
   identifySession(token: string): Promise<UserPrincipal | null>;
   httpStatusOf(code: ErrorCode): number;
-  /** Whether a failure is that of a database that is away for a while. */
+  /** Whether an error means that the database is unavailable for a while. */
   isOutage(error: unknown): boolean;
   log: { error(properties: object, message: string): void };
 }
 
-/** The pages that links in mails lead to: forms without scripts. Reading one uses nothing up. Needs @fastify/cookie where it is used. */
+/**
+ * Registers the pages that links in mails lead to. They are forms without scripts. Opening a page does not use its link up. Needs
+ * @fastify/cookie.
+ */
 export async function registerPages(app: FastifyInstance, deps: PagesDeps): Promise<void> {
   const { invitations, passwords, cookies, trustedOrigins, httpStatusOf, log } = deps;
   app.removeAllContentTypeParsers();
   await app.register(formbody, { bodyLimit: FORM_LIMIT_BYTES });
   app.setErrorHandler((error, request, reply) => {
-    const isCutOff = error === request.raw.errored; // by its client
-    const failure = !isCutOff && deps.isOutage(error) ? new TollgateError('SERVICE_UNAVAILABLE', undefined, undefined, { cause: error }) : failureOf(error);
+    const isDisconnected = error === request.raw.errored;
+    const isOutage = !isDisconnected && deps.isOutage(error);
+    const failure = isOutage ? new TollgateError('SERVICE_UNAVAILABLE', undefined, undefined, { cause: error }) : failureOf(error);
     if (failure.code === 'INTERNAL' || failure.cause) log.error({ err: error, requestId: request.requestId }, 'pages: request failed');
-    return send(reply, page('That did not work', alert(failure.message)), httpStatusOf(failure.code));
+    return send(reply, problemPage(failure.message), httpStatusOf(failure.code));
   });
   app.addHook('onRequest', async (request) => deps.requirePlainBody(request));
   app.addHook('preHandler', async ({ method, headers }) => {
-    if (method === 'POST' && !isFromHere(headers, trustedOrigins)) throw new TollgateError('FORBIDDEN', 'This form came from a page of another site.');
+    if (method === 'POST' && !isFromHere(headers, trustedOrigins)) throw new TollgateError('FORBIDDEN', FOREIGN_FORM);
   });
   const signedInId = async (request: FastifyRequest): Promise<string | undefined> => {
     const token = heldIn(request, cookies).session;
@@ -54,8 +58,9 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
   app.post('/invitation', async (request, reply) => {
     const visitor = { token: textOf(request.body, 'token'), signedInId: await signedInId(request), name: textOf(request.body, 'name') };
     const invited = await invitations.describe(visitor.token);
+    const given = { ...visitor, password: textOf(request.body, 'password') };
     try {
-      const { personId, session } = await invitations.accept(visitor.signedInId, { ...visitor, password: textOf(request.body, 'password') }, whenceOf(request), heldIn(request, cookies));
+      const { personId, session } = await invitations.accept(visitor.signedInId, given, whenceOf(request), heldIn(request, cookies));
       if (session) keepIn(reply, cookies, { session: session.token, device: session.device });
       return await send(reply, acceptedPage(invited, session !== null || personId === visitor.signedInId));
     } catch (error) {
@@ -83,12 +88,16 @@ export async function registerPages(app: FastifyInstance, deps: PagesDeps): Prom
   });
 }
 
-/** How a page says what is wrong with a request that no route saw. */
-export const pageForm = (message: string): { headers: Record<string, string>; body: string } => ({ headers: PAGE_HEADERS, body: page('That did not work', alert(message)) });
+const FOREIGN_FORM = 'This form came from a page of another site. Open the page again and send the form from there.';
+
+/** Writes a page for a request that could not be routed. */
+export function pageForm(message: string): { headers: Record<string, string>; body: string } {
+  return { headers: PAGE_HEADERS, body: problemPage(message) };
+}
 
 const send = (reply: FastifyReply, text: string, status = 200): FastifyReply => reply.code(status).headers(PAGE_HEADERS).send(text);
 
-/** What the form is to say of a failure that its visitor can mend; throws any other. */
+/** Converts an error that the visitor can correct into a message for the form. Throws any other error. */
 function problemOf(error: unknown): { code: ErrorCode; problem: Problem } {
   if (!(error instanceof TollgateError) || error.code === 'NOT_FOUND') throw error;
   const [issue] = (error.details.issues ?? []) as Issue[];
@@ -100,5 +109,6 @@ function problemOf(error: unknown): { code: ErrorCode; problem: Problem } {
 function failureOf(error: unknown): TollgateError {
   if (error instanceof TollgateError) return error;
   const { statusCode = 500 } = error as { statusCode?: number };
-  return statusCode < 500 ? new TollgateError('INVALID_REQUEST', 'This form cannot be read.') : new TollgateError('INTERNAL');
+  if (statusCode >= 500) return new TollgateError('INTERNAL');
+  return new TollgateError('INVALID_REQUEST', 'This form cannot be read. Open the page again.');
 }
