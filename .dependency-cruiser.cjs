@@ -24,7 +24,7 @@ const FEATURES = {
   gate: ['oauth', 'keys', 'service-accounts', 'access', 'wallet', 'actions', 'requests', 'tenancy'],
 };
 
-const FOLDERS = ['lib', 'db', 'audit', 'graphql', 'rest', 'pages', 'docs', ...Object.keys(FEATURES)];
+const FOLDERS = ['lib', 'db', 'audit', 'graphql', 'graphql-server', 'graphiql', 'rest', 'pages', 'docs', ...Object.keys(FEATURES)];
 const FILES = ['main', 'app', 'schema', 'services', 'cli', 'config', 'errors', 'entities', 'demo'];
 
 /**
@@ -99,7 +99,7 @@ module.exports = {
     ...features,
     only(
       'resolver-imports',
-      { path: '^src/([^/]+)/.*\\.resolver\\.ts$', pathNot: '^src/graphql/node\\.resolver\\.ts$' }, // Query.node knows every type
+      { path: '^src/([^/]+)/.*\\.resolver\\.ts$', pathNot: '^src/graphql-server/node\\.resolver\\.ts$' }, // Query.node knows every type
       [...BASE, '^src/$1/', '^src/access/', ...SCHEMA_TYPES, '^src/graphql/(context|loaders)(\\.ts$|/)'],
       'A resolver authorises, calls its service and presents the result. It may import its feature, access/, entity types (*.entity.ts), ' +
         "graphql/context and graphql/loaders. Move work that needs another feature into the resolver's service or into a loader.",
@@ -115,11 +115,29 @@ module.exports = {
       name: 'gate-has-few-callers',
       severity: 'error',
       comment:
-        'Only graphql/context.ts, rest/, app.ts and cli.ts import the gate: ' +
+        'Only rest/, app.ts and cli.ts import the gate: ' +
         'take the principal from the context, or let app.ts pass the function in.',
-      from: { path: '^(src/|ormconfig)', pathNot: ['^src/(gate|rest)/', '^src/(app|cli)\\.ts$', '^src/graphql/context\\.ts$'] },
+      from: { path: '^(src/|ormconfig)', pathNot: ['^src/(gate|rest)/', '^src/(app|cli)\\.ts$'] },
       to: { path: '^src/gate/', pathNot: ENTITIES },
     },
+    only(
+      'graphql-imports',
+      { path: '^src/graphql/' },
+      [...BASE, '^src/graphql/', '^src/db/', '^src/access/', ...SCHEMA_TYPES],
+      'graphql/ is below the resolvers: it imports db/, access/, entity types, lib and errors. Code of the server belongs in graphql-server/.',
+    ),
+    only(
+      'graphql-server-imports',
+      { path: '^src/graphql-server/', pathNot: RESOLVERS },
+      [...BASE, '^src/graphql-server/', '^src/graphql/', '^src/graphiql/', '^src/db/', '^src/access/'],
+      'graphql-server/ executes operations: it imports graphql/, graphiql/, db/, access/, lib and errors. app.ts passes in the rest.',
+    ),
+    only(
+      'graphiql-imports',
+      { path: '^src/graphiql/' },
+      [...BASE, '^src/graphiql/'],
+      'graphiql/ only presents a page: it imports lib and errors.',
+    ),
     only(
       'pages-imports',
       { path: '^src/pages/' },
@@ -136,9 +154,9 @@ module.exports = {
       name: 'servers-are-above',
       severity: 'error',
       comment:
-        'A service does not depend on a protocol: throw a TollgateError and return plain objects. graphql/, rest/ and pages/ translate.',
-      from: { path: '^src/', pathNot: ['^src/(graphql|rest|pages|docs)/', '^src/(app|schema|main|cli)\\.ts$', RESOLVERS] },
-      to: { path: ['^src/(graphql|rest|pages|docs)/', '(^|/)node_modules/(@apollo|@as-integrations|@fastify|fastify)/'] },
+        'A service does not depend on a protocol: throw a TollgateError and return plain objects. graphql-server/, rest/ and pages/ translate.',
+      from: { path: '^src/', pathNot: ['^src/(graphql|graphql-server|graphiql|rest|pages|docs)/', '^src/(app|schema|main|cli)\\.ts$', RESOLVERS] },
+      to: { path: ['^src/(graphql|graphql-server|graphiql|rest|pages|docs)/', '(^|/)node_modules/(@apollo|@as-integrations|@fastify|fastify)/'] },
     },
     {
       name: 'app-is-on-top',

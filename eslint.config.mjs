@@ -162,7 +162,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['src/wallet/ledger*.ts', 'src/gate/tick*.ts'],
+    files: ['src/wallet/ledger*.ts', 'src/gate/tick/*.ts'],
     rules: { 'no-restricted-syntax': restricted() },
   },
   {

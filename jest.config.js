@@ -16,7 +16,7 @@ const base = {
   runtime: '<rootDir>/test/support/runtime.js',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
-  setupFiles: ['reflect-metadata', '<rootDir>/src/graphql/production.ts'],
+  setupFiles: ['reflect-metadata', '<rootDir>/src/graphql-server/production.ts'],
   // ES modules alone, which Node 20.19 can require and jest cannot
   transform: { '^.+\\.ts$': '@swc/jest', '/node_modules/(oidc-provider|jose|openid-client|oauth4webapi)/.+\\.js$': '@swc/jest' },
   transformIgnorePatterns: ['/node_modules/(?!(oidc-provider|jose|openid-client|oauth4webapi)/)'],

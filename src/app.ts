@@ -23,14 +23,14 @@ import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
 import { Gate } from './gate/gate';
 import { KeptAnswers } from './gate/kept-answers';
-import { openTickStore } from './gate/open-tick-store';
-import { Principals } from './gate/principals';
+import { openTickStore } from './gate/tick/open-tick-store';
+import { Authenticator } from './gate/authenticator';
 import { Sweep } from './gate/sweep';
 import { DatabaseSweepStore } from './gate/sweep-store';
 import { contextAgain, contextOf, contextOfSomebody } from './graphql/context';
-import { RegisteredOperations } from './graphql/operations';
-import { graphqlForm, registerGraphQL, type GraphQLDeps } from './graphql/server';
-import { sourceOf, streamSourceOf } from './graphql/session-cookie';
+import { RegisteredOperations } from './graphql-server/operations';
+import { graphqlForm, registerGraphQL, type GraphQLDeps } from './graphql-server/server';
+import { sourceOf, streamSourceOf } from './graphql-server/session-cookie';
 import type { Background } from './lib/background';
 import { boundLines } from './lib/bounded-log';
 import { loggableError } from './lib/loggable';
@@ -70,7 +70,7 @@ export interface App {
   services: Services;
   people: PeopleServices;
   oauth: OAuthServices;
-  principals: Principals;
+  authenticator: Authenticator;
   gate: Gate;
   sweep: Sweep;
   sealer: Sealer;
@@ -99,10 +99,10 @@ export async function createApp({ config, database, installation, log: destinati
   const base: Base = { config, database, installation, server, log };
   warnAboutPublicUrl(base);
 
-  const people = createPeople(base, (tx, id) => principals.byId(tx, id));
+  const people = createPeople(base, (tx, id) => authenticator.byId(tx, id));
   const oauth = createOAuth(base, services, people);
   const { gate, closeGate } = await createGate(base);
-  const principals = new Principals({
+  const authenticator = new Authenticator({
     database,
     digest: installation.digest,
     lookUps: gate.lookUps,
@@ -114,7 +114,7 @@ export async function createApp({ config, database, installation, log: destinati
   const workers = createJobs(base, gate, chainKeys);
   stopOnClose(base, workers.jobs, closeGate, people.background);
   const idempotency = new Idempotency({ database, digest: installation.digest });
-  const app: App = { server, services, people, oauth, principals, gate, idempotency, ...workers };
+  const app: App = { server, services, people, oauth, authenticator, gate, idempotency, ...workers };
   await registerServers(base, app, chainKeys);
   await server.ready();
   return app;
@@ -210,7 +210,7 @@ async function registerServers(base: Base, app: App, chainKeys: ChainKeys): Prom
   await registerCors(base);
   registerRest(server, {
     gate: app.gate,
-    principals: app.principals,
+    authenticator: app.authenticator,
     database,
     log,
     readTrail: (request) => readTrail(database.reader, request),
@@ -245,7 +245,7 @@ interface AdminApi extends Pick<GraphQLDeps, 'schema' | 'operations'> {
 
 async function registerAdminApi(base: Base, app: App, { schema, operations, bodies }: AdminApi): Promise<void> {
   const { config, database, server, log } = base;
-  const contextDeps = { principals: app.principals, database, trustedOrigins: trustedOrigins(config) };
+  const contextDeps = { authenticator: app.authenticator, database, trustedOrigins: trustedOrigins(config) };
   const cookies = browserCookies(config.publicUrl);
   await server.register(async (browsers) => {
     await browsers.register(cookie);
@@ -269,10 +269,10 @@ async function registerAdminApi(base: Base, app: App, { schema, operations, bodi
 
 /** Registers the pages for browsers and the endpoints of OAuth. */
 async function registerBrowserPages({ config, database, server, log }: Base, app: App, bodies: ArrivingBodies): Promise<void> {
-  const { people, oauth, principals } = app;
+  const { people, oauth, authenticator } = app;
   const shared = {
     cookies: browserCookies(config.publicUrl),
-    identifySession: (token: string) => principals.bySession(token),
+    identifySession: (token: string) => authenticator.bySession(token),
     httpStatusOf,
     isOutage,
     log,

@@ -5,7 +5,7 @@ import { Command } from 'commander';
 import { newRootKey, openSecrets, replaceRootKey } from './access/installation';
 import { Sealed } from './access/sessions/sealed';
 import { ChainKeys } from './audit/chain-keys';
-import { auditChains, eventsThatWaitTooLong, type ChainReport } from './audit/chains';
+import { auditChains, eventsThatWaitTooLong, type ChainReport } from './audit/chain-reports';
 import { chainHeads, parseHeads, type ChainHead } from './audit/heads';
 import { ConfigError, loadConfig } from './config';
 import { Database } from './db/database';

@@ -1,4 +1,4 @@
-import './graphql/production';
+import './graphql-server/production';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';

@@ -17,7 +17,7 @@ import { AuditEventResolver, KeyEventsResolver, ServiceAccountEventsResolver, Wo
 import type { Database } from './db/database';
 import type { DocsDeps } from './docs/site';
 import { graphqlAnswerOf } from './graphql/errors';
-import { NodeResolver } from './graphql/node.resolver';
+import { NodeResolver } from './graphql-server/node.resolver';
 import { KeyChangedResolver } from './keys/key-changed.resolver';
 import { KeyResolver, MembershipKeysResolver, ProjectKeysResolver, WorkspaceKeysResolver } from './keys/key.resolver';
 import { DateTime } from './lib/scalars';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { EVENT_COLUMNS, hashOf, type EventRow, type Link } from '../src/audit/chain';
+import { EVENT_COLUMNS, hashOf, type EventRow, type Link } from '../src/audit/event-hash';
 import { AuditEvent } from '../src/audit/event.entity';
 import { chainHeads, type ChainHead } from '../src/audit/heads';
 import { recordEvent } from '../src/audit/record-event';

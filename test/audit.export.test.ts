@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
-import { MAX_EXPORTS, MAX_EXPORTS_EACH } from '../src/rest/exports/places';
+import { MAX_EXPORTS, MAX_EXPORTS_EACH } from '../src/rest/exports/export-places';
 import { AuditEvent } from '../src/audit/event.entity';
 import { recordEvent } from '../src/audit/record-event';
 import { Role } from '../src/access/roles/role.entity';

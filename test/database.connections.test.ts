@@ -6,7 +6,7 @@ import { Database } from '../src/db/database';
 import { whyNotOpened } from '../src/db/failures';
 import { migrations } from '../src/db/migrations';
 import { entities } from '../src/entities';
-import { ADMISSION_WAIT_MS } from '../src/gate/ticker';
+import { ADMISSION_WAIT_MS } from '../src/gate/tick/ticker';
 import { Budget } from '../src/wallet/wallet.entity';
 import { errorOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';

@@ -1,12 +1,12 @@
 import { createConnection, type Connection } from 'mysql2/promise';
-import { auditChains } from '../src/audit/chains';
+import { auditChains } from '../src/audit/chain-reports';
 import { parseDatabaseUrl, type MysqlSettings } from '../src/config';
 import { mysqlDataSource } from '../src/db/data-source';
 import { Database } from '../src/db/database';
 import { migrations } from '../src/db/migrations';
 import { mysqlProduct } from '../src/db/mysql-session';
 import { entities } from '../src/entities';
-import { MysqlTickConnections } from '../src/gate/tick-connection.mysql';
+import { MysqlTickConnections } from '../src/gate/tick/tick-connection.mysql';
 import { createTestApp, type TestApp } from './support/app';
 import { faultsOf } from './support/books';
 import { buildKey, buildProject, buildWorkspace } from './support/factories';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { attemptId, placeOf, tickOf, type HoldRow } from '../src/gate/rows';
-import { isOpen, marksAfter, openHoldsOf, toTickHolds } from '../src/gate/tick-reads';
+import { attemptId, placeOf, tickOf, type HoldRow } from '../src/gate/tick/rows';
+import { isOpen, marksAfter, openHoldsOf, toTickHolds } from '../src/gate/tick/tick-reads';
 
 const TICK = 'log_0VbtrPCQP0bwqxlBb8zrm';
 const hold = (place: number): HoldRow => ({ attempt: attemptId(TICK, place), expiresAt: 1_000 + place, amount: 1 }) as HoldRow;

@@ -1,7 +1,7 @@
 import { openHolds } from '../src/gate/books';
 import { RefusalCount } from '../src/gate/gate.entities';
-import { REFUSALS_LOGGED_PER_SECOND } from '../src/gate/refusals';
-import { SqlTickStore } from '../src/gate/tick-store.sql';
+import { REFUSALS_LOGGED_PER_SECOND } from '../src/gate/load/refusals';
+import { SqlTickStore } from '../src/gate/tick/tick-store.sql';
 import { RequestLog } from '../src/requests/request-log.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { accountOf, faultsOf } from './support/books';

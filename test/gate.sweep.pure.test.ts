@@ -1,4 +1,4 @@
-import type { HoldRow } from '../src/gate/rows';
+import type { HoldRow } from '../src/gate/tick/rows';
 import { Sweep } from '../src/gate/sweep';
 import { processTime } from '../src/lib/time';
 

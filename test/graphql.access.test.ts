@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
-import { PUBLIC_MUTATIONS } from '../src/graphql/public-mutations';
+import { PUBLIC_MUTATIONS } from '../src/graphql-server/public-mutations';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey, buildWorkspace } from './support/factories';

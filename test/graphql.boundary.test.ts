@@ -1,5 +1,5 @@
 import { buildClientSchema, getIntrospectionQuery, type GraphQLSchema } from 'graphql';
-import { PUBLIC_MUTATIONS } from '../src/graphql/public-mutations';
+import { PUBLIC_MUTATIONS } from '../src/graphql-server/public-mutations';
 import { MemoryThrottles } from '../src/lib/memory-throttles';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey, ghostOf } from './support/factories';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { getIntrospectionQuery } from 'graphql';
 import { describeSchema } from '../src/schema';
 import { ConfigError } from '../src/config';
-import { RegisteredOperations } from '../src/graphql/operations';
+import { RegisteredOperations } from '../src/graphql-server/operations';
 import { createTestApp, type TestApp } from './support/app';
 import { startProcess } from './support/process';
 

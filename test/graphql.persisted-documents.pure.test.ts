@@ -1,4 +1,4 @@
-import { PersistedDocuments } from '../src/graphql/persisted-documents';
+import { PersistedDocuments } from '../src/graphql-server/persisted-documents';
 
 it('stores at most 1,000 documents, and evicts the least recently used', async () => {
   const documents = new PersistedDocuments();

@@ -1,6 +1,6 @@
 import argon2 from '@node-rs/argon2';
 import { isFromHere, trustedOrigins } from '../src/access/sessions/cookie';
-import { Passwords } from '../src/access/sessions/passwords';
+import { PasswordHasher } from '../src/access/sessions/password-hasher';
 import { Sealed } from '../src/access/sessions/sealed';
 import { triesFrom } from '../src/access/sessions/throttle';
 import { ConfigError, loadConfig } from '../src/config';
@@ -9,7 +9,7 @@ const PEPPER = 'pepper-of-the-tests-0123456789abcdefgh';
 
 describe('hashes of passwords', () => {
   it('are computed a few at a time, and SERVICE_UNAVAILABLE if the queue is full', async () => {
-    const passwords = new Passwords(PEPPER);
+    const passwords = new PasswordHasher(PEPPER);
     const made = await Promise.allSettled(
       Array.from({ length: 70 }, (_, index) => passwords.hash('correct horse battery staple', `usr_${index}`)),
     );
@@ -23,14 +23,14 @@ describe('hashes of passwords', () => {
   });
 
   it('of one account wait eight at a time, so that endless tries leave room for other accounts', async () => {
-    const passwords = new Passwords(PEPPER);
+    const passwords = new PasswordHasher(PEPPER);
     const greedy = Promise.allSettled(Array.from({ length: 70 }, () => passwords.hash('correct horse battery staple', 'usr_greedy')));
     await passwords.hash('correct horse battery staple', 'usr_other');
     expect((await greedy).filter(({ status }) => status === 'fulfilled')).toHaveLength(10); // two started at once, eight waited
   });
 
   it('of a known device are computed even if strangers from many addresses fill the queue', async () => {
-    const passwords = new Passwords(PEPPER);
+    const passwords = new PasswordHasher(PEPPER);
     const strangers = Promise.allSettled(
       Array.from({ length: 80 }, (_, index) => passwords.verify(undefined, 'a guess', `address:${index}`, true)),
     );
@@ -39,7 +39,7 @@ describe('hashes of passwords', () => {
   });
 
   it('are Argon2id with the parameters of OWASP, and differ for the same password', async () => {
-    const passwords = new Passwords(PEPPER);
+    const passwords = new PasswordHasher(PEPPER);
     const [first, second] = [
       await passwords.hash('correct horse battery staple', 'usr_1'),
       await passwords.hash('correct horse battery staple', 'usr_1'),
@@ -50,14 +50,14 @@ describe('hashes of passwords', () => {
 
   it('cannot be checked without the pepper, not even with the right password', async () => {
     const password = 'correct horse battery staple';
-    const stolen = await new Passwords(PEPPER).hash(password, 'usr_1');
+    const stolen = await new PasswordHasher(PEPPER).hash(password, 'usr_1');
     expect(await argon2.verify(stolen, password)).toBe(false);
-    expect(await new Passwords('another-pepper-0123456789abcdefghijkl').verify(stolen, password, 'usr_1')).toBe(false);
-    expect(await new Passwords(PEPPER).verify(stolen, password, 'usr_1')).toBe(true);
+    expect(await new PasswordHasher('another-pepper-0123456789abcdefghijkl').verify(stolen, password, 'usr_1')).toBe(false);
+    expect(await new PasswordHasher(PEPPER).verify(stolen, password, 'usr_1')).toBe(true);
   });
 
   it('match a password in every Unicode form, and no password matches a missing hash', async () => {
-    const passwords = new Passwords(PEPPER);
+    const passwords = new PasswordHasher(PEPPER);
     const hash = await passwords.hash('caf\u00e9 caf\u00e9 caf\u00e9', 'usr_1');
     expect(await passwords.verify(hash, 'cafe\u0301 cafe\u0301 cafe\u0301', 'usr_1')).toBe(true);
     expect(await passwords.verify(undefined, '', 'usr_1')).toBe(false);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { WINDOW_ROWS } from '../src/db/windows';
 import type { ApiKey } from '../src/keys/key.entity';
-import { MAX_EXPORTS_EACH } from '../src/rest/exports/places';
+import { MAX_EXPORTS_EACH } from '../src/rest/exports/export-places';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { PEPPER, createTestApp, type TestApp } from './support/app';
 import { callRow, insertBulk } from './support/bulk';

@@ -41,8 +41,8 @@ async function join(roleId: string, workspaceId = workspace.id): Promise<string>
 
 /** Returns the authority of a person as it is now, for a request that is carried out later. */
 async function authorityOf({ person }: BuiltPerson): Promise<Authority> {
-  const { principals } = app;
-  return { ...ORIGIN, actor: await principals.byId(app.database.reader, person.id), current: (tx) => principals.byId(tx, person.id) };
+  const { authenticator } = app;
+  return { ...ORIGIN, actor: await authenticator.byId(app.database.reader, person.id), current: (tx) => authenticator.byId(tx, person.id) };
 }
 
 describe('the table of roles in the documents', () => {

@@ -2,8 +2,8 @@ import { connect } from 'node:net';
 import WebSocket from 'ws';
 import { trailCursor } from '../src/audit/trail.cursor';
 import { TrailFeed } from '../src/audit/trail.feed';
-import { MAX_STREAM_CONNECTIONS_EACH } from '../src/graphql/streams/register';
-import { STREAM_PAGE, Stream } from '../src/graphql/streams/stream';
+import { MAX_STREAM_CONNECTIONS_EACH } from '../src/graphql-server/streams/register';
+import { STREAM_PAGE, Stream } from '../src/graphql-server/streams/stream';
 import { ApiKey } from '../src/keys/key.entity';
 import { RequestLog, RequestOutcome } from '../src/requests/request-log.entity';
 import { LogFeed, MAX_PASSED_CALLS, type Logged } from '../src/requests/request-log.feed';
@@ -55,10 +55,10 @@ it('a client that disconnects before authentication gives its place back', async
   const workspace = await buildWorkspace(app);
   const { secret } = await buildKey(app, { workspace, permissions: ['read.wallet'] });
   const request = requestOf(secret, workspace.id);
-  const bySecret = app.principals.bySecret.bind(app.principals);
+  const bySecret = app.authenticator.bySecret.bind(app.authenticator);
   const before = await connectionsOf(app);
   let asked = 0;
-  const slow = jest.spyOn(app.principals, 'bySecret').mockImplementation(async (...given) => {
+  const slow = jest.spyOn(app.authenticator, 'bySecret').mockImplementation(async (...given) => {
     asked += 1;
     await until(async () => (await connectionsOf(app)) <= before, 'all clients to disconnect');
     return bySecret(...given);

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { Pace } from '../src/graphql/streams/pace';
+import { Pace } from '../src/graphql-server/streams/pace';
 import { COUNTS, SeenLogs, comesAfter, partOf, type LogPlace } from '../src/requests/seen-logs';
 
 const place = fc.record({ at: fc.integer({ min: 0, max: 12_000 }), id: fc.string({ minLength: 1, maxLength: 3 }) });

@@ -1,6 +1,6 @@
 import WebSocket from 'ws';
-import { MAX_STREAMS_PER_CONNECTION } from '../src/graphql/streams/connection';
-import { INIT_WAIT_MS, MAX_MESSAGE_BYTES } from '../src/graphql/streams/websocket';
+import { MAX_STREAMS_PER_CONNECTION } from '../src/graphql-server/streams/connection';
+import { INIT_WAIT_MS, MAX_MESSAGE_BYTES } from '../src/graphql-server/streams/websocket';
 import type { TestApp } from './support/app';
 import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { send } from './support/http';

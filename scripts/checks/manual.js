@@ -6,7 +6,7 @@ const { readDocument, readDocuments } = require('./documents');
 const { ROOT, StepFailure } = require('./tools');
 
 /** The parts of the documents that the server's pages show: the tour's operations in GraphiQL, the tables of errors and limits at /docs. */
-const MANUAL_FILE = 'src/lib/manual.json';
+const MANUAL_FILE = 'src/lib/manual-texts.json';
 
 /** Checks that the file agrees with the documents. */
 async function checkManual() {

@@ -6,7 +6,7 @@ import type { Actor } from './principal';
 import { InvitationService } from './people/invitation.service';
 import { Mailer } from './people/mailer';
 import { PasswordService, type PasswordServiceDeps } from './sessions/password.service';
-import { Passwords } from './sessions/passwords';
+import { PasswordHasher } from './sessions/password-hasher';
 import { ProofService } from './sessions/proof.service';
 import { RecoveryCodes } from './sessions/recovery-codes';
 import { Sealed } from './sessions/sealed';
@@ -43,7 +43,7 @@ export function createPeopleServices({ mail, ...deps }: PeopleDeps): PeopleServi
   const { database, pepper, digest, log } = deps;
   const background = new Background();
   const mailer = mail && new Mailer({ ...mail, background, log });
-  const passwords = new Passwords(pepper);
+  const passwords = new PasswordHasher(pepper);
   const throttles = new Throttles(database);
   const sessions = new SessionService({ database, digest });
   const proofs = new ProofService({ database, digest, passwords, throttles, background, log });

@@ -1,3 +1,4 @@
+import type { EntityManager } from 'typeorm';
 /** An authenticated caller of GraphQL, REST or OAuth. */
 export type Principal = OperatorPrincipal | KeyPrincipal | ServiceAccountPrincipal | UserPrincipal | ClientPrincipal;
 
@@ -74,4 +75,16 @@ export type Actor = Principal | SystemActor;
 export function personBehind(actor: Actor): string | null {
   if (actor.kind === 'USER') return actor.id;
   return actor.kind === 'OAUTH_CLIENT' ? actor.userId : null;
+}
+
+/** Recognises callers by their credentials, and reads again what a recognised caller may do. `gate/authenticator` implements it. */
+export interface Authentication {
+  /** The principal of a secret. Throws the error of the credential if the secret does not work from this address. */
+  bySecret(secret: string, ip: string | null): Promise<CredentialPrincipal>;
+  /** The person of a session token; null if the session has ended or does not exist. */
+  bySession(token: string): Promise<UserPrincipal | null>;
+  /** The person of a session, as `manager` sees it; null if the session has ended. */
+  bySessionId(manager: EntityManager, id: string): Promise<UserPrincipal | null>;
+  /** The principal with its present permissions: none if its session, key, account or token has ended. */
+  current(manager: EntityManager, principal: Principal): Promise<Principal>;
 }

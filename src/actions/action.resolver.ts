@@ -5,7 +5,7 @@ import { GraphQLContext } from '../graphql/context';
 import { MaxItems, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
-import { EXPECTED_VERSION } from '../lib/versions';
+import { EXPECTED_VERSION } from '../lib/version-descriptions';
 import { Action, PASS_STATUSES } from './action.entity';
 import { ACTIONS, ActionFilter } from './action.queries';
 import { ActionService } from './action.service';

@@ -1,7 +1,7 @@
 import { IsNull, type EntityManager } from 'typeorm';
 import { forUpdate } from '../db/database';
 import { DAY_MS } from '../lib/time';
-import { INSTALLATION } from './chain';
+import { INSTALLATION } from './event-hash';
 import { macOf, newChainKey, type ChainKey, type ChainKeys } from './chain-keys';
 import { AuditChain, AuditSeal } from './seal.entities';
 

@@ -1,6 +1,6 @@
 import { hmacSha256 } from '../lib/hmac';
 import { randomBase62 } from '../lib/id';
-import type { Link } from './chain';
+import type { Link } from './event-hash';
 
 /** Encrypts texts with the pepper, which is not in the database. A text opens only for the owner that it was sealed for. */
 export interface Wrap {

@@ -3,7 +3,7 @@ import type { EntityManager } from 'typeorm';
 import { invalid } from '../errors';
 import { GraphQLContext, by } from '../graphql/context';
 import { Workspace } from '../tenancy/workspace.entity';
-import { BEFORE_THE_FIRST, INSTALLATION } from './chain';
+import { BEFORE_THE_FIRST, INSTALLATION } from './event-hash';
 import type { ChainKeys } from './chain-keys';
 import { AuditChain } from './seal.entities';
 import { MAX_VERIFIED_AT_ONCE, verifyChain, type BrokenLink, type Verification } from './verify';

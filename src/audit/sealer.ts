@@ -3,7 +3,7 @@ import { forUpdate, type Database } from '../db/database';
 import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
 import { adoptChains } from './adoption';
-import { BEFORE_THE_FIRST, INSTALLATION, chainOf, hashOf, type Link } from './chain';
+import { BEFORE_THE_FIRST, INSTALLATION, chainOf, hashOf, type Link } from './event-hash';
 import { macOf, newChainKey, type ChainKey, type ChainKeys } from './chain-keys';
 import { AuditChain, AuditSeal, UnsealedEvent } from './seal.entities';
 import { waitingEvents } from './trail';

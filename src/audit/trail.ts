@@ -1,5 +1,5 @@
 import type { EntityManager, SelectQueryBuilder } from 'typeorm';
-import { EVENT_COLUMNS, type EventRow } from './chain';
+import { EVENT_COLUMNS, type EventRow } from './event-hash';
 import { AuditEvent } from './event.entity';
 import { AuditSeal, UnsealedEvent } from './seal.entities';
 

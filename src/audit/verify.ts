@@ -1,5 +1,5 @@
 import { Between, type EntityManager } from 'typeorm';
-import { BEFORE_THE_FIRST, INSTALLATION, hashOf, type EventRow, type Link } from './chain';
+import { BEFORE_THE_FIRST, INSTALLATION, hashOf, type EventRow, type Link } from './event-hash';
 import { macOf, type ChainKey, type ChainKeys } from './chain-keys';
 import { AuditSeal } from './seal.entities';
 import { eventsById } from './trail';

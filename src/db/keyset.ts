@@ -1,6 +1,7 @@
 import type { ObjectLiteral, SelectQueryBuilder } from 'typeorm';
 import { invalid, type Issue } from '../errors';
-import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, decodeCursor, encodeCursor, type PagePlan, type Place } from '../lib/page';
+import { decodeCursor, encodeCursor, type PagePlan, type Place } from '../lib/page';
+import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from '../lib/page-sizes';
 
 export interface PageRequest {
   first?: number | null | undefined;

@@ -1,5 +1,6 @@
 import type { EntityManager, ObjectLiteral, SelectQueryBuilder } from 'typeorm';
-import { MAX_COUNTED, type Connection, type Count } from '../lib/graphql-types';
+import { type Connection, type Count } from '../lib/graphql-types';
+import { MAX_COUNTED } from '../lib/page-sizes';
 import { comparePlaces, toPage, type PagePlan, type Place } from '../lib/page';
 import { inPieces } from '../lib/turns';
 import type { Restrict } from './filters';

@@ -2,8 +2,8 @@ import { ERRORS, TollgateError } from '../errors';
 import { credentialKey, type Call, type Credential, type CredentialRef } from './call';
 import type { Verdict } from './decide';
 import type { LookUps } from './look-ups';
-import type { Sharer } from './shares';
-import type { Ticker } from './ticker';
+import type { Sharer } from './load/shares';
+import type { Ticker } from './tick/ticker';
 
 /** The most secrets that a process remembers. At this number it forgets all of them, which bounds its memory. */
 const MAX_KNOWN_SECRETS = 50_000;

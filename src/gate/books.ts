@@ -4,8 +4,8 @@ import { LedgerEntry, LedgerKind, entryPlace } from '../wallet/ledger-entry.enti
 import { Budget, Wallet } from '../wallet/wallet.entity';
 import type { Database } from '../db/database';
 import { TickHolds } from './gate.entities';
-import type { HoldRow } from './rows';
-import { openHoldsOf } from './tick-reads';
+import type { HoldRow } from './tick/rows';
+import { openHoldsOf } from './tick/tick-reads';
 
 /** The most entries read at a time, which bounds the memory for an account of any length. */
 const PAGE = 5_000;

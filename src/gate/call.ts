@@ -1,7 +1,7 @@
 import type { CredentialKind } from '../access/secret';
-import type { KeptBytes } from './kept-bytes';
+import type { KeptBytes } from './load/kept-bytes';
 import type { RateLimit } from './rate-limit';
-import type { Sharer } from './shares';
+import type { Sharer } from './load/shares';
 
 /** The credential of a call, and the project that it names. */
 export interface CredentialRef {

@@ -6,16 +6,16 @@ import type { Log } from '../lib/log';
 import type { Time } from '../lib/time';
 import { galleryId } from '../tenancy/project.entity';
 import { Admissions } from './admissions';
-import { BodyOwners } from './body-owners';
+import { BodyOwners } from './load/body-owners';
 import type { Call } from './call';
 import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
-import { BytesInFlight, KeptBytes } from './kept-bytes';
-import { Load } from './load';
+import { BytesInFlight, KeptBytes } from './load/kept-bytes';
+import { Load } from './load/load';
 import { LookUps } from './look-ups';
-import { RefusalMemory } from './refusals';
-import type { ClaimName, HoldRow } from './rows';
-import type { TickStore } from './tick-store';
-import { Ticker } from './ticker';
+import { RefusalMemory } from './load/refusals';
+import type { ClaimName, HoldRow } from './tick/rows';
+import type { TickStore } from './tick/tick-store';
+import { Ticker } from './tick/ticker';
 
 /** Interval at which refusals that were answered from memory are added to the counts. */
 const COUNT_FLUSH_MS = 1_000;

@@ -2,8 +2,8 @@ import DataLoader from 'dataloader';
 import type { EntityManager } from 'typeorm';
 import { Claim } from './gate.entities';
 import { withTimeout } from '../lib/time';
-import type { ClaimName } from './rows';
-import { TICK_DEADLINE_MS } from './tick-connection.mysql';
+import type { ClaimName } from './tick/rows';
+import { TICK_DEADLINE_MS } from './tick/tick-connection.mysql';
 
 /** Answers read by one statement. Each can have MAX_KEPT_ANSWER_BYTES, and each connection can run a statement, so this bounds memory. */
 const MAX_ANSWERS = 4;

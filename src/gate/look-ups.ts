@@ -1,9 +1,9 @@
 import { TollgateError } from '../errors';
 import type { Time } from '../lib/time';
 import { credentialKey, type Credential, type CredentialRef } from './call';
-import { Lane } from './lane';
-import type { TickStore } from './tick-store';
-import { MAX_TICK_ITEMS, inTime } from './ticker';
+import { Lane } from './tick/lane';
+import type { TickStore } from './tick/tick-store';
+import { MAX_TICK_ITEMS, inTime } from './tick/ticker';
 
 interface LookUp {
   ref: CredentialRef;

@@ -3,8 +3,8 @@ import { MAX_TIMEOUT_MS } from '../actions/action.service';
 import type { Database } from '../db/database';
 import { HOLD_MARGIN_MS } from './decide';
 import { Claim, TickHolds } from './gate.entities';
-import type { ClaimName, HoldRow } from './rows';
-import { openHoldsOf } from './tick-reads';
+import type { ClaimName, HoldRow } from './tick/rows';
+import { openHoldsOf } from './tick/tick-reads';
 
 /** Ticks read at a time. A tick has at most a few hundred holds. */
 const TICKS_AT_A_TIME = 20;

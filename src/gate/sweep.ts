@@ -1,9 +1,9 @@
 import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
 import type { Time } from '../lib/time';
-import type { HoldRow } from './rows';
+import type { HoldRow } from './tick/rows';
 import type { SweepStore } from './sweep-store';
-import type { Ticker } from './ticker';
+import type { Ticker } from './tick/ticker';
 
 /** Interval between two sweeps of a process. All processes sweep; the locks of the budgets keep them from ending a hold twice. */
 export const SWEEP_INTERVAL_MS = 5_000;

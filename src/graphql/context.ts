@@ -13,14 +13,13 @@ import {
 } from '../access/policies';
 import { whenceOf, type Whence } from '../access/people/person.events';
 import type { Authority } from '../access/authority';
-import type { Principal, UserPrincipal } from '../access/principal';
+import type { Authentication, Principal, UserPrincipal } from '../access/principal';
 import { isFromHere, type Held, type Kept, type TrustedOrigins } from '../access/sessions/cookie';
 import type { SignedIn } from '../access/sessions/session.service';
 import type { Database } from '../db/database';
 import type { PageRequest } from '../db/keyset';
 import type { List } from '../db/list';
 import { TollgateError, invalid } from '../errors';
-import type { Principals } from '../gate/principals';
 import type { Feed } from '../lib/feed';
 import type { Connection } from '../lib/graphql-types';
 import { Workspace } from '../tenancy/workspace.entity';
@@ -101,7 +100,7 @@ export class GraphQLContext {
   /** The acting caller and its origin. Checks no permission. */
   get origin(): Authority {
     const actor = this.caller;
-    return { actor, ...this.whence, claim: this.claim, current: (tx) => this.browser.principals.current(tx, actor) };
+    return { actor, ...this.whence, claim: this.claim, current: (tx) => this.browser.authenticator.current(tx, actor) };
   }
 
   /** Like `origin`. Throws FORBIDDEN if the caller is not the operator. */
@@ -131,7 +130,7 @@ export class GraphQLContext {
    * Throws SIGN_IN_FAILED if the session has ended.
    */
   async signedIn({ token = this.cookies.session, device }: Partial<SignedIn> = {}): Promise<UserPrincipal> {
-    const principal = token === undefined ? null : await this.browser.principals.bySession(token);
+    const principal = token === undefined ? null : await this.browser.authenticator.bySession(token);
     if (!token || !principal) throw new TollgateError('SIGN_IN_FAILED'); // another request has just ended it
     this.keep({ session: token, ...(device !== undefined && { device }) });
     this.identity = principal;
@@ -245,7 +244,7 @@ export class GraphQLContext {
 
   /** Runs before each mutation. Reads the caller again from the second one on: an earlier mutation may have revoked its rights. */
   async beginMutation(): Promise<void> {
-    if (this.hasMutated && this.identity) this.identity = await this.browser.principals.current(this.database.reader, this.identity);
+    if (this.hasMutated && this.identity) this.identity = await this.browser.authenticator.current(this.database.reader, this.identity);
     this.hasMutated = true;
   }
 }
@@ -274,11 +273,11 @@ interface Browser {
   held: Held;
   isFromHere: boolean;
   keep: ContextSource['keep'];
-  principals: ContextDeps['principals'];
+  authenticator: ContextDeps['authenticator'];
 }
 
 export interface ContextDeps {
-  principals: Pick<Principals, 'bySecret' | 'bySession' | 'bySessionId' | 'current'>;
+  authenticator: Authentication;
   database: Database;
   trustedOrigins: TrustedOrigins;
 }
@@ -290,7 +289,7 @@ export interface ContextDeps {
  */
 export async function contextOf(
   { held, keep, ...request }: ContextSource,
-  { principals, database, trustedOrigins }: ContextDeps,
+  { authenticator, database, trustedOrigins }: ContextDeps,
 ): Promise<GraphQLContext> {
   try {
     const { headers } = request;
@@ -298,10 +297,10 @@ export async function contextOf(
     const secret = secretFrom(request.rawHeaders);
     const fromHere = secret !== undefined || isFromHere(headers, trustedOrigins);
     let principal: Principal | null = null;
-    if (secret !== undefined) principal = await principals.bySecret(secret, whence.ip);
-    else if (held.session !== undefined) principal = await personOf(principals, held.session, fromHere, keep);
+    if (secret !== undefined) principal = await authenticator.bySecret(secret, whence.ip);
+    else if (held.session !== undefined) principal = await personOf(authenticator, held.session, fromHere, keep);
     const trusted = fromHere ? held : { ...held, device: undefined };
-    return new GraphQLContext(database, principal, whence, { held: trusted, isFromHere: fromHere, keep, principals });
+    return new GraphQLContext(database, principal, whence, { held: trusted, isFromHere: fromHere, keep, authenticator });
   } catch (error) {
     throw translated(error);
   }
@@ -321,19 +320,19 @@ export async function contextOfSomebody(source: ContextSource, deps: ContextDeps
 export async function contextAgain(context: GraphQLContext, source: ContextSource, deps: ContextDeps): Promise<GraphQLContext> {
   const { principal } = context;
   if (principal?.kind !== 'USER') return contextOf(source, deps);
-  const person = await deps.principals.bySessionId(deps.database.reader, principal.sessionId);
+  const person = await deps.authenticator.bySessionId(deps.database.reader, principal.sessionId);
   if (!person) throw toGraphQLError(new TollgateError('MISSING_API_KEY'));
   return context.later(undefined, person);
 }
 
 async function personOf(
-  principals: ContextDeps['principals'],
+  authenticator: ContextDeps['authenticator'],
   token: string,
   fromHere: boolean,
   keep: ContextSource['keep'],
 ): Promise<UserPrincipal | null> {
   if (!fromHere) throw new TollgateError('FORBIDDEN', FROM_ELSEWHERE);
-  const person = await principals.bySession(token);
+  const person = await authenticator.bySession(token);
   if (!person) keep({ session: null });
   return person;
 }

@@ -3,7 +3,7 @@ import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, Kind, type GraphQLErrorExtensions, type GraphQLFormattedError } from 'graphql';
 import { isCutOff, isOutage } from '../db/failures';
 import { ERRORS, TollgateError, type ErrorCode, type ErrorKind, type Issue } from '../errors';
-import type { Cost } from './cost';
+import type { Cost } from './query-plan';
 import type { Excess } from './limits';
 
 type Code =

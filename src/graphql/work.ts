@@ -3,7 +3,7 @@ import { ownerOf } from '../access/places';
 import type { Principal } from '../access/principal';
 import { customerAt } from '../lib/cidr';
 import { TURNS } from '../lib/turns';
-import type { Plan } from './cost';
+import type { Plan } from './query-plan';
 import { toGraphQLError } from './errors';
 import { tooComplex } from './limits';
 

@@ -2,7 +2,7 @@ import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
-import { VERSION } from '../lib/versions';
+import { VERSION } from '../lib/version-descriptions';
 import { MaxItems, Node } from '../lib/graphql-types';
 import { Environment } from '../tenancy/environment';
 

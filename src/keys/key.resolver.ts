@@ -4,7 +4,7 @@ import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
 import { NamedOrder, ShownOnce, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
-import { EXPECTED_VERSION } from '../lib/versions';
+import { EXPECTED_VERSION } from '../lib/version-descriptions';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';

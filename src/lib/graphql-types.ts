@@ -1,4 +1,5 @@
 import { Extensions, Field, ID, InputType, Int, InterfaceType, ObjectType, registerEnumType, type ClassType } from 'type-graphql';
+import { MAX_COUNTED } from './page-sizes';
 
 /** Marks a field that is shown only once. The answer to a repeat of the request has null. */
 export const ShownOnce = () => Extensions({ shownOnce: true });
@@ -92,9 +93,6 @@ export interface Connection<T> {
 }
 
 const articleOf = (name: string): string => (/^[AEIOU]/.test(name) ? 'An' : 'A');
-
-/** The most rows that are counted in a list. */
-export const MAX_COUNTED = 10_000;
 
 /** Makes the connection and edge types of a node type, named after it. */
 export function connectionOf<T extends object>(node: ClassType<T>, name: string): ClassType<Connection<T>> {

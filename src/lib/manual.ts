@@ -1,4 +1,4 @@
-import manual from './manual.json';
+import manual from './manual-texts.json';
 
 /** A tested operation of the tour in the documents. */
 export interface Example {

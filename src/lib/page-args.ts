@@ -1,5 +1,5 @@
 import { ArgsType, Field, Int } from 'type-graphql';
-import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from './page';
+import { DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE } from './page-sizes';
 
 /** The arguments of every connection. */
 @ArgsType()

@@ -1,8 +1,5 @@
 import type { Connection } from './graphql-types';
 
-export const DEFAULT_PAGE_SIZE = 25;
-export const MAX_PAGE_SIZE = 100;
-
 /** The values that a row is ordered by. They are its position in a list, which stays valid when other rows come or go. */
 export type Place = (string | number)[];
 

@@ -2,7 +2,7 @@ import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
 import { MaxItems } from '../lib/graphql-types';
-import { VERSION } from '../lib/versions';
+import { VERSION } from '../lib/version-descriptions';
 import { MAX_REDIRECT_URIS } from './redirect-uris';
 
 @ObjectType({ description: 'An application that people can authorise to act for them, with OAuth 2 or OpenID Connect.' })

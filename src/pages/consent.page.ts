@@ -2,7 +2,7 @@ import { isAdministrative, isIdentityScope, type Permission } from '../access/pe
 import { html, type Html } from '../lib/html';
 import type { Asked, Choice } from '../oauth/authorization';
 import { alert, form, type Field, type Problem } from './form';
-import { page } from './html';
+import { page } from './page';
 
 /** The page on which a person signs in for an application. Never shows a typed password again. */
 export function signInPage({ client }: Asked, action: string, email: string, problem?: Problem): string {

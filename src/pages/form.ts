@@ -1,5 +1,5 @@
 import { html, type Html } from '../lib/html';
-import { page } from './html';
+import { page } from './page';
 
 /** Largest body of a form, in bytes. */
 export const FORM_LIMIT_BYTES = 16_384;

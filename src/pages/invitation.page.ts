@@ -1,7 +1,7 @@
 import type { Invited } from '../access/people/invitation.service';
 import { html } from '../lib/html';
 import { form, type Field, type Problem } from './form';
-import { page } from './html';
+import { page } from './page';
 
 const NEW_ACCOUNT: Field[] = [
   { name: 'name', label: 'Your name', type: 'text', autocomplete: 'name', hint: 'Other members see it.' },

@@ -13,7 +13,7 @@ import { consentPage, signInPage } from './consent.page';
 import { customerAt } from '../lib/cidr';
 import { MemoryThrottles } from '../lib/memory-throttles';
 import { FORM_LIMIT_BYTES, alert, problemPage, textOf, type Problem } from './form';
-import { HEADERS_LEADING_AWAY, PAGE_HEADERS, page } from './html';
+import { HEADERS_LEADING_AWAY, PAGE_HEADERS, page } from './page';
 
 export interface OAuthPagesDeps {
   oauth: OAuthServices;

@@ -1,6 +1,6 @@
 import { html } from '../lib/html';
 import { form, type Problem } from './form';
-import { page } from './html';
+import { page } from './page';
 
 const HINT = '12 characters or more. The new password ends all your sessions and the access of all applications.';
 

@@ -7,7 +7,7 @@ import { heldIn, isFromHere, keepIn, type BrowserCookies, type TrustedOrigins } 
 import type { PasswordService } from '../access/sessions/password.service';
 import { TollgateError, type ErrorCode, type Issue } from '../errors';
 import { FORM_LIMIT_BYTES, problemPage, textOf, type Problem } from './form';
-import { PAGE_HEADERS } from './html';
+import { PAGE_HEADERS } from './page';
 import { acceptedPage, invitationPage } from './invitation.page';
 import { passwordWasSetPage, resetPasswordPage } from './reset-password.page';
 

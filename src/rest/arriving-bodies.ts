@@ -3,8 +3,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ownerOf } from '../access/places';
 import type { Principal } from '../access/principal';
 import { TollgateError } from '../errors';
-import { BytesInFlight, KeptBytes, UNCOUNTED_BYTES } from '../gate/kept-bytes';
-import type { Sharer } from '../gate/shares';
+import { BytesInFlight, KeptBytes, UNCOUNTED_BYTES } from '../gate/load/kept-bytes';
+import type { Sharer } from '../gate/load/shares';
 import { whenAnswered } from '../lib/answered';
 import { customerAt } from '../lib/cidr';
 

@@ -3,7 +3,7 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { CredentialKind } from '../access/secret';
 import type { Config } from '../config';
 import { TollgateError, invalid, type ErrorCode } from '../errors';
-import type { KeptBytes } from '../gate/kept-bytes';
+import type { KeptBytes } from '../gate/load/kept-bytes';
 import { isBehindAnother, waitingOn, whenAnswered } from '../lib/answered';
 import type { Log } from '../lib/log';
 import { COMMON_HEADERS, sendError } from './answer';
@@ -38,7 +38,7 @@ declare module 'fastify' {
 function closeSilentOnStop(server: FastifyInstance): void {
   const open = new Set<Socket>();
   server.server.on('connection', (socket) => {
-    if (open.has(socket)) return; // graphql/streams/upgrades emits 'connection' again for the same socket
+    if (open.has(socket)) return; // graphql-server/streams/upgrades emits 'connection' again for the same socket
     open.add(socket);
     socket.once('close', () => open.delete(socket));
   });

@@ -5,7 +5,7 @@ import { withTimeout } from '../lib/time';
 import { sendError } from './answer';
 import { registerExecute } from './execute.route';
 import { registerAuditExport, type AuditExportDeps } from './exports/audit.route';
-import { ExportPlaces } from './exports/places';
+import { ExportPlaces } from './exports/export-places';
 import { registerTableExports, type TableExportDeps } from './exports/tables.route';
 import { Turns } from './exports/turns';
 

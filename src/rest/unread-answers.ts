@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { UNCOUNTED_BYTES } from '../gate/kept-bytes';
+import { UNCOUNTED_BYTES } from '../gate/load/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 
 /** Time for which a client may read nothing of a large answer before its connection is closed. */

@@ -3,7 +3,7 @@ import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
 import { MaxItems, Node } from '../lib/graphql-types';
-import { VERSION } from '../lib/versions';
+import { VERSION } from '../lib/version-descriptions';
 
 export enum RotationStatus {
   OK = 'OK',

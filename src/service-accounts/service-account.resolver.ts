@@ -3,7 +3,7 @@ import { Role, builtInRole } from '../access/roles/role.entity';
 import { GraphQLContext, by } from '../graphql/context';
 import { MaxItems, ShownOnce, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
-import { EXPECTED_VERSION } from '../lib/versions';
+import { EXPECTED_VERSION } from '../lib/version-descriptions';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
 import { RotationStatus, ServiceAccount } from './service-account.entity';

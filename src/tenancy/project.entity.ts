@@ -1,7 +1,7 @@
 import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
-import { VERSION } from '../lib/versions';
+import { VERSION } from '../lib/version-descriptions';
 import { reprefix } from '../lib/id';
 import { Node } from '../lib/graphql-types';
 

@@ -2,7 +2,7 @@ import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, InputType, Int, Mutati
 import { GraphQLContext, by } from '../graphql/context';
 import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
-import { EXPECTED_VERSION } from '../lib/versions';
+import { EXPECTED_VERSION } from '../lib/version-descriptions';
 import { GalleryMode, Project } from './project.entity';
 import { PROJECTS, ProjectFilter } from './project.queries';
 import { ProjectService } from './project.service';

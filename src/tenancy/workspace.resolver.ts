@@ -3,7 +3,7 @@ import type { Connection } from '../lib/graphql-types';
 import { NamedOrder, connectionOf } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { GraphQLContext, by } from '../graphql/context';
-import { EXPECTED_VERSION } from '../lib/versions';
+import { EXPECTED_VERSION } from '../lib/version-descriptions';
 import { Workspace } from './workspace.entity';
 import { WORKSPACES, WorkspaceFilter } from './workspace.queries';
 import { WorkspaceService } from './workspace.service';

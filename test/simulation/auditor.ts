@@ -1,5 +1,5 @@
 import type { ExecuteResult } from '../../src/gate/gate';
-import type { HoldRow, LogRow, TickWrites } from '../../src/gate/rows';
+import type { HoldRow, LogRow, TickWrites } from '../../src/gate/tick/rows';
 import { AccountAudit } from './audit-accounts';
 import { RateAudit } from './audit-rate';
 import type { CommitObserver, ModelDatabase, Session } from './database';

@@ -1,6 +1,6 @@
 import type { ActionFacts, CredentialRef, Credential } from '../../src/gate/call';
-import { actionKey, type TickNeeds } from '../../src/gate/tick-store';
-import { claimKey, type EndedAttempt, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/rows';
+import { actionKey, type TickNeeds } from '../../src/gate/tick/tick-store';
+import { claimKey, type EndedAttempt, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/tick/rows';
 import { DatabaseClock } from './database-clock';
 import { serverSays, type DatabaseError } from './database-errors';
 import type { Owner, Scheduled, Scheduler } from './scheduler';

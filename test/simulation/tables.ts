@@ -1,4 +1,4 @@
-import type { ClaimRow, HoldRow, LogRow } from '../../src/gate/rows';
+import type { ClaimRow, HoldRow, LogRow } from '../../src/gate/tick/rows';
 import type { EntryRow } from '../../src/wallet/ledger-account';
 
 // The committed rows of the model database.

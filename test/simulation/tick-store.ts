@@ -7,9 +7,9 @@ import {
   type LockedBudget,
   type TickState,
   type TickWrites,
-} from '../../src/gate/rows';
+} from '../../src/gate/tick/rows';
 import type { SweepStore } from '../../src/gate/sweep-store';
-import { TickFailure, type TickNeeds, type TickStore } from '../../src/gate/tick-store';
+import { TickFailure, type TickNeeds, type TickStore } from '../../src/gate/tick/tick-store';
 import { Connection, type Client } from './connection';
 import type { ModelDatabase } from './database';
 import { DatabaseError, noAnswer } from './database-errors';

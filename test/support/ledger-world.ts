@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import type { ActionFacts, Call, Credential } from '../../src/gate/call';
 import { decide, type DecideOptions, type Ending, type TickItem, type Verdict } from '../../src/gate/decide';
-import { BytesInFlight, KeptBytes } from '../../src/gate/kept-bytes';
+import { BytesInFlight, KeptBytes } from '../../src/gate/load/kept-bytes';
 import type { RateLimit } from '../../src/gate/rate-limit';
-import type { TickState } from '../../src/gate/rows';
-import { actionKey } from '../../src/gate/tick-store';
+import type { TickState } from '../../src/gate/tick/rows';
+import { actionKey } from '../../src/gate/tick/tick-store';
 import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { post, refusalOf } from '../../src/wallet/ledger-account';
 import { DAY_MS, KEYS, Model, PROJECTS } from './ledger-model';

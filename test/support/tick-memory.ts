@@ -1,5 +1,5 @@
 import type { EntryRow, LedgerAccount } from '../../src/wallet/ledger-account';
-import type { ClaimRow, HoldRow, LockedBudget, LogRow, TickState, TickWrites } from '../../src/gate/rows';
+import type { ClaimRow, HoldRow, LockedBudget, LogRow, TickState, TickWrites } from '../../src/gate/tick/rows';
 import type { RateLimit } from '../../src/gate/rate-limit';
 
 /** The tables that ticks read and write, as plain values: nothing that is handed out is shared with what is kept. */

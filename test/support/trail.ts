@@ -1,6 +1,6 @@
 import { Sealed } from '../../src/access/sessions/sealed';
 import { ChainKeys } from '../../src/audit/chain-keys';
-import { auditChains } from '../../src/audit/chains';
+import { auditChains } from '../../src/audit/chain-reports';
 import type { ChainHead } from '../../src/audit/heads';
 import { AuditEvent } from '../../src/audit/event.entity';
 import { readTrail, type SealedEvent } from '../../src/audit/trail';

@@ -13,7 +13,7 @@ import { requireGrantsOfRole, roleToGrant } from '../granting';
 import { may, mayGrant, mayOperate } from '../policies';
 import type { Actor } from '../principal';
 import type { Held } from '../sessions/cookie';
-import { requireGoodPassword, type Passwords } from '../sessions/passwords';
+import { requireGoodPassword, type PasswordHasher } from '../sessions/password-hasher';
 import type { ProofService } from '../sessions/proof.service';
 import type { SessionService, SignedIn } from '../sessions/session.service';
 import { mailsTo, triesFrom, triesOf, type Throttles } from '../sessions/throttle';
@@ -38,7 +38,7 @@ const inviteRule = z.object({ workspaceId: idRule, email: emailRule, roleId: idR
 export interface InvitationServiceDeps {
   database: Database;
   digest(text: string): string;
-  passwords: Passwords;
+  passwords: PasswordHasher;
   proofs: ProofService;
   sessions: SessionService;
   throttles: Throttles;

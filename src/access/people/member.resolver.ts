@@ -2,7 +2,7 @@ import { Arg, Args, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, Obj
 import { GraphQLContext, by } from '../../graphql/context';
 import { connectionOf, type Connection } from '../../lib/graphql-types';
 import { PageArgs } from '../../lib/page-args';
-import { EXPECTED_VERSION } from '../../lib/versions';
+import { EXPECTED_VERSION } from '../../lib/version-descriptions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { Role } from '../roles/role.entity';
 import { MEMBERS, rolesById, MembershipFilter } from './member.queries';

@@ -1,7 +1,7 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn } from '../../db/columns';
-import { VERSION } from '../../lib/versions';
+import { VERSION } from '../../lib/version-descriptions';
 
 @ObjectType({ description: 'A person in a workspace, with their role there.' })
 @Entity('memberships')

@@ -1,7 +1,7 @@
 import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
-import { VERSION } from '../../lib/versions';
+import { VERSION } from '../../lib/version-descriptions';
 import { MaxItems, Node } from '../../lib/graphql-types';
 import { ADMINISTRATIVE_PERMISSIONS } from '../permissions';
 

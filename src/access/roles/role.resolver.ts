@@ -1,7 +1,7 @@
 import { Arg, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectType, Resolver, Root } from 'type-graphql';
 import { GraphQLContext, by } from '../../graphql/context';
 import { MaxItems } from '../../lib/graphql-types';
-import { EXPECTED_VERSION } from '../../lib/versions';
+import { EXPECTED_VERSION } from '../../lib/version-descriptions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { BUILT_IN_ROLES, Role } from './role.entity';
 import { rolesOfWorkspaces } from './role.queries';

@@ -13,7 +13,7 @@ import { deadLink, passwordResetMail } from '../people/mails';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, actorOf, recordOfPerson, type Whence } from '../people/person.events';
 import { PasswordReset } from './password-reset.entity';
-import { requireGoodPassword, type Passwords } from './passwords';
+import { requireGoodPassword, type PasswordHasher } from './password-hasher';
 import type { ProofService } from './proof.service';
 import type { SessionService } from './session.service';
 import { mailsTo, triesFrom, type Throttles } from './throttle';
@@ -23,7 +23,7 @@ const PASSWORD_RESET_MS = 3_600_000; // an hour
 export interface PasswordServiceDeps {
   database: Database;
   digest(text: string): string;
-  passwords: Passwords;
+  passwords: PasswordHasher;
   proofs: ProofService;
   sessions: SessionService;
   throttles: Throttles;

@@ -7,7 +7,7 @@ import { normaliseEmail } from '../people/email';
 import { Person } from '../people/person.entity';
 import { NOBODY_YET, recordOfPerson, type Whence } from '../people/person.events';
 import { Devices } from './devices';
-import type { Passwords } from './passwords';
+import type { PasswordHasher } from './password-hasher';
 import { triesAt, triesFrom, triesOf, type Allowance, type Throttles } from './throttle';
 
 /** Interval of the audit events that say that an account is throttled. */
@@ -18,7 +18,7 @@ export type RefusalReason = 'PASSWORD' | 'CODE' | 'THROTTLED';
 export interface ProofServiceDeps {
   database: Database;
   digest(text: string): string;
-  passwords: Passwords;
+  passwords: PasswordHasher;
   throttles: Throttles;
   background: Background;
   log: Log;

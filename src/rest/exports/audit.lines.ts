@@ -1,4 +1,4 @@
-import { EVENT_COLUMNS } from '../../audit/chain';
+import { EVENT_COLUMNS } from '../../audit/event-hash';
 import type { SealedEvent, TrailEntry } from '../../audit/trail';
 import { trailCursor } from '../../audit/trail.cursor';
 import { jsonLine } from './lines';

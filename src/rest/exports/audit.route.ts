@@ -4,10 +4,10 @@ import { may } from '../../access/policies';
 import type { TrailEntry, TrailRequest } from '../../audit/trail';
 import { positionOf } from '../../audit/trail.cursor';
 import { validate } from '../../errors';
-import type { Principals } from '../../gate/principals';
+import type { Authenticator } from '../../gate/authenticator';
 import { lineOf } from './audit.lines';
 import { auditQuery } from './audit.schema';
-import type { ExportPlaces } from './places';
+import type { ExportPlaces } from './export-places';
 import { readerOf, stillMay, workspaceFor, type Reader } from './reader';
 import { EXPORT_POLL_MS, HEARTBEAT_MS } from './stream';
 
@@ -15,7 +15,7 @@ import { EXPORT_POLL_MS, HEARTBEAT_MS } from './stream';
 const PAGE = 500;
 
 export interface AuditExportDeps {
-  principals: Pick<Principals, 'bySecret'>;
+  authenticator: Pick<Authenticator, 'bySecret'>;
   /** Returns sealed events in the order in which they were sealed. */
   readTrail(request: TrailRequest): Promise<TrailEntry[]>;
   hasWorkspace(id: string): Promise<boolean>;
@@ -23,9 +23,9 @@ export interface AuditExportDeps {
 
 /** Registers `GET /v1/audit/export`: streams the audit trail line by line, for example to a SIEM. */
 export function registerAuditExport(rest: FastifyInstance, places: ExportPlaces, deps: AuditExportDeps): void {
-  const { principals, readTrail, hasWorkspace } = deps;
+  const { authenticator, readTrail, hasWorkspace } = deps;
   rest.get('/v1/audit/export', async (request, reply) => {
-    const reader = await readerOf(request, principals);
+    const reader = await readerOf(request, authenticator);
     const query = validate(auditQuery, request.query);
     const workspaceId = await workspaceFor(reader, query.workspaceId, 'read.audit', hasWorkspace);
     const after = query.after === undefined ? 0 : await positionOf(query.after, readTrail);
@@ -40,7 +40,7 @@ export function registerAuditExport(rest: FastifyInstance, places: ExportPlaces,
     void reply.header('content-type', 'application/x-ndjson; charset=utf-8');
     return places.send(request, reply, reader, {
       chunks: (stop) => trailLines(lines, stop),
-      mayRead: () => stillMay(request, principals, mayReadNow),
+      mayRead: () => stillMay(request, authenticator, mayReadNow),
     });
   });
 }

@@ -1,4 +1,4 @@
-import { INSTALLATION } from '../../audit/chain';
+import { INSTALLATION } from '../../audit/event-hash';
 import type { MissingEvent, SealedEvent } from '../../audit/trail';
 
 // Writes audit events in the Open Cybersecurity Schema Framework (OCSF), version 1.3.0, which many SIEM tools read.

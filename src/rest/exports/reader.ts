@@ -4,7 +4,7 @@ import type { AdministrativePermission } from '../../access/permissions';
 import { requireAdministered, requirePermission } from '../../access/policies';
 import type { CredentialPrincipal } from '../../access/principal';
 import { TollgateError } from '../../errors';
-import type { Principals } from '../../gate/principals';
+import type { Authenticator } from '../../gate/authenticator';
 
 /** The caller that reads an export. */
 export type Reader = CredentialPrincipal;
@@ -13,10 +13,10 @@ export type Reader = CredentialPrincipal;
  * Authenticates the caller of an export by its secret. Ignores cookies: they count only at `/graphql`. Throws an error of kind UNAUTHORIZED
  * if there is no secret, or its credential does not work now.
  */
-export async function readerOf(request: FastifyRequest, principals: Pick<Principals, 'bySecret'>): Promise<Reader> {
+export async function readerOf(request: FastifyRequest, authenticator: Pick<Authenticator, 'bySecret'>): Promise<Reader> {
   const secret = secretFrom(request.raw.rawHeaders);
   if (secret === undefined) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
-  return principals.bySecret(secret, request.address);
+  return authenticator.bySecret(secret, request.address);
 }
 
 /**
@@ -41,11 +41,11 @@ export async function workspaceFor(
 /** Authenticates the sender of a request again and asks `may` for its current rights. Rejects if the database cannot tell. */
 export async function stillMay(
   request: FastifyRequest,
-  principals: Pick<Principals, 'bySecret'>,
+  authenticator: Pick<Authenticator, 'bySecret'>,
   may: (reader: Reader) => boolean,
 ): Promise<boolean> {
   try {
-    return may(await readerOf(request, principals));
+    return may(await readerOf(request, authenticator));
   } catch (error) {
     if (error instanceof TollgateError && error.kind !== 'SERVICE_UNAVAILABLE') return false;
     throw error;

@@ -4,11 +4,11 @@ import { may } from '../../access/policies';
 import type { Database } from '../../db/database';
 import { isOutage } from '../../db/failures';
 import { TollgateError, invalid, validate } from '../../errors';
-import type { Principals } from '../../gate/principals';
+import type { Authenticator } from '../../gate/authenticator';
 import { keysTable } from './keys.table';
 import { ledgerTable } from './ledger.table';
 import { csvHeader, csvLines, jsonLine } from './lines';
-import type { ExportPlaces } from './places';
+import type { ExportPlaces } from './export-places';
 import { readerOf, stillMay, workspaceFor } from './reader';
 import { requestLogsTable } from './request-logs.table';
 import { HEARTBEAT_MS } from './stream';
@@ -19,7 +19,7 @@ import type { Turns } from './turns';
 export const EXPORTED_TABLES = [ledgerTable, requestLogsTable, keysTable] as unknown as readonly ExportedTable[];
 
 export interface TableExportDeps {
-  principals: Pick<Principals, 'bySecret'>;
+  authenticator: Pick<Authenticator, 'bySecret'>;
   database: Database;
   hasWorkspace(id: string): Promise<boolean>;
 }
@@ -34,10 +34,10 @@ const MEDIA_TYPES: Record<Format, string> = {
 
 /** Registers `GET /v1/export/{ledger|request-logs|keys}`: each streams a complete list of the admin API. */
 export function registerTableExports(rest: FastifyInstance, places: ExportPlaces, turns: Turns, deps: TableExportDeps): void {
-  const { principals, database, hasWorkspace } = deps;
+  const { authenticator, database, hasWorkspace } = deps;
   for (const table of EXPORTED_TABLES) {
     rest.get(`/v1/export/${table.name}`, async (request, reply) => {
-      const reader = await readerOf(request, principals);
+      const reader = await readerOf(request, authenticator);
       const query = validate(table.query, withLists(table.query, request.query as object)) as z.output<typeof table.query> & CommonQuery;
       const workspaceId = await workspaceFor(reader, query.workspaceId, table.permission, hasWorkspace);
       if (workspaceId === undefined) throw invalid({ path: ['workspaceId'], message: 'is required of the operator' });
@@ -52,7 +52,7 @@ export function registerTableExports(rest: FastifyInstance, places: ExportPlaces
       void reply.header('content-type', MEDIA_TYPES[query.format]).header('content-disposition', `attachment; filename="${name}"`);
       return places.send(request, reply, reader, {
         chunks: (stop) => turns.each(chunksOf(rows, Object.keys(table.line.shape), query.format, stop)),
-        mayRead: () => stillMay(request, principals, (now) => permissions.every((permission) => may(now, permission, workspaceId))),
+        mayRead: () => stillMay(request, authenticator, (now) => permissions.every((permission) => may(now, permission, workspaceId))),
       });
     });
   }

@@ -1,0 +1,130 @@
+import type { LedgerAccount, EntryRow } from '../../wallet/ledger-account';
+import { fromBase62, toBase62 } from '../../lib/id';
+import type { ActionFacts, Credential } from '../call';
+import type { RateMemory } from '../rate-limit';
+
+// The rows that a tick reads and writes, as plain values. Times are in milliseconds since 1970. Names are the SQL names in camelCase.
+
+/** The properties of a call that both its hold and its log row have. */
+export interface CallRow {
+  credentialKind: string;
+  credentialId: string;
+  workspaceId: string;
+  projectId: string;
+  environment: string;
+  service: string;
+  action: string;
+  requestId: string;
+  ip: string | null;
+  userAgent: string | null;
+}
+
+export interface HoldRow extends CallRow {
+  attempt: string;
+  claimed: boolean;
+  amount: number;
+  startedAt: number;
+  expiresAt: number;
+}
+
+/** The holds that one tick opened, in one row. So a call in flight costs the database little more than the text of its hold. */
+export interface TickHoldsRow {
+  id: string;
+  process: string;
+  /** Time when the first of the holds expires. */
+  expiresAt: number;
+  /** A mark for each place of the tick: 1 if its hold is open. The transaction that clears a mark decides how the call ended. */
+  marks: string;
+  /** HoldRow[], as JSON. */
+  holds: string;
+}
+
+export interface LogRow extends CallRow {
+  id: string;
+  outcome: 'SUCCEEDED' | 'FAILED' | 'REFUSED' | 'EXPIRED';
+  errorCode: string | null;
+  httpStatus: number | null;
+  chargedMicroCredits: number;
+  actionMs: number | null;
+  totalMs: number | null;
+  createdAt: number;
+}
+
+export interface ClaimRow {
+  credentialId: string;
+  requestId: string;
+  attempt: string;
+  fingerprint: string;
+  state: 'RUNNING' | 'DONE';
+  expiresAt: number;
+  chargedMicroCredits: number;
+  answer: string | null;
+}
+
+/** Names a claim, and the attempt that it must belong to. */
+export type ClaimName = Pick<ClaimRow, 'credentialId' | 'requestId' | 'attempt'>;
+
+export interface RefusalCountRow {
+  credentialId: string;
+  code: string;
+  minute: number;
+  calls: number;
+}
+
+/** A project's budget while this tick holds its lock. */
+export interface LockedBudget extends LedgerAccount, RateMemory {}
+
+/** The end of an attempt, as its log row tells it after its hold is closed. */
+export interface EndedAttempt {
+  outcome: LogRow['outcome'];
+  chargedMicroCredits: number;
+}
+
+/** The rows that a tick reads after it has its locks. */
+export interface TickState {
+  /** Microseconds since 1970, by the clock that all decisions use. */
+  nowUs: number;
+  /** By `credentialKey`. */
+  credentials: Map<string, Credential>;
+  /** Enabled actions, by `actionKey`. */
+  actions: Map<string, ActionFacts>;
+  /** Locked budgets, by project. A requested project that is missing is locked by another transaction. */
+  budgets: Map<string, LockedBudget>;
+  /** By `claimKey`. Their answers are not read. */
+  claims: Map<string, ClaimRow>;
+  /** Attempts with an open hold. */
+  openHolds: Set<string>;
+  /** Attempts with a hold in a row that another transaction has locked. */
+  lockedHolds: Set<string>;
+  /** Open holds of expired claims, by attempt. */
+  staleHolds: Map<string, HoldRow>;
+  /** Attempts with a closed hold and a log row. */
+  ended: Map<string, EndedAttempt>;
+}
+
+/** Everything that one tick writes in its transaction. */
+export interface TickWrites {
+  /** The unique id of the tick. */
+  tick: string;
+  /** A random id of this process, new at each start. */
+  process: string;
+  budgets: LockedBudget[];
+  holds: HoldRow[];
+  endedHolds: string[];
+  logs: LogRow[];
+  entries: EntryRow[];
+  claims: ClaimRow[];
+  endedClaims: ClaimName[];
+  refusalCounts: RefusalCountRow[];
+}
+
+export const claimKey = (claim: { credentialId: string; requestId: string }): string => `${claim.credentialId} ${claim.requestId}`;
+
+// The id of an attempt is the id of its tick followed by its place in the tick. So the holds of a tick can be one row, and the id of any
+// attempt finds that row.
+
+const PLACE_LENGTH = 2;
+
+export const attemptId = (tick: string, place: number): string => tick + toBase62(place, PLACE_LENGTH);
+export const tickOf = (attempt: string): string => attempt.slice(0, -PLACE_LENGTH);
+export const placeOf = (attempt: string): number => fromBase62(attempt.slice(-PLACE_LENGTH));
