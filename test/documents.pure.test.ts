@@ -106,7 +106,7 @@ describe('the configuration in docs/operation.md', () => {
       expect(loadConfig({ PORT: end })).toEqual(loadConfig({}));
     }
     expect(() => loadConfig({ ROOT_KEY: `${required.ROOT_KEY}\n${required.ROOT_KEY}` })).toThrow(
-      'ROOT_KEY must be of printable ASCII characters',
+      'ROOT_KEY must contain only printable ASCII characters',
     );
   });
 
