@@ -5,7 +5,8 @@ const INDEXES = [
   { name: 'api_keys_by_name', table: 'api_keys', columns: 'workspace_id, name, id' }, // Workspace.keys, by name
   { name: 'api_keys_by_name_in_project', table: 'api_keys', columns: 'project_id, name, id' }, // Project.keys, by name
   { name: 'projects_by_name', table: 'projects', columns: 'workspace_id, name, id' }, // Workspace.projects with includeArchived, by name
-  { name: 'projects_living_by_age', table: 'projects', columns: 'workspace_id, archived_at, created_at, id' }, // Workspace.projects, by age
+  // Workspace.projects, by age, without reading any archived ones
+  { name: 'projects_living_by_age', table: 'projects', columns: 'workspace_id, archived_at, created_at, id' },
   { name: 'projects_living_by_name', table: 'projects', columns: 'workspace_id, archived_at, name, id' }, // the same by name
   { name: 'workspaces_by_name', table: 'workspaces', columns: 'name, id' }, // Query.workspaces, by name
 ];

@@ -4,7 +4,8 @@ const STEPS = [
   `CREATE INDEX IF NOT EXISTS api_keys_by_name ON api_keys (workspace_id, name, id)`, // Workspace.keys, by name
   `CREATE INDEX IF NOT EXISTS api_keys_by_name_in_project ON api_keys (project_id, name, id)`, // Project.keys, by name
   `CREATE INDEX IF NOT EXISTS projects_by_name ON projects (workspace_id, name, id)`, // Workspace.projects with includeArchived, by name
-  `CREATE INDEX IF NOT EXISTS projects_living_by_age ON projects (workspace_id, archived_at, created_at, id)`, // Workspace.projects, by age
+  // Workspace.projects, by age, without reading any archived ones
+  `CREATE INDEX IF NOT EXISTS projects_living_by_age ON projects (workspace_id, archived_at, created_at, id)`,
   `CREATE INDEX IF NOT EXISTS projects_living_by_name ON projects (workspace_id, archived_at, name, id)`, // the same by name
   `CREATE INDEX IF NOT EXISTS workspaces_by_name ON workspaces (name, id)`, // Query.workspaces, by name
 ];
