@@ -10,10 +10,10 @@ import { ORIGIN, buildProject, buildServiceAccount, buildWorkspace } from './sup
 import { VERIFIER, ask } from './support/oauth';
 import { until } from './support/until';
 
-// Service accounts that come as OAuth clients, and the tokens that they get.
+// Service accounts as OAuth clients (client credentials), and their tokens.
 
 let app: TestApp;
-/** Another node on the same database. */
+/** Another node with the same database. */
 let other: TestApp;
 
 beforeAll(async () => {
@@ -33,7 +33,7 @@ type Built = Awaited<ReturnType<typeof buildServiceAccount>>;
 const configOf = ({ account, secret }: Built) =>
   openid.discovery(new URL(app.url), account.id, undefined, openid.ClientSecretBasic(secret), { execute: [openid.allowInsecureRequests] });
 const tokenFor = async (built: Built, parameters: Record<string, string> = {}) => openid.clientCredentialsGrant(await configOf(built), parameters);
-/** The same as raw as can be, for what is refused. */
+/** Requests a token without a client library, for requests that are refused. */
 const askToken = ({ account, secret }: { account: { id: string }; secret: string | null }, form: Record<string, string> = {}, node = app) =>
   ask(node, '/oauth/token', { client: { id: account.id } as never, secret }, { grant_type: 'client_credentials', ...form });
 const eventsOf = async (subjectId: string) => (await app.database.reader.findBy(AuditEvent, { subjectId })).map(({ action }) => action);
@@ -43,7 +43,7 @@ const viewerOf = async (token: string) => {
   return status === 200 ? (data.viewer as { kind: string; id: string; permissions: string[] }) : status;
 };
 
-it('openid-client gets a token that calls and administers as its service account, on every node, and asks about it and gives it back', async () => {
+it('openid-client gets a token that works as its service account on every node, introspects it and revokes it', async () => {
   const built = await buildServiceAccount(app, { budget: 5_000, permissions: ['demo.*', 'read.keys'] });
   const config = await configOf(built);
   const token = await openid.clientCredentialsGrant(config);
@@ -59,7 +59,7 @@ it('openid-client gets a token that calls and administers as its service account
   expect(await eventsOf(built.account.id)).toEqual(expect.arrayContaining(['token.issued', 'token.revoked']));
 });
 
-it('oauth4webapi gets one too', async () => {
+it('oauth4webapi gets a token too', async () => {
   const { account, secret } = await buildServiceAccount(app);
   const insecure = { [oauth.allowInsecureRequests]: true };
   const issuer = new URL(app.url);
@@ -72,7 +72,7 @@ it('oauth4webapi gets one too', async () => {
   expect(await call(token.access_token)).toBe('200 ok');
 });
 
-it('a token is for what was asked for and no more, and its account grants nothing by it that it is not for', async () => {
+it('a token has only the requested permissions, and its account cannot grant others with it', async () => {
   const built = await buildServiceAccount(app, { permissions: ['demo.*', 'read.keys', 'write.keys'] });
   const echoes = await tokenFor(built, { scope: 'demo.echo' });
   expect(await call(echoes.access_token)).toBe('200 ok');
@@ -87,7 +87,7 @@ it('a token is for what was asked for and no more, and its account grants nothin
   expect((await mint([])).errors).toBeUndefined();
 });
 
-it('asks for nothing that the account may not do, and loses what the account loses', async () => {
+it('a token gets no permission that its account lacks, and loses permissions that the account loses', async () => {
   const built = await buildServiceAccount(app, { permissions: ['demo.echo'] });
   expect(await askToken(built, { scope: 'read.wallet' })).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
   const { access_token: token } = await tokenFor(built);
@@ -96,7 +96,7 @@ it('asks for nothing that the account may not do, and loses what the account los
   for (const form of [{}, { scope: 'demo.echo' }] as Record<string, string>[]) expect(await askToken(built, form)).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
 });
 
-it('names its project where the account works in several', async () => {
+it('a call with a token names its project if the account works in several', async () => {
   const workspace = await buildWorkspace(app);
   const projects = [await buildProject(app, { workspace, budget: 5_000 }), await buildProject(app, { workspace, budget: 5_000 })];
   const { access_token: token } = await tokenFor(await buildServiceAccount(app, { projects }));
@@ -105,11 +105,11 @@ it('names its project where the account works in several', async () => {
   expect(outcomeOf(named)).toBe('200 ok');
 });
 
-describe('on every node at once, a token ends with', () => {
+describe('a token ends on every node at once', () => {
   it.each<[string, string, (built: Built) => Promise<unknown>]>([
     ['its account', '401 DISABLED_API_KEY', ({ account }) => app.services.serviceAccounts.disable(ORIGIN, { id: account.id })],
     ['a rotation that ends all secrets', '401 REVOKED_API_KEY', ({ account }) => app.services.serviceAccounts.rotate(ORIGIN, { id: account.id, graceSeconds: 0 })],
-  ])('%s', async (_with, outcome, end) => {
+  ])('with %s', async (_cause, outcome, end) => {
     const built = await buildServiceAccount(app);
     const { access_token: token } = await tokenFor(built);
     expect([await call(token), await call(token, other)]).toEqual(['200 ok', '200 ok']);
@@ -117,7 +117,7 @@ describe('on every node at once, a token ends with', () => {
     expect([await call(token), await call(token, other), await viewerOf(token)]).toEqual([outcome, outcome, 401]);
   });
 
-  it('its hour, or with the secret that it was got by where that is sooner', async () => {
+  it('after one hour, or earlier if its secret ends', async () => {
     const built = await buildServiceAccount(app);
     const { access_token: hours } = await tokenFor(built);
     await app.services.serviceAccounts.rotate(ORIGIN, { id: built.account.id, graceSeconds: 600 });
@@ -131,12 +131,12 @@ describe('on every node at once, a token ends with', () => {
     for (const node of [app, other]) node.travel(HOUR_MS);
     expect([await call(token), await call(token, other)]).toEqual(['401 REVOKED_API_KEY', '401 REVOKED_API_KEY']);
     await tokenFor(another);
-    expect(await app.database.reader.findBy(ServiceAccountSecret, { accountId: another.account.id })).toHaveLength(2); // those that have ended are not kept
+    expect(await app.database.reader.findBy(ServiceAccountSecret, { accountId: another.account.id })).toHaveLength(2); // ended secrets are deleted
   });
 });
 
-describe('nobody gets a token', () => {
-  it('with the secret of another, with a token, without a secret, or for an account that does not work', async () => {
+describe('a token is refused', () => {
+  it('for the secret of another account, for a token as secret, without a secret, and for an account that does not work', async () => {
     const [built, foreign] = [await buildServiceAccount(app), await buildServiceAccount(app)];
     const { access_token: token } = await tokenFor(built);
     const disabled = await buildServiceAccount(app);
@@ -147,7 +147,7 @@ describe('nobody gets a token', () => {
     await until(async () => (await eventsOf(built.account.id)).includes('token.refused'), 'the refusal in the trail');
   });
 
-  it('as a person: a service account authorizes nothing, and redeems no code', async () => {
+  it('for an authorization or a code, because a service account cannot act as a person', async () => {
     const built = await buildServiceAccount(app);
     const authorize = await fetch(`${app.url}/oauth/authorize?client_id=${built.account.id}&response_type=code&redirect_uri=https://shop.example/callback&scope=openid`, { redirect: 'manual' });
     expect([authorize.status, authorize.headers.get('location')]).toEqual([400, null]);
@@ -155,17 +155,17 @@ describe('nobody gets a token', () => {
   });
 });
 
-it('two secrets of one account that come at the same time are told apart: no token outlives the one that it was got by', async () => {
+it('two concurrent requests with two secrets of one account are kept apart: no token outlives its secret', async () => {
   const built = await buildServiceAccount(app);
   const { secret } = await app.services.serviceAccounts.rotate(ORIGIN, { id: built.account.id, graceSeconds: 60 });
-  await askToken({ ...built, secret }); // from here on oidc-provider has one object for this client, which all requests share
+  await askToken({ ...built, secret }); // from here on all requests share one client object of oidc-provider
   const { lookups } = app.database;
   const findOneBy = lookups.findOneBy.bind(lookups);
   const waiting: (() => void)[] = [];
   const slow = jest.spyOn(lookups, 'findOneBy').mockImplementation(async (entity, where) => {
     const found = await findOneBy(entity, where);
     if (entity !== ServiceAccountSecret) return found;
-    await new Promise<void>((go) => (waiting.push(go) === 2 ? waiting.forEach((one) => one()) : undefined)); // both are recognised at once
+    await new Promise<void>((go) => (waiting.push(go) === 2 ? waiting.forEach((one) => one()) : undefined)); // both secrets are checked at the same time
     return found;
   });
   const [before, now] = await Promise.all([askToken(built), askToken({ ...built, secret })]);
@@ -173,7 +173,7 @@ it('two secrets of one account that come at the same time are told apart: no tok
   expect([before.body.expires_in <= 60, now.body.expires_in]).toEqual([true, 3_600]);
 });
 
-it('a rotation without grace while tokens are asked for leaves none behind, whichever comes first', async () => {
+it('a rotation without grace leaves no token behind if tokens are requested concurrently', async () => {
   const built = await buildServiceAccount(app);
   const asked = Array.from({ length: 12 }, (_, index) => askToken(built, {}, index % 2 === 0 ? app : other));
   await app.services.serviceAccounts.rotate(ORIGIN, { id: built.account.id, graceSeconds: 0 });

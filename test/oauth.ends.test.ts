@@ -16,7 +16,7 @@ import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
 import { runCli } from './support/process';
 import { until } from './support/until';
 
-// What tokens do, and what ends them: at once, on the node that was told and on every other one.
+// What tokens may do, and what ends them at once on every node.
 
 let app: TestApp;
 let other: TestApp;
@@ -50,7 +50,7 @@ async function resetPassword({ person }: BuiltPerson): Promise<void> {
 }
 
 describe('a token', () => {
-  it('runs what it is for in the project that was chosen, which is billed, and nothing else', async () => {
+  it('runs only its permitted actions, and only in the chosen project, which is billed', async () => {
     const built = await buildClient(app);
     const { access } = await tokensFor(app, built);
     for (const node of [app, other]) expect((await run(access, node)).body).toMatchObject({ ok: true, billing: { chargedMicroCredits: 1_000 } });
@@ -62,7 +62,7 @@ describe('a token', () => {
     expect(data.project.requestLogs.nodes[0]).toMatchObject({ key: null });
   });
 
-  it('administers in its workspace what it is for, tells the trail so, and makes nobody a person', async () => {
+  it('administers its workspace within its permissions, is named in the audit trail, and does not count as a person', async () => {
     const built = await buildClient(app);
     const { access } = await tokensFor(app, built, { scope: 'write.projects write.keys read.keys' });
     const minted = await mutations(app).mutate('mintKey', { projectId: built.project.id, name: 'By Shop', permissions: ['read.keys'] }, 'key { createdBy { actorKind actorId userId } }', access);
@@ -81,7 +81,7 @@ describe('a token', () => {
     expect((await refusal('createProject', { workspaceId: (await buildClient(app)).workspace.id, name: 'Foreign', slug: 'foreign' }, access)).code).toBe('NOT_FOUND');
   });
 
-  it('is for what its person may grant and no more, at consent and at each use', async () => {
+  it('has only permissions that its person may grant, at consent and at each use', async () => {
     const built = await buildClient(app);
     const viewer = await buildPerson(app, { workspace: built.workspace, roleId: 'rol_viewer' });
     const asViewer = await tokensFor(app, { ...built, person: viewer }, { scope: 'read.keys demo.echo admin' });
@@ -95,16 +95,16 @@ describe('a token', () => {
     expect((await refresh(app, built, tokens.refresh)).body.scope ?? '').toBe('');
   });
 
-  it('runs no action by what it may know of its person, whatever that is called', async () => {
+  it('cannot run an action with an identity scope, even if the action requires a permission of that name', async () => {
     const { id, service, name } = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:9/' });
-    await app.database.transaction((tx) => tx.update(Action, { id }, { permission: 'email' })); // as it could be called once
+    await app.database.transaction((tx) => tx.update(Action, { id }, { permission: 'email' })); // earlier versions allowed this name
     const { access } = await tokensFor(app, await buildClient(app), { scope: 'openid email' });
     const answer = await app.rest({ service, headers: { authorization: `Bearer ${access}` }, body: { action: name } });
     expect([answer.status, answer.body.error.code]).toEqual([403, 'FORBIDDEN']);
     await app.services.actions.update(ORIGIN, { id, enabled: false, permission: name });
   });
 
-  it('hands on no right to make credentials, which would outlive it', async () => {
+  it('cannot create credentials, because they would outlive it', async () => {
     const built = await buildClient(app);
     const { access } = await tokensFor(app, built, { scope: 'write.keys read.keys' });
     const { mutate, refusal } = mutations(app);
@@ -113,7 +113,7 @@ describe('a token', () => {
     await mutate('mintKey', { ...input, permissions: ['read.keys'] }, '__typename', access);
   });
 
-  it('is of no use where a second factor is wanted that its person lacks', async () => {
+  it('is refused in a workspace that requires a second factor if its person has none', async () => {
     const built = await buildClient(app);
     const { access } = await tokensFor(app, built);
     await mutations(app).mutate('updateWorkspace', { id: built.workspace.id, requiresSecondFactor: true }, '__typename');
@@ -133,7 +133,7 @@ describe('all tokens of a consent end at once, on every node, when', () => {
     ],
     ['the client is deleted', ({ client }) => mutations(app).mutate('deleteOAuthClient', { id: client.id }, 'client { deletedAt }'), () => Promise.resolve()],
     [
-      'the person is removed, and they stay ended when that one comes back',
+      'the person is removed, and they stay ended when the person returns',
       async ({ workspace, person }) => {
         await buildPerson(app, { workspace });
         await mutations(app).mutate('removeMember', { workspaceId: workspace.id, userId: person.person.id }, '__typename');
@@ -141,7 +141,7 @@ describe('all tokens of a consent end at once, on every node, when', () => {
       ({ workspace, person }) => joinAsOwner(person, workspace.id),
     ],
     [
-      'the person sets a new password by a link, which tells how many there were, but not when they change it or sign out everywhere',
+      'the person resets the password by a link, which is recorded with their number, but not on a password change or sign-out everywhere',
       async (built) => {
         const { person } = built;
         const { access } = await tokensFor(app, built);
@@ -174,7 +174,7 @@ describe('all tokens of a consent end at once, on every node, when', () => {
   });
 });
 
-it('no application is let in by a session that the reset of the password has ended meanwhile', async () => {
+it('a session that a concurrent password reset has ended cannot give consent', async () => {
   const { person, client, project } = await buildClient(app);
   const letIn = (await app.people.sessions.principalOf(person.cookie.cookie.split('=')[1] as string)) as UserPrincipal;
   await resetPassword(person);
@@ -182,7 +182,7 @@ it('no application is let in by a session that the reset of the password has end
   await expect(app.oauth.consents.give(letIn, asked, NOWHERE)).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
-it('a person who is removed while they let an application in has let none in, not even once they are back', async () => {
+it('a consent given during the removal of its person is ended, and stays ended when the person is back', async () => {
   const built = await buildClient(app);
   const { person, workspace, client, project } = built;
   await buildPerson(app, { workspace });
@@ -190,9 +190,9 @@ it('a person who is removed while they let an application in has let none in, no
   const principalById = app.people.sessions.principalById.bind(app.people.sessions);
   let removal: Promise<unknown> | undefined;
   jest.spyOn(app.people.sessions, 'principalById').mockImplementationOnce(async (tx, id) => {
-    const found = await principalById(tx, id); // a member still
+    const found = await principalById(tx, id); // still a member
     removal = mutations(other).mutate('removeMember', { workspaceId: workspace.id, userId: person.person.id }, '__typename');
-    await Promise.race([removal, wait(500)]); // until it is done, or waits
+    await Promise.race([removal, wait(500)]); // until it is done or waits for a lock
     return found;
   });
   const { id } = await app.oauth.consents.give(letIn, { clientId: client.id, projectId: project.id, scopes: ['openid'] }, NOWHERE);
@@ -201,7 +201,7 @@ it('a person who is removed while they let an application in has let none in, no
   expect(await app.oauth.consents.living(app.database.lookups, id)).toBeNull();
 });
 
-it('a person who withdraws is rid of the application in that project, however often they let it in, and of it there alone', async () => {
+it('withdrawing ends all consents to the application in that project, and no others', async () => {
   const built = await buildClient(app);
   const elsewhere = { ...built, project: await buildProject(app, { workspace: built.workspace }) };
   const another = await buildClient(app, { workspace: built.workspace });
@@ -224,7 +224,7 @@ it('a person who withdraws is rid of the application in that project, however of
   expect(told).toMatchObject([{ subjectId: id, actorId: person.person.id, after: { consents: 3, clientId: built.client.id, projectId: built.project.id } }]);
 });
 
-it('tells the trail of each step, who took it and for whom', async () => {
+it('the audit trail has each step, with its actor and the person', async () => {
   const built = await buildClient(app);
   const tokens = await tokensFor(app, built);
   await refresh(app, built, tokens.refresh);
@@ -241,7 +241,7 @@ it('tells the trail of each step, who took it and for whom', async () => {
   for (const { subjectId, after } of told.slice(2)) expect([subjectId, after]).toEqual([told[1]?.subjectId, expect.objectContaining({ clientId: built.client.id, userId: built.person.person.id })]);
 });
 
-it('tells that an application gave a token back, and not that it was stolen', async () => {
+it('the audit trail records a revoked token as revoked, not as reused', async () => {
   const built = await buildClient(app);
   const { refresh: token } = await tokensFor(app, built);
   expect((await ask(app, '/oauth/revoke', built, { token })).status).toBe(200);
@@ -251,7 +251,7 @@ it('tells that an application gave a token back, and not that it was stolen', as
 });
 
 describe('a refresh', () => {
-  it.each([1, 2, 3, 4])('that fails at the %d. thing that it writes has used nothing up: the application tries again, and is taken for no thief', async (nth) => {
+  it.each([1, 2, 3, 4])('that fails at write number %d uses nothing up: the application can try again without counting as reuse', async (nth) => {
     const built = await buildClient(app);
     const { refresh: token } = await tokensFor(app, built);
     const transaction = app.database.transaction.bind(app.database);
@@ -260,14 +260,14 @@ describe('a refresh', () => {
     const { status } = await refresh(app, built, token);
     failing.mockRestore();
     expect(status).toBe(begun >= nth ? 500 : 200);
-    if (begun < nth) return; // it writes less often than that
+    if (begun < nth) return; // it has fewer writes
     const { status: again, body } = await refresh(app, built, token);
     expect({ again, body }).toMatchObject({ again: 200, body: { access_token: expect.any(String) } });
     expect((await run(body.access_token)).status).toBe(200);
   });
 });
 
-it('what has expired is not kept, and what has not is', async () => {
+it('expired tokens are deleted, and others are kept', async () => {
   const built = await buildClient(app);
   await tokensFor(app, built);
   const kinds = async () => (await app.database.reader.find(OAuthToken)).map(({ kind }) => kind);
@@ -278,9 +278,9 @@ it('what has expired is not kept, and what has not is', async () => {
   for (const node of [app, other]) node.travel(-7_200_000);
 });
 
-// The last one: the tokens and throttles of a time to come stay behind.
+// The last block, because it leaves tokens and throttles with times in the future.
 describe('the keys that sign ID tokens', () => {
-  /** The key that an ID token names, once the published one of that name has proved to have signed it. */
+  /** Returns the id of the key of an ID token. Verifies the signature with the published key of that id. */
   async function signerOf(idToken: string): Promise<string> {
     const [head = '', body = '', signature = ''] = idToken.split('.');
     const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString()) as { kid: string };
@@ -291,13 +291,13 @@ describe('the keys that sign ID tokens', () => {
   }
 
   const newIdToken = async (): Promise<string> => {
-    const built = await buildClient(app); // with a session that has just begun
+    const built = await buildClient(app); // with a new session
     return (await redeem(app, built, await codeFor(app, built))).body.id_token as string;
   };
 
   const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
 
-  it('are replaced at once by a command, on every node, after a leak', async () => {
+  it('are replaced by a command at once and on every node, after a leak', async () => {
     const before = await signerOf(await newIdToken());
     expect(await runCli(['oauth-signing-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER } })).toMatchObject({ code: 0, stdout: 'A new key signs ID tokens from now on; those before it have ended.\n' });
     for (const node of [app, other]) await until(async () => !(await kidsOf(node)).includes(before), 'the key to be gone');
@@ -307,9 +307,9 @@ describe('the keys that sign ID tokens', () => {
     expect(await app.database.reader.findOneByOrFail(AuditEvent, { subjectId: 'oauth-key-2' })).toMatchObject({ action: 'oauth-key.made', after: { number: 2, ended: [1] } });
   });
 
-  it('follow one another: the next is published before it signs, and the last one while what it signed goes on', async () => {
+  it('rotate: the next key is published before it signs, and the previous one while its ID tokens are valid', async () => {
     const day = 86_400_000;
-    /** The keys that both nodes publish, a moment after so much time. */
+    /** Returns the keys that both nodes publish, shortly after the given time. */
     const at = async (ms: number, isSo: (kids: string[]) => boolean) => {
       for (const node of [app, other]) node.travel(ms);
       let kids: string[][] = [];

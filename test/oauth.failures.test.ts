@@ -7,7 +7,7 @@ import { REDIRECT_URI, VERIFIER, Visitor, agree, ask, authorizationUrl, buildCli
 import { buildPerson } from './support/people';
 import { until } from './support/until';
 
-// The ways in which the flow must fail.
+// Attacks and faults that the flow must refuse.
 
 let app: TestApp;
 let other: TestApp;
@@ -31,13 +31,13 @@ const works = async (token: string, node = app): Promise<boolean> => (await node
 const events = (action: string, workspaceId = built.workspace.id) => app.database.reader.findBy(AuditEvent, { workspaceId, action });
 
 describe('a code', () => {
-  it('is worth nothing without its verifier, or with another one, to confidential clients as to public ones', async () => {
+  it('is refused without its verifier or with a wrong one, for confidential and public clients', async () => {
     for (const client of [built, publicly]) {
       for (const form of [{}, { code_verifier: `${VERIFIER}x` }] as Record<string, string>[]) expect(await redeem(app, client, await codeFor(app, client), form)).toEqual(REFUSED);
     }
   });
 
-  it('is given to nobody who sends no challenge, or one that is plain', async () => {
+  it('is not issued without a challenge, or for a plain one', async () => {
     const wrong: Record<string, string | null>[] = [{ code_challenge: null, code_challenge_method: null }, { code_challenge_method: null }, { code_challenge: VERIFIER, code_challenge_method: 'plain' }];
     for (const parameters of wrong) {
       const { address } = await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, parameters).href);
@@ -46,7 +46,7 @@ describe('a code', () => {
     }
   });
 
-  it('ends all that came of it when it comes again, on the other node too', async () => {
+  it('that is used twice ends all tokens of its consent, also on the other node', async () => {
     const code = await codeFor(app, built);
     const { body } = await redeem(app, built, code);
     expect(await works(body.access_token)).toBe(true);
@@ -56,28 +56,28 @@ describe('a code', () => {
     expect(await events('token.reused')).toHaveLength(1);
   });
 
-  it('is redeemed by one of many who try at the same time, at most', async () => {
+  it('is redeemed at most once by concurrent requests', async () => {
     const code = await codeFor(app, built);
     const answers = await Promise.all([app, other, app, other].map((node) => redeem(node, built, code)));
     expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
     for (const { status, body } of answers) if (status === 200) expect(await works(body.access_token)).toBe(false);
   });
 
-  it('ends after a minute, by the clock of the database', async () => {
+  it('expires after one minute by the clock of the database', async () => {
     const code = await codeFor(app, built);
     app.travel(61_000);
     expect(await redeem(app, built, code)).toEqual(REFUSED);
     app.travel(-61_000);
   });
 
-  it('is worth nothing to another client, or with another address', async () => {
+  it('is refused for another client, or with another redirect address', async () => {
     const another = await buildClient(app, { workspace: built.workspace });
     expect(await redeem(app, another, await codeFor(app, built))).toEqual(REFUSED);
     expect(await redeem(app, built, await codeFor(app, built), { code_verifier: VERIFIER, redirect_uri: `${REDIRECT_URI}/` })).toEqual(REFUSED);
   });
 });
 
-describe('where a browser is sent back to', () => {
+describe('a redirect address', () => {
   const LOOK_ALIKES = [
     'https://evil.example/callback',
     'https://shop.example.evil.example/callback',
@@ -97,7 +97,7 @@ describe('where a browser is sent back to', () => {
     '',
   ];
 
-  it('is no address that was taken away meanwhile: neither asked about, nor agreed to, nor is a code worth anything that was sent there', async () => {
+  it('that was removed is refused: for a new request, for the answer to a pending one, and for a code that was sent there', async () => {
     const moving = await buildClient(app, { redirectUris: [REDIRECT_URI, 'https://shop.example/new'] });
     const { client, person, project } = moving;
     const begin = async () => {
@@ -116,14 +116,14 @@ describe('where a browser is sent back to', () => {
     for (const decision of ['allow', 'refuse']) expect(await visitor.go(asked.address, { decision, projectId: project.id })).toMatchObject({ status: 404, address: asked.address });
   });
 
-  it.each(LOOK_ALIKES)('is not %j, which is not one of its addresses word for word', async (redirectUri) => {
+  it.each(LOOK_ALIKES)('that only looks like a registered one is refused: %j', async (redirectUri) => {
     const { status, address, body } = await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { redirect_uri: redirectUri }).href);
     expect([status, new URL(address).origin]).toEqual([400, app.url]);
     expect(body).toContain('role="alert"');
     expect(body).not.toContain('evil');
   });
 
-  it('is told without a script, by its address, that there is no answer that takes one', async () => {
+  it('gets an error without a script if the request wants a response mode that needs a script', async () => {
     const { status, address } = await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { response_mode: 'form_post' }).href);
     expect([status, address.split('?', 1)[0], new URL(address).searchParams.get('error')]).toEqual([303, REDIRECT_URI, 'unsupported_response_mode']);
     const unknown = await new Visitor(app.url).go(authorizationUrl(app, built, { response_mode: 'form_post', client_id: 'app_no' }).href);
@@ -132,13 +132,13 @@ describe('where a browser is sent back to', () => {
     expect(Object.fromEntries(unknown.headers)).toMatchObject(page);
   });
 
-  it('of a public client is its loopback address on any port, and no other host', async () => {
+  it('of a public client may be its loopback address on any port, and no other host', async () => {
     const at = (redirectUri: string) => new Visitor(app.url, publicly.person.cookie).go(authorizationUrl(app, publicly, { redirect_uri: redirectUri }).href);
     expect((await at('http://127.0.0.1:61023/callback')).status).toBe(200);
     for (const no of ['http://localhost:61023/callback', 'http://127.0.0.1:61023/elsewhere', 'http://127.0.0.1.evil.example/callback', 'https://127.0.0.1/callback']) expect((await at(no)).status).toBe(400);
   });
 
-  it('is not registered unless only the application can be there', async () => {
+  it('cannot be registered if another party could receive its codes', async () => {
     const problems = async (confidential: boolean, ...redirectUris: string[]) =>
       app.oauth.clients.create(ORIGIN, { workspaceId: built.workspace.id, name: 'Shop', confidential, redirectUris }).then(
         () => [],
@@ -153,7 +153,7 @@ describe('where a browser is sent back to', () => {
   });
 });
 
-describe('a scope that is no permission', () => {
+describe('a scope that is not a permission', () => {
   const scopesOf = async (clientId: string) => (await app.database.reader.findBy(Consent, { clientId })).map(({ scopes }) => scopes);
 
   it.each<Record<string, string>>([{ scope: 'openid demo.* admin.* nonsense' }, { scope: 'openid demo.*', resource: 'https://api.example' }])('is in no consent and no token, whatever the person may grant: %j', async (parameters) => {
@@ -164,7 +164,7 @@ describe('a scope that is no permission', () => {
     expect((await app.rest({ headers: { authorization: `Bearer ${access}` } })).status).toBe(403);
   });
 
-  it('is in no consent even where it reaches the page that asks: what is not shown is not agreed to', async () => {
+  it('is in no consent even if it reaches the consent page, because only shown scopes are granted', async () => {
     const own = await buildClient(app);
     const { authorizations } = app.oauth;
     const asked = authorizations.asked.bind(authorizations);
@@ -179,7 +179,7 @@ describe('a scope that is no permission', () => {
 });
 
 describe('a refresh token', () => {
-  it('that comes again, stolen as it must be, ends the whole family and its successors, on every node', async () => {
+  it('that is used twice ends its whole family on every node, because it must be stolen', async () => {
     const first = await tokensFor(app, built);
     const { body: second } = await refresh(app, built, first.refresh);
     expect((await refresh(other, built, second.refresh_token)).status).toBe(200);
@@ -190,20 +190,20 @@ describe('a refresh token', () => {
     expect(await events('token.reused')).toHaveLength(before + 1);
   });
 
-  it('is used by one of two who come with it at the same time on two nodes, at most, and then by nobody', async () => {
+  it('is accepted at most once from two concurrent requests on two nodes, and then never again', async () => {
     const { refresh: stolen } = await tokensFor(app, built);
     const answers = await Promise.all([refresh(app, built, stolen), refresh(other, built, stolen)]);
     expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
     for (const { status, body } of answers) if (status === 200) expect([await works(body.access_token), (await refresh(app, built, body.refresh_token)).status]).toEqual([false, 400]);
   });
 
-  it('is worth nothing to another client', async () => {
+  it('is refused for another client', async () => {
     const { refresh: token } = await tokensFor(app, built);
     expect(await refresh(app, publicly, token)).toEqual(REFUSED);
     expect((await refresh(app, built, token)).status).toBe(200);
   });
 
-  it('ends after 30 days, and an access token after an hour', async () => {
+  it('expires after 30 days, and an access token after one hour', async () => {
     const { access, refresh: token } = await tokensFor(app, built);
     app.travel(3_601_000);
     expect(await works(access)).toBe(false);
@@ -213,7 +213,7 @@ describe('a refresh token', () => {
   });
 });
 
-it('an ID token is signed with RS256, and no client may have it otherwise', async () => {
+it('an ID token is signed with RS256, and no client can choose another algorithm', async () => {
   const { body } = await redeem(app, built, await codeFor(app, built));
   expect(JSON.parse(Buffer.from(body.id_token.split('.')[0], 'base64url').toString())).toMatchObject({ alg: 'RS256' });
   const { Client } = await app.oauth.provider.current();
@@ -223,7 +223,7 @@ it('an ID token is signed with RS256, and no client may have it otherwise', asyn
   expect((await fetch(`${app.url}/reg`, { method: 'POST' })).status).toBe(404);
 });
 
-it('an answer of another issuer is told apart by a client: each one names its own', async () => {
+it('a client detects an answer of another issuer, because each answer names its issuer', async () => {
   const as = await oauth.processDiscoveryResponse(new URL(app.url), await oauth.discoveryRequest(new URL(app.url), { algorithm: 'oauth2', [oauth.allowInsecureRequests]: true }));
   const client: oauth.Client = { client_id: built.client.id };
   const back = await agree(app, authorizationUrl(app, built), built);
@@ -237,13 +237,13 @@ it('an answer of another issuer is told apart by a client: each one names its ow
   expect(oauth.getValidatedIdTokenClaims(tokens)).toMatchObject({ iss: app.url, sub: built.person.person.id });
 });
 
-describe('the page that asks', () => {
+describe('the consent page', () => {
   const isAsked = async () => {
     const visitor = new Visitor(app.url, built.person.cookie);
     return { visitor, asked: await visitor.go(authorizationUrl(app, built).href) };
   };
 
-  it('is in no frame, runs no script, and its forms are for this server, which leads to the application; that where one signs in leads nowhere else', async () => {
+  it('allows no frames, scripts or foreign form targets; only the form for consent may redirect to another site', async () => {
     const { asked } = await isAsked();
     expect(asked.headers.get('x-frame-options')).toBe('DENY');
     expect(asked.headers.get('content-security-policy')).toMatch(/^default-src 'none'; style-src 'sha256-[^']+'; frame-ancestors 'none'; base-uri 'none'$/);
@@ -256,7 +256,7 @@ describe('the page that asks', () => {
     for (const shown of ['Allow Shop?', built.person.person.email, 'Run demo/demo.echo.', 'See the keys and service accounts of the workspace', 'shop.example', built.project.name, built.workspace.name]) expect(asked.body).toContain(shown);
   });
 
-  it('takes no answer that a page of another site made, nor of another browser, nor twice', async () => {
+  it('refuses an answer from a page of another site, from another browser, and a second answer', async () => {
     const { visitor, asked } = await isAsked();
     const answer = { decision: 'allow', projectId: built.project.id };
     const before = await app.database.reader.countBy(Consent, { clientId: built.client.id });
@@ -269,7 +269,7 @@ describe('the page that asks', () => {
     expect(await app.database.reader.countBy(Consent, { clientId: built.client.id })).toBe(before + 1);
   });
 
-  it('makes one consent where it is answered twice before the browser has gone on, and one that nobody comes back for ends with the time for that', async () => {
+  it('makes one consent if it is answered twice, and an unused consent expires when its code would', async () => {
     const own = await buildClient(app);
     const consents = () => app.database.reader.findBy(Consent, { clientId: own.client.id });
     const lifeOf = ({ createdAt, expiresAt }: Consent) => expiresAt.getTime() - createdAt.getTime();
@@ -285,7 +285,7 @@ describe('the page that asks', () => {
     expect(lifeOf((await consents())[0] as Consent)).toBeGreaterThanOrEqual(30 * 86_400_000);
   });
 
-  it('takes no project that is not of the application’s workspace, and nobody who is no member', async () => {
+  it('refuses a project of another workspace, and a person who is not a member', async () => {
     const { visitor, asked } = await isAsked();
     expect((await visitor.go(asked.address, { decision: 'allow', projectId: publicly.project.id })).status).toBe(404);
     const stranger = new Visitor(app.url, publicly.person.cookie);
@@ -296,14 +296,14 @@ describe('the page that asks', () => {
     expect((await stranger.go(page.address, { decision: 'allow', projectId: built.project.id })).status).toBe(404);
   });
 
-  it('sends a person who refuses back with nothing but that', async () => {
+  it('redirects a person who refuses with only an error', async () => {
     const back = await agree(app, authorizationUrl(app, built), built, 'refuse');
     expect(Object.fromEntries(back.searchParams)).toEqual({ error: 'access_denied', error_description: 'the person refused', state: 'state', iss: app.url });
   });
 });
 
 describe('a client', () => {
-  it('is who it says it is by its present secret alone, on every node at once', async () => {
+  it('authenticates only with its current secret, on every node at once', async () => {
     const own = await buildClient(app);
     const right = await tokensFor(app, own);
     for (const secret of ['wrong', publicly.client.id, null]) expect((await refresh(app, { ...own, secret }, right.refresh)).status).toBe(401);
@@ -314,14 +314,14 @@ describe('a client', () => {
     expect((await events('token.refused', own.workspace.id))[0]).toMatchObject({ subjectId: own.client.id, after: { endpoint: 'token', error: 'invalid_client' } });
   });
 
-  it('has its secret in the answer that makes it and in no field of it', async () => {
+  it('has its secret only in the answer that creates it, and in no field', async () => {
     const { data } = await app.graphql('{ client: __type(name: "OAuthClient") { fields { name } } consent: __type(name: "Consent") { fields { name } } }');
     const fields = [...data.client.fields, ...data.consent.fields].map(({ name }: { name: string }) => name);
     expect(fields).toContain('hint');
     expect(fields.filter((name) => /secret|digest|token|pepper|payload/i.test(name))).toEqual([]);
   });
 
-  it('is told nothing of the tokens of another one, and ends none of them', async () => {
+  it('cannot introspect or revoke tokens of another client', async () => {
     const { access } = await tokensFor(app, built);
     const another = await buildClient(app);
     expect((await ask(app, '/oauth/introspect', another, { token: access })).body).toEqual({ active: false });
@@ -330,7 +330,7 @@ describe('a client', () => {
   });
 });
 
-it('the database holds nothing that anybody could come with', async () => {
+it('the database holds no usable token, code or secret', async () => {
   const { access, refresh: token } = await tokensFor(app, built);
   const code = await codeFor(app, built);
   const asked = await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built).href);
@@ -344,7 +344,7 @@ it('the database holds nothing that anybody could come with', async () => {
   expect(app.logLines.join('\n')).not.toMatch(/tollgate_(access|refresh|client)_/);
 });
 
-it('who may change applications and not read members learns of nobody who has let one in', async () => {
+it('a caller with admin.clients but without read.members cannot see who has given consent', async () => {
   const { workspace, client } = built;
   await tokensFor(app, built);
   const { id: roleId } = await app.services.roles.create(ORIGIN, { workspaceId: workspace.id, name: 'Builders', permissions: ['admin.clients'] });

@@ -17,10 +17,10 @@ import {
   type BuiltClient,
 } from './support/oauth';
 
-// The whole flow, by an independent client that is certified: openid-client.
+// The whole flow with an independent, certified client: openid-client.
 
 let app: TestApp;
-/** Another node on the same database. */
+/** Another node with the same database. */
 let other: TestApp;
 let issuer: string;
 
@@ -71,7 +71,7 @@ describe.each([
   ['a confidential client', true, REDIRECT_URI],
   ['a public one on a device', false, LOOPBACK_URI.replace('127.0.0.1', '127.0.0.1:51234')],
 ])('%s', (_name, confidential, redirectUri) => {
-  it('learns who a person is, acts for them, refreshes, asks about its tokens and gives them back', async () => {
+  it('identifies a person, acts for them, refreshes, introspects and revokes its tokens', async () => {
     const built = await buildClient(app, { confidential });
     const { config, tokens, back } = await signIn(built, { redirectUri });
     expect(back.searchParams.get('iss')).toBe(issuer);
@@ -103,7 +103,7 @@ describe.each([
   });
 });
 
-it('a start warns where it cannot know how the world reaches it, and so who the issuer is, and not where it is told', async () => {
+it('a start logs a warning if its public URL, and so the issuer, is not configured', async () => {
   const warned = ({ logLines }: TestApp) => logLines.filter((line) => line.includes('PUBLIC_URL is not set'));
   const started = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0' } });
   const told = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0', publicUrl: 'https://tollgate.example' } });
@@ -114,7 +114,7 @@ it('a start warns where it cannot know how the world reaches it, and so who the 
   await told.close();
 });
 
-describe('what the discovery document claims is what is accepted:', () => {
+describe('the discovery document lists what is accepted:', () => {
   type Document = Record<string, string & string[]>;
   let document: Document;
   let confidential: BuiltClient;
@@ -129,7 +129,7 @@ describe('what the discovery document claims is what is accepted:', () => {
   const listOf = (claim: string): string[] => document[claim] as string[];
   const begin = (built: BuiltClient, parameters: Record<string, string | null>) =>
     new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, parameters).href);
-  /** What an authorization comes to: that the person is asked, or the error that the application is told. */
+  /** Returns the result of an authorization request: the consent page, or the error that the application gets. */
   const outcomeOf = async (parameters: Record<string, string | null>, built = confidential): Promise<string | null> => {
     const { address, body } = await begin(built, parameters);
     return body.includes('name="decision"') ? 'asked' : new URL(address).searchParams.get('error');
@@ -138,7 +138,7 @@ describe('what the discovery document claims is what is accepted:', () => {
     JSON.parse(Buffer.from(idToken.split('.')[1] as string, 'base64url').toString()) as Record<string, unknown>;
   const without = (list: readonly string[], known: readonly string[]): string[] => known.filter((one) => !list.includes(one));
 
-  it('nothing is claimed that this test does not try', async () => {
+  it('this test tries everything that is listed', async () => {
     expect(Object.keys(document).sort()).toEqual([
       ...[
         'authorization_endpoint',
@@ -161,7 +161,7 @@ describe('what the discovery document claims is what is accepted:', () => {
     expect(document.claim_types_supported).toEqual(['normal']);
   });
 
-  it('endpoints, each by the methods that its specification requires', async () => {
+  it('endpoints, with the methods that their specifications require', async () => {
     const statusOf = async (url: string | undefined, method: string) => (await fetch(url ?? '', { method, redirect: 'manual' })).status;
     for (const endpoint of ['token_endpoint', 'introspection_endpoint', 'revocation_endpoint']) {
       expect([endpoint, await statusOf(document[endpoint], 'POST')]).toEqual([endpoint, 400]);
@@ -188,7 +188,7 @@ describe('what the discovery document claims is what is accepted:', () => {
     }
   });
 
-  it('PKCE methods, and parameters that carry a request', async () => {
+  it('PKCE methods, and request parameters', async () => {
     for (const method of listOf('code_challenge_methods_supported'))
       expect(await outcomeOf({ code_challenge_method: method })).toBe('asked');
     expect([document.code_challenge_methods_supported, await outcomeOf({ code_challenge_method: 'plain' })]).toEqual([
@@ -205,7 +205,7 @@ describe('what the discovery document claims is what is accepted:', () => {
     expect([document.claims_parameter_supported, 'name' in claimsOf(body.id_token)]).toEqual([false, false]);
   });
 
-  it('scopes, each of which an owner may grant, and claims, each of which is in an ID token', async () => {
+  it('scopes that an owner may grant, and claims that are in an ID token', async () => {
     const scope = listOf('scopes_supported').join(' ');
     const { body } = await redeem(
       app,
@@ -224,7 +224,7 @@ describe('what the discovery document claims is what is accepted:', () => {
     expect(document.subject_types_supported).toEqual(['public']);
     const another = await buildClient(app, { workspace: confidential.workspace });
     const again = await redeem(app, another, await codeFor(app, { ...another, person: confidential.person }));
-    expect(claimsOf(again.body.id_token).sub).toBe(claims.sub); // public: the same for every application
+    expect(claimsOf(again.body.id_token).sub).toBe(claims.sub); // public subject: the same for every application
   });
 
   it('grant types', async () => {
@@ -249,7 +249,7 @@ describe('what the discovery document claims is what is accepted:', () => {
     }
   });
 
-  it('ways in which a client says who it is, at each endpoint that asks', async () => {
+  it('methods of client authentication at each endpoint', async () => {
     const METHODS = ['client_secret_basic', 'client_secret_post', 'none'];
     for (const endpoint of ['token', 'introspection', 'revocation'])
       expect(document[`${endpoint}_endpoint_auth_methods_supported`]).toEqual(METHODS);
@@ -280,7 +280,7 @@ describe('POST /oauth/authorize', () => {
     return visitor.go(`${origin}${pathname}`, Object.fromEntries(searchParams), { origin: 'https://shop.example' });
   };
 
-  it('asks what a GET asks, also of a person who signs in first, and the application gets its code', async () => {
+  it('works like GET, also for a person who signs in first, and the application gets its code', async () => {
     const built = await buildClient(app);
     const visitor = new Visitor(app.url);
     const scope = 'openid demo.echo read.keys';
@@ -298,7 +298,7 @@ describe('POST /oauth/authorize', () => {
     expect([status, tokens.scope]).toEqual([200, scope]);
   });
 
-  it('refuses what a GET refuses, and takes parameters in a form alone', async () => {
+  it('refuses the same requests as GET, and reads parameters only from a form', async () => {
     const built = await buildClient(app);
     const cases: Record<string, string | null>[] = [
       { redirect_uri: 'https://evil.example/' },
@@ -313,7 +313,7 @@ describe('POST /oauth/authorize', () => {
       if (status === 303) expect(posted.address).toBe(address);
     }
     const url = authorizationUrl(app, built);
-    expect((await fetch(url, { method: 'POST', redirect: 'manual' })).status).toBe(400); // parameters of the address do not count
+    expect((await fetch(url, { method: 'POST', redirect: 'manual' })).status).toBe(400); // ignores parameters of the URL
     const other = { method: 'POST', redirect: 'manual' } as const;
     expect((await fetch(url, { ...other, headers: { 'content-type': 'application/json' }, body: '{}' })).status).toBe(415);
     const form = { 'content-type': 'application/x-www-form-urlencoded' };

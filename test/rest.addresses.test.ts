@@ -4,7 +4,7 @@ import { createTestApp, type TestApp } from './support/app';
 import { buildKey, buildProject } from './support/factories';
 import { tracesOf } from './support/traces';
 
-// Which addresses a key may be used from, and whose word counts for them.
+// Addresses that a key may be used from, and headers that are trusted for them.
 
 let direct: TestApp;
 let behindProxy: TestApp;
@@ -22,7 +22,7 @@ afterAll(async () => {
   await direct.close();
 });
 
-/** What a key that is bound to `allowedIps` is answered, called from `address`. */
+/** Returns the outcome of a call from `address` with a key that is limited to `allowedIps`. */
 async function answerFrom(address: string, allowedIps: string[]): Promise<string> {
   const { secret } = await buildKey(direct, { project, allowedIps });
   return outcomeOf(await behindProxy.rest({ secret, headers: { 'x-forwarded-for': address } }));
@@ -39,7 +39,7 @@ describe('allowedIps', () => {
     ['2001:db8::7', ['2001:db8::7']],
     ['2001:0DB8:0:0:0:0:0:7', ['2001:db8::/32']],
     ['2001:db8::7', ['::/0']],
-    // As proxies write them, with ports, brackets and zones
+    // As proxies write them: with ports, brackets and zones
     ['203.0.113.7:41234', ['203.0.113.7']],
     ['[2001:db8::7]:443', ['2001:db8::7']],
     ['[2001:db8::7]', ['2001:db8::7']],
@@ -48,7 +48,7 @@ describe('allowedIps', () => {
     ['[::ffff:203.0.113.7]:443', ['203.0.113.7']],
     ['::ffff:203.0.113.7%eth0', ['203.0.113.7']],
     ['fe80::1%eth0', ['fe80::1']],
-    // IPv4 within IPv6, on either side
+    // IPv4-mapped IPv6, in the key or in the address
     ['::ffff:203.0.113.7', ['203.0.113.0/24']],
     ['::ffff:cb00:7107', ['203.0.113.7']],
     ['203.0.113.7', ['::ffff:203.0.113.7']],
@@ -78,7 +78,7 @@ describe('allowedIps', () => {
     expect(await answerFrom(address, [])).toBe('200 ok');
   });
 
-  it('count for a socket that names IPv4 within IPv6, as one on :: does', async () => {
+  it('match a socket that reports IPv4-mapped IPv6, as a server on :: does', async () => {
     const { secret } = await buildKey(direct, { project, allowedIps: ['198.51.100.0/24'] });
     const from = async (remoteAddress: string) => {
       const headers = { 'x-api-key': secret, 'content-type': 'application/json' };
@@ -90,14 +90,14 @@ describe('allowedIps', () => {
 });
 
 describe('X-Forwarded-For', () => {
-  /** The address that a call was logged with. */
+  /** Returns the address in the log of a call. */
   async function loggedAddress(node: TestApp, header?: string): Promise<string | null | undefined> {
     const { secret } = await buildKey(direct, { project });
     expect(outcomeOf(await node.rest({ secret, ...(header !== undefined && { headers: { 'x-forwarded-for': header } }) }))).toBe('200 ok');
     return (await tracesOf(direct, project.id)).logs.at(-1)?.ip;
   }
 
-  it.each(['203.0.113.7', '127.0.0.1, 203.0.113.7', 'nonsense'])('of a peer that is not trusted is ignored: %s', async (header) => {
+  it.each(['203.0.113.7', '127.0.0.1, 203.0.113.7', 'nonsense'])('of an untrusted peer is ignored: %s', async (header) => {
     expect(await loggedAddress(direct, header)).toBe('127.0.0.1');
     const { secret } = await buildKey(direct, { project, allowedIps: ['203.0.113.0/24'] });
     expect(outcomeOf(await direct.rest({ secret, headers: { 'x-forwarded-for': header } }))).toBe('403 IP_NOT_ALLOWED');
@@ -122,7 +122,7 @@ describe('X-Forwarded-For', () => {
     expect(await loggedAddress(behindProxy, header)).toBe(logged);
   });
 
-  it('with ports tells callers apart: the tries of one address are not those of another', async () => {
+  it('with ports separates clients: failed tries of one address do not count for another', async () => {
     const tryFrom = async (address: string) => {
       const query = 'mutation { signIn(input: { email: "nobody@example.com", password: "not this one" }) { secondFactorRequired } }';
       const answer = await behindProxy.server.inject({ method: 'POST', url: '/graphql', headers: { 'x-forwarded-for': address }, payload: { query } });
@@ -133,7 +133,7 @@ describe('X-Forwarded-For', () => {
     expect([outcomes[9], outcomes[10], await tryFrom('203.0.113.10:40000')]).toEqual(['UNAUTHENTICATED', 'RATE_LIMITED', 'UNAUTHENTICATED']);
   });
 
-  it('absent, the trusted peer is the caller', async () => {
+  it('is absent: the trusted peer is the client', async () => {
     expect(await loggedAddress(behindProxy)).toBe('127.0.0.1');
   });
 });

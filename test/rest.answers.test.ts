@@ -5,7 +5,7 @@ import { ORIGIN, buildAction, buildKey, buildProject, buildServiceAccount } from
 import { tracesOf } from './support/traces';
 import { startUpstream, type Upstream } from './support/upstream';
 
-// What an action that ran is answered with, and what it cost.
+// Answers and prices of actions that ran.
 
 let app: TestApp;
 let upstream: Upstream;
@@ -24,7 +24,7 @@ afterAll(() => app.close());
 
 const COMMON_HEADERS = { 'cache-control': 'no-store', 'content-type': 'application/json; charset=utf-8' };
 
-it('a success: its form exactly, its headers, one bill and one row in the log', async () => {
+it('a success has its exact form and headers, is billed once and has one row in the log', async () => {
   const { key, secret, project } = await buildKey(app, { budget: 100_000 });
   const params = { text: 'ä🙂\u2028"\\', list: [1.5, null, true, { deep: {} }], empty: '' };
   const { status, headers, body } = await app.rest({ secret, body: { params } });
@@ -48,7 +48,7 @@ it('a success: its form exactly, its headers, one bill and one row in the log', 
   expect(logs[0]?.totalMs).toBeGreaterThanOrEqual(logs[0]?.actionMs ?? Infinity);
 });
 
-it('an action that says no: its form exactly, no bill, and its code in the log', async () => {
+it('an action that says no has its exact form, is not billed, and has its code in the log', async () => {
   const { secret, project } = await buildKey(app, { budget: 100_000 });
   const { status, headers, body } = await app.rest({ secret, body: { action: 'demo.fail' } });
   expect(status).toBe(200);
@@ -67,7 +67,7 @@ it('an action that says no: its form exactly, no bill, and its code in the log',
   expect(logs).toMatchObject([{ outcome: 'FAILED', errorCode: 'DEMO_FAILURE', httpStatus: 200, chargedMicroCredits: 0, requestId: body.requestId }]);
 });
 
-it('what an upstream says no with is passed on, all of it; a code of another form becomes ACTION_FAILED, a message is cut at 1,000 characters', async () => {
+it('passes on all errors of an upstream: replaces an invalid code by ACTION_FAILED, and cuts a message at 1,000 characters', async () => {
   const action = await buildAction(app, { upstreamUrl: upstream.url });
   const { secret, project } = await buildKey(app, { permissions: ['face.*'] });
   upstream.answer = (call) => {
@@ -79,7 +79,7 @@ it('what an upstream says no with is passed on, all of it; a code of another for
   expect((await tracesOf(app, project.id)).logs).toMatchObject([{ outcome: 'FAILED', errorCode: 'ACTION_FAILED', httpStatus: 200 }]);
 });
 
-it('data reach the caller as the upstream sent them, a key named __proto__ included', async () => {
+it('data reach the caller unchanged, including a key named __proto__', async () => {
   const action = await buildAction(app, { upstreamUrl: upstream.url });
   const { secret } = await buildKey(app, { permissions: ['face.*'] });
   const data = '{"__proto__":{"a":1},"constructor":null,"big":12345678901234567890,"text":"\\ud800"}';
@@ -92,7 +92,7 @@ it('data reach the caller as the upstream sent them, a key named __proto__ inclu
   expect(await response.text()).toContain(`"data":${data},`);
 });
 
-it('an upstream is told who calls and for what, and each attempt by the id of its log row', async () => {
+it('an upstream gets the caller and the call, and the id of the log row of each attempt', async () => {
   const action = await buildAction(app, { upstreamUrl: upstream.url });
   const { key, secret, project } = await buildKey(app, { permissions: ['face.*'] });
   const { body } = await app.rest({ secret, service: 'face', body: { action: action.name, params: { a: 1 }, debug: true } });
@@ -108,14 +108,14 @@ it('an upstream is told who calls and for what, and each attempt by the id of it
   expect(call.headers['webhook-id']).toBe(logs[0]?.id);
 });
 
-it('an upstream is told of a service account as what called, for it has no key', async () => {
+it('an upstream gets the id of a calling service account, because it has no key', async () => {
   const action = await buildAction(app, { upstreamUrl: upstream.url });
   const { account, secret } = await buildServiceAccount(app, { permissions: ['face.*'] });
   await app.rest({ secret, service: 'face', body: { action: action.name, params: {} } });
   expect((await upstream.arrived(1)).body).toMatchObject({ context: { credentialId: account.id, keyId: null } });
 });
 
-it('debug is false where it is not given', async () => {
+it('debug is false by default', async () => {
   const action = await buildAction(app, { upstreamUrl: upstream.url });
   const { secret } = await buildKey(app, { permissions: ['face.*'] });
   await app.rest({ secret, service: 'face', body: { action: action.name } });
@@ -123,7 +123,7 @@ it('debug is false where it is not given', async () => {
 });
 
 describe('billing', () => {
-  it('counts what calls in flight may cost as not available', async () => {
+  it('counts the greatest price of running calls as not available', async () => {
     const action = await buildAction(app, { upstreamUrl: upstream.url, priceMicroCredits: 2_500 });
     const { secret } = await buildKey(app, { budget: 4_000, permissions: ['face.*', 'demo.*'] });
     upstream.answer = () => undefined;
@@ -143,7 +143,7 @@ describe('billing', () => {
     expect(answers[1]?.body.billing.budgetAvailableMicroCredits).toBe(0);
   });
 
-  it('TEST keys run the same and are free: no budget needed, none touched, no entry; logged as TEST', async () => {
+  it('TEST keys are free: they need and change no budget, write no ledger entry, and are logged as TEST', async () => {
     const project = await buildProject(app, { budget: 0 });
     const { secret } = await buildKey(app, { project, environment: Environment.TEST });
     const live = await buildKey(app, { project });
@@ -155,7 +155,7 @@ describe('billing', () => {
     expect(logs[0]).toMatchObject({ outcome: 'SUCCEEDED', environment: 'TEST', chargedMicroCredits: 0 });
   });
 
-  it('a price of nothing needs no budget and makes no entry', async () => {
+  it('a free action needs no budget and writes no ledger entry', async () => {
     const action = await buildAction(app, { upstreamUrl: upstream.url, priceMicroCredits: 0 });
     const { secret, project } = await buildKey(app, { budget: 0, permissions: ['face.*'] });
     const { body } = await app.rest({ secret, service: 'face', body: { action: action.name } });
@@ -163,7 +163,7 @@ describe('billing', () => {
     expect(await tracesOf(app, project.id)).toMatchObject({ bills: 0, logs: [{ outcome: 'SUCCEEDED', chargedMicroCredits: 0 }] });
   });
 
-  it('a new price counts from the next call, and not for one in flight', async () => {
+  it('a new price counts from the next call, and not for a running one', async () => {
     const action = await buildAction(app, { upstreamUrl: upstream.url, priceMicroCredits: 10 });
     const { secret } = await buildKey(app, { budget: 10_000, permissions: ['face.*'] });
     const detect = () => app.rest({ secret, service: 'face', body: { action: action.name } });

@@ -4,7 +4,7 @@ import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
 import { send } from './support/http';
 
-// What a body may be, to its last byte.
+// Which bodies are accepted and refused.
 
 const BODY_LIMIT_BYTES = 2_000_000;
 
@@ -26,7 +26,7 @@ const invalid = (path: unknown[], message?: string) => ({
   details: { issues: [{ path, message: message ?? expect.any(String) }] },
 });
 
-describe('is refused, with the place of what is wrong', () => {
+describe('a body is refused, with the path of the problem', () => {
   it.each([
     ['nothing', '', []],
     ['blanks', '  \n', []],
@@ -72,13 +72,13 @@ describe('is refused, with the place of what is wrong', () => {
     expect(details).toEqual({ issues: paths.map((path) => ({ path, message: expect.stringMatching(/./) as string })) });
   });
 
-  it('bytes that are no UTF-8: the action would be given what nobody sent', async () => {
+  it('bytes that are not UTF-8, because decoding would change the params', async () => {
     const raw = Buffer.concat([Buffer.from('{"action":"demo.echo","params":{"a":"'), Buffer.from([0xff, 0xc3]), Buffer.from('"}}')]);
     expect(errorOf(await sendRaw(raw))).toMatchObject(invalid([], 'is not UTF-8'));
     expect(errorOf(await sendRaw(Buffer.from('{"action":"demo.echo","params":{}}', 'utf16le')))).toMatchObject(invalid([]));
   });
 
-  it('too many unknown fields: the first hundred are named', async () => {
+  it('too many unknown fields: names the first hundred', async () => {
     const fields = Array.from({ length: 99_000 }, (_, index) => `"x${index}":0`);
     const { code, details } = errorOf(await sendRaw(`{${fields.join(',')}}`));
     expect(code).toBe('INVALID_REQUEST');
@@ -86,12 +86,12 @@ describe('is refused, with the place of what is wrong', () => {
   });
 });
 
-describe('is taken', () => {
+describe('a body is accepted', () => {
   it('with an action of 128 characters', async () => {
     expect(outcomeOf(await sendRaw(`{"action":"${'a'.repeat(128)}","params":{}}`))).toBe('404 UNKNOWN_ACTION');
   });
 
-  it('with debug, and version 1 of the contract named', async () => {
+  it('with debug, and with version 1 of the contract', async () => {
     expect(outcomeOf(await app.rest({ secret, headers: { 'x-api-version': '1' }, body: { debug: true } }))).toBe('200 ok');
     expect(outcomeOf(await app.rest({ secret, body: { debug: false } }))).toBe('200 ok');
   });
@@ -109,7 +109,7 @@ describe('is taken', () => {
     },
   );
 
-  it('with keys named __proto__ and constructor, which come back unchanged and harm nothing', async () => {
+  it('with keys named __proto__ and constructor, which come back unchanged and do no harm', async () => {
     const params = '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"a":{"__proto__":null}}';
     const response = await fetch(`${app.url}/v1/demo/execute`, {
       method: 'POST',
@@ -139,7 +139,7 @@ describe('is taken', () => {
   });
 });
 
-describe('has a limit', () => {
+describe('a body has a limit', () => {
   const bodyOf = (bytes: number) => {
     const [head, tail] = ['{"action":"demo.echo","params":{"text":"', '"}}'];
     return head + 'ä'.repeat((bytes - head.length - tail.length - 1) / 2) + 'x' + tail;
@@ -148,7 +148,7 @@ describe('has a limit', () => {
   const headers = () => ({ 'x-api-key': secret, 'content-type': 'application/json' });
   const tooLarge = { http: 413, code: 'PAYLOAD_TOO_LARGE', details: { limit_bytes: BODY_LIMIT_BYTES } };
 
-  it('in bytes: one of exactly that many passes, one more does not, announced or not', async () => {
+  it('in bytes: exactly the limit passes and one byte more does not, with or without Content-Length', async () => {
     expect(Buffer.byteLength(exact)).toBe(BODY_LIMIT_BYTES);
     const answer = await sendRaw(exact);
     expect([answer.status, answer.body.data]).toEqual([200, JSON.parse(exact).params]);
@@ -158,9 +158,9 @@ describe('has a limit', () => {
     expect(errorOf(await send(app.url, { method: 'POST', path, headers: headers(), body: `${exact} ` }))).toMatchObject(tooLarge);
   });
 
-  it('which is told before the body is read: a caller that announces too much is answered at once', async () => {
+  it('checked before the body is read: a too large Content-Length is refused at once', async () => {
     const announced = { ...headers(), 'content-length': BODY_LIMIT_BYTES + 1, expect: '100-continue' };
-    // The body is never sent: only the headers are flushed
+    // Sends only the headers and no body
     const answer = await send(app.url, { method: 'POST', path: '/v1/demo/execute', headers: announced });
     expect(errorOf(answer)).toMatchObject(tooLarge);
   });

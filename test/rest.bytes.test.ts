@@ -10,11 +10,11 @@ import { sendRaw, type RawConnection } from './support/raw';
 import { startUpstream, type Upstream } from './support/upstream';
 import { until } from './support/until';
 
-// What requests keep in memory, of their bodies and then of their answers: bounded, and given back when nobody needs it any more.
+// Memory that requests reserve for their bodies and then for their answers: it is limited, and freed when it is no longer used.
 
 const COUNTED = 20_000;
 const BODY_LIMIT_BYTES = 30_000;
-/** Room for one such body of each owner, and for four in all. */
+/** Body size for which there is memory once per owner, and four times in all. */
 const LIMITS = { bodyLimitBytes: BODY_LIMIT_BYTES, maxBytesInFlight: 4 * BODY_LIMIT_BYTES };
 const UNAVAILABLE = expect.objectContaining({ http: 503, code: 'SERVICE_UNAVAILABLE' });
 
@@ -44,7 +44,7 @@ const headOf = (service: string, secret: string, bytes: number, address = '192.0
   `POST /v1/${service}/execute HTTP/1.1\r\nhost: a\r\nx-api-key: ${secret}\r\nx-forwarded-for: ${address}\r\ncontent-type: application/json\r\ncontent-length: ${bytes}\r\n\r\n`;
 const requestOf = (service: string, secret: string, body: object, address?: string) => headOf(service, secret, JSON.stringify(body).length, address) + JSON.stringify(body);
 
-/** Sends as it is, on a connection of its own that reads nothing. */
+/** Sends bytes on a new connection that reads nothing. */
 function write(bytes: string, url = app.url): Socket {
   const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
   socket.write(bytes);
@@ -52,24 +52,24 @@ function write(bytes: string, url = app.url): Socket {
   return socket;
 }
 
-/** Sends as it is, on a connection that reads. */
+/** Sends bytes on a new connection that reads. */
 function raw(bytes: string): RawConnection {
   const connection = sendRaw(app.url, bytes);
   sockets.push(connection.socket);
   return connection;
 }
 
-/** The same, once the server has read the head. */
+/** Does the same, and waits until the server has read the headers. */
 async function announce(head: string): Promise<void> {
   const arrived = once(app.server.server, 'request');
   write(head);
   await arrived;
 }
 
-/** A call with a body that counts. */
+/** A call with a body that is large enough to be counted. */
 const large = (secret: string) => app.rest({ secret, body: { params: { text } } });
 
-it('a body that has no room is not read, and has it again when the one before has ended', async () => {
+it('a body without free memory is refused unread, and accepted when the call before has ended', async () => {
   const { secret } = await buildCaller();
   const running = app.rest({ secret, service: 'face', body: { action, params: { text } } });
   const call = await upstream.arrived(upstream.calls.length + 1);
@@ -80,7 +80,7 @@ it('a body that has no room is not read, and has it again when the one before ha
   await until(async () => (await large(secret)).status === 200, 'the room of the call that has ended');
 });
 
-it('a project whose calls keep all that it may takes no room from others', async () => {
+it('a project that uses all its memory takes none from other projects', async () => {
   const [busy, other] = [await buildCaller(), await buildCaller()];
   write(requestOf('face', busy.secret, { action, params: { text } }));
   await upstream.arrived(upstream.calls.length + 1);
@@ -88,18 +88,18 @@ it('a project whose calls keep all that it may takes no room from others', async
   expect(outcomeOf(await large(other.secret))).toBe('200 ok');
 });
 
-it('a workspace whose projects keep all that it may takes no room from other tenants', async () => {
+it('a workspace that uses all its memory takes none from other tenants', async () => {
   const workspace = await buildWorkspace(app);
   const busy = await Promise.all([1, 2, 3, 4].map(() => buildKey(app, { workspace, permissions: ['face.*', 'demo.*'] })));
   const params = { text: 'x'.repeat(BODY_LIMIT_BYTES - 200) };
   const before = upstream.calls.length;
-  busy.slice(0, 3).forEach(({ secret }, index) => write(requestOf('face', secret, { action, params }, `198.51.100.${index}`))); // of addresses with room
+  busy.slice(0, 3).forEach(({ secret }, index) => write(requestOf('face', secret, { action, params }, `198.51.100.${index}`))); // from addresses that still have memory
   await upstream.arrived(before + 3);
   expect(errorOf(await app.rest({ secret: busy[3]?.secret, body: { params } }))).toEqual(UNAVAILABLE);
   expect(outcomeOf(await app.rest({ secret: (await buildCaller()).secret, body: { params } }))).toBe('200 ok');
 });
 
-it('a request that waits behind another of its connection gives its room back when their caller hangs up', async () => {
+it('a request that waits behind another one on its connection frees its memory when the client disconnects', async () => {
   const { secret } = await buildCaller();
   const socket = write(requestOf('face', secret, { action, params: {} }) + headOf('demo', secret, COUNTED, '127.0.0.1'));
   const call = await upstream.arrived(upstream.calls.length + 1);
@@ -109,7 +109,7 @@ it('a request that waits behind another of its connection gives its room back wh
   call.succeed();
 });
 
-it('a call that runs on without its caller keeps its body until it has ended', async () => {
+it('a call that continues after its client disconnected keeps its memory until it ends', async () => {
   const { secret } = await buildCaller();
   const before = upstream.calls.length;
   const socket = write(requestOf('face', secret, { action, params: { text } }));
@@ -122,7 +122,7 @@ it('a call that runs on without its caller keeps its body until it has ended', a
   await until(async () => (await large(secret)).status === 200, 'that room again');
 });
 
-it('a body that comes without its length counts as the largest until it is there, and then as what it is', async () => {
+it('a body without Content-Length counts as the largest until it has arrived, and then with its size', async () => {
   const { secret } = await buildCaller();
   const headers = { 'content-type': 'application/json', 'x-api-key': secret };
   const running = send(app.url, { method: 'POST', path: '/v1/face/execute', headers, body: JSON.stringify({ action, params: {} }) });
@@ -132,9 +132,9 @@ it('a body that comes without its length counts as the largest until it is there
   expect((await running).status).toBe(200);
 });
 
-it('bodies that are only announced take the room of the project that their secret is of, and none of others at their address', async () => {
+it('announced bodies use the memory of the project of their secret, and not of other projects at the same address', async () => {
   const [one, other] = [await buildCaller(), await buildCaller()];
-  expect(outcomeOf(await large(one.secret))).toBe('200 ok'); // one is recognised from here on, the other is not
+  expect(outcomeOf(await large(one.secret))).toBe('200 ok'); // from here on the first secret is cached, and the other is not
   await announce(headOf('demo', one.secret, COUNTED, '127.0.0.1'));
   await until(async () => (await large(one.secret)).status === 503, 'the room of that project to be taken');
   expect(outcomeOf(await large(other.secret))).toBe('200 ok');
@@ -142,7 +142,7 @@ it('bodies that are only announced take the room of the project that their secre
   await until(async () => (await large(other.secret)).status === 503, 'the room of the other one to be taken');
 });
 
-it('a key that does not work is told so before its large body is read, and takes no room', async () => {
+it('a key that does not work is refused before its large body is read, and uses no memory', async () => {
   const { secret, key, project } = await buildCaller();
   await app.graphql(`mutation ($id: ID!) { revokeKey(input: { id: $id }) { key { id } } }`, { id: key.id });
   const refused = raw(headOf('demo', secret, COUNTED));
@@ -152,31 +152,31 @@ it('a key that does not work is told so before its large body is read, and takes
   expect(outcomeOf(await large(good))).toBe('200 ok');
 });
 
-it('answers that nobody reads, however many, leave small calls of others alone; of their own project all calls wait', async () => {
+it('many unread answers do not affect small calls of other projects, but calls of the same project wait', async () => {
   const [busy, other] = [await buildCaller(), await buildCaller()];
   const many = 12;
   const before = upstream.calls.length;
   const socket = write(requestOf('face', busy.secret, { action, params: {} }).repeat(many));
   await upstream.arrived(before + many);
-  for (const call of upstream.calls.slice(before)) call.succeed({ answer: 'y'.repeat(1_000_000) }); // each more than all may keep
+  for (const call of upstream.calls.slice(before)) call.succeed({ answer: 'y'.repeat(1_000_000) }); // each is larger than all the memory
   await until(async () => (await app.rest({ secret: busy.secret })).status === 503, 'the answers to be there, unread');
   expect(outcomeOf(await app.rest({ secret: other.secret }))).toBe('200 ok');
   socket.resume();
   await until(async () => (await app.rest({ secret: busy.secret })).status === 200, 'that room again');
 });
 
-it('answers that nobody reads are bounded too: past the room of their project a repeat is 503, until they are read; others have theirs', async () => {
+it('unread answers are limited: a replay over the memory of its project is 503 until they are read, and others are unaffected', async () => {
   const roomy = await createTestApp({ databaseUrl: app.databaseUrl, config: { ...LIMITS, maxBytesInFlight: 16_000_000 } });
   const [{ secret }, other] = [await buildCaller(), await buildCaller()];
   upstream.answer = (call) => call.succeed({ answer: 'y'.repeat(1_000_000) });
-  const body = { action, params: {}, requestId: randomUUID() }; // as the client writes it, byte for byte
+  const body = { action, params: {}, requestId: randomUUID() }; // byte for byte as the client writes it
   const again = () => roomy.rest({ secret, service: 'face', body });
   expect(outcomeOf(await again())).toBe('200 ok');
   expect(outcomeOf(await again())).toBe('200 replay');
   const many = requestOf('face', secret, body).repeat(60);
   const socket = write(many, roomy.url);
   await until(async () => {
-    socket.write(many); // till the buffers of the connection are full too
+    socket.write(many); // until the buffers of the connection are full too
     return (await again()).status === 503;
   }, 'the room of the project to be taken');
   expect(outcomeOf(await roomy.rest({ secret: other.secret }))).toBe('200 ok');
@@ -185,7 +185,7 @@ it('answers that nobody reads are bounded too: past the room of their project a 
   await roomy.close();
 });
 
-it('a body may take longer to come than a call may wait to be judged', async () => {
+it('a body may take longer to arrive than a call may wait for the gate', async () => {
   const { secret } = await buildCaller();
   const request = requestOf('demo', secret, { action: 'demo.echo', params: {} });
   const now = performance.now.bind(performance);
@@ -195,7 +195,7 @@ it('a body may take longer to come than a call may wait to be judged', async () 
   let answer = '';
   socket.on('data', (chunk) => (answer += String(chunk)));
   await until(() => socket.bytesWritten >= request.length - 5, 'all but the end to be sent');
-  expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok'); // by then the server has seen its head
+  expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok'); // by then the server has read its headers
   laterMs = 6_000;
   socket.write(request.slice(-5));
   await until(() => answer.includes('\r\n\r\n'), 'an answer');
@@ -203,7 +203,7 @@ it('a body may take longer to come than a call may wait to be judged', async () 
   expect(answer).toMatch(/^HTTP\/1\.1 200 /);
 });
 
-describe('callers who are not known', () => {
+describe('callers without a known credential', () => {
   const post = (path: string, bytes: number, ...headers: string[]) =>
     [`POST ${path} HTTP/1.1`, 'host: a', 'content-type: application/json', bytes < 0 ? 'transfer-encoding: chunked' : `content-length: ${bytes}`, ...headers, '', ''].join('\r\n');
   const from = (address: string) => `x-forwarded-for: ${address}`;
@@ -211,7 +211,7 @@ describe('callers who are not known', () => {
   const query = (bytes: number) => JSON.stringify({ query: '{ __typename }' }).padEnd(bytes);
   const asked = (address: string) => raw(post('/graphql', 60_000, from(address)) + query(60_000));
 
-  it('are refused before a large body is read, whatever secret they make up', async () => {
+  it('are refused before a large body is read, also with an invented secret', async () => {
     for (const bytes of [COUNTED, -1]) {
       const refused = raw(post('/v1/demo/execute', bytes, `x-api-key: ${madeUp()}`));
       await refused.answers(1);
@@ -230,7 +230,7 @@ describe('callers who are not known', () => {
     expect(nothing.statuses()).toEqual([404]);
   });
 
-  it('share a small part of the memory, by address and in all, and leave a caller with a credential alone', async () => {
+  it('share a small part of the memory, per address and in all, and do not affect a caller with a credential', async () => {
     for (let held = 0; held < 4; held += 1) raw(post('/graphql', 131_072, from('192.0.2.50')));
     await until(async () => {
       const one = asked('192.0.2.50');

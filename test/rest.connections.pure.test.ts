@@ -6,7 +6,7 @@ import { sendRaw } from './support/raw';
 import { startUpstream, type Upstream } from './support/upstream';
 import { until } from './support/until';
 
-// One connection, whatever is sent on it: it is answered, and stops no other one.
+// Every connection is answered, whatever it sends, and does not block others.
 
 let app: TestApp;
 let upstream: Upstream;
@@ -24,14 +24,14 @@ const call = (secret: string, body: object, ...headers: string[]) => {
   return [...head, ...headers, '', text].join('\r\n');
 };
 
-/** The server's end of the next connection. */
+/** Returns the server's socket of the next connection. */
 async function accepted(): Promise<Socket> {
   const [socket] = (await once(app.server.server, 'connection')) as [Socket];
   return socket;
 }
 
-describe('requests that offer another protocol', () => {
-  it('are answered in their order, after what was sent before them, on one connection', async () => {
+describe('requests with an Upgrade header', () => {
+  it('are answered in order on one connection, after earlier requests', async () => {
     const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
     const { secret } = await buildKey(app, { permissions: ['face.*'] });
     const offered = ['connection: upgrade', 'upgrade: h2c'];
@@ -45,7 +45,7 @@ describe('requests that offer another protocol', () => {
     connection.socket.destroy();
   });
 
-  it('add no listeners to their connection, however many they are', async () => {
+  it('add no listeners to their connection, even if there are many', async () => {
     const next = accepted();
     const connection = sendRaw(app.url, offer('/healthz'));
     const socket = await next;
@@ -58,7 +58,7 @@ describe('requests that offer another protocol', () => {
     connection.socket.destroy();
   });
 
-  it('end with their connection, also while they wait for an answer before them', async () => {
+  it('end with their connection, also while they wait for an earlier answer', async () => {
     const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
     const { secret } = await buildKey(app, { permissions: ['face.*'] });
     const next = accepted();
@@ -66,7 +66,7 @@ describe('requests that offer another protocol', () => {
     const socket = await next;
     const slow = await upstream.arrived(upstream.calls.length + 1);
     connection.socket.resetAndDestroy();
-    socket.write('x'); // so that the reset is an error here, as a broken write is
+    socket.write('x'); // makes the reset an error here, like a failed write
     await until(() => socket.closed, 'the server to close it');
     slow.succeed();
     expect((await app.rest({ secret: 'nonsense' })).status).toBe(401);
@@ -74,7 +74,7 @@ describe('requests that offer another protocol', () => {
 });
 
 describe('requests that wait on one connection', () => {
-  it('are refused past 2,048: Node would read on without end', async () => {
+  it('are refused above 2,048, because Node would read without a limit', async () => {
     const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
     const { secret } = await buildKey(app, { permissions: ['face.*'] });
     let arrived = 0;
@@ -92,7 +92,7 @@ describe('requests that wait on one connection', () => {
   });
 });
 
-describe('what no route sees', () => {
+describe('a request that cannot be routed', () => {
   const form = 'content-type: application/x-www-form-urlencoded';
   const post = (path: string, ...headers: string[]) => [`POST ${path} HTTP/1.1`, 'host: a', ...headers, '', ''].join('\r\n');
   const badChunk = (path: string, type = form) => `${post(path, type, 'transfer-encoding: chunked')}zz\r\n`;
@@ -131,7 +131,7 @@ describe('what no route sees', () => {
     connection.socket.destroy();
   });
 
-  it('is answered after the requests before it, which keep their answers', async () => {
+  it('is answered after earlier requests, and they keep their answers', async () => {
     const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
     const { secret } = await buildKey(app, { permissions: ['face.*'] });
     const connection = sendRaw(app.url, `${call(secret, { action, params: {} })}nonsense\r\n\r\n`);
@@ -160,7 +160,7 @@ describe('what no route sees', () => {
     },
   );
 
-  it('never runs: a plain body of a call that claims to be compressed is 415', async () => {
+  it('does not run a call with an uncompressed body and Content-Encoding: answers 415', async () => {
     const { secret } = await buildKey(app);
     const refused = await app.rest({ secret, headers: { 'content-encoding': 'gzip' } });
     expect(refused).toMatchObject({ status: 415, body: { error: { code: 'UNSUPPORTED_MEDIA_TYPE' } } });
@@ -169,14 +169,14 @@ describe('what no route sees', () => {
 });
 
 it.each(['/healthz', '/openapi.json', '/docs', '/graphql?query=%7B__typename%7D', '/v1/export/keys?format=csv', '/oauth/jwks', '/.well-known/openid-configuration', '/nothing'])(
-  'no browser takes %s for another type than it says',
+  '%s forbids browsers to guess its content type',
   async (path) => {
     const { headers } = await fetch(app.url + path, { headers: { 'x-api-key': app.rootKey } });
     expect(headers.get('x-content-type-options')).toBe('nosniff');
   },
 );
 
-it('clients that disconnect at once, or in the middle of a body, write nothing to the log', async () => {
+it('logs nothing if clients disconnect at once or in the middle of a body', async () => {
   const form = 'content-type: application/x-www-form-urlencoded';
   const half = (path: string, type: string) => `POST ${path} HTTP/1.1\r\nhost: a\r\n${type}\r\ncontent-length: 300\r\n\r\na=b`;
   const requests = [

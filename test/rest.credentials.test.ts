@@ -3,7 +3,7 @@ import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, ROOT_KEY, type TestApp } from './support/app';
 import { ORIGIN, buildKey, buildProject } from './support/factories';
 
-// How a secret travels, and which ones count.
+// How a secret is sent, and which secrets work.
 
 let app: TestApp;
 let secret: string;
@@ -29,7 +29,7 @@ it.each([
   ['X-Api-Key beside another scheme', (text: string) => ({ 'x-api-key': text, authorization: 'Basic YTpi' })],
   ['X-Api-Key beside an empty bearer', (text: string) => ({ 'x-api-key': text, authorization: 'Bearer' })],
   ['Bearer beside an empty X-Api-Key', (text: string) => ({ 'x-api-key': '', authorization: `Bearer ${text}` })],
-])('a secret counts as %s', async (_case, headers) => {
+])('a secret is accepted as %s', async (_case, headers) => {
   expect(await withHeaders(headers(secret))).toBe('200 ok');
 });
 
@@ -41,12 +41,12 @@ it('a bare secret as Authorization counts as absent', async () => {
   expect(await withHeaders({ authorization: secret })).toBe('401 MISSING_API_KEY');
 });
 
-it('two secrets that differ are refused, though both are good', async () => {
+it('two different secrets are refused, even if both are valid', async () => {
   const answer = await app.rest({ secret, headers: { authorization: `Bearer ${other}` } });
   expect(errorOf(answer)).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['Authorization'] }] }, challenge: undefined });
 });
 
-/** What is answered to a request with these headers, repeated ones included. */
+/** Sends a request with these headers, which may be repeated. */
 function answerTo(path: string, headers: [string, string][], body?: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const accept = path === '/graphql/stream' ? 'text/event-stream' : '*/*';
@@ -66,7 +66,7 @@ it.each<[string, string, string | undefined]>([
   ['a query', '/graphql', '{"query":"{ viewer { id } }"}'],
   ['an export', '/v1/export/keys?format=ndjson', undefined],
   ['a stream', '/graphql/stream', '{"query":"subscription { keyChanged { key { id } } }"}'],
-])('%s with repeated headers of different secrets is refused in any order, and equal ones count once', async (_case, path, body) => {
+])('%s refuses repeated headers with different secrets in any order, and accepts equal ones', async (_case, path, body) => {
   const headersOf = (text: string): [string, string][] => [['X-Api-Key', text], ['Authorization', `Bearer ${text}`]];
   for (const first of headersOf(secret)) {
     for (const second of headersOf(other)) {
@@ -78,14 +78,14 @@ it.each<[string, string, string | undefined]>([
   }
   const [key, bearer] = headersOf(secret) as [[string, string], [string, string]];
   const once = (await answerTo(path, [key], body)).text;
-  if (path !== '/v1/demo/execute') return; // their answers would be of another moment
+  if (path !== '/v1/demo/execute') return; // their answers contain the time
   expect(once).toContain('"ok":true');
   for (const headers of [[key, key], [bearer, bearer], [key, bearer, key], [['Authorization', 'Basic YTpi'] as [string, string], bearer]]) {
     expect((await answerTo(path, headers, body)).status).toBe(200);
   }
 });
 
-it('X-Project-Id beside a key names the project of the key, or the call is refused', async () => {
+it('refuses a key with an X-Project-Id of another project than its own', async () => {
   const { id } = await buildProject(app);
   const project = await buildProject(app);
   const { secret: key } = await buildKey(app, { project });
@@ -110,14 +110,14 @@ it.each<[string, () => string]>([
   expect(await withHeaders({ authorization: `Bearer ${wrong()}` })).toBe('401 INVALID_API_KEY');
 });
 
-it('a key is refused from the call after its revocation on', async () => {
+it('a key is refused from the first call after its revocation', async () => {
   const { key, secret: revoked } = await buildKey(app);
   expect(outcomeOf(await app.rest({ secret: revoked }))).toBe('200 ok');
   await app.services.keys.revoke(ORIGIN, { id: key.id });
   expect(outcomeOf(await app.rest({ secret: revoked }))).toBe('401 REVOKED_API_KEY');
 });
 
-it('through a rotation with grace both secrets work, then the new one alone; a second rotation ends the first at once', async () => {
+it('both secrets work in the grace period, then only the new one; a second rotation ends the first secret at once', async () => {
   const { key, secret: first } = await buildKey(app);
   const outcomes = async (...secrets: string[]) => Promise.all(secrets.map(async (one) => outcomeOf(await app.rest({ secret: one }))));
   const { secret: second } = await app.services.keys.rotate(ORIGIN, { id: key.id, graceSeconds: 60 });

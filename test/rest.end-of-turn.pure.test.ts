@@ -2,7 +2,7 @@ import { EndOfTurn } from '../src/rest/end-of-turn';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test('what arrives in one turn of the event loop goes on when all of it has been read, in order; what arrives later goes on later', async () => {
+test('handles requests of one turn of the event loop in order after all are read, and later ones later', async () => {
   const endOfTurn = new EndOfTurn();
   const seen: string[] = [];
   for (const name of ['first', 'second', 'third']) {
@@ -19,7 +19,7 @@ test('what arrives in one turn of the event loop goes on when all of it has been
   expect(seen.slice(6)).toEqual(['one that arrived meanwhile']);
 });
 
-test('one that throws is told so, and those after it go on', async () => {
+test('passes the error to a callback that throws, and continues with the next ones', async () => {
   const endOfTurn = new EndOfTurn();
   const seen: string[] = [];
   endOfTurn.run((error) => {

@@ -7,7 +7,7 @@ import { ORIGIN, buildAction, buildKey, buildProject, type KeyValues } from './s
 import { send } from './support/http';
 import { SLOW_LIMIT, tracesOf } from './support/traces';
 
-// The rows of the error table that no upstream and no outage is needed for: the answer word for word, and what it leaves behind.
+// Rows of the error table that need no upstream and no outage: the exact answer, and its effects in the database.
 
 const BODY_LIMIT_BYTES = 4_096;
 const INVALID_TOKEN = 'Bearer realm="tollgate", error="invalid_token"';
@@ -25,7 +25,7 @@ async function build(values: KeyValues = {}) {
   return buildKey(app, { ...values, project });
 }
 
-/** The answer, and proof that it cost nothing and left nothing: it failed before anybody knew who asks. */
+/** Returns the answer of a call that fails before it is authenticated. Proves that it cost nothing and left no row. */
 async function refusedUnknown(call: RestCall, values?: KeyValues): Promise<ErrorOf> {
   const { project, secret } = await build(values);
   const answer = await app.rest({ secret, ...call });
@@ -33,7 +33,7 @@ async function refusedUnknown(call: RestCall, values?: KeyValues): Promise<Error
   return errorOf(answer);
 }
 
-/** The answer to a call of a known key, and proof that it cost nothing, took `rateUsed` calls of the limit and wrote one log row. */
+/** Returns the answer to a call of a known key. Proves that it cost nothing, used `rateUsed` calls of the limit and wrote one log row. */
 async function refusedKnown({ project, key, secret }: Awaited<ReturnType<typeof build>>, call: RestCall, rateUsed = 0): Promise<ErrorOf> {
   const before = await tracesOf(app, project.id);
   const answer = await app.rest({ secret, ...call });
@@ -58,8 +58,8 @@ async function refusedKnown({ project, key, secret }: Awaited<ReturnType<typeof 
   return error;
 }
 
-describe('before it is known who asks, a call leaves no row in the log and costs nothing', () => {
-  it('400 INVALID_REQUEST tells what is wrong and where', async () => {
+describe('a call that fails before authentication leaves no row in the log and costs nothing', () => {
+  it('400 INVALID_REQUEST names each problem and its path', async () => {
     expect(await refusedUnknown({ body: { action: 7, params: [], colour: 'red' } })).toEqual({
       http: 400,
       status: 'INVALID_REQUEST',
@@ -74,7 +74,7 @@ describe('before it is known who asks, a call leaves no row in the log and costs
     });
   });
 
-  it('400 INVALID_REQUEST for a version of the contract that there is not', async () => {
+  it('400 INVALID_REQUEST for an unknown version of the contract', async () => {
     const error = await refusedUnknown({ headers: { 'x-api-version': '2' } });
     expect(error).toEqual({ http: 400, status: 'INVALID_REQUEST', code: 'INVALID_REQUEST', details: { issues: [{ path: ['X-Api-Version'], message: 'must be 1' }] } });
   });
@@ -94,7 +94,7 @@ describe('before it is known who asks, a call leaves no row in the log and costs
     });
   });
 
-  it('401 INVALID_API_KEY, the same answer for a malformed, a mistyped and an unknown secret, and for the root key', async () => {
+  it('401 INVALID_API_KEY is the same for a malformed, mistyped and unknown secret, and for the root key', async () => {
     const unknown = mintSecret('acme', 'LIVE');
     const mistyped = unknown.slice(0, -1) + (unknown.endsWith('0') ? '1' : '0');
     const { project } = await build();
@@ -114,7 +114,7 @@ describe('before it is known who asks, a call leaves no row in the log and costs
     },
   );
 
-  it('413 PAYLOAD_TOO_LARGE tells the limit', async () => {
+  it('413 PAYLOAD_TOO_LARGE names the limit', async () => {
     const error = await refusedUnknown({ raw: Buffer.alloc(BODY_LIMIT_BYTES + 1, ' ') });
     expect(error).toEqual({ http: 413, status: 'PAYLOAD_TOO_LARGE', code: 'PAYLOAD_TOO_LARGE', details: { limit_bytes: BODY_LIMIT_BYTES } });
   });
@@ -125,14 +125,14 @@ describe('before it is known who asks, a call leaves no row in the log and costs
   });
 });
 
-describe('what no route is there for', () => {
+describe('a request without a route', () => {
   it('404 NOT_FOUND', async () => {
     for (const path of ['/', '/v1', '/v1/demo', '/v1/demo/execute/', '/v2/demo/execute', '/graphqlx', '//']) {
       expect(errorOf(await send(app.url, { method: 'POST', path }))).toEqual({ http: 404, status: 'NOT_FOUND', code: 'NOT_FOUND', details: {} });
     }
   });
 
-  it('405 METHOD_NOT_ALLOWED names the methods that there are', async () => {
+  it('405 METHOD_NOT_ALLOWED names the allowed methods', async () => {
     expect(errorOf(await send(app.url, { path: '/v1/demo/execute?x=1' }))).toEqual({
       http: 405,
       status: 'INVALID_REQUEST',
@@ -146,14 +146,14 @@ describe('what no route is there for', () => {
 describe('a key that does not work', () => {
   const unauthorized = { http: 401, status: 'UNAUTHORIZED', challenge: INVALID_TOKEN };
 
-  it('401 REVOKED_API_KEY tells since when', async () => {
+  it('401 REVOKED_API_KEY has the time of revocation', async () => {
     const built = await build();
     const { revokedAt } = await app.services.keys.revoke(ORIGIN, { id: built.key.id });
     const details = { key_id: built.key.id, revoked_at: revokedAt?.toISOString() };
     expect(await refusedKnown(built, {})).toEqual({ ...unauthorized, code: 'REVOKED_API_KEY', details });
   });
 
-  it('401 REVOKED_API_KEY for a secret that was rotated out, from that moment or from the end of its grace', async () => {
+  it('401 REVOKED_API_KEY for an old secret, from its rotation or the end of its grace period', async () => {
     const [atOnce, later] = [await build(), await build()];
     const rotated = await app.services.keys.rotate(ORIGIN, { id: atOnce.key.id });
     const revokedAt = rotated.key.rotatedAt?.toISOString();
@@ -166,7 +166,7 @@ describe('a key that does not work', () => {
     expect(await refusedKnown(later, {})).toEqual({ ...unauthorized, code: 'REVOKED_API_KEY', details: { key_id: key.id, revoked_at: graceUntil } });
   });
 
-  it('401 EXPIRED_API_KEY tells since when', async () => {
+  it('401 EXPIRED_API_KEY has the time of expiry', async () => {
     const expiresAt = new Date((await app.database.now()).getTime() + 60_000);
     const built = await build({ expiresAt });
     expect((await app.rest({ secret: built.secret })).status).toBe(200);
@@ -175,7 +175,7 @@ describe('a key that does not work', () => {
     expect(await refusedKnown(built, {})).toEqual({ ...unauthorized, code: 'EXPIRED_API_KEY', details });
   });
 
-  it('401 DISABLED_API_KEY while it is disabled, and for good where its project is archived', async () => {
+  it('401 DISABLED_API_KEY while it is disabled, and permanently if its project is archived', async () => {
     const built = await build();
     const disabled = { ...unauthorized, code: 'DISABLED_API_KEY', details: { key_id: built.key.id } };
     await app.services.keys.update(ORIGIN, { id: built.key.id, enabled: false });
@@ -188,12 +188,12 @@ describe('a key that does not work', () => {
 });
 
 describe('a call that a key may not make', () => {
-  it('403 IP_NOT_ALLOWED, with no word on which addresses are', async () => {
+  it('403 IP_NOT_ALLOWED does not name the allowed addresses', async () => {
     const built = await build({ allowedIps: ['10.0.0.0/8'] });
     expect(await refusedKnown(built, {})).toEqual({ http: 403, status: 'FORBIDDEN', code: 'IP_NOT_ALLOWED', details: {} });
   });
 
-  it('403 FORBIDDEN names the permission that is missing', async () => {
+  it('403 FORBIDDEN names the missing permission', async () => {
     const built = await build({ permissions: ['demo.fail'] });
     expect(await refusedKnown(built, {})).toEqual({
       http: 403,
@@ -204,7 +204,7 @@ describe('a call that a key may not make', () => {
     });
   });
 
-  it('404 UNKNOWN_ACTION for one that never was, one of another service and one that is switched off', async () => {
+  it('404 UNKNOWN_ACTION for an action that does not exist, of another service, or disabled', async () => {
     const off = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:9/' });
     await app.services.actions.update(ORIGIN, { id: off.id, enabled: false });
     const built = await build({ permissions: ['demo.*', 'face.*'] });
@@ -214,7 +214,7 @@ describe('a call that a key may not make', () => {
     }
   });
 
-  it('402 PAYMENT_REQUIRED tells the price and what is left; it took a call of the rate limit', async () => {
+  it('402 PAYMENT_REQUIRED has the price and the available budget, and uses a call of the rate limit', async () => {
     const built = await build({ budget: 1_999 });
     expect((await app.rest({ secret: built.secret })).status).toBe(200);
     expect(await refusedKnown(built, {}, 1)).toEqual({
@@ -225,7 +225,7 @@ describe('a call that a key may not make', () => {
     });
   });
 
-  it('keeps the requestId that a refused caller chose, in the answer and in the log', async () => {
+  it('keeps the requestId of a refused caller in the answer and in the log', async () => {
     const built = await build({ permissions: ['demo.fail'] });
     const requestId = randomUUID();
     const answer = await app.rest({ secret: built.secret, body: { requestId } });

@@ -6,7 +6,7 @@ import { createTestApp, type TestApp } from './support/app';
 import { rowsOfCsv } from './support/csv';
 import { bodyOf, buildExportedTenant, linesOf, type Line } from './support/exports';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
 let app: TestApp;
 
@@ -20,11 +20,11 @@ const KEY_FIELDS = 'id name environment hint permissions allowedIps status expir
 const LOG_FIELDS = 'id requestId environment service action outcome errorCode httpStatus chargedMicroCredits actionMs totalMs ip userAgent createdAt project { id } key { id } serviceAccount { id } consent { id }';
 const ENTRY_FIELDS = 'id kind delta balanceAfter reference reason createdAt project { id } linkedEntry { id } requestLog { id }';
 
-/** A node of the admin API as a line of an export: what it leads to is told by its id. */
+/** Converts a node of the admin API to a line of an export: linked nodes become their ids. */
 const flat = (node: Line): Line =>
   Object.fromEntries(Object.entries(node).map(([name, value]) => (['project', 'key', 'serviceAccount', 'consent', 'role', 'linkedEntry', 'requestLog'].includes(name) ? [`${name}Id`, (value as { id: string } | null)?.id ?? null] : [name, value])));
 
-/** What a connection lists, oldest first. */
+/** Returns all nodes of a connection, oldest first. */
 async function listed(entrance: string, id: string, path: string[], fields: string, filter: Line = {}): Promise<Line[]> {
   const list = path.at(-1) as string;
   const type = { keys: 'ApiKeyFilter', requestLogs: 'RequestLogFilter', ledger: 'LedgerFilter' }[list];
@@ -39,7 +39,7 @@ async function listed(entrance: string, id: string, path: string[], fields: stri
 const parametersOf = (filter: Line): string =>
   Object.entries(filter).flatMap(([name, value]) => [value].flat().map((one) => `&${name}=${encodeURIComponent(String(one))}`)).join('');
 
-describe('an export tells what the connection lists', () => {
+describe('an export has the same rows as the connection', () => {
   let tenant: Awaited<ReturnType<typeof buildExportedTenant>>;
   beforeAll(async () => (tenant = await buildExportedTenant(app)));
 
@@ -78,12 +78,12 @@ describe('an export tells what the connection lists', () => {
     expectSame(await linesOf(app, `request-logs?format=ndjson${parametersOf(filter)}`, tenant.secret), some(await listed('workspace', tenant.workspace.id, ['requestLogs'], LOG_FIELDS, filter)));
   });
 
-  it('of one call, by its requestId, in whatever letters', async () => {
+  it('for one call by its requestId, in upper or lower case', async () => {
     const [log] = await listed('workspace', tenant.workspace.id, ['requestLogs'], LOG_FIELDS);
     expect((await linesOf(app, `request-logs?requestId=${String(log?.requestId).toUpperCase()}`, tenant.secret)).map(({ id }) => id)).toEqual([log?.id]);
   });
 
-  it('of the ledger: the wallet, a budget, and budgets one after another', async () => {
+  it('for the ledger: the wallet, a budget, and several budgets one after another', async () => {
     const walletOf = () => listed('workspace', tenant.workspace.id, ['wallet', 'ledger'], ENTRY_FIELDS);
     const budgetOf = (id: string, filter = {}) => listed('project', id, ['ledger'], ENTRY_FIELDS, filter);
     const [one, other] = [tenant.project.id, tenant.reader.projectId];
@@ -96,7 +96,7 @@ describe('an export tells what the connection lists', () => {
     expect(lines.map(({ delta }) => delta)).toContain(-5);
   });
 
-  it('as CSV too, each value as it was', async () => {
+  it('as CSV, with the same values', async () => {
     for (const path of ['keys', 'request-logs', `ledger?projectId=${tenant.project.id}`]) {
       const sign = path.includes('?') ? '&' : '?';
       const lines = some(await linesOf(app, path, tenant.secret));
@@ -105,11 +105,11 @@ describe('an export tells what the connection lists', () => {
     }
   });
 
-  it('and numbers as integers of JSON', async () => {
+  it('with integers as JSON numbers', async () => {
     expect(await bodyOf(app, `ledger?projectId=${tenant.project.id}&kind=ADJUSTMENT`, tenant.secret)).toContain('"delta":-5,');
   });
 
-  it('with the filters of the connections, each by its name', () => {
+  it('with the filters of the connection, under the same names', () => {
     const schema = buildSchema(readFileSync('schema.graphql', 'utf8'));
     const filters = { ledger: 'LedgerFilter', 'request-logs': 'RequestLogFilter', keys: 'ApiKeyFilter' };
     for (const { name, query } of EXPORTED_TABLES) {
@@ -119,7 +119,7 @@ describe('an export tells what the connection lists', () => {
     }
   });
 
-  it('and tells no secret and no digest', async () => {
+  it('without secrets and digests', async () => {
     const digests = await app.database.reader.find(KeySecret, { select: { digest: true } });
     let all = '';
     for (const { name } of EXPORTED_TABLES) for (const format of ['csv', 'ndjson']) all += await bodyOf(app, `${name}?format=${format}`, tenant.secret);

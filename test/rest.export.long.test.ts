@@ -13,9 +13,9 @@ import { answersOf, openLines } from './support/lines';
 import { startNginx } from './support/nginx';
 import { until } from './support/until';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
-/** More than a connection and what is between hold. */
+/** More than the buffers of a connection and a proxy hold. */
 const MANY = 25_000;
 const PAST_MS = Date.UTC(2025, 0, 1);
 
@@ -38,7 +38,7 @@ describe('a long export', () => {
   const open = (secret = long.secret) => openLines(app.url, long.path, secret);
   const readerIn = async (values: { permissions?: string[]; roleId?: string }) => buildKey(app, { workspace: { id: long.key.workspaceId } as Workspace, budget: 0, ...values });
 
-  it('breaks off, and so that nobody takes it for whole, when its key is revoked, when it loses the permission or one that some values take, and when its role is gone', async () => {
+  it('breaks off visibly when its key is revoked, loses the permission or one that some values need, or its role is deleted', async () => {
     const { keys } = app.services;
     const ends: ((key: ApiKey) => Promise<unknown>)[] = [
       ({ id }) => keys.revoke(ORIGIN, { id }),
@@ -58,7 +58,7 @@ describe('a long export', () => {
     for (const { lines } of streams) expect(lines.length).toBeLessThan(MANY);
   });
 
-  it('breaks off behind nginx that speaks HTTP/1.1 to this server, and the client can tell', async () => {
+  it('breaks off visibly behind nginx with HTTP/1.1 to this server', async () => {
     const nginx = await startNginx(app.url, 'proxy_http_version 1.1;');
     if (!nginx) return;
     const { key, secret } = await readerIn({ permissions: READS });
@@ -70,7 +70,7 @@ describe('a long export', () => {
     expect(stream.lines.length).toBeLessThan(MANY);
   });
 
-  it('is refused behind nginx that speaks HTTP/1.0, its default before 1.29.7: a broken one there would look complete', async () => {
+  it('is refused behind nginx with HTTP/1.0, its default before 1.29.7, because a broken export would look complete', async () => {
     const nginx = await startNginx(app.url, 'proxy_http_version 1.0;');
     if (!nginx) return;
     const { secret } = await readerIn({ permissions: [...READS, 'read.audit'] });
@@ -83,7 +83,7 @@ describe('a long export', () => {
     expect((await fetch(`${nginx.url}/healthz`)).status).toBe(200);
   });
 
-  it('keeps its place while its reader stands still, and no longer than its reader is there', async () => {
+  it('keeps its place while its client pauses, and frees it when the client disconnects', async () => {
     const streams = await Promise.all(Array.from({ length: MAX_EXPORTS_EACH }, () => open()));
     for (const stream of streams) stream.pause();
     for (const path of ['request-logs', 'keys', 'ledger']) expect(await ask(app, path, long.secret)).toMatchObject({ status: 503, body: { error: { message: expect.stringContaining('of yours') } } });
@@ -92,7 +92,7 @@ describe('a long export', () => {
     await until(async () => (await ask(app, 'keys', long.secret)).status === 200, 'a place');
   });
 
-  it('reads no further than its reader takes', async () => {
+  it('reads no further from the database than its client takes', async () => {
     const spy = jest.spyOn(app.database.reader.connection.driver, 'escapeQueryWithParameters');
     const stream = await open();
     stream.pause();
@@ -107,7 +107,7 @@ describe('a long export', () => {
     spy.mockRestore();
   });
 
-  it('costs no more memory the longer it is: what is alive grows by much less than what is sent', async () => {
+  it('does not use more memory if it is longer: the heap grows much less than the bytes sent', async () => {
     const env = { ...process.env, DATABASE_URL: app.databaseUrl, ROOT_KEY: app.rootKey, KEY_PEPPER: PEPPER };
     const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', join(__dirname, 'support/export-memory.js'), long.secret, `${long.path}?format=csv`], { env });
     const { bytes, grownBytes } = JSON.parse(stdout) as { bytes: number; grownBytes: number };
@@ -115,7 +115,7 @@ describe('a long export', () => {
     expect(grownBytes).toBeLessThan(bytes / 2);
   });
 
-  it('lets calls through meanwhile, and every line comes', async () => {
+  it('does not block calls, and sends every line', async () => {
     const { secret } = await buildKey(app, { budget: 1e9 });
     const call = async () => {
       const began = performance.now();
@@ -136,7 +136,7 @@ describe('a long export', () => {
     expect(medianOf(during)).toBeLessThan(10 * medianOf(alone) + 50);
   });
 
-  it('breaks off when the process stops, and keeps no stop waiting', async () => {
+  it('breaks off when the process stops, and does not delay the stop', async () => {
     const node = TEST_DATABASE === 'mysql' ? await createTestApp({ databaseUrl: app.databaseUrl }) : app;
     const stream = await openLines(node.url, long.path, long.secret);
     stream.pause();

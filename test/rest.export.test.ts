@@ -11,7 +11,7 @@ import { rowsOfCsv } from './support/csv';
 import { READS, ask, bodyOf, buildExportedTenant, linesOf } from './support/exports';
 import { buildKey, buildProject, ghostOf } from './support/factories';
 
-jest.setTimeout(90_000); // other test files take the processors too
+jest.setTimeout(90_000); // other test files use the processors too
 
 const PAST_MS = Date.UTC(2025, 0, 1);
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 describe('an export', () => {
-  it('is told what it is: its type, its file’s name, and to HEAD the same without a body', async () => {
+  it('has its media type and file name, and answers HEAD with the same headers without a body', async () => {
     const { secret } = await buildKey(app, { permissions: READS });
     for (const { name } of EXPORTED_TABLES) {
       for (const [format, type] of [['csv', 'text/csv; charset=utf-8; header=present'], ['ndjson', 'application/x-ndjson; charset=utf-8']]) {
@@ -38,7 +38,7 @@ describe('an export', () => {
     }
   });
 
-  it('goes on after any line, by its id, though many rows are of one millisecond, and misses and repeats none', async () => {
+  it('continues after any line by its id without missing or repeating rows, even if many are of one millisecond', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     const of = { workspaceId: key.workspaceId, projectId: project.id, keyId: key.id };
     const count = 3 * WINDOW_ROWS + 50;
@@ -56,7 +56,7 @@ describe('an export', () => {
     for (const place of [0, 120, 249, 250]) expect(await linesOf(app, `${path}&after=${String(entries[place]?.id)}`, secret)).toEqual(entries.slice(place + 1));
   });
 
-  it('has what a filter lets through though most of the table is not it, and nothing where nothing is', async () => {
+  it('has all rows that match a filter, even if most rows do not, and none if none match', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     await insertBulk(app.database, 'request_logs', 5_000, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index));
     expect((await linesOf(app, 'request-logs?outcome=REFUSED', secret)).map(({ createdAt }) => createdAt)).toEqual([999, 1_999, 2_999, 3_999, 4_999].map((index) => new Date(PAST_MS + index * 10).toISOString()));
@@ -66,7 +66,7 @@ describe('an export', () => {
     expect(rowsOfCsv(await bodyOf(app, 'request-logs?errorCode=INTERNAL&format=csv', secret))).toEqual([]);
   });
 
-  it('has no statement that looks at more rows than a window has, however few are wanted', async () => {
+  it('has no statement that reads more rows than one window, even if few rows match', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     await insertBulk(app.database, 'request_logs', 3_000, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index));
     const { reader } = app.database;
@@ -77,19 +77,19 @@ describe('an export', () => {
     expect(statements.length).toBeGreaterThanOrEqual(2 * (3_000 / WINDOW_ROWS));
     for (const sql of statements) {
       const bounds = sql.replace(/\([^()]* OR [^()]*\)/g, '').match(/created_at. [<>]=?/g) ?? [];
-      expect(bounds.map((bound) => bound.replace(/[^<>]/g, '')).sort()).toEqual(['<', '>']); // a second one might be the one that the database goes by
+      expect(bounds.map((bound) => bound.replace(/[^<>]/g, '')).sort()).toEqual(['<', '>']); // the database might use a further bound instead
     }
     for (const sql of statements) expect(sql).toMatch(new RegExp(`LIMIT (1 OFFSET ${WINDOW_ROWS - 1}|${WINDOW_ROWS})$`));
   });
 
-  it('tells none that is newer than its beginning', async () => {
+  it('has no row that is newer than its start', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     const tomorrowMs = Date.now() + 86_400_000;
     await insertBulk(app.database, 'request_logs', 3, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, index === 2 ? tomorrowMs : PAST_MS, index));
     expect(await linesOf(app, 'request-logs', secret)).toHaveLength(2);
   });
 
-  it('tells no call while one may still come before it: what is committed late is in the next one, as all else is, once', async () => {
+  it('has no call while an earlier one may still be committed: each call is in one export, also a late one', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     const of = { workspaceId: key.workspaceId, projectId: project.id, keyId: key.id };
     const nowMs = (await app.database.now()).getTime();
@@ -97,14 +97,14 @@ describe('an export', () => {
     await log(60_000, 0);
     await log(30_000, 2);
     const first = await linesOf(app, 'request-logs', secret);
-    await log(30_001, 1); // its tick began before that of the one before, and committed after it
+    await log(30_001, 1); // its batch began before the previous one and committed after it
     app.travel(LOOK_BACK_MS);
     const next = await linesOf(app, `request-logs?after=${first.at(-1)?.id}`, secret);
     expect([first.length, next.length]).toEqual([1, 2]);
     expect(await linesOf(app, `request-logs?after=${next.at(-1)?.id}`, secret)).toEqual([]);
   });
 
-  it('tells which key called and which call was billed to those alone who may see that', async () => {
+  it('shows the key of a call and the call of a bill only to readers with these permissions', async () => {
     const { key, project, workspace, secret } = await buildExportedTenant(app);
     const secretWith = async (...permissions: string[]) => (await buildKey(app, { workspace, permissions })).secret;
     const keyIds = async (reader: string) => new Set((await linesOf(app, `request-logs?keyId=${key.id}`, reader)).map(({ keyId }) => keyId));
@@ -114,8 +114,8 @@ describe('an export', () => {
   });
 });
 
-describe('is refused', () => {
-  it('without a credential, with a wrong one, and with one that lacks the permission', async () => {
+describe('an export is refused', () => {
+  it('without a credential, with a wrong one, and with one without the permission', async () => {
     for (const { name, permission } of EXPORTED_TABLES) {
       const { secret } = await buildKey(app, { permissions: READS.filter((other) => other !== permission) });
       expect(errorOf(await ask(app, name))).toMatchObject({ http: 401, code: 'MISSING_API_KEY', challenge: 'Bearer realm="tollgate"' });
@@ -124,7 +124,7 @@ describe('is refused', () => {
     }
   });
 
-  it('for a foreign workspace as for one that never was, and foreign ids of a filter are no ids', async () => {
+  it('for a foreign workspace exactly as for an unknown one, and foreign ids in a filter count as unknown', async () => {
     const { secret } = await buildKey(app, { permissions: READS });
     const foreign = await buildExportedTenant(app);
     for (const { name } of EXPORTED_TABLES) {
@@ -148,7 +148,7 @@ describe('is refused', () => {
     }
   });
 
-  it('to the operator without a workspace, who else reads any', async () => {
+  it('to the operator without a workspaceId, and the operator can read any workspace', async () => {
     const { workspace, secret } = await buildExportedTenant(app);
     for (const { name } of EXPORTED_TABLES) {
       expect(errorOf(await ask(app, name, app.rootKey))).toMatchObject({ http: 400, details: { issues: [{ path: ['workspaceId'], message: 'is required of the operator' }] } });
@@ -177,7 +177,7 @@ describe('is refused', () => {
     expect((details.issues as { path: (string | number)[] }[]).map(({ path }) => path.join('.')).sort()).toEqual(paths);
   });
 
-  it('by another method: 405, and Allow says which', async () => {
+  it('for another method: 405, and Allow names the allowed ones', async () => {
     expect(errorOf(await ask(app, 'keys', app.rootKey, 'POST'))).toMatchObject({ http: 405, code: 'METHOD_NOT_ALLOWED', allow: 'GET, HEAD' });
   });
 });

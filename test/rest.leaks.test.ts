@@ -11,7 +11,7 @@ import { send, type HttpRequest } from './support/http';
 import { prepareOutage, type Outage } from './support/outage';
 import { startUpstream, type Upstream } from './support/upstream';
 
-// After calls of every kind, the worst included: nothing secret has got out, in an answer or in a line of the log.
+// Makes calls of every kind, including the worst, and checks that no answer and no log line has a secret.
 
 const CONFIDED = 'confided-to-the-action';
 const SQL = /\b(SELECT|INSERT INTO|UPDATE|DELETE FROM|START TRANSACTION|COMMIT;|CREATE TRIGGER)\b/;
@@ -108,7 +108,7 @@ const confidential = (): [string, string][] => [
   ['the secret that signs for upstreams', signingSecretFrom(PEPPER)],
 ];
 
-it('every kind of call was made: only what was run can leak', () => {
+it('every kind of call was made, because only calls that ran can leak', () => {
   expect(new Set(answers.map(outcomeOf))).toEqual(
     new Set([
       '200 ok', '200 replay', '200 DEMO_FAILURE', '200 NO_FACE_DETECTED', '400 INVALID_REQUEST', '401 MISSING_API_KEY', '401 INVALID_API_KEY', '401 REVOKED_API_KEY',
@@ -132,11 +132,11 @@ it('no line of the log holds a secret, a digest, the pepper or the root key', ()
   for (const [what, text] of confidential()) expect([what, app.logLines.filter((line) => line.includes(text))]).toEqual([what, []]);
 });
 
-it('no line of the log holds SQL, or what callers and actions confide to each other', () => {
+it('no line of the log holds SQL, params or data', () => {
   expect(app.logLines.filter((line) => SQL.test(line) || line.includes(CONFIDED))).toEqual([]);
 });
 
-it('a bug is told in the log, with its cause', () => {
+it('an internal error is in the log, with its cause', () => {
   const faults = app.logLines.filter((line) => line.includes('a fault'));
   expect(faults.length).toBeGreaterThan(0);
 });

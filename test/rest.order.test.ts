@@ -4,7 +4,7 @@ import { createTestApp, type TestApp } from './support/app';
 import type { RestCall } from './support/clients';
 import { ORIGIN, buildKey, buildProject, type KeyValues } from './support/factories';
 
-// Where a call breaks several rules at once, the first of them in the contract's order is the one that its caller is told.
+// If a call breaks several rules, its caller gets the error of the first one in the contract's order.
 
 const BODY_LIMIT_BYTES = 4_096;
 const UNKNOWN = mintSecret('acme', 'LIVE');
@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-/** What breaks one rule each, in the contract's order. Those of a key are made before the call, those of a call are in it. */
+/** Calls that break one rule each, in the contract's order. */
 const BEFORE_KNOWN: [name: string, code: string, call: RestCall][] = [
   ['header', '401 MISSING_API_KEY', { secret: undefined }],
   ['format', '401 INVALID_API_KEY', { secret: 'nonsense' }],
@@ -28,9 +28,9 @@ const BEFORE_KNOWN: [name: string, code: string, call: RestCall][] = [
   ['known', '401 INVALID_API_KEY', { secret: UNKNOWN }],
 ];
 
-describe('before it is known who asks', () => {
+describe('before authentication', () => {
   const pairs = BEFORE_KNOWN.flatMap(([first, code, call], index) => BEFORE_KNOWN.slice(index + 1).map(([second, , other]) => ({ first, second, code, call: { ...other, ...call } })));
-  // A secret breaks one of header, format and known, and a body that is too large is not read.
+  // Excludes pairs of two faults of the secret, because a call has only one secret
   const possible = pairs.filter(({ first, second }) => !(['header', 'format'].includes(first) && ['format', 'known'].includes(second)));
 
   it.each(possible)('$first comes before $second', async ({ code, call }) => {
@@ -38,17 +38,17 @@ describe('before it is known who asks', () => {
     expect(outcomeOf(await app.rest({ secret, ...call }))).toBe(code);
   });
 
-  it('a service that cannot be comes before all, and two secrets that differ before their format', async () => {
+  it('an invalid service comes first, and two different secrets come before an invalid format', async () => {
     expect(outcomeOf(await app.rest({ service: 'keys' }))).toBe('404 NOT_FOUND');
     expect(outcomeOf(await app.rest({ secret: 'nonsense', headers: { authorization: 'Bearer other' } }))).toBe('400 INVALID_REQUEST');
   });
 
-  it('an unknown key comes before all that a known one could be told', async () => {
+  it('an unknown key comes before all errors of a known key', async () => {
     expect(outcomeOf(await app.rest({ secret: UNKNOWN, body: { action: 'demo.nothing' } }))).toBe('401 INVALID_API_KEY');
   });
 });
 
-describe('once it is known who asks', () => {
+describe('after authentication', () => {
   const requestId = '0b5f5f4a-7d3c-4a53-9c55-3a3a41d0d8a1';
   const reused = { requestId, params: { another: true } };
   type Rule = { name: string; code: string; values?: KeyValues; body?: Record<string, unknown>; break?: (key: { id: string }) => Promise<unknown> };
@@ -74,16 +74,16 @@ describe('once it is known who asks', () => {
     { name: 'budget', code: '402 PAYMENT_REQUIRED', values: { budget: 1_000 } },
   ];
 
-  /** A key that has made one call, which succeeded, with every rule of `broken` broken after it. */
+  /** Builds a key that has made one successful call. Then breaks every rule of `broken`. */
   async function answerTo(broken: Rule[]): Promise<string> {
     const project = await buildProject(app, Object.assign({}, ...broken.map(({ values }) => values)));
     const { key, secret } = await buildKey(app, { project });
     expect((await app.rest({ secret, body: { requestId } })).status).toBe(200);
-    for (const rule of [...broken].reverse()) await rule.break?.(key); // a revoked key takes no other change
+    for (const rule of [...broken].reverse()) await rule.break?.(key); // in reverse, because a revoked key cannot be changed
     return outcomeOf(await app.rest({ secret, body: Object.assign({}, ...broken.map(({ body }) => body)) }));
   }
 
-  it.each(RULES)('$name alone is told', async (rule) => {
+  it.each(RULES)('$name alone is reported', async (rule) => {
     expect(await answerTo([rule])).toBe(rule.code);
   });
 
@@ -94,13 +94,13 @@ describe('once it is known who asks', () => {
     },
   );
 
-  it('of all broken at once the first is told, and as they are mended one after the other, the next', async () => {
+  it('if all rules are broken, the first is reported; after correcting it, the next one', async () => {
     for (let from = 0; from < RULES.length; from++) {
       expect(await answerTo(RULES.slice(from))).toBe(RULES[from]?.code);
     }
   });
 
-  it('a success is answered again though the budget is empty by now', async () => {
+  it('a success is replayed even if the budget is empty by then', async () => {
     const { secret } = await buildKey(app, { budget: 1_000 });
     expect(outcomeOf(await app.rest({ secret, body: { requestId } }))).toBe('200 ok');
     expect(outcomeOf(await app.rest({ secret }))).toBe('402 PAYMENT_REQUIRED');

@@ -5,7 +5,7 @@ import { Environment } from '../src/tenancy/environment';
 import { ORIGIN, buildKey, buildProject } from './support/factories';
 import { tracesOf } from './support/traces';
 
-// A project's rate limit, as its callers see it in headers and refusals.
+// The rate limit of a project, in headers and refusals.
 
 let app: TestApp;
 
@@ -23,15 +23,15 @@ async function limited(sustainedRps: number, burst: number) {
 
 const policyOf = ({ headers }: RestAnswer) => headers.get('ratelimit-policy');
 
-/** RateLimit as it is written, taken apart. */
+/** Parses the header RateLimit. */
 function standingOf({ headers }: RestAnswer): { remaining: number; seconds: number } {
   const found = /^"project";r=(\d+);t=(\d+)$/.exec(headers.get('ratelimit') ?? '');
   expect(found).not.toBeNull();
   return { remaining: Number(found?.[1]), seconds: Number(found?.[2]) };
 }
 
-it('a raised limit counts from the next call on every node, though each refused such a call a moment ago', async () => {
-  const other = await createTestApp({ databaseUrl: app.databaseUrl }); // here, where neither has travelled
+it('a raised limit counts from the next call on every node, even if each node has just refused a call', async () => {
+  const other = await createTestApp({ databaseUrl: app.databaseUrl }); // made here, before a test changes the clock of a node
   const { project, secret, call } = await limited(0.001, 1);
   const calls = async () => [await call(), await other.rest({ secret }), await call(), await other.rest({ secret })].map(({ status }) => status);
   const burstOf = (burst: number) => app.services.projects.update(ORIGIN, { id: project.id, rateLimit: { sustainedRps: 0.001, burst } });
@@ -56,7 +56,7 @@ it.each([
   { sustainedRps: 0.001, burst: 50, policy: 'q=50;w=50000' },
   { sustainedRps: 1_000_000, burst: 1_000_000, policy: 'q=1000000;w=1' },
   { sustainedRps: 0.001, burst: 1_000_000, policy: 'q=1000000;w=1000000000' },
-  // as people reckon: binary fractions would make 28 of 0.29 x 100, and 101 of 57 / 0.57
+  // in decimal: binary fractions would give 28 for 0.29 x 100, and 101 for 57 / 0.57
   { sustainedRps: 0.29, burst: 29, policy: 'q=29;w=100' },
   { sustainedRps: 0.57, burst: 57, policy: 'q=57;w=100' },
 ])('$sustainedRps calls a second with a burst of $burst are the policy $policy', async ({ sustainedRps, burst, policy }) => {
@@ -64,7 +64,7 @@ it.each([
   expect(policyOf(await call())).toBe(`"project";${policy}`);
 });
 
-it('a project that was given none has 1,000 calls a second with a burst of 2,000', async () => {
+it('a project without a limit of its own has 1,000 calls per second with a burst of 2,000', async () => {
   const { workspaceId } = await buildProject(app);
   const project = await app.services.projects.create(ORIGIN, { workspaceId, name: 'Plain', slug: 'plain' });
   const { secret } = await buildKey(app, { project, environment: Environment.TEST });
@@ -73,7 +73,7 @@ it('a project that was given none has 1,000 calls a second with a burst of 2,000
   expect(standingOf(answer).remaining).toBe(1_999);
 });
 
-it('the standing counts down through a burst, whether the action succeeds or says no', async () => {
+it('the remaining calls count down during a burst, if the action succeeds and if it says no', async () => {
   const { secret } = await limited(0.01, 4);
   const standings: ReturnType<typeof standingOf>[] = [];
   for (const action of ['demo.echo', 'demo.fail', 'demo.echo', 'demo.fail']) standings.push(standingOf(await app.rest({ secret, body: { action } })));
@@ -83,7 +83,7 @@ it('the standing counts down through a burst, whether the action succeeds or say
   for (const { seconds } of standings) expect(seconds).toBeLessThanOrEqual(100);
 });
 
-it('429 RATE_LIMITED after a burst: when to come again, no credits taken, one row in the log', async () => {
+it('429 RATE_LIMITED after a burst says when to retry, charges nothing and writes one row in the log', async () => {
   const { call, project } = await limited(0.02, 2);
   expect([await call(), await call()].map(outcomeOf)).toEqual(['200 ok', '200 ok']);
   const refused = await call();
@@ -102,9 +102,9 @@ it('429 RATE_LIMITED after a burst: when to come again, no credits taken, one ro
   expect(logs).toHaveLength(3);
 });
 
-it('passes again once that time is over, as many calls as have become free, and no more', async () => {
+it('after that time as many calls pass as have become free, and no more', async () => {
   const { project } = await limited(0.01, 3);
-  // Of another key each time: what a node told a key it may tell it again for 250 ms of its own time, which does not travel
+  // Uses another key each time: a node may repeat a refusal to a key for 250 ms of real time, which the test clock does not change
   const calls = async (count: number): Promise<RestAnswer[]> => {
     const { secret } = await buildKey(app, { project });
     const answers: RestAnswer[] = [];
@@ -122,7 +122,7 @@ it('passes again once that time is over, as many calls as have become free, and 
   expect(standingOf(rested as RestAnswer)).toEqual({ remaining: 2, seconds: 100 });
 });
 
-it('Retry-After is at least a second, though the next call would pass earlier', async () => {
+it('Retry-After is at least one second, even if the next call would pass earlier', async () => {
   const { call } = await limited(4, 1);
   const refused = (await Promise.all(Array.from({ length: 5 }, call))).find(({ status }) => status === 429);
   const { retryAfter, details } = errorOf(refused as RestAnswer);
@@ -130,7 +130,7 @@ it('Retry-After is at least a second, though the next call would pass earlier', 
   expect(details.retry_after_ms).toBeLessThanOrEqual(250);
 });
 
-it('a refusal that is told again counts on to the same moment', async () => {
+it('a repeated refusal counts down to the same time', async () => {
   const { call } = await limited(0.01, 1);
   await call();
   const [first, second] = [await call(), await call()].map((answer) => Number(errorOf(answer).details.retry_after_ms));
@@ -138,7 +138,7 @@ it('a refusal that is told again counts on to the same moment', async () => {
   expect(second).toBeGreaterThan((first as number) - 30_000);
 });
 
-it('all keys of a project share its limit, TEST keys too, and no other project has part in it', async () => {
+it('all keys of a project share its limit, including TEST keys, and other projects do not', async () => {
   const { project, call } = await limited(0.001, 3);
   const test = await buildKey(app, { project, environment: Environment.TEST });
   const other = await limited(0.001, 3);
@@ -149,7 +149,7 @@ it('all keys of a project share its limit, TEST keys too, and no other project h
   expect(outcomeOf(await app.rest({ secret: test.secret }))).toBe('429 RATE_LIMITED');
 });
 
-it('a new limit counts from the next call, and what was used stays used', async () => {
+it('a new limit counts from the next call, and used calls stay used', async () => {
   const { project, call } = await limited(0.001, 10);
   for (let calls = 0; calls < 4; calls++) await call();
   await app.services.projects.update(ORIGIN, { id: project.id, rateLimit: { sustainedRps: 0.002, burst: 6 } });
@@ -158,7 +158,7 @@ it('a new limit counts from the next call, and what was used stays used', async 
   expect(standingOf(answer).remaining).toBe(1);
 });
 
-it('what is refused before the rate check is answered without the headers of a limit', async () => {
+it('refusals before the rate check have no rate limit headers', async () => {
   const { secret } = await limited(0.5, 3);
   for (const answer of [await app.rest({}), await app.rest({ secret, body: { action: 'demo.nothing' } })]) {
     expect([answer.headers.get('ratelimit'), policyOf(answer)]).toEqual([null, null]);

@@ -7,7 +7,7 @@ import { ORIGIN, buildAction, buildKey, buildProject } from './support/factories
 import { SLOW_LIMIT, tracesOf, type Traces } from './support/traces';
 import { startUpstream, type Upstream } from './support/upstream';
 
-// A requestId that comes again: never run twice, never billed twice, and never another caller's answer.
+// Calls with a repeated requestId: they never run twice, are never billed twice, and never get another caller's answer.
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MIB = 1024 * 1024;
@@ -31,7 +31,7 @@ beforeEach(() => {
 
 afterAll(() => app.close());
 
-/** A key in a project of its own, and a call that it may repeat. */
+/** Builds a key in a new project, and a call with a requestId. */
 async function caller() {
   const project = await buildProject(app, { rateLimit: SLOW_LIMIT });
   const { key, secret } = await buildKey(app, { project, permissions: ['demo.*', 'face.*'] });
@@ -44,7 +44,7 @@ async function caller() {
 const outcomes = ({ logs }: Traces) => logs.map(({ outcome, errorCode }) => [outcome, errorCode].filter(Boolean).join(' '));
 
 describe('after a success', () => {
-  it('the same call brings the same body, and nothing runs, is billed or is logged', async () => {
+  it('the same call gets the same body, and nothing runs, is billed or is logged', async () => {
     const { echo, traces, requestId } = await caller();
     const first = await echo({ a: [1, { b: null }], ä: '🙂' });
     const before = await traces();
@@ -56,7 +56,7 @@ describe('after a success', () => {
     expect(await traces()).toEqual({ ...before, rateUsed: before.rateUsed + 1 });
   });
 
-  it('many different calls that are repeated at once each bring their own answer', async () => {
+  it('many different calls that are repeated at once each get their own answer', async () => {
     const { secret } = await buildKey(app, { project: await buildProject(app, { rateLimit: { sustainedRps: 100, burst: 100 } }), permissions: ['demo.*'] });
     const bodies = Array.from({ length: 50 }, (_, index) => ({ requestId: randomUUID(), params: { index } }));
     const all = () => Promise.all(bodies.map((body) => app.rest({ secret, body })));
@@ -65,7 +65,7 @@ describe('after a success', () => {
     expect(agains.map(({ body }) => body)).toEqual(firsts.map(({ body }) => ({ ...body, meta: { idempotencyReplay: true } })));
   });
 
-  it('keeps every character of an answer and of a user agent, whatever it means to SQL', async () => {
+  it('keeps every character of an answer and of a user agent, including special characters of SQL', async () => {
     const { echo, secret, traces } = await caller();
     const params = { text: `it's "quoted" back\\slash \0 \x1a \x7f \u2028 %_ -- /* ; '' \\' 😀`, "k'ey\\": "'); DROP TABLE claims; --" };
     const first = await echo(params);
@@ -76,7 +76,7 @@ describe('after a success', () => {
     expect((await traces()).logs.at(-1)?.userAgent).toBe(userAgent);
   });
 
-  it('for 24 hours; then the call is a new one', async () => {
+  it('an answer is replayed for 24 hours; then the call is a new one', async () => {
     const { echo, traces } = await caller();
     await echo();
     app.travel(DAY_MS - 60_000);
@@ -87,7 +87,7 @@ describe('after a success', () => {
     expect(outcomes(await traces())).toEqual(['SUCCEEDED', 'SUCCEEDED']);
   });
 
-  it('the sweep forgets what is older, and nothing that is not', async () => {
+  it('the sweep deletes older answers and no others', async () => {
     const [old, young] = [await caller(), await caller()];
     await old.echo();
     app.travel(DAY_MS / 2);
@@ -115,7 +115,7 @@ describe('after a success', () => {
     expect(upstream.calls).toHaveLength(0);
   });
 
-  it('an answer of 1 MiB is kept, and of one byte more is REPLAY_UNAVAILABLE, with what it cost', async () => {
+  it('an answer of 1 MiB is replayed; one byte more is REPLAY_UNAVAILABLE, with the price', async () => {
     const { secret, project } = await buildKey(app);
     const bodyOf = (bytes: number) => ({ requestId: randomUUID(), params: { text: 'a'.repeat(bytes) } });
     const empty = await app.rest({ secret, body: bodyOf(0) });
@@ -136,7 +136,7 @@ describe('after a success', () => {
     expect(await tracesOf(app, project.id)).toMatchObject({ balance: before.balance, bills: before.bills });
   });
 
-  it('an answer of 10 MiB passes whole, once', async () => {
+  it('an answer of 10 MiB is sent completely, once', async () => {
     const [head, tail] = ['{"ok":true,"data":{"text":"', '"}}'];
     const text = 'a'.repeat(MAX_ANSWER_BYTES - head.length - tail.length);
     upstream.answer = (call) => call.reply(200, head + text + tail);
@@ -149,8 +149,8 @@ describe('after a success', () => {
   });
 });
 
-describe('while it runs', () => {
-  it('409 REQUEST_IN_PROGRESS, not before Retry-After; other bodies are 422 already', async () => {
+describe('while a call runs', () => {
+  it('a repeat is 409 REQUEST_IN_PROGRESS with Retry-After, and another body is 422', async () => {
     const { detect, traces } = await caller();
     const first = detect();
     const call = await upstream.arrived(1);
@@ -168,7 +168,7 @@ describe('while it runs', () => {
     expect(outcomes(await traces()).sort()).toEqual(['REFUSED REQUEST_ID_REUSED', 'REFUSED REQUEST_IN_PROGRESS', 'SUCCEEDED']);
   });
 
-  it('of many at once with one requestId exactly one runs and is billed', async () => {
+  it('of many concurrent calls with one requestId exactly one runs and is billed', async () => {
     upstream.answer = (call) => call.succeed();
     const { detect, echo, traces } = await caller();
     const answers = (await Promise.all(Array.from({ length: 8 }, () => detect()))).map(outcomeOf);
@@ -180,7 +180,7 @@ describe('while it runs', () => {
   });
 });
 
-describe('after anything but a success it may be tried again: a new attempt, with its own row in the log', () => {
+describe('after any other result than a success a retry is a new attempt with a new row in the log:', () => {
   it('the upstream failed', async () => {
     upstream.answer = (call) => call.reply(500, '');
     const { detect, traces, requestId } = await caller();
@@ -192,14 +192,14 @@ describe('after anything but a success it may be tried again: a new attempt, wit
     expect(upstream.calls.map(({ headers, body }) => [headers['webhook-id'], body.requestId])).toEqual(logs.map(({ id }) => [id, requestId]));
   });
 
-  it('the action said no, and may be asked otherwise', async () => {
+  it('the action said no, and the retry may have another body', async () => {
     upstream.answer = (call) => (call.body.params.face ? call.succeed() : call.sayNo('NO_FACE_DETECTED', 'There is no face.'));
     const { detect, traces } = await caller();
     expect([await detect(), await detect(), await detect({ face: 1 })].map(outcomeOf)).toEqual(['200 NO_FACE_DETECTED', '200 NO_FACE_DETECTED', '200 ok']);
     expect(outcomes(await traces())).toEqual(['FAILED NO_FACE_DETECTED', 'FAILED NO_FACE_DETECTED', 'SUCCEEDED']);
   });
 
-  it('it was refused', async () => {
+  it('the call was refused', async () => {
     const { echo, key, traces } = await caller();
     await app.services.keys.update(ORIGIN, { id: key.id, enabled: false });
     expect(outcomeOf(await echo())).toBe('401 DISABLED_API_KEY');
@@ -208,7 +208,7 @@ describe('after anything but a success it may be tried again: a new attempt, wit
     expect(outcomes(await traces())).toEqual(['REFUSED DISABLED_API_KEY', 'SUCCEEDED']);
   });
 
-  it('it expired, though no sweep has come by: the late answer of the first attempt is not billed', async () => {
+  it('the call expired, even before a sweep: the late answer of the first attempt is not billed', async () => {
     const { detect, traces } = await caller();
     const first = detect();
     const call = await upstream.arrived(1);
@@ -224,7 +224,7 @@ describe('after anything but a success it may be tried again: a new attempt, wit
 });
 
 describe('a requestId counts within one key', () => {
-  it('two keys with the same one do not meet, in one project or in two tenants', async () => {
+  it('two keys with the same requestId are independent, in one project and in two tenants', async () => {
     const requestId = randomUUID();
     const project = await buildProject(app);
     const secrets = [await buildKey(app, { project }), await buildKey(app, { project }), await buildKey(app)].map(({ secret }) => secret);
@@ -235,7 +235,7 @@ describe('a requestId counts within one key', () => {
     expect(repeats.map(({ body }) => body.data)).toEqual([{ whose: 0 }, { whose: 1 }, { whose: 2 }]);
   });
 
-  it('through all its rotations', async () => {
+  it('and stays valid through all rotations of the key', async () => {
     const { key, echo, requestId } = await caller();
     expect(outcomeOf(await echo())).toBe('200 ok');
     const { secret } = await app.services.keys.rotate(ORIGIN, { id: key.id, graceSeconds: 60 });

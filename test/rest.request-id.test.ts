@@ -5,7 +5,7 @@ import { createTestApp, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
 import { tracesOf } from './support/traces';
 
-// How a caller chooses a requestId, in the body or as Idempotency-Key, and what it is answered.
+// How a caller chooses a requestId, in the body or as Idempotency-Key, and which one the answer has.
 
 const OID_NAMESPACE = '6ba7b812-9dad-11d1-80b4-00c04fd430c8'; // RFC 9562, appendix A
 
@@ -24,8 +24,8 @@ afterAll(() => app.close());
 
 const withHeader = (key: string, body?: Record<string, unknown>) => app.rest({ secret, headers: { 'idempotency-key': key }, ...(body && { body }) });
 
-describe('a caller that chooses none', () => {
-  it('gets a new UUIDv7 with every call, and no call is a repeat', async () => {
+describe('a caller without a requestId', () => {
+  it('gets a new UUIDv7 for every call, and no call is a repeat', async () => {
     const answers = [await app.rest({ secret }), await app.rest({ secret }), await app.rest({})];
     const ids = answers.map(({ body, headers }) => {
       expect(headers.get('x-request-id')).toBe(body.requestId);
@@ -36,7 +36,7 @@ describe('a caller that chooses none', () => {
     expect(answers.map(outcomeOf)).toEqual(['200 ok', '200 ok', '401 MISSING_API_KEY']);
   });
 
-  it('gets one of the server where its body was not read, though it sent a header', async () => {
+  it('gets one of the server if its body was not read, even if it sent a header', async () => {
     const key = randomUUID();
     const answer = await app.rest({ secret, headers: { 'content-type': 'text/plain', 'idempotency-key': key } });
     expect(version(answer.body.requestId)).toBe(7);
@@ -61,14 +61,14 @@ describe('in the body', () => {
     expect(headers.get('x-request-id')).toBe(requestId.toLowerCase());
   });
 
-  it('its case is ignored: answered, logged and repeated in lower case', async () => {
+  it('ignores the case: answers, logs and replays it in lower case', async () => {
     const requestId = randomUUID();
     const raw = `{"action":"demo.echo","params":{},"requestId":"${requestId.toUpperCase()}"}`;
     const first = await app.rest({ secret, raw });
     expect(first.body.requestId).toBe(requestId);
     expect((await tracesOf(app, projectId)).logs.at(-1)).toMatchObject({ requestId });
     expect(outcomeOf(await app.rest({ secret, raw }))).toBe('200 replay');
-    // Another spelling is another body, under the same id
+    // Another spelling makes another body with the same id
     expect(outcomeOf(await app.rest({ secret, raw: raw.replace(requestId.toUpperCase(), requestId) }))).toBe('422 REQUEST_ID_REUSED');
   });
 
@@ -82,7 +82,7 @@ describe('in the body', () => {
 });
 
 describe('as Idempotency-Key', () => {
-  it('a UUID counts as itself, bare and quoted, in any case', async () => {
+  it('a UUID counts as itself, with and without quotes, in any case', async () => {
     const uuid = randomUUID();
     expect((await withHeader(uuid.toUpperCase())).body).toMatchObject({ ok: true, requestId: uuid });
     for (const spelling of [uuid, `"${uuid}"`, `"${uuid.toUpperCase()}"`]) expect(outcomeOf(await withHeader(spelling))).toBe('200 replay');
@@ -102,14 +102,14 @@ describe('as Idempotency-Key', () => {
     expect(body).toMatchObject({ ok: true, requestId: v5(text, OID_NAMESPACE) });
   });
 
-  it('bare and quoted text are the same, and the UUID that it stands for too', async () => {
+  it('text with and without quotes is the same id, and so is its UUIDv5', async () => {
     const text = `order-${randomUUID()}`;
     expect(outcomeOf(await withHeader(text))).toBe('200 ok');
     expect(outcomeOf(await withHeader(`"${text}"`))).toBe('200 replay');
     expect(outcomeOf(await withHeader(v5(text, OID_NAMESPACE)))).toBe('200 replay');
   });
 
-  it('text is not folded: another case is another id', async () => {
+  it('text in another case is another id', async () => {
     const text = `order-${randomUUID()}`;
     expect(outcomeOf(await withHeader(text))).toBe('200 ok');
     expect(outcomeOf(await withHeader(text.toUpperCase()))).toBe('200 ok');
@@ -130,14 +130,14 @@ describe('as Idempotency-Key', () => {
 });
 
 describe('both', () => {
-  it('equal, they count as one, whatever their case', async () => {
+  it('equal ids count as one, in any case', async () => {
     const requestId = randomUUID();
     const answer = await withHeader(`"${requestId.toUpperCase()}"`, { requestId });
     expect(answer.body).toMatchObject({ ok: true, requestId });
     expect(outcomeOf(await app.rest({ secret, body: { requestId } }))).toBe('200 replay');
   });
 
-  it('different, they are refused, and nothing ran under either', async () => {
+  it('different ids are refused, and nothing ran with either', async () => {
     const [inBody, inHeader] = [randomUUID(), randomUUID()];
     const { logs } = await tracesOf(app, projectId);
     const error = errorOf(await withHeader(inHeader, { requestId: inBody }));

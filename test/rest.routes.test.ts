@@ -8,7 +8,7 @@ import type { RestAnswer } from './support/clients';
 import { buildKey } from './support/factories';
 import { send, type HttpRequest } from './support/http';
 
-// Methods, paths, CORS, the probes and the OpenAPI document: what every answer of the process has, whatever was asked.
+// Methods, paths, CORS, the probes and the OpenAPI document: behaviour of the server that does not depend on a route.
 
 const ORIGIN = 'https://admin.example.com';
 
@@ -36,7 +36,7 @@ describe.each([
     expect(errorOf(answer)).toEqual({ http: 405, status: 'INVALID_REQUEST', code: 'METHOD_NOT_ALLOWED', details: {}, allow: 'POST' });
   });
 
-  it('HEAD is answered like GET, without the body', async () => {
+  it('HEAD has the same answer as GET without the body', async () => {
     const { status, headers, body } = await send(node().url, { method: 'HEAD', path: '/v1/demo/execute' });
     expect([status, headers.get('allow'), headers.get('cache-control'), body]).toEqual([405, 'POST', 'no-store', undefined]);
     expect(Number(headers.get('content-length'))).toBeGreaterThan(0);
@@ -44,14 +44,14 @@ describe.each([
     expect((await send(node().url, { method: 'HEAD', path: '/healthz' })).status).toBe(200);
   });
 
-  it('other routes name theirs', async () => {
+  it('other routes name their methods', async () => {
     for (const path of ['/healthz', '/readyz', '/openapi.json']) {
       expect(errorOf(await send(node().url, { method: 'POST', path }))).toMatchObject({ http: 405, allow: 'GET, HEAD' });
     }
     expect(errorOf(await send(node().url, { method: 'PUT', path: '/graphql' }))).toMatchObject({ http: 405, allow: 'GET, HEAD, POST' });
   });
 
-  it('a path without a route is 404 for every method, a service that cannot be too', async () => {
+  it('a path without a route and an invalid service are 404 for every method', async () => {
     for (const path of ['/', '/nothing', '/v1/demo', '/v1/demo/execute/', '/v1/demo/execute/x', '/v1//execute', '/v1/demo//execute', '/v1/:service/execute', '/*', '*', '/graphqlx', '/v1/keys/execute', '/v1/Demo/execute', '/V1/demo/execute']) {
       for (const method of ['GET', 'POST', 'DELETE', 'OPTIONS']) {
         expect([method, path, outcomeOf(await send(node().url, { method, path }))]).toEqual([method, path, '404 NOT_FOUND']);
@@ -72,7 +72,7 @@ describe('addresses', () => {
     }
   });
 
-  it('a service may be escaped, and a query is ignored', async () => {
+  it('a service may be percent-encoded, and a query is ignored', async () => {
     const { secret } = await buildKey(app);
     const headers = { 'x-api-key': secret, 'content-type': 'application/json' };
     for (const path of ['/v1/d%65mo/execute', '/v1/demo/execute?action=demo.fail']) {
@@ -81,7 +81,7 @@ describe('addresses', () => {
     expect(outcomeOf(await ask({ method: 'POST', path: '/v1/demo%2F/execute', headers }))).toBe('404 NOT_FOUND');
   });
 
-  it.each([64, 100, 101, 1_000])('a service of 63 characters may be; one of %i is NOT_FOUND', async (length) => {
+  it.each([64, 100, 101, 1_000])('a service may have 63 characters; one of %i is NOT_FOUND', async (length) => {
     const { secret } = await buildKey(app);
     expect(outcomeOf(await app.rest({ secret, service: 'a'.repeat(63) }))).toBe('404 UNKNOWN_ACTION');
     expect(outcomeOf(await app.rest({ secret, service: 'a'.repeat(length) }))).toBe('404 NOT_FOUND');
@@ -89,7 +89,7 @@ describe('addresses', () => {
 });
 
 describe('HTTP itself', () => {
-  it('an expectation that nobody knows is passed over', async () => {
+  it('an unknown Expect header is ignored', async () => {
     const { secret } = await buildKey(app);
     const headers = { 'x-api-key': secret, 'content-type': 'application/json', expect: 'miracles' };
     expect(outcomeOf(await ask({ method: 'POST', path: '/v1/demo/execute', headers, body: '{"action":"demo.echo","params":{}}' }))).toBe('200 ok');
@@ -106,7 +106,7 @@ describe('CORS', () => {
     });
   const corsOf = ({ headers }: RestAnswer) => [...headers.keys()].filter((name) => name.startsWith('access-control-')).sort();
 
-  it.each(['/v1/demo/execute', '/graphql'])('pages of the origins that are named may call %s', async (path) => {
+  it.each(['/v1/demo/execute', '/graphql'])('pages of the configured origins may call %s', async (path) => {
     const { status, headers, body } = await preflight(withCors, ORIGIN, path);
     expect([status, body]).toEqual([204, undefined]);
     expect(headers.get('access-control-allow-origin')).toBe(ORIGIN);
@@ -117,7 +117,7 @@ describe('CORS', () => {
     expect(headers.get('access-control-allow-credentials')).toBe('true');
   });
 
-  it('they may read answers and refusals, with the headers that tell when to come again', async () => {
+  it('they may read answers and refusals, including the headers for retries', async () => {
     const { secret } = await buildKey(withCors);
     for (const call of [{ secret }, {}]) {
       const { headers } = await withCors.rest({ ...call, headers: { origin: 'http://localhost:5173' } });
@@ -135,7 +135,7 @@ describe('CORS', () => {
     }
   });
 
-  it('where no origins are named there is none of it', async () => {
+  it('without configured origins no CORS header is sent', async () => {
     expect(outcomeOf(await preflight(app, ORIGIN))).toBe('405 METHOD_NOT_ALLOWED');
     expect(corsOf(await preflight(app, ORIGIN))).toEqual([]);
     expect(corsOf(await app.rest({ headers: { origin: ORIGIN } }))).toEqual([]);
@@ -158,11 +158,11 @@ describe('/openapi.json', () => {
     paths: Record<string, Record<string, { responses: Record<string, { description: string; content: Record<string, unknown> }> }>>;
   }
 
-  /** The rows of the contract's error table. */
+  /** Rows of the contract's error table. */
   const contract = readFileSync(join(__dirname, 'contract/rest.md'), 'utf8');
   const rows = [...contract.matchAll(/^\| (\d{3}) \| `(\w+)` \| `(\w+)` \|/gm)].map(([, http, status, code]) => ({ http: Number(http), status, code: code as ErrorCode }));
 
-  it('the error table of the contract is the one of the code', () => {
+  it('the error table of the contract matches the code', () => {
     expect(rows).toHaveLength(23);
     expect(rows.map(({ code }) => ({ http: httpStatusOf(code), status: ERRORS[code].kind, code }))).toEqual(rows);
     const others = Object.keys(ERRORS).filter((code) => !rows.some((row) => row.code === code));

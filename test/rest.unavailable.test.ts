@@ -10,7 +10,7 @@ import { tracesOf } from './support/traces';
 import { until } from './support/until';
 import { startUpstream, type Upstream } from './support/upstream';
 
-// 503 SERVICE_UNAVAILABLE: the database is out of reach, or there are too many calls already. Nothing is admitted, nothing billed.
+// 503 SERVICE_UNAVAILABLE: the database cannot be reached, or there are too many calls. Nothing is admitted or billed.
 
 const UNAVAILABLE = { http: 503, status: 'SERVICE_UNAVAILABLE', code: 'SERVICE_UNAVAILABLE', details: {}, retryAfter: '1' };
 
@@ -22,10 +22,10 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const close of closings) await close(); // whether or not its test came to an end
+  for (const close of closings) await close(); // also after a failed test
 });
 
-describe('while the database is out of reach', () => {
+describe('while the database cannot be reached', () => {
   let app: TestApp;
   let outage: Outage;
 
@@ -35,7 +35,7 @@ describe('while the database is out of reach', () => {
     closings.push(app.close);
   });
 
-  it('a call is told 503 and is not admitted; afterwards the same process takes calls again', async () => {
+  it('a call gets 503 and is not admitted; afterwards the same process accepts calls again', async () => {
     const { secret, project } = await buildKey(app);
     expect(outcomeOf(await app.rest({ secret }))).toBe('200 ok');
     const requestId = randomUUID();
@@ -44,7 +44,7 @@ describe('while the database is out of reach', () => {
       const refused = await app.rest({ secret, body: { requestId } });
       expect(errorOf(refused)).toEqual(UNAVAILABLE);
       expect(refused.body.requestId).toBe(requestId);
-      // What needs no database is refused as ever
+      // Refusals that need no database are unchanged
       expect(outcomeOf(await app.rest({ secret: 'nonsense' }))).toBe('401 INVALID_API_KEY');
       expect((await send(app.url, { path: '/healthz' })).status).toBe(200);
     } finally {
@@ -57,7 +57,7 @@ describe('while the database is out of reach', () => {
     expect(outcomes).toEqual(['SUCCEEDED', 'SUCCEEDED']);
   });
 
-  it('an action that succeeded meanwhile is billed once, and answered, when the database is back', async () => {
+  it('an action that succeeds meanwhile is billed once and answered when the database is back', async () => {
     const action = await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 20_000 });
     const { secret, project } = await buildKey(app, { permissions: ['face.*'] });
     const running = app.rest({ secret, service: 'face', body: { action: action.name } });
@@ -86,7 +86,7 @@ describe('while the database is out of reach', () => {
     expect(told()).toMatch(/"leftOut":\d+,"msg":"request failed"/);
   });
 
-  it('a kept answer that cannot be read is 503 as well: the call is no bug', async () => {
+  it('a replay that cannot be read from the database is 503 and not 500', async () => {
     const { secret } = await buildKey(app);
     const call = { secret, body: { requestId: randomUUID() } };
     expect(outcomeOf(await app.rest(call))).toBe('200 ok');
@@ -106,7 +106,7 @@ it('/readyz answers 503 without a database, /healthz 200', async () => {
   expect((await send(app.url, { path: '/healthz' })).status).toBe(200);
 });
 
-describe('where there are as many calls as may be', () => {
+describe('if the greatest number of calls runs', () => {
   async function busyApp(config: { maxCallsInFlight?: number; maxBytesInFlight?: number }) {
     const app = await createTestApp({ config });
     closings.push(app.close);
@@ -114,7 +114,7 @@ describe('where there are as many calls as may be', () => {
     return { app, name };
   }
 
-  it('in all, the next one is told 503 before it is known who asks: no row in the log', async () => {
+  it('in all, the next call gets 503 before authentication, without a row in the log', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 1 });
     const [first, second] = [await buildKey(app, { permissions: ['face.*'] }), await buildKey(app)];
     const running = app.rest({ secret: first.secret, service: 'face', body: { action: name } });
@@ -126,7 +126,7 @@ describe('where there are as many calls as may be', () => {
     expect(await tracesOf(app, second.project.id)).toMatchObject({ bills: 1, logs: [{ outcome: 'SUCCEEDED' }] });
   });
 
-  it('of one project, which may have a quarter, the others go on', async () => {
+  it('of one project, which may have a quarter, other projects are unaffected', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 8 });
     const [busy, other] = [await buildKey(app, { permissions: ['face.*', 'demo.*'] }), await buildKey(app)];
     const before = upstream.calls.length;
@@ -140,7 +140,7 @@ describe('where there are as many calls as may be', () => {
     expect(await tracesOf(app, busy.project.id)).toMatchObject({ balance: 997_000, held: 0, bills: 3 });
   });
 
-  it('of one workspace, which may have three quarters however many projects it has, other tenants go on', async () => {
+  it('of one workspace, which may have three quarters with any number of projects, other tenants are unaffected', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 8 });
     const workspace = await buildWorkspace(app);
     const busy = await Promise.all([1, 2, 3, 4].map(() => buildKey(app, { workspace, permissions: ['face.*', 'demo.*'] })));
@@ -156,7 +156,7 @@ describe('where there are as many calls as may be', () => {
     expect(outcomeOf(await app.rest({ secret: last?.secret }))).toBe('200 ok');
   });
 
-  it('a flood of calls with a dead key costs the good keys of its project nothing, and the key works again as soon as it is brought to life', async () => {
+  it('a flood of calls with a disabled key does not affect other keys of its project, and the key works when enabled again', async () => {
     const { app } = await busyApp({ maxCallsInFlight: 8 });
     const project = await buildProject(app);
     const [dead, good] = [await buildKey(app, { project }), await buildKey(app, { project })];

@@ -9,7 +9,7 @@ import { until } from './support/until';
 
 const LARGE = 9_000_000; // far more than the buffers of a connection
 
-/** Writes a request, and keeps what comes; nothing is read before `resume`. */
+/** Writes a request and collects the answer. Reads nothing before `resume`. */
 function ask(port: string | number, request: string) {
   const socket = connect(Number(port), '127.0.0.1').on('error', () => undefined);
   const asked = { socket, answer: '', isClosed: false };
@@ -23,7 +23,7 @@ const post = (secret: string, length: number, body = '') =>
   `POST /v1/demo/execute HTTP/1.1\r\nhost: x\r\nx-api-key: ${secret}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`;
 
 describe('a stop', () => {
-  it('waits for an answer that is being read: what was billed arrives', async () => {
+  it('waits for an answer that is being read, so that a billed answer arrives', async () => {
     const app = await createTestApp();
     const { secret, project } = await buildKey(app);
     const body = JSON.stringify({ action: 'demo.echo', params: { text: 'x'.repeat(LARGE) } });
@@ -38,7 +38,7 @@ describe('a stop', () => {
     expect(asked.answer.length).toBeGreaterThan(LARGE);
   });
 
-  it('is told of to exports first: they do not wait for whoever reads nothing', async () => {
+  it('ends exports first, so that they do not wait for clients that read nothing', async () => {
     const app = await createTestApp();
     const { secret, project } = await buildKey(app);
     const body = JSON.stringify({ action: 'demo.echo', params: { text: 'x'.repeat(LARGE) } });
@@ -55,7 +55,7 @@ describe('a stop', () => {
     await closing;
   });
 
-  it('does not wait for the body of a request that has its answer already', async () => {
+  it('does not wait for the body of a request that is already answered', async () => {
     const app = await createTestApp();
     const asked = ask(new URL(app.url).port, post('nonsense', 1_000));
     asked.socket.resume();
@@ -65,7 +65,7 @@ describe('a stop', () => {
   });
 });
 
-describe('whoever reads nothing', () => {
+describe('a client that reads nothing', () => {
   const STALL_MS = 300;
 
   async function serve(stallMs = STALL_MS) {
@@ -84,14 +84,14 @@ describe('whoever reads nothing', () => {
   }
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
 
-  it('of a large answer is cut off', async () => {
+  it('of a large answer is disconnected', async () => {
     const { app, port, areCut } = await serve();
     ask(port, get('/large'));
     await until(areCut, 'the server to cut it off');
     await app.close();
   });
 
-  it('of the second of two is cut off as well', async () => {
+  it('of the second of two answers is disconnected too', async () => {
     const { app, port, areCut } = await serve();
     const asked = ask(port, get('/large') + get('/large'));
     asked.socket.on('data', () => asked.answer.length > LARGE + 1_000 && asked.socket.pause());
@@ -101,7 +101,7 @@ describe('whoever reads nothing', () => {
     await app.close();
   });
 
-  it('keeps a stop waiting for less long', async () => {
+  it('is disconnected sooner during a stop', async () => {
     const { app, port, sockets } = await serve(60_000);
     const asked = ask(port, get('/large').repeat(3));
     await until(() => (sockets[0]?.bytesWritten ?? 0) > LARGE, 'the answers');
@@ -110,7 +110,7 @@ describe('whoever reads nothing', () => {
     await until(() => asked.isClosed, 'the end of the connection');
   });
 
-  it('is not whoever has read one, and waits for a slow one behind it', async () => {
+  it('is not disconnected if it has read one answer and waits for a slow one behind it', async () => {
     const { app, port } = await serve();
     const asked = ask(port, get('/large') + get('/slow'));
     asked.socket.resume();
@@ -120,7 +120,7 @@ describe('whoever reads nothing', () => {
     await app.close();
   });
 
-  it('may have asked for many at once: that is no warning', async () => {
+  it('can request many answers at once without a warning of Node', async () => {
     const { app, port, sockets } = await serve();
     const asked = ask(port, get('/large').repeat(20));
     await until(() => (sockets[0]?.bytesWritten ?? 0) > LARGE, 'the answers');
@@ -131,7 +131,7 @@ describe('whoever reads nothing', () => {
     await app.close();
   });
 
-  it('is nobody without a connection: an answer that is injected comes whole', async () => {
+  it('is not assumed without a connection: an injected request gets its whole answer', async () => {
     const { app } = await serve();
     const { statusCode, body } = await app.inject('/large');
     expect([statusCode, body.length]).toEqual([200, LARGE]);

@@ -2,7 +2,7 @@ import type { RestAnswer } from './clients';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** What one error answer says that others do not. A header that it lacks is undefined. */
+/** The parts in which error answers differ. A missing header is undefined. */
 export interface ErrorOf {
   http: number;
   status: string;
@@ -13,7 +13,7 @@ export interface ErrorOf {
   allow: string | undefined;
 }
 
-/** What an error answer says, after all that every error answer has was found in it, and nothing more. */
+/** Checks the common form of error answers, including that there are no further members. Returns the parts that differ. */
 export function errorOf({ status, headers, body }: RestAnswer): ErrorOf {
   const words = expect.stringMatching(/^[A-Z].+[.]$/s) as string;
   const name = expect.stringMatching(/^[A-Z_]+$/) as string;
@@ -38,7 +38,7 @@ export function errorOf({ status, headers, body }: RestAnswer): ErrorOf {
   };
 }
 
-/** The code of an error answer, or what an answer that is none says of itself. */
+/** Returns the status and code of an error answer, otherwise the status and `ok`, `replay` or the first error code of the action. */
 export function outcomeOf({ status, body }: RestAnswer): string {
   if (body?.error) return `${status} ${body.error.code}`;
   if (body?.meta?.idempotencyReplay) return `${status} replay`;

@@ -1,6 +1,6 @@
 import { Agent } from 'undici';
 
-/** What a call came back with; status 0 where the connection broke before an answer. */
+/** The answer to a call. Status 0 means that the connection broke before an answer. */
 export interface CallAnswer {
   status: number;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
@@ -10,32 +10,33 @@ export interface CallAnswer {
 export interface LoadCall {
   url: string;
   secret: string;
-  /** Named in `X-Project-Id`. */
+  /** Sent as `X-Project-Id`. */
   projectId?: string;
   service?: string;
   body?: Record<string, unknown>;
 }
 
 export interface Callers {
-  /** One call of `demo.echo`, unless told otherwise. Never rejects. */
+  /** Makes one call, by default of `demo.echo`. Never rejects. */
   call(call: LoadCall): Promise<CallAnswer>;
-  /** `count` calls by as many callers at once as there are, each over a connection that it keeps. */
+  /** Makes `count` calls with all callers concurrently. Each caller reuses its connection. */
   calls(count: number, make: (index: number) => LoadCall): Promise<CallAnswer[]>;
   close(): Promise<void>;
 }
 
-/** Callers that keep their connections, as a client under load does. Closed when the test file has ended, if not before. */
+/** Starts callers with persistent connections, like a client under load. They are closed at the end of the test file at the latest. */
 export function startCallers(callers: number): Callers {
   const agent = new Agent({ connections: callers, pipelining: 1, headersTimeout: 120_000, bodyTimeout: 120_000 });
   const close = () => agent.destroy();
   (globalThis.atEndOfFile ??= []).unshift(close);
   const call = async ({ url, secret, projectId, service = 'demo', body = {} }: LoadCall): Promise<CallAnswer> => {
+    const projectHeader = projectId === undefined ? {} : { 'x-project-id': projectId };
     try {
       const answer = await agent.request({
         origin: url,
         path: `/v1/${service}/execute`,
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'x-api-key': secret, ...(projectId === undefined ? {} : { 'x-project-id': projectId }) },
+        headers: { 'content-type': 'application/json', 'x-api-key': secret, ...projectHeader },
         body: JSON.stringify({ action: 'demo.echo', params: {}, ...body }),
       });
       return { status: answer.statusCode, body: await answer.body.json() };
@@ -46,16 +47,16 @@ export function startCallers(callers: number): Callers {
   const calls = async (count: number, make: (index: number) => LoadCall): Promise<CallAnswer[]> => {
     const answers: CallAnswer[] = [];
     let next = 0;
-    const one = async (): Promise<void> => {
+    const callNext = async (): Promise<void> => {
       for (let index = next++; index < count; index = next++) answers[index] = await call(make(index));
     };
-    await Promise.all(Array.from({ length: Math.min(callers, count) }, one));
+    await Promise.all(Array.from({ length: Math.min(callers, count) }, callNext));
     return answers;
   };
   return { call, calls, close };
 }
 
-/** How many answers there were of each kind: `200`, or `402 PAYMENT_REQUIRED`. */
+/** Counts answers by kind, such as `200` or `402 PAYMENT_REQUIRED`. */
 export function tally(answers: CallAnswer[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { status, body } of answers) {

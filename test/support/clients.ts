@@ -1,21 +1,31 @@
-/** What an operation came back with. */
+interface GraphQLProblem {
+  message: string;
+  path?: (string | number)[];
+  extensions: {
+    code: string;
+    issues?: { path: (string | number)[]; message: string }[];
+    limits?: { limit: string; asked: number }[];
+  };
+}
+
+/** The answer to an operation. */
 export interface GraphQLAnswer {
   status: number;
   headers: Headers;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
   data: any;
-  errors: { message: string; path?: (string | number)[]; extensions: { code: string; issues?: { path: (string | number)[]; message: string }[]; limits?: { limit: string; asked: number }[] } }[] | undefined;
+  errors: GraphQLProblem[] | undefined;
   extensions: { cost?: { requested: number; actual: number; left: number } } | undefined;
 }
 
-/** What an operation is sent with: a secret, a person's cookie, or null for nothing. */
+/** The credential of an operation: a secret, a person's cookie, or null for none. */
 export type Credential = string | { cookie: string } | null;
 
 export interface GraphQLClient {
   (query: string, variables?: Record<string, unknown>, credential?: Credential): Promise<GraphQLAnswer>;
 }
 
-/** Sends operations with `defaultSecret`, unless another credential, or null for none, is given. */
+/** Returns a client that sends operations with `defaultSecret`, or with another credential if given. */
 export function graphqlClient(url: string, defaultSecret: string): GraphQLClient {
   return async (query, variables = {}, credential = defaultSecret) => {
     const response = await fetch(`${url}/graphql`, {
@@ -28,19 +38,19 @@ export function graphqlClient(url: string, defaultSecret: string): GraphQLClient
   };
 }
 
-/** What a credential is sent as. */
+/** Returns the headers that send a credential. */
 export function headersOf(credential: Credential): Record<string, string> {
   if (credential === null) return {};
   return typeof credential === 'string' ? { 'x-api-key': credential } : { cookie: credential.cookie };
 }
 
-/** The cookie of the session that an answer begins, as a browser sends it back. */
+/** Returns the session cookie of an answer in the form in which a browser sends it back. */
 export function cookieOf({ headers }: { headers: Headers }): { cookie: string } {
-  const cookie = headers.getSetCookie().findLast((one) => one.includes('tollgate_session=')) ?? '';
+  const cookie = headers.getSetCookie().findLast((text) => text.includes('tollgate_session=')) ?? '';
   return { cookie: cookie.split(';', 1)[0] as string };
 }
 
-/** What a call came back with. */
+/** The answer to a call. */
 export interface RestAnswer {
   status: number;
   headers: Headers;
@@ -52,8 +62,9 @@ export interface RestCall {
   secret?: string;
   service?: string;
   headers?: Record<string, string>;
-  /** The body's properties beside an empty `params`; `raw` sends text as it is. */
+  /** Properties of the body in addition to an empty `params`. */
   body?: Record<string, unknown>;
+  /** Body to send unchanged instead. */
   raw?: string | Buffer;
   method?: string;
 }
@@ -62,7 +73,7 @@ export interface RestClient {
   (call: RestCall): Promise<RestAnswer>;
 }
 
-/** Calls the execute route: `demo.echo` of service `demo`, unless told otherwise. */
+/** Returns a client for the execute route. By default it calls `demo.echo` of service `demo`. */
 export function restClient(url: string): RestClient {
   return async ({ secret, service = 'demo', headers = {}, body = {}, raw, method = 'POST' }) => {
     const response = await fetch(`${url}/v1/${service}/execute`, {

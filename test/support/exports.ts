@@ -9,14 +9,14 @@ import { mutations } from './mutate';
 /** A line of NDJSON. */
 export type Line = Record<string, unknown>;
 
-/** What it takes to read every table. */
+/** Permissions to read every table. */
 export const READS = ['read.logs', 'read.keys', 'read.wallet'];
 
-/** Asks for an export of a table: `keys?format=csv`. */
+/** Requests an export of a table, for example `keys?format=csv`. */
 export const ask = ({ url }: TestApp, path: string, secret?: string, method = 'GET'): Promise<RestAnswer> =>
   send(url, { method, path: `/v1/export/${path}`, headers: secret === undefined ? {} : { 'x-api-key': secret } });
 
-/** The text of an export that is given. */
+/** Returns the text of an export. Fails if it is refused. */
 export async function bodyOf({ url }: TestApp, path: string, secret: string): Promise<string> {
   const response = await fetch(`${url}/v1/export/${path}`, { headers: { 'x-api-key': secret } });
   const text = await response.text();
@@ -24,12 +24,12 @@ export async function bodyOf({ url }: TestApp, path: string, secret: string): Pr
   return text;
 }
 
-/** The lines of an export that is given, as NDJSON. */
+/** Returns the lines of an export in NDJSON. Fails if it is refused. */
 export async function linesOf(app: TestApp, path: string, secret: string): Promise<Line[]> {
   return (await bodyOf(app, path, secret)).split('\n').filter(Boolean).map((line) => JSON.parse(line) as Line);
 }
 
-/** A workspace where calls were billed and refused, with keys in every state, and a key that may read it all. */
+/** Builds a workspace with billed and refused calls, keys in every state, and a key that may read every table. */
 export async function buildExportedTenant(app: TestApp) {
   const workspace = await buildWorkspace(app);
   const { key: reader, secret } = await buildKey(app, { workspace, permissions: READS, budget: 5_000 });
@@ -46,6 +46,6 @@ export async function buildExportedTenant(app: TestApp) {
   await app.services.keys.rotate(ORIGIN, { id: rotated.key.id, graceSeconds: 600 });
   const { mutate } = mutations(app);
   await mutate('adjustBalance', { projectId: project.id, delta: -5, reason: 'A correction', reference: 'ref-1' }, 'entry { id }');
-  app.travel(LOOK_BACK_MS); // by now no call comes late any more
+  app.travel(LOOK_BACK_MS); // after this time no call is recorded late
   return { workspace, reader, secret, key, project, secrets: [secret, calling.secret, disabled.secret, revoked.secret, rotated.secret] };
 }

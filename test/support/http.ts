@@ -3,17 +3,18 @@ import type { RestAnswer } from './clients';
 
 export interface HttpRequest {
   method?: string;
-  /** Sent as it is: nothing is escaped or normalised. */
+  /** Sent unchanged: neither escaped nor normalised. */
   path: string;
   headers?: OutgoingHttpHeaders;
   /** Sent in chunks, without a Content-Length, unless `headers` has one. */
   body?: string | Buffer;
 }
 
-/** One request on a connection of its own, for what fetch would mend or refuse. The body of an answer that is not JSON is its text. */
+/** Sends a request on a new connection, for requests that fetch would correct or refuse. A body that is not JSON is its text. */
 export async function send(url: string, { method = 'GET', path, headers = {}, body }: HttpRequest): Promise<RestAnswer> {
   const { hostname, port } = new URL(url);
-  const chunked = body !== undefined && headers['content-length'] === undefined ? { 'transfer-encoding': 'chunked' } : {}; // Node would count it
+  const isChunked = body !== undefined && headers['content-length'] === undefined;
+  const chunked = isChunked ? { 'transfer-encoding': 'chunked' } : {}; // otherwise Node adds a Content-Length
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const outgoing = request({ hostname, port, method, path, headers: { connection: 'close', ...chunked, ...headers } }, resolve);
     outgoing.on('error', reject).end(body);

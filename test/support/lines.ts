@@ -1,27 +1,27 @@
 import { get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 
-/** An export as it comes in, line by line. */
+/** An export that is read line by line. */
 export interface Lines {
   status: number;
   headers: IncomingMessage['headers'];
-  /** The lines so far that are not empty. */
+  /** Lines read so far, without empty ones. */
   lines: Record<string, unknown>[];
-  /** Resolves when the server has ended it: true, or false where the connection broke. */
+  /** Resolves to true when the server ends the export, and to false if the connection breaks. */
   ended: Promise<boolean>;
-  /** Takes nothing more until `resume`. */
+  /** Reads nothing more until `resume`. */
   pause(): void;
   resume(): void;
   hangUp(): void;
 }
 
-/** The answers that a server gives from now on, as it has them itself: a reader that takes nothing does not see that it was cut off. */
+/** Collects the server's side of its answers from now on, because a client that reads nothing does not notice a closed connection. */
 export function answersOf(server: Server): ServerResponse[] {
   const answers: ServerResponse[] = [];
   server.on('request', (_request, answer) => answers.push(answer));
   return answers;
 }
 
-/** Asks for an export. Resolves when its headers are there. */
+/** Requests an export. Resolves when its headers have arrived. */
 export function openLines(url: string, path: string, secret: string): Promise<Lines> {
   return new Promise((resolve, reject) => {
     const outgoing = get(`${url}${path}`, { headers: { 'x-api-key': secret, connection: 'close' } }, (answer) => {

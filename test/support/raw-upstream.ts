@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import net, { type AddressInfo, type Socket } from 'node:net';
 
-// Upstreams that answer whatever they like, bytes of their own and half of them too. They are closed when the test file has ended.
+// Upstreams with arbitrary answers, including invalid and incomplete ones. They are closed when the test file has ended.
 
-/** Answers that an upstream should give: the action did it, and the action says no. */
+/** Valid answers of an upstream: the action succeeded, and the action says no. */
 export const OK = '{"ok":true,"data":{"face":1}}';
 export const NO = '{"ok":false,"errors":[{"code":"NO_FACE_DETECTED","message":"There is no face."}]}';
 
-/** An object that comes out of a JavaScript parser as another one: numbers, names and characters that it changes or reorders. */
+/** An object that a JavaScript parser would change: its numbers, the order of its names, and its characters. */
 export const ODD_JSON = String.raw`{ "id": 1234567890123456789, "2": 1e400, "1": [-0, 1.0, 1E5, 0.1000, 1e-400], "__proto__": {"a": 1}, "\u0064": "\ud800\/" }`;
 
 export interface Received {
@@ -28,12 +28,12 @@ export interface RawUpstream {
 
 export type Answer = (response: ServerResponse, request: IncomingMessage, upstream: RawUpstream) => void;
 
-/** Answers this text as JSON, whatever it is. */
+/** Answers with this text and the media type of JSON. The text may be invalid. */
 export const json = (status: number, body: string): Answer => (response) => {
   response.writeHead(status, { 'content-type': 'application/json' }).end(body);
 };
 
-/** A real HTTP server on a free port that keeps what it receives and answers each whole request by `answer`. */
+/** Starts an HTTP server on a free port. It records requests and answers each complete one with `answer`. */
 export async function startRawUpstream(answer: Answer): Promise<RawUpstream> {
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -55,7 +55,7 @@ export async function startRawUpstream(answer: Answer): Promise<RawUpstream> {
   return upstream;
 }
 
-/** The port of a TCP server, for what no HTTP server would do. */
+/** Starts a TCP server, for answers that no HTTP server would give. Returns its port. */
 export async function startRawServer(onConnection: (socket: Socket) => void): Promise<number> {
   const sockets = new Set<Socket>();
   const server = net.createServer((socket) => {
@@ -70,7 +70,7 @@ export async function startRawServer(onConnection: (socket: Socket) => void): Pr
   return listen(server);
 }
 
-/** Listens on a free port, and says on which. */
+/** Listens on a free port. Returns the port. */
 export async function listen(server: net.Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

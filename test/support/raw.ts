@@ -3,17 +3,17 @@ import { until } from './until';
 
 export interface RawConnection {
   socket: Socket;
-  /** All that came, as latin1. */
+  /** Returns all received bytes as latin1. */
   text(): string;
-  /** The statuses of the answers that came. */
+  /** Returns the statuses of the received answers. */
   statuses(): number[];
-  /** Resolves once so many answers came. */
+  /** Resolves when this many answers have arrived. */
   answers(count: number): Promise<void>;
-  /** Resolves once the server has closed the connection. */
+  /** Resolves when the server has closed the connection. */
   closed(): Promise<void>;
 }
 
-/** Sends bytes as they are, on a connection of their own. */
+/** Sends bytes unchanged on a new connection. */
 export function sendRaw(url: string, bytes: string | Buffer): RawConnection {
   const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
   const chunks: string[] = [];

@@ -2,32 +2,32 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo } from 'node:net';
 import { until } from './until';
 
-/** A call that has reached an upstream, to be answered in whatever way a test wants. */
+/** A call that has reached an upstream. The test answers it. */
 export interface UpstreamCall {
   headers: IncomingHttpHeaders;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it sent
   body: any;
   succeed(data?: object): void;
   sayNo(code: string, message: string): void;
-  /** Answers this text, whatever it is. */
+  /** Answers with this text. */
   reply(status: number, text: string, headers?: Record<string, string>): void;
-  /** Ends the connection in the middle of an answer. */
+  /** Closes the connection in the middle of an answer. */
   breakOff(): void;
 }
 
 export interface Upstream {
   url: string;
-  /** Every call that ever came, in their order. */
+  /** All calls in the order of their arrival. */
   calls: UpstreamCall[];
-  /** What to do with those that come from now on; nothing at first, so that they wait. */
+  /** Answers each new call. Does nothing at first, so that calls wait. */
   answer: (call: UpstreamCall) => void;
-  /** The newest call, once as many have come. */
+  /** Resolves to the newest call when this many have arrived. */
   arrived(count: number): Promise<UpstreamCall>;
-  /** Lets all that wait succeed, and from now on all that come. */
+  /** Lets all waiting calls succeed, and all new ones. */
   release(): void;
 }
 
-/** An upstream over real HTTP, on a free port. It is closed when the test file has ended. */
+/** Starts an HTTP upstream on a free port. It is closed at the end of the test file. */
 export async function startUpstream(): Promise<Upstream> {
   const upstream: Upstream = {
     url: '',
@@ -61,7 +61,7 @@ async function toCall(request: IncomingMessage, response: ServerResponse): Promi
   let text = '';
   for await (const chunk of request.setEncoding('utf8')) text += String(chunk);
   const reply: UpstreamCall['reply'] = (status, body, headers = { 'content-type': 'application/json' }) => {
-    if (!response.headersSent) response.writeHead(status, headers).end(body); // what was answered before stays so
+    if (!response.headersSent) response.writeHead(status, headers).end(body); // the first answer counts
   };
   return {
     headers: request.headers,
