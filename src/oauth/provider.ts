@@ -45,8 +45,8 @@ const SESSION_ID = 'sid';
  * Limits the refusals of one client that a process records in the audit trail: a burst, and the interval for one more. Anybody can cause
  * refusals by using a client's public id.
  */
-const MAX_RECORDED_REFUSALS = 20;
-const RECORDED_REFUSAL_EVERY_MS = 60_000;
+const REFUSALS_TOLD = 20;
+const REFUSAL_TOLD_EVERY_MS = 60_000;
 /** Errors of normal use, which are not recorded. */
 const NORMAL_ERRORS = new Set(['access_denied', 'login_required', 'consent_required', 'interaction_required']);
 
@@ -74,7 +74,7 @@ export interface OAuthProviderDeps {
 /** Provides an instance of oidc-provider with the current signing keys and permissions. */
 export class OAuthProvider {
   private readonly whences = new WeakMap<IncomingMessage, Whence>();
-  private readonly refusals = new MemoryThrottles({ burst: MAX_RECORDED_REFUSALS, intervalMs: RECORDED_REFUSAL_EVERY_MS });
+  private readonly refusals = new MemoryThrottles({ burst: REFUSALS_TOLD, intervalMs: REFUSAL_TOLD_EVERY_MS });
   private made: { fingerprint: string; provider: Provider } | undefined;
   private latest: { provider: Promise<Provider>; atMs: number } | undefined;
 
