@@ -32,7 +32,8 @@ type Built = Awaited<ReturnType<typeof buildServiceAccount>>;
 
 const configOf = ({ account, secret }: Built) =>
   openid.discovery(new URL(app.url), account.id, undefined, openid.ClientSecretBasic(secret), { execute: [openid.allowInsecureRequests] });
-const tokenFor = async (built: Built, parameters: Record<string, string> = {}) => openid.clientCredentialsGrant(await configOf(built), parameters);
+const tokenFor = async (built: Built, parameters: Record<string, string> = {}) =>
+  openid.clientCredentialsGrant(await configOf(built), parameters);
 /** Requests a token without a client library, for requests that are refused. */
 const askToken = ({ account, secret }: { account: { id: string }; secret: string | null }, form: Record<string, string> = {}, node = app) =>
   ask(node, '/oauth/token', { client: { id: account.id } as never, secret }, { grant_type: 'client_credentials', ...form });
@@ -47,14 +48,26 @@ it('openid-client gets a token that works as its service account on every node, 
   const built = await buildServiceAccount(app, { budget: 5_000, permissions: ['demo.*', 'read.keys'] });
   const config = await configOf(built);
   const token = await openid.clientCredentialsGrant(config);
-  expect(token).toMatchObject({ access_token: expect.stringMatching(/^tollgate_svctoken_[0-9A-Za-z]{38}$/), token_type: 'bearer', expires_in: 3_600 });
+  expect(token).toMatchObject({
+    access_token: expect.stringMatching(/^tollgate_svctoken_[0-9A-Za-z]{38}$/),
+    token_type: 'bearer',
+    expires_in: 3_600,
+  });
   expect(token.scope?.split(' ')).toEqual(expect.arrayContaining(['demo.echo', 'read.keys']));
   expect(await Promise.all([call(token.access_token), call(token.access_token, other)])).toEqual(['200 ok', '200 ok']);
   expect(await accountOf(app, built.projects[0]?.id as string)).toMatchObject({ bills: 2 });
   expect(await viewerOf(token.access_token)).toMatchObject({ kind: 'SERVICE_ACCOUNT', id: built.account.id });
-  expect(await openid.tokenIntrospection(config, token.access_token)).toMatchObject({ active: true, client_id: built.account.id, scope: token.scope });
+  expect(await openid.tokenIntrospection(config, token.access_token)).toMatchObject({
+    active: true,
+    client_id: built.account.id,
+    scope: token.scope,
+  });
   await openid.tokenRevocation(config, token.access_token);
-  expect([await call(token.access_token), await call(token.access_token, other), await viewerOf(token.access_token)]).toEqual(['401 REVOKED_API_KEY', '401 REVOKED_API_KEY', 401]);
+  expect([await call(token.access_token), await call(token.access_token, other), await viewerOf(token.access_token)]).toEqual([
+    '401 REVOKED_API_KEY',
+    '401 REVOKED_API_KEY',
+    401,
+  ]);
   expect(await openid.tokenIntrospection(config, token.access_token)).toEqual({ active: false });
   expect(await eventsOf(built.account.id)).toEqual(expect.arrayContaining(['token.issued', 'token.revoked']));
 });
@@ -66,7 +79,13 @@ it('oauth4webapi gets a token too', async () => {
   const server = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure));
   expect(server.grant_types_supported).toContain('client_credentials');
   const client = { client_id: account.id };
-  const response = await oauth.clientCredentialsGrantRequest(server, client, oauth.ClientSecretBasic(secret), { scope: 'demo.echo' }, insecure);
+  const response = await oauth.clientCredentialsGrantRequest(
+    server,
+    client,
+    oauth.ClientSecretBasic(secret),
+    { scope: 'demo.echo' },
+    insecure,
+  );
   const token = await oauth.processClientCredentialsResponse(server, client, response);
   expect(token.scope).toBe('demo.echo');
   expect(await call(token.access_token)).toBe('200 ok');
@@ -82,8 +101,15 @@ it('a token has only the requested permissions, and its account cannot grant oth
   const writes = await tokenFor(built, { scope: 'write.keys' });
   const project = built.projects[0] as Built['projects'][0];
   const mint = (permissions: string[]) =>
-    app.graphql('mutation ($input: MintKeyInput!) { mintKey(input: $input) { key { id } } }', { input: { projectId: project.id, name: 'More', permissions, environment: 'LIVE' } }, writes.access_token);
-  expect((await mint(['demo.echo'])).errors?.[0]).toMatchObject({ message: 'This needs the permission demo.echo.', extensions: { code: 'FORBIDDEN' } });
+    app.graphql(
+      'mutation ($input: MintKeyInput!) { mintKey(input: $input) { key { id } } }',
+      { input: { projectId: project.id, name: 'More', permissions, environment: 'LIVE' } },
+      writes.access_token,
+    );
+  expect((await mint(['demo.echo'])).errors?.[0]).toMatchObject({
+    message: 'This needs the permission demo.echo.',
+    extensions: { code: 'FORBIDDEN' },
+  });
   expect((await mint([])).errors).toBeUndefined();
 });
 
@@ -93,7 +119,8 @@ it('a token gets no permission that its account lacks, and loses permissions tha
   const { access_token: token } = await tokenFor(built);
   await app.services.serviceAccounts.update(ORIGIN, { id: built.account.id, permissions: [] });
   expect([await call(token), await call(token, other)]).toEqual(['403 FORBIDDEN', '403 FORBIDDEN']);
-  for (const form of [{}, { scope: 'demo.echo' }] as Record<string, string>[]) expect(await askToken(built, form)).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
+  for (const form of [{}, { scope: 'demo.echo' }] as Record<string, string>[])
+    expect(await askToken(built, form)).toMatchObject({ status: 400, body: { error: 'invalid_scope' } });
 });
 
 it('a call with a token names its project if the account works in several', async () => {
@@ -108,7 +135,11 @@ it('a call with a token names its project if the account works in several', asyn
 describe('a token ends on every node at once', () => {
   it.each<[string, string, (built: Built) => Promise<unknown>]>([
     ['its account', '401 DISABLED_API_KEY', ({ account }) => app.services.serviceAccounts.disable(ORIGIN, { id: account.id })],
-    ['a rotation that ends all secrets', '401 REVOKED_API_KEY', ({ account }) => app.services.serviceAccounts.rotate(ORIGIN, { id: account.id, graceSeconds: 0 })],
+    [
+      'a rotation that ends all secrets',
+      '401 REVOKED_API_KEY',
+      ({ account }) => app.services.serviceAccounts.rotate(ORIGIN, { id: account.id, graceSeconds: 0 }),
+    ],
   ])('with %s', async (_cause, outcome, end) => {
     const built = await buildServiceAccount(app);
     const { access_token: token } = await tokenFor(built);
@@ -131,7 +162,8 @@ describe('a token ends on every node at once', () => {
     for (const node of [app, other]) node.travel(HOUR_MS);
     expect([await call(token), await call(token, other)]).toEqual(['401 REVOKED_API_KEY', '401 REVOKED_API_KEY']);
     await tokenFor(another);
-    expect(await app.database.reader.findBy(ServiceAccountSecret, { accountId: another.account.id })).toHaveLength(2); // ended secrets are deleted
+    const secrets = await app.database.reader.findBy(ServiceAccountSecret, { accountId: another.account.id });
+    expect(secrets).toHaveLength(2); // ended secrets are deleted
   });
 });
 
@@ -141,7 +173,13 @@ describe('a token is refused', () => {
     const { access_token: token } = await tokenFor(built);
     const disabled = await buildServiceAccount(app);
     await app.services.serviceAccounts.disable(ORIGIN, { id: disabled.account.id });
-    for (const asked of [{ ...built, secret: foreign.secret }, { ...built, secret: token }, { ...built, secret: null }, disabled, { account: { id: 'svc_none' }, secret: built.secret }]) {
+    for (const asked of [
+      { ...built, secret: foreign.secret },
+      { ...built, secret: token },
+      { ...built, secret: null },
+      disabled,
+      { account: { id: 'svc_none' }, secret: built.secret },
+    ]) {
       expect(await askToken(asked)).toMatchObject({ status: 401, body: { error: 'invalid_client' } });
     }
     await until(async () => (await eventsOf(built.account.id)).includes('token.refused'), 'the refusal in the trail');
@@ -149,9 +187,19 @@ describe('a token is refused', () => {
 
   it('for an authorization or a code, because a service account cannot act as a person', async () => {
     const built = await buildServiceAccount(app);
-    const authorize = await fetch(`${app.url}/oauth/authorize?client_id=${built.account.id}&response_type=code&redirect_uri=https://shop.example/callback&scope=openid`, { redirect: 'manual' });
+    const authorize = await fetch(
+      `${app.url}/oauth/authorize?client_id=${built.account.id}&response_type=code&redirect_uri=https://shop.example/callback&scope=openid`,
+      { redirect: 'manual' },
+    );
     expect([authorize.status, authorize.headers.get('location')]).toEqual([400, null]);
-    expect(await askToken(built, { grant_type: 'authorization_code', code: 'tollgate_code_x', redirect_uri: 'https://shop.example/callback', code_verifier: VERIFIER })).toMatchObject({ status: 400, body: { error_description: 'requested grant type is not allowed for this client' } });
+    expect(
+      await askToken(built, {
+        grant_type: 'authorization_code',
+        code: 'tollgate_code_x',
+        redirect_uri: 'https://shop.example/callback',
+        code_verifier: VERIFIER,
+      }),
+    ).toMatchObject({ status: 400, body: { error_description: 'requested grant type is not allowed for this client' } });
   });
 });
 
@@ -165,7 +213,8 @@ it('two concurrent requests with two secrets of one account are kept apart: no t
   const slow = jest.spyOn(lookups, 'findOneBy').mockImplementation(async (entity, where) => {
     const found = await findOneBy(entity, where);
     if (entity !== ServiceAccountSecret) return found;
-    await new Promise<void>((go) => (waiting.push(go) === 2 ? waiting.forEach((one) => one()) : undefined)); // both secrets are checked at the same time
+    // Waits until both secrets are checked at the same time
+    await new Promise<void>((resolve) => (waiting.push(resolve) === 2 ? waiting.forEach((proceed) => proceed()) : undefined));
     return found;
   });
   const [before, now] = await Promise.all([askToken(built), askToken({ ...built, secret })]);
@@ -179,5 +228,6 @@ it('a rotation without grace leaves no token behind if tokens are requested conc
   await app.services.serviceAccounts.rotate(ORIGIN, { id: built.account.id, graceSeconds: 0 });
   const tokens = (await Promise.all(asked)).flatMap(({ status, body }) => (status === 200 ? [body.access_token as string] : []));
   for (const token of tokens) expect(await call(token)).toBe('401 REVOKED_API_KEY');
-  expect(await app.database.reader.countBy(ServiceAccountSecret, { accountId: built.account.id, endedAt: IsNull() })).toBe(1); // the new secret
+  const active = { accountId: built.account.id, endedAt: IsNull() };
+  expect(await app.database.reader.countBy(ServiceAccountSecret, active)).toBe(1); // the new secret
 });

@@ -31,7 +31,8 @@ afterAll(async () => {
   await app.close();
 });
 
-const run = (token: string, node = app, action = 'demo.echo') => node.rest({ headers: { authorization: `Bearer ${token}` }, body: { action } });
+const run = (token: string, node = app, action = 'demo.echo') =>
+  node.rest({ headers: { authorization: `Bearer ${token}` }, body: { action } });
 const permissionsOf = async (token: string, node = app): Promise<string[] | number> => {
   const { status, data } = await node.graphql('{ viewer { permissions } }', {}, token);
   return status === 200 ? data.viewer.permissions : status;
@@ -53,32 +54,56 @@ describe('a token', () => {
   it('runs only its permitted actions, and only in the chosen project, which is billed', async () => {
     const built = await buildClient(app);
     const { access } = await tokensFor(app, built);
-    for (const node of [app, other]) expect((await run(access, node)).body).toMatchObject({ ok: true, billing: { chargedMicroCredits: 1_000 } });
-    expect((await run(access, app, 'demo.fail')).body.error).toMatchObject({ code: 'FORBIDDEN', details: { required_permission: 'demo.fail' } });
+    for (const node of [app, other])
+      expect((await run(access, node)).body).toMatchObject({ ok: true, billing: { chargedMicroCredits: 1_000 } });
+    expect((await run(access, app, 'demo.fail')).body.error).toMatchObject({
+      code: 'FORBIDDEN',
+      details: { required_permission: 'demo.fail' },
+    });
     expect(await app.database.reader.findOneByOrFail(Budget, { projectId: built.project.id })).toMatchObject({ balance: 998_000 });
     const logs = await app.database.reader.findBy(RequestLog, { projectId: built.project.id });
     expect(new Set(logs.map(({ credentialKind }) => credentialKind))).toEqual(new Set(['OAUTH_CLIENT']));
-    const { data } = await app.graphql('query ($id: ID!) { project(id: $id) { requestLogs { nodes { outcome key { id } } } } }', { id: built.project.id });
+    const { data } = await app.graphql('query ($id: ID!) { project(id: $id) { requestLogs { nodes { outcome key { id } } } } }', {
+      id: built.project.id,
+    });
     expect(data.project.requestLogs.nodes[0]).toMatchObject({ key: null });
   });
 
   it('administers its workspace within its permissions, is named in the audit trail, and does not count as a person', async () => {
     const built = await buildClient(app);
     const { access } = await tokensFor(app, built, { scope: 'write.projects write.keys read.keys' });
-    const minted = await mutations(app).mutate('mintKey', { projectId: built.project.id, name: 'By Shop', permissions: ['read.keys'] }, 'key { createdBy { actorKind actorId userId } }', access);
+    const minted = await mutations(app).mutate(
+      'mintKey',
+      { projectId: built.project.id, name: 'By Shop', permissions: ['read.keys'] },
+      'key { createdBy { actorKind actorId userId } }',
+      access,
+    );
     const createdBy = { actorKind: 'OAUTH_CLIENT', actorId: expect.stringMatching(/^con_/) as string, userId: built.person.person.id };
     expect(minted.key.createdBy).toEqual(createdBy);
-    const { project } = await mutations(app).mutate('createProject', { workspaceId: built.workspace.id, name: 'By Shop', slug: 'by-shop' }, 'project { id }', access);
+    const { project } = await mutations(app).mutate(
+      'createProject',
+      { workspaceId: built.workspace.id, name: 'By Shop', slug: 'by-shop' },
+      'project { id }',
+      access,
+    );
     const event = await app.database.reader.findOneByOrFail(AuditEvent, { subjectId: project.id });
     expect(event).toMatchObject({ actorKind: 'OAUTH_CLIENT', actorId: expect.stringMatching(/^con_/) });
     const { refusal } = mutations(app);
-    expect((await refusal('createRole', { workspaceId: built.workspace.id, name: 'Role', permissions: [] }, access)).code).toBe('FORBIDDEN');
-    for (const [name, input] of [['signOut', undefined], ['changePassword', { currentPassword: 'a', newPassword: 'b' }]] as const) {
+    expect((await refusal('createRole', { workspaceId: built.workspace.id, name: 'Role', permissions: [] }, access)).code).toBe(
+      'FORBIDDEN',
+    );
+    for (const [name, input] of [
+      ['signOut', undefined],
+      ['changePassword', { currentPassword: 'a', newPassword: 'b' }],
+    ] as const) {
       const call = input ? `${name}(input: { currentPassword: "a", newPassword: "b" })` : name;
       expect((await app.graphql(`mutation { ${call} { __typename } }`, {}, access)).errors?.[0]?.extensions.code).toBe('FORBIDDEN');
     }
     expect((await refusal('withdrawConsent', { id: event.actorId }, access)).code).toBe('NOT_FOUND');
-    expect((await refusal('createProject', { workspaceId: (await buildClient(app)).workspace.id, name: 'Foreign', slug: 'foreign' }, access)).code).toBe('NOT_FOUND');
+    expect(
+      (await refusal('createProject', { workspaceId: (await buildClient(app)).workspace.id, name: 'Foreign', slug: 'foreign' }, access))
+        .code,
+    ).toBe('NOT_FOUND');
   });
 
   it('has only permissions that its person may grant, at consent and at each use', async () => {
@@ -90,8 +115,13 @@ describe('a token', () => {
     const developer = await buildPerson(app, { workspace: built.workspace, roleId: 'rol_developer' });
     const tokens = await tokensFor(app, { ...built, person: developer }, { scope: 'read.keys demo.echo' });
     expect([(await run(tokens.access)).status, await permissionsOf(tokens.access)]).toEqual([200, ['read.keys', 'demo.echo']]);
-    await mutations(app).mutate('setMemberRole', { workspaceId: built.workspace.id, userId: developer.person.id, roleId: 'rol_billing' }, '__typename');
-    for (const node of [app, other]) expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([403, []]);
+    await mutations(app).mutate(
+      'setMemberRole',
+      { workspaceId: built.workspace.id, userId: developer.person.id, roleId: 'rol_billing' },
+      '__typename',
+    );
+    for (const node of [app, other])
+      expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([403, []]);
     expect((await refresh(app, built, tokens.refresh)).body.scope ?? '').toBe('');
   });
 
@@ -126,12 +156,20 @@ describe('all tokens of a consent end at once, on every node, when', () => {
     [
       'the person withdraws it',
       async ({ person }) => {
-        const { data } = await app.graphql('{ viewer { consents { nodes { id clientName scopes project { id } user { id } } } } }', {}, person.cookie);
+        const { data } = await app.graphql(
+          '{ viewer { consents { nodes { id clientName scopes project { id } user { id } } } } }',
+          {},
+          person.cookie,
+        );
         await mutations(app).mutate('withdrawConsent', { id: data.viewer.consents.nodes[0].id }, 'consent { endedAt }', person.cookie);
       },
       () => Promise.resolve(),
     ],
-    ['the client is deleted', ({ client }) => mutations(app).mutate('deleteOAuthClient', { id: client.id }, 'client { deletedAt }'), () => Promise.resolve()],
+    [
+      'the client is deleted',
+      ({ client }) => mutations(app).mutate('deleteOAuthClient', { id: client.id }, 'client { deletedAt }'),
+      () => Promise.resolve(),
+    ],
     [
       'the person is removed, and they stay ended when the person returns',
       async ({ workspace, person }) => {
@@ -145,27 +183,46 @@ describe('all tokens of a consent end at once, on every node, when', () => {
       async (built) => {
         const { person } = built;
         const { access } = await tokensFor(app, built);
-        await mutations(app).mutate('changePassword', { currentPassword: person.password, newPassword: 'another horse, another battery' }, '__typename', person.cookie);
+        await mutations(app).mutate(
+          'changePassword',
+          { currentPassword: person.password, newPassword: 'another horse, another battery' },
+          '__typename',
+          person.cookie,
+        );
         await app.graphql('mutation { signOutEverywhere { sessions { id } } }', {}, person.cookie);
         expect((await run(access)).status).toBe(200);
         const elsewhere = await buildWorkspace(app);
         await joinAsOwner(person, elsewhere.id);
         await resetPassword(person);
         const told = await app.database.reader.findBy(AuditEvent, { action: 'password.reset', subjectId: person.person.id });
-        expect(told.map(({ workspaceId, after }) => [workspaceId, after])).toEqual(expect.arrayContaining([[built.workspace.id, { consents: 2 }], [elsewhere.id, { consents: 0 }]]));
+        expect(told.map(({ workspaceId, after }) => [workspaceId, after])).toEqual(
+          expect.arrayContaining([
+            [built.workspace.id, { consents: 2 }],
+            [elsewhere.id, { consents: 0 }],
+          ]),
+        );
       },
       () => Promise.resolve(),
     ],
-    ['the project is archived', ({ project }) => mutations(app).mutate('archiveProject', { id: project.id }, '__typename'), () => Promise.resolve()],
+    [
+      'the project is archived',
+      ({ project }) => mutations(app).mutate('archiveProject', { id: project.id }, '__typename'),
+      () => Promise.resolve(),
+    ],
   ];
 
   it.each(ENDS)('%s', async (_name, end, comeBack) => {
     const built = await buildClient(app);
     const tokens = await tokensFor(app, built);
-    for (const node of [app, other]) expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([200, ['demo.echo', 'read.keys']]);
+    for (const node of [app, other])
+      expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([
+        200,
+        ['demo.echo', 'read.keys'],
+      ]);
     await end(built);
     const isOver = async () => {
-      for (const node of [app, other]) expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([401, 401]);
+      for (const node of [app, other])
+        expect([(await run(tokens.access, node)).status, await permissionsOf(tokens.access, node)]).toEqual([401, 401]);
       for (const node of [app, other]) expect([400, 401]).toContain((await refresh(node, built, tokens.refresh)).status);
     };
     await isOver();
@@ -207,21 +264,29 @@ it('withdrawing ends all consents to the application in that project, and no oth
   const another = await buildClient(app, { workspace: built.workspace });
   const { person } = built;
   const [first, second] = [await tokensFor(app, built), await tokensFor(app, built)];
-  const kept = [await tokensFor(app, elsewhere), await tokensFor(app, { ...another, person }), await tokensFor(app, { ...built, person: another.person })];
+  const kept = [
+    await tokensFor(app, elsewhere),
+    await tokensFor(app, { ...another, person }),
+    await tokensFor(app, { ...built, person: another.person }),
+  ];
   const { access } = await tokensFor(app, built);
-  const { nodes } = (await app.graphql('{ viewer { consents { nodes { id project { id } clientName } } } }', {}, person.cookie)).data.viewer.consents;
+  const { nodes } = (await app.graphql('{ viewer { consents { nodes { id project { id } clientName } } } }', {}, person.cookie)).data.viewer
+    .consents;
   const id = nodes.at(-1).id as string; // the oldest
   const withdraw = () => mutations(app).mutate('withdrawConsent', { id }, 'consent { id endedAt }', person.cookie);
   const { consent } = await withdraw();
   expect(consent).toEqual({ id, endedAt: expect.any(String) });
-  for (const token of [first.access, second.access, access]) for (const node of [app, other]) expect((await run(token, node)).status).toBe(401);
+  for (const token of [first.access, second.access, access])
+    for (const node of [app, other]) expect((await run(token, node)).status).toBe(401);
   for (const { refresh: token } of [first, second]) expect((await refresh(other, built, token)).status).toBe(400);
   for (const { access: token } of kept) expect((await run(token)).status).toBe(200);
   const again = await tokensFor(app, built);
   expect((await withdraw()).consent).toEqual(consent);
   expect((await run(again.access)).status).toBe(200);
   const told = await app.database.reader.findBy(AuditEvent, { workspaceId: built.workspace.id, action: 'consent.withdrawn' });
-  expect(told).toMatchObject([{ subjectId: id, actorId: person.person.id, after: { consents: 3, clientId: built.client.id, projectId: built.project.id } }]);
+  expect(told).toMatchObject([
+    { subjectId: id, actorId: person.person.id, after: { consents: 3, clientId: built.client.id, projectId: built.project.id } },
+  ]);
 });
 
 it('the audit trail has each step, with its actor and the person', async () => {
@@ -229,7 +294,10 @@ it('the audit trail has each step, with its actor and the person', async () => {
   const tokens = await tokensFor(app, built);
   await refresh(app, built, tokens.refresh);
   await refresh(app, built, tokens.refresh);
-  const events = await app.database.reader.find(AuditEvent, { where: { workspaceId: built.workspace.id }, order: { createdAt: 'ASC', id: 'ASC' } });
+  const events = await app.database.reader.find(AuditEvent, {
+    where: { workspaceId: built.workspace.id },
+    order: { createdAt: 'ASC', id: 'ASC' },
+  });
   const told = events.filter(({ action }) => /^(oauth-client|consent|token)\.(?!refused)/.test(action));
   expect(told.map(({ action, actorKind }) => [action, actorKind])).toEqual([
     ['oauth-client.created', 'SYSTEM'],
@@ -238,33 +306,47 @@ it('the audit trail has each step, with its actor and the person', async () => {
     ['token.refreshed', 'OAUTH_CLIENT'],
     ['token.reused', 'OAUTH_CLIENT'],
   ]);
-  for (const { subjectId, after } of told.slice(2)) expect([subjectId, after]).toEqual([told[1]?.subjectId, expect.objectContaining({ clientId: built.client.id, userId: built.person.person.id })]);
+  for (const { subjectId, after } of told.slice(2))
+    expect([subjectId, after]).toEqual([
+      told[1]?.subjectId,
+      expect.objectContaining({ clientId: built.client.id, userId: built.person.person.id }),
+    ]);
 });
 
 it('the audit trail records a revoked token as revoked, not as reused', async () => {
   const built = await buildClient(app);
   const { refresh: token } = await tokensFor(app, built);
   expect((await ask(app, '/oauth/revoke', built, { token })).status).toBe(200);
-  const told = await app.database.reader.findBy(AuditEvent, { workspaceId: built.workspace.id, action: In(['token.revoked', 'token.reused']) });
-  expect(told).toMatchObject([{ action: 'token.revoked', actorKind: 'OAUTH_CLIENT', after: { clientId: built.client.id, userId: built.person.person.id } }]);
+  const told = await app.database.reader.findBy(AuditEvent, {
+    workspaceId: built.workspace.id,
+    action: In(['token.revoked', 'token.reused']),
+  });
+  expect(told).toMatchObject([
+    { action: 'token.revoked', actorKind: 'OAUTH_CLIENT', after: { clientId: built.client.id, userId: built.person.person.id } },
+  ]);
   expect(told[0]?.actorId).toBe(told[0]?.subjectId);
 });
 
 describe('a refresh', () => {
-  it.each([1, 2, 3, 4])('that fails at write number %d uses nothing up: the application can try again without counting as reuse', async (nth) => {
-    const built = await buildClient(app);
-    const { refresh: token } = await tokensFor(app, built);
-    const transaction = app.database.transaction.bind(app.database);
-    let begun = 0;
-    const failing = jest.spyOn(app.database, 'transaction').mockImplementation((work) => (++begun === nth ? Promise.reject(new Error('the database is gone')) : transaction(work)));
-    const { status } = await refresh(app, built, token);
-    failing.mockRestore();
-    expect(status).toBe(begun >= nth ? 500 : 200);
-    if (begun < nth) return; // it has fewer writes
-    const { status: again, body } = await refresh(app, built, token);
-    expect({ again, body }).toMatchObject({ again: 200, body: { access_token: expect.any(String) } });
-    expect((await run(body.access_token)).status).toBe(200);
-  });
+  it.each([1, 2, 3, 4])(
+    'that fails at write number %d uses nothing up: the application can try again without counting as reuse',
+    async (nth) => {
+      const built = await buildClient(app);
+      const { refresh: token } = await tokensFor(app, built);
+      const transaction = app.database.transaction.bind(app.database);
+      let begun = 0;
+      const failing = jest
+        .spyOn(app.database, 'transaction')
+        .mockImplementation((work) => (++begun === nth ? Promise.reject(new Error('the database is gone')) : transaction(work)));
+      const { status } = await refresh(app, built, token);
+      failing.mockRestore();
+      expect(status).toBe(begun >= nth ? 500 : 200);
+      if (begun < nth) return; // it has fewer writes
+      const { status: again, body } = await refresh(app, built, token);
+      expect({ again, body }).toMatchObject({ again: 200, body: { access_token: expect.any(String) } });
+      expect((await run(body.access_token)).status).toBe(200);
+    },
+  );
 });
 
 it('expired tokens are deleted, and others are kept', async () => {
@@ -295,16 +377,25 @@ describe('the keys that sign ID tokens', () => {
     return (await redeem(app, built, await codeFor(app, built))).body.id_token as string;
   };
 
-  const kidsOf = async (node: TestApp) => ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) => (d === undefined ? kid : 'a private key'));
+  const kidsOf = async (node: TestApp) =>
+    ((await (await fetch(`${node.url}/oauth/jwks`)).json()) as { keys: { kid: string; d?: string }[] }).keys.map(({ kid, d }) =>
+      d === undefined ? kid : 'a private key',
+    );
 
   it('are replaced by a command at once and on every node, after a leak', async () => {
     const before = await signerOf(await newIdToken());
-    expect(await runCli(['oauth-signing-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER } })).toMatchObject({ code: 0, stdout: 'A new key signs ID tokens from now on; those before it have ended.\n' });
+    expect(await runCli(['oauth-signing-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER } })).toMatchObject({
+      code: 0,
+      stdout: 'A new key signs ID tokens from now on; those before it have ended.\n',
+    });
     for (const node of [app, other]) await until(async () => !(await kidsOf(node)).includes(before), 'the key to be gone');
     const [after, ...more] = await kidsOf(app);
     expect(more).toEqual([]);
     expect(await signerOf(await newIdToken())).toBe(after);
-    expect(await app.database.reader.findOneByOrFail(AuditEvent, { subjectId: 'oauth-key-2' })).toMatchObject({ action: 'oauth-key.made', after: { number: 2, ended: [1] } });
+    expect(await app.database.reader.findOneByOrFail(AuditEvent, { subjectId: 'oauth-key-2' })).toMatchObject({
+      action: 'oauth-key.made',
+      after: { number: 2, ended: [1] },
+    });
   });
 
   it('rotate: the next key is published before it signs, and the previous one while its ID tokens are valid', async () => {

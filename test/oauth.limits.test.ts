@@ -33,12 +33,22 @@ it('requests of one address are limited: further ones are refused, in JSON for p
   expect(await last.json()).toEqual({ error: 'temporarily_unavailable', error_description: 'Too many requests; wait 1 second.' });
   const pages = await Promise.all(Array.from({ length: 100 }, () => fetch(authorizationUrl(app, built), { redirect: 'manual' })));
   const page = pages.find(({ status }) => status === 429) as Response;
-  expect([page.headers.get('content-type'), page.headers.get('retry-after'), await page.text()]).toEqual(['text/html; charset=utf-8', '1', expect.stringContaining('Too many requests')]);
+  expect([page.headers.get('content-type'), page.headers.get('retry-after'), await page.text()]).toEqual([
+    'text/html; charset=utf-8',
+    '1',
+    expect.stringContaining('Too many requests'),
+  ]);
 });
 
 it('records at most twenty refusals of one client at once, and none of requests that people refuse', async () => {
   const built = await buildClient(app);
-  const refuse = () => ask(app, '/oauth/token', built, { grant_type: 'authorization_code', code: 'tollgate_code_none', redirect_uri: 'https://shop.example/callback', code_verifier: 'x'.repeat(43) });
+  const refuse = () =>
+    ask(app, '/oauth/token', built, {
+      grant_type: 'authorization_code',
+      code: 'tollgate_code_none',
+      redirect_uri: 'https://shop.example/callback',
+      code_verifier: 'x'.repeat(43),
+    });
   const told = () => app.database.reader.countBy(AuditEvent, { action: 'token.refused', subjectId: built.client.id });
   const silent = authorizationUrl(app, built, { prompt: 'none' });
   for (let asked = 0; asked < 5; asked += 1) await fetch(silent, { redirect: 'manual' });
@@ -59,5 +69,12 @@ it('a service account gets a limited number of tokens at once, and one more each
   const refused = answers.filter(({ status }) => status !== 200);
   expect(refused.length).toBeGreaterThan(0);
   expect(answers.length - refused.length).toBeGreaterThanOrEqual(100);
-  for (const { status, body } of refused) expect({ status, body }).toEqual({ status: 400, body: { error: 'temporarily_unavailable', error_description: 'too many token requests; use a token until it expires, or try again later' } });
+  for (const { status, body } of refused)
+    expect({ status, body }).toEqual({
+      status: 400,
+      body: {
+        error: 'temporarily_unavailable',
+        error_description: 'too many token requests; use a token until it expires, or try again later',
+      },
+    });
 });

@@ -20,7 +20,11 @@ let callback: string;
 
 beforeAll(async () => {
   app = await createTestApp();
-  device = createServer((_request, response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><html lang="en"><title>Back</title><link rel="icon" href="data:,"><h1>Back in the application</h1>'));
+  device = createServer((_request, response) =>
+    response
+      .writeHead(200, { 'content-type': 'text/html' })
+      .end('<!doctype html><html lang="en"><title>Back</title><link rel="icon" href="data:,"><h1>Back in the application</h1>'),
+  );
   await new Promise<void>((resolve) => device.listen(0, '127.0.0.1', resolve));
   callback = `http://127.0.0.1:${(device.address() as AddressInfo).port}/callback`;
 });
@@ -39,33 +43,41 @@ async function problemsOf(page: Page): Promise<string[]> {
   return found.violations.map(({ id, impact, nodes }) => `${impact}: ${id} at ${nodes.map(({ html }) => html).join(', ')}`);
 }
 
-it.each(['light', 'dark'] as const)('a person signs in with their second factor and agrees, in a real browser without scripts (%s)', async (colorScheme) => {
-  const built = await buildClient(app, { confidential: false });
-  const { secret } = await enableSecondFactor(app, built.person, Date.now() - 30_000);
-  await withBrowserPage(async (page, record) => {
-    await page.goto(authorizationUrl(app, built, { redirect_uri: callback }).href);
-    expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('Sign in');
-    expect(await problemsOf(page)).toEqual([]);
-    await page.getByLabel('Your e-mail address').fill(built.person.person.email);
-    await page.getByLabel('Your password').fill(built.person.password);
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    expect(await page.getByRole('alert').textContent()).toContain('second factor');
-    expect(await problemsOf(page)).toEqual([]);
-    await page.getByLabel('Your password').fill(built.person.password);
-    await page.getByLabel('Authentication code').fill(codeAt(secret, Date.now()));
-    await page.keyboard.press('Enter');
-    await page.getByRole('heading', { name: 'Allow Shop?' }).waitFor();
-    expect(await problemsOf(page)).toEqual([]);
-    await page.getByLabel('In which project').selectOption(built.project.id);
-    await page.getByRole('button', { name: 'Allow' }).click();
-    await page.getByRole('heading', { name: 'Back in the application' }).waitFor();
-    const back = new URL(page.url());
-    expect([back.origin, back.pathname]).toEqual([new URL(callback).origin, '/callback']);
-    const form = { code_verifier: VERIFIER, redirect_uri: callback };
-    expect((await redeem(app, built, back.searchParams.get('code') ?? '', form)).status).toBe(200);
-    expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [expect.stringContaining('401')] }); // the sign-in without a code
-  }, { colorScheme });
-}, 60_000);
+it.each(['light', 'dark'] as const)(
+  'a person signs in with their second factor and agrees, in a real browser without scripts (%s)',
+  async (colorScheme) => {
+    const built = await buildClient(app, { confidential: false });
+    const { secret } = await enableSecondFactor(app, built.person, Date.now() - 30_000);
+    await withBrowserPage(
+      async (page, record) => {
+        await page.goto(authorizationUrl(app, built, { redirect_uri: callback }).href);
+        expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('Sign in');
+        expect(await problemsOf(page)).toEqual([]);
+        await page.getByLabel('Your e-mail address').fill(built.person.person.email);
+        await page.getByLabel('Your password').fill(built.person.password);
+        await page.getByRole('button', { name: 'Sign in' }).click();
+        expect(await page.getByRole('alert').textContent()).toContain('second factor');
+        expect(await problemsOf(page)).toEqual([]);
+        await page.getByLabel('Your password').fill(built.person.password);
+        await page.getByLabel('Authentication code').fill(codeAt(secret, Date.now()));
+        await page.keyboard.press('Enter');
+        await page.getByRole('heading', { name: 'Allow Shop?' }).waitFor();
+        expect(await problemsOf(page)).toEqual([]);
+        await page.getByLabel('In which project').selectOption(built.project.id);
+        await page.getByRole('button', { name: 'Allow' }).click();
+        await page.getByRole('heading', { name: 'Back in the application' }).waitFor();
+        const back = new URL(page.url());
+        expect([back.origin, back.pathname]).toEqual([new URL(callback).origin, '/callback']);
+        const form = { code_verifier: VERIFIER, redirect_uri: callback };
+        expect((await redeem(app, built, back.searchParams.get('code') ?? '', form)).status).toBe(200);
+        // The 401 is the sign-in without a code
+        expect(record).toMatchObject({ foreignRequests: [], pageErrors: [], consoleErrors: [expect.stringContaining('401')] });
+      },
+      { colorScheme },
+    );
+  },
+  60_000,
+);
 
 const hasIpv6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === '::1'));
 
@@ -94,19 +106,26 @@ it.each([
 
 it('the consent page separates permissions in the project from those in the workspace, and says that access continues', async () => {
   const built = await buildClient(app);
-  const namesIn = (body: string) => body.split('<h2>').slice(1).map((part) => [part.slice(0, part.indexOf('</h2>')), [...part.matchAll(/<code>([^<]*)</g)].map(([, name]) => name)]);
-  const asked = async (scope: string) => (await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { scope }).href)).body;
+  const namesIn = (body: string) =>
+    body
+      .split('<h2>')
+      .slice(1)
+      .map((part) => [part.slice(0, part.indexOf('</h2>')), [...part.matchAll(/<code>([^<]*)</g)].map(([, name]) => name)]);
+  const asked = async (scope: string) =>
+    (await new Visitor(app.url, built.person.cookie).go(authorizationUrl(app, built, { scope }).href)).body;
   const body = await asked('openid email read.logs demo.echo admin');
   expect(namesIn(body)).toEqual([
     ['About you, it would', ['email']],
     ['In the project that you choose, it could', ['demo.echo']],
     [`In the whole workspace ${built.workspace.name}, it could`, ['read.logs', 'admin']],
   ]);
-  expect(body).toContain(`<strong><bdi>Shop</bdi></strong>, an application of <bdi>${built.workspace.name}</bdi>, asks`); // isolated, for names in any writing direction
+  // <bdi> isolates names in any writing direction
+  expect(body).toContain(`<strong><bdi>Shop</bdi></strong>, an application of <bdi>${built.workspace.name}</bdi>, asks`);
   expect(body).toContain('Access continues until you withdraw it.');
   expect(body.indexOf('<select')).toBeLessThan(body.indexOf('In the project that you choose'));
   expect(namesIn(await asked('openid demo.echo'))).toEqual([['In the project that you choose, it could', ['demo.echo']]]);
-  for (const { name, description } of ADMINISTRATIVE_PERMISSIONS) expect([name, description]).toEqual([name, expect.stringMatching(/\bworkspace\b/)]);
+  for (const { name, description } of ADMINISTRATIVE_PERMISSIONS)
+    expect([name, description]).toEqual([name, expect.stringMatching(/\bworkspace\b/)]);
 });
 
 describe('the sign-in page', () => {
@@ -117,7 +136,10 @@ describe('the sign-in page', () => {
     expect(asked.body).toContain('value="ada&quot;&lt;b&gt;@example.com"');
     const signIn = (fields: Record<string, string>) => visitor.go(`${asked.address}/sign-in`, fields);
     const { email } = built.person.person;
-    const wrong = [await signIn({ email, password: 'not this one' }), await signIn({ email: 'nobody@example.com', password: 'not this one' })];
+    const wrong = [
+      await signIn({ email, password: 'not this one' }),
+      await signIn({ email: 'nobody@example.com', password: 'not this one' }),
+    ];
     const refusal = [401, 'The e-mail, the password or the code is wrong. Check them and try again.'];
     expect(wrong.map(({ status, body }) => [status, alertOf(body)])).toEqual([refusal, refusal]);
     expect(wrong[0]?.body).toContain(`value="${email}"`);
@@ -155,7 +177,10 @@ describe('the sign-in page', () => {
     const built = await buildClient(app);
     const answers: [number, string | undefined][] = [];
     for (let turn = 0; turn < 70; turn += 1) {
-      const { statusCode, headers } = await app.server.inject({ url: authorizationUrl(app, built).href.slice(app.url.length), remoteAddress: '203.0.113.7' });
+      const { statusCode, headers } = await app.server.inject({
+        url: authorizationUrl(app, built).href.slice(app.url.length),
+        remoteAddress: '203.0.113.7',
+      });
       answers.push([statusCode, headers['retry-after']?.toString()]);
     }
     expect(answers.slice(0, 60)).toEqual(Array(60).fill([303, undefined]));

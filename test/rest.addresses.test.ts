@@ -71,7 +71,18 @@ describe('allowedIps', () => {
   });
 
   it.each([
-    ...['unknown', '_hidden', '203.0.113.7.', '203.0.113', '0xcb007107', '3405803783', '0313.0.0161.07', '203.0.113.7:', '203.0.113.7:port', '[203.0.113.7'],
+    ...[
+      'unknown',
+      '_hidden',
+      '203.0.113.7.',
+      '203.0.113',
+      '0xcb007107',
+      '3405803783',
+      '0313.0.0161.07',
+      '203.0.113.7:',
+      '203.0.113.7:port',
+      '[203.0.113.7',
+    ],
     ...['[]', '[]:1', '2001:db8::7]:443', '203.0.113.7 198.51.100.1', 'x'.repeat(500)],
   ])('what is no address is in no block, and calls a key of all addresses unharmed: %s', async (address) => {
     expect(await answerFrom(address, ['203.0.113.0/24', '198.51.100.0/24', '::/0'])).toBe('403 IP_NOT_ALLOWED');
@@ -82,7 +93,13 @@ describe('allowedIps', () => {
     const { secret } = await buildKey(direct, { project, allowedIps: ['198.51.100.0/24'] });
     const from = async (remoteAddress: string) => {
       const headers = { 'x-api-key': secret, 'content-type': 'application/json' };
-      const answer = await direct.server.inject({ method: 'POST', url: '/v1/demo/execute', remoteAddress, headers, payload: '{"action":"demo.echo","params":{}}' });
+      const answer = await direct.server.inject({
+        method: 'POST',
+        url: '/v1/demo/execute',
+        remoteAddress,
+        headers,
+        payload: '{"action":"demo.echo","params":{}}',
+      });
       return answer.statusCode;
     };
     expect([await from('::ffff:198.51.100.7'), await from('198.51.100.7'), await from('::ffff:198.51.101.7')]).toEqual([200, 200, 403]);
@@ -125,12 +142,21 @@ describe('X-Forwarded-For', () => {
   it('with ports separates clients: failed tries of one address do not count for another', async () => {
     const tryFrom = async (address: string) => {
       const query = 'mutation { signIn(input: { email: "nobody@example.com", password: "not this one" }) { secondFactorRequired } }';
-      const answer = await behindProxy.server.inject({ method: 'POST', url: '/graphql', headers: { 'x-forwarded-for': address }, payload: { query } });
+      const answer = await behindProxy.server.inject({
+        method: 'POST',
+        url: '/graphql',
+        headers: { 'x-forwarded-for': address },
+        payload: { query },
+      });
       return answer.json<{ errors: { extensions: { code: string } }[] }>().errors[0]?.extensions.code;
     };
     const outcomes = [];
     for (let index = 0; index < 11; index++) outcomes.push(await tryFrom(`203.0.113.9:${40_000 + index}`));
-    expect([outcomes[9], outcomes[10], await tryFrom('203.0.113.10:40000')]).toEqual(['UNAUTHENTICATED', 'RATE_LIMITED', 'UNAUTHENTICATED']);
+    expect([outcomes[9], outcomes[10], await tryFrom('203.0.113.10:40000')]).toEqual([
+      'UNAUTHENTICATED',
+      'RATE_LIMITED',
+      'UNAUTHENTICATED',
+    ]);
   });
 
   it('is absent: the trusted peer is the client', async () => {
@@ -145,7 +171,9 @@ describe('User-Agent', () => {
   ])('is logged %s', async (_case, sent, logged) => {
     const { secret } = await buildKey(direct, { project });
     expect(outcomeOf(await direct.rest({ secret, headers: { 'user-agent': sent } }))).toBe('200 ok');
-    expect(outcomeOf(await direct.rest({ secret, headers: { 'user-agent': sent }, body: { action: 'demo.nothing' } }))).toBe('404 UNKNOWN_ACTION');
+    expect(outcomeOf(await direct.rest({ secret, headers: { 'user-agent': sent }, body: { action: 'demo.nothing' } }))).toBe(
+      '404 UNKNOWN_ACTION',
+    );
     expect((await tracesOf(direct, project.id)).logs.slice(-2).map(({ userAgent }) => userAgent)).toEqual([logged, logged]);
   });
 });

@@ -42,7 +42,16 @@ it('a success has its exact form and headers, is billed once and has one row in 
   const { logs, ...traces } = await tracesOf(app, project.id);
   expect(traces).toMatchObject({ balance: 99_000, held: 0, holds: 0, bills: 1 });
   expect(logs).toMatchObject([
-    { requestId: body.requestId, credentialId: key.id, service: 'demo', action: 'demo.echo', outcome: 'SUCCEEDED', errorCode: null, httpStatus: 200, chargedMicroCredits: 1_000 },
+    {
+      requestId: body.requestId,
+      credentialId: key.id,
+      service: 'demo',
+      action: 'demo.echo',
+      outcome: 'SUCCEEDED',
+      errorCode: null,
+      httpStatus: 200,
+      chargedMicroCredits: 1_000,
+    },
   ]);
   expect(logs[0]?.actionMs).toBeGreaterThanOrEqual(0);
   expect(logs[0]?.totalMs).toBeGreaterThanOrEqual(logs[0]?.actionMs ?? Infinity);
@@ -64,7 +73,9 @@ it('an action that says no has its exact form, is not billed, and has its code i
   expect(Object.fromEntries(headers)).toMatchObject(COMMON_HEADERS);
   const { logs, ...traces } = await tracesOf(app, project.id);
   expect(traces).toMatchObject({ balance: 100_000, held: 0, holds: 0, bills: 0 });
-  expect(logs).toMatchObject([{ outcome: 'FAILED', errorCode: 'DEMO_FAILURE', httpStatus: 200, chargedMicroCredits: 0, requestId: body.requestId }]);
+  expect(logs).toMatchObject([
+    { outcome: 'FAILED', errorCode: 'DEMO_FAILURE', httpStatus: 200, chargedMicroCredits: 0, requestId: body.requestId },
+  ]);
 });
 
 it('passes on all errors of an upstream: replaces an invalid code by ACTION_FAILED, and cuts a message at 1,000 characters', async () => {
@@ -75,7 +86,13 @@ it('passes on all errors of an upstream: replaces an invalid code by ACTION_FAIL
     call.reply(404, JSON.stringify({ ok: false, errors }));
   };
   const { status, body } = await app.rest({ secret, service: 'face', body: { action: action.name } });
-  expect([status, body.errors]).toEqual([200, [{ code: 'ACTION_FAILED', message: 'x'.repeat(1_000) }, { code: 'NO_FACE_DETECTED', message: '' }]]);
+  expect([status, body.errors]).toEqual([
+    200,
+    [
+      { code: 'ACTION_FAILED', message: 'x'.repeat(1_000) },
+      { code: 'NO_FACE_DETECTED', message: '' },
+    ],
+  ]);
   expect((await tracesOf(app, project.id)).logs).toMatchObject([{ outcome: 'FAILED', errorCode: 'ACTION_FAILED', httpStatus: 200 }]);
 });
 
@@ -102,7 +119,14 @@ it('an upstream gets the caller and the call, and the id of the log row of each 
     requestId: body.requestId,
     params: { a: 1 },
     debug: true,
-    context: { workspaceId: project.workspaceId, projectId: project.id, credentialId: key.id, keyId: key.id, environment: 'LIVE', galleryId: expect.any(String) },
+    context: {
+      workspaceId: project.workspaceId,
+      projectId: project.id,
+      credentialId: key.id,
+      keyId: key.id,
+      environment: 'LIVE',
+      galleryId: expect.any(String),
+    },
   });
   const { logs } = await tracesOf(app, project.id);
   expect(call.headers['webhook-id']).toBe(logs[0]?.id);
@@ -130,7 +154,10 @@ describe('billing', () => {
     const running = app.rest({ secret, service: 'face', body: { action: action.name } });
     const call = await upstream.arrived(1);
     expect((await app.rest({ secret })).body.billing).toEqual({ chargedMicroCredits: 1_000, budgetAvailableMicroCredits: 500 });
-    expect(errorOf(await app.rest({ secret }))).toMatchObject({ code: 'PAYMENT_REQUIRED', details: { price_micro_credits: 1_000, available_micro_credits: 500 } });
+    expect(errorOf(await app.rest({ secret }))).toMatchObject({
+      code: 'PAYMENT_REQUIRED',
+      details: { price_micro_credits: 1_000, available_micro_credits: 500 },
+    });
     call.sayNo('NO_FACE_DETECTED', '');
     expect((await running).body.billing).toEqual({ chargedMicroCredits: 0, budgetAvailableMicroCredits: 3_000 });
     expect((await app.rest({ secret })).body.billing).toEqual({ chargedMicroCredits: 1_000, budgetAvailableMicroCredits: 2_000 });

@@ -96,18 +96,28 @@ describe('a body is accepted', () => {
     expect(outcomeOf(await app.rest({ secret, body: { debug: false } }))).toBe('200 ok');
   });
 
-  it.each(['application/json', 'application/json; charset=utf-8', 'application/json;charset=UTF-8', 'Application/JSON'])('as %s', async (type) => {
-    expect(outcomeOf(await app.rest({ secret, headers: { 'content-type': type } }))).toBe('200 ok');
-  });
-
-  it.each(['', 'text/plain', 'text/json', 'application/jsonp', 'application/json-patch+json', 'application/problem+json', 'application/x-www-form-urlencoded', 'application/graphql', '*/*'])(
-    'not as "%s"',
+  it.each(['application/json', 'application/json; charset=utf-8', 'application/json;charset=UTF-8', 'Application/JSON'])(
+    'as %s',
     async (type) => {
-      const headers = { 'x-api-key': secret, ...(type && { 'content-type': type }) };
-      const answer = await send(app.url, { method: 'POST', path: '/v1/demo/execute', headers, body: '{"action":"demo.echo","params":{}}' });
-      expect(outcomeOf(answer)).toBe('415 UNSUPPORTED_MEDIA_TYPE');
+      expect(outcomeOf(await app.rest({ secret, headers: { 'content-type': type } }))).toBe('200 ok');
     },
   );
+
+  it.each([
+    '',
+    'text/plain',
+    'text/json',
+    'application/jsonp',
+    'application/json-patch+json',
+    'application/problem+json',
+    'application/x-www-form-urlencoded',
+    'application/graphql',
+    '*/*',
+  ])('not as "%s"', async (type) => {
+    const headers = { 'x-api-key': secret, ...(type && { 'content-type': type }) };
+    const answer = await send(app.url, { method: 'POST', path: '/v1/demo/execute', headers, body: '{"action":"demo.echo","params":{}}' });
+    expect(outcomeOf(answer)).toBe('415 UNSUPPORTED_MEDIA_TYPE');
+  });
 
   it('with keys named __proto__ and constructor, which come back unchanged and do no harm', async () => {
     const params = '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"a":{"__proto__":null}}';

@@ -41,8 +41,10 @@ afterAll(() => app.close());
 const text = 'x'.repeat(COUNTED);
 const buildCaller = () => buildKey(app, { permissions: ['face.*', 'demo.*'] });
 const headOf = (service: string, secret: string, bytes: number, address = '192.0.2.1') =>
-  `POST /v1/${service}/execute HTTP/1.1\r\nhost: a\r\nx-api-key: ${secret}\r\nx-forwarded-for: ${address}\r\ncontent-type: application/json\r\ncontent-length: ${bytes}\r\n\r\n`;
-const requestOf = (service: string, secret: string, body: object, address?: string) => headOf(service, secret, JSON.stringify(body).length, address) + JSON.stringify(body);
+  `POST /v1/${service}/execute HTTP/1.1\r\nhost: a\r\nx-api-key: ${secret}\r\nx-forwarded-for: ${address}\r\n` +
+  `content-type: application/json\r\ncontent-length: ${bytes}\r\n\r\n`;
+const requestOf = (service: string, secret: string, body: object, address?: string) =>
+  headOf(service, secret, JSON.stringify(body).length, address) + JSON.stringify(body);
 
 /** Sends bytes on a new connection that reads nothing. */
 function write(bytes: string, url = app.url): Socket {
@@ -93,7 +95,8 @@ it('a workspace that uses all its memory takes none from other tenants', async (
   const busy = await Promise.all([1, 2, 3, 4].map(() => buildKey(app, { workspace, permissions: ['face.*', 'demo.*'] })));
   const params = { text: 'x'.repeat(BODY_LIMIT_BYTES - 200) };
   const before = upstream.calls.length;
-  busy.slice(0, 3).forEach(({ secret }, index) => write(requestOf('face', secret, { action, params }, `198.51.100.${index}`))); // from addresses that still have memory
+  // From addresses that still have memory
+  busy.slice(0, 3).forEach(({ secret }, index) => write(requestOf('face', secret, { action, params }, `198.51.100.${index}`)));
   await upstream.arrived(before + 3);
   expect(errorOf(await app.rest({ secret: busy[3]?.secret, body: { params } }))).toEqual(UNAVAILABLE);
   expect(outcomeOf(await app.rest({ secret: (await buildCaller()).secret, body: { params } }))).toBe('200 ok');
@@ -165,7 +168,7 @@ it('many unread answers do not affect small calls of other projects, but calls o
   await until(async () => (await app.rest({ secret: busy.secret })).status === 200, 'that room again');
 });
 
-it('unread answers are limited: a replay over the memory of its project is 503 until they are read, and others are unaffected', async () => {
+it('unread answers are limited: a replay over the memory of its project is 503 until they are read, unlike those of others', async () => {
   const roomy = await createTestApp({ databaseUrl: app.databaseUrl, config: { ...LIMITS, maxBytesInFlight: 16_000_000 } });
   const [{ secret }, other] = [await buildCaller(), await buildCaller()];
   upstream.answer = (call) => call.succeed({ answer: 'y'.repeat(1_000_000) });
@@ -205,7 +208,15 @@ it('a body may take longer to arrive than a call may wait for the gate', async (
 
 describe('callers without a known credential', () => {
   const post = (path: string, bytes: number, ...headers: string[]) =>
-    [`POST ${path} HTTP/1.1`, 'host: a', 'content-type: application/json', bytes < 0 ? 'transfer-encoding: chunked' : `content-length: ${bytes}`, ...headers, '', ''].join('\r\n');
+    [
+      `POST ${path} HTTP/1.1`,
+      'host: a',
+      'content-type: application/json',
+      bytes < 0 ? 'transfer-encoding: chunked' : `content-length: ${bytes}`,
+      ...headers,
+      '',
+      '',
+    ].join('\r\n');
   const from = (address: string) => `x-forwarded-for: ${address}`;
   const madeUp = () => mintSecret('tg', 'LIVE');
   const query = (bytes: number) => JSON.stringify({ query: '{ __typename }' }).padEnd(bytes);
@@ -247,7 +258,10 @@ describe('callers without a known credential', () => {
   });
 
   it('have 5 seconds to send a large body', async () => {
-    const [graphql, oauth] = [raw(post('/graphql', 65_536, from('192.0.2.60'))), raw(post('/oauth/token', 50_000, from('192.0.2.60')).replace('json', 'x-www-form-urlencoded'))];
+    const [graphql, oauth] = [
+      raw(post('/graphql', 65_536, from('192.0.2.60'))),
+      raw(post('/oauth/token', 50_000, from('192.0.2.60')).replace('json', 'x-www-form-urlencoded')),
+    ];
     await Promise.all([graphql.answers(1), oauth.closed()]);
     expect(graphql.text()).toContain('did not arrive within 5000 ms');
   });

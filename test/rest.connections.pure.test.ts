@@ -20,7 +20,13 @@ const get = (path: string, ...headers: string[]) => [`GET ${path} HTTP/1.1`, 'ho
 const offer = (path: string) => get(path, 'connection: upgrade', 'upgrade: h2c');
 const call = (secret: string, body: object, ...headers: string[]) => {
   const text = JSON.stringify(body);
-  const head = [`POST /v1/face/execute HTTP/1.1`, 'host: a', `x-api-key: ${secret}`, 'content-type: application/json', `content-length: ${text.length}`];
+  const head = [
+    `POST /v1/face/execute HTTP/1.1`,
+    'host: a',
+    `x-api-key: ${secret}`,
+    'content-type: application/json',
+    `content-length: ${text.length}`,
+  ];
   return [...head, ...headers, '', text].join('\r\n');
 };
 
@@ -35,7 +41,8 @@ describe('requests with an Upgrade header', () => {
     const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
     const { secret } = await buildKey(app, { permissions: ['face.*'] });
     const offered = ['connection: upgrade', 'upgrade: h2c'];
-    const bytes = call(secret, { action, params: {} }) + offer('/healthz') + offer('/nothing') + call('nonsense', {}, ...offered) + get('/healthz');
+    const bytes =
+      call(secret, { action, params: {} }) + offer('/healthz') + offer('/nothing') + call('nonsense', {}, ...offered) + get('/healthz');
     const connection = sendRaw(app.url, bytes);
     const slow = await upstream.arrived(upstream.calls.length + 1);
     expect(connection.statuses()).toEqual([]);
@@ -116,8 +123,18 @@ describe('a request that cannot be routed', () => {
     ['a chunk that is none, of a form', badChunk('/invitation'), 400, page],
     ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n', 404, rest('NOT_FOUND')],
     ['half a handshake of a WebSocket', get('/graphql', 'connection: upgrade', 'upgrade: websocket'), 400, /^\{"errors":\[/],
-    ['a body that claims to be compressed, at /graphql', post('/graphql', json, 'content-encoding: gzip', 'content-length: 2') + '{}', 415, graphql],
-    ['a body that claims to be compressed, at /oauth', post('/oauth/token', form, 'content-encoding: gzip', 'content-length: 3') + 'a=b', 415, oauth],
+    [
+      'a body that claims to be compressed, at /graphql',
+      post('/graphql', json, 'content-encoding: gzip', 'content-length: 2') + '{}',
+      415,
+      graphql,
+    ],
+    [
+      'a body that claims to be compressed, at /oauth',
+      post('/oauth/token', form, 'content-encoding: gzip', 'content-length: 3') + 'a=b',
+      415,
+      oauth,
+    ],
     ['a form that claims to be compressed', post('/invitation', form, 'content-encoding: gzip', 'content-length: 3') + 'a=b', 415, page],
   ])('is answered in the form of its routes: %s', async (_case, bytes, status, body) => {
     const connection = sendRaw(app.url, bytes);
@@ -168,13 +185,19 @@ describe('a request that cannot be routed', () => {
   });
 });
 
-it.each(['/healthz', '/openapi.json', '/docs', '/graphql?query=%7B__typename%7D', '/v1/export/keys?format=csv', '/oauth/jwks', '/.well-known/openid-configuration', '/nothing'])(
-  '%s forbids browsers to guess its content type',
-  async (path) => {
-    const { headers } = await fetch(app.url + path, { headers: { 'x-api-key': app.rootKey } });
-    expect(headers.get('x-content-type-options')).toBe('nosniff');
-  },
-);
+it.each([
+  '/healthz',
+  '/openapi.json',
+  '/docs',
+  '/graphql?query=%7B__typename%7D',
+  '/v1/export/keys?format=csv',
+  '/oauth/jwks',
+  '/.well-known/openid-configuration',
+  '/nothing',
+])('%s forbids browsers to guess its content type', async (path) => {
+  const { headers } = await fetch(app.url + path, { headers: { 'x-api-key': app.rootKey } });
+  expect(headers.get('x-content-type-options')).toBe('nosniff');
+});
 
 it('logs nothing if clients disconnect at once or in the middle of a body', async () => {
   const form = 'content-type: application/x-www-form-urlencoded';

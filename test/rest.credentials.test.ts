@@ -43,20 +43,38 @@ it('a bare secret as Authorization counts as absent', async () => {
 
 it('two different secrets are refused, even if both are valid', async () => {
   const answer = await app.rest({ secret, headers: { authorization: `Bearer ${other}` } });
-  expect(errorOf(answer)).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['Authorization'] }] }, challenge: undefined });
+  expect(errorOf(answer)).toMatchObject({
+    http: 400,
+    code: 'INVALID_REQUEST',
+    details: { issues: [{ path: ['Authorization'] }] },
+    challenge: undefined,
+  });
 });
 
 /** Sends a request with these headers, which may be repeated. */
 function answerTo(path: string, headers: [string, string][], body?: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const accept = path === '/graphql/stream' ? 'text/event-stream' : '*/*';
-    const rest = ['content-type', 'application/json', 'accept', accept, 'host', '127.0.0.1', 'content-length', String(Buffer.byteLength(body ?? ''))];
-    const sent = request(`${app.url}${path}`, { method: body === undefined ? 'GET' : 'POST', headers: [...headers.flat(), ...rest] }, (answer) => {
-      answer.setEncoding('utf8');
-      let text = '';
-      answer.on('data', (chunk: string) => (text += chunk));
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
-    });
+    const rest = [
+      'content-type',
+      'application/json',
+      'accept',
+      accept,
+      'host',
+      '127.0.0.1',
+      'content-length',
+      String(Buffer.byteLength(body ?? '')),
+    ];
+    const sent = request(
+      `${app.url}${path}`,
+      { method: body === undefined ? 'GET' : 'POST', headers: [...headers.flat(), ...rest] },
+      (answer) => {
+        answer.setEncoding('utf8');
+        let text = '';
+        answer.on('data', (chunk: string) => (text += chunk));
+        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
+      },
+    );
     sent.on('error', reject).end(body);
   });
 }
@@ -70,7 +88,12 @@ it.each<[string, string, string | undefined]>([
   const headersOf = (text: string): [string, string][] => [['X-Api-Key', text], ['Authorization', `Bearer ${text}`]];
   for (const first of headersOf(secret)) {
     for (const second of headersOf(other)) {
-      for (const headers of [[first, second], [second, first], [first, first, second], [first, ['Authorization', 'Basic YTpi'] as [string, string], second]]) {
+      for (const headers of [
+        [first, second],
+        [second, first],
+        [first, first, second],
+        [first, ['Authorization', 'Basic YTpi'] as [string, string], second],
+      ]) {
         const { status, text } = await answerTo(path, headers, body);
         expect([status, text]).toEqual([400, expect.stringContaining('send one')]);
       }

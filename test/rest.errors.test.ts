@@ -76,7 +76,12 @@ describe('a call that fails before authentication leaves no row in the log and c
 
   it('400 INVALID_REQUEST for an unknown version of the contract', async () => {
     const error = await refusedUnknown({ headers: { 'x-api-version': '2' } });
-    expect(error).toEqual({ http: 400, status: 'INVALID_REQUEST', code: 'INVALID_REQUEST', details: { issues: [{ path: ['X-Api-Version'], message: 'must be 1' }] } });
+    expect(error).toEqual({
+      http: 400,
+      status: 'INVALID_REQUEST',
+      code: 'INVALID_REQUEST',
+      details: { issues: [{ path: ['X-Api-Version'], message: 'must be 1' }] },
+    });
   });
 
   it.each<[string, RestCall]>([
@@ -101,7 +106,13 @@ describe('a call that fails before authentication leaves no row in the log and c
     const answers: RestAnswer[] = [];
     for (const secret of ['nonsense', mistyped, unknown, ROOT_KEY]) answers.push(await app.rest({ secret }));
     for (const answer of answers) {
-      expect(errorOf(answer)).toEqual({ http: 401, status: 'UNAUTHORIZED', code: 'INVALID_API_KEY', details: {}, challenge: INVALID_TOKEN });
+      expect(errorOf(answer)).toEqual({
+        http: 401,
+        status: 'UNAUTHORIZED',
+        code: 'INVALID_API_KEY',
+        details: {},
+        challenge: INVALID_TOKEN,
+      });
       expect(answer.body.error).toEqual(answers[0]?.body.error);
     }
     expect((await tracesOf(app, project.id)).logs).toEqual([]);
@@ -116,7 +127,12 @@ describe('a call that fails before authentication leaves no row in the log and c
 
   it('413 PAYLOAD_TOO_LARGE names the limit', async () => {
     const error = await refusedUnknown({ raw: Buffer.alloc(BODY_LIMIT_BYTES + 1, ' ') });
-    expect(error).toEqual({ http: 413, status: 'PAYLOAD_TOO_LARGE', code: 'PAYLOAD_TOO_LARGE', details: { limit_bytes: BODY_LIMIT_BYTES } });
+    expect(error).toEqual({
+      http: 413,
+      status: 'PAYLOAD_TOO_LARGE',
+      code: 'PAYLOAD_TOO_LARGE',
+      details: { limit_bytes: BODY_LIMIT_BYTES },
+    });
   });
 
   it('415 UNSUPPORTED_MEDIA_TYPE', async () => {
@@ -128,7 +144,12 @@ describe('a call that fails before authentication leaves no row in the log and c
 describe('a request without a route', () => {
   it('404 NOT_FOUND', async () => {
     for (const path of ['/', '/v1', '/v1/demo', '/v1/demo/execute/', '/v2/demo/execute', '/graphqlx', '//']) {
-      expect(errorOf(await send(app.url, { method: 'POST', path }))).toEqual({ http: 404, status: 'NOT_FOUND', code: 'NOT_FOUND', details: {} });
+      expect(errorOf(await send(app.url, { method: 'POST', path }))).toEqual({
+        http: 404,
+        status: 'NOT_FOUND',
+        code: 'NOT_FOUND',
+        details: {},
+      });
     }
   });
 
@@ -157,13 +178,21 @@ describe('a key that does not work', () => {
     const [atOnce, later] = [await build(), await build()];
     const rotated = await app.services.keys.rotate(ORIGIN, { id: atOnce.key.id });
     const revokedAt = rotated.key.rotatedAt?.toISOString();
-    expect(await refusedKnown(atOnce, {})).toEqual({ ...unauthorized, code: 'REVOKED_API_KEY', details: { key_id: atOnce.key.id, revoked_at: revokedAt } });
+    expect(await refusedKnown(atOnce, {})).toEqual({
+      ...unauthorized,
+      code: 'REVOKED_API_KEY',
+      details: { key_id: atOnce.key.id, revoked_at: revokedAt },
+    });
 
     const { key } = await app.services.keys.rotate(ORIGIN, { id: later.key.id, graceSeconds: 60 });
     expect((await app.rest({ secret: later.secret })).status).toBe(200);
     app.travel(60_000);
     const graceUntil = new Date(Number(key.rotatedAt) + 60_000).toISOString();
-    expect(await refusedKnown(later, {})).toEqual({ ...unauthorized, code: 'REVOKED_API_KEY', details: { key_id: key.id, revoked_at: graceUntil } });
+    expect(await refusedKnown(later, {})).toEqual({
+      ...unauthorized,
+      code: 'REVOKED_API_KEY',
+      details: { key_id: key.id, revoked_at: graceUntil },
+    });
   });
 
   it('401 EXPIRED_API_KEY has the time of expiry', async () => {
@@ -208,9 +237,18 @@ describe('a call that a key may not make', () => {
     const off = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:9/' });
     await app.services.actions.update(ORIGIN, { id: off.id, enabled: false });
     const built = await build({ permissions: ['demo.*', 'face.*'] });
-    const calls = [{ body: { action: 'demo.nothing' } }, { service: 'face', body: { action: 'demo.echo' } }, { service: 'face', body: { action: off.name } }];
+    const calls = [
+      { body: { action: 'demo.nothing' } },
+      { service: 'face', body: { action: 'demo.echo' } },
+      { service: 'face', body: { action: off.name } },
+    ];
     for (const call of calls) {
-      expect(await refusedKnown(built, call)).toEqual({ http: 404, status: 'NOT_FOUND', code: 'UNKNOWN_ACTION', details: { action: call.body.action } });
+      expect(await refusedKnown(built, call)).toEqual({
+        http: 404,
+        status: 'NOT_FOUND',
+        code: 'UNKNOWN_ACTION',
+        details: { action: call.body.action },
+      });
     }
   });
 

@@ -16,13 +16,23 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const KEY_FIELDS = 'id name environment hint permissions allowedIps status expiresAt revokedAt revokedReason rotatedAt previousSecretValidUntil lastUsedAt createdAt project { id } role { id }';
-const LOG_FIELDS = 'id requestId environment service action outcome errorCode httpStatus chargedMicroCredits actionMs totalMs ip userAgent createdAt project { id } key { id } serviceAccount { id } consent { id }';
+const KEY_FIELDS =
+  'id name environment hint permissions allowedIps status expiresAt revokedAt revokedReason rotatedAt previousSecretValidUntil ' +
+  'lastUsedAt createdAt project { id } role { id }';
+const LOG_FIELDS =
+  'id requestId environment service action outcome errorCode httpStatus chargedMicroCredits actionMs totalMs ip userAgent ' +
+  'createdAt project { id } key { id } serviceAccount { id } consent { id }';
 const ENTRY_FIELDS = 'id kind delta balanceAfter reference reason createdAt project { id } linkedEntry { id } requestLog { id }';
 
 /** Converts a node of the admin API to a line of an export: linked nodes become their ids. */
 const flat = (node: Line): Line =>
-  Object.fromEntries(Object.entries(node).map(([name, value]) => (['project', 'key', 'serviceAccount', 'consent', 'role', 'linkedEntry', 'requestLog'].includes(name) ? [`${name}Id`, (value as { id: string } | null)?.id ?? null] : [name, value])));
+  Object.fromEntries(
+    Object.entries(node).map(([name, value]) =>
+      ['project', 'key', 'serviceAccount', 'consent', 'role', 'linkedEntry', 'requestLog'].includes(name)
+        ? [`${name}Id`, (value as { id: string } | null)?.id ?? null]
+        : [name, value],
+    ),
+  );
 
 /** Returns all nodes of a connection, oldest first. */
 async function listed(entrance: string, id: string, path: string[], fields: string, filter: Line = {}): Promise<Line[]> {
@@ -61,7 +71,10 @@ describe('an export has the same rows as the connection', () => {
     ['never used', () => ({ used: false })],
   ])('of keys: %s', async (_which, filterOf) => {
     const filter = filterOf();
-    expectSame(await linesOf(app, `keys?format=ndjson${parametersOf(filter)}`, tenant.secret), some(await listed('workspace', tenant.workspace.id, ['keys'], KEY_FIELDS, filter)));
+    expectSame(
+      await linesOf(app, `keys?format=ndjson${parametersOf(filter)}`, tenant.secret),
+      some(await listed('workspace', tenant.workspace.id, ['keys'], KEY_FIELDS, filter)),
+    );
   });
 
   it.each([
@@ -71,16 +84,24 @@ describe('an export has the same rows as the connection', () => {
     ['by keys and code', () => ({ keyId: [tenant.key.id, tenant.reader.id], errorCode: ['PAYMENT_REQUIRED'] })],
     ['by project and action', () => ({ projectId: [tenant.project.id], action: ['demo.fail'] })],
     ['by environment', () => ({ environment: 'TEST' })],
-    ['by address and charge', () => ({ ip: ['::ffff:127.0.0.1'], service: ['demo'], minChargedMicroCredits: 1, maxChargedMicroCredits: 1_000 })],
+    [
+      'by address and charge',
+      () => ({ ip: ['::ffff:127.0.0.1'], service: ['demo'], minChargedMicroCredits: 1, maxChargedMicroCredits: 1_000 }),
+    ],
     ['by time', () => ({ from: new Date(Date.now() - 3_600_000).toISOString(), to: new Date(Date.now() + 3_600_000).toISOString() })],
   ])('of calls: %s', async (_which, filterOf) => {
     const filter = filterOf();
-    expectSame(await linesOf(app, `request-logs?format=ndjson${parametersOf(filter)}`, tenant.secret), some(await listed('workspace', tenant.workspace.id, ['requestLogs'], LOG_FIELDS, filter)));
+    expectSame(
+      await linesOf(app, `request-logs?format=ndjson${parametersOf(filter)}`, tenant.secret),
+      some(await listed('workspace', tenant.workspace.id, ['requestLogs'], LOG_FIELDS, filter)),
+    );
   });
 
   it('for one call by its requestId, in upper or lower case', async () => {
     const [log] = await listed('workspace', tenant.workspace.id, ['requestLogs'], LOG_FIELDS);
-    expect((await linesOf(app, `request-logs?requestId=${String(log?.requestId).toUpperCase()}`, tenant.secret)).map(({ id }) => id)).toEqual([log?.id]);
+    expect(
+      (await linesOf(app, `request-logs?requestId=${String(log?.requestId).toUpperCase()}`, tenant.secret)).map(({ id }) => id),
+    ).toEqual([log?.id]);
   });
 
   it('for the ledger: the wallet, a budget, and several budgets one after another', async () => {
@@ -89,7 +110,10 @@ describe('an export has the same rows as the connection', () => {
     const [one, other] = [tenant.project.id, tenant.reader.projectId];
     expectSame(await linesOf(app, 'ledger', tenant.secret), some(await walletOf()));
     expectSame(await linesOf(app, `ledger?projectId=${one}`, tenant.secret), some(await budgetOf(one)));
-    expectSame(await linesOf(app, `ledger?projectId=${other}&projectId=${one}`, tenant.secret), [...(await budgetOf(other)), ...(await budgetOf(one))]);
+    expectSame(await linesOf(app, `ledger?projectId=${other}&projectId=${one}`, tenant.secret), [
+      ...(await budgetOf(other)),
+      ...(await budgetOf(one)),
+    ]);
     const filter = { kind: ['USAGE', 'ADJUSTMENT'], minDelta: -1_000, maxDelta: -5 };
     const lines = await linesOf(app, `ledger?projectId=${one}${parametersOf(filter)}`, tenant.secret);
     expectSame(lines, some(await budgetOf(one, filter)));
@@ -100,8 +124,11 @@ describe('an export has the same rows as the connection', () => {
     for (const path of ['keys', 'request-logs', `ledger?projectId=${tenant.project.id}`]) {
       const sign = path.includes('?') ? '&' : '?';
       const lines = some(await linesOf(app, path, tenant.secret));
-      const texts = (value: unknown) => (value === null ? '' : Array.isArray(value) ? value.join(' ') : typeof value === 'string' ? value : JSON.stringify(value));
-      expect(rowsOfCsv(await bodyOf(app, `${path}${sign}format=csv`, tenant.secret))).toEqual(lines.map((line) => Object.fromEntries(Object.entries(line).map(([name, value]) => [name, texts(value)]))));
+      const texts = (value: unknown) =>
+        value === null ? '' : Array.isArray(value) ? value.join(' ') : typeof value === 'string' ? value : JSON.stringify(value);
+      expect(rowsOfCsv(await bodyOf(app, `${path}${sign}format=csv`, tenant.secret))).toEqual(
+        lines.map((line) => Object.fromEntries(Object.entries(line).map(([name, value]) => [name, texts(value)]))),
+      );
     }
   });
 
@@ -122,7 +149,8 @@ describe('an export has the same rows as the connection', () => {
   it('without secrets and digests', async () => {
     const digests = await app.database.reader.find(KeySecret, { select: { digest: true } });
     let all = '';
-    for (const { name } of EXPORTED_TABLES) for (const format of ['csv', 'ndjson']) all += await bodyOf(app, `${name}?format=${format}`, tenant.secret);
+    for (const { name } of EXPORTED_TABLES)
+      for (const format of ['csv', 'ndjson']) all += await bodyOf(app, `${name}?format=${format}`, tenant.secret);
     expect(digests.length).toBeGreaterThan(5);
     for (const { digest } of digests) expect(all).not.toContain(digest);
     for (const secret of tenant.secrets) expect(all).not.toContain(secret);

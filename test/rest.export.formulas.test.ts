@@ -48,13 +48,40 @@ describe('text that a spreadsheet would read as a formula', () => {
     const { workspaceId } = key;
     const of = { workspaceId, projectId: project.id, keyId: key.id };
     const texts = [...PLAIN, ...FORMULAS];
-    await insertBulk(app.database, 'request_logs', texts.length, (index) => ({ ...callRow(of, PAST_MS, index), action: texts[index] as string, user_agent: texts[index] as string, error_code: texts[index] as string, outcome: 'FAILED' }));
+    await insertBulk(app.database, 'request_logs', texts.length, (index) => ({
+      ...callRow(of, PAST_MS, index),
+      action: texts[index] as string,
+      user_agent: texts[index] as string,
+      error_code: texts[index] as string,
+      outcome: 'FAILED',
+    }));
     const ledger = await buildProject(app, { workspace: { id: workspaceId } as Workspace, budget: 0 });
-    await insertBulk(app.database, 'ledger_entries', texts.length, (index) => ({ ...usageRow(ledger.id, 1e9, PAST_MS, index), reason: texts[index] as string, reference: texts[index] as string }));
+    await insertBulk(app.database, 'ledger_entries', texts.length, (index) => ({
+      ...usageRow(ledger.id, 1e9, PAST_MS, index),
+      reason: texts[index] as string,
+      reference: texts[index] as string,
+    }));
     const keys = await buildProject(app, { workspace: { id: workspaceId } as Workspace, budget: 0 });
     await insertBulk(app.database, 'api_keys', texts.length, (index) => ({
-      ...{ id: `key_${keys.id.slice(4)}${String(index).padStart(3, '0')}`, workspace_id: workspaceId, project_id: keys.id, name: texts[index] as string, environment: 'LIVE', hint: 'h' },
-      ...{ permissions: JSON.stringify([texts[index]]), role_id: null, allowed_ips: '[]', enabled: 1, expires_at: null, revoked_at: 1, revoked_reason: texts[index] as string, rotated_at: null, created_at: PAST_MS + index },
+      ...{
+        id: `key_${keys.id.slice(4)}${String(index).padStart(3, '0')}`,
+        workspace_id: workspaceId,
+        project_id: keys.id,
+        name: texts[index] as string,
+        environment: 'LIVE',
+        hint: 'h',
+      },
+      ...{
+        permissions: JSON.stringify([texts[index]]),
+        role_id: null,
+        allowed_ips: '[]',
+        enabled: 1,
+        expires_at: null,
+        revoked_at: 1,
+        revoked_reason: texts[index] as string,
+        rotated_at: null,
+        created_at: PAST_MS + index,
+      },
     }));
 
     for (const [path, columns] of [

@@ -31,12 +31,16 @@ describe('a long export', () => {
   let long: { secret: string; key: ApiKey; path: string };
   beforeAll(async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
-    await insertBulk(app.database, 'request_logs', MANY, (index) => ({ ...callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index), user_agent: 'x'.repeat(250) }));
+    await insertBulk(app.database, 'request_logs', MANY, (index) => ({
+      ...callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index),
+      user_agent: 'x'.repeat(250),
+    }));
     long = { key, secret, path: '/v1/export/request-logs' };
   }, 90_000);
 
   const open = (secret = long.secret) => openLines(app.url, long.path, secret);
-  const readerIn = async (values: { permissions?: string[]; roleId?: string }) => buildKey(app, { workspace: { id: long.key.workspaceId } as Workspace, budget: 0, ...values });
+  const readerIn = async (values: { permissions?: string[]; roleId?: string }) =>
+    buildKey(app, { workspace: { id: long.key.workspaceId } as Workspace, budget: 0, ...values });
 
   it('breaks off visibly when its key is revoked, loses the permission or one that some values need, or its role is deleted', async () => {
     const { keys } = app.services;
@@ -46,7 +50,12 @@ describe('a long export', () => {
       ({ id }) => keys.update(ORIGIN, { id, permissions: ['read.logs'] }),
       ({ id }) => keys.update(ORIGIN, { id, roleId: null }),
     ];
-    const readers = [await readerIn({ permissions: READS }), await readerIn({ permissions: READS }), await readerIn({ permissions: READS }), await readerIn({ permissions: [], roleId: 'rol_viewer' })];
+    const readers = [
+      await readerIn({ permissions: READS }),
+      await readerIn({ permissions: READS }),
+      await readerIn({ permissions: READS }),
+      await readerIn({ permissions: [], roleId: 'rol_viewer' }),
+    ];
     const answers = answersOf(app.server.server);
     const streams = await Promise.all(readers.map(({ secret }) => open(secret)));
     for (const stream of streams) stream.pause();
@@ -86,7 +95,11 @@ describe('a long export', () => {
   it('keeps its place while its client pauses, and frees it when the client disconnects', async () => {
     const streams = await Promise.all(Array.from({ length: MAX_EXPORTS_EACH }, () => open()));
     for (const stream of streams) stream.pause();
-    for (const path of ['request-logs', 'keys', 'ledger']) expect(await ask(app, path, long.secret)).toMatchObject({ status: 503, body: { error: { message: expect.stringContaining('of yours') } } });
+    for (const path of ['request-logs', 'keys', 'ledger'])
+      expect(await ask(app, path, long.secret)).toMatchObject({
+        status: 503,
+        body: { error: { message: expect.stringContaining('of yours') } },
+      });
     expect((await ask(app, 'keys', long.secret, 'HEAD')).status).toBe(200);
     for (const stream of streams) stream.hangUp();
     await until(async () => (await ask(app, 'keys', long.secret)).status === 200, 'a place');
@@ -109,7 +122,11 @@ describe('a long export', () => {
 
   it('does not use more memory if it is longer: the heap grows much less than the bytes sent', async () => {
     const env = { ...process.env, DATABASE_URL: app.databaseUrl, ROOT_KEY: app.rootKey, KEY_PEPPER: PEPPER };
-    const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', join(__dirname, 'support/export-memory.js'), long.secret, `${long.path}?format=csv`], { env });
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--expose-gc', join(__dirname, 'support/export-memory.js'), long.secret, `${long.path}?format=csv`],
+      { env },
+    );
     const { bytes, grownBytes } = JSON.parse(stdout) as { bytes: number; grownBytes: number };
     expect(bytes).toBeGreaterThan(300 * MANY);
     expect(grownBytes).toBeLessThan(bytes / 2);

@@ -27,7 +27,10 @@ describe('an export', () => {
   it('has its media type and file name, and answers HEAD with the same headers without a body', async () => {
     const { secret } = await buildKey(app, { permissions: READS });
     for (const { name } of EXPORTED_TABLES) {
-      for (const [format, type] of [['csv', 'text/csv; charset=utf-8; header=present'], ['ndjson', 'application/x-ndjson; charset=utf-8']]) {
+      for (const [format, type] of [
+        ['csv', 'text/csv; charset=utf-8; header=present'],
+        ['ndjson', 'application/x-ndjson; charset=utf-8'],
+      ]) {
         for (const method of ['GET', 'HEAD']) {
           const { status, headers, body } = await ask(app, `${name}?format=${format}`, secret, method);
           expect([status, headers.get('content-type'), headers.get('cache-control')]).toEqual([200, type, 'no-store']);
@@ -42,7 +45,10 @@ describe('an export', () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     const of = { workspaceId: key.workspaceId, projectId: project.id, keyId: key.id };
     const count = 3 * WINDOW_ROWS + 50;
-    await insertBulk(app.database, 'request_logs', count, (index) => ({ ...callRow(of, PAST_MS, index), created_at: PAST_MS + Math.floor(index / 130) }));
+    await insertBulk(app.database, 'request_logs', count, (index) => ({
+      ...callRow(of, PAST_MS, index),
+      created_at: PAST_MS + Math.floor(index / 130),
+    }));
     const all = await linesOf(app, 'request-logs', secret);
     expect(all).toHaveLength(count);
     expect(new Set(all.map(({ id }) => id)).size).toBe(count);
@@ -53,13 +59,18 @@ describe('an export', () => {
     await insertBulk(app.database, 'ledger_entries', 250, (index) => usageRow(budgets.id, 1e9, PAST_MS, index));
     const path = `ledger?projectId=${budgets.id}&projectId=${project.id}`;
     const entries = await linesOf(app, path, secret);
-    for (const place of [0, 120, 249, 250]) expect(await linesOf(app, `${path}&after=${String(entries[place]?.id)}`, secret)).toEqual(entries.slice(place + 1));
+    for (const place of [0, 120, 249, 250])
+      expect(await linesOf(app, `${path}&after=${String(entries[place]?.id)}`, secret)).toEqual(entries.slice(place + 1));
   });
 
   it('has all rows that match a filter, even if most rows do not, and none if none match', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
-    await insertBulk(app.database, 'request_logs', 5_000, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index));
-    expect((await linesOf(app, 'request-logs?outcome=REFUSED', secret)).map(({ createdAt }) => createdAt)).toEqual([999, 1_999, 2_999, 3_999, 4_999].map((index) => new Date(PAST_MS + index * 10).toISOString()));
+    await insertBulk(app.database, 'request_logs', 5_000, (index) =>
+      callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index),
+    );
+    expect((await linesOf(app, 'request-logs?outcome=REFUSED', secret)).map(({ createdAt }) => createdAt)).toEqual(
+      [999, 1_999, 2_999, 3_999, 4_999].map((index) => new Date(PAST_MS + index * 10).toISOString()),
+    );
     expect(await linesOf(app, 'request-logs?errorCode=INTERNAL', secret)).toEqual([]);
     const to = new Date(PAST_MS + 30).toISOString();
     expect(await linesOf(app, `request-logs?to=${to}`, secret)).toHaveLength(3);
@@ -68,7 +79,9 @@ describe('an export', () => {
 
   it('has no statement that reads more rows than one window, even if few rows match', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
-    await insertBulk(app.database, 'request_logs', 3_000, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index));
+    await insertBulk(app.database, 'request_logs', 3_000, (index) =>
+      callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, PAST_MS, index),
+    );
     const { reader } = app.database;
     const spy = jest.spyOn(reader.connection.driver, 'escapeQueryWithParameters');
     await linesOf(app, `request-logs?errorCode=INTERNAL&from=${new Date(PAST_MS).toISOString()}&to=${new Date().toISOString()}`, secret);
@@ -77,7 +90,8 @@ describe('an export', () => {
     expect(statements.length).toBeGreaterThanOrEqual(2 * (3_000 / WINDOW_ROWS));
     for (const sql of statements) {
       const bounds = sql.replace(/\([^()]* OR [^()]*\)/g, '').match(/created_at. [<>]=?/g) ?? [];
-      expect(bounds.map((bound) => bound.replace(/[^<>]/g, '')).sort()).toEqual(['<', '>']); // the database might use a further bound instead
+      // One of each, because the database might use a further bound instead
+      expect(bounds.map((bound) => bound.replace(/[^<>]/g, '')).sort()).toEqual(['<', '>']);
     }
     for (const sql of statements) expect(sql).toMatch(new RegExp(`LIMIT (1 OFFSET ${WINDOW_ROWS - 1}|${WINDOW_ROWS})$`));
   });
@@ -85,7 +99,9 @@ describe('an export', () => {
   it('has no row that is newer than its start', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     const tomorrowMs = Date.now() + 86_400_000;
-    await insertBulk(app.database, 'request_logs', 3, (index) => callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, index === 2 ? tomorrowMs : PAST_MS, index));
+    await insertBulk(app.database, 'request_logs', 3, (index) =>
+      callRow({ workspaceId: key.workspaceId, projectId: project.id, keyId: key.id }, index === 2 ? tomorrowMs : PAST_MS, index),
+    );
     expect(await linesOf(app, 'request-logs', secret)).toHaveLength(2);
   });
 
@@ -107,10 +123,15 @@ describe('an export', () => {
   it('shows the key of a call and the call of a bill only to readers with these permissions', async () => {
     const { key, project, workspace, secret } = await buildExportedTenant(app);
     const secretWith = async (...permissions: string[]) => (await buildKey(app, { workspace, permissions })).secret;
-    const keyIds = async (reader: string) => new Set((await linesOf(app, `request-logs?keyId=${key.id}`, reader)).map(({ keyId }) => keyId));
+    const keyIds = async (reader: string) =>
+      new Set((await linesOf(app, `request-logs?keyId=${key.id}`, reader)).map(({ keyId }) => keyId));
     expect([await keyIds(secret), await keyIds(await secretWith('read.logs'))]).toEqual([new Set([key.id]), new Set([null])]);
-    const logIds = async (reader: string) => (await linesOf(app, `ledger?kind=USAGE&projectId=${project.id}`, reader)).map(({ requestLogId }) => requestLogId);
-    expect([await logIds(secret), await logIds(await secretWith('read.wallet'))]).toEqual([[expect.stringMatching(/^log_/), expect.stringMatching(/^log_/)], [null, null]]);
+    const logIds = async (reader: string) =>
+      (await linesOf(app, `ledger?kind=USAGE&projectId=${project.id}`, reader)).map(({ requestLogId }) => requestLogId);
+    expect([await logIds(secret), await logIds(await secretWith('read.wallet'))]).toEqual([
+      [expect.stringMatching(/^log_/), expect.stringMatching(/^log_/)],
+      [null, null],
+    ]);
   });
 });
 
@@ -120,7 +141,11 @@ describe('an export is refused', () => {
       const { secret } = await buildKey(app, { permissions: READS.filter((other) => other !== permission) });
       expect(errorOf(await ask(app, name))).toMatchObject({ http: 401, code: 'MISSING_API_KEY', challenge: 'Bearer realm="tollgate"' });
       expect(errorOf(await ask(app, name, 'nonsense'))).toMatchObject({ http: 401, code: 'INVALID_API_KEY' });
-      expect(errorOf(await ask(app, name, secret))).toMatchObject({ http: 403, code: 'FORBIDDEN', details: { required_permission: permission } });
+      expect(errorOf(await ask(app, name, secret))).toMatchObject({
+        http: 403,
+        code: 'FORBIDDEN',
+        details: { required_permission: permission },
+      });
     }
   });
 
@@ -128,14 +153,25 @@ describe('an export is refused', () => {
     const { secret } = await buildKey(app, { permissions: READS });
     const foreign = await buildExportedTenant(app);
     for (const { name } of EXPORTED_TABLES) {
-      const answers = await Promise.all([foreign.workspace.id, ghostOf(foreign.workspace.id)].map(async (id) => errorOf(await ask(app, `${name}?workspaceId=${id}`, secret))));
+      const answers = await Promise.all(
+        [foreign.workspace.id, ghostOf(foreign.workspace.id)].map(async (id) =>
+          errorOf(await ask(app, `${name}?workspaceId=${id}`, secret)),
+        ),
+      );
       expect(answers[0]).toEqual(answers[1]);
       expect(answers[0]).toMatchObject({ http: 404, code: 'NOT_FOUND', details: {} });
     }
-    for (const query of [`keys?projectId=${foreign.project.id}`, `request-logs?projectId=${foreign.project.id}`, `request-logs?keyId=${foreign.key.id}`, `request-logs?keyId=${foreign.key.id}&keyId=${foreign.reader.id}`]) {
+    for (const query of [
+      `keys?projectId=${foreign.project.id}`,
+      `request-logs?projectId=${foreign.project.id}`,
+      `request-logs?keyId=${foreign.key.id}`,
+      `request-logs?keyId=${foreign.key.id}&keyId=${foreign.reader.id}`,
+    ]) {
       expect(await linesOf(app, query, secret)).toEqual([]);
     }
-    const ledgers = await Promise.all([foreign.project.id, ghostOf(foreign.project.id)].map(async (id) => errorOf(await ask(app, `ledger?projectId=${id}`, secret))));
+    const ledgers = await Promise.all(
+      [foreign.project.id, ghostOf(foreign.project.id)].map(async (id) => errorOf(await ask(app, `ledger?projectId=${id}`, secret))),
+    );
     expect(ledgers[0]).toEqual(ledgers[1]);
     expect(ledgers[0]).toMatchObject({ http: 404, code: 'NOT_FOUND' });
     const log = await app.database.reader.findOneByOrFail(RequestLog, { workspaceId: foreign.workspace.id });
@@ -151,7 +187,10 @@ describe('an export is refused', () => {
   it('to the operator without a workspaceId, and the operator can read any workspace', async () => {
     const { workspace, secret } = await buildExportedTenant(app);
     for (const { name } of EXPORTED_TABLES) {
-      expect(errorOf(await ask(app, name, app.rootKey))).toMatchObject({ http: 400, details: { issues: [{ path: ['workspaceId'], message: 'is required of the operator' }] } });
+      expect(errorOf(await ask(app, name, app.rootKey))).toMatchObject({
+        http: 400,
+        details: { issues: [{ path: ['workspaceId'], message: 'is required of the operator' }] },
+      });
       expect(await linesOf(app, `${name}?workspaceId=${workspace.id}`, app.rootKey)).toEqual(await linesOf(app, name, secret));
     }
   });
@@ -178,6 +217,10 @@ describe('an export is refused', () => {
   });
 
   it('for another method: 405, and Allow names the allowed ones', async () => {
-    expect(errorOf(await ask(app, 'keys', app.rootKey, 'POST'))).toMatchObject({ http: 405, code: 'METHOD_NOT_ALLOWED', allow: 'GET, HEAD' });
+    expect(errorOf(await ask(app, 'keys', app.rootKey, 'POST'))).toMatchObject({
+      http: 405,
+      code: 'METHOD_NOT_ALLOWED',
+      allow: 'GET, HEAD',
+    });
   });
 });

@@ -45,8 +45,18 @@ async function runEverything(): Promise<void> {
 
   const { secret, project } = await key();
   const requestId = randomUUID();
-  for (const body of [{ params }, { params, requestId }, { params, requestId }, { requestId }, { params, action: 'demo.fail' }, { action: 'demo.nothing' }, { params: CONFIDED }]) await call({ secret, body });
-  for (const wrong of ['nonsense', ROOT_KEY, PEPPER, ...secrets]) await call({ secret: wrong, headers: { 'x-forwarded-for': wrong, 'idempotency-key': wrong } });
+  for (const body of [
+    { params },
+    { params, requestId },
+    { params, requestId },
+    { requestId },
+    { params, action: 'demo.fail' },
+    { action: 'demo.nothing' },
+    { params: CONFIDED },
+  ])
+    await call({ secret, body });
+  for (const wrong of ['nonsense', ROOT_KEY, PEPPER, ...secrets])
+    await call({ secret: wrong, headers: { 'x-forwarded-for': wrong, 'idempotency-key': wrong } });
   await call({ headers: { authorization: `Basic ${ROOT_KEY}` } });
   await call({ secret, headers: { authorization: `Bearer ${ROOT_KEY}` } });
   await call({ secret, raw: `{"action":"demo.echo","params":{"${CONFIDED}":` });
@@ -111,15 +121,34 @@ const confidential = (): [string, string][] => [
 it('every kind of call was made, because only calls that ran can leak', () => {
   expect(new Set(answers.map(outcomeOf))).toEqual(
     new Set([
-      '200 ok', '200 replay', '200 DEMO_FAILURE', '200 NO_FACE_DETECTED', '400 INVALID_REQUEST', '401 MISSING_API_KEY', '401 INVALID_API_KEY', '401 REVOKED_API_KEY',
-      '402 PAYMENT_REQUIRED', '403 FORBIDDEN', '403 IP_NOT_ALLOWED', '404 NOT_FOUND', '404 UNKNOWN_ACTION', '405 METHOD_NOT_ALLOWED', '413 PAYLOAD_TOO_LARGE',
-      '415 UNSUPPORTED_MEDIA_TYPE', '422 REQUEST_ID_REUSED', '429 RATE_LIMITED', '500 INTERNAL', '502 UPSTREAM_FAILED', '503 SERVICE_UNAVAILABLE',
+      '200 ok',
+      '200 replay',
+      '200 DEMO_FAILURE',
+      '200 NO_FACE_DETECTED',
+      '400 INVALID_REQUEST',
+      '401 MISSING_API_KEY',
+      '401 INVALID_API_KEY',
+      '401 REVOKED_API_KEY',
+      '402 PAYMENT_REQUIRED',
+      '403 FORBIDDEN',
+      '403 IP_NOT_ALLOWED',
+      '404 NOT_FOUND',
+      '404 UNKNOWN_ACTION',
+      '405 METHOD_NOT_ALLOWED',
+      '413 PAYLOAD_TOO_LARGE',
+      '415 UNSUPPORTED_MEDIA_TYPE',
+      '422 REQUEST_ID_REUSED',
+      '429 RATE_LIMITED',
+      '500 INTERNAL',
+      '502 UPSTREAM_FAILED',
+      '503 SERVICE_UNAVAILABLE',
     ]),
   );
 });
 
 it('no answer holds a secret, a digest, the pepper or the root key', () => {
-  for (const [what, text] of confidential()) expect([what, answers.map(textOf).filter((answer) => answer.includes(text))]).toEqual([what, []]);
+  for (const [what, text] of confidential())
+    expect([what, answers.map(textOf).filter((answer) => answer.includes(text))]).toEqual([what, []]);
 });
 
 it('no answer holds SQL, a stack or a path of the program', () => {

@@ -29,7 +29,9 @@ const BEFORE_KNOWN: [name: string, code: string, call: RestCall][] = [
 ];
 
 describe('before authentication', () => {
-  const pairs = BEFORE_KNOWN.flatMap(([first, code, call], index) => BEFORE_KNOWN.slice(index + 1).map(([second, , other]) => ({ first, second, code, call: { ...other, ...call } })));
+  const pairs = BEFORE_KNOWN.flatMap(([first, code, call], index) =>
+    BEFORE_KNOWN.slice(index + 1).map(([second, , other]) => ({ first, second, code, call: { ...other, ...call } })),
+  );
   // Excludes pairs of two faults of the secret, because a call has only one secret
   const possible = pairs.filter(({ first, second }) => !(['header', 'format'].includes(first) && ['format', 'known'].includes(second)));
 
@@ -51,7 +53,13 @@ describe('before authentication', () => {
 describe('after authentication', () => {
   const requestId = '0b5f5f4a-7d3c-4a53-9c55-3a3a41d0d8a1';
   const reused = { requestId, params: { another: true } };
-  type Rule = { name: string; code: string; values?: KeyValues; body?: Record<string, unknown>; break?: (key: { id: string }) => Promise<unknown> };
+  type Rule = {
+    name: string;
+    code: string;
+    values?: KeyValues;
+    body?: Record<string, unknown>;
+    break?: (key: { id: string }) => Promise<unknown>;
+  };
 
   const inAMinute = async () => new Date((await app.database.now()).getTime() + 60_000);
 
@@ -66,7 +74,11 @@ describe('after authentication', () => {
       },
     },
     { name: 'disabled', code: '401 DISABLED_API_KEY', break: ({ id }) => app.services.keys.update(ORIGIN, { id, enabled: false }) },
-    { name: 'address', code: '403 IP_NOT_ALLOWED', break: ({ id }) => app.services.keys.update(ORIGIN, { id, allowedIps: ['10.0.0.0/8'] }) },
+    {
+      name: 'address',
+      code: '403 IP_NOT_ALLOWED',
+      break: ({ id }) => app.services.keys.update(ORIGIN, { id, allowedIps: ['10.0.0.0/8'] }),
+    },
     { name: 'action', code: '404 UNKNOWN_ACTION', body: { action: 'demo.nothing' } },
     { name: 'permission', code: '403 FORBIDDEN', break: ({ id }) => app.services.keys.update(ORIGIN, { id, permissions: [] }) },
     { name: 'rate', code: '429 RATE_LIMITED', values: { rateLimit: { sustainedRps: 0.001, burst: 1 } } },
@@ -87,12 +99,15 @@ describe('after authentication', () => {
     expect(await answerTo([rule])).toBe(rule.code);
   });
 
-  it.each(RULES.slice(0, -1).map((first, index) => ({ first, second: RULES[index + 1] as Rule, name: `${first.name} comes before ${RULES[index + 1]?.name}` })))(
-    '$name',
-    async ({ first, second }) => {
-      expect(await answerTo([first, second])).toBe(first.code);
-    },
-  );
+  it.each(
+    RULES.slice(0, -1).map((first, index) => ({
+      first,
+      second: RULES[index + 1] as Rule,
+      name: `${first.name} comes before ${RULES[index + 1]?.name}`,
+    })),
+  )('$name', async ({ first, second }) => {
+    expect(await answerTo([first, second])).toBe(first.code);
+  });
 
   it('if all rules are broken, the first is reported; after correcting it, the next one', async () => {
     for (let from = 0; from < RULES.length; from++) {

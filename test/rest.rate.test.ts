@@ -33,7 +33,8 @@ function standingOf({ headers }: RestAnswer): { remaining: number; seconds: numb
 it('a raised limit counts from the next call on every node, even if each node has just refused a call', async () => {
   const other = await createTestApp({ databaseUrl: app.databaseUrl }); // made here, before a test changes the clock of a node
   const { project, secret, call } = await limited(0.001, 1);
-  const calls = async () => [await call(), await other.rest({ secret }), await call(), await other.rest({ secret })].map(({ status }) => status);
+  const calls = async () =>
+    [await call(), await other.rest({ secret }), await call(), await other.rest({ secret })].map(({ status }) => status);
   const burstOf = (burst: number) => app.services.projects.update(ORIGIN, { id: project.id, rateLimit: { sustainedRps: 0.001, burst } });
   await call();
   for (let round = 0; round < 5; round++) {
@@ -76,7 +77,8 @@ it('a project without a limit of its own has 1,000 calls per second with a burst
 it('the remaining calls count down during a burst, if the action succeeds and if it says no', async () => {
   const { secret } = await limited(0.01, 4);
   const standings: ReturnType<typeof standingOf>[] = [];
-  for (const action of ['demo.echo', 'demo.fail', 'demo.echo', 'demo.fail']) standings.push(standingOf(await app.rest({ secret, body: { action } })));
+  for (const action of ['demo.echo', 'demo.fail', 'demo.echo', 'demo.fail'])
+    standings.push(standingOf(await app.rest({ secret, body: { action } })));
   expect(standings.map(({ remaining }) => remaining)).toEqual([3, 2, 1, 0]);
   expect(standings[0]?.seconds).toBe(100);
   for (const { seconds } of standings) expect(seconds).toBeGreaterThan(0);
@@ -98,7 +100,13 @@ it('429 RATE_LIMITED after a burst says when to retry, charges nothing and write
   expect(standingOf(refused)).toEqual({ remaining: 0, seconds: Number(retryAfter) });
   const { logs, ...traces } = await tracesOf(app, project.id);
   expect(traces).toMatchObject({ balance: 998_000, held: 0, bills: 2 });
-  expect(logs.at(-1)).toMatchObject({ outcome: 'REFUSED', errorCode: 'RATE_LIMITED', httpStatus: 429, chargedMicroCredits: 0, requestId: refused.body.requestId });
+  expect(logs.at(-1)).toMatchObject({
+    outcome: 'REFUSED',
+    errorCode: 'RATE_LIMITED',
+    httpStatus: 429,
+    chargedMicroCredits: 0,
+    requestId: refused.body.requestId,
+  });
   expect(logs).toHaveLength(3);
 });
 

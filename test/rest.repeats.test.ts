@@ -57,7 +57,10 @@ describe('after a success', () => {
   });
 
   it('many different calls that are repeated at once each get their own answer', async () => {
-    const { secret } = await buildKey(app, { project: await buildProject(app, { rateLimit: { sustainedRps: 100, burst: 100 } }), permissions: ['demo.*'] });
+    const { secret } = await buildKey(app, {
+      project: await buildProject(app, { rateLimit: { sustainedRps: 100, burst: 100 } }),
+      permissions: ['demo.*'],
+    });
     const bodies = Array.from({ length: 50 }, (_, index) => ({ requestId: randomUUID(), params: { index } }));
     const all = () => Promise.all(bodies.map((body) => app.rest({ secret, body })));
     const [firsts, agains] = [await all(), await all()];
@@ -100,7 +103,11 @@ describe('after a success', () => {
 
   it.each<[string, (again: Awaited<ReturnType<typeof caller>>) => Promise<{ status: number }>]>([
     ['another body', ({ echo }) => echo({ another: true })],
-    ['the same body with one blank more', ({ secret, requestId }) => app.rest({ secret, raw: JSON.stringify({ action: 'demo.echo', params: {}, requestId }).replace(':', ': ') })],
+    [
+      'the same body with one blank more',
+      ({ secret, requestId }) =>
+        app.rest({ secret, raw: JSON.stringify({ action: 'demo.echo', params: {}, requestId }).replace(':', ': ') }),
+    ],
     ['the same body to another service', ({ secret, requestId }) => app.rest({ secret, service: 'face', body: { requestId, params: {} } })],
   ])('422 REQUEST_ID_REUSED for %s, which costs a call of the rate limit and is logged', async (_case, repeat) => {
     upstream.answer = (call) => call.succeed();
@@ -111,7 +118,13 @@ describe('after a success', () => {
     expect(error).toEqual({ http: 422, status: 'CONFLICT', code: 'REQUEST_ID_REUSED', details: {} });
     const after = await again.traces();
     expect(after).toEqual({ ...before, rateUsed: before.rateUsed + 1, logs: [...before.logs, expect.anything()] });
-    expect(after.logs.at(-1)).toMatchObject({ outcome: 'REFUSED', errorCode: 'REQUEST_ID_REUSED', httpStatus: 422, requestId: again.requestId, chargedMicroCredits: 0 });
+    expect(after.logs.at(-1)).toMatchObject({
+      outcome: 'REFUSED',
+      errorCode: 'REQUEST_ID_REUSED',
+      httpStatus: 422,
+      requestId: again.requestId,
+      chargedMicroCredits: 0,
+    });
     expect(upstream.calls).toHaveLength(0);
   });
 
@@ -125,7 +138,10 @@ describe('after a success', () => {
     expect(Buffer.byteLength(JSON.stringify(first.body))).toBe(MIB);
     expect((await app.rest({ secret, body: exceeds })).body.data).toEqual(exceeds.params);
 
-    expect(await app.rest({ secret, body: fits })).toMatchObject({ status: 200, body: { ...first.body, meta: { idempotencyReplay: true } } });
+    expect(await app.rest({ secret, body: fits })).toMatchObject({
+      status: 200,
+      body: { ...first.body, meta: { idempotencyReplay: true } },
+    });
     const before = await tracesOf(app, project.id);
     expect(errorOf(await app.rest({ secret, body: exceeds }))).toEqual({
       http: 409,
@@ -189,13 +205,19 @@ describe('after any other result than a success a retry is a new attempt with a 
     expect(outcomeOf(await detect())).toBe('200 ok');
     expect(outcomes(await traces())).toEqual(['FAILED UPSTREAM_FAILED', 'SUCCEEDED']);
     const { logs } = await traces();
-    expect(upstream.calls.map(({ headers, body }) => [headers['webhook-id'], body.requestId])).toEqual(logs.map(({ id }) => [id, requestId]));
+    expect(upstream.calls.map(({ headers, body }) => [headers['webhook-id'], body.requestId])).toEqual(
+      logs.map(({ id }) => [id, requestId]),
+    );
   });
 
   it('the action said no, and the retry may have another body', async () => {
     upstream.answer = (call) => (call.body.params.face ? call.succeed() : call.sayNo('NO_FACE_DETECTED', 'There is no face.'));
     const { detect, traces } = await caller();
-    expect([await detect(), await detect(), await detect({ face: 1 })].map(outcomeOf)).toEqual(['200 NO_FACE_DETECTED', '200 NO_FACE_DETECTED', '200 ok']);
+    expect([await detect(), await detect(), await detect({ face: 1 })].map(outcomeOf)).toEqual([
+      '200 NO_FACE_DETECTED',
+      '200 NO_FACE_DETECTED',
+      '200 ok',
+    ]);
     expect(outcomes(await traces())).toEqual(['FAILED NO_FACE_DETECTED', 'FAILED NO_FACE_DETECTED', 'SUCCEEDED']);
   });
 

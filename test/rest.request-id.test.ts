@@ -22,7 +22,8 @@ beforeAll(async () => {
 
 afterAll(() => app.close());
 
-const withHeader = (key: string, body?: Record<string, unknown>) => app.rest({ secret, headers: { 'idempotency-key': key }, ...(body && { body }) });
+const withHeader = (key: string, body?: Record<string, unknown>) =>
+  app.rest({ secret, headers: { 'idempotency-key': key }, ...(body && { body }) });
 
 describe('a caller without a requestId', () => {
   it('gets a new UUIDv7 for every call, and no call is a repeat', async () => {
@@ -72,13 +73,19 @@ describe('in the body', () => {
     expect(outcomeOf(await app.rest({ secret, raw: raw.replace(requestId.toUpperCase(), requestId) }))).toBe('422 REQUEST_ID_REUSED');
   });
 
-  it.each([['text', 'abc'], ['braces', `{${v4()}}`], ['no dashes', v4().replaceAll('-', '')], ['an urn', `urn:uuid:${v4()}`], ['empty', ''], ['blanks', ` ${v4()}`], ['null', null], ['a number', 7]])(
-    'nothing else does: %s',
-    async (_name, requestId) => {
-      const answer = await app.rest({ secret, body: { requestId } });
-      expect(errorOf(answer)).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['requestId'] }] } });
-    },
-  );
+  it.each([
+    ['text', 'abc'],
+    ['braces', `{${v4()}}`],
+    ['no dashes', v4().replaceAll('-', '')],
+    ['an urn', `urn:uuid:${v4()}`],
+    ['empty', ''],
+    ['blanks', ` ${v4()}`],
+    ['null', null],
+    ['a number', 7],
+  ])('nothing else does: %s', async (_name, requestId) => {
+    const answer = await app.rest({ secret, body: { requestId } });
+    expect(errorOf(answer)).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['requestId'] }] } });
+  });
 });
 
 describe('as Idempotency-Key', () => {
@@ -125,7 +132,11 @@ describe('as Idempotency-Key', () => {
     ['not ASCII', 'é'],
     ['two of them', 'a, b'],
   ])('anything else is refused: %s', async (_name, header) => {
-    expect(errorOf(await withHeader(header))).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['Idempotency-Key'] }] } });
+    expect(errorOf(await withHeader(header))).toMatchObject({
+      http: 400,
+      code: 'INVALID_REQUEST',
+      details: { issues: [{ path: ['Idempotency-Key'] }] },
+    });
   });
 });
 

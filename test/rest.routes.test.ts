@@ -31,10 +31,13 @@ describe.each([
   ['without CORS', () => app],
   ['with CORS', () => withCors],
 ])('methods, %s', (_case, node) => {
-  it.each(['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'TRACE'])('%s on execute is 405, and Allow says POST', async (method) => {
-    const answer = await send(node().url, { method, path: '/v1/demo/execute' });
-    expect(errorOf(answer)).toEqual({ http: 405, status: 'INVALID_REQUEST', code: 'METHOD_NOT_ALLOWED', details: {}, allow: 'POST' });
-  });
+  it.each(['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'TRACE'])(
+    '%s on execute is 405, and Allow says POST',
+    async (method) => {
+      const answer = await send(node().url, { method, path: '/v1/demo/execute' });
+      expect(errorOf(answer)).toEqual({ http: 405, status: 'INVALID_REQUEST', code: 'METHOD_NOT_ALLOWED', details: {}, allow: 'POST' });
+    },
+  );
 
   it('HEAD has the same answer as GET without the body', async () => {
     const { status, headers, body } = await send(node().url, { method: 'HEAD', path: '/v1/demo/execute' });
@@ -52,7 +55,22 @@ describe.each([
   });
 
   it('a path without a route and an invalid service are 404 for every method', async () => {
-    for (const path of ['/', '/nothing', '/v1/demo', '/v1/demo/execute/', '/v1/demo/execute/x', '/v1//execute', '/v1/demo//execute', '/v1/:service/execute', '/*', '*', '/graphqlx', '/v1/keys/execute', '/v1/Demo/execute', '/V1/demo/execute']) {
+    for (const path of [
+      '/',
+      '/nothing',
+      '/v1/demo',
+      '/v1/demo/execute/',
+      '/v1/demo/execute/x',
+      '/v1//execute',
+      '/v1/demo//execute',
+      '/v1/:service/execute',
+      '/*',
+      '*',
+      '/graphqlx',
+      '/v1/keys/execute',
+      '/v1/Demo/execute',
+      '/V1/demo/execute',
+    ]) {
       for (const method of ['GET', 'POST', 'DELETE', 'OPTIONS']) {
         expect([method, path, outcomeOf(await send(node().url, { method, path }))]).toEqual([method, path, '404 NOT_FOUND']);
       }
@@ -92,7 +110,9 @@ describe('HTTP itself', () => {
   it('an unknown Expect header is ignored', async () => {
     const { secret } = await buildKey(app);
     const headers = { 'x-api-key': secret, 'content-type': 'application/json', expect: 'miracles' };
-    expect(outcomeOf(await ask({ method: 'POST', path: '/v1/demo/execute', headers, body: '{"action":"demo.echo","params":{}}' }))).toBe('200 ok');
+    expect(outcomeOf(await ask({ method: 'POST', path: '/v1/demo/execute', headers, body: '{"action":"demo.echo","params":{}}' }))).toBe(
+      '200 ok',
+    );
     expect(errorOf(await ask({ path: '/nothing', headers: { expect: 'miracles' } }))).toMatchObject({ http: 404 });
   });
 });
@@ -102,7 +122,11 @@ describe('CORS', () => {
     send(node.url, {
       method: 'OPTIONS',
       path,
-      headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type,x-api-key,idempotency-key' },
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'content-type,x-api-key,idempotency-key',
+      },
     });
   const corsOf = ({ headers }: RestAnswer) => [...headers.keys()].filter((name) => name.startsWith('access-control-')).sort();
 
@@ -160,7 +184,11 @@ describe('/openapi.json', () => {
 
   /** Rows of the contract's error table. */
   const contract = readFileSync(join(__dirname, 'contract/rest.md'), 'utf8');
-  const rows = [...contract.matchAll(/^\| (\d{3}) \| `(\w+)` \| `(\w+)` \|/gm)].map(([, http, status, code]) => ({ http: Number(http), status, code: code as ErrorCode }));
+  const rows = [...contract.matchAll(/^\| (\d{3}) \| `(\w+)` \| `(\w+)` \|/gm)].map(([, http, status, code]) => ({
+    http: Number(http),
+    status,
+    code: code as ErrorCode,
+  }));
 
   it('the error table of the contract matches the code', () => {
     expect(rows).toHaveLength(23);
@@ -174,7 +202,16 @@ describe('/openapi.json', () => {
     expect([status, headers.get('cache-control')]).toEqual([200, 'no-store']);
     const document = body as Documented;
     expect(document.openapi).toMatch(/^3\.1\./);
-    expect(Object.keys(document.paths)).toEqual(['/v1/{service}/execute', '/v1/audit/export', '/v1/export/ledger', '/v1/export/request-logs', '/v1/export/keys', '/healthz', '/readyz', '/openapi.json']);
+    expect(Object.keys(document.paths)).toEqual([
+      '/v1/{service}/execute',
+      '/v1/audit/export',
+      '/v1/export/ledger',
+      '/v1/export/request-logs',
+      '/v1/export/keys',
+      '/healthz',
+      '/readyz',
+      '/openapi.json',
+    ]);
     const responses = document.paths['/v1/{service}/execute']?.post?.responses ?? {};
     expect(new Set(Object.keys(responses))).toEqual(new Set(['200', '410', ...rows.map(({ http }) => String(http))]));
     for (const { http, code } of rows) expect(responses[http]?.description).toContain(`\`${code}\``);

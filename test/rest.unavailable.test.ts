@@ -91,7 +91,9 @@ describe('while the database cannot be reached', () => {
     const call = { secret, body: { requestId: randomUUID() } };
     expect(outcomeOf(await app.rest(call))).toBe('200 ok');
     const lost = Object.assign(new Error('Connection lost'), { code: 'PROTOCOL_CONNECTION_LOST' });
-    const read = jest.spyOn(app.database.lookups, 'findBy').mockImplementation((entity) => Promise.reject(entity === Claim ? lost : new Error('not expected')));
+    const read = jest
+      .spyOn(app.database.lookups, 'findBy')
+      .mockImplementation((entity) => Promise.reject(entity === Claim ? lost : new Error('not expected')));
     const answer = await app.rest(call).finally(() => read.mockRestore());
     expect(errorOf(answer)).toEqual(expect.objectContaining({ http: 503, code: 'SERVICE_UNAVAILABLE' }));
     expect(outcomeOf(await app.rest(call))).toBe('200 replay');
@@ -146,7 +148,9 @@ describe('if the greatest number of calls runs', () => {
     const busy = await Promise.all([1, 2, 3, 4].map(() => buildKey(app, { workspace, permissions: ['face.*', 'demo.*'] })));
     const other = await buildKey(app);
     const before = upstream.calls.length;
-    const running = busy.slice(0, 3).flatMap(({ secret }) => [1, 2].map(() => app.rest({ secret, service: 'face', body: { action: name } })));
+    const running = busy
+      .slice(0, 3)
+      .flatMap(({ secret }) => [1, 2].map(() => app.rest({ secret, service: 'face', body: { action: name } })));
     await upstream.arrived(before + 6);
     const [, , , last] = busy;
     expect(errorOf(await app.rest({ secret: last?.secret }))).toEqual(UNAVAILABLE);

@@ -20,7 +20,8 @@ function ask(port: string | number, request: string) {
 }
 
 const post = (secret: string, length: number, body = '') =>
-  `POST /v1/demo/execute HTTP/1.1\r\nhost: x\r\nx-api-key: ${secret}\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`;
+  `POST /v1/demo/execute HTTP/1.1\r\nhost: x\r\nx-api-key: ${secret}\r\n` +
+  `content-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`;
 
 describe('a stop', () => {
   it('waits for an answer that is being read, so that a billed answer arrives', async () => {
@@ -80,7 +81,12 @@ describe('a client that reads nothing', () => {
     const sockets: Socket[] = [];
     app.server.on('connection', (socket) => sockets.push(socket));
     await app.listen({ host: '127.0.0.1', port: 0 });
-    return { app, sockets, port: (app.server.address() as AddressInfo).port, areCut: () => sockets.length > 0 && sockets.every(({ destroyed }) => destroyed) };
+    return {
+      app,
+      sockets,
+      port: (app.server.address() as AddressInfo).port,
+      areCut: () => sockets.length > 0 && sockets.every(({ destroyed }) => destroyed),
+    };
   }
   const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`;
 

@@ -9,9 +9,9 @@ const LOOPBACKS = ['127.0.0.1', '[::1]'];
 const CUSTOM_SCHEME = /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/;
 
 /**
- * Checks redirect addresses, adds issues to `context`, and returns the addresses without duplicates. Allows https. For public clients,
- * which run on a person's device, also allows a loopback address or a custom scheme. A request must name one of them exactly, except for the
- * port of a loopback address.
+ * Checks redirect addresses, adds issues to `context`, and returns the addresses without duplicates. Allows https. Public clients run on
+ * a person's device, so they may also have a loopback address or a custom scheme. A request must name one of the addresses exactly, except
+ * for the port of a loopback address.
  */
 export function redirectUrisRule(
   uris: string[],

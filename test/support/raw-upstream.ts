@@ -9,7 +9,9 @@ export const OK = '{"ok":true,"data":{"face":1}}';
 export const NO = '{"ok":false,"errors":[{"code":"NO_FACE_DETECTED","message":"There is no face."}]}';
 
 /** An object that a JavaScript parser would change: its numbers, the order of its names, and its characters. */
-export const ODD_JSON = String.raw`{ "id": 1234567890123456789, "2": 1e400, "1": [-0, 1.0, 1E5, 0.1000, 1e-400], "__proto__": {"a": 1}, "\u0064": "\ud800\/" }`;
+export const ODD_JSON =
+  String.raw`{ "id": 1234567890123456789, "2": 1e400, "1": [-0, 1.0, 1E5, 0.1000, 1e-400], ` +
+  String.raw`"__proto__": {"a": 1}, "\u0064": "\ud800\/" }`;
 
 export interface Received {
   method: string | undefined;
