@@ -8,6 +8,7 @@ import { entities } from '../src/entities';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import { Wallet } from '../src/wallet/wallet.entity';
 import { freshDatabaseUrl } from './support/database';
+import { leastOf, longestTurnOf } from './support/processor-time';
 
 const parts = { entities, migrations };
 
@@ -49,6 +50,14 @@ describe(`the database (${TEST_DATABASE})`, () => {
     const { path } = settings as SqliteSettings;
     for (const file of [path, `${path}-wal`, `${path}-shm`])
       expect([file, ((await stat(file)).mode & 0o777).toString(8)]).toEqual([file, '600']);
+  });
+
+  (TEST_DATABASE === 'sqlite' ? it : it.skip)('lets other work of the process run during a transaction of many statements', async () => {
+    const transact = () =>
+      first().transaction(async (tx) => {
+        for (let index = 0; index < 8_000; index += 1) await tx.update(Workspace, { id: `ws_none${index}` }, { name: 'none' });
+      });
+    expect(await leastOf(3, 100, async () => (await longestTurnOf(transact)).longestMs)).toBeLessThan(100);
   });
 
   it('stores the largest amount and the millisecond of an instant exactly', async () => {

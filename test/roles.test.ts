@@ -12,6 +12,7 @@ import { ORIGIN, buildKey, buildProject, buildWorkspace, ghostOf } from './suppo
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
 import { closeNodes, createNodes } from './support/nodes';
+import { longestTurnOf } from './support/processor-time';
 import { PASSWORD, buildPerson, tokenOf, type BuiltPerson } from './support/people';
 
 let app: TestApp;
@@ -399,6 +400,19 @@ describe('the keys that a member minted', () => {
     expect(await refusal('removeMember', input, secret)).toMatchObject({ code: 'FORBIDDEN', message: 'This needs the permission write.keys.' });
     expect(await app.database.reader.existsBy(Membership, { workspaceId: id, userId: person.id })).toBe(true);
     expect(await status(live)).toBe('ok');
+  });
+
+  it('end by the hundred, and hold up nothing else that the process does', async () => {
+    const { id, person, live } = await minter();
+    const key = await app.database.reader.findOneByOrFail(ApiKey, { id: live.key.id });
+    const copies = Array.from({ length: 1_000 }, (_, index) => ({ ...key, id: `${key.id.slice(0, -4)}${String(index).padStart(4, '0')}` }));
+    for (let at = 0; at < copies.length; at += 200) await app.database.transaction((tx) => tx.insert(ApiKey, copies.slice(at, at + 200)));
+    const remove = () => mutate('removeMember', { workspaceId: id, userId: person.id, revokeKeys: true }, 'keysRevoked');
+    const { answer, longestMs } = await longestTurnOf(remove);
+    expect(answer.keysRevoked).toBe(1_003);
+    expect(longestMs).toBeLessThan(150);
+    expect(await app.database.reader.countBy(ApiKey, { workspaceId: id, createdByUserId: person.id, revokedAt: IsNull(), expiresAt: IsNull() })).toBe(0);
+    expect(await app.database.reader.countBy(AuditEvent, { workspaceId: id, action: 'key.revoked' })).toBeGreaterThanOrEqual(1_003);
   });
 
   it('include none that slips through: a mint at the same time is refused, or its key ends too', async () => {

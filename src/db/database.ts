@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { backOff } from 'exponential-backoff';
 import type { DataSource, EntityManager, EntityTarget, FindOptionsWhere, ObjectLiteral } from 'typeorm';
 import type { DatabaseSettings, SqliteSettings } from '../config';
@@ -22,6 +23,9 @@ const RETRIES = {
   sqlite: { numOfAttempts: 25, startingDelay: 10, maxDelay: 250 },
 };
 
+/** The time that the statements of one transaction on SQLite run before other work has its turn: the driver blocks the event loop. */
+const SLICE_MS = 10;
+
 /** The longest time that a statement of `Database.reader` may take. After that it is cut off. */
 const READ_TIMEOUT_MS = 5_000;
 
@@ -36,6 +40,8 @@ export class Database {
   /** Reads committed rows outside transactions and off the event loop. A read that takes too long is cut off (`isCutOff`). */
   readonly reader: EntityManager;
   private readonly writes = new WriteQueue();
+  /** When the statements of the present transaction make room, by `performance.now()`; SQLite only. */
+  private sliceEndsAt = 0;
 
   private constructor(
     readonly settings: DatabaseSettings,
@@ -46,6 +52,7 @@ export class Database {
     private readonly readThread?: ReadThread,
   ) {
     this.reader = readThread ? managerOf(readerSource, readThread) : readerSource.manager;
+    if (this.dialect === 'sqlite') this.makeRoomBetweenStatements();
   }
 
   /** Connects and applies the missing migrations. */
@@ -102,6 +109,7 @@ export class Database {
   private async immediately<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
     const connection = connectionOf(this.writer);
     connection.exec('BEGIN IMMEDIATE');
+    this.sliceEndsAt = performance.now() + SLICE_MS;
     try {
       const result = await work(this.writer.createQueryRunner().manager);
       connection.exec('COMMIT');
@@ -110,6 +118,20 @@ export class Database {
       rollBack(connection);
       throw error;
     }
+  }
+
+  /** Lets other work run between the statements of a long transaction. Other writers wait for the end of the transaction in any case. */
+  private makeRoomBetweenStatements(): void {
+    const runner = this.writer.createQueryRunner(); // the same one each time
+    const ask = runner.query.bind(runner) as (...statement: unknown[]) => Promise<unknown>;
+    const query = async (...statement: unknown[]): Promise<unknown> => {
+      if (performance.now() >= this.sliceEndsAt) {
+        await nextTurn();
+        this.sliceEndsAt = performance.now() + SLICE_MS;
+      }
+      return ask(...statement);
+    };
+    Object.assign(runner, { query });
   }
 
   /** Runs `work` on one consistent snapshot of the committed rows. It takes no locks and cannot write. */

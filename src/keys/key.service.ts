@@ -1,15 +1,15 @@
 import type { EntityManager } from 'typeorm';
-import { IsNull, Not } from 'typeorm';
+import { In, IsNull, MoreThan, Not } from 'typeorm';
 import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
 import { graceSecondsRule, permissionsRule, requireGrantable, requireGrantsOf } from '../access/granting';
 import { PEPPER_VERSION, hintOf, mintSecret } from '../access/secret';
 import { Membership } from '../access/people/membership.entity';
 import { personBehind, type Actor } from '../access/principal';
-import { recordEvent, type Origin } from '../audit/record-event';
-import { writeChanges } from '../audit/write-changes';
+import { recordEvent, recordEvents, type Origin } from '../audit/record-event';
+import { difference, writeChanges } from '../audit/write-changes';
 import { forUpdate, locked, type Database } from '../db/database';
-import { expectedVersionRule, requireVersion } from '../db/versions';
+import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
 import { conflict, invalid, notFound, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
 import { newId } from '../lib/id';
@@ -54,6 +54,8 @@ const updateRule = z.object({
 
 const rotateRule = z.object({ id: idRule, graceSeconds: graceSecondsRule.default(0) });
 
+/** Keys that are read and ended together where a member is removed with all that they minted. */
+const REVOKED_AT_A_TIME = 50;
 const REVOKED_WITH_MEMBER = 'The member who minted it was removed.';
 
 const revokeRule = z.object({ id: idRule, reason: reasonRule.nullish() });
@@ -178,10 +180,24 @@ export class KeyService {
   /** Revokes all live keys that a person minted in a workspace, in the transaction that removes them. Returns their number. */
   async revokeMinted(tx: EntityManager, origin: Origin, member: { workspaceId: string; userId: string }, at: Date): Promise<number> {
     const where = { workspaceId: member.workspaceId, createdByUserId: member.userId, revokedAt: IsNull() };
-    const minted = await tx.find(ApiKey, { where, order: { id: 'ASC' }, ...forUpdate(tx) });
-    const live = minted.filter(({ expiresAt }) => !expiresAt || expiresAt > at);
-    for (const key of live) await this.end(tx, origin, key, { reason: REVOKED_WITH_MEMBER, at });
-    return live.length;
+    const page = { order: { id: 'ASC' }, take: REVOKED_AT_A_TIME, ...forUpdate(tx) } as const;
+    let revoked = 0;
+    for (let keys: ApiKey[], last = ''; (keys = await tx.find(ApiKey, { where: { ...where, id: MoreThan(last) }, ...page })).length > 0; ) {
+      const live = keys.filter(({ expiresAt }) => !expiresAt || expiresAt > at);
+      if (live.length > 0) await this.endAll(tx, origin, live, at);
+      revoked += live.length;
+      last = keys.at(-1)?.id ?? '';
+    }
+    return revoked;
+  }
+
+  /** Ends live keys that this transaction has locked, as `end` does, in few statements. */
+  private async endAll(tx: EntityManager, origin: Origin, keys: ApiKey[], at: Date): Promise<void> {
+    const ids = In(keys.map(({ id }) => id));
+    const changes = { revokedAt: at, revokedReason: REVOKED_WITH_MEMBER };
+    await tx.update(KeySecret, { keyId: ids, endedAt: IsNull() }, { endedAt: at.getTime() });
+    await tx.update(ApiKey, { id: ids, revokedAt: IsNull() }, { ...changes, ...nextVersion });
+    await recordEvents(tx, keys.map((key) => ({ ...origin, action: 'key.revoked', subject: key, ...difference(key, changes), at })));
   }
 
   private async end(tx: EntityManager, origin: Origin, key: ApiKey, { reason, at }: { reason: string | null; at: Date }): Promise<ApiKey> {
