@@ -24,7 +24,7 @@ const RETRIES = {
 };
 
 /** The time that the statements of one transaction on SQLite run before other work has its turn: the driver blocks the event loop. */
-const SLICE_MS = 10;
+const WRITES_SLICE_MS = 10;
 
 /** The longest time that a statement of `Database.reader` may take. After that it is cut off. */
 const READ_TIMEOUT_MS = 5_000;
@@ -109,7 +109,7 @@ export class Database {
   private async immediately<T>(work: (tx: EntityManager) => Promise<T>): Promise<T> {
     const connection = connectionOf(this.writer);
     connection.exec('BEGIN IMMEDIATE');
-    this.sliceEndsAt = performance.now() + SLICE_MS;
+    this.sliceEndsAt = performance.now() + WRITES_SLICE_MS;
     try {
       const result = await work(this.writer.createQueryRunner().manager);
       connection.exec('COMMIT');
@@ -127,7 +127,7 @@ export class Database {
     const query = async (...statement: unknown[]): Promise<unknown> => {
       if (performance.now() >= this.sliceEndsAt) {
         await nextTurn();
-        this.sliceEndsAt = performance.now() + SLICE_MS;
+        this.sliceEndsAt = performance.now() + WRITES_SLICE_MS;
       }
       return ask(...statement);
     };
