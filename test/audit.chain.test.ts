@@ -443,8 +443,10 @@ describe('chains of the previous version, which has no keys,', () => {
   afterAll(() => older.close());
 
   const at = (text: string, values: unknown[] = []) => older.database.transaction((tx) => tx.query(text, values));
+  const warned: string[] = [];
+  const log = { warn: (_properties: object, message: string) => void warned.push(message) };
   /** The sealer of a process of this version that has just started. */
-  const started = () => new Sealer({ database: older.database, keys: chainKeys, log: { warn: () => undefined } as never });
+  const started = () => new Sealer({ database: older.database, keys: chainKeys, log: log as never });
   const verified = (id: string) => verifyChain(older.database.reader, chainKeys, id);
   /** Writes and seals an event as the previous version does. */
   const sealAsBefore = async (id: string, name: string) => {
@@ -465,6 +467,7 @@ describe('chains of the previous version, which has no keys,', () => {
     expect(await verified(id)).toMatchObject({ verifiedTo: 2, keyedFrom: null, firstBroken: null });
 
     await started().once();
+    expect(warned).toContainEqual(expect.stringContaining('seals without a secret are taken over'));
     for (const chain of [id, quiet]) expect(await verified(chain)).toMatchObject({ keyedFrom: chain === id ? 2 : 1, firstBroken: null });
     await sealAsBefore(id, 'Beside');
     expect(await brokenChains(older)).toEqual({});
@@ -473,11 +476,13 @@ describe('chains of the previous version, which has no keys,', () => {
 
     older.travel(24 * 60 * 60_000);
     await started().once();
+    warned.length = 0;
     await older.services.workspaces.update(ORIGIN, { id, name: 'After' });
     await started().once();
     expect(await brokenChains(older)).toEqual({});
     await sealAsBefore(id, 'Too late');
     await started().once();
+    expect(warned).toEqual([]);
     expect((await verified(id)).firstBroken).toMatchObject({ sequence: 5, reason: expect.stringContaining('not authentic') });
     await at("UPDATE audit_events SET action = 'no.such' WHERE workspace_id = ?", [quiet]);
     expect((await verified(quiet)).firstBroken).toMatchObject({ sequence: 1 });

@@ -17,6 +17,9 @@ const SEALED_AT_A_TIME = 500;
 /** How often a process looks for seals of the previous version, while there may be some. */
 const ADOPT_INTERVAL_MS = 60_000;
 
+/** Tells of a database without secrets, whose trail somebody may have rewritten. */
+const ADOPTS = 'audit trail: seals without a secret are taken over; expected only after an upgrade from a version without secrets';
+
 export interface SealerDeps {
   database: Database;
   keys: ChainKeys;
@@ -41,11 +44,12 @@ export class Sealer extends Repeated {
 
   /** Seals until no event waits. Only reads if no event waits. */
   async once(): Promise<void> {
-    const { database, keys } = this.deps;
+    const { database, keys, log } = this.deps;
     while (performance.now() >= this.adoptsAt) {
       const now = (await database.now()).getTime();
       const next = await database.transaction((tx) => adoptChains(tx, keys, now));
-      if (next !== 'at once') this.adoptsAt = next === 'never' ? Infinity : performance.now() + ADOPT_INTERVAL_MS;
+      if (next === 'at once') log.warn({}, ADOPTS);
+      else this.adoptsAt = next === 'never' ? Infinity : performance.now() + ADOPT_INTERVAL_MS;
     }
     while ((await waitingEvents(database.reader, 1)).length > 0) await database.transaction((tx) => sealNext(tx, keys));
   }
