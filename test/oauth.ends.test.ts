@@ -16,7 +16,7 @@ import { buildPerson, tokenOf, type BuiltPerson } from './support/people';
 import { runCli } from './support/process';
 import { until } from './support/until';
 
-// What tokens may do, and what ends them at once on every node.
+// Rights of tokens, and causes that end them at once on every node.
 
 let app: TestApp;
 let other: TestApp;
@@ -194,8 +194,8 @@ describe('all tokens of a consent end at once, on every node, when', () => {
         const elsewhere = await buildWorkspace(app);
         await joinAsOwner(person, elsewhere.id);
         await resetPassword(person);
-        const told = await app.database.reader.findBy(AuditEvent, { action: 'password.reset', subjectId: person.person.id });
-        expect(told.map(({ workspaceId, after }) => [workspaceId, after])).toEqual(
+        const recorded = await app.database.reader.findBy(AuditEvent, { action: 'password.reset', subjectId: person.person.id });
+        expect(recorded.map(({ workspaceId, after }) => [workspaceId, after])).toEqual(
           expect.arrayContaining([
             [built.workspace.id, { consents: 2 }],
             [elsewhere.id, { consents: 0 }],
@@ -283,8 +283,8 @@ it('withdrawing ends all consents to the application in that project, and no oth
   const again = await tokensFor(app, built);
   expect((await withdraw()).consent).toEqual(consent);
   expect((await run(again.access)).status).toBe(200);
-  const told = await app.database.reader.findBy(AuditEvent, { workspaceId: built.workspace.id, action: 'consent.withdrawn' });
-  expect(told).toMatchObject([
+  const recorded = await app.database.reader.findBy(AuditEvent, { workspaceId: built.workspace.id, action: 'consent.withdrawn' });
+  expect(recorded).toMatchObject([
     { subjectId: id, actorId: person.person.id, after: { consents: 3, clientId: built.client.id, projectId: built.project.id } },
   ]);
 });
@@ -298,17 +298,17 @@ it('the audit trail has each step, with its actor and the person', async () => {
     where: { workspaceId: built.workspace.id },
     order: { createdAt: 'ASC', id: 'ASC' },
   });
-  const told = events.filter(({ action }) => /^(oauth-client|consent|token)\.(?!refused)/.test(action));
-  expect(told.map(({ action, actorKind }) => [action, actorKind])).toEqual([
+  const recorded = events.filter(({ action }) => /^(oauth-client|consent|token)\.(?!refused)/.test(action));
+  expect(recorded.map(({ action, actorKind }) => [action, actorKind])).toEqual([
     ['oauth-client.created', 'SYSTEM'],
     ['consent.given', 'USER'],
     ['token.issued', 'OAUTH_CLIENT'],
     ['token.refreshed', 'OAUTH_CLIENT'],
     ['token.reused', 'OAUTH_CLIENT'],
   ]);
-  for (const { subjectId, after } of told.slice(2))
+  for (const { subjectId, after } of recorded.slice(2))
     expect([subjectId, after]).toEqual([
-      told[1]?.subjectId,
+      recorded[1]?.subjectId,
       expect.objectContaining({ clientId: built.client.id, userId: built.person.person.id }),
     ]);
 });
@@ -317,14 +317,14 @@ it('the audit trail records a revoked token as revoked, not as reused', async ()
   const built = await buildClient(app);
   const { refresh: token } = await tokensFor(app, built);
   expect((await ask(app, '/oauth/revoke', built, { token })).status).toBe(200);
-  const told = await app.database.reader.findBy(AuditEvent, {
+  const recorded = await app.database.reader.findBy(AuditEvent, {
     workspaceId: built.workspace.id,
     action: In(['token.revoked', 'token.reused']),
   });
-  expect(told).toMatchObject([
+  expect(recorded).toMatchObject([
     { action: 'token.revoked', actorKind: 'OAUTH_CLIENT', after: { clientId: built.client.id, userId: built.person.person.id } },
   ]);
-  expect(told[0]?.actorId).toBe(told[0]?.subjectId);
+  expect(recorded[0]?.actorId).toBe(recorded[0]?.subjectId);
 });
 
 describe('a refresh', () => {

@@ -221,7 +221,7 @@ describe('a scope that is not a permission', () => {
   it.each<Record<string, string>>([
     { scope: 'openid demo.* admin.* nonsense' },
     { scope: 'openid demo.*', resource: 'https://api.example' },
-  ])('is in no consent and no token, whatever the person may grant: %j', async (parameters) => {
+  ])('is in no consent and no token, with any rights of the person: %j', async (parameters) => {
     const own = await buildClient(app);
     const { access, scope } = await tokensFor(app, own, parameters);
     expect([scope, await scopesOf(own.client.id)]).toEqual(['openid', [['openid']]]);
@@ -409,7 +409,7 @@ describe('a client', () => {
       error_description: 'client authentication failed',
     });
     expect((await refresh(other, { ...own, secret }, right.refresh)).status).toBe(200);
-    await until(async () => (await events('token.refused', own.workspace.id)).length >= 4, 'the refusals to be told');
+    await until(async () => (await events('token.refused', own.workspace.id)).length >= 4, 'the refusals to be recorded');
     expect((await events('token.refused', own.workspace.id))[0]).toMatchObject({
       subjectId: own.client.id,
       after: { endpoint: 'token', error: 'invalid_client' },

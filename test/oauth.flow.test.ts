@@ -69,7 +69,7 @@ const viewerOf = async (token: string, node = app) => {
 
 describe.each([
   ['a confidential client', true, REDIRECT_URI],
-  ['a public one on a device', false, LOOPBACK_URI.replace('127.0.0.1', '127.0.0.1:51234')],
+  ['a public client on a device', false, LOOPBACK_URI.replace('127.0.0.1', '127.0.0.1:51234')],
 ])('%s', (_name, confidential, redirectUri) => {
   it('identifies a person, acts for them, refreshes, introspects and revokes its tokens', async () => {
     const built = await buildClient(app, { confidential });
@@ -106,12 +106,12 @@ describe.each([
 it('a start logs a warning if its public URL, and so the issuer, is not configured', async () => {
   const warned = ({ logLines }: TestApp) => logLines.filter((line) => line.includes('PUBLIC_URL is not set'));
   const started = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0' } });
-  const told = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0', publicUrl: 'https://tollgate.example' } });
+  const configured = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0', publicUrl: 'https://tollgate.example' } });
   expect(warned(started)).toEqual([expect.stringContaining('"level":40')]);
-  expect([warned(told), warned(other)]).toEqual([[], []]);
+  expect([warned(configured), warned(other)]).toEqual([[], []]);
   expect(warned(app)).toHaveLength(TEST_DATABASE === 'mysql' ? 1 : 0);
   await started.close();
-  await told.close();
+  await configured.close();
 });
 
 describe('the discovery document lists what is accepted:', () => {

@@ -49,16 +49,16 @@ it('records at most twenty refusals of one client at once, and none of requests 
       redirect_uri: 'https://shop.example/callback',
       code_verifier: 'x'.repeat(43),
     });
-  const told = () => app.database.reader.countBy(AuditEvent, { action: 'token.refused', subjectId: built.client.id });
+  const recorded = () => app.database.reader.countBy(AuditEvent, { action: 'token.refused', subjectId: built.client.id });
   const silent = authorizationUrl(app, built, { prompt: 'none' });
   for (let asked = 0; asked < 5; asked += 1) await fetch(silent, { redirect: 'manual' });
   for (let asked = 0; asked < 20; asked += 1) await refuse();
-  await until(async () => (await told()) === 20, 'twenty refusals in the trail');
+  await until(async () => (await recorded()) === 20, 'twenty refusals in the trail');
   const writes = jest.spyOn(app.database, 'transaction');
   for (let asked = 0; asked < 20; asked += 1) expect(await refuse()).toMatchObject({ status: 400, body: { error: 'invalid_grant' } });
   await app.people.background.idle();
   expect(writes).not.toHaveBeenCalled();
-  expect(await told()).toBe(20);
+  expect(await recorded()).toBe(20);
 });
 
 it('a service account gets a limited number of tokens at once, and one more each second', async () => {

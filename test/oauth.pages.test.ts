@@ -82,8 +82,8 @@ it.each(['light', 'dark'] as const)(
 const hasIpv6 = Object.values(networkInterfaces()).some((addresses) => addresses?.some(({ address }) => address === '::1'));
 
 it.each([
-  ['at an address of IPv6', '::1'],
-  ['that leads on to another origin', '127.0.0.1'],
+  ['at an IPv6 address', '::1'],
+  ['that redirects to another origin', '127.0.0.1'],
 ])('a person who agrees comes back to an application %s, in a real browser', async (_where, host) => {
   if (host === '::1' && !hasIpv6) return void process.stderr.write('\nSKIPPED, NOT TESTED: this machine has no ::1.\n');
   const first = createServer((_request, response) => response.writeHead(302, { location: callback }).end());

@@ -54,7 +54,7 @@ describe('allowedIps', () => {
     ['203.0.113.7', ['::ffff:203.0.113.7']],
     ['203.0.113.7', ['::ffff:203.0.113.0/120']],
     ['::ffff:203.0.113.7', ['::ffff:203.0.113.0/120']],
-  ])('let %s use a key of %j', async (address, allowedIps) => {
+  ])('allow %s to use a key with %j', async (address, allowedIps) => {
     expect(await answerFrom(address, allowedIps)).toBe('200 ok');
   });
 
@@ -66,7 +66,7 @@ describe('allowedIps', () => {
     ['2001:db8::7', ['0.0.0.0/0']],
     ['203.0.113.7', ['::/0']],
     ['127.0.0.1', ['203.0.113.7']],
-  ])('keep %s from a key of %j', async (address, allowedIps) => {
+  ])('refuse %s for a key with %j', async (address, allowedIps) => {
     expect(await answerFrom(address, allowedIps)).toBe('403 IP_NOT_ALLOWED');
   });
 
@@ -84,7 +84,7 @@ describe('allowedIps', () => {
       '[203.0.113.7',
     ],
     ...['[]', '[]:1', '2001:db8::7]:443', '203.0.113.7 198.51.100.1', 'x'.repeat(500)],
-  ])('what is no address is in no block, and calls a key of all addresses unharmed: %s', async (address) => {
+  ])('do not match an invalid address, which may still use a key without allowedIps: %s', async (address) => {
     expect(await answerFrom(address, ['203.0.113.0/24', '198.51.100.0/24', '::/0'])).toBe('403 IP_NOT_ALLOWED');
     expect(await answerFrom(address, [])).toBe('200 ok');
   });
@@ -122,19 +122,19 @@ describe('X-Forwarded-For', () => {
 
   it.each([
     ['one hop', '203.0.113.7', '203.0.113.7'],
-    ['what the caller made up stands left of it', '198.51.100.1, 203.0.113.7', '203.0.113.7'],
+    ['ignores entries that the client invented, further left', '198.51.100.1, 203.0.113.7', '203.0.113.7'],
     ['two hops', '203.0.113.7, 10.0.0.5', '203.0.113.7'],
-    ['several hops, of both families', '1.1.1.1, 203.0.113.7, 2001:db8:ffff::1, 10.1.2.3, 127.0.0.1', '203.0.113.7'],
-    ['a hop that is not trusted is the caller', '10.0.0.5, 203.0.113.7, 198.51.100.9, 10.0.0.5', '198.51.100.9'],
-    ['hops alone', '10.0.0.5, 10.0.0.6', '10.0.0.5'],
+    ['several hops, IPv4 and IPv6', '1.1.1.1, 203.0.113.7, 2001:db8:ffff::1, 10.1.2.3, 127.0.0.1', '203.0.113.7'],
+    ['an untrusted hop is the client', '10.0.0.5, 203.0.113.7, 198.51.100.9, 10.0.0.5', '198.51.100.9'],
+    ['only trusted hops', '10.0.0.5, 10.0.0.6', '10.0.0.5'],
     ['without blanks', '198.51.100.1,203.0.113.7,10.0.0.5', '203.0.113.7'],
     ['empty', '', '127.0.0.1'],
     ['a comma', ',', '127.0.0.1'],
     ['IPv6, in its shortest form', '2001:0DB8:0000::0007', '2001:db8::7'],
-    ['IPv4 within IPv6, as IPv4', '::ffff:203.0.113.7', '203.0.113.7'],
+    ['IPv4-mapped IPv6, as IPv4', '::ffff:203.0.113.7', '203.0.113.7'],
     ['with ports and brackets', '198.51.100.1, 203.0.113.7:41234, [2001:db8:ffff::1]:443, 10.0.0.5:80', '203.0.113.7'],
-    ['what is no address is not the caller: the proxy that handed it on is', 'nonsense', '127.0.0.1'],
-    ['what is no address stops the reading', '203.0.113.7, nonsense, 10.0.0.5', '10.0.0.5'],
+    ['an invalid entry: the client is the proxy that forwarded it', 'nonsense', '127.0.0.1'],
+    ['stops at an invalid entry', '203.0.113.7, nonsense, 10.0.0.5', '10.0.0.5'],
   ])('of a trusted peer is read from the right: %s', async (_case, header, logged) => {
     expect(await loggedAddress(behindProxy, header)).toBe(logged);
   });
@@ -166,8 +166,8 @@ describe('X-Forwarded-For', () => {
 
 describe('User-Agent', () => {
   it.each([
-    ['as it came', 'curl/8.5.0 (ä)', 'curl/8.5.0 (ä)'],
-    ['its first 255 characters', 'x'.repeat(254) + 'yz', 'x'.repeat(254) + 'y'],
+    ['unchanged', 'curl/8.5.0 (ä)', 'curl/8.5.0 (ä)'],
+    ['with its first 255 characters', 'x'.repeat(254) + 'yz', 'x'.repeat(254) + 'y'],
   ])('is logged %s', async (_case, sent, logged) => {
     const { secret } = await buildKey(direct, { project });
     expect(outcomeOf(await direct.rest({ secret, headers: { 'user-agent': sent } }))).toBe('200 ok');

@@ -55,7 +55,7 @@ describe('a body is refused, with the path of the problem', () => {
     ['text as params', '{"action":"demo.echo","params":"{}"}', ['params']],
     ['a number as action', '{"action":1,"params":{}}', ['action']],
     ['an empty action', '{"action":"","params":{}}', ['action']],
-    ['an action that begins with a digit', '{"action":"1demo","params":{}}', ['action']],
+    ['an action with a digit first', '{"action":"1demo","params":{}}', ['action']],
     ['an action with a blank', '{"action":"demo echo","params":{}}', ['action']],
     ['an action with a line break at its end', '{"action":"demo.echo\\n","params":{}}', ['action']],
     ['an action of 129 characters', `{"action":"${'a'.repeat(129)}","params":{}}`, ['action']],
@@ -136,10 +136,10 @@ describe('a body is accepted', () => {
     ['numbers that a parser writes in another form', '{"a":[1.0,-0,1E5,1e+2,100e-2]}'],
     ['names that a parser puts into another order', '{"b":1,"2":2,"1":3}'],
     ['blanks and line breaks', '{ "a" :\t[ 1 ,\r\n 2 ] }'],
-    ['escapes, of half a surrogate pair and of quotation marks too', String.raw`{"\u0061":"\ud800 \/ \\\" \u00e4\\","\\":"\"}:{"}`],
+    ['escapes, including half a surrogate pair and quotation marks', String.raw`{"\u0061":"\ud800 \/ \\\" \u00e4\\","\\":"\"}:{"}`],
     ['one name in several objects', '{"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}],"A":1,"params":{"params":1}}'],
     ['objects nested deeper than a stack', nested(30_000)],
-  ])('with params that come back as they were sent: %s', async (_what, params) => {
+  ])('with params that come back unchanged: %s', async (_what, params) => {
     const headers = { 'content-type': 'application/json', 'x-api-key': secret, 'idempotency-key': randomUUID() };
     const body = `{"debug":true,"p\\u0061rams" : ${params} ,"action":"demo.echo"}`;
     const once = async () => (await fetch(`${app.url}/v1/demo/execute`, { method: 'POST', headers, body })).text();

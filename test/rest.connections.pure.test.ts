@@ -112,30 +112,30 @@ describe('a request that cannot be routed', () => {
   it.each([
     ['headers that are too large', get('/healthz', `x: ${'x'.repeat(20_000)}`), 431, rest()],
     ['headers that are too large, at /graphql', get('/graphql', `x: ${'x'.repeat(20_000)}`), 431, graphql],
-    ['bytes that are no HTTP', '\x16\x03\x01\r\n\r\n', 400, rest()],
+    ['bytes that are not HTTP', '\x16\x03\x01\r\n\r\n', 400, rest()],
     ['an unknown method', 'BREW /healthz HTTP/1.1\r\nhost: a\r\n\r\n', 400, rest()],
     ['no Host', 'GET /healthz HTTP/1.1\r\n\r\n', 400, rest()],
     ['no Host, at /graphql', `POST /graphql HTTP/1.1\r\n${json}\r\ncontent-length: 0\r\n\r\n`, 400, /^\{"errors":\[/],
-    ['a Content-Length that is no number', post('/v1/demo/execute', 'content-length: 1x'), 400, rest()],
+    ['a Content-Length that is not a number', post('/v1/demo/execute', 'content-length: 1x'), 400, rest()],
     ['both Content-Length and chunks', post('/oauth/token', form, 'content-length: 1', 'transfer-encoding: chunked'), 400, oauth],
-    ['a chunk that is none, at /graphql', badChunk('/graphql', json), 400, graphql],
-    ['a chunk that is none, at /oauth', badChunk('/oauth/token'), 400, oauth],
-    ['a chunk that is none, of a form', badChunk('/invitation'), 400, page],
+    ['an invalid chunk, at /graphql', badChunk('/graphql', json), 400, graphql],
+    ['an invalid chunk, at /oauth', badChunk('/oauth/token'), 400, oauth],
+    ['an invalid chunk, of a form', badChunk('/invitation'), 400, page],
     ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n', 404, rest('NOT_FOUND')],
-    ['half a handshake of a WebSocket', get('/graphql', 'connection: upgrade', 'upgrade: websocket'), 400, /^\{"errors":\[/],
+    ['an incomplete WebSocket handshake', get('/graphql', 'connection: upgrade', 'upgrade: websocket'), 400, /^\{"errors":\[/],
     [
-      'a body that claims to be compressed, at /graphql',
+      'a body with Content-Encoding, at /graphql',
       post('/graphql', json, 'content-encoding: gzip', 'content-length: 2') + '{}',
       415,
       graphql,
     ],
     [
-      'a body that claims to be compressed, at /oauth',
+      'a body with Content-Encoding, at /oauth',
       post('/oauth/token', form, 'content-encoding: gzip', 'content-length: 3') + 'a=b',
       415,
       oauth,
     ],
-    ['a form that claims to be compressed', post('/invitation', form, 'content-encoding: gzip', 'content-length: 3') + 'a=b', 415, page],
+    ['a form with Content-Encoding', post('/invitation', form, 'content-encoding: gzip', 'content-length: 3') + 'a=b', 415, page],
   ])('is answered in the form of its routes: %s', async (_case, bytes, status, body) => {
     const connection = sendRaw(app.url, bytes);
     await connection.answers(1);
@@ -163,7 +163,7 @@ describe('a request that cannot be routed', () => {
   });
 
   it.each([['half a body', post('/v1/face/execute', 'content-length: 9')], ['no HTTP', 'nonsense\r\n\r\n']])(
-    'keeps no connection that its client has left: %s behind a call that runs',
+    'closes a connection if its client disconnects after %s behind a running call',
     async (_case, bytes) => {
       const { name: action } = await buildAction(app, { upstreamUrl: upstream.url });
       const { secret } = await buildKey(app, { permissions: ['face.*'] });

@@ -24,8 +24,8 @@ it.each([
   ['X-Api-Key with blanks around it', (text: string) => ({ 'x-api-key': `  ${text} ` })],
   ['Bearer', (text: string) => ({ authorization: `Bearer ${text}` })],
   ['bearer', (text: string) => ({ authorization: `bearer ${text}` })],
-  ['BEARER, and more blanks than one', (text: string) => ({ authorization: `BEARER   ${text}` })],
-  ['both, the same', (text: string) => ({ 'x-api-key': text, authorization: `Bearer ${text}` })],
+  ['BEARER and several blanks', (text: string) => ({ authorization: `BEARER   ${text}` })],
+  ['both headers with the same secret', (text: string) => ({ 'x-api-key': text, authorization: `Bearer ${text}` })],
   ['X-Api-Key beside another scheme', (text: string) => ({ 'x-api-key': text, authorization: 'Basic YTpi' })],
   ['X-Api-Key beside an empty bearer', (text: string) => ({ 'x-api-key': text, authorization: 'Bearer' })],
   ['Bearer beside an empty X-Api-Key', (text: string) => ({ 'x-api-key': '', authorization: `Bearer ${text}` })],
@@ -122,11 +122,11 @@ it('refuses a key with an X-Project-Id of another project than its own', async (
 it.each<[string, () => string]>([
   ['in another case', () => secret.toUpperCase()],
   ['without its last character', () => secret.slice(0, -1)],
-  ['with one more', () => `${secret}0`],
+  ['with one more character', () => `${secret}0`],
   ['of another environment', () => secret.replace('_live_', '_test_')],
   ['with another prefix', () => secret.replace('acme_', 'acmf_')],
   ['twice', () => `${secret}, ${secret}`],
-  ['with the blank of a line break', () => `${secret.slice(0, 9)} ${secret.slice(9)}`],
+  ['with a blank in the middle', () => `${secret.slice(0, 9)} ${secret.slice(9)}`],
   ['that is the root key', () => ROOT_KEY],
 ])('a secret %s is INVALID_API_KEY', async (_case, wrong) => {
   expect(await withHeaders({ 'x-api-key': wrong() })).toBe('401 INVALID_API_KEY');

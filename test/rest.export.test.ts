@@ -209,7 +209,7 @@ describe('an export is refused', () => {
     ['ledger?kind=', ['kind.0']],
     [`request-logs?${'action=a&'.repeat(1_001)}`, ['action']],
     ['keys?workspaceId=a%20b', ['workspaceId']],
-  ])('for what cannot be, saying where: %#', async (query, paths) => {
+  ])('for invalid parameters, with their paths: %#', async (query, paths) => {
     const { secret } = await buildKey(app, { permissions: READS });
     const { http, code, details } = errorOf(await ask(app, query, secret));
     expect([http, code]).toEqual([400, 'INVALID_REQUEST']);

@@ -82,7 +82,7 @@ describe('in the body', () => {
     ['blanks', ` ${v4()}`],
     ['null', null],
     ['a number', 7],
-  ])('nothing else does: %s', async (_name, requestId) => {
+  ])('other text is refused: %s', async (_name, requestId) => {
     const answer = await app.rest({ secret, body: { requestId } });
     expect(errorOf(answer)).toMatchObject({ http: 400, code: 'INVALID_REQUEST', details: { issues: [{ path: ['requestId'] }] } });
   });
@@ -99,7 +99,7 @@ describe('as Idempotency-Key', () => {
     ['a word', 'order-4711', 'order-4711'],
     ['a quoted word', '"order-4712"', 'order-4712'],
     ['escapes', String.raw`"a\"b\\c"`, String.raw`a"b\c`],
-    ['a backslash that is bare', String.raw`a\b`, String.raw`a\b`],
+    ['a backslash without quotes', String.raw`a\b`, String.raw`a\b`],
     ['one character', '!', '!'],
     ['255 characters', '~'.repeat(255), '~'.repeat(255)],
     ['255 quoted characters', `"${'x'.repeat(255)}"`, 'x'.repeat(255)],
@@ -130,7 +130,7 @@ describe('as Idempotency-Key', () => {
     ['a blank', 'a b'],
     ['a quoted blank', '"a b"'],
     ['not ASCII', 'é'],
-    ['two of them', 'a, b'],
+    ['two values', 'a, b'],
   ])('anything else is refused: %s', async (_name, header) => {
     expect(errorOf(await withHeader(header))).toMatchObject({
       http: 400,

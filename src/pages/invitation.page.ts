@@ -48,6 +48,6 @@ export function acceptedPage({ workspaceName }: Invited, isSignedIn: boolean): s
     `Welcome to ${workspaceName}`,
     isSignedIn
       ? html`<p role="status">You are a member now, and signed in. <a href="/graphql">Explore the admin API</a>.</p>`
-      : html`<p role="status">You are a member now. Sign in with your password and the code of your second factor.</p>`,
+      : html`<p role="status">You are a member now. Your account has a second factor: sign in with your password and a code.</p>`,
   );
 }

@@ -22,6 +22,6 @@ export function resetPasswordPage(token: string, problem?: Problem): string {
 export function passwordWasSetPage(): string {
   return page(
     'The password is set',
-    html`<p role="status">All your sessions and the access of all applications have ended. Sign in with the new password.</p>`,
+    html`<p role="status">For safety, all your sessions have ended and applications have lost access. Sign in with the new password.</p>`,
   );
 }
