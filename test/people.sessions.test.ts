@@ -304,3 +304,18 @@ describe('while the database is down', () => {
     }
   });
 });
+
+it('a person has at most 100 live sessions: one more ends the oldest', async () => {
+  const { person, cookie } = await buildPerson(app);
+  const { database, people } = app;
+  const open = () =>
+    database.transaction(async (tx) => people.sessions.open(tx, person.id, { ip: null, userAgent: null }, await database.now(tx)));
+  for (let opened = 0; opened < 99; opened += 1) await open();
+  const { data } = await app.graphql('{ viewer { sessions { id } } }', {}, cookie);
+  const oldest = data.viewer.sessions.at(-1).id;
+  expect(data.viewer.sessions).toHaveLength(100);
+  await open();
+  expect((await app.graphql('{ viewer { sessions { id } } }', {}, cookie)).status).toBe(401);
+  expect(await people.sessions.list(person.id)).toHaveLength(100);
+  expect(await database.reader.findOneByOrFail(Session, { id: oldest })).toMatchObject({ endedAt: expect.any(Date) });
+});

@@ -14,8 +14,8 @@ import { Session } from './session.entity';
 const SESSION_IDLE_MS = 43_200_000; // 12 hours
 /** A session ends after this time, even if it is used. */
 const SESSION_MAX_MS = 2_592_000_000; // 30 days
-/** The most sessions that are listed for a person, newest first. */
-export const MAX_SESSIONS_SHOWN = 100;
+/** The most live sessions of a person. One more ends the oldest. */
+export const MAX_SESSIONS = 100;
 /** How often `lastSeenAt` is written at most, so that not every request writes. */
 const SEEN_EVERY_MS = 300_000;
 
@@ -45,6 +45,7 @@ export class SessionService {
    */
   async open(tx: EntityManager, personId: string, whence: Whence, at: Date, earlier?: string): Promise<OpenedSession> {
     if (earlier !== undefined) await this.endEarlier(tx, earlier, whence, at);
+    await this.endOldest(tx, { actor: actorOf(personId), ...whence }, at);
     const id = newId('ses', at.getTime());
     const token = `session_${randomBase62(43)}`;
     const expiresAt = later(at, SESSION_MAX_MS);
@@ -87,12 +88,11 @@ export class SessionService {
     return principalOf(manager, await manager.findOneBy(Session, { id }), await this.deps.database.now(manager));
   }
 
-  /** The live sessions of a person, newest first, at most MAX_SESSIONS_SHOWN. */
+  /** The live sessions of a person, newest first, at most MAX_SESSIONS. */
   async list(personId: string): Promise<Session[]> {
     const { database } = this.deps;
     const now = await database.now();
-    const where = { userId: personId, endedAt: IsNull(), expiresAt: MoreThan(now), lastSeenAt: MoreThan(later(now, -SESSION_IDLE_MS)) };
-    return database.reader.find(Session, { where, order: { createdAt: 'DESC', id: 'DESC' }, take: MAX_SESSIONS_SHOWN });
+    return database.reader.find(Session, { where: { userId: personId, ...aliveAt(now) }, order: { createdAt: 'DESC', id: 'DESC' }, take: MAX_SESSIONS });
   }
 
   /** Ends one session of the actor, at once and on every node. Throws NOT_FOUND if it is not theirs or has ended. */
@@ -116,6 +116,13 @@ export class SessionService {
     if (session && isAlive(session, at)) await this.endOne(tx, { actor: actorOf(session.userId), ...whence }, session, at);
   }
 
+  /** Leaves room for one more session of the actor. */
+  private async endOldest(tx: EntityManager, origin: Origin, at: Date): Promise<void> {
+    const where = { userId: origin.actor.id, ...aliveAt(at) };
+    const beyond = { where, order: { createdAt: 'DESC', id: 'DESC' }, skip: MAX_SESSIONS - 1, take: MAX_SESSIONS } as const;
+    for (const session of await tx.find(Session, beyond)) await this.endOne(tx, origin, session, at);
+  }
+
   /** Ends a session and records the event. Returns false if it had ended before. */
   private async endOne(tx: EntityManager, origin: Origin, session: Session, at: Date): Promise<boolean> {
     const { affected } = await tx.update(Session, { id: session.id, endedAt: IsNull() }, { endedAt: at });
@@ -128,7 +135,7 @@ export class SessionService {
     return this.deps.database.transaction(async (tx) => {
       const at = await this.deps.database.now(tx);
       const ended: Session[] = [];
-      for (const session of await tx.findBy(Session, { ...which, endedAt: IsNull() })) {
+      for (const session of await tx.findBy(Session, { ...which, ...aliveAt(at) })) {
         if (await this.endOne(tx, origin, session, at)) ended.push(Object.assign(session, { endedAt: at }));
       }
       return ended;
@@ -148,6 +155,13 @@ async function principalOf(manager: EntityManager, session: Session | null, now:
     permissionsByWorkspace: await permissionsOf(manager, person),
   };
 }
+
+/** The condition of `isAlive` in a query. */
+const aliveAt = (now: Date) => ({
+  endedAt: IsNull(),
+  expiresAt: MoreThan(now),
+  lastSeenAt: MoreThan(later(now, -SESSION_IDLE_MS)),
+});
 
 function isAlive({ endedAt, expiresAt, lastSeenAt }: Session, now: Date): boolean {
   return endedAt === null && expiresAt > now && later(lastSeenAt, SESSION_IDLE_MS) > now;

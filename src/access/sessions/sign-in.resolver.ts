@@ -4,7 +4,7 @@ import { notFound } from '../../errors';
 import { MaxItems } from '../../lib/graphql-types';
 import { Viewer, viewerOf } from '../viewer';
 import { Session } from './session.entity';
-import { MAX_SESSIONS_SHOWN, SessionService } from './session.service';
+import { MAX_SESSIONS, SessionService } from './session.service';
 import { SignInService } from './sign-in.service';
 
 @InputType({ description: 'The e-mail address and the password of a person.' })
@@ -45,7 +45,7 @@ class SignOutPayload {
 
 @ObjectType({ description: 'The result of `signOutEverywhere`.' })
 class SignOutEverywherePayload {
-  @MaxItems(MAX_SESSIONS_SHOWN)
+  @MaxItems(MAX_SESSIONS)
   @Field(() => [Session], { description: 'The ended sessions, including this one.' })
   sessions: Session[];
 }

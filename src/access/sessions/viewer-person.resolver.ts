@@ -7,7 +7,7 @@ import { Membership } from '../people/membership.entity';
 import { Person } from '../people/person.entity';
 import { Viewer } from '../viewer';
 import { Session } from './session.entity';
-import { MAX_SESSIONS_SHOWN, SessionService } from './session.service';
+import { MAX_SESSIONS, SessionService } from './session.service';
 
 /** Fields of Viewer for people. They are empty for other callers. */
 @Resolver(() => Viewer)
@@ -33,7 +33,7 @@ export class ViewerPersonResolver {
     return membershipsOf(this.reader, id);
   }
 
-  @MaxItems(MAX_SESSIONS_SHOWN)
+  @MaxItems(MAX_SESSIONS)
   @FieldResolver(() => [Session], { description: 'The live sessions of a person, newest first; at most 100.' })
   sessions(@Root() { id }: Viewer): Promise<Session[]> {
     return this.service.list(id);
