@@ -98,7 +98,7 @@ describe('a long export', () => {
     for (const path of ['request-logs', 'keys', 'ledger'])
       expect(await ask(app, path, long.secret)).toMatchObject({
         status: 503,
-        body: { error: { message: expect.stringContaining('of yours') } },
+        body: { error: { message: expect.stringContaining('You have too many open') } },
       });
     expect((await ask(app, 'keys', long.secret, 'HEAD')).status).toBe(200);
     for (const stream of streams) stream.hangUp();

@@ -8,6 +8,7 @@ const {
   closeSync,
   constants,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -145,10 +146,13 @@ function launch(program, folder, port, options) {
   const initFile = join(folder, 'init.sql');
   writeFileSync(initFile, `${INIT_SQL}\n`);
   const log = openSync(join(folder, 'server.log'), 'w');
+  const temporary = join(folder, '.tmp'); // a server that starts removes the temporary tables of all others in its tmpdir
+  mkdirSync(temporary, { recursive: true });
   const [command, ...args] = boundToThisProcess([
     program,
     '--no-defaults', // ignores the configuration of this machine's own server
     `--datadir=${folder}`,
+    `--tmpdir=${temporary}`,
     `--socket=${join(folder, 'server.sock')}`,
     `--pid-file=${join(folder, 'server.pid')}`,
     `--init-file=${initFile}`,
