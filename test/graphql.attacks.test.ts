@@ -176,7 +176,7 @@ const ATTACKS: Attack[] = [
     what: 'a list of 200,000 wrong values',
     query: 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }',
     variables: { ids: Array.from({ length: 200_000 }, () => ({})) },
-    codes: REQUEST,
+    codes: COMPLEX,
   },
   {
     what: 'a long list in a filter',

@@ -361,7 +361,7 @@ describe('the owner of an Idempotency-Key', () => {
       status: 409,
       data: undefined,
       reason: 'DONE',
-      errors: [{ message: expect.stringContaining('no longer see') }],
+      errors: [{ message: expect.stringContaining('no longer have the permissions') }],
     });
     expect(JSON.stringify(repeat)).not.toContain('5000');
     expect(await countEvents()).toBe(events);
@@ -461,7 +461,7 @@ describe('a process that crashes', () => {
     });
     wake();
     expect((await slow).errors).toEqual([
-      expect.objectContaining({ message: expect.stringContaining('repeat has taken its place'), extensions: { code: 'CONFLICT' } }),
+      expect.objectContaining({ message: expect.stringContaining('A repeat replaced it'), extensions: { code: 'CONFLICT' } }),
     ]);
     mint.mockRestore();
     expect([await app.database.reader.countBy(ApiKey, { projectId }), await countEvents()]).toEqual([1, events]);
