@@ -196,7 +196,7 @@ async function printReports<T extends Report>(
   return counted;
 }
 
-process.stdout.on('error', () => process.exit(2)); // the reader of the output ended: neither 0 nor 1 would be a true result
+process.stdout.on('error', () => process.exit(2)); // the output lost its reader: exit with neither 0 (no fault) nor 1 (fault)
 
 cli.parseAsync().catch((error: unknown) => {
   console.error(error instanceof ConfigError ? error.message : (whyNotOpened(error) ?? loggableError(error)));

@@ -116,7 +116,7 @@ function answerFor(principal: Principal, found: IdempotencyKey, fingerprint: str
   const held = (found.held ?? []) as AdministrativePermission[];
   const shown = answer !== null && (workspaceId === null || held.every((permission) => may(principal, permission, workspaceId)));
   if (shown) return answer;
-  const isLeased = leasedUntil > at && leasedUntil <= later(at, MUTATION_LEASE_MS); // a longer lease was written by a clock that was ahead
+  const isLeased = leasedUntil > at && leasedUntil <= later(at, MUTATION_LEASE_MS); // a clock that was ahead wrote a longer lease
   if (isLeased) throw refused('IN_PROGRESS', 'A request with this Idempotency-Key is still running. Try again later.');
   if (doneAt === null) return undefined;
   const why = answer === null ? 'its answer was not kept' : 'you no longer have the permissions to see its answer';

@@ -7,7 +7,10 @@ export type CredentialKind = 'API_KEY' | 'SERVICE_ACCOUNT' | 'OAUTH_CLIENT';
 /** Kinds that may work in several projects, so that each call must name its project. The other kinds belong to one project. */
 export const NAMES_ITS_PROJECT: ReadonlySet<CredentialKind> = new Set<CredentialKind>(['SERVICE_ACCOUNT']);
 
-/** The kind for the second part of a secret. It says which table has the digest, before any query. */
+/**
+ * The kind of a credential by the second part of its secret, such as `live` in `acme_live_...`. Tells the table of the digest without a
+ * query.
+ */
 const KIND_OF_FORM = {
   live: 'API_KEY',
   test: 'API_KEY',

@@ -79,7 +79,10 @@ class UpdateActionPayload {
   action: Action;
 }
 
-/** How many permissions the price of all expects. There is at most one for each action; more are paid for once they are answered. */
+/**
+ * The number of permissions that the estimated price of the list assumes. There is at most one for each action. If there are more, the
+ * caller pays for the others when they are answered.
+ */
 const EXPECTED_PERMISSIONS = 1_000;
 
 @Resolver(() => Action)

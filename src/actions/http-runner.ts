@@ -14,7 +14,7 @@ export const MAX_CONNECTIONS_PER_ORIGIN = 1024;
 
 /** The most calls of one project at one upstream URL at once. Follows from MAX_CALLS_PER_UPSTREAM and HELD_PER_FREE. */
 export const MAX_CALLS_PER_UPSTREAM_EACH = 192;
-/** The most calls of one workspace at one upstream URL at once, which follows. */
+/** The most calls of one workspace at one upstream URL at once. Follows from MAX_CALLS_PER_UPSTREAM and HELD_PER_FREE_TOGETHER. */
 export const MAX_CALLS_PER_UPSTREAM_TOGETHER = 224;
 
 const CONNECT_TIMEOUT_MS = 10_000;

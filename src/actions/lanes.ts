@@ -1,6 +1,6 @@
 /** A project gets at most this many times the places that are free. A project that is alone gets three quarters of all places. */
 const HELD_PER_FREE = 3;
-/** The same for a workspace with all its projects: seven eighths of all. More projects do not keep other workspaces out. */
+/** The same for all projects of a workspace together: seven eighths of all places. So many projects do not keep other workspaces out. */
 const HELD_PER_FREE_TOGETHER = 7;
 
 /** The project of a call, and its workspace. */

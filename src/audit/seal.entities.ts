@@ -35,7 +35,7 @@ export class AuditSeal {
   @Column(idColumn)
   eventId: string;
 
-  /** The hash of the event, its place and the previous hash, computed by `hashOf`. */
+  /** A hash over the event, its place and the previous hash, computed by `hashOf`. */
   @Column(textColumn(64))
   hash: string;
 

@@ -17,7 +17,7 @@ const SEALED_AT_A_TIME = 500;
 /** How often a process looks for seals of the previous version, while there may be some. */
 const ADOPT_INTERVAL_MS = 60_000;
 
-/** Tells of a database without secrets, whose trail somebody may have rewritten. */
+/** Logged when seals without a secret are authenticated afterwards: until then, anyone with the database could have rewritten the trail. */
 const ADOPTS = 'audit trail: seals without a secret are taken over; expected only after an upgrade from a version without secrets';
 
 export interface SealerDeps {

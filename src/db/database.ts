@@ -30,7 +30,7 @@ const WRITES_SLICE_MS = 10;
 const READ_TIMEOUT_MS = 5_000;
 
 export interface DatabaseOptions {
-  /** Time limit for reads. 0 means no limit, for commands. Tests use short limits. */
+  /** Time limit for each read, in milliseconds. Commands use 0, which means no limit. Tests use short limits. */
   readTimeoutMs?: number;
 }
 
@@ -40,7 +40,7 @@ export class Database {
   /** Reads committed rows outside transactions and off the event loop. A read that takes too long is cut off (`isCutOff`). */
   readonly reader: EntityManager;
   private readonly writes = new WriteQueue();
-  /** When the statements of the present transaction make room, by `performance.now()`; SQLite only. */
+  /** Time at which the current transaction lets other work run, by `performance.now()`. SQLite only. */
   private sliceEndsAt = 0;
 
   private constructor(
@@ -122,7 +122,7 @@ export class Database {
 
   /** Lets other work run between the statements of a long transaction. Other writers wait for the end of the transaction in any case. */
   private makeRoomBetweenStatements(): void {
-    const runner = this.writer.createQueryRunner(); // the same one each time
+    const runner = this.writer.createQueryRunner(); // TypeORM returns the same runner each time
     const ask = runner.query.bind(runner) as (...statement: unknown[]) => Promise<unknown>;
     const query = async (...statement: unknown[]): Promise<unknown> => {
       if (performance.now() >= this.sliceEndsAt) {
@@ -136,7 +136,7 @@ export class Database {
 
   /** Runs `work` on one consistent snapshot of the committed rows. It takes no locks and cannot write. */
   async snapshot<T>(work: (snapshot: EntityManager) => Promise<T>): Promise<T> {
-    const runner = (this.dialect === 'mysql' ? this.writer : this.readerSource).createQueryRunner(); // these have no read time-out
+    const runner = (this.dialect === 'mysql' ? this.writer : this.readerSource).createQueryRunner(); // these two have no read time-out
     try {
       if (this.dialect === 'mysql') await runner.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ');
       await runner.query(this.dialect === 'mysql' ? 'START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY' : 'BEGIN');

@@ -28,8 +28,8 @@ export interface ListSource<T extends ObjectLiteral> {
   /** Values for the first columns of an index. Its next columns are the order of the list. No row may be in two ranges. */
   ranges: Partial<Record<keyof T & string, unknown>>[];
   /**
-   * For ranges that a filter names: the tenant that must own all rows of a range. A range of another tenant is not read at all. Otherwise
-   * `isCutShort` of a page could reveal its rows.
+   * The tenant that must own all rows of a range. Set only if a filter names the ranges. A range of another tenant is not read at all:
+   * otherwise `isCutShort` of a page could reveal that the range has rows.
    */
   owner?: { property: keyof T & string; id: string } | undefined;
   /** Limits the list to a part of its order, such as a time range. */
@@ -169,8 +169,8 @@ function indexed<T extends ObjectLiteral, S, A>(
 
 /**
  * Finds the place in each scope where reading stops, by the index alone. Reads `budget` rows of all parts together, and at least `least` of
- * each part. A scope that is read to its end is not in the result. For several parts in a scope the nearest of their places counts, because
- * beyond it the list is not complete.
+ * each part. A scope that is read to its end is not in the result. If a scope has several parts, reading stops at the nearest of their
+ * places, because beyond it one part was not read.
  */
 async function placesReached<T extends ObjectLiteral, S, A>(
   reader: EntityManager,

@@ -10,7 +10,7 @@ import { READ_ONLY_SQL, readOnlyFault, sessionFault } from './mysql-session';
  * that a secret that was revoked on the new primary is refused within 15 seconds.
  */
 export const CONNECTION_AGE_MS = 10_000;
-/** Spreads the ends of connections that were opened together. */
+/** The age limit varies by this much, so that connections that were opened together do not all end at once. */
 const AGE_JITTER_MS = 2_500;
 
 export interface PoolRules {
@@ -23,8 +23,8 @@ export interface PoolRules {
 }
 
 /**
- * Opens a pool that sets up all its connections in the same way. If the server reports that a connection is spent, for example because the
- * server became read-only or the account was locked, the pool replaces all its connections.
+ * Opens a pool that sets up all its connections in the same way. If the server reports that a connection cannot be used any more, for
+ * example because the server became read-only or the account was locked, the pool replaces all its connections.
  */
 export function openPool(options: PoolOptions, { session, forServer, deadlineMs }: PoolRules): Pool {
   const pool = createPool(options);
@@ -60,8 +60,8 @@ type Query = (...given: unknown[]) => EventEmitter;
 type Done = (error: QueryError | null, ...results: unknown[]) => void;
 
 /**
- * Calls `discard` if an error says that the connection is spent. Destroys the connection with ETIMEDOUT if a statement is not answered in
- * time.
+ * Calls `discard` if an error says that the connection cannot be used any more. Destroys the connection with ETIMEDOUT if a statement is
+ * not answered in time.
  */
 function watch(connection: PoolConnection, deadlineMs: number | undefined, discard: () => void): void {
   const query = connection.query.bind(connection) as Query;

@@ -75,7 +75,7 @@ export function sessionFault(error: Error): Error {
 export async function mysqlProduct(settings: MysqlSettings): Promise<MysqlProduct> {
   const connection = await createConnection(mysqlConnectionOptions(settings));
   try {
-    // First, because with the server's own settings a SELECT may return no rows
+    // Must come first, because with the settings of the server a SELECT may return no rows
     await setUp(connection, [`SET SESSION ${ON_EVERY_PRODUCT.join(', ')}`]);
     const [rows] = await connection.query('SELECT VERSION() AS version');
     const [{ version }] = rows as [{ version: string }];

@@ -78,7 +78,7 @@ ${field.args.length > 0 ? html`<h3>Arguments</h3>\n${this.inputs(field.args)}` :
 
   private type(type: GraphQLNamedType): Html {
     const { name } = type;
-    // Standard scalars list no users: half of all fields are a String.
+    // Does not list the users of standard scalars, because half of all fields are a String.
     const users = isSpecifiedScalarType(type) ? [] : (this.users.get(name) ?? []);
     const interfaces = isObjectType(type) ? type.getInterfaces() : isInterfaceType(type) ? this.schema.getPossibleTypes(type) : [];
     const related = listed(interfaces.map((other) => this.link(other.name)));

@@ -64,8 +64,8 @@ export class Admissions {
 }
 
 /**
- * The project that the next call with this credential must lock, or undefined if the verdict does not tell it.
- * Null if the credential no longer works: a flood of calls with a revoked, expired or disabled key must not take its project's lock.
+ * The project that the next call with this credential must lock, or undefined if the verdict does not tell it. Null if the credential no
+ * longer works: otherwise a flood of calls with a revoked, expired or disabled key would lock its project.
  */
 function projectSeen(verdict: Verdict): string | null | undefined {
   if (verdict.kind === 'admitted') return verdict.hold.projectId;

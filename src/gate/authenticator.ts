@@ -31,8 +31,8 @@ export class Authenticator implements Authentication {
   constructor(private readonly deps: AuthenticatorDeps) {}
 
   /**
-   * The principal of a secret: the operator for the root key, otherwise the credential's, if it works now from this address.
-   * Throws the refusal's code if it does not work, and SERVICE_UNAVAILABLE if the database does not answer.
+   * The principal of a secret: the operator for the root key, otherwise that of the credential, if it works now from this address. Throws
+   * the refusal's code if it does not work, and SERVICE_UNAVAILABLE if the database does not answer.
    */
   async bySecret(secret: string, ip: string | null): Promise<CredentialPrincipal> {
     const found = await known(() => this.find(secret, ip));

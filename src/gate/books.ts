@@ -7,7 +7,7 @@ import { TickHolds } from './gate.entities';
 import type { HoldRow } from './tick/rows';
 import { openHoldsOf } from './tick/tick-reads';
 
-/** The most entries read at a time, which bounds the memory for an account of any length. */
+/** The most entries that are read at once. Bounds the memory, even for a very long account. */
 const PAGE = 5_000;
 
 export interface AccountReport {

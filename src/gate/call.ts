@@ -18,7 +18,7 @@ export const credentialKey = ({ digest, namedProjectId }: CredentialRef): string
 
 /** A parsed call: the properties that the gate needs to decide about it. */
 export interface Call extends CredentialRef {
-  /** The project that the call names, with any kind of credential. Null if it names none. */
+  /** The project that the call names, even if its credential works in one project only. Null if it names none. */
   statedProjectId: string | null;
   service: string;
   action: string;

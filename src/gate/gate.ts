@@ -27,7 +27,7 @@ export interface ExecuteRequest {
   credentialKind: CredentialKind;
   /** The project that the call names. Null if it names none, or if its kind of credential works in a single project. */
   namedProjectId: string | null;
-  /** The project that the call names, with any kind of credential. Null if it names none. */
+  /** The project that the call names, even if its credential works in one project only. Null if it names none. */
   statedProjectId: string | null;
   service: string;
   action: string;

@@ -51,8 +51,8 @@ export class Sweep extends Repeated {
   }
 
   /**
-   * Returns true if a hold that a wrong clock dated in the future has been known for as long as its call may take.
-   * Its process has given it up by then.
+   * Checks a hold that a wrong clock dated in the future. Returns true if this process has known the hold for as long as its call may take.
+   * By then the process that runs the call has given the call up.
    */
   private hasOutlived({ attempt, startedAt, expiresAt }: HoldRow, before: ReadonlyMap<string, number>): boolean {
     const nowMs = this.deps.time.now();

@@ -23,15 +23,16 @@ import type { GraphQLContext } from '../graphql/context';
 import { plannedAt, priceOfAny, type PlannedField } from '../graphql/query-plan';
 import type { Execution } from '../graphql/work';
 
-// graphql-js executes all that resolvers return without a break. So each object of an answer is counted, and waits for its turn, before
-// graphql-js gets it. This happens in the resolver of its field, or when graphql-js reads it as the next item of a list.
+// graphql-js executes everything that resolvers return in one go, and so blocks the event loop. Therefore each object of an answer is
+// counted, and waits for its turn, before graphql-js gets it. This happens in the resolver of its field, or when graphql-js reads it as the
+// next item of a list.
 
 type Resolver = GraphQLFieldResolver<unknown, GraphQLContext>;
 type Enter = (value: unknown, execution: Execution, info: GraphQLResolveInfo) => unknown;
 
 const META_FIELDS = [SchemaMetaFieldDef, TypeMetaFieldDef];
 
-/** Fields that are already bounded. All schemas share the introspection fields, so that these may come again. */
+/** Fields that are already bounded. All schemas share the introspection fields, so a second schema must not bound these again. */
 const bounded = new WeakSet<object>();
 
 /** Makes the fields of a schema, and of introspection, count their work and wait for their turns when `run` executes them. */

@@ -21,7 +21,7 @@ const mapRule = z.record(z.string().min(1), z.string());
 /** Maximum problems that an error at startup lists. */
 const MAX_PROBLEMS = 20;
 
-/** An unknown hash: Apollo finds no document for it, and so runs nothing. */
+/** A request with an unknown hash. Apollo finds no document for it, and so runs nothing. */
 const NOTHING = { persistedQuery: { version: 1, sha256Hash: '' } };
 
 const MESSAGE =

@@ -7,8 +7,8 @@ import { figuresOfDocument, figuresOfVariables, requireModest, tooComplex } from
 import { MAX_OPERATION_POINTS, type Execution } from '../graphql/work';
 
 /**
- * Points in a full budget. Each of these has one budget: a person, the operator, all credentials of a workspace together, and an address
- * that sends no credential.
+ * Points in a full budget. There is one budget for each person, for the operator, for all credentials of a workspace together, and for each
+ * address without a credential.
  */
 export const MAX_POINTS = 20_000;
 /** Points added to a budget per second. */

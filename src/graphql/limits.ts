@@ -64,7 +64,7 @@ const ALLOWED = {
   values: MAX_VALUES,
 };
 
-/** One figure over its limit. `asked` can be too low, because counting may stop at the limit. */
+/** A limit that a document exceeds. `asked` can be too low, because counting may stop at the limit. */
 export interface Excess {
   limit: string;
   asked: number;

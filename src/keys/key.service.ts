@@ -54,7 +54,7 @@ const updateRule = z.object({
 
 const rotateRule = z.object({ id: idRule, graceSeconds: graceSecondsRule.default(0) });
 
-/** Keys that are read and ended together where a member is removed with all that they minted. */
+/** Keys in one batch when a member is removed and the keys that they minted are revoked. A batch is read and ended in a few statements. */
 const REVOKED_AT_A_TIME = 50;
 const REVOKED_WITH_MEMBER = 'The member who minted it was removed.';
 
@@ -167,7 +167,7 @@ export class KeyService {
     });
   }
 
-  /** Revokes a key and its secrets for ever, on every node, from the commit on. A repeat changes nothing. */
+  /** Revokes a key and its secrets for ever, on every node, from the commit on. Idempotent. */
   async revoke(origin: Authority, raw: z.input<typeof revokeRule>): Promise<ApiKey> {
     const { id, reason } = validate(revokeRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {

@@ -1,7 +1,7 @@
 import type { LogFn } from 'pino';
 import { MemoryThrottles } from './memory-throttles';
 
-/** Lines of one message and level that are written at once, and how often one more after that. */
+/** Limit for lines with the same message and level: MAX_LINES at once, then one line in each interval. */
 const MAX_LINES = 10;
 const LINE_EVERY_MS = 2_000;
 
@@ -9,7 +9,7 @@ type LogMethod = (this: unknown, args: Parameters<LogFn>, method: LogFn) => void
 
 /**
  * pino's hook `logMethod`: writes few lines about errors that `isBounded`, and counts the rest. While a database is down, anyone could
- * otherwise fill the log with requests. A later line tells by `leftOut` how many there were.
+ * otherwise fill the log with requests. A later line has their number as `leftOut`.
  */
 export function boundLines(isBounded: (error: unknown) => boolean): LogMethod {
   const throttles = new MemoryThrottles({ burst: MAX_LINES, intervalMs: LINE_EVERY_MS });

@@ -4,7 +4,7 @@ import { MAX_COUNTED } from './page-sizes';
 /** Marks a field that is shown only once. The answer to a repeat of the request has null. */
 export const ShownOnce = () => Extensions({ shownOnce: true });
 
-/** States the maximum number of items of a list without pages: its price. */
+/** States the maximum number of items of a list without pages. The estimated price of the list depends on it. */
 export const MaxItems = (maxItems: number) => Extensions({ maxItems });
 
 /** Returns the value of MaxItems on a field. */

@@ -1,6 +1,8 @@
 import type { Connection } from './graphql-types';
 
-/** The values that a row is ordered by. They are its position in a list, which stays valid when other rows come or go. */
+/**
+ * The values that the rows of a list are ordered by. They are the position of a row, and stay valid when other rows are added or removed.
+ */
 export type Place = (string | number)[];
 
 /** Makes an opaque cursor for a place. */

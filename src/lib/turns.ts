@@ -20,7 +20,7 @@ export class Turns {
     return !this.isOver && !this.waiting.has(payer);
   }
 
-  /** Calls `resume` in a later turn, after earlier ones. The microtasks that it starts count as its time. */
+  /** Calls `resume` in a later turn, after the work that was queued before. The time of microtasks that `resume` starts counts too. */
   enqueue(payer: string, resume: () => void): void {
     const queue = this.waiting.get(payer);
     if (queue) queue.push(resume);

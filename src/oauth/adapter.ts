@@ -29,9 +29,9 @@ export interface AdapterDeps {
 /** Placeholder in a stored payload for the secret value of a token or code. The value itself is never stored. */
 const BEARER = '{bearer}';
 
-/** Models that may be used once. A used one stays readable, so that a second use is recognised. */
+/** Models that may be used once. A used code or token stays readable, so that a second use is recognised. */
 const USED_ONCE = new Set(['AuthorizationCode', 'RefreshToken']);
-/** Models that one of them is exchanged for. */
+/** Models that a client gets in exchange for a model of USED_ONCE. */
 const EXCHANGED_FOR = new Set(['AccessToken', 'RefreshToken']);
 
 const secondsOf = (ms: number): number => Math.floor(ms / 1000);

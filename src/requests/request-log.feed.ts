@@ -169,7 +169,9 @@ export class LogFeed implements Feed<Logged> {
     return this.query().andWhere('row.id IN (:...ids)', { ids }).orderBy('row.createdAt').addOrderBy('row.id').getMany();
   }
 
-  /** Marks logs as seen, part by part: a part is seen if it now has no more logs than were sent before. */
+  /**
+   * Marks logs as seen, part by part. A part that now has no more logs than were sent before has no late logs, so all its logs are seen.
+   */
   private async remember(sent: Counts): Promise<void> {
     const places = await this.placesSince(this.since);
     const there = new Array<number>(COUNTS).fill(0);

@@ -50,7 +50,10 @@ export class SeenLogs {
     return ends.map((end, part) => end - (ends[part - 1] ?? 0)) as Counts;
   }
 
-  /** Binary search for the first index for which `holds` is true, as it must be for all later ones. Without one, returns the length. */
+  /**
+   * Returns the first index for which `holds` is true, or the length if there is none. This is a binary search: if `holds` is true for one
+   * index, it must be true for all later ones.
+   */
   private first(holds: (place: LogPlace) => boolean): number {
     let [low, high] = [0, this.places.length];
     while (low < high) {

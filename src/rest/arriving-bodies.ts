@@ -18,7 +18,7 @@ const MAX_UNKNOWN_BYTES_EACH = 524_288;
 const UNKNOWN_BODY_MS = 5_000;
 /** Memory of a process for bodies over 16 KiB of callers with a credential, on all routes except execute. */
 const MAX_ADMIN_BYTES = 67_108_864;
-/** Share in that memory of one person, of the operator, or of all credentials of a workspace together. */
+/** Share of one owner in that memory: one person, the operator, or all credentials of a workspace together. */
 const MAX_ADMIN_BYTES_EACH = 8_388_608;
 
 /** Whether a body is over 16 KiB, or has no Content-Length. */
@@ -48,9 +48,9 @@ export class ArrivingBodies {
   private readonly admin = new BytesInFlight({ maxBytes: MAX_ADMIN_BYTES, maxBytesEach: MAX_ADMIN_BYTES_EACH });
 
   /**
-   * Reserves memory for a body until its request is answered. Returns the stream to read the body from. For a `preParsing` hook.
-   * Throws UNSUPPORTED_MEDIA_TYPE for a compressed body, and SERVICE_UNAVAILABLE if no memory is free.
-   * Without a principal, a body over 128 KiB is refused with MISSING_API_KEY. One that takes over 5 s fails with INVALID_REQUEST.
+   * Reserves memory for a body until its request is answered. Returns the stream to read the body from. For a `preParsing` hook. Throws
+   * UNSUPPORTED_MEDIA_TYPE for a compressed body, and SERVICE_UNAVAILABLE if no memory is free. Without a principal, a body over 128 KiB is
+   * refused with MISSING_API_KEY. A body that takes over 5 s fails with INVALID_REQUEST.
    */
   async admit(
     request: FastifyRequest,

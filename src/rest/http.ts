@@ -61,7 +61,7 @@ export function createServer(config: Config, formOf: FormOf): FastifyInstance {
   const server = Fastify({
     bodyLimit: config.bodyLimitBytes,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    http: { requireHostHeader: false }, // prepareAnswers refuses a missing Host with a body, Node would refuse it without
+    http: { requireHostHeader: false }, // Node would refuse a missing Host with an empty body, so prepareAnswers refuses it
     clientErrorHandler: refuseUnparsed(formOf),
     return503OnClosing: false, // prepareAnswers answers 503 in the form of all errors
     forceCloseConnections: 'idle',

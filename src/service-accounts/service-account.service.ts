@@ -183,7 +183,7 @@ export class ServiceAccountService {
     });
   }
 
-  /** Disables a service account and all its secrets at once, until it is enabled again. A repeat changes nothing. */
+  /** Disables a service account and all its secrets at once, until it is enabled again. Idempotent. */
   async disable(origin: Authority, raw: z.input<typeof disableRule>): Promise<ServiceAccount> {
     const { id } = validate(disableRule, raw, 'input');
     return this.deps.database.transaction(async (tx) => {

@@ -92,7 +92,7 @@ export class ProjectService {
     });
   }
 
-  /** Archives a project for ever. Its keys are refused from then on, on every node. A repeat changes nothing. */
+  /** Archives a project for ever. Its keys are refused from then on, on every node. Idempotent. */
   async archive(origin: Origin, raw: { id: string }): Promise<Project> {
     const { id } = validate(z.object({ id: idRule }), raw, 'input');
     return this.deps.database.transaction(async (tx) => {

@@ -124,7 +124,7 @@ export class InvitationService {
     return { invitation, link: mailer ? null : link };
   }
 
-  /** Withdraws an invitation. A repeat changes nothing. Throws CONFLICT if it was accepted. */
+  /** Withdraws an invitation. Idempotent. Throws CONFLICT if it was accepted. */
   withdraw(origin: Origin, id: string): Promise<Invitation> {
     return this.deps.database.transaction(async (tx) => {
       const invitation = await locked(tx, Invitation, { id });

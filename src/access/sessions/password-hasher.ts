@@ -12,7 +12,10 @@ const HASH_LANES = 1;
 const MAX_HASHES_AT_ONCE = 2;
 /** Hashes that may wait. Further ones are refused. */
 const MAX_HASHES_WAITING = 64;
-/** Hashes of one device or account that may wait. Tries do not limit them, because a right password gives its try back. */
+/**
+ * Hashes of one device or account that may wait. The limit on tries does not bound them, because a try with the right password is given
+ * back.
+ */
 const MAX_HASHES_WAITING_EACH = 8;
 
 const MIN_PASSWORD_LENGTH = 12;
@@ -86,7 +89,7 @@ export class PasswordHasher {
 
   private async inTurn<T>(source: string, isStranger: boolean, work: () => Promise<T>): Promise<T> {
     if (this.atOnce === MAX_HASHES_AT_ONCE)
-      await this.turn(source, isStranger); // takes over the place of a finished hash
+      await this.turn(source, isStranger); // a finished hash gives its place to this one
     else this.atOnce += 1;
     try {
       return await work();

@@ -48,13 +48,13 @@ export class ProofService {
 
   /**
    * Returns the person with this e-mail address and password. Throws RATE_LIMITED before the password is checked if there were too many
-   * tries, SIGN_IN_FAILED if the address or the password is wrong. A device that signed in before has separate tries. When they are used
-   * up, it uses the shared ones.
+   * tries, SIGN_IN_FAILED if the address or the password is wrong. A device that signed in before has separate tries. When these are used
+   * up, the device uses the shared tries.
    */
   async prove({ email, password }: { email: string; password: string }, whence: Whence, device: string | undefined): Promise<Proved> {
     const tries = await this.takeTries(email, whence, device);
     const person = await this.deps.database.reader.findOneBy(Person, { email: normaliseEmail(email) });
-    const source = tries.at(-1)?.name ?? ''; // the name of the device's tries, or of the address's
+    const source = tries.at(-1)?.name ?? ''; // the tries of the device, otherwise of the address
     return { person: await this.check(person, { email, password, source, isStranger: tries.length > 1 }, whence), tries };
   }
 

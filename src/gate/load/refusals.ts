@@ -44,8 +44,8 @@ export class RefusalMemory {
   }
 
   /**
-   * Returns the remembered refusal of an equal call, if it still applies. Returns undefined if a transaction must decide.
-   * The theoretical arrival time only grows unless the limit changes, and `confirm` checks that.
+   * Returns the remembered refusal of an equal call, if it still applies. Returns undefined if a transaction must decide. Other calls can
+   * only make the wait longer, so the refusal stays right unless the limit changes. `confirm` checks the limit.
    */
   recall(call: Call, now: number): Remembered | undefined {
     if (this.limited.size === 0) return undefined;

@@ -79,7 +79,7 @@ export class MysqlTickConnections implements TickConnections {
 /** Returns true if the error is the server's answer, so nothing was committed. Otherwise the connection broke or timed out. */
 function isServersAnswer(error: unknown): boolean {
   const { errno, fatal, sqlState } = error as { errno?: number; fatal?: boolean; sqlState?: string };
-  // With 08S01 and 70100 the server ends a connection. A COMMIT before that may have succeeded.
+  // 08S01 and 70100 mean that the server ended the connection. The COMMIT may have succeeded before that.
   return typeof errno === 'number' && errno > 0 && fatal !== true && sqlState !== '08S01' && sqlState !== '70100';
 }
 

@@ -8,7 +8,7 @@ import { registerWebSockets } from './websocket';
 
 /** Maximum WebSockets and event-stream requests of a process. Beyond that, clients must try again later. */
 const MAX_STREAM_CONNECTIONS = 256;
-/** Maximum of these per owner: a person, the operator, or all keys of a workspace together. */
+/** Maximum WebSockets and event-stream requests per owner: a person, the operator, or all keys of a workspace together. */
 export const MAX_STREAM_CONNECTIONS_EACH = 32;
 /** Maximum subscriptions of a process. Each polls the database twice per second. */
 const MAX_STREAMS = 256;

@@ -17,7 +17,7 @@ export const MAX_MESSAGE_BYTES = 65_536;
 export const INIT_WAIT_MS = 3_000;
 /** Maximum WebSockets that have not authenticated yet. They take no places of authenticated ones. */
 const MAX_UNRECOGNISED = 512;
-/** Maximum of these for each address (IPv6: for each /64). */
+/** Maximum WebSockets that have not authenticated, for each address (IPv6: for each /64). */
 const MAX_UNRECOGNISED_EACH = 64;
 /** Interval of pings. A client must answer before the next one. */
 const PING_INTERVAL_MS = 12_000;

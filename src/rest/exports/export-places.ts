@@ -9,7 +9,7 @@ import { exportStream, type ExportStream } from './stream';
 
 /** Most exports that a process sends at once. Further ones get 503. */
 export const MAX_EXPORTS = 16;
-/** Most of these for the operator, or for all credentials of a workspace together. */
+/** Most exports at once for the operator, or for all credentials of a workspace together. */
 export const MAX_EXPORTS_EACH = 4;
 /** Time for a client to take the last lines when the process stops. Then its connection is closed. */
 const LAST_LINES_MS = 1_000;

@@ -38,7 +38,7 @@ const API_ACTIVITY: OcsfClass = {
     joined: CREATE,
     given: CREATE,
     made: CREATE,
-    enabled: CREATE, // of a second factor, which did not exist before
+    enabled: CREATE, // a second factor, which did not exist before
     updated: UPDATE,
     disabled: UPDATE,
     rotated: UPDATE,

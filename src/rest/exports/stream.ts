@@ -20,7 +20,8 @@ export interface ExportStream {
 
 /**
  * Creates the stream of an export. Makes the next chunk when the client has taken the one before (backpressure). Stops when the right to
- * read is lost. Closes the connection of a client that then takes nothing, or takes nothing for 60 s: it would occupy a place for ever.
+ * read is lost, and closes the connection at the next check if the stream has not ended by then. Also closes the connection if the client
+ * takes nothing for 60 s: otherwise such a client would occupy a place for ever.
  */
 export function exportStream({ chunks, mayRead, stop }: ExportStream): Readable {
   const lost = new AbortController();

@@ -7,7 +7,7 @@ import { Environment } from '../../tenancy/environment';
 
 // Common parts of the exported tables: their query parameters, their columns, and the interface of a table.
 
-/** Whether the reader has one of the extra permissions that `besides` names. */
+/** Whether the reader has this permission, one of those that `besides` lists. */
 export type Sees = (permission: AdministrativePermission) => boolean;
 
 export interface RowsRequest<Query> {
