@@ -91,7 +91,7 @@ function take(lane: Lane, { projectId, workspaceId }: Holder): void {
   lane.free -= 1;
 }
 
-/** Lets one call of a project go ahead, and puts the project last. */
+/** Starts one waiting call of a project, and moves the project to the end of the queue. */
 function serve(lane: Lane, { holder, calls }: Waiting): void {
   const [goAhead] = calls;
   lane.waiting.delete(holder.projectId);

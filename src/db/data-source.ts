@@ -19,8 +19,8 @@ export interface DatabaseParts {
 export const POOL_SIZE = 10;
 
 /**
- * The longest time that a statement may take. After that its connection is closed. Otherwise a silent connection would keep its place in
- * the pool until TCP gives up.
+ * The longest time that a statement may take. After that its connection is closed. Otherwise a connection without answers would keep its
+ * place in the pool until TCP reports a time-out.
  */
 export const STATEMENT_DEADLINE_MS = 15_000;
 

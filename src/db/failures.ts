@@ -56,11 +56,11 @@ const MYSQL_SPENT = new Set([
   1836, // read-only mode
   1044, // access to the database is denied
   1045, // access is denied, such as while a password is changed
-  1698, // the same, without a password
+  1698, // access is denied, without a password
   1820, // the password has expired
-  1862, // the same, as a connection is opened
+  1862, // the password has expired, reported while a connection is opened
   3118, // MySQL: the account is locked
-  4151, // MariaDB: the same
+  4151, // MariaDB: the account is locked
   3032, // MySQL: the server is in offline mode
   1047, // a Galera node that is not ready
 ]);

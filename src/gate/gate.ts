@@ -201,7 +201,7 @@ export class Gate {
     await this.flushCounts();
   }
 
-  /** Throws SERVICE_UNAVAILABLE if the read fails: the database can go away between the tick and this read. */
+  /** Throws SERVICE_UNAVAILABLE if the read fails: the database can become unavailable between the tick and this read. */
   private async keptAnswer(claim: ClaimName): Promise<string | null> {
     try {
       return await this.deps.keptAnswer(claim);

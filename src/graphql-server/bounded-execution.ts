@@ -77,7 +77,7 @@ function inTurn(execution: Execution, goOn: () => unknown): unknown {
   return turn ? turn.then(goOn) : goOn();
 }
 
-/** Counts an error with the points of its field, and throws it in a turn. */
+/** Counts an error with the points of its field, waits for a turn and throws the error. */
 function fail(error: unknown, execution: Execution, points: number): unknown {
   execution.countError(points);
   return inTurn(execution, () => {

@@ -190,19 +190,19 @@ export class GraphQLContext {
     return mayKnowWorkspace(this.caller, workspaceId);
   }
 
-  /** The workspaces that the caller may know of. Undefined if it may know of all. */
+  /** The workspaces that the caller may see. Undefined if it may see all. */
   get knownWorkspaces(): string[] | undefined {
     return knownWorkspaces(this.caller);
   }
 
-  /** Throws FORBIDDEN if the caller lacks a permission in a workspace that it already knows of. Used by fields of visible objects. */
+  /** Throws FORBIDDEN if the caller lacks a permission in a workspace that it may see. Used by fields of visible objects. */
   require(permission: AdministrativePermission, { workspaceId }: { workspaceId: string }): void {
     requirePermission(this.caller, permission, workspaceId);
   }
 
   /**
-   * Checks a permission in a workspace that the request names by its id. Throws NOT_FOUND if the workspace does not exist or the caller
-   * may not know of it. Throws FORBIDDEN if the caller lacks the permission.
+   * Checks a permission in a workspace that the request names by its id. Throws NOT_FOUND if the workspace does not exist or the caller may
+   * not see it. Throws FORBIDDEN if the caller lacks the permission.
    */
   async requireIn(permission: AdministrativePermission, workspaceId: string): Promise<void> {
     requireAdministered(this.caller, (await this.load(by(Workspace), workspaceId)) && { workspaceId }, permission);
@@ -220,8 +220,8 @@ export class GraphQLContext {
   }
 
   /**
-   * The authority for a change of a workspace. Throws NOT_FOUND if the caller may not know of the workspace,
-   * and FORBIDDEN if it lacks the permission.
+   * The authority for a change of a workspace. Throws NOT_FOUND if the caller may not see the workspace, and FORBIDDEN if it lacks the
+   * permission.
    */
   async originIn(workspaceId: string, permission: AdministrativePermission): Promise<Authority> {
     requireAdministered(this.caller, { workspaceId }, permission);

@@ -34,7 +34,9 @@ export class Loaders {
     return this.loaderOf(batch).load(id) as Promise<V | null>;
   }
 
-  /** Reads a page of a list. Batches pages of the same list with the same arguments, for all scopes, and likewise their counts. */
+  /**
+   * Reads a page of a list. Batches pages of the same list with the same arguments, for all scopes. Batches their counts in the same way.
+   */
   async page<T extends ObjectLiteral, S, A>(list: List<T, S, A>, scope: S, args: A, page: PageRequest): Promise<Connection<T>> {
     const { pages, counts } = this.listLoadersOf(list, args, page);
     let counted: Promise<Count> | undefined;
@@ -80,7 +82,7 @@ export class Loaders {
       await this.work.turn();
       return await read();
     } finally {
-      const next = this.waiting.shift(); // takes over the place of this statement
+      const next = this.waiting.shift(); // the next statement takes the place of this one
       if (next) next();
       else this.reading -= 1;
     }

@@ -21,8 +21,8 @@ export class TooManyValues extends Error {
 }
 
 /**
- * Reads a JSON text, and cuts the member `name` of its outermost object out as it was written: a number in it keeps every digit.
- * `memberJson` is undefined if that member is no object or array. Throws a SyntaxError, DuplicateNames or TooManyParts.
+ * Parses a JSON text. Also returns the text of the member `name` of its outermost object exactly as written, so that numbers keep all
+ * digits. `memberJson` is undefined if that member is no object or array. Throws a SyntaxError, DuplicateNames or TooManyParts.
  */
 export function readJson(text: string, name: string): { value: unknown; memberJson: string | undefined } {
   const { members, from, to } = scan(text, name);

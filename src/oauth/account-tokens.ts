@@ -39,7 +39,7 @@ const TOO_MANY_TOKENS = 'too many token requests; use a token until it expires, 
 
 export class AccountTokens {
   private readonly allowances = new MemoryThrottles({ burst: ACCOUNT_TOKENS, intervalMs: ACCOUNT_TOKEN_EVERY_MS });
-  /** By request and not by client, because all requests of an account share one client object, with any of its secrets. */
+  /** Keyed by request and not by client, because all requests of an account share one client object, even if they use different secrets. */
   private readonly proofs = new WeakMap<OidcContext, Proof>();
 
   constructor(private readonly deps: AccountTokensDeps) {}

@@ -34,7 +34,7 @@ export interface ClientServiceDeps {
   digest(text: string): string;
 }
 
-/** Manages the applications of a workspace. Every use reads them from the database, so that a change counts at once on every node. */
+/** Manages the applications of a workspace. Every use reads them from the database, so that a change applies at once on every node. */
 export class ClientService {
   constructor(private readonly deps: ClientServiceDeps) {}
 

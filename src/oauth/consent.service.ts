@@ -35,7 +35,7 @@ export interface ConsentServiceDeps {
 
 /**
  * Manages consents of people to applications. Each use of a token reads its consent, with the client, the membership and the role. So the
- * end of any of these counts at once on every node.
+ * end of any of these applies at once on every node.
  */
 export class ConsentService {
   constructor(private readonly deps: ConsentServiceDeps) {}

@@ -43,8 +43,8 @@ export interface LogFeedOptions {
 
 /**
  * The calls of a scope as they are logged, on any node. Sends each call that is committed after the feed was opened, exactly once and
- * mostly in order of time. A feed that continues from a cursor misses no call. If late calls came meanwhile, calls of the same moments
- * are sent again.
+ * mostly in order of time. A feed that continues from a cursor misses no call. It may repeat calls: if late calls were committed while the
+ * feed was closed, all calls of the same part (see `seen-logs.ts`) are sent again.
  */
 export class LogFeed implements Feed<Logged> {
   private readonly seen = new SeenLogs();
@@ -112,7 +112,8 @@ export class LogFeed implements Feed<Logged> {
   private lookedBack(): void {
     this.lookBackAt = performance.now() + LOOK_BACK_EVERY_MS;
     this.quietChecks += 1;
-    // Uses the newest log of the last search. So a server that stood still for a minute has had time to commit what it received before.
+    // Uses the newest log of the last search. So a server that was paused for a minute has had time to commit the calls that it received
+    // before.
     this.since = Math.max(this.since, this.checkedAt - LOOK_BACK_MS);
     this.checkedAt = this.newest.at;
     this.seen.forgetBefore(this.since);

@@ -29,7 +29,7 @@ export function sendError(reply: FastifyReply, requestId: string, { code, messag
 /** Headers of every answer of this process: forbid caching, and forbid browsers to guess the content type. */
 export const COMMON_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
 
-/** Returns the body of a REST error as JSON. Without a message it has the usual one of its code. */
+/** Returns the body of a REST error as JSON. Without a message, uses the default message of the code. */
 export function errorBody(requestId: string, code: ErrorCode, message: string | undefined, details: Record<string, unknown>): string {
   const members = message === undefined ? USUAL_MEMBERS[code] : membersOf(code, message);
   return `{"ok":false,"success":false,"requestId":"${requestId}","error":{${members},"details":${JSON.stringify(details)}}}`;

@@ -227,7 +227,7 @@ function failures(codes: readonly ErrorCode[]): Record<number, Response> {
   );
 }
 
-/** Adds to the answers of execute the statuses that an action may answer when it says no. A status keeps the schema that it has. */
+/** Adds to the answers of execute the statuses that an action may answer when it refuses a call. A status keeps the schema that it has. */
 function withRefusals(responses: Record<number, Response>): Record<number, Response> {
   const passed = PASSABLE_STATUSES.map((status): [number, Response] => {
     const { description = '', content = json(ref('SaidNo')) } = responses[status] ?? {};

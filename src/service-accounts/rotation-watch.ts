@@ -15,7 +15,7 @@ export interface RotationWatchDeps {
   log: Log;
 }
 
-/** Writes one event for each rotation that becomes due: one over all nodes, no matter how long it stays due. Disables no account. */
+/** Writes one event for each rotation that becomes due: only one over all nodes, even if it stays due for long. Disables no account. */
 export class RotationWatch extends Repeated {
   constructor(private readonly deps: RotationWatchDeps) {
     super({

@@ -33,9 +33,9 @@ export class MemberService {
   constructor(private readonly deps: MemberServiceDeps) {}
 
   /**
-   * Ends a membership, at once and on every node. Every member may leave. To remove another member, the actor must have every permission
-   * of their role. With `revokeKeys`, which takes `write.keys`, the live keys that they minted are revoked too. Returns the number of
-   * revoked keys. Throws CONFLICT for the last owner.
+   * Ends a membership, at once and on every node. Every member may leave. To remove another member, the actor must have every permission of
+   * their role. With `revokeKeys` the live keys that they minted are revoked too; this requires `write.keys`. Returns the number of revoked
+   * keys. Throws CONFLICT for the last owner.
    */
   async remove(origin: Authority, raw: z.input<typeof removeRule>): Promise<number> {
     const { workspaceId, userId, revokeKeys } = validate(removeRule, raw, 'input');
@@ -50,7 +50,7 @@ export class MemberService {
       await tx.delete(Membership, { workspaceId, userId });
       const at = await this.deps.database.now(tx);
       await this.deps.left(tx, { workspaceId, userId }, at);
-      // Only the event of the removal marks the Idempotency-Key as used, so the events of the keys get no claim
+      // The claim on the Idempotency-Key can be used up only once, and the event of the removal does that
       const revoked = revokeKeys ? await this.deps.revokeKeys(tx, { ...origin, claim: undefined }, { workspaceId, userId }, at) : 0;
       await recordEvent(tx, {
         ...origin,

@@ -87,7 +87,7 @@ export class ProofService {
     return this.check(person, { email: person.email, password, source: person.id, isStranger: false }, whence);
   }
 
-  /** Resets the tries of an account, and of this address at it, so that the owner can sign in at once. */
+  /** Resets the tries of all strangers at an account, and of this address at the account, so that the owner can sign in at once. */
   async forgive(tx: EntityManager, email: string, { ip }: Whence): Promise<void> {
     await this.deps.throttles.forgive(tx, ...this.triesAt(email, ip));
   }

@@ -26,7 +26,7 @@ export class SecondFactorService {
 
   /**
    * Returns a new secret for an authenticator. It is used only after `confirm`; until then, an earlier second factor stays on. If one is
-   * on, this takes a code of it. Throws SIGN_IN_FAILED for a wrong password or code.
+   * on, the caller must pass a code of it. Throws SIGN_IN_FAILED for a wrong password or code.
    */
   async begin(
     personId: string,

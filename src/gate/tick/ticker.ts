@@ -180,8 +180,8 @@ export class Ticker {
   }
 
   /**
-   * Ends a tick that is not tried again as a whole. Gives up all jobs after an unanswered COMMIT or while the database is away.
-   * Otherwise some item causes the failure (or its locks do, TICK_TRIES times), and `halve` separates it from the others.
+   * Ends a tick that is not tried again as a whole. Gives up all jobs after an unanswered COMMIT or while the database is unavailable.
+   * Otherwise one item makes the tick fail, or its locks have made it fail TICK_TRIES times: `halve` separates this item from the others.
    */
   private async handleFailure(jobs: Job[], waits: boolean, verdicts: Verdict[], failure: TickFailure): Promise<void> {
     this.deps.onFailure(failure, failure.mayHaveCommitted ? 'commit without an answer' : 'tick');
@@ -263,7 +263,7 @@ export class Ticker {
    * Looks for the item that makes the tick fail: runs both halves as ticks, one after the other, down to a single item.
    *
    * Invariant: the failed tick committed nothing, so every item can be judged again, and only items that fail alone are refused.
-   * If the database goes away meanwhile, the halves that are left are given up as after any outage.
+   * If the database becomes unavailable meanwhile, the remaining halves are given up as after any outage.
    */
   private async halve(jobs: Job[], waits: boolean, failure: TickFailure): Promise<void> {
     const [only] = jobs;
