@@ -56,7 +56,7 @@ export interface Credential extends CredentialRef {
   workspaceId: string;
   /** Null if the credential may not work in the named project, or if it can work in several projects and the call names none. */
   projectId: string | null;
-  /** This and the two below are of the project, and have no meaning if `projectId` is null. */
+  /** This property and the next two belong to the project, and have no meaning if `projectId` is null. */
   galleryMode: string;
   archivedAt: number | null;
   limit: RateLimit;

@@ -15,7 +15,7 @@ const manifestRule = z.object({
   operations: z.array(z.object({ id: z.string().min(1), name: z.string().optional(), body: z.string() })),
 });
 
-/** The map that Relay's compiler writes: documents by their ids. */
+/** The map that Relay's compiler writes: from the id of each document to its text. */
 const mapRule = z.record(z.string().min(1), z.string());
 
 /** Maximum problems that an error at startup lists. */

@@ -27,7 +27,10 @@ interface Proof {
   seconds: number;
 }
 
-/** Rate limit per account and process: tokens at once, and the interval for one more. Few are needed, because a token lives an hour. */
+/**
+ * Rate limit for tokens of one account in one process: a burst, and the interval for one more. Few are needed, because a token lives an
+ * hour.
+ */
 const ACCOUNT_TOKENS = 100;
 const ACCOUNT_TOKEN_EVERY_MS = 1_000;
 

@@ -134,7 +134,7 @@ export class ConsentService {
     return token && living ? principalFrom(living, tokenDigest, token.scopes) : null;
   }
 
-  /** Returns the principal of a consent for showing who acted, with its current permissions. An ended consent has none. */
+  /** Returns the principal of a consent with its current permissions; an ended consent has no permissions. Used to show who acted. */
   async principalById(manager: EntityManager, id: string): Promise<ClientPrincipal> {
     const living = await this.living(manager, id);
     if (living) return principalFrom(living, '', living.scopes);

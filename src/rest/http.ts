@@ -51,8 +51,8 @@ function closeSilentOnStop(server: FastifyInstance): void {
 const REQUEST_TIMEOUT_MS = 120_000;
 
 /**
- * Most requests that wait behind others on one connection (HTTP pipelining). Node reads about as many at once, and reads no more while
- * refusals wait to be sent.
+ * Most requests that wait behind others on one connection (HTTP pipelining). Node reads about as many requests at once, and reads no more
+ * while refusals wait to be sent.
  */
 const MAX_WAITING = 2_048;
 
@@ -175,7 +175,7 @@ function answerNoRoute(app: FastifyInstance, request: FastifyRequest, reply: Fas
   return sendError(reply, requestId, { code: 'METHOD_NOT_ALLOWED', details: {} });
 }
 
-/** Methods to look for. OPTIONS is not among them, because the CORS plugin answers it for every path. */
+/** Methods that `methodsOf` looks for. OPTIONS is missing, because the CORS plugin answers it for every path. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 
 /** Returns the methods that have a route for this path. */

@@ -29,7 +29,7 @@ const INVITATION_DAYS = 7;
 
 const NOTHING_HELD: Held = { session: undefined, device: undefined };
 
-/** Invitations to one workspace at once, and the interval after which one more is allowed. */
+/** Limit for invitations to one workspace: INVITATIONS at once, then one more in each interval. */
 const INVITATIONS = 100;
 const INVITATION_EVERY_MS = 60_000;
 

@@ -19,5 +19,5 @@ export function passwordResetMail(to: string, link: string): Mail {
   return { to, subject: 'Set a new password', text };
 }
 
-/** The error for a link that is unknown, used, withdrawn or expired. It is the same for all of them. */
+/** The error for a link that is unknown, used, withdrawn or expired. It is the same in all these cases. */
 export const deadLink = (): TollgateError => new TollgateError('NOT_FOUND', 'This link is invalid or has expired. Ask for a new one.');

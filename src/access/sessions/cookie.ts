@@ -76,8 +76,8 @@ export const trustedOrigins = ({
 });
 
 /**
- * Whether a request may use its cookies: yes if its headers name a trusted origin, or no origin at all. Only programs send no such headers,
- * and another site cannot make a program send a person's cookie.
+ * Whether a request may use its cookies: yes if its headers say that it comes from a trusted origin, or if it has no such headers. Only
+ * programs send no such headers, and another site cannot make a program send a person's cookie.
  */
 export function isFromHere({ origin, host, 'sec-fetch-site': site }: IncomingHttpHeaders, { origins, ownHost }: TrustedOrigins): boolean {
   if (origin === 'null') return false; // browsers send this to hide an origin

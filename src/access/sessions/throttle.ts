@@ -13,14 +13,17 @@ export interface Allowance {
   intervalMs: number;
 }
 
-/** Password tries at once of one source at one account, or for one invitation. Then one more in each interval. */
+/** Limit for password tries from one source at one account, or for one invitation: TRIES at once, then one more in each interval. */
 const TRIES = 10;
 const TRY_EVERY_MS = 60_000;
 
-/** The allowance of tries with this name: of an address at an account, a device, a signed-in person or an invitation. */
+/** An allowance of TRIES tries. `name` stands for a network address at an account, a device, a signed-in person or an invitation. */
 export const triesOf = (name: string): Allowance => ({ name, burst: TRIES, intervalMs: TRY_EVERY_MS });
 
-/** Password tries at once of all strangers at one account. Then one more in each interval, which limits the guesses of a day. */
+/**
+ * Limit for password tries of all strangers together at one account: ACCOUNT_TRIES at once, then one more in each interval. So it limits
+ * the guesses in a day.
+ */
 const ACCOUNT_TRIES = 100;
 const ACCOUNT_TRY_EVERY_MS = 60_000;
 
@@ -35,7 +38,10 @@ export function triesAt(email: string, ip: string | null, digest: (text: string)
   ];
 }
 
-/** Password tries and requested mails at once from one network address, for all accounts. Then one more in each interval. */
+/**
+ * Limit for password tries and requested mails from one network address, for all accounts: ADDRESS_TRIES at once, then one more in each
+ * interval.
+ */
 const ADDRESS_TRIES = 50;
 const ADDRESS_TRY_EVERY_MS = 10_000;
 
@@ -44,7 +50,10 @@ export function triesFrom(ip: string | null): Allowance {
   return { name: `address:${customerAt(ip)}`, burst: ADDRESS_TRIES, intervalMs: ADDRESS_TRY_EVERY_MS };
 }
 
-/** Mails at once to one e-mail address for one reason: of one sender, and of all senders. Then one more in each interval. */
+/**
+ * Limits for mails to one e-mail address for one reason: from one sender, and from all senders. That many at once, then one more in each
+ * interval.
+ */
 const MAILS_TO_ONE = 3;
 const MAILS_TO_ONE_OF_ALL = 12;
 const MAIL_EVERY_MS = 600_000;
