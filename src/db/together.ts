@@ -49,7 +49,7 @@ export async function readTogether<T extends ObjectLiteral>(reader: EntityManage
   const sameKey = keys.map(({ databaseName }, at) => `${quoted(reader, 'row', databaseName)} = picked.k${at}`).join(' AND ');
   const table = reader.connection.driver.escape(metadata.tableName);
   for (const chunk of chunksOf(texts)) {
-    // A left join is read from its left side. With an inner join the database could begin with the table and its million rows.
+    // With LEFT JOIN the database begins with the few picked rows. With an inner join it could begin with the table and its million rows.
     const alias = reader.connection.driver.escape('row');
     const sql = `SELECT picked.part AS part, ${columns} FROM (${unionOf(chunk)}) picked LEFT JOIN ${table} ${alias} ON ${sameKey}`;
     const rows = await reader.query<Record<string, Raw>[]>(sql, parametersOf(chunk));

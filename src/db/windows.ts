@@ -29,7 +29,8 @@ export interface Windows<T extends ObjectLiteral> {
  */
 export async function* windowsOf<T extends ObjectLiteral>({ list, wanted, minor, after, from, to }: Windows<T>): AsyncGenerator<T[]> {
   let place = after && after.createdAtMs >= (from?.getTime() ?? -Infinity) ? after : undefined;
-  // Only one bound at each end: with two, SQLite uses the first for its index range and would read all rows between them
+  // Adds only one lower and one upper bound. With two lower bounds, SQLite would use the first for its index range and read all rows
+  // between the two
   const bounded = (query: SelectQueryBuilder<T>, end?: PlaceByAge): SelectQueryBuilder<T> => {
     // The first condition limits the index range. MariaDB does not use the index for a row-value comparison, and would scan.
     if (place)

@@ -26,7 +26,7 @@ export type PageName = keyof typeof PAGES;
 
 const ROOTS: Record<string, PageName> = { Query: 'queries.html', Mutation: 'mutations.html', Subscription: 'subscriptions.html' };
 
-/** The address of each name: `ApiKey`, `ApiKey.hint`, `Query.key`, and also the root field alone: `key`. */
+/** The address of each name, such as `ApiKey`, `ApiKey.hint` and `Query.key`. A root field also has its name alone, such as `key`. */
 export class Names {
   private readonly addresses = new Map<string, string>();
 

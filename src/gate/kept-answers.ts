@@ -5,7 +5,10 @@ import { withTimeout } from '../lib/time';
 import type { ClaimName } from './tick/rows';
 import { TICK_DEADLINE_MS } from './tick/tick-connection.mysql';
 
-/** Answers read by one statement. Each can have MAX_KEPT_ANSWER_BYTES, and each connection can run a statement, so this bounds memory. */
+/**
+ * The most answers that one statement reads. Bounds memory: an answer can have MAX_KEPT_ANSWER_BYTES, and each connection can run a
+ * statement.
+ */
 const MAX_ANSWERS = 4;
 
 /** Reads the kept answers of repeated calls, batched: the repeats of a tick share statements. */

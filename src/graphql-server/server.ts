@@ -28,7 +28,7 @@ import { Execution } from '../graphql/work';
 
 const INEXACT_NUMBER =
   'A number in the request does not fit a 64-bit float exactly. Send fewer digits, or a number in the range of a 64-bit float.';
-/** The most commas outside texts in a request: each number is compared with its double. A request within MAX_VALUES has fewer. */
+/** The most commas outside strings in a request. Bounds the numbers to check for lost digits. A request within MAX_VALUES has fewer. */
 const MAX_BODY_COMMAS = 20_000;
 /** The largest GraphQL request, in bytes. */
 const GRAPHQL_BODY_LIMIT_BYTES = 1_048_576;

@@ -36,10 +36,13 @@ export interface EntryDraft {
   at: number;
 }
 
-/** Why an entry cannot be written. */
+/** The reason why an entry cannot be written. */
 export type PostRefusal = 'INSUFFICIENT' | 'OUT_OF_RANGE';
 
-/** Why `account` cannot take an entry of `delta`, or undefined if it can. The balance must cover `held` and stay an exact integer. */
+/**
+ * The reason why `account` cannot take an entry of `delta`, or undefined if it can. The balance must cover `held` and stay an exact
+ * integer.
+ */
 export function refusalOf(account: LedgerAccount, delta: number): PostRefusal | undefined {
   const balance = account.balance + delta;
   if (Math.abs(balance) > MAX_MICRO_CREDITS) return 'OUT_OF_RANGE';

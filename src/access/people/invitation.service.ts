@@ -75,8 +75,8 @@ export class InvitationService {
   constructor(private readonly deps: InvitationServiceDeps) {}
 
   /**
-   * Creates an invitation and withdraws earlier ones of the same address. Returns its link, or null if the link was sent by mail. The link
-   * of an address without an account lets its reader create that account, so without mail only the operator gets such a link. Throws
+   * Creates an invitation and withdraws earlier ones of the same address. Returns its link, or null if the link was sent by mail. If the
+   * address has no account, the link lets any reader create that account. So without mail only the operator gets such a link. Throws
    * FORBIDDEN if the inviter may not grant the role, CONFLICT for a member or for an address without an account that cannot get mail,
    * RATE_LIMITED for too many invitations to one workspace or too many mails to one address.
    */

@@ -254,7 +254,9 @@ export class Ticker {
     this.settle({ kind: 'settlement', hold, ending }, deadline).catch((error: unknown) => this.deps.onFailure(error, 'cancel'));
   }
 
-  /** Returns a fraction from 0 to 1, the clock's digits below a microsecond, so that nodes that failed together do not retry together. */
+  /**
+   * Returns a fraction from 0 to 1, so that nodes that failed together do not retry together. It is the clock's digits below a microsecond.
+   */
   private jitter(): number {
     return (this.deps.time.now() * 1000) % 1;
   }

@@ -9,7 +9,7 @@ export class Pace {
   /** Resolves when it is the caller's turn. */
   async turn(): Promise<void> {
     const now = performance.now();
-    // Unused turns expire, except those of the last SLACK_MS: timers are not more precise than that
+    // Unused turns expire. Those of the last SLACK_MS stay valid, because a timer may end that much too late
     this.next = Math.max(this.next + 1_000 / this.perSecond, now - SLACK_MS);
     if (this.next > now) await wait(Math.ceil(this.next - now));
   }

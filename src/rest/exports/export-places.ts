@@ -58,7 +58,7 @@ export class ExportPlaces {
 const HTTP_1_0 =
   'needs HTTP/1.1, because over HTTP/1.0 an incomplete export looks like a complete one. Behind nginx set `proxy_http_version 1.1;`';
 
-/** Refuses HTTP/1.0, because it marks the end of an answer by closing the connection. A killed process closes it in the same way. */
+/** Refuses HTTP/1.0, because it marks the end of an answer by closing the connection. An export of a killed process would look complete. */
 function requireMarkedEnd({ raw }: FastifyRequest): void {
   if (raw.httpVersionMajor === 1 && raw.httpVersionMinor === 0) throw invalid({ path: [], message: HTTP_1_0 });
 }

@@ -7,7 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 export class Turns {
   private last: Promise<unknown> = Promise.resolve();
 
-  /** Yields the same items. Makes each when it is the turn of this export. */
+  /** Yields the given items. Waits for the turn of this export before it makes each one. */
   async *each<T>(items: AsyncIterable<T>): AsyncGenerator<T> {
     const iterator = items[Symbol.asyncIterator]();
     try {
