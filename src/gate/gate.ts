@@ -103,7 +103,7 @@ export class Gate {
       lookUps: this.lookUps,
       ticker: this.ticker,
       reserve: (call, project) => {
-        if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // judged again, for another project
+        if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // submitted again, for another project
         call.placeInProject = null;
         if (!this.load.enterProject(project)) return false;
         call.placeInProject = project;

@@ -181,7 +181,7 @@ export class Ticker {
 
   /**
    * Ends a tick that is not tried again as a whole. Gives up all jobs after an unanswered COMMIT or while the database is unavailable.
-   * Otherwise one item makes the tick fail, or its locks have made it fail TICK_TRIES times: `halve` separates this item from the others.
+   * Otherwise one item makes the tick fail, or its lock conflicts did TICK_TRIES times: `halve` separates it from the others.
    */
   private async handleFailure(jobs: Job[], waits: boolean, verdicts: Verdict[], failure: TickFailure): Promise<void> {
     this.deps.onFailure(failure, failure.mayHaveCommitted ? 'commit without an answer' : 'tick');
