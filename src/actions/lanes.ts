@@ -23,9 +23,9 @@ interface Waiting {
 }
 
 /**
- * Runs at most `size` pieces of work at once for each key; keys do not wait for each other. A project gets at most HELD_PER_FREE times as many
- * places as are free, and a workspace HELD_PER_FREE_TOGETHER times, so that a workspace without places always finds one. Waiting projects are
- * served in turns.
+ * Runs at most `size` pieces of work at once for each key. Keys do not wait for each other. A project gets at most HELD_PER_FREE times as
+ * many places as are free, and a workspace HELD_PER_FREE_TOGETHER times. So a workspace without places always finds a free place. Waiting
+ * projects are served in turns.
  */
 export class Lanes {
   private readonly lanes = new Map<string, Lane>();

@@ -3,7 +3,14 @@ import { rootKeyDigest } from '../access/installation';
 import { Person } from '../access/people/person.entity';
 import { permissionsOf } from '../access/people/person.queries';
 import { narrowedTo } from '../access/permissions';
-import { OPERATOR, type Actor, type Authentication, type CredentialPrincipal, type Principal, type UserPrincipal } from '../access/principal';
+import {
+  OPERATOR,
+  type Actor,
+  type Authentication,
+  type CredentialPrincipal,
+  type Principal,
+  type UserPrincipal,
+} from '../access/principal';
 import { NAMES_ITS_PROJECT, kindOfSecret } from '../access/secret';
 import type { SessionService } from '../access/sessions/session.service';
 import type { Database } from '../db/database';

@@ -5,7 +5,16 @@ import { LedgerKind } from '../wallet/ledger-entry.entity';
 import { credentialKey, isPlaced, type ActionFacts, type Call, type Credential, type PlacedCredential } from './call';
 import { firstRefusal, type Refusal } from './checks';
 import { standingOf, takeCall, type RateLimit, type RateStanding } from './rate-limit';
-import { attemptId, claimKey, type ClaimRow, type HoldRow, type LockedBudget, type LogRow, type TickState, type TickWrites } from './tick/rows';
+import {
+  attemptId,
+  claimKey,
+  type ClaimRow,
+  type HoldRow,
+  type LockedBudget,
+  type LogRow,
+  type TickState,
+  type TickWrites,
+} from './tick/rows';
 import { actionKey } from './tick/tick-store';
 
 // Decides in memory, in order of arrival. There is no I/O and no await here, and time comes from the tick's state.

@@ -2,7 +2,15 @@ import { getOperationAST, parse, type DocumentNode, type GraphQLSchema } from 'g
 import { TollgateError } from '../errors';
 import type { GraphQLContext } from '../graphql/context';
 import { requireNoFragmentCycle } from './fragment-cycles';
-import { MAX_TOKENS, figuresOfDocument, figuresOfText, figuresOfVariables, requireModest, tooComplex, type Figures } from '../graphql/limits';
+import {
+  MAX_TOKENS,
+  figuresOfDocument,
+  figuresOfText,
+  figuresOfVariables,
+  requireModest,
+  tooComplex,
+  type Figures,
+} from '../graphql/limits';
 import { isPublicOperation } from './public-mutations';
 import type { QueryCosts } from './point-budgets';
 

@@ -156,7 +156,8 @@ function parseJsonStrictly(app: FastifyInstance): void {
     try {
       requireFewParts(body, MAX_BODY_COMMAS);
     } catch (error) {
-      return done(error instanceof TooManyValues ? tooManyValues(MAX_BODY_COMMAS) : invalidRequest(`The request ${(error as Error).message}.`));
+      if (error instanceof TooManyValues) return done(tooManyValues(MAX_BODY_COMMAS));
+      return done(invalidRequest(`The request ${(error as Error).message}.`));
     }
     void parse(request, body, (error, value) => {
       if (error) done(error);

@@ -41,7 +41,8 @@ const STEPS = [
 
 /** Can be repeated: it adds only events that are in neither table. */
 const FILL = `INSERT INTO unsealed_events (event_id) SELECT id FROM audit_events e
-  WHERE NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id) AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id)
+  WHERE NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id)` +
+  ` AND NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.event_id = e.id)
   ORDER BY created_at, id`;
 
 /** Creates the head of the installation's chain. Sealers lock this row, so it must always exist. */
