@@ -167,7 +167,11 @@ describe('a change of the OpenAPI document', () => {
       (_all, operation) => operation.parameters.push({ name: 'more', in: 'query', required: true, schema: {} }),
       'POST /v1/run: wants more.',
     ],
-    ['a value is no longer accepted', (_all, operation) => operation.parameters[0]?.schema.enum?.pop(), 'POST /v1/run: mode takes "b" no longer.'],
+    [
+      'a value is no longer accepted',
+      (_all, operation) => operation.parameters[0]?.schema.enum?.pop(),
+      'POST /v1/run: mode takes "b" no longer.',
+    ],
     [
       'a property becomes required',
       (_all, operation) => operation.requestBody.content['application/json'].schema.required.push('id'),

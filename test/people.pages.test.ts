@@ -89,7 +89,11 @@ describe('every page', () => {
       string
     >[]) {
       const { statusCode, body, headers: answered } = await post('/invitation', fields, headers);
-      expect([statusCode, alertOf(body), answered['set-cookie']]).toEqual([403, 'This form came from a page of another site. Open the page again and send the form from there.', undefined]);
+      expect([statusCode, alertOf(body), answered['set-cookie']]).toEqual([
+        403,
+        'This form came from a page of another site. Open the page again and send the form from there.',
+        undefined,
+      ]);
     }
     const json = await app.server.inject({ method: 'POST', url: '/invitation', payload: fields });
     expect(json.statusCode).toBe(400);

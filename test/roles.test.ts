@@ -40,7 +40,7 @@ async function join(roleId: string, workspaceId = workspace.id): Promise<string>
   return userId;
 }
 
-/** Returns the authority of a person as it is now, for a request that is carried out later. */
+/** Returns the current authority of a person, for a request that runs later. */
 async function authorityOf({ person }: BuiltPerson): Promise<Authority> {
   const { authenticator } = app;
   return { ...ORIGIN, actor: await authenticator.byId(app.database.reader, person.id), current: (tx) => authenticator.byId(tx, person.id) };
@@ -333,9 +333,18 @@ describe('a role in use', () => {
 
 describe('the keys that a member minted', () => {
   const CREATED_BY = 'key { id createdBy { actorKind actorId userId } } secret';
-  const LIVE = 'query ($ws: ID!) { workspace(id: $ws) { members(first: 1) { nodes { user { id } liveKeysMinted { nodes { id name } totalCount } } } } }';
+  const LIVE = `query ($ws: ID!) { workspace(id: $ws) {
+    members(first: 1) { nodes { user { id } liveKeysMinted { nodes { id name } totalCount } } }
+  } }`;
 
-  /** A member with a live key, a disabled, a revoked and an expired one, and one that a key of theirs minted. */
+  /** Counts the keys of a workspace that a person minted and that are neither revoked nor have an end. */
+  const liveKeysOf = (workspaceId: string, createdByUserId: string) =>
+    app.database.reader.countBy(ApiKey, { workspaceId, createdByUserId, revokedAt: IsNull(), expiresAt: IsNull() });
+
+  const keyWith = async (id: string, permissions: string[]) =>
+    buildKey(app, { workspace: await app.database.reader.findOneByOrFail(Workspace, { id }), permissions });
+
+  /** Creates a member with four keys: live, disabled, revoked and expired. The live key minted a fifth key, `own`. */
   async function minter() {
     const built = await buildPerson(app, { workspace: await buildWorkspace(app), roleId: 'rol_admin' });
     const { id } = built.workspace;
@@ -343,7 +352,8 @@ describe('the keys that a member minted', () => {
     const mint = (name: string, credential: typeof built.cookie | string | undefined = built.cookie, permissions = ['demo.*']) =>
       mutate('mintKey', { projectId: project.id, name, permissions }, CREATED_BY, credential);
     const live = await mint('live', undefined, ['demo.*', 'write.keys']);
-    const [disabled, revoked, expired, own] = [await mint('disabled'), await mint('revoked'), await mint('expired'), await mint('own', live.secret)];
+    const [disabled, revoked, expired] = [await mint('disabled'), await mint('revoked'), await mint('expired')];
+    const own = await mint('own', live.secret);
     const operators = await mint('of the operator', app.rootKey);
     await mutate('updateKey', { id: disabled.key.id, enabled: false }, '__typename');
     await mutate('revokeKey', { id: revoked.key.id }, '__typename');
@@ -352,23 +362,24 @@ describe('the keys that a member minted', () => {
     return { ...built, id, project, mint, live, disabled, own, operators, status };
   }
 
-  it('name who minted them, as the trail does, and the person behind it', async () => {
+  it('name the actor that minted them, as the audit trail does, and the person behind that actor', async () => {
     const { person, live, own, operators } = await minter();
     expect(live.key.createdBy).toEqual({ actorKind: 'USER', actorId: person.id, userId: person.id });
     expect(own.key.createdBy).toEqual({ actorKind: 'API_KEY', actorId: live.key.id, userId: person.id });
     expect(operators.key.createdBy).toEqual({ actorKind: 'OPERATOR', actorId: 'operator', userId: null });
-    await app.database.transaction((tx) => tx.update(ApiKey, { id: live.key.id }, { createdByKind: null, createdById: null, createdByUserId: null }));
+    const unknown = { createdByKind: null, createdById: null, createdByUserId: null };
+    await app.database.transaction((tx) => tx.update(ApiKey, { id: live.key.id }, unknown));
     const { data } = await app.graphql('query ($id: ID!) { key(id: $id) { createdBy { actorId } } }', { id: live.key.id });
-    expect(data.key.createdBy).toBeNull(); // as a key from before this was written down
+    expect(data.key.createdBy).toBeNull(); // like a key that is older than these columns
   });
 
-  it('are listed while they are live, with read.keys, and after the member has gone', async () => {
+  it('are listed while they work, for callers with read.keys, also after the member was removed', async () => {
     const { id, person, live, disabled, own } = await minter();
     const listed = async (credential?: string) => (await app.graphql(LIVE, { ws: id }, credential)).data.workspace.members.nodes[0];
     const alive = [own, disabled, live].map(({ key }) => key.id);
     const { user, liveKeysMinted } = await listed();
     expect([user.id, liveKeysMinted.nodes.map((key: { id: string }) => key.id), liveKeysMinted.totalCount]).toEqual([person.id, alive, 3]);
-    const { secret } = await buildKey(app, { workspace: await app.database.reader.findOneByOrFail(Workspace, { id }), permissions: ['read.members', 'demo.*'] });
+    const { secret } = await keyWith(id, ['read.members', 'demo.*']);
     expect((await listed(secret)).liveKeysMinted).toBeNull();
     expect((await mutate('removeMember', { workspaceId: id, userId: person.id }, 'keysRevoked')).keysRevoked).toBe(0);
     const query = 'query ($ws: ID!, $filter: ApiKeyFilter) { workspace(id: $ws) { keys(filter: $filter) { nodes { id } } } }';
@@ -376,7 +387,7 @@ describe('the keys that a member minted', () => {
     expect(data.workspace.keys.nodes.map((key: { id: string }) => key.id)).toEqual(alive);
   });
 
-  it('go on working when the member is removed, and end with it on every node if that is asked for, each with its event', async () => {
+  it('keep working after the member is removed, or with revokeKeys end on every node at once, each with its event', async () => {
     const [kept, ended] = [await minter(), await minter()];
     await mutate('removeMember', { workspaceId: kept.id, userId: kept.person.id }, '__typename');
     expect([await kept.status(kept.live), await kept.status(kept.own)]).toEqual(['ok', 'ok']);
@@ -384,25 +395,32 @@ describe('the keys that a member minted', () => {
     const body = JSON.stringify({ query, variables: { input: { workspaceId: ended.id, userId: ended.person.id, revokeKeys: true } } });
     const headers = { 'content-type': 'application/json', 'x-api-key': app.rootKey, 'idempotency-key': 'remove-once' };
     const remove = async () => (await fetch(`${app.url}/graphql`, { method: 'POST', headers, body })).json() as Promise<object>;
-    for (const answer of [await remove(), await remove()]) expect(answer).toMatchObject({ data: { removeMember: { keysRevoked: 3, workspace: { id: ended.id } } } });
-    for (const node of [app, other]) expect([await ended.status(ended.live, node), await ended.status(ended.own, node)]).toEqual(['REVOKED_API_KEY', 'REVOKED_API_KEY']);
+    for (const answer of [await remove(), await remove()]) {
+      expect(answer).toMatchObject({ data: { removeMember: { keysRevoked: 3, workspace: { id: ended.id } } } });
+    }
+    for (const node of [app, other]) {
+      const statuses = [await ended.status(ended.live, node), await ended.status(ended.own, node)];
+      expect(statuses).toEqual(['REVOKED_API_KEY', 'REVOKED_API_KEY']);
+    }
     expect(await ended.status(ended.operators)).toBe('ok');
     const events = await app.database.reader.findBy(AuditEvent, { workspaceId: ended.id, action: 'key.revoked', actorId: 'operator' });
     const reason = 'The member who minted it was removed.';
-    expect(events.filter(({ after }) => after?.revokedReason === reason).map(({ subjectId }) => subjectId).sort()).toEqual([ended.live, ended.disabled, ended.own].map(({ key }) => key.id).sort());
+    const subjects = events.filter(({ after }) => after?.revokedReason === reason).map(({ subjectId }) => subjectId);
+    expect(subjects.sort()).toEqual([ended.live, ended.disabled, ended.own].map(({ key }) => key.id).sort());
   });
 
-  it('end only for those who may write keys; a refused removal removes nobody', async () => {
+  it('are revoked only if the caller has write.keys; a refused removal leaves the member and the keys', async () => {
     const { id, person, live, status } = await minter();
-    const { secret } = await buildKey(app, { workspace: await app.database.reader.findOneByOrFail(Workspace, { id }), permissions: ['admin.members', 'read', 'demo.*'] });
+    const { secret } = await keyWith(id, ['admin.members', 'read', 'demo.*']);
     await mutate('setMemberRole', { workspaceId: id, userId: person.id, roleId: 'rol_viewer' }, '__typename');
     const input = { workspaceId: id, userId: person.id, revokeKeys: true };
-    expect(await refusal('removeMember', input, secret)).toMatchObject({ code: 'FORBIDDEN', message: 'This needs the permission write.keys.' });
+    const message = 'This needs the permission write.keys.';
+    expect(await refusal('removeMember', input, secret)).toMatchObject({ code: 'FORBIDDEN', message });
     expect(await app.database.reader.existsBy(Membership, { workspaceId: id, userId: person.id })).toBe(true);
     expect(await status(live)).toBe('ok');
   });
 
-  it('end by the hundred, and hold up nothing else that the process does', async () => {
+  it('are revoked in batches of hundreds, without blocking the process', async () => {
     const { id, person, live } = await minter();
     const key = await app.database.reader.findOneByOrFail(ApiKey, { id: live.key.id });
     const copies = Array.from({ length: 1_000 }, (_, index) => ({ ...key, id: `${key.id.slice(0, -4)}${String(index).padStart(4, '0')}` }));
@@ -411,19 +429,20 @@ describe('the keys that a member minted', () => {
     const { answer, longestMs } = await longestTurnOf(remove);
     expect(answer.keysRevoked).toBe(1_003);
     expect(longestMs).toBeLessThan(150);
-    expect(await app.database.reader.countBy(ApiKey, { workspaceId: id, createdByUserId: person.id, revokedAt: IsNull(), expiresAt: IsNull() })).toBe(0);
+    expect(await liveKeysOf(id, person.id)).toBe(0);
     expect(await app.database.reader.countBy(AuditEvent, { workspaceId: id, action: 'key.revoked' })).toBeGreaterThanOrEqual(1_003);
   });
 
-  it('include none that slips through: a mint at the same time is refused, or its key ends too', async () => {
+  it('include keys that are minted during the removal: the mint is refused, or its key is revoked too', async () => {
     for (let round = 0; round < 4; round += 1) {
       const { id, person, cookie, project } = await minter();
       const document = 'mutation ($input: MintKeyInput!) { mintKey(input: $input) { secret } }';
-      const mint = (node: TestApp) => node.graphql(document, { input: { projectId: project.id, name: 'late', permissions: ['demo.*'] } }, cookie);
+      const input = { projectId: project.id, name: 'late', permissions: ['demo.*'] };
+      const mint = (node: TestApp) => node.graphql(document, { input }, cookie);
       const mints = [app, other, app, other].map(mint);
       const removed = mutations(app).mutate('removeMember', { workspaceId: id, userId: person.id, revokeKeys: true }, 'keysRevoked');
       await Promise.all([removed, ...mints]);
-      expect(await app.database.reader.countBy(ApiKey, { workspaceId: id, createdByUserId: person.id, revokedAt: IsNull(), expiresAt: IsNull() })).toBe(0);
+      expect(await liveKeysOf(id, person.id)).toBe(0);
     }
   });
 });

@@ -13,7 +13,8 @@ it('bills a success once, and shows it in the log and in the ledger', async () =
   const { key, secret } = await buildKey(app);
   const { status, body } = await app.rest({ secret, body: { params: { hello: 'world' } } });
   expect(status).toBe(200);
-  expect(body).toMatchObject({ ok: true, data: { hello: 'world' }, billing: { chargedMicroCredits: 1000, budgetAvailableMicroCredits: 999_000 } });
+  const billing = { chargedMicroCredits: 1000, budgetAvailableMicroCredits: 999_000 };
+  expect(body).toMatchObject({ ok: true, data: { hello: 'world' }, billing });
   const { data } = await app.graphql(
     `query ($id: ID!) { key(id: $id) {
       requestLogs { nodes { id requestId outcome chargedMicroCredits } }

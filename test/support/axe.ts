@@ -8,8 +8,8 @@ interface Results {
 }
 
 /**
- * What axe finds serious or critical in the page as it stands, light and dark: a line for each element, to be empty. No rule is left out; in
- * the dark nothing but colours is another than in the light.
+ * Returns the serious and critical violations that axe finds in the page, in light and dark mode: one line for each element. In light
+ * mode all rules run. In dark mode only the rules about colours run, because only the colours differ.
  */
 export async function barriers(page: Page): Promise<string[]> {
   const found: string[] = [];
@@ -21,10 +21,12 @@ export async function barriers(page: Page): Promise<string[]> {
 }
 
 async function violations(page: Page, only: string): Promise<string[]> {
-  // Evaluated by the browser's debugger, which no content security policy binds.
+  // The browser's debugger evaluates this, so the page's content security policy does not apply.
   await page.evaluate(`if (!window.axe) { ${SOURCE} }`);
   const { violations: all } = await page.evaluate<Results>(`axe.run(document, { resultTypes: ["violations"]${only} })`);
   return all
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${(failureSummary ?? '').replace(/\s+/g, ' ')}`));
+    .flatMap(({ id, nodes }) =>
+      nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${(failureSummary ?? '').replace(/\s+/g, ' ')}`),
+    );
 }

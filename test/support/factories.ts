@@ -8,30 +8,32 @@ import type { Project } from '../../src/tenancy/project.entity';
 import type { Workspace } from '../../src/tenancy/workspace.entity';
 import type { TestApp } from './app';
 
-// Each factory makes the parents that it is not given.
+// Each factory creates the parents that its caller does not pass.
 
-/** Who does what the tests prepare. */
+/** The authority that prepares the data of the tests. */
 export const ORIGIN = systemAuthority('tests');
 
 const unique = (): string => randomBytes(6).toString('hex');
 
-/** An id of the same kind that never was. */
+/** An id of the same kind that does not exist. */
 export const ghostOf = (id: string): string => `${id.split('_', 1)[0]}_000000000neverWasHere0`;
 
 type Services = Pick<TestApp, 'services'>;
 
-export function buildWorkspace({ services }: Services, values: Partial<{ name: string; slug: string; keyPrefix: string }> = {}): Promise<Workspace> {
+type WorkspaceValues = Partial<{ name: string; slug: string; keyPrefix: string }>;
+
+export function buildWorkspace({ services }: Services, values: WorkspaceValues = {}): Promise<Workspace> {
   return services.workspaces.create(ORIGIN, { name: 'Workspace', slug: `ws-${unique()}`, keyPrefix: 'acme', ...values });
 }
 
 export interface ProjectValues {
   workspace?: Workspace;
-  /** Its budget in micro-credits; 1,000,000 where absent. */
+  /** Its budget in micro-credits; 1,000,000 by default. */
   budget?: number;
   rateLimit?: { sustainedRps: number; burst: number };
 }
 
-/** A project with a budget, which its workspace's wallet was topped up for. Its limit is one that no test meets by accident. */
+/** Creates a project with a budget from its workspace's wallet. The default rate limit is too high to be reached by accident. */
 export async function buildProject(app: Services, values: ProjectValues = {}): Promise<Project> {
   const { projects, wallets } = app.services;
   const { id: workspaceId } = values.workspace ?? (await buildWorkspace(app));
@@ -54,11 +56,12 @@ export interface KeyValues extends ProjectValues {
   expiresAt?: Date;
 }
 
-/** A key that may run the demo actions, with its secret. */
+/** Creates a key that may run the demo actions. Returns it with its secret. */
 export async function buildKey(app: Services, values: KeyValues = {}): Promise<{ key: ApiKey; secret: string; project: Project }> {
   const project = values.project ?? (await buildProject(app, values));
   const { environment = Environment.LIVE, permissions = ['demo.*'], roleId, allowedIps = [], expiresAt } = values;
-  const minted = await app.services.keys.mint(ORIGIN, { projectId: project.id, name: 'Key', environment, permissions, roleId, allowedIps, expiresAt });
+  const input = { projectId: project.id, name: 'Key', environment, permissions, roleId, allowedIps, expiresAt };
+  const minted = await app.services.keys.mint(ORIGIN, input);
   return { ...minted, project };
 }
 
@@ -69,18 +72,30 @@ export interface ServiceAccountValues extends ProjectValues {
   rotationDays?: number;
 }
 
-/** A service account that may run the demo actions in one project, or in those given, with its secret. */
-export async function buildServiceAccount(app: Services, values: ServiceAccountValues = {}): Promise<{ account: ServiceAccount; secret: string; projects: Project[] }> {
+/** Creates a service account that may run the demo actions in `values.projects`, by default in one new project. */
+export async function buildServiceAccount(
+  app: Services,
+  values: ServiceAccountValues = {},
+): Promise<{ account: ServiceAccount; secret: string; projects: Project[] }> {
   const workspace = values.workspace ?? (values.projects ? undefined : await buildWorkspace(app));
   const projects = values.projects ?? [await buildProject(app, { ...values, workspace })];
   const workspaceId = workspace?.id ?? (projects[0]?.workspaceId as string);
   const { permissions = ['demo.*'], roleId, rotationDays = 90 } = values;
-  const created = await app.services.serviceAccounts.create(ORIGIN, { workspaceId, name: 'Robot', permissions, roleId, projectIds: projects.map(({ id }) => id), rotationDays });
+  const projectIds = projects.map(({ id }) => id);
+  const input = { workspaceId, name: 'Robot', permissions, roleId, projectIds, rotationDays };
+  const created = await app.services.serviceAccounts.create(ORIGIN, input);
   return { account: created.serviceAccount, secret: created.secret, projects };
 }
 
-/** An action of a service of its own, at an upstream. */
-export function buildAction({ services }: Services, values: { upstreamUrl: string; priceMicroCredits?: number; timeoutMs?: number; passStatuses?: number[] }): Promise<Action> {
+export interface ActionValues {
+  upstreamUrl: string;
+  priceMicroCredits?: number;
+  timeoutMs?: number;
+  passStatuses?: number[];
+}
+
+/** Creates an action of the service `face` with a unique name. It costs 1,000 micro-credits by default. */
+export function buildAction({ services }: Services, values: ActionValues): Promise<Action> {
   const name = `face.${unique()}`;
   return services.actions.create(ORIGIN, { service: 'face', name, permission: name, priceMicroCredits: 1_000, ...values });
 }

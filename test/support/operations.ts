@@ -15,7 +15,7 @@ import {
 
 export type RootType = 'query' | 'mutation' | 'subscription';
 
-/** One field of a root type, asked for with all that it needs. */
+/** One field of a root type, with values for its arguments and a selection. */
 export interface Operation {
   /** `Query.node` or `Mutation.adjustBalance(projectId)`. */
   name: string;
@@ -23,18 +23,31 @@ export interface Operation {
   field: string;
   args: { name: string; type: string; value: unknown }[];
   selection: string;
-  /** Whether it was given the id. */
+  /** Whether one of its arguments is the id. */
   takesId: boolean;
 }
 
-/** Texts that pass where the schema says no more than String. */
-const TEXTS: Record<string, string> = { email: 'somebody@example.com', slug: 'a-slug', keyPrefix: 'acme', service: 'face', permission: 'face.never', upstreamUrl: 'https://upstream.invalid/' };
+/** Valid texts for arguments of type String that services check further. */
+const TEXTS: Record<string, string> = {
+  email: 'somebody@example.com',
+  slug: 'a-slug',
+  keyPrefix: 'acme',
+  service: 'face',
+  permission: 'face.never',
+  upstreamUrl: 'https://upstream.invalid/',
+};
 
 /**
- * Every query and mutation that a schema has, or what other types of operations are named, so that a test of all of them misses none that comes later. Each id that one asks for is `id`, or
- * what `id` makes of the argument's name and the field's; where ids are optional there is one operation for each. `text`, where it is given, stands for every other text.
+ * Returns all operations of the given types, so that a test of all operations includes those that are added later. Each argument that is
+ * an id gets `id`, or the result of `id` for the names of argument and field. Each optional id gets an operation of its own. If `text` is
+ * given, all other texts are `text`.
  */
-export function operationsOf(schema: GraphQLSchema, id: string | ((argument: string, field: string) => string), text?: string, types: RootType[] = ['query', 'mutation']): Operation[] {
+export function operationsOf(
+  schema: GraphQLSchema,
+  id: string | ((argument: string, field: string) => string),
+  text?: string,
+  types: RootType[] = ['query', 'mutation'],
+): Operation[] {
   const operations: Operation[] = [];
   for (const type of types) {
     const root = schema.getRootType(type as OperationTypeNode);
@@ -45,7 +58,8 @@ export function operationsOf(schema: GraphQLSchema, id: string | ((argument: str
       const variants = optionalIds.length > 0 ? optionalIds : [undefined, ...optional.map(({ name }) => name)];
       for (const optionalId of variants) {
         const given = [...required, ...optional.filter(({ name }) => name === optionalId)];
-        const filler = new Filler((argument) => (typeof id === 'string' ? id : id(argument, `${root?.name}.${field.name}`)), text, optionalId);
+        const idOf = (argument: string) => (typeof id === 'string' ? id : id(argument, `${root?.name}.${field.name}`));
+        const filler = new Filler(idOf, text, optionalId);
         const args = given.map((arg) => ({ name: arg.name, type: arg.type.toString(), value: filler.valueOf(arg.type, arg.name) }));
         const name = `${root?.name}.${field.name}${optionalId ? `(${optionalId})` : ''}`;
         const { takesId } = filler;
@@ -56,7 +70,7 @@ export function operationsOf(schema: GraphQLSchema, id: string | ((argument: str
   return operations;
 }
 
-/** Operations of one type as one request; the answer to the first is `o0` in its data, to the second `o1`. */
+/** Joins operations of one type to one request. The answer has `o0` for the first operation, `o1` for the second. */
 export function requestOf(operations: Operation[]): { query: string; variables: Record<string, unknown> } {
   const args = operations.map((operation, index) => operation.args.map((arg) => ({ ...arg, variable: `o${index}_${arg.name}` })));
   const declared = args.flat().map(({ variable, type }) => `$${variable}: ${type}`);
@@ -70,21 +84,23 @@ export function requestOf(operations: Operation[]): { query: string; variables: 
   };
 }
 
-/** The most fields at the top of one request (MAX_ROOT_FIELDS). */
+/** Maximum number of top-level fields in one request (MAX_ROOT_FIELDS). */
 const IN_ONE_REQUEST = 50;
 
-/** Operations of one type, in as many lots as there have to be requests. */
+/** Splits operations of one type into lots of one request each. */
 export function lotsOf(operations: Operation[]): Operation[][] {
-  return Array.from({ length: Math.ceil(operations.length / IN_ONE_REQUEST) }, (_, lot) => operations.slice(lot * IN_ONE_REQUEST, (lot + 1) * IN_ONE_REQUEST));
+  const count = Math.ceil(operations.length / IN_ONE_REQUEST);
+  return Array.from({ length: count }, (_, lot) => operations.slice(lot * IN_ONE_REQUEST, (lot + 1) * IN_ONE_REQUEST));
 }
 
-/** An answer's text, but for what is left of a budget that refills while it is asked. */
+/** Removes `left` from an answer's text: the points budget refills with time, so the number varies. */
 export const withoutClock = (body: string): string => body.replace(/"left":\d+/g, '"left":0');
 
 function optionalIdsOf(type: GraphQLInputType): string[] {
   const named = getNamedType(type);
   if (!isInputObjectType(named)) return [];
-  return Object.values(named.getFields()).flatMap((field) => (!isNonNullType(field.type) && getNamedType(field.type).name === 'ID' ? [field.name] : []));
+  const optional = Object.values(named.getFields()).filter(({ type: fieldType }) => !isNonNullType(fieldType));
+  return optional.filter((field) => getNamedType(field.type).name === 'ID').map(({ name }) => name);
 }
 
 class Filler {
@@ -121,12 +137,13 @@ class Filler {
   }
 }
 
-/** What an object says of itself for no argument, and the nodes of a list. */
+/** Selects the scalar fields without required arguments, and the nodes of a list. */
 function selectionOf(output: GraphQLOutputType): string {
   const type = getNamedType(output);
   if (isLeafType(type)) return '';
   const fields = isObjectType(type) ? Object.values(type.getFields()) : [];
-  const leaves = fields.filter((field) => isLeafType(getNamedType(field.type)) && !field.args.some(isRequiredArgument)).map(({ name }) => name);
+  const isSelectable = (field: (typeof fields)[number]) => isLeafType(getNamedType(field.type)) && !field.args.some(isRequiredArgument);
+  const leaves = fields.filter(isSelectable).map(({ name }) => name);
   const nodes = fields.filter(({ name }) => name === 'nodes').map((field) => `nodes ${selectionOf(field.type)}`);
   return `{ __typename ${[...leaves, ...nodes].join(' ')} }`;
 }

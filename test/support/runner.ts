@@ -1,7 +1,7 @@
 import { ActionRunner, type ActionCall, type ActionOutcome } from '../../src/actions/runner';
 import { startRawUpstream, type Answer } from './raw-upstream';
 
-/** What a runner of the tests signs with. */
+/** The secrets that the runners of the tests sign with. */
 export const SIGNING_SECRETS = [`whsec_${Buffer.alloc(24, 1).toString('base64')}`, `whsec_${Buffer.alloc(64, 2).toString('base64')}`];
 
 /** A call as the gate hands it to a runner. */
@@ -16,14 +16,14 @@ export function callOf(paramsJson = '{"image":"ä🙂"}'): ActionCall {
   };
 }
 
-/** How a call ends whose upstream failed, and one whose upstream took too long. */
+/** Outcomes of calls: the upstream failed, and the upstream took too long. */
 export const failed = { kind: 'broke', code: 'UPSTREAM_FAILED', cause: expect.any(String) as string };
 export const timedOut = { kind: 'broke', code: 'UPSTREAM_TIMEOUT', cause: expect.any(String) as string };
 
 export interface RunnerInUse {
-  /** Runs a call at an upstream, for at most ten seconds unless told otherwise. */
+  /** Runs a call at an upstream. The default time limit is ten seconds. */
   run(upstreamUrl: string, timeoutMs?: number, call?: ActionCall): Promise<ActionOutcome>;
-  /** Runs a call at an upstream that answers so. */
+  /** Runs a call at a new upstream that gives this answer. */
   runAgainst(answer: Answer, timeoutMs?: number): Promise<ActionOutcome>;
   /** Closes the runner before its test has ended. */
   close(): Promise<void>;
@@ -36,7 +36,8 @@ export function useRunner(): RunnerInUse {
     runner = new ActionRunner({ signingSecrets: SIGNING_SECRETS });
   });
   afterEach(() => runner.close());
-  const run: RunnerInUse['run'] = (upstreamUrl, timeoutMs = 10_000, call = callOf()) => runner.run({ service: 'face', name: call.action, upstreamUrl, timeoutMs, passStatuses: [] }, call);
+  const run: RunnerInUse['run'] = (upstreamUrl, timeoutMs = 10_000, call = callOf()) =>
+    runner.run({ service: 'face', name: call.action, upstreamUrl, timeoutMs, passStatuses: [] }, call);
   return {
     run,
     runAgainst: async (answer, timeoutMs) => run((await startRawUpstream(answer)).url, timeoutMs),

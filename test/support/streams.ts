@@ -5,18 +5,18 @@ import { ROOT_KEY, type TestApp } from './app';
 import { headersOf, type Credential } from './clients';
 import { until } from './until';
 
-/** One subscription, as it comes in. */
+/** A subscription and the results that it has received so far. */
 export interface Followed {
   /** The data of each result so far. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
   events: any[];
   /** The code of the first error of each result that had one. */
   errors: { code: string; message: string }[];
-  /** What it ended with; undefined while it is open. */
+  /** The code and reason of its end; undefined while it is open. */
   ended: { code?: number; reason?: string } | undefined;
-  /** Resolves when so many events have come. */
+  /** Resolves after `count` events. Throws if the stream ends earlier. */
   arrived(count: number): Promise<void>;
-  /** Resolves when the server has ended it. */
+  /** Resolves after the server has ended the stream. */
   over(): Promise<void>;
   stop(): void;
 }
@@ -29,7 +29,7 @@ export interface Follow {
   headers?: Record<string, string>;
 }
 
-/** A WebSocket whose handshake has these headers. */
+/** Returns a WebSocket class that sends these headers in the handshake. */
 export function socketWith(headers: Record<string, string>): typeof WebSocket {
   return class extends WebSocket {
     constructor(address: string, protocols: string | string[]) {
@@ -46,7 +46,9 @@ function newFollowed(stop: () => void): Followed {
     errors: [],
     ended: undefined,
     arrived: (count) => until(() => {
-      if (followed.ended && followed.events.length < count) throw new Error(`It ended with ${JSON.stringify([followed.ended, followed.errors, followed.events.length])}.`);
+      if (followed.ended && followed.events.length < count) {
+        throw new Error(`It ended with ${JSON.stringify([followed.ended, followed.errors, followed.events.length])}.`);
+      }
       return followed.events.length >= count;
     }, `${count} events`),
     over: () => until(() => followed.ended !== undefined, 'a stream to end'),
@@ -66,22 +68,32 @@ const sinkOf = (followed: Followed) => ({
     for (const { message, extensions } of errors ?? []) followed.errors.push({ code: String(extensions?.code), message });
   },
   error: (error: unknown) => {
-    for (const { message, extensions } of Array.isArray(error) ? (error as NonNullable<Result['errors']>) : []) followed.errors.push({ code: String(extensions?.code), message });
+    for (const { message, extensions } of Array.isArray(error) ? (error as NonNullable<Result['errors']>) : []) {
+      followed.errors.push({ code: String(extensions?.code), message });
+    }
     const { code, reason, message } = error as { code?: number; reason?: string; message?: string };
     followed.ended ??= { ...(code !== undefined && { code }), reason: reason ?? message ?? '' };
   },
   complete: () => void (followed.ended ??= {}),
 });
 
-/** Follows by graphql-ws's own client, which does not come again by itself. */
-export function followByWebSocket({ url, credential, query, variables, headers = {} }: Follow, connectionParams?: Record<string, unknown>): Followed {
-  const client = createWsClient({ url: socketUrl(url), webSocketImpl: socketWith({ ...headersOf(credential), ...headers }), retryAttempts: 0, ...(connectionParams && { connectionParams }) });
+/** Follows with the client of graphql-ws, without reconnecting. */
+export function followByWebSocket(
+  { url, credential, query, variables, headers = {} }: Follow,
+  connectionParams?: Record<string, unknown>,
+): Followed {
+  const client = createWsClient({
+    url: socketUrl(url),
+    webSocketImpl: socketWith({ ...headersOf(credential), ...headers }),
+    retryAttempts: 0,
+    ...(connectionParams && { connectionParams }),
+  });
   const followed = newFollowed(() => void client.dispose());
   client.subscribe({ query, ...(variables && { variables }) }, sinkOf(followed));
   return followed;
 }
 
-/** Follows by graphql-sse's own client, which does not come again by itself. */
+/** Follows with the client of graphql-sse, without reconnecting. */
 export function followBySse({ url, credential, query, variables, headers = {} }: Follow): Followed {
   const client = createSseClient({ url: `${url}/graphql/stream`, headers: { ...headersOf(credential), ...headers }, retryAttempts: 0 });
   const followed = newFollowed(() => client.dispose());
@@ -94,7 +106,7 @@ export const WAYS: [string, (follow: Follow) => Followed][] = [
   ['SSE', followBySse],
 ];
 
-/** Does something again and again until a stream that begins with what is new has told of it. */
+/** Repeats `deed` until the stream has received an event, because a stream without `after` starts with new events. */
 export const untilOpen = (stream: Followed, deed: () => Promise<unknown>) =>
   until(async () => {
     if (stream.ended) throw new Error(`It ended with ${JSON.stringify([stream.ended, stream.errors])}.`);
@@ -102,18 +114,20 @@ export const untilOpen = (stream: Followed, deed: () => Promise<unknown>) =>
     return stream.events.length > 0;
   }, 'a stream to tell of something');
 
-/** Two subscriptions to whatever happens in a workspace. */
+/** Two subscriptions to the events of a workspace. */
 export const LOGGED = `subscription ($workspaceId: ID!, $filter: RequestLogFilter, $after: String) {
-  requestLogged(workspaceId: $workspaceId, filter: $filter, after: $after) { cursor requestLog { id action outcome key { name status } project { id } } }
+  requestLogged(workspaceId: $workspaceId, filter: $filter, after: $after) {
+    cursor requestLog { id action outcome key { name status } project { id } }
+  }
 }`;
 export const BUDGETS = `subscription ($workspaceId: ID!, $filter: BudgetFilter) {
   budgetChanged(workspaceId: $workspaceId, filter: $filter) { project { id name } budget { balance held available } newestEntryId }
 }`;
 
-/** The calls that a stream of `LOGGED` has told of so far. */
+/** The ids of the request logs that a stream of `LOGGED` has received so far. */
 export const logIds = (stream: Followed): string[] => stream.events.map(({ requestLogged }) => requestLogged.requestLog.id as string);
 
-/** Follows by one of the ways, as the operator at `home()` unless told otherwise. What is open is in `open`, to be stopped after the test. */
+/** Follows by one of the WAYS, by default as the operator at `home()`. Adds each stream to `open`; the test must stop these at its end. */
 export const following = (follow: (request: Follow) => Followed, open: Followed[], home: () => TestApp) =>
   (query: string, variables: Record<string, unknown>, credential: Credential = ROOT_KEY, node = home()): Followed => {
     const stream = follow({ url: node.url, credential, query, variables });

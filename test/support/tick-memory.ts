@@ -2,7 +2,7 @@ import type { EntryRow, LedgerAccount } from '../../src/wallet/ledger-account';
 import type { ClaimRow, HoldRow, LockedBudget, LogRow, TickState, TickWrites } from '../../src/gate/tick/rows';
 import type { RateLimit } from '../../src/gate/rate-limit';
 
-/** The tables that ticks read and write, as plain values: nothing that is handed out is shared with what is kept. */
+/** The tables that ticks read and write, in memory. Rows are copied in and out, so a caller cannot change a stored row. */
 export class TickMemory {
   readonly budgets = new Map<string, LockedBudget>();
   readonly limits = new Map<string, RateLimit>();
@@ -17,11 +17,12 @@ export class TickMemory {
     this.limits.set(id, limit);
   }
 
-  /** What a tick reads after its lock, where `locked` are projects that somebody else holds. */
+  /** Returns the state that a tick reads after it took its locks. Other transactions hold the projects in `locked`. */
   read(nowUs: number, attempts: string[], locked: string[] = []): Omit<TickState, 'credentials' | 'actions'> {
     const nowMs = nowUs / 1000;
     const open = [...this.budgets.keys()].filter((id) => !locked.includes(id));
-    const stale = [...this.claims.values()].filter((claim) => claim.state === 'RUNNING' && claim.expiresAt <= nowMs && this.holds.has(claim.attempt));
+    const expired = [...this.claims.values()].filter(({ state, expiresAt }) => state === 'RUNNING' && expiresAt <= nowMs);
+    const stale = expired.filter(({ attempt }) => this.holds.has(attempt));
     const staleHolds = new Map(stale.map(({ attempt }) => [attempt, { ...this.require(this.holds, attempt) }]));
     return {
       nowUs,
@@ -33,13 +34,14 @@ export class TickMemory {
       ended: new Map(
         attempts.flatMap((attempt) => {
           const log = this.logs.get(attempt);
-          return log && !this.holds.has(attempt) ? [[attempt, { outcome: log.outcome, chargedMicroCredits: log.chargedMicroCredits }] as const] : [];
+          if (!log || this.holds.has(attempt)) return [];
+          return [[attempt, { outcome: log.outcome, chargedMicroCredits: log.chargedMicroCredits }] as const];
         }),
       ),
     };
   }
 
-  /** Commits a tick. Throws where a database would: for a primary key that is taken, or a balance that its CHECK refuses. */
+  /** Commits a tick. Throws like a database if a primary key is taken or a balance breaks its CHECK. */
   apply(writes: TickWrites): void {
     for (const budget of writes.budgets) this.saveBudget({ ...budget });
     for (const attempt of writes.endedHolds) if (!this.holds.delete(attempt)) throw new Error(`Hold ${attempt} was ended twice.`);
@@ -59,7 +61,7 @@ export class TickMemory {
     return { ...this.require(this.budgets, id) };
   }
 
-  /** Commits what an administrator did to it. */
+  /** Commits an administrator's change of a budget. */
   commit(account: LedgerAccount, entry: EntryRow): void {
     const { balance, held, entrySeq } = account;
     this.saveBudget({ ...this.require(this.budgets, account.id), balance, held, entrySeq });
@@ -72,7 +74,8 @@ export class TickMemory {
   }
 
   private addEntry(entry: EntryRow): void {
-    if (this.entries.some(({ accountId, seq }) => accountId === entry.accountId && seq === entry.seq)) throw new Error('An entry has a number that is taken.');
+    const isTaken = this.entries.some(({ accountId, seq }) => accountId === entry.accountId && seq === entry.seq);
+    if (isTaken) throw new Error('An entry has a number that is taken.');
     this.entries.push({ ...entry });
   }
 

@@ -17,11 +17,19 @@ const UPSTREAM_FILE = 'upstream.mjs';
 /** Commands that a reader leaves running, in a terminal of their own. */
 const LASTING = /^(npm start|node upstream\.mjs)$/;
 
-/** What the document calls the user and the database that it creates on a server. */
+/** The document's name for the user and for the database that it creates on a server. */
 const NAME_IN_DOCUMENT = /\btollgate\b/g;
 
-/** The newest of each kind that an answer showed: what `key_...` and `acme_live_...` in the document stand for. */
-const SHOWN = /(?<!\w)((?:ws|prj|key|svc|act|rol|usr|inv|invite|ses|log|root|app|con)_|[a-z][a-z0-9]*_(?:live|test|svc)_|tollgate_(?:code|access|refresh|client|svctoken)_)[0-9A-Za-z]{9,}(?!\w)/g;
+/** Kinds of ids and secrets that answers show. `key_...` in the document stands for the newest shown value of that kind. */
+const KINDS = [
+  '(?:ws|prj|key|svc|act|rol|usr|inv|invite|ses|log|root|app|con)_',
+  '[a-z][a-z0-9]*_(?:live|test|svc)_',
+  'tollgate_(?:code|access|refresh|client|svctoken)_',
+];
+const SHOWN = new RegExp(`(?<!\\w)(${KINDS.join('|')})[0-9A-Za-z]{9,}(?!\\w)`, 'g');
+
+/** A kind with `...` in the document. */
+const SHORTENED = /(?<!\w)([a-z][a-z0-9]*_(?:live_|test_|svc_|code_|access_|refresh_|client_|svctoken_)?)\.\.\./g;
 
 interface Server {
   url: URL;
@@ -32,7 +40,7 @@ interface Server {
 export class Walkthrough {
   private readonly shown = new Map<string, string>();
   private readonly authenticator = new Authenticator();
-  /** What the browser of a person has been given. */
+  /** The session cookie of the person's browser. */
   private cookie: { cookie: string } | undefined;
   private env: Record<string, string>;
   private url = '';
@@ -40,7 +48,7 @@ export class Walkthrough {
   private constructor(
     private readonly folder: string,
     private readonly upstreamPort: number,
-    /** Where MySQL's steps are run, under a name that no other test has. */
+    /** The server for MySQL's steps, with a unique name for the database and the user. */
     private readonly server: Server | undefined,
   ) {
     this.env = { PATH: process.env.PATH ?? '', HOME: folder, PORT: '0', LOG_LEVEL: 'error', npm_config_update_notifier: 'false' };
@@ -52,11 +60,12 @@ export class Walkthrough {
     const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
     manifest.scripts.build = 'true'; // dist is built already, and shared with other tests
     writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
-    const server = TEST_DATABASE === 'mysql' ? { url: new URL(process.env.TEST_MYSQL_URL ?? ''), name: `readme_${randomBytes(6).toString('hex')}` } : undefined;
+    const name = `readme_${randomBytes(6).toString('hex')}`;
+    const server = TEST_DATABASE === 'mysql' ? { url: new URL(process.env.TEST_MYSQL_URL ?? ''), name } : undefined;
     return new Walkthrough(folder, await freePort(), server);
   }
 
-  /** Does a step, and compares what comes of it with what the document shows. */
+  /** Does a step and compares its output with the output in the document. */
   async run({ block, variables, outputs }: Step): Promise<void> {
     const text = this.fill(block.text);
     switch (block.language) {
@@ -74,9 +83,9 @@ export class Walkthrough {
     }
   }
 
-  /** The document's text with this reader's secrets, ids and addresses. */
+  /** Fills this reader's secrets, ids and addresses into the document's text. */
   private fill(text: string): string {
-    return this.authenticator.fill(this.relocate(text)).replace(/(?<!\w)([a-z][a-z0-9]*_(?:live_|test_|svc_|code_|access_|refresh_|client_|svctoken_)?)\.\.\./g, (whole, kind: string) => {
+    return this.authenticator.fill(this.relocate(text)).replace(SHORTENED, (whole, kind: string) => {
       const value = this.shown.get(kind);
       if (value === undefined) throw new Error(`${whole} stands for something that no answer has shown yet.`);
       return value;
@@ -84,10 +93,15 @@ export class Walkthrough {
   }
 
   private relocate(text: string): string {
-    const moved = text.replaceAll('http://127.0.0.1:4000', this.url || 'http://127.0.0.1:4000').replace(/\b8080\b/g, String(this.upstreamPort));
+    const moved = text
+      .replaceAll('http://127.0.0.1:4000', this.url || 'http://127.0.0.1:4000')
+      .replace(/\b8080\b/g, String(this.upstreamPort));
     if (!this.server || !/mysql|mariadb|\bSQL\b|CREATE DATABASE/.test(text)) return moved;
     const { url, name } = this.server;
-    return moved.replace(/127\.0\.0\.1(?=:3306|\s)/g, url.hostname).replace(/\b3306\b/g, url.port || '3306').replace(NAME_IN_DOCUMENT, name);
+    return moved
+      .replace(/127\.0\.0\.1(?=:3306|\s)/g, url.hostname)
+      .replace(/\b3306\b/g, url.port || '3306')
+      .replace(NAME_IN_DOCUMENT, name);
   }
 
   private learn(answer: string): void {
@@ -102,7 +116,8 @@ export class Walkthrough {
     const administrator = await createConnection({ uri: url.href, multipleStatements: true });
     (globalThis.atEndOfFile ??= []).push(async () => {
       const cleaner = await createConnection({ uri: url.href, multipleStatements: true });
-      await cleaner.query(`SET SESSION lock_wait_timeout = 10; DROP DATABASE IF EXISTS ${name}; DROP USER IF EXISTS '${name}'@'%'`).finally(() => cleaner.end());
+      const statements = `SET SESSION lock_wait_timeout = 10; DROP DATABASE IF EXISTS ${name}; DROP USER IF EXISTS '${name}'@'%'`;
+      await cleaner.query(statements).finally(() => cleaner.end());
     });
     await administrator.query(sql).finally(() => administrator.end());
   }
@@ -140,7 +155,7 @@ export class Walkthrough {
     this.paste(said);
   }
 
-  /** Opens the address that an application printed, as the person who has signed in, and agrees to what it asks. */
+  /** Opens the authorization address that an application printed, as the person who has signed in, and allows the access. */
   private async visit(output: string): Promise<void> {
     const address = /^http\S+\/oauth\/authorize\?\S+$/m.exec(output)?.[0];
     if (address === undefined) return;
@@ -150,18 +165,19 @@ export class Walkthrough {
     this.learn((await visitor.go(asked.address, { decision: 'allow', projectId })).address);
   }
 
-  /** Runs commands to their end and keeps what they export. */
+  /** Runs commands until they end and keeps the variables that they export. */
   private shell(commands: string): string {
     const exported = join(this.folder, '.exported');
     const script = `set -euo pipefail\n${commands}\nenv -0 > "$0"\n`;
-    const { status, stdout, stderr } = spawnSync('bash', ['-c', script, exported], { cwd: this.folder, env: this.env, encoding: 'utf8', timeout: 60_000 });
+    const options = { cwd: this.folder, env: this.env, encoding: 'utf8', timeout: 60_000 } as const;
+    const { status, stdout, stderr } = spawnSync('bash', ['-c', script, exported], options);
     if (status !== 0) throw new Error(`It ended with ${status}.\n${stdout}\n${stderr}`);
     const pairs = readFileSync(exported, 'utf8').split('\0').filter((pair) => pair !== '');
     this.env = Object.fromEntries(pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
     return stdout;
   }
 
-  /** Starts what listens, and answers what it says up to then and a moment longer. It ends with the test file. */
+  /** Starts a server and waits until it listens. Returns its output so far. The server is stopped at the end of the test file. */
   private async leaveRunning(command: string): Promise<string> {
     const child = spawn('bash', ['-c', command], { cwd: this.folder, env: this.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     (globalThis.atEndOfFile ??= []).unshift(() => stopGroup(child));
@@ -180,20 +196,21 @@ export class Walkthrough {
     return said;
   }
 
-  /** Does with a first start's `curl` line what it asks for. */
+  /** Runs the `curl` line that the first start prints. */
   private paste(said: string): void {
     const line = /^curl .*$/m.exec(said)?.[0];
     if (line === undefined) return;
-    expect(JSON.parse(this.shell(line))).toMatchObject({ ok: true, billing: { chargedMicroCredits: 1000, budgetAvailableMicroCredits: 999_000 } });
+    const billing = { chargedMicroCredits: 1000, budgetAvailableMicroCredits: 999_000 };
+    expect(JSON.parse(this.shell(line))).toMatchObject({ ok: true, billing });
   }
 }
 
-/** Programs that a reader needs and this machine has not. */
+/** Returns those of the programs that this machine does not have. */
 export function missingPrograms(...names: string[]): string[] {
   return names.filter((name) => spawnSync('bash', ['-c', `command -v ${name}`]).status !== 0);
 }
 
-/** A document shows `...` where readers differ; all else is compared as it stands. */
+/** Makes a regular expression of a text of the document. `...` matches any text; everything else must be equal. */
 function pattern(text: string): string {
   return text
     .split('...')
@@ -212,7 +229,7 @@ function compare(output: string, expected: { language: string; text: string }): 
   for (const [name, value] of shown.headers) expect(answer.headers.get(name)).toMatch(new RegExp(`^${pattern(value)}$`));
   const told = JSON.parse(answer.body) as { extensions?: { cost?: object } };
   const document = JSON.parse(shown.body) as { extensions?: { cost?: object } };
-  if (!document.extensions?.cost) delete told.extensions?.cost; // what an operation cost is shown once
+  if (!document.extensions?.cost) delete told.extensions?.cost; // only one example of the document shows the cost
   if (!document.extensions) delete told.extensions;
   expect(told).toEqual(withPatterns(document));
 }
@@ -223,7 +240,7 @@ function parseHttp(text: string): { status: string; headers: Map<string, string>
   const headers = new Map<string, string>();
   for (const line of lines) {
     const [name, value] = [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()];
-    headers.set(name, headers.has(name) ? `${headers.get(name)}, ${value}` : value); // as fetch joins those that are repeated
+    headers.set(name, headers.has(name) ? `${headers.get(name)}, ${value}` : value); // like fetch, which joins repeated headers
   }
   return { status, headers, body: rest.join('\n\n') };
 }
@@ -232,7 +249,9 @@ function withPatterns(value: unknown): unknown {
   if (typeof value === 'string') return value.includes('...') ? expect.stringMatching(new RegExp(`^${pattern(value)}$`)) : value;
   if (Array.isArray(value)) return value.map(withPatterns);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, name === 'left' ? expect.any(Number) : withPatterns(part)])); // points come back while one reads
+  // `left` varies: the budget of points refills with time
+  const entries = Object.entries(value).map(([name, part]) => [name, name === 'left' ? expect.any(Number) : withPatterns(part)]);
+  return Object.fromEntries(entries) as unknown;
 }
 
 async function stopGroup(child: ChildProcess): Promise<void> {
