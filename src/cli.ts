@@ -86,7 +86,7 @@ cli
     withDatabase(async (database) => {
       const { pepper } = await openSecrets(loadConfig(), database);
       await new SigningKeys({ database, pepper }).replaceAll();
-      console.log('A new key signs ID tokens from now on; those before it have ended.');
+      console.log('A new key signs ID tokens from now on. The previous keys have ended.');
     }),
   );
 
@@ -146,7 +146,7 @@ async function audit(database: Database, { json = false, head, writeHead }: Audi
   if (!json)
     console.log(
       chains.wrong === 0
-        ? `All ${chains.all} chains of the audit trail hold.`
+        ? `All ${chains.all} chains of the audit trail are intact.`
         : `${chains.wrong} of ${chains.all} chains of the audit trail are broken.`,
     );
   const waiting = await eventsThatWaitTooLong(database);

@@ -67,6 +67,6 @@ it('measures the longest stall, and the growth of memory up to its peak', () => 
   expect(calm).toMatchObject({ rssBytes: 230, growthBytes: 30 }); // the peak of 250 was before
 });
 
-it('has a name of its own for every attack', () => {
+it('gives each attack a unique name', () => {
   expect(new Set(ATTACKS.map(({ name }) => name)).size).toBe(ATTACKS.length);
 });

@@ -248,13 +248,13 @@ describe('a verification finds and names', () => {
       event = eventOf(seals, 4);
       await sql('DELETE FROM audit_events WHERE id = ?', [event]);
     });
-    expect(faults).toEqual([`link 4, event ${event}: the event is gone`]);
+    expect(faults).toEqual([`link 4, event ${event}: the event is missing`]);
   });
 
   it.each([
-    [1, 'link 1: the seal is gone'],
-    [3, 'link 3: the seal is gone'],
-    [5, 'link 5: the seal is gone, and all after it'],
+    [1, 'link 1: the seal is missing'],
+    [3, 'link 3: the seal is missing'],
+    [5, 'link 5: this seal and all later seals are missing'],
   ])('the deleted seal %i, with its event', async (sequence, fault) => {
     const faults = await found(async (seals) => {
       await sql('DELETE FROM audit_events WHERE id = ?', [eventOf(seals, sequence)]);
@@ -279,14 +279,14 @@ describe('a verification finds and names', () => {
       event = (await app.database.reader.findOneOrFail(AuditEvent, { where: { workspaceId: id }, order: { id: 'DESC' } })).id;
       await sql('DELETE FROM unsealed_events WHERE event_id = ?', [event]);
     });
-    expect(faults).toEqual([`link 6, event ${event}: the event is neither sealed nor waiting to be`]);
+    expect(faults).toEqual([`link 6, event ${event}: the event is neither sealed nor waiting to be sealed`]);
   });
 
   it('a head that was set back, and a deleted head', async () => {
     const back = await found((seals, id) => sql('UPDATE audit_chains SET sequence = 4, hash = ? WHERE id = ?', [seals[3]?.hash, id]));
     expect(back).toEqual(['link 6: the head of the chain was changed']);
     const deleted = await found((_seals, id) => sql('DELETE FROM audit_chains WHERE id = ?', [id]));
-    expect(deleted).toEqual(['link 6: the head of the chain is gone']);
+    expect(deleted).toEqual(['link 6: the head of the chain is missing']);
   });
 
   it('a whole deleted chain, and a chain with its end cut off and its head set back', async () => {
@@ -300,8 +300,8 @@ describe('a verification finds and names', () => {
     await sql('UPDATE audit_chains SET sequence = 1, hash = ? WHERE id = ?', [cut.seals[0]?.hash, cut.id]);
     await buildChain(1); // later events
     const broken = await brokenChains(app);
-    expect(broken[whole.id]).toEqual(['the chain is gone, and all its events']);
-    expect(broken.all).toEqual([expect.stringMatching(/^\d+ of \d+ seals are gone$/)]);
+    expect(broken[whole.id]).toEqual(['the chain and all its events are missing']);
+    expect(broken.all).toEqual([expect.stringMatching(/^\d+ of \d+ seals are missing$/)]);
   });
 
   it('recomputed hashes, also if their macs and the key of the chain were deleted or replaced', async () => {
@@ -338,7 +338,7 @@ describe('a verification finds and names', () => {
         await sql('UPDATE audit_seals SET mac = NULL WHERE chain_id = ?', [chain]);
         await sql(`UPDATE audit_chains SET wrapped_key = ${key} WHERE id = ?`, [chain]);
       });
-      expect(lost).toEqual(['link 1: the key of the chain is gone, or was changed']);
+      expect(lost).toEqual(['link 1: the key of the chain is missing or was changed']);
     }
   });
 
@@ -351,10 +351,10 @@ describe('a verification finds and names', () => {
     await sql('DELETE FROM audit_events WHERE id = ?', [eventOf(seals, 3)]);
     await sql('UPDATE audit_chains SET sequence = 2, hash = ? WHERE id = ?', [seals[1]?.hash, id]);
     expect((await brokenChains(app))[id]).toBeUndefined();
-    expect((await brokenChains(app, heads))[id]).toEqual(['link 3 is in the file of heads and is gone: the chain was cut off']);
+    expect((await brokenChains(app, heads))[id]).toEqual(['link 3 is in the file of heads but not in the chain: the chain was cut off']);
     await app.services.workspaces.update(ORIGIN, { id, name: 'Another' });
     await app.sealer.once();
-    expect((await brokenChains(app, heads))[id]).toEqual(['link 3 is not the one in the file of heads: the chain was written anew']);
+    expect((await brokenChains(app, heads))[id]).toEqual(['link 3 is not the one in the file of heads: the chain was rewritten']);
   });
 
   it('an event that was deleted before it was sealed', async () => {
@@ -364,7 +364,7 @@ describe('a verification finds and names', () => {
     await sql('DELETE FROM audit_events WHERE id = ?', [event]);
     await app.sealer.once();
     expect((await brokenChains(app)).installation).toEqual([
-      expect.stringContaining(`event ${event}: the event waits to be sealed and is gone`),
+      expect.stringContaining(`event ${event}: the event was waiting to be sealed, and is missing`),
     ]);
     await sql('DELETE FROM unsealed_events WHERE event_id = ?', [event]);
   });

@@ -288,7 +288,7 @@ describe('an export', () => {
       type_uid: 600302,
       severity_id: 1,
       status_id: 2,
-      message: 'The event is gone',
+      message: 'The event is missing',
       actor: { user: { uid: 'export', type: 'SYSTEM', type_id: 3 } },
       api: { operation: 'event.read' },
       src_endpoint: { name: 'unknown' },

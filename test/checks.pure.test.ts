@@ -106,7 +106,7 @@ describe('the lint of the schema', () => {
       .replace('\n  createRole(', '\n  CreateRole(') // a wrong case
       .replace('input: MintKeyInput!', 'data: MintKeyInput!') // an unusual name of an input
       .replace('): RevokeKeyPayload', '): Boolean') // no payload type, so no field can be added later
-      .replace('"""Its wallet. Takes `read.wallet`."""', '') // no description
+      .replace('"""Its wallet. Requires `read.wallet`."""', '') // no description
       .replace('edges: [ActionEdge!]!', 'edges: ActionEdge!') // against the specification of Relay
       .replace('cursor: String!', 'cursor: [Int!]')
       .replace('endCursor: String\n', 'endCursor: [Int]\n')

@@ -50,7 +50,7 @@ describe('Relay’s compiler', () => {
     expect(artifacts).toEqual(expect.arrayContaining(queries.map((name) => `${name}.graphql.ts`)));
   });
 
-  it('refuses a list that is no connection', async () => {
+  it('refuses a list that is not a connection', async () => {
     const { failed, output } = await compileRelay(
       'query DashboardQuery { permissions @connection(key: "Dashboard_permissions") { name } }',
     );

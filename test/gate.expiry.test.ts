@@ -70,7 +70,7 @@ describe('a call of a dead process', () => {
     expect(await faultsOf(app)).toEqual([]);
   });
 
-  it('under a clock that was a day ahead is voided once it has been known for as long as its action may take', async () => {
+  it('that was admitted by a clock a day ahead is voided after its time limit has passed on the sweeping process', async () => {
     const { upstream, project, call } = await buildSlowAction(app, callers);
     app.travel(DAY_MS);
     const late = call(app.url);

@@ -77,7 +77,7 @@ describe('variables of the wrong type', () => {
     ]);
   });
 
-  it('are INVALID_REQUEST too if a null is only found when the field runs', async () => {
+  it('are INVALID_REQUEST too if a null is found only when the field is executed', async () => {
     const answer = await app.graphql('query ($id: ID = "prj_1") { project(id: $id) { id } viewer { id } }', { id: null });
     expect(answer.data).toEqual({ project: null, viewer: { id: 'operator' } });
     expect(problemsOf(answer)).toEqual([{ path: ['project'], code: 'INVALID_REQUEST', issues: [[]] }]);

@@ -386,7 +386,7 @@ describe('the keys that sign ID tokens', () => {
     const before = await signerOf(await newIdToken());
     expect(await runCli(['oauth-signing-key'], { env: { DATABASE_URL: app.databaseUrl, KEY_PEPPER: PEPPER } })).toMatchObject({
       code: 0,
-      stdout: 'A new key signs ID tokens from now on; those before it have ended.\n',
+      stdout: 'A new key signs ID tokens from now on. The previous keys have ended.\n',
     });
     for (const node of [app, other]) await until(async () => !(await kidsOf(node)).includes(before), 'the key to be gone');
     const [after, ...more] = await kidsOf(app);

@@ -42,7 +42,7 @@ const cookieIn = (answer: { headers: Record<string, unknown> }) => ({
 });
 
 describe('every page', () => {
-  it('runs no script, loads nothing, is not cached and cannot be framed, whatever names it shows', async () => {
+  it('runs no script, loads nothing, is not cached and cannot be framed, even if a name contains HTML', async () => {
     const token = await invite('ada@example.com', '<script>alert("x")</script> & Söhne');
     for (const answer of [
       await get(`/invitation?token=${token}`),

@@ -70,8 +70,8 @@ onMysql('three simultaneous starts on an empty database', () => {
   });
 });
 
-onMysql('a server whose flush is not durable', () => {
-  it('is warned of at the start', async () => {
+onMysql('a database server that flushes each commit to disk', () => {
+  it('causes no warning at the start', async () => {
     const app = await createTestApp();
     const connection = await createConnection(app.databaseUrl);
     try {

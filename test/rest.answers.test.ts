@@ -147,7 +147,7 @@ it('debug is false by default', async () => {
 });
 
 describe('billing', () => {
-  it('counts the greatest price of running calls as not available', async () => {
+  it('reserves the full price of running calls: it is not available to other calls', async () => {
     const action = await buildAction(app, { upstreamUrl: upstream.url, priceMicroCredits: 2_500 });
     const { secret } = await buildKey(app, { budget: 4_000, permissions: ['face.*', 'demo.*'] });
     upstream.answer = () => undefined;

@@ -71,7 +71,7 @@ async function announce(head: string): Promise<void> {
 /** A call with a body that is large enough to be counted. */
 const large = (secret: string) => app.rest({ secret, body: { params: { text } } });
 
-it('a body without free memory is refused unread, and accepted when the call before has ended', async () => {
+it('a large body is refused unread if its project has no free memory, and accepted after the previous call has ended', async () => {
   const { secret } = await buildCaller();
   const running = app.rest({ secret, service: 'face', body: { action, params: { text } } });
   const call = await upstream.arrived(upstream.calls.length + 1);
@@ -125,7 +125,7 @@ it('a call that continues after its client disconnected keeps its memory until i
   await until(async () => (await large(secret)).status === 200, 'that room again');
 });
 
-it('a body without Content-Length counts as the largest until it has arrived, and then with its size', async () => {
+it('a body without Content-Length reserves the maximum size until it has arrived, and then only its own size', async () => {
   const { secret } = await buildCaller();
   const headers = { 'content-type': 'application/json', 'x-api-key': secret };
   const running = send(app.url, { method: 'POST', path: '/v1/face/execute', headers, body: JSON.stringify({ action, params: {} }) });
@@ -168,7 +168,7 @@ it('many unread answers do not affect small calls of other projects, but calls o
   await until(async () => (await app.rest({ secret: busy.secret })).status === 200, 'that room again');
 });
 
-it('unread answers are limited: a replay over the memory of its project is 503 until they are read, unlike those of others', async () => {
+it('unread answers use the memory of their project: its replays are 503 until they are read; other projects work', async () => {
   const roomy = await createTestApp({ databaseUrl: app.databaseUrl, config: { ...LIMITS, maxBytesInFlight: 16_000_000 } });
   const [{ secret }, other] = [await buildCaller(), await buildCaller()];
   upstream.answer = (call) => call.succeed({ answer: 'y'.repeat(1_000_000) });

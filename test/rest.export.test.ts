@@ -105,7 +105,7 @@ describe('an export', () => {
     expect(await linesOf(app, 'request-logs', secret)).toHaveLength(2);
   });
 
-  it('has no call while an earlier one may still be committed: each call is in one export, also a late one', async () => {
+  it('leaves out the newest calls, because earlier ones may be committed later: each call is in exactly one export', async () => {
     const { key, secret, project } = await buildKey(app, { permissions: READS });
     const of = { workspaceId: key.workspaceId, projectId: project.id, keyId: key.id };
     const nowMs = (await app.database.now()).getTime();

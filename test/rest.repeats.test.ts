@@ -245,7 +245,7 @@ describe('after any other result than a success a retry is a new attempt with a 
   });
 });
 
-describe('a requestId counts within one key', () => {
+describe('a requestId belongs to one key', () => {
   it('two keys with the same requestId are independent, in one project and in two tenants', async () => {
     const requestId = randomUUID();
     const project = await buildProject(app);
@@ -257,7 +257,7 @@ describe('a requestId counts within one key', () => {
     expect(repeats.map(({ body }) => body.data)).toEqual([{ whose: 0 }, { whose: 1 }, { whose: 2 }]);
   });
 
-  it('and stays valid through all rotations of the key', async () => {
+  it('it is still known after each rotation of the key', async () => {
     const { key, echo, requestId } = await caller();
     expect(outcomeOf(await echo())).toBe('200 ok');
     const { secret } = await app.services.keys.rotate(ORIGIN, { id: key.id, graceSeconds: 60 });

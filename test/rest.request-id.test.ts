@@ -45,7 +45,7 @@ describe('a caller without a requestId', () => {
   });
 });
 
-describe('in the body', () => {
+describe('a requestId in the body', () => {
   it.each([
     ['version 1', v1()],
     ['version 3', v3('a', OID_NAMESPACE)],
@@ -56,13 +56,13 @@ describe('in the body', () => {
     ['version 8', '2489e9ad-2ee2-8e00-8ec9-32d5f69181c0'],
     ['nil', '00000000-0000-0000-0000-000000000000'],
     ['max', 'FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF'],
-  ])('a UUID counts: %s', async (_name, requestId) => {
+  ])('may be a UUID: %s', async (_name, requestId) => {
     const { body, headers } = await app.rest({ secret, body: { requestId } });
     expect(body).toMatchObject({ ok: true, requestId: requestId.toLowerCase() });
     expect(headers.get('x-request-id')).toBe(requestId.toLowerCase());
   });
 
-  it('ignores the case: answers, logs and replays it in lower case', async () => {
+  it('may be in upper case: the answer, the log and replays have it in lower case', async () => {
     const requestId = randomUUID();
     const raw = `{"action":"demo.echo","params":{},"requestId":"${requestId.toUpperCase()}"}`;
     const first = await app.rest({ secret, raw });
@@ -88,8 +88,8 @@ describe('in the body', () => {
   });
 });
 
-describe('as Idempotency-Key', () => {
-  it('a UUID counts as itself, with and without quotes, in any case', async () => {
+describe('a requestId as Idempotency-Key', () => {
+  it('is the UUID itself, with or without quotes, in any case', async () => {
     const uuid = randomUUID();
     expect((await withHeader(uuid.toUpperCase())).body).toMatchObject({ ok: true, requestId: uuid });
     for (const spelling of [uuid, `"${uuid}"`, `"${uuid.toUpperCase()}"`]) expect(outcomeOf(await withHeader(spelling))).toBe('200 replay');
@@ -104,19 +104,19 @@ describe('as Idempotency-Key', () => {
     ['255 characters', '~'.repeat(255), '~'.repeat(255)],
     ['255 quoted characters', `"${'x'.repeat(255)}"`, 'x'.repeat(255)],
     ['a UUID within other text', 'id-00000000-0000-0000-0000-000000000000', 'id-00000000-0000-0000-0000-000000000000'],
-  ])('other text counts as its UUIDv5 in the OID namespace: %s', async (_name, header, text) => {
+  ])('is the UUIDv5 of other text, in the OID namespace: %s', async (_name, header, text) => {
     const { body } = await withHeader(header);
     expect(body).toMatchObject({ ok: true, requestId: v5(text, OID_NAMESPACE) });
   });
 
-  it('text with and without quotes is the same id, and so is its UUIDv5', async () => {
+  it('is the same for a text with quotes, without quotes, and for the UUIDv5 of the text', async () => {
     const text = `order-${randomUUID()}`;
     expect(outcomeOf(await withHeader(text))).toBe('200 ok');
     expect(outcomeOf(await withHeader(`"${text}"`))).toBe('200 replay');
     expect(outcomeOf(await withHeader(v5(text, OID_NAMESPACE)))).toBe('200 replay');
   });
 
-  it('text in another case is another id', async () => {
+  it('differs for texts that differ only in upper and lower case', async () => {
     const text = `order-${randomUUID()}`;
     expect(outcomeOf(await withHeader(text))).toBe('200 ok');
     expect(outcomeOf(await withHeader(text.toUpperCase()))).toBe('200 ok');
@@ -140,15 +140,15 @@ describe('as Idempotency-Key', () => {
   });
 });
 
-describe('both', () => {
-  it('equal ids count as one, in any case', async () => {
+describe('ids in the body and in the header', () => {
+  it('may both be sent if they are equal, in any case', async () => {
     const requestId = randomUUID();
     const answer = await withHeader(`"${requestId.toUpperCase()}"`, { requestId });
     expect(answer.body).toMatchObject({ ok: true, requestId });
     expect(outcomeOf(await app.rest({ secret, body: { requestId } }))).toBe('200 replay');
   });
 
-  it('different ids are refused, and nothing ran with either', async () => {
+  it('are refused if they differ, and the call does not run', async () => {
     const [inBody, inHeader] = [randomUUID(), randomUUID()];
     const { logs } = await tracesOf(app, projectId);
     const error = errorOf(await withHeader(inHeader, { requestId: inBody }));

@@ -141,7 +141,7 @@ describe('CORS', () => {
     expect(headers.get('access-control-allow-credentials')).toBe('true');
   });
 
-  it('they may read answers and refusals, including the headers for retries', async () => {
+  it('pages of the configured origins may read answers and refusals, including the headers for retries', async () => {
     const { secret } = await buildKey(withCors);
     for (const call of [{ secret }, {}]) {
       const { headers } = await withCors.rest({ ...call, headers: { origin: 'http://localhost:5173' } });
@@ -151,7 +151,7 @@ describe('CORS', () => {
     }
   });
 
-  it('pages of other origins may not', async () => {
+  it('pages of other origins may neither call nor read answers', async () => {
     const { secret } = await buildKey(withCors);
     for (const origin of ['https://evil.example.com', `${ORIGIN}.evil.com`, 'null', `${ORIGIN}:444`, 'http://admin.example.com']) {
       expect((await preflight(withCors, origin)).headers.get('access-control-allow-origin')).toBeNull();

@@ -70,7 +70,7 @@ describe('while the database cannot be reached', () => {
     expect(await tracesOf(app, project.id)).toMatchObject({ balance: 999_000, held: 0, holds: 0, bills: 1 });
   });
 
-  it('requests of strangers do not fill the log', async () => {
+  it('many requests without a known credential do not fill the log', async () => {
     const lost = Object.assign(new Error('Connection lost'), { code: 'PROTOCOL_CONNECTION_LOST' });
     const find = jest.spyOn(app.gate.lookUps, 'find').mockRejectedValue(lost);
     const before = app.logLines.length;
@@ -108,7 +108,7 @@ it('/readyz answers 503 without a database, /healthz 200', async () => {
   expect((await send(app.url, { path: '/healthz' })).status).toBe(200);
 });
 
-describe('if the greatest number of calls runs', () => {
+describe('while the maximum number of calls runs', () => {
   async function busyApp(config: { maxCallsInFlight?: number; maxBytesInFlight?: number }) {
     const app = await createTestApp({ config });
     closings.push(app.close);
@@ -116,7 +116,7 @@ describe('if the greatest number of calls runs', () => {
     return { app, name };
   }
 
-  it('in all, the next call gets 503 before authentication, without a row in the log', async () => {
+  it('on the whole process, the next call gets 503 before authentication, without a row in the log', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 1 });
     const [first, second] = [await buildKey(app, { permissions: ['face.*'] }), await buildKey(app)];
     const running = app.rest({ secret: first.secret, service: 'face', body: { action: name } });
@@ -128,7 +128,7 @@ describe('if the greatest number of calls runs', () => {
     expect(await tracesOf(app, second.project.id)).toMatchObject({ bills: 1, logs: [{ outcome: 'SUCCEEDED' }] });
   });
 
-  it('of one project, which may have a quarter, other projects are unaffected', async () => {
+  it('for one project, a quarter of all places, other projects are unaffected', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 8 });
     const [busy, other] = [await buildKey(app, { permissions: ['face.*', 'demo.*'] }), await buildKey(app)];
     const before = upstream.calls.length;
@@ -142,7 +142,7 @@ describe('if the greatest number of calls runs', () => {
     expect(await tracesOf(app, busy.project.id)).toMatchObject({ balance: 997_000, held: 0, bills: 3 });
   });
 
-  it('of one workspace, which may have three quarters with any number of projects, other tenants are unaffected', async () => {
+  it('for one workspace, three quarters of all places, other tenants are unaffected', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 8 });
     const workspace = await buildWorkspace(app);
     const busy = await Promise.all([1, 2, 3, 4].map(() => buildKey(app, { workspace, permissions: ['face.*', 'demo.*'] })));

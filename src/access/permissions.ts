@@ -14,7 +14,7 @@ export class Permission {
  * workspace, and every key with one of them, can see the workspace and its projects. Everything else needs the permission that says so.
  */
 export const ADMINISTRATIVE_PERMISSIONS = [
-  { name: 'read', description: 'Administration: all of `read.*`, which is to see everything of the workspace. Runs no action.' },
+  { name: 'read', description: 'Administration: all of `read.*`: see everything in the workspace. Runs no action.' },
   { name: 'read.keys', description: 'Administration: see the keys and service accounts of the workspace, their permissions and status.' },
   { name: 'read.logs', description: 'Administration: see the logs of all calls of the workspace.' },
   { name: 'read.wallet', description: 'Administration: see the workspace’s wallet, budgets and ledgers.' },
@@ -22,7 +22,7 @@ export const ADMINISTRATIVE_PERMISSIONS = [
   { name: 'read.audit', description: 'Administration: see and export the workspace’s audit trail.' },
   {
     name: 'write',
-    description: 'Administration: `read` and all of `write.*`, which is to see and change the workspace. Runs no action.',
+    description: 'Administration: `read` and all of `write.*`: see and change the workspace. Runs no action.',
   },
   { name: 'write.workspace', description: 'Administration: change the workspace’s name and key prefix.' },
   { name: 'write.projects', description: 'Administration: create, change and archive the workspace’s projects.' },
@@ -34,7 +34,7 @@ export const ADMINISTRATIVE_PERMISSIONS = [
   { name: 'webhook', description: 'Administration: manage the addresses that receive the workspace’s events. Runs no action.' },
   {
     name: 'admin',
-    description: 'Administration: `write`, `webhook` and all of `admin.*`, which is everything in the workspace. Runs no action.',
+    description: 'Administration: `write`, `webhook` and all of `admin.*`: do everything in the workspace. Runs no action.',
   },
   { name: 'admin.members', description: 'Administration: invite people to the workspace, remove them, and set their roles.' },
   { name: 'admin.roles', description: 'Administration: create and change the workspace’s own roles.' },

@@ -6,8 +6,8 @@ import { MaxItems, Node } from '../lib/graphql-types';
 import { MicroCredits } from '../lib/scalars';
 
 export const PASS_STATUSES =
-  'HTTP statuses that reach the caller if the upstream refuses with them: of 400, 403, 404, 409, 410, 422 and 429. ' +
-  'Any other 4xx with which it refuses becomes 200. Either way the answer has `ok: false`, and is not billed.';
+  'HTTP statuses of refusals that the caller receives unchanged: any of 400, 403, 404, 409, 410, 422 and 429. ' +
+  'A refusal with any other 4xx becomes 200. In both cases the answer has `ok: false`, and is not billed.';
 
 @ObjectType({ implements: Node, description: 'An operation that a key can execute, with a price.' })
 @Entity('actions')

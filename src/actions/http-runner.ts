@@ -185,7 +185,7 @@ export class HttpRunner implements Runner {
     }
     const outcome = readAnswer(await answer.body.bytes());
     if (answer.statusCode >= 400 && outcome.kind === 'ok') {
-      throw new BrokenOff('UPSTREAM_FAILED', `It answered ${answer.statusCode} and ok at once.`);
+      throw new BrokenOff('UPSTREAM_FAILED', `It answered \`ok: true\` with the failure status ${answer.statusCode}.`);
     }
     return outcome.kind === 'no' && passStatuses.includes(answer.statusCode) ? { ...outcome, httpStatus: answer.statusCode } : outcome;
   }
@@ -243,7 +243,7 @@ function parseAnswer(bytes: Uint8Array): ReturnType<typeof readJson> {
   try {
     return readJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), 'data');
   } catch (error) {
-    if (error instanceof DuplicateNames) throw new BrokenOff('UPSTREAM_FAILED', 'Its answer has two members of one name in an object.');
+    if (error instanceof DuplicateNames) throw new BrokenOff('UPSTREAM_FAILED', 'Its answer has a duplicate name in an object.');
     if (error instanceof TooManyParts) throw new BrokenOff('UPSTREAM_FAILED', `Its answer ${error.message}.`);
     // The parser's message is not used, because it quotes the answer, which must not be logged
     throw new BrokenOff('UPSTREAM_FAILED', 'Its answer is not JSON.');

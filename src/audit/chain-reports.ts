@@ -36,7 +36,7 @@ export async function* auditChains(reader: EntityManager, keys: ChainKeys, heads
     const lost = firstBroken ? undefined : await lostEvent(reader, chain);
     const broken = firstBroken ?? (lost && { sequence: verifiedTo + 1, ...lost });
     const isGone = !broken && verifiedTo === 0 && chain !== INSTALLATION && !(await hasEvents(reader, chain));
-    const faults = broken ? [sentence(broken)] : isGone ? ['the chain is gone, and all its events'] : [];
+    const faults = broken ? [sentence(broken)] : isGone ? ['the chain and all its events are missing'] : [];
     yield { chain, verifiedTo, keyedFrom, faults: [...faults, ...(await faultOfKept(chain))] };
   }
   for (const chain of [...kept.keys()]) yield { chain, verifiedTo: 0, keyedFrom: null, faults: await faultOfKept(chain) };
@@ -44,7 +44,9 @@ export async function* auditChains(reader: EntityManager, keys: ChainKeys, heads
     'SELECT COUNT(*) AS seals, MAX(position) AS newest FROM audit_seals',
   );
   const [seals, newest] = [Number(row?.seals), Number(row?.newest ?? 0)];
-  if (seals !== newest) yield { chain: 'all', verifiedTo: 0, keyedFrom: null, faults: [`${newest - seals} of ${newest} seals are gone`] };
+  if (seals !== newest) {
+    yield { chain: 'all', verifiedTo: 0, keyedFrom: null, faults: [`${newest - seals} of ${newest} seals are missing`] };
+  }
 }
 
 /** Counts the events that have waited for over a minute to be sealed. Then no server runs, or sealing fails. */

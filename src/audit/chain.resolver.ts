@@ -52,8 +52,8 @@ export class AuditChainResolver {
   @Query(() => AuditChain, {
     nullable: true,
     description:
-      'The chain of a workspace, or null if the caller may not see the workspace. Takes `read.audit`. Without a workspace: the chain of ' +
-      'the installation, operator only.',
+      'The chain of a workspace, or null if the caller may not see the workspace. Requires `read.audit`. Without a workspace: the chain ' +
+      'of the installation, operator only.',
   })
   async auditChain(
     @Arg('workspaceId', () => ID, { nullable: true, description: 'Begins with `ws_`.' }) workspaceId: string | null,

@@ -41,9 +41,9 @@ function chosen(reader: EntityManager, filter: AuditEventFilter): (events: Seale
 export class AuditEventResolver {
   @Subscription(() => AuditEventAdded, {
     description:
-      'The events of a workspace as they are sealed, a moment after their commit. Takes `read.audit`. Without a workspace: all events, ' +
-      'including those of the installation, operator only. Pass the cursor of the last event as `after` to continue after it: no event ' +
-      'is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
+      'The events of a workspace as they are sealed, a moment after their commit. Requires `read.audit`. Without a workspace: all ' +
+      'events, including those of the installation, operator only. Pass the cursor of the last event as `after` to continue after it: no ' +
+      'event is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
     subscribe: ({ args: { workspaceId, filter, after }, context }: { args: AuditEventAddedArgs; context: GraphQLContext }) =>
       context.subscribe({
         allow: async (ctx) => (typeof workspaceId === 'string' ? ctx.requireIn('read.audit', workspaceId) : ctx.requireOperator()),
@@ -93,7 +93,7 @@ export class AuditEventResolver {
 export class WorkspaceEventsResolver {
   @FieldResolver(() => AuditEventConnection, {
     nullable: true,
-    description: 'The changes of the workspace and of everything in it, newest first. Takes `read.audit`.',
+    description: 'The changes of the workspace and of everything in it, newest first. Requires `read.audit`.',
   })
   async auditEvents(
     @Root() { id: workspaceId }: Workspace,
@@ -108,7 +108,10 @@ export class WorkspaceEventsResolver {
 
 @Resolver(() => ApiKey)
 export class KeyEventsResolver {
-  @FieldResolver(() => AuditEventConnection, { nullable: true, description: 'The changes of the key, newest first. Takes `read.audit`.' })
+  @FieldResolver(() => AuditEventConnection, {
+    nullable: true,
+    description: 'The changes of the key, newest first. Requires `read.audit`.',
+  })
   async auditEvents(
     @Root() key: ApiKey,
     @Args() page: PageArgs,
@@ -126,7 +129,7 @@ export class ServiceAccountEventsResolver {
     nullable: true,
     description:
       'The changes of the service account, newest first. For the changes that it made, filter `Workspace.auditEvents` by actorId. ' +
-      'Takes `read.audit`.',
+      'Requires `read.audit`.',
   })
   async auditEvents(
     @Root() account: ServiceAccount,

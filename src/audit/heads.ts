@@ -40,8 +40,8 @@ export function parseHeads(text: string): ChainHead[] {
 export async function faultOfHead(reader: EntityManager, keys: ChainKeys, head: ChainHead): Promise<string | undefined> {
   const { chain, sequence, hash, keyedFrom } = head;
   const seal = await reader.findOneBy(AuditSeal, { chainId: chain, sequence });
-  if (!seal) return `link ${sequence} is in the file of heads and is gone: the chain was cut off`;
-  if (seal.hash !== hash) return `link ${sequence} is not the one in the file of heads: the chain was written anew`;
+  if (!seal) return `link ${sequence} is in the file of heads but not in the chain: the chain was cut off`;
+  if (seal.hash !== hash) return `link ${sequence} is not the one in the file of heads: the chain was rewritten`;
   if (keyedFrom === null) return undefined;
   const row = await reader.findOneBy(AuditChain, { id: chain });
   const from = row && keys.open(chain, row.wrappedKey)?.from;

@@ -50,10 +50,10 @@ export async function verifyChain(
     return { checked, verifiedTo: last.sequence, keyedFrom, complete, firstBroken };
   };
   const broken = (link: BrokenLink): Verification => found(true, link);
-  if (end.keyIsGone) return broken({ sequence: 1, eventId: null, reason: 'the key of the chain is gone, or was changed' });
+  if (end.keyIsGone) return broken({ sequence: 1, eventId: null, reason: 'the key of the chain is missing or was changed' });
   if (after > 0) {
     const seal = await reader.findOneBy(AuditSeal, { chainId, sequence: after });
-    if (!seal) return broken({ sequence: after, eventId: null, reason: 'the seal is gone' });
+    if (!seal) return broken({ sequence: after, eventId: null, reason: 'the seal is missing' });
     [last, position] = [seal, seal.position];
   }
   while (last.sequence < end.newest && checked < first) {
@@ -61,13 +61,13 @@ export async function verifyChain(
     const seals = await reader.find(AuditSeal, { where, order: { sequence: 'ASC' }, take: Math.min(PAGE, first - checked) });
     const events = new Map((await eventsById(reader, seals.map(({ eventId }) => eventId))).map((event) => [event.id, event]));
     for (const seal of seals) {
-      if (seal.sequence !== last.sequence + 1) return broken({ sequence: last.sequence + 1, eventId: null, reason: 'the seal is gone' });
+      if (seal.sequence !== last.sequence + 1) return broken({ sequence: last.sequence + 1, eventId: null, reason: 'the seal is missing' });
       const reason = faultOf(seal, events.get(seal.eventId), last, position) ?? forgeryOf(seal, end);
       if (reason !== undefined) return broken({ sequence: seal.sequence, eventId: seal.eventId, reason });
       [last, position] = [seal, seal.position];
       checked += 1;
     }
-    if (seals.length === 0) return broken({ sequence: last.sequence + 1, eventId: null, reason: 'the seal is gone' });
+    if (seals.length === 0) return broken({ sequence: last.sequence + 1, eventId: null, reason: 'the seal is missing' });
   }
   if (last.sequence < end.newest) return found(false, null);
   return found(true, missingAfter(chainId, last, end) ?? null);
@@ -75,7 +75,7 @@ export async function verifyChain(
 
 function faultOf(seal: AuditSeal, event: EventRow | undefined, previous: Link, position: number): string | undefined {
   if (seal.position <= position) return 'the seal is out of order';
-  if (!event) return 'the event is gone';
+  if (!event) return 'the event is missing';
   if (seal.hash !== hashOf(seal.chainId, previous, event)) return 'the event and its seal do not match: one of the two was changed';
   return undefined;
 }
@@ -131,8 +131,10 @@ async function endOf(reader: EntityManager, keys: ChainKeys, chainId: string): P
 /** Finds a missing link at the end of a chain. All its seals were checked before. */
 function missingAfter(chainId: string, last: Link, { head }: ChainEnd): BrokenLink | undefined {
   const sequence = last.sequence + 1;
-  if (!head && (last.sequence > 0 || chainId === INSTALLATION)) return { sequence, eventId: null, reason: 'the head of the chain is gone' };
-  if (head && head.sequence > last.sequence) return { sequence, eventId: null, reason: 'the seal is gone, and all after it' };
+  if (!head && (last.sequence > 0 || chainId === INSTALLATION)) {
+    return { sequence, eventId: null, reason: 'the head of the chain is missing' };
+  }
+  if (head && head.sequence > last.sequence) return { sequence, eventId: null, reason: 'this seal and all later seals are missing' };
   const isChanged = head && (head.sequence < last.sequence || head.hash !== last.hash);
   if (isChanged) return { sequence, eventId: null, reason: 'the head of the chain was changed' };
   return undefined;
@@ -146,12 +148,12 @@ export async function lostEvent(reader: EntityManager, chainId: string): Promise
      AND NOT EXISTS (SELECT 1 FROM unsealed_events u WHERE u.event_id = e.id) LIMIT 1`,
     chainId === INSTALLATION ? [] : [chainId],
   );
-  if (unsealed) return { eventId: unsealed.id, reason: 'the event is neither sealed nor waiting to be' };
+  if (unsealed) return { eventId: unsealed.id, reason: 'the event is neither sealed nor waiting to be sealed' };
   if (chainId !== INSTALLATION) return undefined;
   // Reported for the installation only, because without the event its workspace is unknown
   const [gone] = await reader.query<{ id: string }[]>(
     `SELECT event_id AS id FROM unsealed_events u
      WHERE NOT EXISTS (SELECT 1 FROM audit_events e WHERE e.id = u.event_id) ORDER BY position LIMIT 1`,
   );
-  return gone && { eventId: gone.id, reason: 'the event waits to be sealed and is gone' };
+  return gone && { eventId: gone.id, reason: 'the event was waiting to be sealed, and is missing' };
 }

@@ -67,8 +67,8 @@ function operationSection(title: string, path: string, method: string, operation
   });
   const credential =
     security.length > 0
-      ? html`Takes a secret, as <code>X-Api-Key</code> or <code>Authorization: Bearer</code>.`
-      : html`Takes no credential.`;
+      ? html`Requires a secret, as <code>X-Api-Key</code> or <code>Authorization: Bearer</code>.`
+      : html`Requires no credential.`;
   return html`<section>
 <h2 id="${idOf(title)}">${title}</h2>
 <p>${deprecated ? html`<strong class="deprecated">Deprecated.</strong> ` : nothing}${summary}. ${credential}</p>

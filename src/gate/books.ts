@@ -36,7 +36,7 @@ export async function* auditBooks(database: Database): AsyncGenerator<AccountRep
   }
   for await (const id of strayAccountIds(database.reader)) {
     const type = id.startsWith('wal_') ? 'wallet' : 'budget';
-    yield { account: id, type, balance: 0, entries: 0, faults: ['has entries or holds and no account'] };
+    yield { account: id, type, balance: 0, entries: 0, faults: ['has entries or holds, but no account'] };
   }
 }
 

@@ -43,7 +43,7 @@ const address: Check = ({ allowedIps }, { ip }) =>
 const project: Check = (credential, { statedProjectId }) => {
   if (credential.projectId !== null) {
     if (statedProjectId === null || statedProjectId === credential.projectId) return undefined;
-    const message = 'names another project than that of the credential; leave it out';
+    const message = 'is not the project of the credential; leave it out';
     return refuse('INVALID_REQUEST', { issues: [{ path: [PROJECT_HEADER], message }] });
   }
   if (credential.namedProjectId !== null) return refuse('NOT_FOUND', { header: PROJECT_HEADER });

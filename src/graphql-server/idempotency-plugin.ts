@@ -66,7 +66,7 @@ export function idempotencyPlugin({ idempotency, report }: IdempotencyPluginDeps
             claim = contextValue.claim = outcome.claim;
             return null;
           } catch (error) {
-            return failedResponse(error, (cause) => report(cause, 'graphql: an Idempotency-Key could not be taken'));
+            return failedResponse(error, (cause) => report(cause, 'graphql: an Idempotency-Key could not be reserved'));
           }
         },
         willSendResponse: async ({ response: { body }, document, schema }) => {
@@ -77,7 +77,7 @@ export function idempotencyPlugin({ idempotency, report }: IdempotencyPluginDeps
             const kept = answered && keptOf(mutation, answered, errors, document as DocumentNode, schema);
             await idempotency.settle(claim, kept ? JSON.stringify(kept) : undefined);
           } catch (error) {
-            report(error, 'graphql: the answer of a mutation could not be kept'); // the caller still gets the answer
+            report(error, 'graphql: the answer of a mutation could not be stored'); // the caller still gets the answer
           }
         },
       };

@@ -25,9 +25,9 @@ interface KeyChangedArgs {
 export class KeyChangedResolver {
   @Subscription(() => KeyChanged, {
     description:
-      'The keys of a workspace as they are minted, changed, rotated and revoked. Takes `read.keys`. When a key expires, or its project ' +
-      'is archived, its status changes without an event of the key. Pass the cursor of the last event as `after` to continue after it: ' +
-      'no event is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
+      'The keys of a workspace as they are minted, changed, rotated and revoked. Requires `read.keys`. When a key expires, or its ' +
+      'project is archived, its status changes without an event of the key. Pass the cursor of the last event as `after` to continue ' +
+      'after it: no event is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
     subscribe: ({ args: { workspaceId, filter, after }, context }: { args: KeyChangedArgs; context: GraphQLContext }) =>
       context.subscribe({
         allow: (ctx) => ctx.requireIn('read.keys', workspaceId),

@@ -154,7 +154,7 @@ export class KeyResolver {
 
   @Query(() => ApiKey, {
     nullable: true,
-    description: 'The key with this id, or null if it does not exist or the caller may not see it. Takes `read.keys`.',
+    description: 'The key with this id, or null if it does not exist or the caller may not see it. Requires `read.keys`.',
   })
   key(@Arg('id', () => ID, { description: 'Begins with `key_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
     return ctx.seen(by(ApiKey), id, 'read.keys');
@@ -172,7 +172,7 @@ export class KeyResolver {
 
   @FieldResolver(() => Creator, {
     nullable: true,
-    description: 'The actor that minted the key; null for a key from a version that did not store it. Takes `read.keys`.',
+    description: 'The actor that minted the key; null for a key from a version that did not store it. Requires `read.keys`.',
   })
   createdBy(@Root() { createdByKind, createdById, createdByUserId }: ApiKey): Creator | null {
     if (createdByKind === null || createdById === null) return null;
@@ -197,7 +197,7 @@ export class KeyResolver {
     nullable: true,
     description:
       'Create a key. Its secret is only in this answer.' +
-      '\n\nTakes `write.keys` and the right to grant every permission of the key. Errors: `NOT_FOUND` for the project or the role; ' +
+      '\n\nRequires `write.keys` and the right to grant every permission of the key. Errors: `NOT_FOUND` for the project or the role; ' +
       '`CONFLICT` if the project is archived; `FORBIDDEN` for a permission that the caller may not grant.',
   })
   async mintKey(@Arg('input', { description: 'The new key.' }) input: MintKeyInput, @Ctx() ctx: GraphQLContext): Promise<MintKeyPayload> {
@@ -208,7 +208,7 @@ export class KeyResolver {
     nullable: true,
     description:
       'Change a key. The change applies from the next call, on every node. An `expiresAt` in the past ends the key now.' +
-      '\n\nTakes `write.keys` and the right to grant every permission of the key; `enabled: false` alone takes only `write.keys`. ' +
+      '\n\nRequires `write.keys` and the right to grant every permission of the key; `enabled: false` alone requires only `write.keys`. ' +
       'Errors: `NOT_FOUND` for the key or the role; `FORBIDDEN` for a permission that the caller may not grant; ' +
       '`CONFLICT` if the key is revoked, or if `expectedVersion` is not the current version.',
   })
@@ -224,7 +224,7 @@ export class KeyResolver {
     description:
       'Give a key a new secret. The replaced secret works for `graceSeconds` more, and an older one stops now. ' +
       'The secret is only in this answer.' +
-      '\n\nTakes `write.keys` and the right to grant every permission of the key. Errors: `NOT_FOUND`; ' +
+      '\n\nRequires `write.keys` and the right to grant every permission of the key. Errors: `NOT_FOUND`; ' +
       '`CONFLICT` if the key is revoked or has expired.',
   })
   async rotateKey(@Arg('input', { description: 'The key.' }) input: RotateKeyInput, @Ctx() ctx: GraphQLContext): Promise<RotateKeyPayload> {
@@ -235,7 +235,7 @@ export class KeyResolver {
     nullable: true,
     description:
       'Revoke a key and its secrets at once and for ever. A repeat returns the same and changes nothing.' +
-      '\n\nTakes `write.keys`. Errors: `NOT_FOUND`.',
+      '\n\nRequires `write.keys`. Errors: `NOT_FOUND`.',
   })
   async revokeKey(@Arg('input', { description: 'The key.' }) input: RevokeKeyInput, @Ctx() ctx: GraphQLContext): Promise<RevokeKeyPayload> {
     return { key: await this.service.revoke(await ctx.originFor(by(ApiKey), input.id, 'write.keys'), input) };
@@ -246,7 +246,7 @@ export class KeyResolver {
 export class WorkspaceKeysResolver {
   @FieldResolver(() => ApiKeyConnection, {
     nullable: true,
-    description: 'The keys of all its projects, newest first by default. Takes `read.keys`.',
+    description: 'The keys of all its projects, newest first by default. Requires `read.keys`.',
   })
   async keys(
     @Root() { id: workspaceId }: Workspace,
@@ -267,7 +267,7 @@ export class MembershipKeysResolver {
     description:
       'The live keys that they minted in this workspace: themselves, through an application, or with one of their keys. ' +
       'Newest first. Revoked and expired keys are left out. ' +
-      '`removeMember` revokes them with `revokeKeys`. Takes `read.keys`.',
+      '`removeMember` revokes them with `revokeKeys`. Requires `read.keys`.',
   })
   async liveKeysMinted(
     @Root() { workspaceId, userId }: Membership,
@@ -282,7 +282,7 @@ export class MembershipKeysResolver {
 
 @Resolver(() => Project)
 export class ProjectKeysResolver {
-  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first by default. Takes `read.keys`.' })
+  @FieldResolver(() => ApiKeyConnection, { nullable: true, description: 'Its keys, newest first by default. Requires `read.keys`.' })
   async keys(
     @Root() project: Project,
     @Args() page: PageArgs,

@@ -15,7 +15,7 @@ const CONFIDENTIAL =
 const REDIRECT_URIS =
   '1 to 20 redirect addresses. Requests must name one of them exactly. Each is an https address. An application that is not confidential ' +
   'may also have http on 127.0.0.1 or [::1], which then matches any port, or a custom scheme such as com.example.app:.';
-const APPLICATIONS = 'Its OAuth applications, newest first, without deleted ones. Takes `read.members`.';
+const APPLICATIONS = 'Its OAuth applications, newest first, without deleted ones. Requires `read.members`.';
 
 @InputType({ description: 'A new application.' })
 class CreateOAuthClientInput {
@@ -59,7 +59,7 @@ class DeleteOAuthClientInput {
   id: string;
 }
 
-@ObjectType({ description: 'Result of `createOAuthClient`. A retry also gets null as secret.' })
+@ObjectType({ description: 'Result of `createOAuthClient`. In the answer to a retry, secret is null.' })
 class CreateOAuthClientPayload {
   @Field(() => OAuthClient, { nullable: true, description: 'The new application.' })
   client: OAuthClient;
@@ -75,7 +75,7 @@ class UpdateOAuthClientPayload {
   client: OAuthClient;
 }
 
-@ObjectType({ description: 'Result of `rotateOAuthClientSecret`. Only a retry gets null as secret.' })
+@ObjectType({ description: 'Result of `rotateOAuthClientSecret`. secret is null only in the answer to a retry.' })
 class RotateOAuthClientSecretPayload {
   @Field(() => OAuthClient, { nullable: true, description: 'The application after the change.' })
   client: OAuthClient;
@@ -99,7 +99,7 @@ export class OAuthClientResolver {
     nullable: true,
     description:
       'Create an application that people can authorise to act for them. Its secret is shown only in this answer.' +
-      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if the workspace already has the greatest number of applications.',
+      '\n\nRequires `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if the workspace already has the greatest number of applications.',
   })
   async createOAuthClient(
     @Arg('input', { description: 'The new application.' }) input: CreateOAuthClientInput,
@@ -112,7 +112,7 @@ export class OAuthClientResolver {
     nullable: true,
     description:
       'Change an application. The change takes effect with the next request.' +
-      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if it is deleted, or its version is not `expectedVersion`.',
+      '\n\nRequires `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if it is deleted, or its version is not `expectedVersion`.',
   })
   async updateOAuthClient(
     @Arg('input', { description: 'The changes.' }) input: UpdateOAuthClientInput,
@@ -125,7 +125,7 @@ export class OAuthClientResolver {
     nullable: true,
     description:
       'Give an application a new secret. The old one stops working at once. Consents stay valid.' +
-      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if it is deleted or not confidential.',
+      '\n\nRequires `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if it is deleted or not confidential.',
   })
   async rotateOAuthClientSecret(
     @Arg('input', { description: 'The application.' }) input: RotateOAuthClientSecretInput,
@@ -138,7 +138,7 @@ export class OAuthClientResolver {
     nullable: true,
     description:
       'Delete an application permanently. All its tokens end at once and on every node. Idempotent: a second call changes nothing.' +
-      '\n\nTakes `admin.clients`. Errors: `NOT_FOUND`.',
+      '\n\nRequires `admin.clients`. Errors: `NOT_FOUND`.',
   })
   async deleteOAuthClient(
     @Arg('input', { description: 'The application.' }) input: DeleteOAuthClientInput,

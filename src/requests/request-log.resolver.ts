@@ -33,7 +33,7 @@ interface RequestLoggedArgs {
 export class RequestLogResolver {
   @Subscription(() => RequestLogged, {
     description:
-      'The calls of a workspace as they are logged, on any node. Takes `read.logs`. Pass the cursor of the last event as `after` to ' +
+      'The calls of a workspace as they are logged, on any node. Requires `read.logs`. Pass the cursor of the last event as `after` to ' +
       'continue after it: no call is missed. If logs came out of order meanwhile, a few calls of the last 45 seconds can be sent again, ' +
       'with the same id. Without `after`, the stream begins with calls logged from now on. INVALID_REQUEST for a cursor of other ' +
       'arguments, and if the filter matches more than 50,000 calls in 45 seconds.',
@@ -55,7 +55,7 @@ export class RequestLogResolver {
 
   @Query(() => RequestLog, {
     nullable: true,
-    description: 'The call with this log id, or null if it does not exist or the caller may not see it. Takes `read.logs`.',
+    description: 'The call with this log id, or null if it does not exist or the caller may not see it. Requires `read.logs`.',
   })
   requestLog(
     @Arg('id', () => ID, { description: 'Begins with `log_`.' }) id: string,
@@ -66,7 +66,7 @@ export class RequestLogResolver {
 
   @FieldResolver(() => ApiKey, {
     nullable: true,
-    description: 'The key that made the call, or null if another kind of credential made it. Takes `read.keys`.',
+    description: 'The key that made the call, or null if another kind of credential made it. Requires `read.keys`.',
   })
   async key(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ApiKey | null> {
     return log.credentialKind === 'API_KEY' ? ctx.seen(by(ApiKey), log.credentialId, 'read.keys') : null;
@@ -74,7 +74,7 @@ export class RequestLogResolver {
 
   @FieldResolver(() => ServiceAccount, {
     nullable: true,
-    description: 'The service account that made the call, or null if another kind of credential made it. Takes `read.keys`.',
+    description: 'The service account that made the call, or null if another kind of credential made it. Requires `read.keys`.',
   })
   async serviceAccount(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<ServiceAccount | null> {
     ctx.require('read.keys', log);
@@ -84,7 +84,7 @@ export class RequestLogResolver {
   @FieldResolver(() => Consent, {
     nullable: true,
     description:
-      'The consent under which an application made the call, or null if another kind of credential made it. Takes `read.members`.',
+      'The consent under which an application made the call, or null if another kind of credential made it. Requires `read.members`.',
   })
   async consent(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<Consent | null> {
     ctx.require('read.members', log);
@@ -126,7 +126,7 @@ class RequestLogList {
 export class WorkspaceLogsResolver extends RequestLogList {
   @FieldResolver(() => RequestLogConnection, {
     nullable: true,
-    description: 'The calls of all its projects, newest first. Takes `read.logs`.',
+    description: 'The calls of all its projects, newest first. Requires `read.logs`.',
   })
   requestLogs(
     @Root() { id }: Workspace,
@@ -140,7 +140,7 @@ export class WorkspaceLogsResolver extends RequestLogList {
 
 @Resolver(() => Project)
 export class ProjectLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Takes `read.logs`.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Requires `read.logs`.' })
   requestLogs(
     @Root() project: Project,
     @Args() page: PageArgs,
@@ -153,7 +153,7 @@ export class ProjectLogsResolver extends RequestLogList {
 
 @Resolver(() => ApiKey)
 export class KeyLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Takes `read.logs`.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Requires `read.logs`.' })
   requestLogs(
     @Root() key: ApiKey,
     @Args() page: PageArgs,
@@ -171,7 +171,7 @@ export class KeyLogsResolver extends RequestLogList {
 
 @Resolver(() => ServiceAccount)
 export class ServiceAccountLogsResolver extends RequestLogList {
-  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Takes `read.logs`.' })
+  @FieldResolver(() => RequestLogConnection, { nullable: true, description: 'Its calls, newest first. Requires `read.logs`.' })
   requestLogs(
     @Root() account: ServiceAccount,
     @Args() page: PageArgs,

@@ -64,7 +64,7 @@ export class ServiceAccount implements Node {
   @Column('int')
   rotationDays: number;
 
-  @Field({ description: 'Time when the secret reaches that age. It keeps working after that.' })
+  @Field({ description: 'Time when the secret should be rotated. It keeps working after that.' })
   @Column(instantColumn)
   rotationDueAt: Date;
 

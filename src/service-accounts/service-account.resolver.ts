@@ -129,7 +129,7 @@ export class ServiceAccountResolver {
 
   @Query(() => ServiceAccount, {
     nullable: true,
-    description: 'The service account with this id, or null if it does not exist or the caller may not see it. Takes `read.keys`.',
+    description: 'The service account with this id, or null if it does not exist or the caller may not see it. Requires `read.keys`.',
   })
   serviceAccount(
     @Arg('id', () => ID, { description: 'Begins with `svc_`.' }) id: string,
@@ -173,8 +173,8 @@ export class ServiceAccountResolver {
     nullable: true,
     description:
       'Create a service account. Its secret is only in this answer.' +
-      '\n\nTakes `write.keys` and the right to grant every permission of the account. Errors: `NOT_FOUND` for the workspace, a project ' +
-      'or the role; `CONFLICT` if a project is archived, or if the workspace has 1,000 enabled service accounts; ' +
+      '\n\nRequires `write.keys` and the right to grant every permission of the account. Errors: `NOT_FOUND` for the workspace, a ' +
+      'project or the role; `CONFLICT` if a project is archived, or if the workspace has 1,000 enabled service accounts; ' +
       '`FORBIDDEN` for a permission that the caller may not grant.',
   })
   async createServiceAccount(
@@ -188,7 +188,7 @@ export class ServiceAccountResolver {
     nullable: true,
     description:
       'Change a service account. The change takes effect at once, on every node.' +
-      '\n\nTakes `write.keys` and the right to grant every permission of the account, before and after the change. A service account ' +
+      '\n\nRequires `write.keys` and the right to grant every permission of the account, before and after the change. A service account ' +
       'cannot change itself. Errors: `NOT_FOUND` for the account, a project or the role; `CONFLICT` if a new project is archived, if ' +
       'too many accounts would be enabled, or if `expectedVersion` is not the current version; ' +
       '`FORBIDDEN` for a permission that the caller may not grant.',
@@ -205,7 +205,7 @@ export class ServiceAccountResolver {
     description:
       'Give a service account a new secret. The replaced secret works for graceSeconds more, 24 hours by default. ' +
       'Older secrets never work longer than before, and with 0 all of them stop.' +
-      '\n\nTakes `write.keys` and the right to grant every permission of the account. A service account cannot rotate itself. ' +
+      '\n\nRequires `write.keys` and the right to grant every permission of the account. A service account cannot rotate itself. ' +
       'Errors: `NOT_FOUND` for the account; `FORBIDDEN` for a permission that the caller may not grant.',
   })
   async rotateServiceAccountKey(
@@ -220,7 +220,7 @@ export class ServiceAccountResolver {
     description:
       'Disable a service account and all its secrets at once, until `updateServiceAccount` enables it. ' +
       'A repeat returns the same and changes nothing.' +
-      '\n\nTakes `write.keys`. Errors: `NOT_FOUND` for the account.',
+      '\n\nRequires `write.keys`. Errors: `NOT_FOUND` for the account.',
   })
   async disableServiceAccount(
     @Arg('input', { description: 'The service account.' }) input: DisableServiceAccountInput,
@@ -232,7 +232,10 @@ export class ServiceAccountResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceServiceAccountsResolver {
-  @FieldResolver(() => ServiceAccountConnection, { nullable: true, description: 'Its service accounts, newest first. Takes `read.keys`.' })
+  @FieldResolver(() => ServiceAccountConnection, {
+    nullable: true,
+    description: 'Its service accounts, newest first. Requires `read.keys`.',
+  })
   async serviceAccounts(
     @Root() { id: workspaceId }: Workspace,
     @Args() page: PageArgs,

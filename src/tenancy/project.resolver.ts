@@ -100,7 +100,7 @@ export class ProjectResolver {
     nullable: true,
     description:
       'Create a project, with an empty budget.' +
-      '\n\nTakes `write.projects`. Errors: `NOT_FOUND` for the workspace; `CONFLICT` if the slug is taken in this workspace.',
+      '\n\nRequires `write.projects`. Errors: `NOT_FOUND` for the workspace; `CONFLICT` if the slug is taken in this workspace.',
   })
   async createProject(
     @Arg('input', { description: 'The new project.' }) input: CreateProjectInput,
@@ -113,7 +113,7 @@ export class ProjectResolver {
     nullable: true,
     description:
       "Change a project's name, gallery mode or rate limit. A new limit applies from the next call, on every node." +
-      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`; `CONFLICT` if `expectedVersion` is not the current version.',
+      '\n\nRequires `write.projects`. Errors: `NOT_FOUND`; `CONFLICT` if `expectedVersion` is not the current version.',
   })
   async updateProject(
     @Arg('input', { description: 'The changes.' }) input: UpdateProjectInput,
@@ -127,7 +127,7 @@ export class ProjectResolver {
     description:
       'Archive a project for ever. Its keys stop at once, and no key can be minted in it. ' +
       'Credits can still be taken back from its budget. A repeat changes nothing.' +
-      '\n\nTakes `write.projects`. Errors: `NOT_FOUND`.',
+      '\n\nRequires `write.projects`. Errors: `NOT_FOUND`.',
   })
   async archiveProject(
     @Arg('input', { description: 'The project.' }) input: ArchiveProjectInput,

@@ -41,7 +41,7 @@ class UpdateWorkspaceInput {
 
   @Field(() => Boolean, {
     nullable: true,
-    description: 'Whether members have no access until they have set up a second factor. Takes `admin.security`.',
+    description: 'Whether members have no access until they have set up a second factor. Requires `admin.security`.',
   })
   requiresSecondFactor?: boolean;
 
@@ -105,7 +105,7 @@ export class WorkspaceResolver {
     nullable: true,
     description:
       "Change a workspace's name or key prefix, and whether it requires a second factor." +
-      '\n\nTakes `write.workspace`, and `admin.security` for the second factor. ' +
+      '\n\nRequires `write.workspace`, and `admin.security` for the second factor. ' +
       'Only the operator may change the key prefix. Errors: `NOT_FOUND`; ' +
       '`CONFLICT` if `expectedVersion` is not the current version.',
   })

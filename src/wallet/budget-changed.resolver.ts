@@ -32,7 +32,7 @@ export class BudgetChangedResolver {
   @Subscription(() => BudgetChanged, {
     description:
       'The budgets of a workspace. First sends the current state of each budget, then each budget that has changed, ' +
-      'at most twice per second. Takes `read.wallet`. The newest state always arrives, but states between may be skipped: ' +
+      'at most twice per second. Requires `read.wallet`. The newest state always arrives, but states between may be skipped: ' +
       '`Project.ledger` has every movement. There is no cursor: a new subscription begins with the current state. ' +
       'INVALID_REQUEST for more than 500 budgets.',
     subscribe: ({ args: { workspaceId, filter }, context }: { args: BudgetChangedArgs; context: GraphQLContext }) =>

@@ -162,7 +162,7 @@ export class WalletResolver {
     description:
       "Move credits from the wallet to a project's budget. A negative amount moves them back. A repeated reference works as in " +
       "`topUpWallet`. Returns the project's entry." +
-      '\n\nTakes `write.budgets`. Errors: `NOT_FOUND` for the project; `INSUFFICIENT_FUNDS` if the wallet, or the available part of ' +
+      '\n\nRequires `write.budgets`. Errors: `NOT_FOUND` for the project; `INSUFFICIENT_FUNDS` if the wallet, or the available part of ' +
       'the budget, is too small; `CONFLICT` if the reference was used for something else, or if the project is archived and the ' +
       'amount is positive.',
   })
@@ -206,7 +206,7 @@ export class WalletResolver {
 
 @Resolver(() => Workspace)
 export class WorkspaceWalletResolver {
-  @FieldResolver(() => Wallet, { nullable: true, description: 'Its wallet. Takes `read.wallet`.' })
+  @FieldResolver(() => Wallet, { nullable: true, description: 'Its wallet. Requires `read.wallet`.' })
   async wallet(@Root() workspace: Workspace, @Ctx() ctx: GraphQLContext): Promise<Wallet | null> {
     ctx.require('read.wallet', { workspaceId: workspace.id });
     return ctx.load(by(Wallet, 'workspaceId'), workspace.id);
@@ -215,7 +215,7 @@ export class WorkspaceWalletResolver {
 
 @Resolver(() => Project)
 export class ProjectBudgetResolver {
-  @FieldResolver(() => Budget, { nullable: true, description: 'The credits that it may spend. Takes `read.wallet`.' })
+  @FieldResolver(() => Budget, { nullable: true, description: 'The credits that it may spend. Requires `read.wallet`.' })
   async budget(@Root() project: Project, @Ctx() ctx: GraphQLContext): Promise<Budget | null> {
     ctx.require('read.wallet', project);
     return ctx.load(by(Budget, 'projectId'), project.id);
@@ -223,7 +223,7 @@ export class ProjectBudgetResolver {
 
   @FieldResolver(() => LedgerEntryConnection, {
     nullable: true,
-    description: 'The movements of its budget, newest first. Takes `read.wallet`.',
+    description: 'The movements of its budget, newest first. Requires `read.wallet`.',
   })
   async ledger(
     @Root() project: Project,

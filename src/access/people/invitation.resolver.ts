@@ -87,8 +87,8 @@ export class InvitationResolver {
     nullable: true,
     description:
       'Invite a person. An earlier invitation of the same address is withdrawn.' +
-      '\n\nTakes `admin.members` and the right to grant every permission of the role. Errors: `NOT_FOUND` for the workspace or the role; ' +
-      '`CONFLICT` if the person is a member, or if the address has no account, this server sends no mail and the caller is not the ' +
+      '\n\nRequires `admin.members` and the right to grant every permission of the role. Errors: `NOT_FOUND` for the workspace or the ' +
+      'role; `CONFLICT` if the person is a member, or if the address has no account, this server sends no mail and the caller is not the ' +
       'operator; `FORBIDDEN` for a permission that the caller may not grant; `RATE_LIMITED` after too many invitations to the workspace, ' +
       'or too many mails to the address.',
   })
@@ -103,7 +103,7 @@ export class InvitationResolver {
     nullable: true,
     description:
       'Withdraw an invitation. A repeat changes nothing.' +
-      '\n\nTakes `admin.members`. Errors: `NOT_FOUND`; `CONFLICT` if it was accepted.',
+      '\n\nRequires `admin.members`. Errors: `NOT_FOUND`; `CONFLICT` if it was accepted.',
   })
   async withdrawInvitation(
     @Arg('input', { description: 'The invitation.' }) input: WithdrawInvitationInput,
@@ -137,7 +137,7 @@ export class WorkspaceInvitationsResolver {
     nullable: true,
     description:
       'The open invitations, newest first: not accepted, not withdrawn and not expired. An invitation can be accepted only while its ' +
-      'inviter has the permissions to invite with this role. Takes `read.members`.',
+      'inviter has the permissions to invite with this role. Requires `read.members`.',
   })
   async invitations(@Root() { id }: Workspace, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Invitation>> {
     ctx.require('read.members', { workspaceId: id });

@@ -23,7 +23,7 @@ class RemoveMemberInput {
   @Field(() => Boolean, {
     nullable: true,
     defaultValue: false,
-    description: 'Whether to revoke the keys of `Membership.liveKeysMinted` too. Each one gets an event. Takes `write.keys`.',
+    description: 'Whether to revoke the keys of `Membership.liveKeysMinted` too. Each one gets an event. Requires `write.keys`.',
   })
   revokeKeys?: boolean | null;
 }
@@ -78,7 +78,7 @@ export class MembershipResolver {
   }
 
   @FieldResolver(() => Boolean, {
-    description: 'Whether they have no permissions there because the workspace requires a second factor that they lack.',
+    description: 'Whether the member has no permissions because the workspace requires a second factor, and the member has none.',
   })
   async secondFactorMissing(@Root() { userId, workspaceId }: Membership, @Ctx() ctx: GraphQLContext): Promise<boolean> {
     const [workspace, person] = await Promise.all([ctx.need(by(Workspace), workspaceId), ctx.need(by(Person), userId)]);
@@ -90,8 +90,8 @@ export class MembershipResolver {
     description:
       'End a membership at once, on every node. Every member may leave. ' +
       'The keys that the member minted keep working, unless `revokeKeys` is true.' +
-      '\n\nTakes `admin.members` and every permission of the other member’s role. Leaving takes no permission. ' +
-      '`revokeKeys` always takes `write.keys`. Errors: `NOT_FOUND`; `CONFLICT` for the last owner.',
+      '\n\nRequires `admin.members` and every permission of the other member’s role. Leaving requires no permission. ' +
+      '`revokeKeys` always requires `write.keys`. Errors: `NOT_FOUND`; `CONFLICT` for the last owner.',
   })
   async removeMember(
     @Arg('input', { description: 'The membership to end.' }) input: RemoveMemberInput,
@@ -107,7 +107,7 @@ export class MembershipResolver {
     nullable: true,
     description:
       'Change the role of a member. The change applies at once, on every node.' +
-      '\n\nTakes `admin.members`, every permission of the old role and the right to grant every permission of the new role. ' +
+      '\n\nRequires `admin.members`, every permission of the old role and the right to grant every permission of the new role. ' +
       'Errors: `NOT_FOUND` for the member or the role; `FORBIDDEN` for a permission that the caller lacks or may not grant; `CONFLICT` ' +
       'if no owner would be left, or if `expectedVersion` is not the current version.',
   })
@@ -123,7 +123,7 @@ export class MembershipResolver {
 export class WorkspaceMembersResolver {
   @FieldResolver(() => MembershipConnection, {
     nullable: true,
-    description: 'Its members, last joined first. Takes `read.members`.',
+    description: 'Its members. The newest member is first. Requires `read.members`.',
   })
   async members(
     @Root() { id }: Workspace,

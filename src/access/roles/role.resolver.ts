@@ -79,7 +79,7 @@ export class RoleResolver {
     nullable: true,
     description:
       'Create a role of administrative permissions.' +
-      '\n\nTakes `admin.roles` and the right to grant every permission of the role. Errors: `NOT_FOUND` for the workspace; ' +
+      '\n\nRequires `admin.roles` and the right to grant every permission of the role. Errors: `NOT_FOUND` for the workspace; ' +
       '`CONFLICT` if it has a role with this name, or already has 100 roles of its own; ' +
       '`FORBIDDEN` for a permission that the caller may not grant.',
   })
@@ -94,7 +94,7 @@ export class RoleResolver {
     nullable: true,
     description:
       'Change a role. The change applies at once to all who have the role.' +
-      '\n\nTakes `admin.roles`. A change of permissions also takes every old permission and the right to grant every new one. ' +
+      '\n\nRequires `admin.roles`. A change of permissions also requires every old permission and the right to grant every new one. ' +
       'Errors: `NOT_FOUND`, also for a built-in role; `FORBIDDEN` for a permission that the caller may not grant; `CONFLICT` if the ' +
       'workspace has another role with this name, or if `expectedVersion` is not the current version.',
   })
@@ -109,7 +109,7 @@ export class RoleResolver {
     nullable: true,
     description:
       'Delete a role that is not in use.' +
-      '\n\nTakes `admin.roles`. Errors: `NOT_FOUND`, also for a built-in role; `CONFLICT` while a person, an invitation, a key or a ' +
+      '\n\nRequires `admin.roles`. Errors: `NOT_FOUND`, also for a built-in role; `CONFLICT` while a person, an invitation, a key or a ' +
       'service account has the role.',
   })
   async deleteRole(
@@ -126,7 +126,7 @@ export class WorkspaceRolesResolver {
   @MaxItems(BUILT_IN_ROLES.length + MAX_ROLES)
   @FieldResolver(() => [Role], {
     nullable: true,
-    description: 'The five built-in roles, then its own roles by name; at most 105. Takes `read.members`.',
+    description: 'The five built-in roles, then its own roles by name; at most 105. Requires `read.members`.',
   })
   async roles(@Root() { id: workspaceId }: Workspace, @Ctx() ctx: GraphQLContext): Promise<Role[]> {
     ctx.require('read.members', { workspaceId });

@@ -64,7 +64,7 @@ export class SecondFactorResolver {
   @Mutation(() => BeginSecondFactorPayload, {
     nullable: true,
     description:
-      'Get a new secret for an authenticator. If a second factor is on already, this takes a code of it; it stays on until ' +
+      'Get a new secret for an authenticator. If a second factor is on already, give a code of it. It stays on until ' +
       '`confirmSecondFactor` replaces it.' +
       '\n\nOnly for people who have signed in. Errors: `UNAUTHENTICATED` for a wrong password or code; `RATE_LIMITED` after too many ' +
       'tries; `SERVICE_UNAVAILABLE` while too many passwords are being checked.',

@@ -73,7 +73,7 @@ export async function prepare(
     const operation = getOperationAST(document, operationName);
     if (!operation) throw refusal('Send the operationName of one operation in the document.');
     if (operation.operation !== 'subscription') {
-      throw refusal(`A stream takes only subscriptions. Send a ${operation.operation} to POST /graphql.`);
+      throw refusal(`A stream accepts only subscriptions. Send a ${operation.operation} to POST /graphql.`);
     }
     const given = variables ?? {};
     const issues = variableIssues(schema, operation, given);

@@ -104,7 +104,7 @@ export function goneAsOcsf(entry: MissingEvent, readAt: Date): Record<string, un
     ...activityOf({ ...API_ACTIVITY, activities: { read: READ } }, 'read'),
     severity_id: INFORMATIONAL,
     status_id: FAILURE,
-    message: 'The event is gone',
+    message: 'The event is missing',
     actor: { user: userOf('export', 'SYSTEM') },
     api: { operation: 'event.read' },
     src_endpoint: UNKNOWN_ENDPOINT,

@@ -102,7 +102,7 @@ function lineOf(log: RequestLog, sees: Sees): z.output<typeof line> {
 /** The calls of a workspace. */
 export const requestLogsTable: ExportedTable<typeof query> = {
   name: 'request-logs',
-  summary: 'Calls of a workspace, oldest first. Calls of the last 45 seconds are in the next export, because late ones may be recorded yet',
+  summary: 'Calls of a workspace, oldest first. Calls of the last 45 seconds are in the next export, because some may not be logged yet',
   permission: 'read.logs',
   besides: ['read.keys', 'read.members'],
   query,

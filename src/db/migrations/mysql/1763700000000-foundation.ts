@@ -209,6 +209,6 @@ export class Foundation1763700000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('The first migration is not undone: drop the database instead.'));
+    return Promise.reject(new Error('The first migration cannot be undone. Drop the database instead.'));
   }
 }

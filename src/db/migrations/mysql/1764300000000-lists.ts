@@ -24,6 +24,6 @@ export class Lists1764300000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('Indexes that lists are read by are not taken away again.'));
+    return Promise.reject(new Error('This migration cannot be undone: lists are read by its indexes.'));
   }
 }

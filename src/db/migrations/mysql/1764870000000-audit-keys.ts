@@ -14,7 +14,7 @@ export class AuditKeys1764870000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('Keys of the audit trail are not taken away again: the trail could be forged.'));
+    return Promise.reject(new Error('This migration cannot be undone: without its keys, the audit trail could be forged.'));
   }
 }
 

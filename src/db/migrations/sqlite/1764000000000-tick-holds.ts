@@ -12,8 +12,8 @@ const TICK_HOLDS = `CREATE TABLE IF NOT EXISTS tick_holds (
 )`;
 
 const STILL_IN_FLIGHT =
-  'Calls of the version before are in flight, or were when it died. ' +
-  'Start it again for a minute, so that it ends them; then stop all of its processes and start this one.';
+  'The previous version left calls in flight. ' +
+  'Start it again for a minute, so that it ends them. Then stop all its processes and start this version.';
 
 /**
  * Stores holds in one row per tick instead of one row per call. Processes of the previous version cannot work with this table, so stop them
@@ -29,6 +29,6 @@ export class TickHolds1764000000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('Holds are not taken apart again: restore the database of the version before instead.'));
+    return Promise.reject(new Error('This migration cannot be undone. Restore a backup of the previous version instead.'));
   }
 }

@@ -56,6 +56,6 @@ export class AuditTrail1764100000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('The audit trail is not taken away again: what was sealed could not be proved any more.'));
+    return Promise.reject(new Error('This migration cannot be undone: without the audit trail, sealed events could no longer be proved.'));
   }
 }

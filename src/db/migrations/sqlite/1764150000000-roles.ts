@@ -35,6 +35,6 @@ export class Roles1764150000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('Roles are not taken away again: whoever administers by one would be shut out.'));
+    return Promise.reject(new Error('This migration cannot be undone: administrators with a role would lose their permissions.'));
   }
 }

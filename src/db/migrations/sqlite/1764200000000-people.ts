@@ -83,6 +83,6 @@ export class People1764200000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('People are not taken away again: nobody could sign in any more.'));
+    return Promise.reject(new Error('This migration cannot be undone: people could no longer sign in.'));
   }
 }

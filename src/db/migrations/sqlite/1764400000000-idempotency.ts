@@ -34,6 +34,6 @@ export class Idempotency1764400000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('What was done once must not be done again: idempotency_keys stays.'));
+    return Promise.reject(new Error('This migration cannot be undone: without idempotency_keys, a retry could run a mutation twice.'));
   }
 }

@@ -49,6 +49,6 @@ export class ServiceAccounts1764500000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('Service accounts are not taken away again: whatever works by one would be shut out.'));
+    return Promise.reject(new Error('This migration cannot be undone: programs with a service account would lose their access.'));
   }
 }

@@ -60,6 +60,6 @@ export class OAuth1764600000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('OAuth is not taken away again: every application would be shut out.'));
+    return Promise.reject(new Error('This migration cannot be undone: every application would lose its access.'));
   }
 }

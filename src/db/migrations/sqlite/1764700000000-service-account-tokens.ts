@@ -9,6 +9,6 @@ export class ServiceAccountTokens1764700000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('What access tokens are for is not taken away again: they would be for everything.'));
+    return Promise.reject(new Error('This migration cannot be undone: access tokens would lose the limits of their permissions.'));
   }
 }

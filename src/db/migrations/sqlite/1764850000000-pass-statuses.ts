@@ -8,6 +8,6 @@ export class PassStatuses1764850000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('The statuses that actions pass on are not taken away again: callers go by them.'));
+    return Promise.reject(new Error('This migration cannot be undone: callers rely on the statuses that actions pass on.'));
   }
 }

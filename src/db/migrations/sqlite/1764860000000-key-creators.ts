@@ -13,6 +13,6 @@ export class KeyCreators1764860000000 implements MigrationInterface {
   }
 
   down(): Promise<void> {
-    return Promise.reject(new Error('Who minted a key is not forgotten again.'));
+    return Promise.reject(new Error('This migration cannot be undone: the creators of keys would be lost.'));
   }
 }
