@@ -172,7 +172,7 @@ export function warningOf({ host, database, publicUrl }: Config): string | undef
     : 'several processes may run, each with a different address';
   return (
     `PUBLIC_URL is not set, and ${reason}. Set it to the URL that clients use for this server, such as https://api.example.com. ` +
-    'Until then the issuer of OAuth, links in mails and cookies follow the address that each process listens on.'
+    'Until then each process uses its own address for the OAuth issuer, for links in mails and for cookies.'
   );
 }
 

@@ -39,7 +39,7 @@ export const ERRORS = {
   DISABLED_API_KEY: { kind: 'UNAUTHORIZED', message: 'This API key is disabled. Use another key, or have this one enabled.' },
   SIGN_IN_FAILED: { kind: 'UNAUTHORIZED', message: 'The e-mail, the password or the code is wrong. Check them and try again.' },
   PAYMENT_REQUIRED: { kind: 'PAYMENT_REQUIRED', message: 'There is not enough credit for this. Add credit and try again.' },
-  FORBIDDEN: { kind: 'FORBIDDEN', message: 'This credential is not allowed to do that. Use one that has the permission.' },
+  FORBIDDEN: { kind: 'FORBIDDEN', message: 'This credential is not allowed to do that. Use a credential that has the permission.' },
   IP_NOT_ALLOWED: { kind: 'FORBIDDEN', message: 'This API key may not be used from this address. Use it from an allowed address.' },
   NOT_FOUND: { kind: 'NOT_FOUND', message: 'This does not exist, or this credential may not see it. Check the path and the ids.' },
   UNKNOWN_ACTION: { kind: 'NOT_FOUND', message: 'This service has no such action. Check the names of the service and the action.' },
@@ -68,7 +68,7 @@ export const ERRORS = {
     kind: 'SERVICE_UNAVAILABLE',
     message:
       
-      'The action may have run and been billed, but its answer is lost. Repeat it with the same requestId, or look that up in the logs.',
+      'The action may have run and been billed, but its answer is lost. Repeat it with the same requestId, or look in the logs.',
   },
   INTERNAL: { kind: 'INTERNAL', message: 'An internal error occurred. If it happens again, report the request id to the operator.' },
 } as const satisfies Record<string, { kind: ErrorKind; message: string }>;

@@ -414,7 +414,7 @@ describe('an export that follows', () => {
 });
 
 describe('an export is refused', () => {
-  it('without a credential, with a wrong one, and with one that lacks the permission', async () => {
+  it('without a credential, with a wrong credential, and with a credential that lacks the permission', async () => {
     const { secret } = await buildKey(app, { permissions: ['read.keys'] });
     const plain = await buildKey(app);
     expect(errorOf(await ask(''))).toMatchObject({ http: 401, code: 'MISSING_API_KEY', challenge: 'Bearer realm="tollgate"' });
@@ -427,7 +427,7 @@ describe('an export is refused', () => {
       });
   });
 
-  it('for the workspace of another tenant, in the same way as for one that does not exist', async () => {
+  it('for the workspace of another tenant, with the same answer as for an unknown workspace', async () => {
     const { secret } = await buildReader();
     const foreign = await buildReader();
     const answers = await Promise.all(

@@ -75,7 +75,7 @@ describe('a thread that reads', () => {
     await writer.close();
   });
 
-  it('interrupts a long read, gives up reads behind one that cannot be interrupted, and continues in another thread', async () => {
+  it('interrupts a long read; replaces the thread and refuses its waiting reads if the read cannot be interrupted', async () => {
     const thread = new ReadThread(join(folder, 'long.db'), 300);
     await until(async () => (await thread.read('SELECT 1 AS n').catch(() => [])).length === 1, 'the thread to have begun');
     await expect(thread.read(`SELECT COUNT(*) FROM (${rowsTo(1e9)})`)).rejects.toMatchObject({ code: 'SQLITE_INTERRUPT' });

@@ -164,7 +164,7 @@ it.each(['\u0007', '\u2028', '\u2029', '\u202a', '\u202e', '\u2066', '\u2069'])(
 );
 
 describe('several mutations in one request', () => {
-  it('are independent: one that fails is null with an error at its path, and the others succeed', async () => {
+  it('are independent: a failed mutation is null with an error at its path, and the others succeed', async () => {
     const project = await buildProject(app, { budget: 100 });
     const allocate = (alias: string, amount: number) =>
       `${alias}: allocateBudget(input: { projectId: "${project.id}", amount: ${amount} }) { entry { balanceAfter } }`;

@@ -63,7 +63,7 @@ describe('a request that another site could forge', () => {
     }
   });
 
-  it('is refused with a cookie by POST too, unless it is JSON, which no form can send', async () => {
+  it('is refused with a cookie by POST too, unless the body is JSON: a form cannot send JSON', async () => {
     const { cookie } = (await buildPerson(app)).cookie;
     const post = (headers: Record<string, string>) =>
       fetch(`${app.url}/graphql`, { method: 'POST', headers: { cookie, ...headers }, body: '{"query":"{ viewer { id } }"}' });

@@ -329,7 +329,7 @@ it('the audit trail records a revoked token as revoked, not as reused', async ()
 
 describe('a refresh', () => {
   it.each([1, 2, 3, 4])(
-    'that fails at write number %d uses nothing up: the application can try again without counting as reuse',
+    'that fails at write number %d consumes no code or token: a retry does not count as reuse',
     async (nth) => {
       const built = await buildClient(app);
       const { refresh: token } = await tokensFor(app, built);

@@ -122,7 +122,7 @@ describe('a redirect address', () => {
     '',
   ];
 
-  it('that was removed is refused: for a new request, for the answer to a pending one, and for a code that was sent there', async () => {
+  it('that was removed is refused: in a new request, in a pending request, and for a code that was sent to it', async () => {
     const moving = await buildClient(app, { redirectUris: [REDIRECT_URI, 'https://shop.example/new'] });
     const { client, person, project } = moving;
     const begin = async () => {

@@ -24,7 +24,7 @@ it('many requests read the keys and permissions once per second, not once per re
   expect(reads.mock.calls.length).toBeLessThanOrEqual(seconds);
 });
 
-it('requests of one address are limited: further ones are refused, in JSON for programs and as a page for people', async () => {
+it('requests of one address are limited: further requests are refused, in JSON for programs and as a page for people', async () => {
   const built = await buildClient(app);
   const answers = await Promise.all(Array.from({ length: 300 }, () => fetch(`${app.url}/oauth/jwks`)));
   const last = answers.find(({ status }) => status !== 200) as Response;
@@ -40,7 +40,7 @@ it('requests of one address are limited: further ones are refused, in JSON for p
   ]);
 });
 
-it('records at most twenty refusals of one client at once, and none of requests that people refuse', async () => {
+it('records at most twenty refusals of one client at once, and no request that a person refused', async () => {
   const built = await buildClient(app);
   const refuse = () =>
     ask(app, '/oauth/token', built, {

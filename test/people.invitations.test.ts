@@ -204,7 +204,7 @@ describe('an invitation', () => {
 });
 
 describe('a member', () => {
-  it('loses permissions at once on every node by removal, by a lower role and by a required second factor', async () => {
+  it('loses permissions at once on every node after removal, a lower role, or a new requirement of a second factor', async () => {
     const { workspace, person, cookie } = await buildPerson(app);
     const rename = async (node: TestApp) =>
       (

@@ -146,7 +146,7 @@ describe('a page of another site', () => {
 });
 
 describe('a session', () => {
-  it('ends at once on every node, one alone or all together', async () => {
+  it('ends at once on every node, alone or together with all others', async () => {
     const ada = await buildPerson(app);
     const { email } = ada.person;
     const [second, third] = [
@@ -210,7 +210,7 @@ describe('a session', () => {
     ]);
   });
 
-  it('ends on every node when the password is changed in another session, which stays', async () => {
+  it('ends on every node when the password is changed in another session, and that session continues', async () => {
     const { person, cookie, password } = await buildPerson(app);
     const elsewhere = (await signIn(other, { email: person.email, password })).cookie;
     const { mutate, refusal } = mutations(app);

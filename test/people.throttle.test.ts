@@ -170,7 +170,7 @@ it('a signed-in person has separate tries, and can change the password while str
   expect(guesses.sort()).toEqual(['RATE_LIMITED', 'RATE_LIMITED', ...Array<string>(10).fill('UNAUTHENTICATED')]);
 });
 
-it('an address gets 50 tries at once, whatever accounts it tries', async () => {
+it('an address gets 50 tries at once, for all accounts together', async () => {
   const app = await node();
   const tries = await Promise.all(
     Array.from({ length: 70 }, (_, index) => signIn(app, { email: `nobody-${index}@example.com`, password: PASSWORD })),

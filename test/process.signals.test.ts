@@ -101,7 +101,7 @@ describe('the root key', () => {
     expect(viewer.errors).toBeUndefined();
   });
 
-  it('is not made by a command that does not show it', async () => {
+  it('is not created by a command that does not show it', async () => {
     const env = { DATABASE_URL: await freshDatabaseUrl(), KEY_PEPPER: PEPPER };
     for (const command of ['migrate', 'seed', 'signing-secret']) expect(await runCli([command], { env })).toMatchObject({ code: 0 });
     const chosen = await startProcess({ env: { ...env, ROOT_KEY } });

@@ -2,7 +2,7 @@ import { EndOfTurn } from '../src/rest/end-of-turn';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test('handles requests of one turn of the event loop in order after all are read, and later ones later', async () => {
+test('handles all requests of one turn of the event loop in order, after all were read; later requests come later', async () => {
   const endOfTurn = new EndOfTurn();
   const seen: string[] = [];
   for (const name of ['first', 'second', 'third']) {

@@ -42,7 +42,7 @@ describe('a long export', () => {
   const readerIn = async (values: { permissions?: string[]; roleId?: string }) =>
     buildKey(app, { workspace: { id: long.key.workspaceId } as Workspace, budget: 0, ...values });
 
-  it('breaks off visibly when its key is revoked, loses the permission or one that some values need, or its role is deleted', async () => {
+  it('breaks off visibly when its key is revoked, its key loses a permission that any value needs, or its role is deleted', async () => {
     const { keys } = app.services;
     const ends: ((key: ApiKey) => Promise<unknown>)[] = [
       ({ id }) => keys.revoke(ORIGIN, { id }),

@@ -136,7 +136,7 @@ describe('an export', () => {
 });
 
 describe('an export is refused', () => {
-  it('without a credential, with a wrong one, and with one without the permission', async () => {
+  it('without a credential, with a wrong credential, and with a credential that lacks the permission', async () => {
     for (const { name, permission } of EXPORTED_TABLES) {
       const { secret } = await buildKey(app, { permissions: READS.filter((other) => other !== permission) });
       expect(errorOf(await ask(app, name))).toMatchObject({ http: 401, code: 'MISSING_API_KEY', challenge: 'Bearer realm="tollgate"' });

@@ -110,7 +110,7 @@ it('429 RATE_LIMITED after a burst says when to retry, charges nothing and write
   expect(logs).toHaveLength(3);
 });
 
-it('after that time as many calls pass as have become free, and no more', async () => {
+it('after the time in Retry-After, exactly the number of calls passes that the rate limit allows again', async () => {
   const { project } = await limited(0.01, 3);
   // Uses another key each time: a node may repeat a refusal to a key for 250 ms of real time, which the test clock does not change
   const calls = async (count: number): Promise<RestAnswer[]> => {

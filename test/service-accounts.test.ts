@@ -110,7 +110,7 @@ describe('a service account', () => {
     expect([(await accountOf(app, projects[0].id)).balance, (await accountOf(app, projects[1].id)).balance]).toEqual([4_000, 6_000]);
   });
 
-  it('gets the same answer for a project that it was not granted as for one that does not exist', async () => {
+  it('gets the same answer for a project that it was not granted as for an unknown project', async () => {
     const workspace = await buildWorkspace(app);
     const others = await buildProject(app, { workspace });
     const foreign = await buildProject(app);
@@ -242,7 +242,7 @@ describe('a rotation', () => {
       expect((await refusal('rotateServiceAccountKey', { id: account.id, graceSeconds })).code).toBe('INVALID_REQUEST');
   });
 
-  it('that is due stops no secret: it shows in the status and in one event, and so does the next one', async () => {
+  it('that is due does not stop the secret: the status and one event show each due rotation', async () => {
     const workspace = await buildWorkspace(app);
     const { secret, account } = await buildServiceAccount(app, { workspace, rotationDays: 10 });
     const shown = async () => {

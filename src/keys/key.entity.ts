@@ -14,7 +14,7 @@ export enum KeyStatus {
 }
 registerEnumType(KeyStatus, {
   name: 'KeyStatus',
-  description: 'The status of a key: the first that applies of REVOKED, EXPIRED, DISABLED, ACTIVE.',
+  description: 'The status of a key. If several apply: the first of REVOKED, EXPIRED, DISABLED, ACTIVE.',
   valuesConfig: {
     ACTIVE: { description: 'The key works.' },
     DISABLED: { description: 'The key is disabled, or its project is archived.' },

@@ -14,7 +14,7 @@ import { KeyService } from './key.service';
 
 const ApiKeyConnection = connectionOf(ApiKey, 'ApiKey');
 
-@ObjectType({ description: 'Who made something, named as in the audit trail.' })
+@ObjectType({ description: 'The actor that made something, named as in the audit trail.' })
 class Creator {
   @Field({ description: 'The kind of the actor, like `AuditEvent.actorKind`.' })
   actorKind: string;

@@ -123,7 +123,7 @@ export class MembershipResolver {
 export class WorkspaceMembersResolver {
   @FieldResolver(() => MembershipConnection, {
     nullable: true,
-    description: 'Its members. The newest member is first. Requires `read.members`.',
+    description: 'Its members, newest first. Requires `read.members`.',
   })
   async members(
     @Root() { id }: Workspace,
