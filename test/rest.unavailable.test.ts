@@ -116,7 +116,7 @@ describe('while the maximum number of calls runs', () => {
     return { app, name };
   }
 
-  it('on the whole process, the next call gets 503 before authentication, without a row in the log', async () => {
+  it('in the whole process, the next call gets 503 before authentication, without a row in the log', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 1 });
     const [first, second] = [await buildKey(app, { permissions: ['face.*'] }), await buildKey(app)];
     const running = app.rest({ secret: first.secret, service: 'face', body: { action: name } });
@@ -128,7 +128,7 @@ describe('while the maximum number of calls runs', () => {
     expect(await tracesOf(app, second.project.id)).toMatchObject({ bills: 1, logs: [{ outcome: 'SUCCEEDED' }] });
   });
 
-  it('for one project, a quarter of all places, other projects are unaffected', async () => {
+  it('in one project (a quarter of all places), other projects are unaffected', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 8 });
     const [busy, other] = [await buildKey(app, { permissions: ['face.*', 'demo.*'] }), await buildKey(app)];
     const before = upstream.calls.length;
@@ -142,7 +142,7 @@ describe('while the maximum number of calls runs', () => {
     expect(await tracesOf(app, busy.project.id)).toMatchObject({ balance: 997_000, held: 0, bills: 3 });
   });
 
-  it('for one workspace, three quarters of all places, other tenants are unaffected', async () => {
+  it('in one workspace (three quarters of all places), other tenants are unaffected', async () => {
     const { app, name } = await busyApp({ maxCallsInFlight: 8 });
     const workspace = await buildWorkspace(app);
     const busy = await Promise.all([1, 2, 3, 4].map(() => buildKey(app, { workspace, permissions: ['face.*', 'demo.*'] })));
