@@ -72,7 +72,7 @@ export async function requireGrantsOfRole(tx: EntityManager, actor: Actor, roleI
 
 /**
  * A built-in role, or a role of this workspace. Locks the role, so that it cannot change or be removed before the transaction ends.
- * Throws the same NOT_FOUND for a role of another workspace and for one that does not exist.
+ * Throws NOT_FOUND for a role that does not exist, and the same for a role of another workspace.
  */
 export async function roleToGrant(tx: EntityManager, id: string, workspaceId: string): Promise<Role> {
   return builtInRole(id) ?? locked(tx, Role, { id, workspaceId });

@@ -18,7 +18,7 @@ export interface KeyPrincipal {
   name: string;
   workspaceId: string;
   projectId: string;
-  /** Its own permissions and those of its role. */
+  /** The permissions of the key and of its role. */
   permissions: readonly string[];
 }
 
@@ -28,7 +28,7 @@ export interface ServiceAccountPrincipal {
   id: string;
   name: string;
   workspaceId: string;
-  /** Its own permissions and those of its role, reduced to the scopes of its token. */
+  /** The permissions of the account and of its role, reduced to the scopes of its token. */
   permissions: readonly string[];
   /** The scopes of its access token, or null if it came with its secret. */
   scopes: readonly string[] | null;
@@ -71,7 +71,7 @@ export interface SystemActor {
 
 export type Actor = Principal | SystemActor;
 
-/** The person who acts, or for whom an application acts. Null for other actors. */
+/** Returns the id of the person who acts, directly or through an application. Returns null for other actors. */
 export function personBehind(actor: Actor): string | null {
   if (actor.kind === 'USER') return actor.id;
   return actor.kind === 'OAUTH_CLIENT' ? actor.userId : null;

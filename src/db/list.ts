@@ -38,7 +38,7 @@ export interface ListSource<T extends ObjectLiteral> {
   narrow?: Restrict<T> | undefined;
 }
 
-/** A kind of list, for example the keys of a workspace: the workspace is the scope. `args` are its arguments without those of the page. */
+/** A kind of list, for example the keys of a workspace: the workspace is the scope. `args` are its arguments, except the page. */
 export interface List<T extends ObjectLiteral, S, A> {
   entity: new () => T;
   orderOf(args: A): KeysetOrder<T>;

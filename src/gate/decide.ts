@@ -108,7 +108,7 @@ export function decide(items: readonly TickItem[], state: TickState, options: De
   return { writes: tick.writes(), verdicts };
 }
 
-/** The project whose budget must be locked for an item, or undefined if it needs no lock. */
+/** Returns the project of the budget that must be locked for an item, or undefined if the item needs no lock. */
 export function projectOf(item: TickItem): string | undefined {
   if (item.kind === 'settlement') return item.hold.projectId;
   return item.kind === 'admission' ? (item.projectId ?? undefined) : undefined;
@@ -204,7 +204,7 @@ class Tick {
   }
 
   /**
-   * Compares the call with an earlier one that had the same requestId. Returns undefined if the call may go on.
+   * Compares the call with an earlier call that had the same requestId. Returns undefined if the call may go on.
    * An expired claim does not count; if its call never ended, its hold is ended here as expired.
    */
   private repeat(call: Call, credential: Credential): Refusal | 'replay' | undefined {

@@ -32,7 +32,7 @@ interface Asked {
 
 /**
  * Refuses requests that are too expensive to validate:
- * - QUERY_TOO_COMPLEX if the documents, those of a batch counted together, exceed a limit;
+ * - QUERY_TOO_COMPLEX if the documents of the request together exceed a limit;
  * - RATE_LIMITED if the payer has too few points left for reading them;
  * - UNAUTHENTICATED if the caller is anonymous and an operation is not public.
  * Also refuses fragment cycles. Ignores unreadable requests, because Apollo reports those.

@@ -226,12 +226,12 @@ class Tokens {
 }
 
 /**
- * Replaces `bearer` by `other` in `jti` and, for a pending authorization, in `returnTo`. Leaves all other members alone, because callers
+ * Replaces `bearer` by `other` in `jti` and, for a pending authorization, in `returnTo`. Does not change other members, because callers
  * may choose their values.
  */
 function withBearer({ jti, returnTo, ...payload }: AdapterPayload, bearer: string, other: string): AdapterPayload {
   return { ...payload, ...(jti && { jti: other }), ...(returnTo && { returnTo: returnTo.replace(bearer, other) }) };
 }
 
-/** Returns all scopes: those of OpenID Connect, and all permissions. */
+/** Returns all scopes: the scopes of OpenID Connect and all permissions. */
 export const scopesOf = (permissions: readonly string[]): string[] => [...Object.keys(IDENTITY_WORDS), ...permissions];

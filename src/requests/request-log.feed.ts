@@ -90,7 +90,7 @@ export class LogFeed implements Feed<Logged> {
     const isThorough = performance.now() >= this.lookBackAt;
     const late = await this.late(limit, isThorough);
     const { fresh, end } = await this.fresh(limit - late.length);
-    // All reads are done and nothing below can fail, so the feed remembers exactly what it sends.
+    // The code below cannot fail, so the feed remembers exactly the events that it sends.
     const events = [...late, ...fresh].map((requestLog) => this.send(requestLog));
     if (end) this.moveTo(end);
     if (isThorough && late.length < limit) this.lookedBack();

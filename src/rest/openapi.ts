@@ -56,7 +56,7 @@ const failure = z
 /** Codes that only GraphQL answers. */
 const GRAPHQL_CODES: readonly ErrorCode[] = ['CONFLICT', 'QUERY_TOO_COMPLEX', 'SIGN_IN_FAILED'];
 
-/** Codes that execute answers, including that of a wrong method. */
+/** Codes that execute answers, including the code for a wrong method. */
 const EXECUTE_CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => !GRAPHQL_CODES.includes(code));
 
 /** Codes that the exports answer. */

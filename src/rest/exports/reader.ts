@@ -20,7 +20,8 @@ export async function readerOf(request: FastifyRequest, authenticator: Pick<Auth
 }
 
 /**
- * Returns the workspace to export: the requested one, otherwise that of the credential. Returns undefined if the operator requests none.
+ * Returns the workspace to export: the requested workspace, otherwise the workspace of the credential.
+ * Returns undefined if the operator requests no workspace.
  * Throws NOT_FOUND if the workspace does not exist or the reader may not see it, and FORBIDDEN if the reader lacks the permission there.
  */
 export async function workspaceFor(
