@@ -11,7 +11,7 @@ import {
   type Measured,
 } from './attacks/report';
 
-// `npm run attack` itself takes minutes. That it judges what it measures is proved here.
+// `npm run attack` takes minutes. These tests prove that it judges its measurements correctly.
 
 const WITHSTOOD: Measured = {
   name: 'graphql.nested',

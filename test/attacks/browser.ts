@@ -1,6 +1,6 @@
 import type { Answer, Client, Target } from './target';
 
-/** A person's browser: it keeps cookies, and says that its requests come from this server's pages. */
+/** A person's browser: keeps cookies and sends the server's own address as `Origin`. */
 export class Browser {
   private readonly client: Client;
   private readonly cookies = new Map<string, string>();
@@ -24,7 +24,7 @@ export class Browser {
     return answer;
   }
 
-  /** Throws where it is refused: then the attack cannot be made. */
+  /** Throws if the mutation is refused, because the attack cannot be made then. */
   async mutate(query: string, input?: object, headers?: Record<string, string>): Promise<void> {
     const { status, code } = await this.send(query, input, headers);
     if (status !== 200 || code !== undefined) throw new Error(`The attack could not be prepared: ${status} ${code ?? ''} for ${query}`);

@@ -1,6 +1,6 @@
 import { mintSecret } from '../../src/access/secret';
 
-/** The head of a call with a key that is well-formed and belongs to nobody, before a body of so many bytes. */
+/** Returns the request line and headers of a call with a well-formed but unknown key and a body of `bodyBytes`. */
 export function callHead(bodyBytes: number): string {
   const lines = [
     'POST /v1/demo/execute HTTP/1.1',

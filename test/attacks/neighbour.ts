@@ -4,11 +4,11 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { Client, type Answer } from './target';
 import type { Tenant } from './world';
 
-// A tenant who does nothing wrong, in a process of its own: what attackers cost the attacking process is not to count as the server's.
+// A legitimate tenant in a separate process. So load in the attacking process does not count as slowness of the server.
 
-/** It calls so often, whatever became of the calls before. */
+/** Interval of the calls. A call does not wait for the answers of earlier calls. */
 const CALL_EVERY_MS = 20;
-/** Each fifth call is a GraphQL query instead. */
+/** Each fifth call is a GraphQL query. */
 const QUERY_EVERY = 5;
 const QUERY = 'query ($id: ID!) { workspace(id: $id) { id name projects(first: 5) { nodes { id name } } } }';
 const ADDRESS = '127.0.0.1';
@@ -18,11 +18,11 @@ interface Task {
   tenant: Tenant;
 }
 
-/** What it saw. */
+/** The neighbour's measurements. */
 export interface Experience {
-  /** Milliseconds from when each call was due until its answer was there. */
+  /** For each call, milliseconds from its due time until its answer. */
   tookMs: number[];
-  /** What went wrong, such as `execute 503 SERVICE_UNAVAILABLE`, and how often. */
+  /** Number of failures by kind, for example `execute 503 SERVICE_UNAVAILABLE`. */
   failures: Record<string, number>;
 }
 
@@ -41,12 +41,12 @@ export class Neighbour {
     this.child.send(task);
   }
 
-  /** What it saw so far does not count: a fresh process is slow at first. */
+  /** Discards the measurements so far, because a fresh process is slow at first. */
   forget(): void {
     this.child.send('forget');
   }
 
-  /** Waits for the answers that are still to come. */
+  /** Stops calling, waits for the missing answers and returns the measurements. */
   async end(): Promise<Experience> {
     this.child.send('end');
     const [experience] = (await once(this.child, 'message')) as [Experience];

@@ -2,17 +2,17 @@ import { percentile } from '../faults/report';
 import type { Experience } from './neighbour';
 import type { Sample } from './server';
 
-/** The longest that the server may do nothing else, by the clock on the wall. */
+/** Maximum time for which the event loop may be blocked, in wall-clock time. */
 export const MAX_STALL_MS = 250;
-/** What the neighbour may wait. */
+/** Limits for the neighbour's waiting times. */
 export const MAX_NEIGHBOUR_P99_MS = 500;
 export const MAX_NEIGHBOUR_MS = 1_000;
-/** By how much the server's memory may grow under one attack. */
+/** Maximum growth of the server's memory during one attack. */
 export const MAX_GROWTH_BYTES = 256 * 1024 * 1024;
 
 const MEBIBYTE = 1024 * 1024;
 
-/** What was measured of one attack, or of a calm spell. */
+/** Measurements of one attack, or of the calm baseline. */
 export interface Measured {
   name: string;
   what: string;
@@ -21,11 +21,11 @@ export interface Measured {
   rssBytes: number;
   growthBytes: number;
   neighbour: { calls: number; p50Ms: number; p99Ms: number; maxMs: number; failures: Record<string, number> };
-  /** Promises that the attack itself saw broken, and a server that ended. */
+  /** Broken promises that the attack reported, and crashes of the server. */
   broken: string[];
 }
 
-/** One round, from `beforeBytes` of memory on. */
+/** Summarises one round. Memory growth counts from the first sample. */
 export function measure(round: {
   name: string;
   what: string;
@@ -37,7 +37,7 @@ export function measure(round: {
   const { samples, experience, ...rest } = round;
   const [first] = samples;
   const last = samples.at(-1);
-  // The kernel's own peak, where it is one of this round
+  // Uses the kernel's peak only if it rose during this round
   const risen = first && last && last.peakRssBytes > first.peakRssBytes ? last.peakRssBytes : 0;
   const rssBytes = Math.max(risen, ...samples.map((sample) => sample.rssBytes));
   const [p50Ms, p99Ms, maxMs] = [0.5, 0.99, 1].map((share) => percentile(experience.tookMs, share)) as [number, number, number];
@@ -50,7 +50,7 @@ export function measure(round: {
   };
 }
 
-/** A sentence for each bound that was broken. */
+/** Returns a sentence for each exceeded bound. */
 export function verdictOf({ stallMs, growthBytes, neighbour, broken }: Measured): string[] {
   const over = (what: string, value: number, most: number, unit: string) =>
     value > most ? [`${what} ${Math.round(value)} ${unit}, at most ${most}`] : [];
@@ -86,7 +86,7 @@ function rowOf(measured: Measured): string[] {
   ];
 }
 
-/** A table in Markdown, whose columns line up in a terminal too. */
+/** Returns a Markdown table with padded cells, so that it is readable in a terminal too. */
 export function tableOf(all: Measured[]): string {
   const rows = [HEAD, ...all.map(rowOf)];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
@@ -94,12 +94,12 @@ export function tableOf(all: Measured[]): string {
   return [lines[0], `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`, ...lines.slice(1)].join('\n');
 }
 
-/** What was broken, attack by attack. */
+/** Lists the exceeded bounds of each attack. */
 export function violationsOf(all: Measured[]): string {
   return all.flatMap((measured) => verdictOf(measured).map((sentence) => `- ${measured.name}: ${sentence}`)).join('\n');
 }
 
-/** LAST_RUN.md. */
+/** Returns the text of LAST_RUN.md. */
 export function reportOf(command: string, all: Measured[], at: Date): string {
   const violations = violationsOf(all);
   const bounds =

@@ -21,11 +21,11 @@ export interface RunOptions {
 }
 
 const CALM_MS = 5_000;
-/** The neighbour calls for so long before an attack: a fresh process is slow at first. */
+/** Time for which the neighbour calls before an attack, because a fresh process is slow at first. */
 const WARM_UP_MS = 1_500;
-/** And for so long after it, twice: what an attack leaves behind hurts too, and so does the end of its connections. */
+/** Time for which the neighbour calls after the attack, and again after its connections were closed: both may slow the server. */
 const AFTERMATH_MS = 1_000;
-/** From what was measured so shortly before an attack, its growth of memory counts. */
+/** Samples from this time before the attack are the baseline for the growth of memory. */
 const SAMPLES_BEFORE_MS = 120;
 
 const CALM: Attack = {
@@ -38,7 +38,7 @@ const CALM: Attack = {
   },
 };
 
-/** Makes all attacks, one after the other, each on a fresh process. The first of what it answers is the calm baseline. */
+/** Makes all attacks one after the other, each on a fresh process. The first result is the calm baseline. */
 export async function runAttacks({ database, attacks, progress }: RunOptions): Promise<Measured[]> {
   const folder = mkdtempSync(join(tmpdir(), 'tollgate-attacks-'));
   const closing: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }), closeSupport];
@@ -96,7 +96,7 @@ async function round(attack: Attack, server: AttackedServer, neighbour: Neighbou
   }
 }
 
-/** The helpers of the tests leave to the end of a test file what they are to close. */
+/** Runs the clean-ups that the test helpers have registered for the end of a test file. */
 async function closeSupport(): Promise<void> {
   for (const end of globalThis.atEndOfFile ?? []) await end();
 }

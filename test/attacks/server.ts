@@ -15,11 +15,11 @@ export interface Sample {
 export interface AttackedServer {
   port: number;
   url: string;
-  /** A fresh process on the same database: what an attack left in memory does not count for the next one. */
+  /** Starts a fresh process on the same database, so that the memory of one attack does not count for the next attack. */
   restart(): Promise<void>;
-  /** What was measured since the time `from`. */
+  /** Returns the samples since the time `from`. */
   samplesSince(from: number): Sample[];
-  /** Ends that were not asked for, since the last time. */
+  /** Returns the unexpected exits since the last call of `crashes`. */
   crashes(): string[];
   close(): Promise<void>;
 }
@@ -30,7 +30,7 @@ export interface ServerOptions {
   env: Record<string, string>;
 }
 
-/** The real server, as a process, with the probe in it. Not started yet: `restart` does. */
+/** Prepares the real server as a process with the probe. `restart` starts it. */
 export async function makeServer({ database, folder, env }: ServerOptions): Promise<AttackedServer> {
   const data = join(folder, 'data');
   mkdirSync(data);

@@ -4,22 +4,22 @@ import { Agent } from 'undici';
 import type { Smtp } from '../support/smtp';
 import type { Tenant } from './world';
 
-/** Where attackers call from, so that the neighbour, at 127.0.0.1, shares nothing with them that is counted by address. */
+/** Source address of attackers. The neighbour calls from 127.0.0.1, so limits per address do not affect it. */
 export const ATTACKER = '127.0.0.66';
 
-/** An answer that takes longer has failed. */
+/** An answer that takes longer counts as failed. */
 const ANSWER_TIMEOUT_MS = 10_000;
 
 export interface Answer {
   status: number;
   code: string | undefined;
-  /** Of GraphQL's answers. */
+  /** Only in answers of GraphQL. */
   data: Record<string, unknown> | undefined;
   cookies: string[];
   tookMs: number;
 }
 
-/** A client of the attacked server, at an address of its own. */
+/** A client of the attacked server that calls from `localAddress`. */
 export class Client {
   private readonly agent: Agent;
 
@@ -37,7 +37,7 @@ export class Client {
     });
   }
 
-  /** Sends a JSON body. Status 0 where there is no answer. */
+  /** Sends a JSON body. The status is 0 if there is no answer. */
   async post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Answer> {
     const sentAt = performance.now();
     try {
@@ -86,7 +86,7 @@ export interface TargetOptions {
   rootKey: string;
 }
 
-/** The server that an attack is made on, and what it may be made with. All that it opens is closed after it. */
+/** The attacked server with the tenants and secrets for an attack. `close` closes all connections that it opened. */
 export class Target {
   readonly url: string;
   readonly attacker: Tenant;
@@ -107,7 +107,7 @@ export class Target {
     this.rootKey = rootKey;
   }
 
-  /** Begins an attack's time. */
+  /** Starts the time of an attack. */
   begin(lastsMs: number): void {
     this.endsAt = performance.now() + lastsMs;
   }
@@ -128,11 +128,11 @@ export class Target {
     return client;
   }
 
-  /** A bare connection, what comes by it thrown away. */
+  /** Opens a TCP connection and discards all data that it receives. */
   async connect(localAddress = ATTACKER): Promise<Socket> {
     const socket = createConnection({ host: '127.0.0.1', port: this.port, localAddress });
     this.sockets.add(socket);
-    socket.on('error', () => undefined); // to be cut off is what an attacker deserves
+    socket.on('error', () => undefined); // the server may cut off an attacker
     socket.once('close', () => this.sockets.delete(socket));
     socket.resume();
     await new Promise<void>((resolve) => {

@@ -8,13 +8,13 @@ export interface Tenant {
   ownerSecret: string;
 }
 
-/** The action that both tenants may call, and that is as slow as its params say: `{ "waitMs": 1000 }`. */
+/** The action that both tenants may call. Its params set how long it takes: `{ "waitMs": 1000 }`. */
 export const SHARED_ACTION = { service: 'attacks', name: 'attacks.wait' } as const;
 
 const BUDGET = 1_000_000_000;
 const WIDE_LIMIT = { sustainedRps: 10_000, burst: 10_000 };
 const SHARED_TIMEOUT_MS = 10_000;
-/** Service accounts of the attacker, and the projects that each of them may call in: the most that there may be. */
+/** Service accounts of the attacker, and the projects of each of them: the maximum. */
 const SERVICE_ACCOUNTS = 20;
 const PROJECTS = 100;
 
@@ -23,7 +23,7 @@ const CREATE_SERVICE_ACCOUNT =
 
 type Insist = <T>(query: string, input: object) => Promise<T>;
 
-/** Two tenants, and what they call. */
+/** Creates two tenants and the action that they share. */
 export async function buildWorld(url: string, rootKey: string, upstreamUrl: string): Promise<{ attacker: Tenant; neighbour: Tenant }> {
   const admin = new AdminClient([url], rootKey, () => false);
   const insist: Insist = async <T>(query: string, input: object) => {
@@ -80,7 +80,7 @@ async function buildProject(insist: Insist, workspaceId: string, slug: string): 
   return created.createProject.project.id;
 }
 
-/** What makes large answers of small questions: service accounts that each have a hundred projects. */
+/** Creates service accounts with a hundred projects each, so that a small query has a large answer. */
 async function fillWorkspace(insist: Insist, workspaceId: string): Promise<void> {
   const projectIds = await Promise.all(
     Array.from({ length: PROJECTS }, (_, number) => buildProject(insist, workspaceId, `many-${number}`)),

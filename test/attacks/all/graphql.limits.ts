@@ -8,7 +8,7 @@ const ids = (count: number): string[] => Array.from({ length: count }, (_, index
 /** Each fragment spreads the next one twice. */
 const CHAIN = times(150, (index) => `fragment F${index} on Workspace { id ...F${index + 1} ...F${index + 1} }`);
 
-/** Documents that are just within the limits of src/graphql/limits.ts, and what is asked with them. */
+/** Documents that are just within the limits of src/graphql/limits.ts, with their variables. */
 const OPERATIONS: { query: string; variables?: object }[] = [
   { query: `query ($id: ID!) { ${times(49, (root) => `r${root}: workspace(id: $id) { ${times(1, () => 'a: id name slug')} }`)} }` },
   { query: `{ viewer { ${times(99, (index) => `a${index}: id`)} } }` },

@@ -3,7 +3,7 @@ import type { Attack } from '../attack';
 const ACCOUNTS_OF_A_PAGE = 20;
 const ALIASES = 6;
 
-/** Each level is a page of service accounts that each have a hundred projects, whose workspace has the same service accounts again. */
+/** Each level is a page of service accounts with a hundred projects each. The workspace of a project lists the same accounts again. */
 function nested(levels: number, leaf: string, accounts = ACCOUNTS_OF_A_PAGE): string {
   const level = `serviceAccounts(first: ${accounts}) { nodes { projects { workspace { `;
   return `query ($id: ID!) { workspace(id: $id) { ${level.repeat(levels)}${leaf}${' } } } }'.repeat(levels)} } }`;

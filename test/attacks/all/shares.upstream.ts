@@ -4,11 +4,11 @@ import { MAX_NEIGHBOUR_MS } from '../report';
 import type { Client, Target } from '../target';
 import { SHARED_ACTION } from '../world';
 
-/** More than twice what may call one upstream at once. */
+/** More than twice the number of calls that one upstream gets at once. */
 const SLOW_AT_ONCE = 600;
 const SLOW_MS = 1_000;
 const FAST_EVERY_MS = 100;
-/** The slow calls are under way by then. */
+/** Time until all slow calls have started. */
 const HEAD_START_MS = 500;
 
 export const sharedUpstream: Attack = {
