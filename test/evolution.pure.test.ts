@@ -2,7 +2,7 @@ import { changelogProblems, releasedChangelog } from '../scripts/checks/changelo
 import { deprecationProblems, forbiddenChanges, monthsAfter, newsOf } from '../scripts/checks/evolution';
 import { openapiChanges } from '../scripts/checks/evolution-openapi';
 
-// Tests the rules of `npm run check -- evolution`: what it accepts and what it refuses.
+// Tests which changes `npm run check -- evolution` accepts and which it refuses.
 
 const TODAY = '2027-06-02';
 const GOING = '@deprecated(reason: "Use b. Removed after 2027-06-01.")';

@@ -120,7 +120,7 @@ describe('the checks find', () => {
     expect(foundAfter((evidence, log) => bill(evidence, log.id))).toEqual(['a success is billed once']);
   });
 
-  it('a success whose bill is lost', () => {
+  it('a success without a bill', () => {
     const found = foundAfter(({ tables }) => {
       tables.entries.pop();
       Object.assign(tables.accounts[0] as object, { balance: 100_000 - 1_400, entrySeq: 3 });
@@ -128,7 +128,7 @@ describe('the checks find', () => {
     expect(found).toEqual(['a success is billed once']);
   });
 
-  it('a success whose log and bill are lost together', () => {
+  it('a success without a log and without a bill', () => {
     const found = foundAfter(({ tables }) => {
       tables.logs.pop();
       tables.claims.pop();

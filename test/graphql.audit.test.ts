@@ -107,7 +107,7 @@ it('the events of a key are the events with this key as their subject', async ()
   expect(codesOf(await app.graphql(query, { id: reader.key.id }, keeper.secret))).toEqual(['FORBIDDEN']);
 });
 
-it('only the operator can read all events, including those of the installation', async () => {
+it('only the operator can read all events, including events of the installation', async () => {
   const query = `{ auditEvents(first: 100) { nodes { ${FIELDS} } } }`;
   const { data } = await app.graphql(query);
   const nodes = data.auditEvents.nodes as Seen[];

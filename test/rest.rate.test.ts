@@ -65,7 +65,7 @@ it.each([
   expect(policyOf(await call())).toBe(`"project";${policy}`);
 });
 
-it('a project without a limit of its own has 1,000 calls per second with a burst of 2,000', async () => {
+it('a project without a configured limit may make 1,000 calls per second with a burst of 2,000', async () => {
   const { workspaceId } = await buildProject(app);
   const project = await app.services.projects.create(ORIGIN, { workspaceId, name: 'Plain', slug: 'plain' });
   const { secret } = await buildKey(app, { project, environment: Environment.TEST });

@@ -58,7 +58,7 @@ describe('the table of roles in the documents', () => {
 });
 
 describe('a key that administers', () => {
-  it('may do what it was granted in its workspace, and each refusal names the missing permission', async () => {
+  it('can use its permissions in its workspace, and each refusal names the missing permission', async () => {
     const { secret, key } = await keyWith(['read.keys', 'demo.*']);
     const { data, errors } = await app.graphql(
       'query ($id: ID!) { workspace(id: $id) { name keys { nodes { id } } wallet { balance } requestLogs { nodes { id } } } }',
@@ -285,7 +285,7 @@ describe('a right that has ended', () => {
 });
 
 describe('a role of another tenant', () => {
-  it('is NOT_FOUND like an unknown role, for a key, for a member and for a change', async () => {
+  it('gives NOT_FOUND like an unknown role, in mutations of keys, members and roles', async () => {
     const { project } = await buildKey(app);
     const foreign = (await mutate('createRole', { workspaceId: project.workspaceId, name: 'Theirs', permissions: [] }, 'role { id }')).role
       .id;
@@ -420,7 +420,7 @@ describe('the keys that a member minted', () => {
     expect(await status(live)).toBe('ok');
   });
 
-  it('are revoked in batches of hundreds, without blocking the process', async () => {
+  it('are revoked without blocking the process, even if there are a thousand', async () => {
     const { id, person, live } = await minter();
     const key = await app.database.reader.findOneByOrFail(ApiKey, { id: live.key.id });
     const copies = Array.from({ length: 1_000 }, (_, index) => ({ ...key, id: `${key.id.slice(0, -4)}${String(index).padStart(4, '0')}` }));

@@ -454,7 +454,7 @@ it('a workspace has at most 1,000 enabled service accounts; disabling one makes 
   await mutate('updateServiceAccount', { id: account.id, name: 'Renamed' }, '__typename');
 });
 
-it('a service account with read.audit exports the trail of its own workspace only', async () => {
+it('a service account with read.audit exports only the trail of its workspace', async () => {
   const { secret, account } = await buildServiceAccount(app, { permissions: ['read.audit'] });
   const foreign = await buildWorkspace(app);
   await app.sealer.once();

@@ -10,7 +10,7 @@ export interface Intent {
   secret: SecretState;
   action: ActionState;
   requestId?: string;
-  /** Makes the params differ from those of another intent with the same requestId. */
+  /** Makes the params different from the params of another intent with the same requestId. */
   variant?: string;
 }
 

@@ -49,7 +49,7 @@ interface Outcome {
   peakRssMiB: number;
 }
 
-/** Fills a database. Returns two keys of its workspace: one that calls, one that reads. */
+/** Fills a database. Returns two keys of its workspace: a key for calls and a key for reads. */
 async function furnish(environment: Record<string, string>) {
   const config = loadConfig(environment);
   const database = await Database.open(config.database, { entities, migrations });

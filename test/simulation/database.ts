@@ -24,7 +24,7 @@ export class Session {
   lastArrival = 0;
   idle: Scheduled | undefined;
   readonly locks = new Set<string>();
-  /** Time and limits that the transaction read, for the auditor of its writes. */
+  /** Time and limits that the transaction read. The auditor checks its writes with them. */
   readAtUs = 0;
   readonly limits = new Map<string, { sustainedRps: number; burst: number }>();
 

@@ -10,11 +10,11 @@ import { freshDatabaseUrl } from './database';
 
 export const ROOT_KEY = 'root-key-of-the-tests-0123456789abcdef';
 export const PEPPER = 'pepper-of-the-tests-0123456789abcdefgh';
-/** Both, as a process takes them. */
+/** Both secrets as environment variables. */
 export const SECRETS = { KEY_PEPPER: PEPPER, ROOT_KEY };
 
 export interface TestApp extends App {
-  /** Where it listens, without a slash at the end. */
+  /** The address of the server, without a slash at the end. */
   url: string;
   rootKey: string;
   databaseUrl: string;

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { chromium, type BrowserContext, type Page } from 'playwright-core';
 
-/** What the browser did while a test drove it; each list is to be empty in a page that is well. */
+/** Faults that the browser saw during a test. Each list must be empty for a page without faults. */
 export interface BrowserRecord {
-  /** Addresses asked for on any host but this one, 127.0.0.1 or [::1]; none of them is answered. */
+  /** Requested addresses on hosts other than 127.0.0.1 and [::1]. They get no answer. */
   readonly foreignRequests: string[];
-  /** What the console called an error: answers of 400 and above and violated content security policies included. */
+  /** Errors in the console, including answers of 400 and above and violations of the content security policy. */
   readonly consoleErrors: string[];
-  /** Exceptions that nobody caught. */
+  /** Uncaught exceptions. */
   readonly pageErrors: string[];
   /** Requests that got no answer. */
   readonly failedRequests: string[];
@@ -78,7 +78,7 @@ function openBrowser(executablePath: string, profile: string, colorScheme: 'ligh
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
-      // A page that asks another host gets no answer on any machine, instead of one where the network happens to be there.
+      // Requests to other hosts fail on every machine, with or without a network.
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE ::1',
     ],
   });

@@ -3,7 +3,7 @@ import { Agent } from 'undici';
 /** The answer to a call. Status 0 means that the connection broke before an answer. */
 export interface CallAnswer {
   status: number;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the type of its answer
   body: any;
 }
 

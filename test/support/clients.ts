@@ -12,7 +12,7 @@ interface GraphQLProblem {
 export interface GraphQLAnswer {
   status: number;
   headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the type of its answer
   data: any;
   errors: GraphQLProblem[] | undefined;
   extensions: { cost?: { requested: number; actual: number; left: number } } | undefined;
@@ -54,7 +54,7 @@ export function cookieOf({ headers }: { headers: Headers }): { cookie: string } 
 export interface RestAnswer {
   status: number;
   headers: Headers;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the type of its answer
   body: any;
 }
 

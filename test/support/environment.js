@@ -6,8 +6,8 @@ let kept = /** @type {{ environment: Environment, keys: Set<string | symbol>, ex
 
 /**
  * Node's environment, made once for all test files of a worker: src and its packages are loaded once too (see runtime.js).
- * `atEndOfFile` runs after the last afterAll of a file: an afterAll of a helper would run before those of the file,
- * and drop a database that is still in use.
+ * `atEndOfFile` runs after the last afterAll of a file. An afterAll of a helper would run before the file's afterAll and drop a database
+ * that is still in use.
  */
 class Environment extends TestEnvironment {
   /** @param {ConstructorParameters<typeof TestEnvironment>} args */
@@ -27,7 +27,7 @@ class Environment extends TestEnvironment {
     delete global.atEndOfFile;
     if (!kept) return;
     global.process.exit = kept.exit;
-    // The test framework is loaded anew for each file, and would go on with what it finds
+    // Each file loads the test framework again, and it would reuse the state of the previous file
     for (const key of Reflect.ownKeys(global)) {
       if (typeof key === 'symbol' && !kept.keys.has(key) && /JEST|jest|EVENT_HANDLERS|RETRY|TIMEOUT/.test(String(key))) delete global[key];
     }

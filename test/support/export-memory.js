@@ -1,5 +1,5 @@
 // @ts-check
-// Exports from an app of its own, and says how far the heap grew meanwhile: what is alive, garbage left aside. Run with --expose-gc.
+// Starts an app, reads an export, and prints the growth of the heap without garbage. Run with --expose-gc.
 
 const { get } = require('node:http');
 const { openInstallation } = require('../../dist/src/access/installation');
@@ -9,10 +9,10 @@ const { Database } = require('../../dist/src/db/database');
 const { migrations } = require('../../dist/src/db/migrations');
 const { entities } = require('../../dist/src/entities');
 
-/** Chunks from one look at the heap to the next. */
+/** Number of chunks between two measurements of the heap. */
 const EVERY = 25;
 
-/** What is alive, in bytes. */
+/** Collects garbage and returns the used memory in bytes. */
 function alive() {
   /** @type {() => void} */ (global.gc)();
   const { heapUsed, external } = process.memoryUsage();
@@ -42,7 +42,7 @@ async function main() {
   const installation = await openInstallation(config, database);
   const { server } = await createApp({ config, database, installation, log: { write: () => undefined } });
   const url = await server.listen({ host: '127.0.0.1', port: 0 });
-  await read(`${url}/v1/export/keys`, secret, () => undefined); // all that is loaded once
+  await read(`${url}/v1/export/keys`, secret, () => undefined); // loads everything that is loaded only once
   const before = alive();
   let [bytes, chunks, most] = [0, 0, before];
   await read(`${url}${path}`, secret, (chunk) => {

@@ -2,11 +2,11 @@
 export interface Block {
   language: string;
   text: string;
-  /** Where its text begins, counted from 1. */
+  /** Line number of the start of its text, counted from 1. */
   line: number;
 }
 
-/** Something that a reader does: a block to run, the variables that belong to it, and what it is said to answer. */
+/** A step of the reader: a block to run, its variables, and its expected outputs. */
 export interface Step {
   block: Block;
   variables?: Block;
@@ -29,7 +29,7 @@ export function blocksOf(markdown: string): Block[] {
   return blocks;
 }
 
-/** The blocks as steps. Throws for a block that nothing would run and nothing is compared with: it would rot unseen. */
+/** Groups blocks to steps. Throws for a block that is neither run nor compared, because no test would notice its faults. */
 export function stepsOf(blocks: readonly Block[]): Step[] {
   const steps: Step[] = [];
   blocks.forEach((block, index) => {
@@ -42,7 +42,7 @@ export function stepsOf(blocks: readonly Block[]): Step[] {
   return steps;
 }
 
-/** What stands between a heading of that text and the next one of its rank or above. */
+/** Returns the text between a heading and the next heading of the same or a higher rank. */
 export function sectionOf(markdown: string, heading: string): string {
   const lines = markdown.split('\n');
   const start = lines.findIndex((line) => /^#+ /.test(line) && line.replace(/^#+ /, '') === heading);
@@ -52,7 +52,7 @@ export function sectionOf(markdown: string, heading: string): string {
   return lines.slice(start + 1, length === -1 ? undefined : start + 1 + length).join('\n');
 }
 
-/** The rows of all tables in a text, without their heads; each cell as it is written. */
+/** Returns the rows of all tables in a text, without the header rows. Cells keep their Markdown. */
 export function rowsOf(markdown: string): string[][] {
   const lines = markdown.split('\n');
   const isRule = (line: string | undefined): boolean => /^\|[-| ]+\|$/.test(line ?? '');
@@ -61,7 +61,7 @@ export function rowsOf(markdown: string): string[][] {
     .map((line) => line.slice(1, -1).split('|').map((cell) => cell.trim()));
 }
 
-/** What is written as code in a text, without the fenced blocks. */
+/** Returns all inline code of a text, without the fenced blocks. */
 export function codeOf(markdown: string): string[] {
   const prose = markdown.replace(/^```[\s\S]*?^```$/gm, '');
   return [...prose.matchAll(/`([^`\n]+)`/g)].map((match) => match[1] as string);

@@ -4,22 +4,22 @@ import type { TestApp } from './app';
 type Client = Pick<TestApp, 'graphql'>;
 export type Mutation = (name: string, input: Record<string, unknown>, selection: string, secret?: Credential) => Promise<GraphQLAnswer>;
 
-/** Runs mutations by their names, as the operator unless another secret is given. */
+/** Runs mutations by their names, by default as the operator. */
 export function mutations({ graphql }: Client) {
   const send: Mutation = (name, input, selection, secret) => {
     const inputType = `${name.charAt(0).toUpperCase()}${name.slice(1)}Input`;
     return graphql(`mutation ($input: ${inputType}!) { ${name}(input: $input) { ${selection} } }`, { input }, secret);
   };
 
-  /** The payload of one that succeeds; throws what it was refused with. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  /** Runs a mutation and returns its payload. Throws if it is refused. */
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the type of its answer
   const mutate = async (name: string, input: Record<string, unknown>, selection: string, secret?: Credential): Promise<any> => {
     const { data, errors } = await send(name, input, selection, secret);
     if (errors) throw new Error(`${name} was refused: ${JSON.stringify(errors)}`);
     return data[name];
   };
 
-  /** Why one is refused: its only error's code, message and issues. Throws where it is not refused. */
+  /** Runs a mutation that must be refused with one error. Returns the error's code, message and issues. Throws otherwise. */
   const refusal = async (name: string, input: Record<string, unknown>, secret?: Credential) => {
     const { data, errors } = await send(name, input, '__typename', secret);
     const [error, ...others] = errors ?? [];
@@ -27,7 +27,7 @@ export function mutations({ graphql }: Client) {
     return { code: error.extensions.code, message: error.message, issues: error.extensions.issues };
   };
 
-  /** The paths of the issues that one is refused for as INVALID_REQUEST, each once, sorted. */
+  /** Runs a mutation that must be refused as INVALID_REQUEST. Returns the paths of its issues, sorted and without duplicates. */
   const issuePaths = async (name: string, input: Record<string, unknown>): Promise<string[]> => {
     const { code, issues = [] } = await refusal(name, input);
     if (code !== 'INVALID_REQUEST') throw new Error(`${name} was refused with ${code}.`);

@@ -116,7 +116,7 @@ export async function agree(
 /** The answer of the token endpoint, or of another endpoint for forms. */
 export interface Answer {
   status: number;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the type of its answer
   body: any;
 }
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, readlinkSync } from 'node:fs';
 
-/** Reads the processor time of this thread alone. Elsewhere than on Linux: that of the process. */
+/** Reads the processor time of this thread, or of the whole process on systems other than Linux. */
 function openClock(): { readMs(): number; close(): void } {
   let file: number;
   try {

@@ -8,7 +8,7 @@ import { until } from './until';
 /** A subscription and the results that it has received so far. */
 export interface Followed {
   /** The data of each result so far. */
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it asked for
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the type of its answer
   events: any[];
   /** The code of the first error of each result that had one. */
   errors: { code: string; message: string }[];

@@ -88,7 +88,7 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Subscription.auditEventAdded(workspaceId)': { needs: 'read.audit' },
 };
 
-/** The root field that reaches an object of each type, and so what is needed to reach it. */
+/** For each type, the root field that reaches its objects. The needs of that field apply to the type too. */
 export const ENTRANCES: Record<string, { field: string; id: IdKind }> = {
   Workspace: { field: 'Query.workspace', id: 'ws' },
   Project: { field: 'Query.project', id: 'prj' },
@@ -97,7 +97,7 @@ export const ENTRANCES: Record<string, { field: string; id: IdKind }> = {
   RequestLog: { field: 'Query.requestLog', id: 'log' },
 };
 
-/** Fields of these types that take an argument or lead to another object, and what they need in addition. */
+/** Fields of these types that take an argument or lead to another object, with the permissions that they need in addition. */
 export const FIELDS: Record<string, Needs> = {
   'Workspace.wallet': 'read.wallet',
   'Workspace.projects': 'knowledge',

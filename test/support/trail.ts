@@ -25,7 +25,7 @@ export async function eventsWhile({ database: { reader } }: Trail, work: () => P
   return (await reader.find(AuditEvent, { order: { id: 'ASC' } })).filter(({ id }) => !before.has(id));
 }
 
-/** All that is sealed after a position, read page by page as an export does. */
+/** Reads all sealed events after a position, page by page like an export. */
 export async function sealedEvents({ database }: Trail, chainId?: string, after = 0): Promise<SealedEvent[]> {
   const events: SealedEvent[] = [];
   for (;;) {

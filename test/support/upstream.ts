@@ -5,7 +5,7 @@ import { until } from './until';
 /** A call that has reached an upstream. The test answers it. */
 export interface UpstreamCall {
   headers: IncomingHttpHeaders;
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a test knows what it sent
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the type of its body
   body: any;
   succeed(data?: object): void;
   sayNo(code: string, message: string): void;

@@ -205,7 +205,7 @@ export class Walkthrough {
   }
 }
 
-/** Returns those of the programs that this machine does not have. */
+/** Returns the programs that are missing on this machine. */
 export function missingPrograms(...names: string[]): string[] {
   return names.filter((name) => spawnSync('bash', ['-c', `command -v ${name}`]).status !== 0);
 }
