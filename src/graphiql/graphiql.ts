@@ -119,7 +119,7 @@ const START_SCRIPT = `'use strict';
 })();
 `;
 
-// The background colours are those of GraphiQL, so that the page does not flash white before the dark theme starts.
+// Uses the background colours of GraphiQL, so that the page does not flash white before the dark theme starts.
 const PAGE_STYLE = `:root { color-scheme: light dark; }
 :root:has(body.graphiql-light) { color-scheme: light; }
 :root:has(body.graphiql-dark) { color-scheme: dark; }

@@ -13,7 +13,7 @@ import { MAX_OPERATION_POINTS, type Execution } from '../graphql/work';
 export const MAX_POINTS = 20_000;
 /** Points added to a budget per second. */
 export const POINTS_PER_SECOND = 1_000;
-/** Tokens that make one point, for a document that is refused after it was read. */
+/** Tokens per point. A document that is refused after it was parsed costs points for its tokens. */
 const TOKENS_PER_POINT = 50;
 
 /** A validated operation, with variables that fit it. */

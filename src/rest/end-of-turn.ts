@@ -1,7 +1,7 @@
 type Continue = (error?: Error) => void;
 
 /**
- * Batches requests: first reads all that arrive in one turn of the event loop, then handles them. If each were handled at once, each answer
+ * Batches requests: first reads all requests of one turn of the event loop, then handles them. If each were handled at once, each answer
  * would wake its client, and the client's next request would arrive while others are still being read. On machines that wake processes
  * slowly, refusals would then take twice as long (bench/README).
  */

@@ -63,8 +63,8 @@ export interface ServiceAccountServiceDeps {
 
 /**
  * Service accounts and their secrets. To create, change or rotate a service account, the actor must be allowed to grant all its
- * permissions. A service account cannot change or rotate itself: otherwise the bearer of a secret that ends soon could get one that does
- * not end.
+ * permissions. A service account cannot change or rotate itself: otherwise a caller with a secret that ends soon
+ * could get a secret that does not end.
  */
 export class ServiceAccountService {
   constructor(private readonly deps: ServiceAccountServiceDeps) {}
