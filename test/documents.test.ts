@@ -15,7 +15,7 @@ function databaseOf({ block: { language, text } }: Step): typeof TEST_DATABASE |
   return /npm ci|sqlite|libsql|tollgate\.db/.test(text) ? 'sqlite' : undefined;
 }
 
-/** Whether a step must run first, no matter where it is: creating the database, and starting the server. */
+/** Returns whether a step must run before all others: it creates the database or starts the server. */
 const isStart = ({ block: { language, text } }: Step): boolean => language === 'sql' || /\bnpm start$/m.test(text);
 
 const steps = readDocuments()

@@ -168,7 +168,7 @@ describe('a token ends on every node at once', () => {
 });
 
 describe('a token is refused', () => {
-  it('for the secret of another account, for a token as secret, without a secret, and for an account that does not work', async () => {
+  it('for the secret of another account, for a token as secret, without a secret, and for a disabled or unknown account', async () => {
     const [built, foreign] = [await buildServiceAccount(app), await buildServiceAccount(app)];
     const { access_token: token } = await tokenFor(built);
     const disabled = await buildServiceAccount(app);
