@@ -95,7 +95,7 @@ it.each<[string, string, string | undefined]>([
         [first, ['Authorization', 'Basic YTpi'] as [string, string], second],
       ]) {
         const { status, text } = await answerTo(path, headers, body);
-        expect([status, text]).toEqual([400, expect.stringContaining('send one')]);
+        expect([status, text]).toEqual([400, expect.stringContaining('Send one secret.')]);
       }
     }
   }

@@ -41,7 +41,7 @@ export const ADMINISTRATIVE_PERMISSIONS = [
   { name: 'admin.clients', description: 'Administration: create, change and delete the workspace’s OAuth clients.' },
   {
     name: 'admin.security',
-    description: 'Administration: require a second factor of all members. Of the built-in roles, only OWNER has it.',
+    description: 'Administration: require a second factor of all members of the workspace. Of the built-in roles, only OWNER has it.',
   },
 ] as const satisfies readonly Permission[];
 
