@@ -106,7 +106,8 @@ describe.each([
 it('a start logs a warning if its public URL, and so the issuer, is not configured', async () => {
   const warned = ({ logLines }: TestApp) => logLines.filter((line) => line.includes('PUBLIC_URL is not set'));
   const started = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0' } });
-  const configured = await createTestApp({ databaseUrl: app.databaseUrl, config: { host: '0.0.0.0', publicUrl: 'https://tollgate.example' } });
+  const config = { host: '0.0.0.0', publicUrl: 'https://tollgate.example' };
+  const configured = await createTestApp({ databaseUrl: app.databaseUrl, config });
   expect(warned(started)).toEqual([expect.stringContaining('"level":40')]);
   expect([warned(configured), warned(other)]).toEqual([[], []]);
   expect(warned(app)).toHaveLength(TEST_DATABASE === 'mysql' ? 1 : 0);

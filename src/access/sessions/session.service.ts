@@ -92,7 +92,11 @@ export class SessionService {
   async list(personId: string): Promise<Session[]> {
     const { database } = this.deps;
     const now = await database.now();
-    return database.reader.find(Session, { where: { userId: personId, ...aliveAt(now) }, order: { createdAt: 'DESC', id: 'DESC' }, take: MAX_SESSIONS });
+    return database.reader.find(Session, {
+      where: { userId: personId, ...aliveAt(now) },
+      order: { createdAt: 'DESC', id: 'DESC' },
+      take: MAX_SESSIONS,
+    });
   }
 
   /** Ends one session of the actor, at once and on every node. Throws NOT_FOUND if it is not theirs or has ended. */
