@@ -222,7 +222,7 @@ function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    throw new ConfigError('DATABASE_URL is not valid. Write each % in a name or a password as %25.');
+    throw new ConfigError('DATABASE_URL must be a valid URL. Write each % in a name or a password as %25.');
   }
 }
 
