@@ -17,7 +17,7 @@ export interface LoadCall {
 }
 
 export interface Callers {
-  /** Makes one call, by default of `demo.echo`. Never rejects. */
+  /** Makes one call, by default of `demo.echo`. Never rejects. Once the callers are closed, a call has no answer. */
   call(call: LoadCall): Promise<CallAnswer>;
   /** Makes `count` calls with all callers concurrently. Each caller reuses its connection. */
   calls(count: number, make: (index: number) => LoadCall): Promise<CallAnswer[]>;
@@ -27,7 +27,11 @@ export interface Callers {
 /** Starts callers with persistent connections, like a client under load. They are closed at the end of the test file at the latest. */
 export function startCallers(callers: number): Callers {
   const agent = new Agent({ connections: callers, pipelining: 1, headersTimeout: 120_000, bodyTimeout: 120_000 });
-  const close = () => agent.destroy();
+  let isClosed = false;
+  const close = () => {
+    isClosed = true;
+    return agent.destroy();
+  };
   (globalThis.atEndOfFile ??= []).unshift(close);
   const call = async ({ url, secret, projectId, service = 'demo', body = {} }: LoadCall): Promise<CallAnswer> => {
     const projectHeader = projectId === undefined ? {} : { 'x-project-id': projectId };
@@ -41,6 +45,8 @@ export function startCallers(callers: number): Callers {
       });
       return { status: answer.statusCode, body: await answer.body.json() };
     } catch (error) {
+      // Ends the loop of a failed test, which would keep the worker busy for ever
+      if (isClosed) return new Promise(() => undefined);
       return { status: 0, body: { code: (error as { code?: string }).code } };
     }
   };
