@@ -76,18 +76,12 @@ function grantedAny(projectIds: readonly string[] | null | undefined): Restrict<
   return (query) => query.andWhere(ids.length === 0 ? '1 = 0' : `(${granted}) > 0`, { grantedAny: ids });
 }
 
-/** Maximum accounts in one statement of `projectIdsOf`. All rows of a statement may arrive in one turn of the event loop. */
-const ACCOUNTS_AT_ONCE = 10;
-
 /** The ids of the projects that each service account was granted. */
 export async function projectIdsOf(accountIds: readonly string[], reader: EntityManager): Promise<Map<string, string[]>> {
   const granted = new Map(accountIds.map((id) => [id, [] as string[]]));
-  for (let first = 0; first < accountIds.length; first += ACCOUNTS_AT_ONCE) {
-    const accounts = accountIds.slice(first, first + ACCOUNTS_AT_ONCE);
-    const query = reader.createQueryBuilder(ServiceAccountProject, 'row').where({ accountId: In(accounts) });
-    const rows = await readMany(reader, query.orderBy('row.accountId').addOrderBy('row.projectId'));
-    for (const { accountId, projectId } of rows) granted.get(accountId)?.push(projectId);
-  }
+  const query = reader.createQueryBuilder(ServiceAccountProject, 'row').where({ accountId: In([...accountIds]) });
+  const rows = await readMany(reader, query.orderBy('row.accountId').addOrderBy('row.projectId'));
+  for (const { accountId, projectId } of rows) granted.get(accountId)?.push(projectId);
   return granted;
 }
 
