@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync, readlinkSync } from 'node:fs';
+import { PerformanceObserver } from 'node:perf_hooks';
 
 /** Reads the processor time of this thread, or of the whole process on systems other than Linux. */
 function openClock(): { readMs(): number; close(): void } {
@@ -13,28 +14,43 @@ function openClock(): { readMs(): number; close(): void } {
   return { readMs: () => Number(read().split(' ', 1)[0]) / 1e6, close: () => closeSync(file) };
 }
 
-/** Does something, and tells the most processor time, in milliseconds, that this thread took for one turn of its event loop meanwhile. */
+/** The real clock, even while a test replaces it. */
+const now = performance.now.bind(performance);
+
+/**
+ * Does something, and tells the most processor time, in milliseconds, that this thread took for one turn of its event loop meanwhile.
+ * Garbage collections do not count: they clear the memory of all tests that ran before in this process.
+ */
 export async function longestTurnOf<T>(act: () => Promise<T>): Promise<{ answer: T; longestMs: number }> {
   const clock = openClock();
-  let longestMs = 0;
+  const collections: { startTime: number; duration: number }[] = [];
+  const observer = new PerformanceObserver((list) => collections.push(...list.getEntries()));
+  observer.observe({ entryTypes: ['gc'] });
+  const turns: { from: number; to: number; tookMs: number }[] = [];
   let isOver = false;
-  let atMs = clock.readMs();
+  let [from, atMs] = [now(), clock.readMs()];
   const turn = (): void => {
-    const nowMs = clock.readMs();
-    longestMs = Math.max(longestMs, nowMs - atMs);
-    atMs = nowMs;
+    const [to, nowMs] = [now(), clock.readMs()];
+    if (nowMs - atMs > MEASURED_FROM_MS) turns.push({ from, to, tookMs: nowMs - atMs });
+    [from, atMs] = [to, nowMs];
     if (isOver) clock.close();
     else setImmediate(turn);
   };
   setImmediate(turn);
   try {
     const answer = await act();
-    await new Promise((resolve) => setImmediate(resolve));
-    return { answer, longestMs };
+    await new Promise((resolve) => setTimeout(resolve, 1)); // the last turn ends, and the observer gets its last entries
+    const collected = (within: (typeof turns)[number]): number =>
+      collections.filter(({ startTime }) => startTime >= within.from && startTime < within.to).reduce((sum, { duration }) => sum + duration, 0);
+    return { answer, longestMs: Math.max(0, ...turns.map((took) => took.tookMs - collected(took))) };
   } finally {
     isOver = true;
+    observer.disconnect();
   }
 }
+
+/** Shorter turns are not recorded. */
+const MEASURED_FROM_MS = 5;
 
 /** The least of so many measurements; the first below `enough` ends them. Garbage collection makes some of them longer. */
 export async function leastOf(tries: number, enough: number, measure: () => Promise<number>): Promise<number> {
