@@ -11,7 +11,7 @@ import { Throttle } from './access/sessions/throttle.entity';
 import { Action } from './actions/action.entity';
 import { AuditEvent } from './audit/event.entity';
 import { AuditChain, AuditSeal, UnsealedEvent } from './audit/seal.entities';
-import { Claim, TickHolds, RefusalCount } from './gate/gate.entities';
+import { Claim, RefusalCount, SingleHold, TickHolds } from './gate/gate.entities';
 import { ApiKey, KeySecret } from './keys/key.entity';
 import { OAuthClient } from './oauth/client.entity';
 import { Consent } from './oauth/consent.entity';
@@ -50,6 +50,7 @@ export const entities = [
   LedgerEntry,
   LedgerReference,
   Action,
+  SingleHold,
   TickHolds,
   Claim,
   RefusalCount,

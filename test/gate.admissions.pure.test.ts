@@ -1,6 +1,6 @@
 import { Admissions } from '../src/gate/admissions';
 import type { Call } from '../src/gate/call';
-import type { Verdict } from '../src/gate/decide';
+import type { Verdict } from '../src/gate/items';
 import { LookUps } from '../src/gate/look-ups';
 import { processTime } from '../src/lib/time';
 

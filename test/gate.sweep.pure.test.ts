@@ -15,6 +15,7 @@ it('reaches every expired hold, even after many holds that cannot be ended', asy
         const next = holds.filter(({ attempt }) => attempt > after && !ended.includes(attempt)).slice(0, 500);
         return { holds: next, last: next.at(-1)?.attempt };
       },
+      findExpiredSingleHolds: async () => ({ holds: [], last: undefined }),
       findOldClaims: async () => [],
       forgetClaims: async () => undefined,
     },

@@ -112,6 +112,7 @@ it('bills nothing when it settles a hold that was never committed', () => {
     tick: 'log_tick',
     process: 'p',
     httpStatusOf: () => 400,
+    canRun: () => true,
     logsRefusal: () => true,
     monotonicMs: 0,
   });

@@ -6,9 +6,10 @@ import { MaxItems, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
 import { MicroCredits } from '../lib/scalars';
 import { EXPECTED_VERSION } from '../lib/version-descriptions';
-import { Action, PASS_STATUSES } from './action.entity';
+import { Action, MAX_CHARGE, PASS_STATUSES } from './action.entity';
 import { ACTIONS, ActionFilter } from './action.queries';
 import { ActionService } from './action.service';
+import { UnitPriceInput } from './unit-prices';
 
 const ActionConnection = connectionOf(Action, 'Action');
 
@@ -20,8 +21,14 @@ class CreateActionInput {
   @Field({ description: '1 to 128 of letters, digits, _, . and -, a letter first. Unique in its service.' })
   name: string;
 
-  @Field(() => MicroCredits, { description: 'The price of one successful call: zero or more.' })
+  @Field(() => MicroCredits, { description: 'The flat price of one successful call: zero or more.' })
   priceMicroCredits: number;
+
+  @Field(() => [UnitPriceInput], { defaultValue: [], description: 'Prices for the quantities that the action reports: at most 20.' })
+  unitPrices: UnitPriceInput[];
+
+  @Field(() => MicroCredits, { nullable: true, description: MAX_CHARGE })
+  maxChargeMicroCredits?: number | null;
 
   @Field({
     description:
@@ -30,8 +37,13 @@ class CreateActionInput {
   })
   permission: string;
 
-  @Field({ description: 'The URL that calls are sent to: http or https, such as `https://upstream.example/actions`.' })
-  upstreamUrl: string;
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The URL that `execute` sends calls to: http or https, such as `https://upstream.example/actions`. Leave it out for an action ' +
+      'that callers reach in another way.',
+  })
+  upstreamUrl?: string | null;
 
   @Field(() => Int, { defaultValue: 30_000, description: 'The time limit: 100 to 300,000 milliseconds.' })
   timeoutMs: number;
@@ -45,8 +57,14 @@ class UpdateActionInput {
   @Field(() => ID, { description: 'The action.' })
   id: string;
 
-  @Field(() => MicroCredits, { nullable: true, description: 'The new price. Applies from the next call.' })
+  @Field(() => MicroCredits, { nullable: true, description: 'The new flat price. Applies from the next call.' })
   priceMicroCredits?: number;
+
+  @Field(() => [UnitPriceInput], { nullable: true, description: 'The new prices of units, instead of all present ones.' })
+  unitPrices?: UnitPriceInput[];
+
+  @Field(() => MicroCredits, { nullable: true, description: `${MAX_CHARGE} Null removes it.` })
+  maxChargeMicroCredits?: number | null;
 
   @Field(() => String, { nullable: true, description: 'The permission that a key needs from now on.' })
   permission?: string;

@@ -11,7 +11,8 @@ import { conflict, invalid, validate } from '../errors';
 import { newId } from '../lib/id';
 import { idRule, priceRule, unique } from '../lib/rules';
 import { Action } from './action.entity';
-import { BUILT_IN_ACTIONS } from './built-in';
+import { BUILT_IN_ACTIONS, findBuiltInAction } from './built-in';
+import { unitPricesRule } from './unit-prices';
 
 /** The form of a service in a path. */
 export const SERVICE_PATTERN = /^[a-z][a-z0-9-]{0,62}$/;
@@ -59,8 +60,10 @@ const createRule = z.object({
   service: serviceRule,
   name: z.string().regex(ACTION_PATTERN, 'must be 1 to 128 of letters, digits, _, . and -, a letter first'),
   priceMicroCredits: priceRule,
+  unitPrices: unitPricesRule.default([]),
+  maxChargeMicroCredits: priceRule.nullable().default(null),
   permission: permissionRule,
-  upstreamUrl: upstreamUrlRule,
+  upstreamUrl: upstreamUrlRule.nullable().default(null),
   timeoutMs: timeoutRule.default(30_000),
   passStatuses: passStatusesRule.default([]),
 });
@@ -68,6 +71,8 @@ const createRule = z.object({
 const updateRule = z.object({
   id: idRule,
   priceMicroCredits: priceRule.optional(),
+  unitPrices: unitPricesRule.optional(),
+  maxChargeMicroCredits: priceRule.nullable().optional(),
   permission: permissionRule.optional(),
   upstreamUrl: upstreamUrlRule.optional(),
   timeoutMs: timeoutRule.optional(),
@@ -106,6 +111,7 @@ export class ActionService {
   /** Creates an action. Calls may run it at once. Throws CONFLICT if the service has an action with this name. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Action> {
     const input = validate(createRule, raw, 'input');
+    requireMaxCharge(input);
     try {
       return await this.database.transaction(async (tx) => {
         const at = await this.database.now(tx);
@@ -129,9 +135,10 @@ export class ActionService {
       const action = await locked(tx, Action, { id });
       requireVersion(expectedVersion, action);
       for (const property of ['upstreamUrl', 'passStatuses'] as const) {
-        if (!changes[property] || action.upstreamUrl) continue;
+        if (!changes[property] || !isBuiltIn(action)) continue;
         throw invalid({ path: ['input', property], message: 'cannot be given to a built-in action' });
       }
+      requireMaxCharge({ ...action, ...changes });
       const event = { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, at: await this.database.now(tx) };
       return writeChanges(tx, Action, { id }, action, changes, event);
     });
@@ -151,3 +158,17 @@ export class ActionService {
     return [...ofActions, ...ADMINISTRATIVE_PERMISSIONS];
   }
 }
+
+/** Throws INVALID_REQUEST if a call could reserve less than it costs for certain, or if unit prices have no maximum. */
+function requireMaxCharge({ priceMicroCredits, unitPrices, maxChargeMicroCredits }: PriceOfAction): void {
+  const path = ['input', 'maxChargeMicroCredits'];
+  if (maxChargeMicroCredits === null) {
+    if (unitPrices.length > 0) throw invalid({ path, message: 'is required with unit prices: say how many credits a call reserves' });
+  } else if (maxChargeMicroCredits < priceMicroCredits) {
+    throw invalid({ path, message: 'must be at least priceMicroCredits' });
+  }
+}
+
+type PriceOfAction = Pick<Action, 'priceMicroCredits' | 'unitPrices' | 'maxChargeMicroCredits'>;
+
+const isBuiltIn = ({ service, name }: Action): boolean => findBuiltInAction(service, name) !== undefined;

@@ -4,6 +4,7 @@ import { Agent, buildConnector, type Dispatcher } from 'undici';
 import { z } from 'zod';
 import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
 import { Lanes } from './lanes';
+import { usageFrom, type Usage } from './unit-prices';
 
 /** The largest answer that is read from an upstream, in bytes. */
 export const MAX_ANSWER_BYTES = 10 * 1024 * 1024;
@@ -53,11 +54,11 @@ export interface ActionError {
 }
 
 /**
- * The end of an attempt. `ok`: it succeeded, and `dataJson` is the JSON text of an object. `no`: the action refused; `errors` has at least
+ * The end of an attempt. `ok`: it succeeded, `dataJson` is the JSON text of an object, and `usage` is what the action reports to have used. `no`: the action refused; `errors` has at least
  * one item, and an absent `httpStatus` means 200. `broke`: there was no valid answer; `cause` is for the log and never for the caller.
  */
 export type ActionOutcome =
-  | { kind: 'ok'; dataJson: string }
+  | { kind: 'ok'; dataJson: string; usage?: Usage }
   | { kind: 'no'; errors: ActionError[]; httpStatus?: number }
   | { kind: 'broke'; code: 'UPSTREAM_FAILED' | 'UPSTREAM_TIMEOUT'; cause: string };
 
@@ -72,6 +73,8 @@ export interface ActionTarget {
 }
 
 export interface Runner {
+  /** Whether it knows a way to run an action: an upstream, or a built-in action of this name. */
+  canRun(target: Pick<ActionTarget, 'service' | 'name' | 'upstreamUrl'>): boolean;
   /** Runs one attempt. Resolves after `timeoutMs` at the latest. Never rejects: every failure is an outcome. */
   run(target: ActionTarget, call: ActionCall): Promise<ActionOutcome>;
   /** Breaks off running attempts and closes everything that would keep the process alive. */
@@ -110,6 +113,10 @@ export class HttpRunner implements Runner {
     if (signingSecrets.length === 0) throw new Error('There is no secret to sign calls to upstreams. Give at least one.');
     this.webhooks = signingSecrets.map((secret) => new Webhook(secret));
     this.now = now;
+  }
+
+  canRun({ upstreamUrl }: Pick<ActionTarget, 'upstreamUrl'>): boolean {
+    return upstreamUrl !== null;
   }
 
   /**
@@ -217,6 +224,7 @@ const answerForm = z.discriminatedUnion('ok', [
     ok: z.literal(true),
     // Not z.record, which copies the object and drops a key named __proto__
     data: z.custom<Record<string, unknown>>(isObject, 'must be an object'),
+    usage: z.unknown().optional(),
   }),
   z.object({ ok: z.literal(false), errors: z.array(z.object({ code: z.string(), message: z.string() })).min(1) }),
 ]);
@@ -230,7 +238,8 @@ function readAnswer(bytes: Uint8Array): ActionOutcome {
     throw new BrokenOff('UPSTREAM_FAILED', `Its answer does not have the required form: ${issue?.path.join('.')} ${issue?.message}`);
   }
   if (!answer.data.ok) return { kind: 'no', errors: answer.data.errors.slice(0, MAX_ERRORS).map(presentable) };
-  return { kind: 'ok', dataJson: memberJson as string }; // `data` is present, so it has a text
+  const usage = usageFrom(answer.data.usage);
+  return { kind: 'ok', dataJson: memberJson as string, ...(usage && { usage }) }; // `data` is present, so it has a text
 }
 
 /** The body for the upstream. `params` is inserted as text, so that its numbers keep all digits. */

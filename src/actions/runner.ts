@@ -13,6 +13,10 @@ export class ActionRunner implements Runner {
     this.http = new HttpRunner(options);
   }
 
+  canRun(target: Pick<ActionTarget, 'service' | 'name' | 'upstreamUrl'>): boolean {
+    return this.http.canRun(target) || findBuiltInAction(target.service, target.name) !== undefined;
+  }
+
   /** Runs one attempt. Resolves after `timeoutMs` at the latest. Never rejects. */
   async run(target: ActionTarget, call: ActionCall): Promise<ActionOutcome> {
     if (target.upstreamUrl !== null) return this.http.run(target, call);

@@ -38,6 +38,25 @@ const listOfNumbers: ValueTransformer = {
 /** A short list of whole numbers. In SQL: text with commas, or NULL for an empty list. */
 export const numbersColumn = (length: number) => ({ type: 'varchar' as const, length, transformer: listOfNumbers, nullable: true });
 
+const listAsJson: ValueTransformer = {
+  to: (value: readonly unknown[] | undefined) => (value === undefined ? undefined : value.length === 0 ? null : JSON.stringify(value)),
+  from: (value: string | null) => jsonListIn(value),
+};
+
+const asJson: ValueTransformer = {
+  to: nullable((value: object) => JSON.stringify(value)),
+  from: nullable((value: string) => JSON.parse(value) as object),
+};
+
+/** An object as JSON text, or NULL. */
+export const jsonColumn = { type: 'text' as const, transformer: asJson, nullable: true };
+
+/** A list as JSON text. An empty list is NULL, so the column can be added to a table with rows. */
+export const jsonListColumn = { type: 'text' as const, transformer: listAsJson, nullable: true };
+
+/** Parses the SQL text of a `jsonListColumn`. */
+export const jsonListIn = <T>(text: string | null): readonly T[] => (text === null ? [] : (JSON.parse(text) as T[]));
+
 /** Parses the SQL text of a `numbersColumn`. */
 export const numbersIn = (text: string | null): readonly number[] => (text === null ? NONE : text.split(',').map(Number));
 const NONE: readonly number[] = [];

@@ -1,6 +1,6 @@
 import { ERRORS, TollgateError } from '../errors';
 import { credentialKey, type Call, type Credential, type CredentialRef } from './call';
-import type { Verdict } from './decide';
+import type { Verdict } from './items';
 import type { LookUps } from './look-ups';
 import type { Sharer } from './load/shares';
 import type { Ticker } from './tick/ticker';

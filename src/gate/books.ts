@@ -3,9 +3,9 @@ import { RequestLog } from '../requests/request-log.entity';
 import { LedgerEntry, LedgerKind, entryPlace } from '../wallet/ledger-entry.entity';
 import { Budget, Wallet } from '../wallet/wallet.entity';
 import type { Database } from '../db/database';
-import { TickHolds } from './gate.entities';
+import { SingleHold, TickHolds } from './gate.entities';
 import type { HoldRow } from './tick/rows';
-import { openHoldsOf } from './tick/tick-reads';
+import { openHoldsOf, singleHoldOf } from './tick/tick-reads';
 
 /** The most entries that are read at once. Bounds the memory, even for a very long account. */
 const PAGE = 5_000;
@@ -128,7 +128,9 @@ async function auditHolds(snapshot: EntityManager, budget: Budget, faults: strin
 /** The holds of the calls in flight: of one project if it is given, otherwise of all. */
 export async function openHolds(reader: EntityManager, projectId?: string): Promise<HoldRow[]> {
   const ticks = await reader.find(TickHolds, projectId === undefined ? {} : { where: { holds: Like(`%"${projectId}"%`) } });
-  return ticks.flatMap(openHoldsOf).filter((hold) => projectId === undefined || hold.projectId === projectId);
+  const singles = await reader.find(SingleHold, projectId === undefined ? {} : { where: { projectId } });
+  const packed = ticks.flatMap(openHoldsOf).filter((hold) => projectId === undefined || hold.projectId === projectId);
+  return [...packed, ...singles.map(singleHoldOf)];
 }
 
 /**

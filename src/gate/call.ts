@@ -1,4 +1,5 @@
 import type { CredentialKind } from '../access/secret';
+import type { UnitPrice } from '../actions/unit-prices';
 import type { KeptBytes } from './load/kept-bytes';
 import type { RateLimit } from './rate-limit';
 import type { Sharer } from './load/shares';
@@ -16,6 +17,14 @@ export interface CredentialRef {
 export const credentialKey = ({ digest, namedProjectId }: CredentialRef): string =>
   namedProjectId === null ? digest : `${digest} ${namedProjectId}`;
 
+/** The version of a route that a request matched. */
+export interface RouteVersion {
+  id: string;
+  version: number;
+}
+
+export const routeKey = ({ id, version }: RouteVersion): string => `${id} ${version}`;
+
 /** A parsed call: the properties that the gate needs to decide about it. */
 export interface Call extends CredentialRef {
   /** The project that the call names, even if its credential works in one project only. Null if it names none. */
@@ -29,6 +38,14 @@ export interface Call extends CredentialRef {
   /** The caller's address. Null if unknown; then it is in no allowed block. */
   ip: string | null;
   userAgent: string | null;
+  /** The seller's own name for the user behind the call. */
+  subject?: string | undefined;
+  /** Kept in the log. */
+  metadata?: Record<string, string> | undefined;
+  /** The route that chose the action. Absent if the call names its action. */
+  route?: RouteVersion | undefined;
+  /** Time until the hold expires, from its admission. Absent: the time limit of the action and HOLD_MARGIN_MS. */
+  holdMs?: number | undefined;
   /** Time when the headers arrived, by `performance.now()`. `totalMs` of the log row counts from here. */
   arrivedAt: number;
   /** Time when the whole request had arrived and began to wait for a verdict, by the same clock. */
@@ -72,6 +89,8 @@ export interface ActionFacts {
   service: string;
   name: string;
   priceMicroCredits: number;
+  unitPrices: readonly UnitPrice[];
+  maxChargeMicroCredits: number | null;
   permission: string;
   upstreamUrl: string | null;
   timeoutMs: number;

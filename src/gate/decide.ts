@@ -1,10 +1,13 @@
+import { costOf } from '../actions/unit-prices';
 import type { ErrorCode } from '../errors';
 import { DAY_MS } from '../lib/time';
 import { post } from '../wallet/ledger-account';
 import { LedgerKind } from '../wallet/ledger-entry.entity';
-import { credentialKey, isPlaced, type ActionFacts, type Call, type Credential, type PlacedCredential } from './call';
+import { credentialKey, isPlaced, routeKey, type ActionFacts, type Call, type Credential, type PlacedCredential } from './call';
 import { firstRefusal, type Refusal } from './checks';
-import { standingOf, takeCall, type RateLimit, type RateStanding } from './rate-limit';
+import { rateRefusal, type Admission, type Ending, type RateReport, type Renewal, type Settlement } from './items';
+import type { TickItem, Verdict } from './items';
+import { standingOf, takeCall } from './rate-limit';
 import {
   attemptId,
   claimKey,
@@ -25,69 +28,8 @@ export const CLAIM_KEPT_MS = DAY_MS;
 export const MAX_KEPT_ANSWER_BYTES = 1024 * 1024;
 /** A hold expires this long after the time limit of its action. */
 export const HOLD_MARGIN_MS = 30_000;
-
-/** A call that asks to be admitted. */
-export interface Admission {
-  kind: 'admission';
-  call: Call;
-  /** The owner of the call's secret. It never changes. */
-  credentialId: string;
-  /**
-   * The project to lock, as last seen by this process. Null if the credential did not work or had no project then: the call is judged
-   * without a lock. If the tick finds another project, the verdict is `locked`, and the call is submitted again with that project.
-   */
-  projectId: string | null;
-}
-
-/**
- * How a call in flight ended. `posted`: it is billed. `voided`: it failed or never ran, and is not billed. `expired`: its process did not
- * report an end in time, and it is not billed.
- */
-export type Ending =
-  | { kind: 'posted'; answer: (billing: Billing) => string; actionMs: number; arrivedAt: number }
-  | { kind: 'voided'; outcome: 'FAILED' | 'REFUSED'; errorCode: string; httpStatus: number; actionMs: number | null; arrivedAt: number }
-  | { kind: 'expired' };
-
-export interface Settlement {
-  kind: 'settlement';
-  hold: HoldRow;
-  ending: Ending;
-}
-
-/** Refusals that were answered without a log row. They are added to `refusal_counts`. */
-export interface Count {
-  kind: 'count';
-  credentialId: string;
-  code: ErrorCode;
-  calls: number;
-}
-
-export interface Billing {
-  chargedMicroCredits: number;
-  budgetAvailableMicroCredits: number;
-}
-
-/** The state of the project's rate limit, as the caller's headers show it. */
-export interface RateReport extends RateStanding {
-  limit: RateLimit;
-  /** Time of this state, by `performance.now()`. */
-  asOfMs: number;
-}
-
-/**
- * The result of an item. `replay`: the answer of an earlier call is to be repeated. `gone`: the hold is not open and has no log row yet.
- * `locked`: nothing was decided, because the tick does not have the lock of `projectId`.
- */
-export type Verdict =
-  | { kind: 'admitted'; hold: HoldRow; credential: PlacedCredential; action: ActionFacts; rate: RateReport }
-  | { kind: 'refused'; refusal: Refusal; credential: Credential | undefined; rate: RateReport | undefined }
-  | { kind: 'replay'; claim: ClaimRow; rate: RateReport }
-  | { kind: 'settled'; outcome: LogRow['outcome']; billing: Billing; answer: string | undefined }
-  | { kind: 'gone' }
-  | { kind: 'counted' }
-  | { kind: 'locked'; projectId: string };
-
-export type TickItem = Admission | Settlement | Count;
+/** The longest life of a hold with a row of its own: of a call of a route, or of a verification. */
+export const MAX_SINGLE_HOLD_SECONDS = 3_600;
 
 export interface DecideOptions {
   /** The unique id of this tick. */
@@ -95,6 +37,8 @@ export interface DecideOptions {
   /** A random id of this process, new at each start. */
   process: string;
   httpStatusOf(code: ErrorCode): number;
+  /** Whether execute can run an action. Actions without an upstream are reached in other ways. */
+  canRun(action: ActionFacts): boolean;
   /** Returns true if one more refusal of this credential is written as a log row, false if it is only counted. */
   logsRefusal(credentialId: string, nowMs: number): boolean;
   /** The time of this decision by `performance.now()`. */
@@ -108,17 +52,14 @@ export function decide(items: readonly TickItem[], state: TickState, options: De
   return { writes: tick.writes(), verdicts };
 }
 
-/** Returns the project of the budget that must be locked for an item, or undefined if the item needs no lock. */
-export function projectOf(item: TickItem): string | undefined {
-  if (item.kind === 'settlement') return item.hold.projectId;
-  return item.kind === 'admission' ? (item.projectId ?? undefined) : undefined;
-}
-
 class Tick {
   private readonly nowMs: number;
   private readonly changed = new Set<LockedBudget>();
   private readonly holds: HoldRow[] = [];
   private readonly endedHolds: string[] = [];
+  /** Holds with rows of their own that this tick writes, by attempt. */
+  private readonly singleHolds = new Map<string, HoldRow>();
+  private readonly endedSingleHolds: string[] = [];
   private readonly logs: LogRow[] = [];
   private readonly entries: TickWrites['entries'] = [];
   /** Claims that this tick changes, by `claimKey`. `now` is undefined if the claim is deleted; `attempt` names the deleted one. */
@@ -139,6 +80,8 @@ class Tick {
         return this.admit(item);
       case 'settlement':
         return this.settle(item);
+      case 'renewal':
+        return this.renew(item);
       case 'count':
         this.count(item.credentialId, item.code, item.calls);
         return { kind: 'counted' };
@@ -153,6 +96,8 @@ class Tick {
       budgets: [...this.changed],
       holds: this.holds,
       endedHolds: this.endedHolds,
+      singleHolds: [...this.singleHolds.values()],
+      endedSingleHolds: this.endedSingleHolds,
       logs: this.logs,
       entries: this.entries,
       claims: touched.flatMap(([, { now }]) => (now ? [now] : [])),
@@ -167,7 +112,9 @@ class Tick {
   private admit({ call, credentialId }: Admission): Verdict {
     const credential = this.state.credentials.get(credentialKey(call));
     if (credential && credential.id !== credentialId) throw new Error(`A secret of ${credentialId} has become one of ${credential.id}.`);
-    const action = this.state.actions.get(actionKey(call));
+    if (call.route && !this.state.routes.has(routeKey(call.route))) return { kind: 'rerouted' };
+    const named = this.state.actions.get(actionKey(call));
+    const action = named && (call.route || this.options.canRun(named)) ? named : undefined;
     const refusal = firstRefusal(call, { credential, action }, this.nowMs);
     if (refusal || !credential || !action) return this.refuse(call, credential, refusal ?? { code: 'INVALID_API_KEY', details: {} });
     if (!isPlaced(credential)) throw new Error(`A call of ${credentialId} passed the checks without a project.`);
@@ -188,14 +135,17 @@ class Tick {
     if (repeat === 'replay') return { kind: 'replay', claim: this.claimOf(call, credential) as ClaimRow, rate };
     if (repeat) return this.refuse(call, credential, repeat, rate);
 
-    const amount = credential.environment === 'TEST' ? 0 : action.priceMicroCredits;
+    const amount = credential.environment === 'TEST' ? 0 : (action.maxChargeMicroCredits ?? action.priceMicroCredits);
     const available = budget.balance - budget.held;
     if (amount > available) {
       const details = { price_micro_credits: amount, available_micro_credits: available };
       return this.refuse(call, credential, { code: 'PAYMENT_REQUIRED', details }, rate);
     }
 
-    const hold = this.holdOf(call, credential, amount, action.timeoutMs);
+    const hold = this.holdOf(call, credential, amount, call.holdMs ?? action.timeoutMs + HOLD_MARGIN_MS);
+    if (action.maxChargeMicroCredits !== null) {
+      hold.price = { flatMicroCredits: action.priceMicroCredits, units: action.unitPrices };
+    }
     budget.held += amount;
     this.changed.add(budget);
     this.holds.push(hold);
@@ -223,26 +173,56 @@ class Tick {
   }
 
   /** Closes an open hold and writes its log row; bills a `posted` ending. Does not change a hold that is already closed. */
-  private settle({ hold, ending }: Settlement): Verdict {
+  private settle({ hold, ending, inTimeOnly = false }: Settlement): Verdict {
     const budget = this.state.budgets.get(hold.projectId);
     if (!budget) return { kind: 'locked', projectId: hold.projectId };
     if (this.state.lockedHolds.has(hold.attempt)) return { kind: 'locked', projectId: hold.projectId };
-    if (!this.state.openHolds.delete(hold.attempt)) return this.settledBefore(hold, budget);
+    if (!this.state.openHolds.has(hold.attempt)) return this.settledBefore(hold, budget);
+    const expiresAt = this.expiryOf(hold);
+    if (ending.kind === 'expired' && expiresAt > hold.expiresAt) return { kind: 'gone' }; // renewed after a sweep had read it
 
-    this.endedHolds.push(hold.attempt);
+    this.close(hold);
     budget.held -= hold.amount;
     this.changed.add(budget);
-    const charged = ending.kind === 'posted' ? hold.amount : 0;
-    if (charged > 0) {
-      this.entries.push(post(budget, { kind: LedgerKind.USAGE, delta: -charged, requestLogId: hold.attempt, at: this.nowMs }));
+    const log = this.logOf(hold, inTimeOnly && expiresAt <= this.nowMs ? { kind: 'expired' } : ending, budget);
+    if (log.chargedMicroCredits > 0) {
+      const delta = -log.chargedMicroCredits;
+      this.entries.push(post(budget, { kind: LedgerKind.USAGE, delta, requestLogId: hold.attempt, at: this.nowMs }));
     }
-    const billing = { chargedMicroCredits: charged, budgetAvailableMicroCredits: budget.balance - budget.held };
-    const log = this.logOf(hold, ending, charged);
+    const billing = { chargedMicroCredits: log.chargedMicroCredits, budgetAvailableMicroCredits: budget.balance - budget.held };
     this.logs.push(log);
     this.state.ended.set(hold.attempt, log); // a later item of this tick may settle the same hold again
-    const answer = ending.kind === 'posted' ? ending.answer(billing) : undefined;
-    if (hold.claimed) this.endClaim(hold, charged, answer);
+    const answer = ending.kind === 'posted' && log.outcome === 'SUCCEEDED' ? ending.answer(billing) : undefined;
+    if (hold.claimed) this.endClaim(hold, log.chargedMicroCredits, answer);
     return { kind: 'settled', outcome: log.outcome, billing, answer };
+  }
+
+  /** Removes an open hold: its mark, or its row. */
+  private close({ attempt }: HoldRow): void {
+    this.state.openHolds.delete(attempt);
+    const isRenewedNow = this.singleHolds.delete(attempt); // then its mark is cleared already
+    if (this.state.singleHolds.has(attempt)) this.endedSingleHolds.push(attempt);
+    else if (!isRenewedNow) this.endedHolds.push(attempt);
+  }
+
+  private expiryOf({ attempt, expiresAt }: HoldRow): number {
+    return this.singleHolds.get(attempt)?.expiresAt ?? this.state.singleHolds.get(attempt) ?? expiresAt;
+  }
+
+  /** Moves the expiry of an open hold, and of its claim. Closes a hold whose time is over as expired. */
+  private renew({ hold, lastsMs, atMostMs }: Renewal): Verdict {
+    const { attempt } = hold;
+    const isOpen = this.state.openHolds.has(attempt) && !this.state.lockedHolds.has(attempt);
+    const before = this.expiryOf(hold);
+    if (!this.state.budgets.has(hold.projectId) || !isOpen || before <= this.nowMs) {
+      return this.settle({ kind: 'settlement', hold: { ...hold, expiresAt: before }, ending: { kind: 'expired' } });
+    }
+    const expiresAt = Math.max(before, Math.min(this.nowMs + lastsMs, hold.startedAt + atMostMs));
+    if (!this.singleHolds.has(attempt) && !this.state.singleHolds.has(attempt)) this.endedHolds.push(attempt);
+    this.singleHolds.set(attempt, { ...hold, expiresAt });
+    const claim = hold.claimed ? this.claimAt(claimKey(hold)) : undefined;
+    if (claim?.attempt === attempt) this.touched.set(claimKey(hold), { now: { ...claim, expiresAt }, attempt });
+    return { kind: 'renewed', expiresAt };
   }
 
   /** Handles a hold that is already closed, because an earlier try committed or the call expired. Its log row tells which. */
@@ -253,7 +233,7 @@ class Tick {
     return { kind: 'settled', outcome: ended.outcome, billing, answer: undefined };
   }
 
-  private holdOf(call: Call, credential: PlacedCredential, amount: number, timeoutMs: number): HoldRow {
+  private holdOf(call: Call, credential: PlacedCredential, amount: number, lastsMs: number): HoldRow {
     return {
       attempt: this.nextAttempt(),
       credentialKind: credential.credentialKind,
@@ -266,16 +246,22 @@ class Tick {
       requestId: call.requestId,
       ip: call.ip,
       userAgent: call.userAgent,
+      subject: call.subject,
+      metadata: call.metadata,
       claimed: call.fingerprint !== null,
       amount,
       startedAt: this.nowMs,
-      expiresAt: this.nowMs + timeoutMs + HOLD_MARGIN_MS,
+      expiresAt: this.nowMs + lastsMs,
     };
   }
 
-  private logOf(hold: HoldRow, ending: Ending, charged: number): LogRow {
+  /** Makes the log row of a call that ends now. `budget` has what is left after the hold was given back. */
+  private logOf(hold: HoldRow, ending: Ending, budget?: LockedBudget): LogRow {
     const ran = ending.kind === 'expired' ? undefined : ending;
     const voided = ending.kind === 'voided' ? ending : undefined;
+    const posted = ending.kind === 'posted' ? ending : undefined;
+    const cost = posted && budget ? costOfCall(hold, posted) : NO_COST;
+    const charged = budget ? Math.min(cost.microCredits, budget.balance - budget.held) : 0;
     // Copied property by property: a rest pattern or a spread takes longer than the rest of a settlement
     return {
       id: hold.attempt,
@@ -289,12 +275,18 @@ class Tick {
       requestId: hold.requestId,
       ip: hold.ip,
       userAgent: hold.userAgent,
+      subject: hold.subject,
+      metadata: hold.metadata,
       outcome: voided?.outcome ?? (ran ? 'SUCCEEDED' : 'EXPIRED'),
       errorCode: ran ? (voided?.errorCode ?? null) : 'OUTCOME_UNKNOWN',
-      httpStatus: ran ? (voided?.httpStatus ?? 200) : null,
+      httpStatus: ran ? ran.httpStatus : null,
       chargedMicroCredits: charged,
+      heldMicroCredits: hold.amount,
+      shortfallMicroCredits: cost.microCredits - charged,
+      usage: posted?.usage ?? null,
+      usageMissing: cost.isMissing,
       actionMs: ran && ran.actionMs !== null ? toMicros(ran.actionMs) : null,
-      totalMs: ran ? this.since(ran.arrivedAt) : null,
+      totalMs: ran ? this.totalMs(hold, ran.arrivedAt) : null,
       createdAt: this.nowMs,
     };
   }
@@ -305,7 +297,7 @@ class Tick {
       const httpStatus = this.options.httpStatusOf(refusal.code);
       const { arrivedAt } = call;
       const ending: Ending = { kind: 'voided', outcome: 'REFUSED', errorCode: refusal.code, httpStatus, actionMs: null, arrivedAt };
-      this.logs.push(this.logOf(this.holdOf(call, credential, 0, 0), ending, 0)); // this hold only fills the log row, it is not stored
+      this.logs.push(this.logOf(this.holdOf(call, credential, 0, 0), ending)); // this hold only fills the log row, it is not stored
     } else if (credential) {
       this.count(credential.id, refusal.code, 1);
     }
@@ -319,7 +311,10 @@ class Tick {
   }
 
   private claimOf(call: Call, credential: Credential): ClaimRow | undefined {
-    const id = claimKey({ credentialId: credential.id, requestId: call.requestId });
+    return this.claimAt(claimKey({ credentialId: credential.id, requestId: call.requestId }));
+  }
+
+  private claimAt(id: string): ClaimRow | undefined {
     const touched = this.touched.get(id);
     return touched ? touched.now : this.state.claims.get(id);
   }
@@ -334,8 +329,7 @@ class Tick {
   /** Stores the answer of a success in its claim. Deletes the claim of any other call. Does nothing if a newer attempt has the claim. */
   private endClaim(hold: HoldRow, charged: number, answer: string | undefined): void {
     const id = claimKey(hold);
-    const touched = this.touched.get(id);
-    const claim = touched ? touched.now : this.state.claims.get(id);
+    const claim = this.claimAt(id);
     if (claim?.attempt !== hold.attempt) return;
     if (answer === undefined) {
       this.touched.set(id, { now: undefined, attempt: hold.attempt });
@@ -351,15 +345,21 @@ class Tick {
     return attemptId(this.options.tick, this.attempts - 1);
   }
 
-  private since(arrivedAt: number): number {
-    return toMicros(this.options.monotonicMs - arrivedAt);
+  /** The time of the whole call. By the database's clock if another process may have admitted it. */
+  private totalMs({ startedAt }: HoldRow, arrivedAt: number | null): number {
+    return arrivedAt === null ? Math.max(0, this.nowMs - startedAt) : toMicros(this.options.monotonicMs - arrivedAt);
   }
-}
-
-/** The refusal of a call that exceeds its project's rate limit. */
-export function rateRefusal(rate: RateReport): Refusal {
-  return { code: 'RATE_LIMITED', details: { retry_after_ms: Math.ceil(rate.untilNextUs / 1000), violated_policies: ['project'] } };
 }
 
 const toMicros = (ms: number): number => Math.round(ms * 1000) / 1000;
 
+const NO_COST = { microCredits: 0, isMissing: false };
+
+/** What a success costs. A TEST credential pays nothing, but its usage is measured. */
+function costOfCall(hold: HoldRow, { usage, costMicroCredits }: Posted): { microCredits: number; isMissing: boolean } {
+  const measured = hold.price ? costOf(hold.price, usage) : { microCredits: hold.amount, isMissing: false };
+  if (hold.environment === 'TEST') return { ...measured, microCredits: 0 };
+  return costMicroCredits === undefined ? measured : { microCredits: costMicroCredits, isMissing: false };
+}
+
+type Posted = Extract<Ending, { kind: 'posted' }>;

@@ -27,6 +27,30 @@ export class TickHolds {
   holds: string;
 }
 
+/**
+ * A hold that lasts longer than a call of execute: of a call that still runs when its first hold would expire, or of a verification. The
+ * transaction that deletes the row closes the hold.
+ */
+@Entity('single_holds')
+@Index('single_holds_by_expiry', ['expiresAt'])
+@Index('single_holds_by_project', ['projectId'])
+export class SingleHold {
+  /** The id of the attempt. */
+  @PrimaryColumn(idColumn)
+  id: string;
+
+  @Column(idColumn)
+  projectId: string;
+
+  /** Time when the hold expires, in milliseconds since 1970. */
+  @Column(bigintColumn)
+  expiresAt: number;
+
+  /** HoldRow as JSON. Its `expiresAt` is the first one. */
+  @Column('text')
+  hold: string;
+}
+
 /** A requestId that a caller chose, with the state of its call. Kept while the call runs and as long as the answer is kept. */
 @Entity('claims')
 @Index('claims_by_expiry', ['expiresAt'])

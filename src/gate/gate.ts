@@ -7,12 +7,14 @@ import type { Time } from '../lib/time';
 import { galleryId } from '../tenancy/project.entity';
 import { Admissions } from './admissions';
 import { BodyOwners } from './load/body-owners';
-import type { Call } from './call';
-import { HOLD_MARGIN_MS, rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './decide';
+import type { Call, RouteVersion } from './call';
+import { rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './items';
 import { BytesInFlight, KeptBytes } from './load/kept-bytes';
 import { Load } from './load/load';
 import { LookUps } from './look-ups';
 import { RefusalMemory } from './load/refusals';
+import { OpenCall, type Admitted } from './open-call';
+import { Renewals } from './renewals';
 import type { ClaimName, HoldRow } from './tick/rows';
 import type { TickStore } from './tick/tick-store';
 import { Ticker } from './tick/ticker';
@@ -21,7 +23,7 @@ import { Ticker } from './tick/ticker';
 const COUNT_FLUSH_MS = 1_000;
 
 /** A call as the REST server parsed it. */
-export interface ExecuteRequest {
+export interface CallRequest {
   /** Has the form of a secret and a valid checksum. */
   secret: string;
   credentialKind: CredentialKind;
@@ -31,32 +33,56 @@ export interface ExecuteRequest {
   statedProjectId: string | null;
   service: string;
   action: string;
+  /** The route that chose the action. Absent for execute. */
+  route?: RouteVersion;
+  /** Time until the hold expires. Absent for execute: the time limit of the action and HOLD_MARGIN_MS. */
+  holdMs?: number;
   /** A UUID in lower case. */
   requestId: string;
-  /** SHA-256 of service and raw body if the caller chose the requestId, otherwise null. */
+  /** SHA-256 of the request if the caller chose the requestId, otherwise null. */
   fingerprint: string | null;
-  /** The JSON text of an object, exactly as the caller wrote it. */
-  paramsJson: string;
-  debug: boolean;
   ip: string | null;
   userAgent: string | null;
+  subject?: string | undefined;
   /** Time when the headers arrived, by `performance.now()`. */
   arrivedAt: number;
   /** Bytes in memory for the request's body, later for its answer. */
   kept: KeptBytes;
+}
+
+/** A call of execute. */
+export interface ExecuteRequest extends CallRequest {
+  /** The JSON text of an object, exactly as the caller wrote it. */
+  paramsJson: string;
+  debug: boolean;
   /** Makes the body of a successful answer. It is sent, and kept for callers that repeat the request. */
   present(dataJson: string, billing: Billing): string;
 }
 
-/**
- * `replayed`: the answer of an earlier call with the same requestId. `saidNo`: the action ran and refused, which is not billed.
- * `error`: the call was refused, or its action gave no answer.
- */
+/** A call that was refused, or whose action gave no answer. */
+export interface Failure {
+  kind: 'error';
+  code: ErrorCode;
+  details: Record<string, unknown>;
+  rate?: RateReport | undefined;
+}
+
+/** The answer of an earlier call with the same requestId. */
+export interface Replay {
+  kind: 'replayed';
+  body: string;
+  rate: RateReport;
+}
+
+/** `rerouted`: the route was changed since the request matched it. */
+export type Admittance = { kind: 'admitted'; open: OpenCall } | { kind: 'rerouted' } | Replay | Failure;
+
+/** `saidNo`: the action ran and refused, which is not billed. */
 export type ExecuteResult =
   | { kind: 'succeeded'; body: string; rate: RateReport }
-  | { kind: 'replayed'; body: string; rate: RateReport }
   | { kind: 'saidNo'; httpStatus: number; errors: ActionError[]; billing: Billing; rate: RateReport }
-  | { kind: 'error'; code: ErrorCode; details: Record<string, unknown>; rate?: RateReport | undefined };
+  | Replay
+  | Failure;
 
 export interface GateDeps {
   store: TickStore;
@@ -70,8 +96,6 @@ export interface GateDeps {
   log: Log;
 }
 
-type Admitted = Extract<Verdict, { kind: 'admitted' }>;
-
 /** Admits, runs and bills calls. */
 export class Gate {
   readonly ticker: Ticker;
@@ -80,6 +104,7 @@ export class Gate {
   private readonly load: Load;
   private readonly bytesInFlight: BytesInFlight;
   private readonly refusals = new RefusalMemory();
+  private readonly renewals = new Renewals();
   private readonly flushing: NodeJS.Timeout;
   private flushed: Promise<void> = Promise.resolve();
 
@@ -94,6 +119,7 @@ export class Gate {
       decide: {
         process: randomBase62(12),
         httpStatusOf: deps.httpStatusOf,
+        canRun: (action) => deps.runner.canRun(action),
         logsRefusal: (credentialId, nowMs) => this.refusals.logsRefusal(credentialId, nowMs),
       },
       onFailure,
@@ -129,11 +155,16 @@ export class Gate {
     this.refusals.countUnknown();
   }
 
-  /**
-   * Admits a call, runs its action and bills a success. Returns the result for the caller. Never rejects.
-   * An admitted call runs to its end even if the caller has disconnected.
-   */
+  /** Admits a call, runs its action and bills a success. Never rejects. An admitted call runs to its end even if the caller has left. */
   async execute(request: ExecuteRequest): Promise<ExecuteResult> {
+    const admittance = await this.admit(request);
+    if (admittance.kind === 'admitted') return this.run(request, admittance.open);
+    if (admittance.kind === 'rerouted') throw new Error('A call of execute has no route.');
+    return admittance;
+  }
+
+  /** Admits a call. An admitted call is in flight until it is settled or cancelled. Never rejects. */
+  async admit(request: CallRequest): Promise<Admittance> {
     if (!this.load.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     const call: Call = {
       credentialKind: request.credentialKind,
@@ -142,15 +173,19 @@ export class Gate {
       statedProjectId: request.statedProjectId,
       service: request.service,
       action: request.action,
+      route: request.route,
+      holdMs: request.holdMs,
       requestId: request.requestId,
       fingerprint: request.fingerprint,
       ip: request.ip,
       userAgent: request.userAgent,
+      subject: request.subject,
       arrivedAt: request.arrivedAt,
       waitsSince: this.deps.time.now(),
       kept: request.kept,
       placeInProject: null,
     };
+    let open: OpenCall | undefined;
     try {
       const known = this.refusals.recall(call, this.deps.time.now());
       // Reads the credential again, without a transaction, batched with other calls, so that a raised limit applies from the next call
@@ -158,18 +193,36 @@ export class Gate {
         return { kind: 'error', ...rateRefusal(known.rate), rate: known.rate };
       }
       const verdict = await this.admissions.admit(call);
-      if (verdict.kind === 'admitted') return await this.run(request, call, verdict);
-      return await this.answerWithoutRunning(call, verdict);
+      if (verdict.kind !== 'admitted') return await this.answerWithoutRunning(call, verdict);
+      open = this.open(call, verdict);
+      if (!open.isLate) return { kind: 'admitted', open };
+      open.cancel();
+      return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     } catch (error) {
       return this.failure(error, call);
     } finally {
-      if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject);
-      this.load.leave();
+      if (!open) this.leave(call);
     }
   }
 
+  private open(call: Call, admitted: Admitted): OpenCall {
+    const { ticker, deps, renewals } = this;
+    const leave = (ended: OpenCall): void => {
+      renewals.delete(ended);
+      this.leave(call);
+    };
+    const open = new OpenCall({ ticker, time: deps.time, leave }, call, admitted);
+    renewals.add(open);
+    return open;
+  }
+
+  private leave(call: Call): void {
+    if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject);
+    this.load.leave();
+  }
+
   /** Makes the result of a call that runs no action: a refusal or a replay. */
-  private async answerWithoutRunning(call: Call, verdict: Verdict): Promise<ExecuteResult> {
+  private async answerWithoutRunning(call: Call, verdict: Verdict): Promise<Replay | Failure | { kind: 'rerouted' }> {
     switch (verdict.kind) {
       case 'refused': {
         const { refusal, credential, rate } = verdict;
@@ -183,12 +236,14 @@ export class Gate {
         if (body === null || !call.kept.keep(body.length)) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
         return { kind: 'replayed', body, rate: verdict.rate };
       }
+      case 'rerouted':
+        return verdict;
       default:
         throw new Error(`A call was judged ${verdict.kind}.`);
     }
   }
 
-  private failure(error: unknown, call: Call, rate?: RateReport): ExecuteResult {
+  private failure(error: unknown, call: Call, rate?: RateReport): Failure {
     const code = error instanceof TollgateError ? error.code : 'INTERNAL';
     if (code === 'INTERNAL') this.deps.log.error({ err: error, requestId: call.requestId }, 'gate: a call failed');
     return { kind: 'error', code, details: {}, rate };
@@ -198,6 +253,7 @@ export class Gate {
   async close(): Promise<void> {
     clearInterval(this.flushing);
     await this.load.idle();
+    this.renewals.close();
     await this.flushCounts();
   }
 
@@ -211,28 +267,17 @@ export class Gate {
     }
   }
 
-  /**
-   * Runs the action and settles its hold. Returns the result for the caller.
-   * Does not run the action if the tick took so long that HOLD_MARGIN_MS have passed: the hold could expire during the action.
-   * The result is OUTCOME_UNKNOWN if the hold could not be settled in time or has expired.
-   */
-  private async run(request: ExecuteRequest, call: Call, admitted: Admitted): Promise<ExecuteResult> {
+  /** Runs the action and settles its hold. Returns the result for the caller. */
+  private async run(request: ExecuteRequest, open: OpenCall): Promise<ExecuteResult> {
+    const { call, admitted } = open;
     const { hold, action, rate } = admitted;
     const { time, runner } = this.deps;
     const startedAt = time.now();
-    if (startedAt > rate.asOfMs + HOLD_MARGIN_MS) {
-      this.ticker.cancel(hold, call.arrivedAt);
-      return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
-    }
+    const outcome = await runner.run(action, toActionCall(request, admitted));
     try {
-      const outcome = await runner.run(action, toActionCall(request, admitted));
       const ending = this.endingOf(outcome, request, call, time.now() - startedAt);
       const keptBytes = hold.claimed && outcome.kind === 'ok' ? outcome.dataJson.length : 0;
-      const deadline = rate.asOfMs + action.timeoutMs + HOLD_MARGIN_MS;
-      const settled = await this.ticker.settle({ kind: 'settlement', hold, ending }, deadline, keptBytes);
-      // EXPIRED: this process was stopped for so long that a sweep ended the hold. Nothing was billed.
-      if (settled.kind !== 'settled' || settled.outcome === 'EXPIRED') throw new TollgateError('OUTCOME_UNKNOWN');
-      const { billing, answer } = settled;
+      const { billing, answer } = await open.settle(ending, keptBytes);
       if (outcome.kind === 'no') return { kind: 'saidNo', httpStatus: httpStatusOfNo(outcome), errors: outcome.errors, billing, rate };
       if (outcome.kind === 'broke') return { kind: 'error', code: outcome.code, details: {}, rate };
       const body = answer ?? (await this.earlierAnswer(hold)) ?? request.present(outcome.dataJson, billing);
@@ -246,7 +291,14 @@ export class Gate {
   private endingOf(outcome: ActionOutcome, request: ExecuteRequest, { arrivedAt }: Call, actionMs: number): Ending {
     switch (outcome.kind) {
       case 'ok':
-        return { kind: 'posted', answer: (billing) => request.present(outcome.dataJson, billing), actionMs, arrivedAt };
+        return {
+          kind: 'posted',
+          usage: outcome.usage ?? null,
+          httpStatus: 200,
+          answer: (billing) => request.present(outcome.dataJson, billing),
+          actionMs,
+          arrivedAt,
+        };
       case 'no': {
         const errorCode = outcome.errors[0]?.code ?? 'ACTION_FAILED';
         return { kind: 'voided', outcome: 'FAILED', errorCode, httpStatus: httpStatusOfNo(outcome), actionMs, arrivedAt };

@@ -36,13 +36,24 @@ export class Sweep extends Repeated {
   private async expireHolds(now: number): Promise<void> {
     const before = this.datedAhead;
     this.datedAhead = new Map();
+    const { store } = this.deps;
+    await this.expireAll(now, before, { mayBeSingle: false }, (after) => store.findExpiredHolds(now, after));
+    await this.expireAll(now, before, { mayBeSingle: true }, (after) => store.findExpiredSingleHolds(now, after));
+  }
+
+  private async expireAll(
+    now: number,
+    before: ReadonlyMap<string, number>,
+    kind: { mayBeSingle: boolean },
+    find: (after: string) => ReturnType<SweepStore['findExpiredHolds']>,
+  ): Promise<void> {
     for (let after = ''; ; ) {
-      const { holds: found, last } = await this.deps.store.findExpiredHolds(now, after);
+      const { holds: found, last } = await find(after);
       if (last === undefined) return;
       const holds = found.filter((hold) => hold.startedAt <= now || this.hasOutlived(hold, before));
       const deadline = this.deps.time.now() + SWEEP_INTERVAL_MS;
       const ends = await Promise.allSettled(
-        holds.map((hold) => this.deps.ticker.settle({ kind: 'settlement', hold, ending: { kind: 'expired' } }, deadline)),
+        holds.map((hold) => this.deps.ticker.settle({ kind: 'settlement', hold, ending: { kind: 'expired' }, ...kind }, deadline)),
       );
       const failed = ends.filter((end) => end.status === 'rejected');
       if (failed[0]) this.deps.log.warn({ err: failed[0].reason as unknown, holds: failed.length }, 'sweep: holds were left');

@@ -43,6 +43,9 @@ const wholeMicroCredits = z
   .number()
   .refine((value) => Number.isSafeInteger(value), 'must be a whole number of micro-credits within 2^53 - 1');
 
+/** The most units that an action prices, and the most that the usage of one call names. */
+export const MAX_UNITS = 20;
+
 /** An amount that moves credits in one direction. */
 export const positiveMicroCredits = wholeMicroCredits.refine((value) => value > 0, 'must be above zero');
 /** A price. It may be zero. */

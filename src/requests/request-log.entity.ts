@@ -1,8 +1,8 @@
 import { Field, Float, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
-import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { bigintColumn, idColumn, instantColumn, jsonColumn, textColumn } from '../db/columns';
 import { Node } from '../lib/graphql-types';
-import { MicroCredits } from '../lib/scalars';
+import { JsonObject, MicroCredits } from '../lib/scalars';
 import { Environment } from '../tenancy/environment';
 
 export enum RequestOutcome {
@@ -94,6 +94,35 @@ export class RequestLog implements Node {
   @Field(() => MicroCredits, { description: 'The price charged. 0 unless the call SUCCEEDED, and always 0 for a TEST key.' })
   @Column(bigintColumn)
   chargedMicroCredits: number;
+
+  @Field(() => MicroCredits, {
+    nullable: true,
+    description: 'The credits that the call reserved before it ran. Null for calls that an older version of Tollgate logged.',
+  })
+  @Column({ ...bigintColumn, nullable: true })
+  heldMicroCredits: number | null;
+
+  @Field(() => MicroCredits, {
+    description: 'The part of the price that was not charged, because the call cost more than it had reserved and the budget had no more.',
+  })
+  @Column({ ...bigintColumn, default: 0 })
+  shortfallMicroCredits: number;
+
+  /** The quantity of each unit. GraphQL shows it as a list. */
+  @Column({ name: 'usage_json', ...jsonColumn })
+  usage: Readonly<Record<string, number>> | null;
+
+  @Field(() => Boolean, { description: 'Whether the action has prices by unit, and the call was billed without any quantity of them.' })
+  @Column('boolean', { default: false })
+  usageMissing: boolean;
+
+  @Field(() => String, { nullable: true, description: "The seller's own name for the user behind the call, as the call gave it." })
+  @Column({ ...textColumn(255), nullable: true })
+  subject: string | null;
+
+  @Field(() => JsonObject, { nullable: true, description: 'The metadata that a verification gave.' })
+  @Column({ name: 'metadata_json', ...jsonColumn })
+  metadata: Record<string, string> | null;
 
   @Field(() => Float, { nullable: true, description: 'Time inside the action, in milliseconds. Null if the action did not run.' })
   @Column('double', { nullable: true })

@@ -1,8 +1,9 @@
-import { Arg, Args, Ctx, Field, FieldResolver, ID, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
+import { Arg, Args, Ctx, Field, FieldResolver, Float, ID, ObjectType, Query, Resolver, Root, Subscription } from 'type-graphql';
 import { GraphQLContext, by } from '../graphql/context';
 import { ApiKey } from '../keys/key.entity';
-import { connectionOf, type Connection } from '../lib/graphql-types';
+import { MaxItems, connectionOf, type Connection } from '../lib/graphql-types';
 import { PageArgs } from '../lib/page-args';
+import { MAX_UNITS } from '../lib/rules';
 import { Consent } from '../oauth/consent.entity';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Project } from '../tenancy/project.entity';
@@ -11,6 +12,15 @@ import { LedgerEntry } from '../wallet/ledger-entry.entity';
 import { RequestLog } from './request-log.entity';
 import { LogFeed, type Logged } from './request-log.feed';
 import { REQUEST_LOGS, lastUsesOf, RequestLogFilter, type RequestLogScope } from './request-log.queries';
+
+@ObjectType({ description: 'A quantity that a call used.' })
+class UnitQuantity {
+  @Field({ description: 'The unit, such as `input_tokens`.' })
+  unit: string;
+
+  @Field(() => Float, { description: 'The quantity: a whole number from 0 to 2^53 - 1.' })
+  quantity: number;
+}
 
 const RequestLogConnection = connectionOf(RequestLog, 'RequestLog');
 
@@ -89,6 +99,12 @@ export class RequestLogResolver {
   async consent(@Root() log: RequestLog, @Ctx() ctx: GraphQLContext): Promise<Consent | null> {
     ctx.require('read.members', log);
     return log.credentialKind === 'OAUTH_CLIENT' ? ctx.load(by(Consent), log.credentialId) : null;
+  }
+
+  @MaxItems(MAX_UNITS)
+  @FieldResolver(() => [UnitQuantity], { description: 'The quantities that the action reported, priced or not.' })
+  usage(@Root() { usage }: RequestLog): UnitQuantity[] {
+    return Object.entries(usage ?? {}).map(([unit, quantity]) => ({ unit, quantity }));
   }
 
   @FieldResolver(() => Project, { description: 'The project of the call.' })

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode } from '../errors';
-import type { RateReport } from '../gate/decide';
+import type { RateReport } from '../gate/items';
 import type { RateLimit } from '../gate/rate-limit';
 import { httpStatusOf } from './status';
 

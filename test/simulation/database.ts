@@ -180,7 +180,7 @@ export class ModelDatabase implements Owner {
     next();
   }
 
-  private read(session: Session, { projectIds, credentials, actions, claims, attempts }: TickNeeds): TickState {
+  private read(session: Session, { projectIds, credentials, actions, claims, attempts, singleHolds }: TickNeeds): TickState {
     const { tables } = this;
     session.readAtUs = this.clock.forwardUs();
     const budgets = new Map<string, LockedBudget>();
@@ -191,6 +191,7 @@ export class ModelDatabase implements Owner {
       budgets.set(id, { ...tables.account(id) });
     }
     const found = claims.flatMap((name) => tables.claims.get(claimKey(name)) ?? []);
+    const singles = singleHolds.flatMap((attempt) => tables.singleHolds.get(attempt) ?? []);
     return {
       nowUs: this.clock.nowUs(),
       credentials: this.findCredentials(credentials),
@@ -201,7 +202,9 @@ export class ModelDatabase implements Owner {
       ),
       budgets,
       claims: new Map(found.map((claim) => [claimKey(claim), { ...claim, answer: claim.answer === null ? null : '' }])),
-      openHolds: new Set(attempts.filter((attempt) => tables.holds.has(attempt))),
+      routes: new Set(),
+      openHolds: new Set([...attempts.filter((attempt) => tables.holds.has(attempt)), ...singles.map(({ attempt }) => attempt)]),
+      singleHolds: new Map(singles.map(({ attempt, expiresAt }) => [attempt, expiresAt])),
       lockedHolds: new Set(),
       staleHolds: new Map(),
       ended: new Map(),
@@ -246,7 +249,8 @@ export class ModelDatabase implements Owner {
     const action = this.tables.actions.get(name);
     if (!action?.enabled) return undefined;
     const { priceMicroCredits, timeoutMs } = action;
-    return { service: SERVICE, name, priceMicroCredits, timeoutMs, permission: 'run', upstreamUrl: null, passStatuses: [] };
+    const price = { priceMicroCredits, unitPrices: [], maxChargeMicroCredits: null };
+    return { service: SERVICE, name, ...price, timeoutMs, permission: 'run', upstreamUrl: null, passStatuses: [] };
   }
 
   /** The second packet of a tick's reads: how attempts ended, and expired holds. */
@@ -255,9 +259,9 @@ export class ModelDatabase implements Owner {
     stale: string[],
     reply: Reply<{ ended: Map<string, EndedAttempt>; staleHolds: Map<string, HoldRow> }>,
   ): void {
-    const { logs, holds } = this.tables;
+    const { logs, holds, singleHolds } = this.tables;
     const ended = attempts.flatMap((attempt) => logs.get(attempt) ?? []);
-    const staleHolds = stale.flatMap((attempt) => holds.get(attempt) ?? []);
+    const staleHolds = stale.flatMap((attempt) => holds.get(attempt) ?? singleHolds.get(attempt) ?? []);
     reply({
       value: {
         ended: new Map(ended.map(({ id, outcome, chargedMicroCredits }) => [id, { outcome, chargedMicroCredits }])),
@@ -294,11 +298,13 @@ export class ModelDatabase implements Owner {
   }
 
   private write(writes: TickWrites): void {
-    const { accounts, holds, claims, logs, entries, refusalCounts } = this.tables;
+    const { accounts, holds, singleHolds, claims, logs, entries, refusalCounts } = this.tables;
     for (const budget of writes.budgets) accounts.set(budget.id, { ...budget });
     for (const attempt of writes.endedHolds) holds.delete(attempt);
     for (const ended of writes.endedClaims) if (claims.get(claimKey(ended))?.attempt === ended.attempt) claims.delete(claimKey(ended));
     for (const hold of writes.holds) holds.set(hold.attempt, { ...hold });
+    for (const attempt of writes.endedSingleHolds) singleHolds.delete(attempt);
+    for (const hold of writes.singleHolds) singleHolds.set(hold.attempt, { ...hold });
     for (const log of writes.logs) logs.set(log.id, { ...log });
     for (const entry of writes.entries) entries.get(entry.accountId)?.push({ ...entry });
     for (const claim of writes.claims) claims.set(claimKey(claim), { ...claim });

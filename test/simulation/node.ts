@@ -60,6 +60,7 @@ export class SimulatedNode implements Client {
       store: this.store,
       time,
       runner: {
+        canRun: () => true,
         run: async (target, { attempt }) => {
           auditor.actionStarted(attempt);
           const outcome = await act(this, target.timeoutMs);

@@ -49,6 +49,8 @@ export class Tables {
   readonly actions = new Map<string, ActionRow>();
   readonly accounts = new Map<string, AccountRow>();
   readonly holds = new Map<string, HoldRow>();
+  /** Holds with rows of their own. */
+  readonly singleHolds = new Map<string, HoldRow>();
   readonly claims = new Map<string, ClaimRow>();
   readonly logs = new Map<string, LogRow>();
   /** Entries by account, in the order in which they were written. */

@@ -63,7 +63,10 @@ export class SimulatedTickStore implements TickStore, SweepStore {
       this.database.readMore(ended, stale, reply),
     );
     Object.assign(state, more);
-    for (const attempt of more.staleHolds.keys()) state.openHolds.add(attempt);
+    for (const { attempt, expiresAt } of more.staleHolds.values()) {
+      state.openHolds.add(attempt);
+      if (this.database.tables.singleHolds.has(attempt)) state.singleHolds.set(attempt, expiresAt);
+    }
   }
 
   now(): Promise<number> {
@@ -71,10 +74,18 @@ export class SimulatedTickStore implements TickStore, SweepStore {
   }
 
   findExpiredHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }> {
+    return this.findExpired('holds', now, after);
+  }
+
+  findExpiredSingleHolds(now: number, after: string): Promise<{ holds: HoldRow[]; last: string | undefined }> {
+    return this.findExpired('singleHolds', now, after);
+  }
+
+  private findExpired(table: 'holds' | 'singleHolds', now: number, after: string): ReturnType<SweepStore['findExpiredHolds']> {
     const isDue = (hold: HoldRow): boolean => hold.expiresAt <= now && hold.attempt > after;
     const byAttempt = (left: HoldRow, right: HoldRow): number => (left.attempt < right.attempt ? -1 : 1);
     return this.once('search for holds', ({ tables }) => {
-      const holds = [...tables.holds.values()].filter(isDue).sort(byAttempt).slice(0, HOLDS_AT_A_TIME);
+      const holds = [...tables[table].values()].filter(isDue).sort(byAttempt).slice(0, HOLDS_AT_A_TIME);
       return { holds, last: holds.at(-1)?.attempt };
     });
   }

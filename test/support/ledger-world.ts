@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { ActionFacts, Call, Credential } from '../../src/gate/call';
-import { decide, type DecideOptions, type Ending, type TickItem, type Verdict } from '../../src/gate/decide';
+import { decide, type DecideOptions } from '../../src/gate/decide';
+import type { Ending, TickItem, Verdict } from '../../src/gate/items';
 import { BytesInFlight, KeptBytes } from '../../src/gate/load/kept-bytes';
 import type { RateLimit } from '../../src/gate/rate-limit';
 import type { TickState } from '../../src/gate/tick/rows';
@@ -20,6 +21,8 @@ const ACTIONS: ActionFacts[] = PRICES.flatMap((priceMicroCredits) =>
     service: 'demo',
     name: `demo.${priceMicroCredits}.${timeoutMs}`,
     priceMicroCredits,
+    unitPrices: [],
+    maxChargeMicroCredits: null,
     permission: 'demo.echo',
     upstreamUrl: null,
     timeoutMs,
@@ -301,6 +304,7 @@ export class World {
       tick: `log_tick${this.ticks}`,
       process: 'p',
       httpStatusOf: () => 400,
+      canRun: () => true,
       logsRefusal: (credentialId) => {
         const rows = (this.rows.get(credentialId) ?? 0) + 1;
         this.rows.set(credentialId, rows);
@@ -314,7 +318,7 @@ export class World {
 export function endingOf(how: 'post' | 'large' | 'void' | 'expire'): Ending {
   if (how === 'expire') return { kind: 'expired' };
   if (how === 'void') return { kind: 'voided', outcome: 'FAILED', errorCode: 'NO_FACE', httpStatus: 200, actionMs: 1, arrivedAt: 0 };
-  return { kind: 'posted', answer: () => (how === 'large' ? 'x'.repeat(LARGE + 1) : '{}'), actionMs: 1, arrivedAt: 0 };
+  return { kind: 'posted', usage: null, httpStatus: 200, answer: () => (how === 'large' ? 'x'.repeat(LARGE + 1) : '{}'), actionMs: 1, arrivedAt: 0 };
 }
 
 function labelOf(verdict: Verdict): string {

@@ -30,6 +30,8 @@ export class TickMemory {
       claims: new Map([...this.claims].map(([key, claim]) => [key, { ...claim, answer: claim.answer === null ? null : '' }])),
       openHolds: new Set([...attempts.filter((attempt) => this.holds.has(attempt)), ...staleHolds.keys()]),
       lockedHolds: new Set(),
+      singleHolds: new Map(),
+      routes: new Set(),
       staleHolds,
       ended: new Map(
         attempts.flatMap((attempt) => {

@@ -11,6 +11,7 @@ import { Roles1764150000000 as mysqlRoles } from './mysql/1764150000000-roles';
 import { ServiceAccountTokens1764700000000 as mysqlServiceAccountTokens } from './mysql/1764700000000-service-account-tokens';
 import { TickHolds1764000000000 as mysqlTickHolds } from './mysql/1764000000000-tick-holds';
 import { ServiceAccounts1764500000000 as mysqlServiceAccounts } from './mysql/1764500000000-service-accounts';
+import { UnitPrices1764880000000 as mysqlUnitPrices } from './mysql/1764880000000-unit-prices';
 import { AuditKeys1764870000000 as sqliteAuditKeys } from './sqlite/1764870000000-audit-keys';
 import { AuditTrail1764100000000 as sqliteAuditTrail } from './sqlite/1764100000000-audit-trail';
 import { Foundation1763700000000 as sqliteFoundation } from './sqlite/1763700000000-foundation';
@@ -24,6 +25,7 @@ import { Roles1764150000000 as sqliteRoles } from './sqlite/1764150000000-roles'
 import { ServiceAccounts1764500000000 as sqliteServiceAccounts } from './sqlite/1764500000000-service-accounts';
 import { ServiceAccountTokens1764700000000 as sqliteServiceAccountTokens } from './sqlite/1764700000000-service-account-tokens';
 import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/1764000000000-tick-holds';
+import { UnitPrices1764880000000 as sqliteUnitPrices } from './sqlite/1764880000000-unit-prices';
 
 /**
  * The migrations in the order in which they are applied. The SQL of a released migration is never changed; a later migration corrects it.
@@ -32,11 +34,11 @@ export const migrations = {
   mysql: [
     mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists,
     mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth, mysqlServiceAccountTokens, mysqlPassStatuses, mysqlKeyCreators,
-    mysqlAuditKeys,
+    mysqlAuditKeys, mysqlUnitPrices,
   ],
   sqlite: [
     sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists,
     sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth, sqliteServiceAccountTokens, sqlitePassStatuses, sqliteKeyCreators,
-    sqliteAuditKeys,
+    sqliteAuditKeys, sqliteUnitPrices,
   ],
 };

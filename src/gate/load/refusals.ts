@@ -1,5 +1,5 @@
 import { credentialKey, type Call, type Credential } from '../call';
-import type { Count, RateReport } from '../decide';
+import type { Count, RateReport } from '../items';
 
 /** The most refusals of one credential that a node writes as log rows in a second. It only counts the others. */
 export const REFUSALS_LOGGED_PER_SECOND = 20;

@@ -1,3 +1,4 @@
+import type { Price, Usage } from '../../actions/unit-prices';
 import type { LedgerAccount, EntryRow } from '../../wallet/ledger-account';
 import { fromBase62, toBase62 } from '../../lib/id';
 import type { ActionFacts, Credential } from '../call';
@@ -17,12 +18,18 @@ export interface CallRow {
   requestId: string;
   ip: string | null;
   userAgent: string | null;
+  /** Absent, not null, if the call gave none: most calls give none, and their holds stay short. */
+  subject?: string | undefined;
+  metadata?: Record<string, string> | undefined;
 }
 
 export interface HoldRow extends CallRow {
   attempt: string;
   claimed: boolean;
+  /** The credits that the call reserves. */
   amount: number;
+  /** Absent if a success costs exactly `amount`. */
+  price?: Price | undefined;
   startedAt: number;
   expiresAt: number;
 }
@@ -39,12 +46,28 @@ export interface TickHoldsRow {
   holds: string;
 }
 
+/**
+ * A hold with a row of its own, because it lasts longer than a call of execute. Its `expiresAt` can be moved, and it is found by its id
+ * alone. The transaction that deletes the row decides how the call ended.
+ */
+export interface SingleHoldRow {
+  id: string;
+  projectId: string;
+  expiresAt: number;
+  /** HoldRow, as JSON. Its `expiresAt` is the first one. */
+  hold: string;
+}
+
 export interface LogRow extends CallRow {
   id: string;
   outcome: 'SUCCEEDED' | 'FAILED' | 'REFUSED' | 'EXPIRED';
   errorCode: string | null;
   httpStatus: number | null;
   chargedMicroCredits: number;
+  heldMicroCredits: number;
+  shortfallMicroCredits: number;
+  usage: Usage | null;
+  usageMissing: boolean;
   actionMs: number | null;
   totalMs: number | null;
   createdAt: number;
@@ -94,6 +117,10 @@ export interface TickState {
   claims: Map<string, ClaimRow>;
   /** Attempts with an open hold. */
   openHolds: Set<string>;
+  /** Time when the open hold of an attempt expires, if the hold has a row of its own. */
+  singleHolds: Map<string, number>;
+  /** Routes as `routeKey`: enabled, and of the version that the call was matched with. */
+  routes: Set<string>;
   /** Attempts with a hold in a row that another transaction has locked. */
   lockedHolds: Set<string>;
   /** Open holds of expired claims, by attempt. */
@@ -111,6 +138,9 @@ export interface TickWrites {
   budgets: LockedBudget[];
   holds: HoldRow[];
   endedHolds: string[];
+  /** Holds with rows of their own: new ones, and ones that expire later than before. */
+  singleHolds: HoldRow[];
+  endedSingleHolds: string[];
   logs: LogRow[];
   entries: EntryRow[];
   claims: ClaimRow[];

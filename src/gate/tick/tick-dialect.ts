@@ -11,12 +11,15 @@ import {
   ENDED_COLUMNS,
   HOLD_COLUMNS,
   MARK_COLUMNS,
+  ROUTE_COLUMNS,
+  SINGLE_HOLD_COLUMNS,
   marksAfter,
+  toSingleHold,
   toTickHolds,
   type OpenMarks,
 } from './tick-reads';
 import type { TickNeeds } from './tick-store';
-import { CLAIMS, ENTRIES, LOGS, REFUSAL_COUNTS, TICK_HOLDS, type SqlValue, type TickTable } from './tick-tables';
+import { CLAIMS, ENTRIES, LOGS, REFUSAL_COUNTS, SINGLE_HOLDS, TICK_HOLDS, type SqlValue, type TickTable } from './tick-tables';
 
 /** The differences between databases in the SQL of a tick. */
 export interface Dialect {
@@ -71,7 +74,7 @@ export class TickSql {
    * The reads that a tick needs, by name and in order. The locking reads come first, so that the other reads see everything that was
    * committed before the locks were taken. Without `waits`, rows that are locked elsewhere are skipped.
    */
-  reads({ projectIds, credentials, actions, claims, attempts }: TickNeeds, waits: boolean): Map<TickRead, string> {
+  reads({ projectIds, credentials, actions, routes, claims, attempts, singleHolds }: TickNeeds, waits: boolean): Map<TickRead, string> {
     const { byPrimaryKey, lock, now } = this.dialect;
     const locking = waits ? lock.waiting : lock.skipping;
     const reads = new Map<TickRead, string>();
@@ -80,11 +83,13 @@ export class TickSql {
       reads.set('budgets', `SELECT ${BUDGET_COLUMNS}${byPrimaryKey} WHERE project_id IN (${ids}) ORDER BY project_id${locking}`);
     }
     if (attempts.length > 0) reads.set('marks', this.ticksOf(MARK_COLUMNS, attempts) + locking);
+    if (singleHolds.length > 0) reads.set('singleHolds', this.singleHolds(singleHolds));
     for (const [kind, select] of this.credentials(credentials)) reads.set(kind, select);
     if (actions.length > 0) {
       const named = this.anyOf('service', 'name', actions.map(({ service, action }) => [service, action]));
       reads.set('actions', `SELECT ${ACTION_COLUMNS} WHERE enabled = 1 AND (${named})`);
     }
+    if (routes.length > 0) reads.set('routes', `SELECT ${ROUTE_COLUMNS} WHERE enabled = 1 AND id IN (${this.list(routes)})`);
     if (claims.length > 0) {
       const named = this.anyOf('credential_id', 'request_id', claims.map(({ credentialId, requestId }) => [credentialId, requestId]));
       reads.set('claims', `SELECT ${CLAIM_COLUMNS} WHERE ${named}`);
@@ -94,15 +99,22 @@ export class TickSql {
   }
 
   /**
-   * Three reads that few ticks need. Of `unread`, attempts without an open mark: their ticks that still exist, because another
-   * transaction has locked them; and the log rows that tell how they ended. Of `stale`, expired attempts: their ticks, locked.
+   * Four reads that few ticks need. Of `unread`, attempts without an open hold: their ticks that still exist, because another
+   * transaction has locked them; and the log rows that tell how they ended. Of `stale`, expired attempts: their ticks, locked, and their
+   * rows of their own.
    */
   moreReads(unread: string[], stale: string[]): string[] {
     return [
       `SELECT id FROM tick_holds WHERE id IN (${this.list(unread.map(tickOf))})`,
       `SELECT ${ENDED_COLUMNS} WHERE id IN (${this.list(unread)})`,
       this.ticksOf(HOLD_COLUMNS, stale) + this.dialect.lock.waiting,
+      this.singleHolds(stale),
     ];
+  }
+
+  /** SELECT of holds with rows of their own. Needs no lock: only a transaction with the lock of the budget changes them. */
+  private singleHolds(attempts: string[]): string {
+    return `SELECT ${SINGLE_HOLD_COLUMNS} WHERE id IN (${this.list(attempts)})`;
   }
 
   /** All writes of a tick. `marks` are the marks that it has read, of each tick with a hold that it ends. */
@@ -115,6 +127,10 @@ export class TickSql {
       sql += ` AND attempt = ${this.literal(attempt)};`;
     }
     if (writes.holds.length > 0) sql += this.insert(TICK_HOLDS, [toTickHolds(writes)]);
+    if (writes.endedSingleHolds.length > 0) sql += `DELETE FROM single_holds WHERE id IN (${this.list(writes.endedSingleHolds)});`;
+    if (writes.singleHolds.length > 0) {
+      sql += this.insert(SINGLE_HOLDS, writes.singleHolds.map(toSingleHold), this.overwrite(SINGLE_HOLDS.columns));
+    }
     sql += this.insert(LOGS, writes.logs) + this.insert(ENTRIES, writes.entries);
     sql += this.insert(CLAIMS, writes.claims, this.overwrite(CLAIMS.columns));
     const counts = [...writes.refusalCounts].sort((a, b) => (a.credentialId < b.credentialId ? -1 : 1));
@@ -176,7 +192,7 @@ export class TickSql {
   }
 }
 
-export type TickRead = 'budgets' | 'marks' | CredentialKind | 'actions' | 'claims' | 'now';
+export type TickRead = 'budgets' | 'marks' | 'singleHolds' | CredentialKind | 'actions' | 'routes' | 'claims' | 'now';
 
 /** Only the columns that ticks change. The rows always exist and are locked. */
 const BUDGETS: TickTable<TickWrites['budgets'][number]> = {

@@ -1,5 +1,6 @@
-import { numbersIn } from '../../db/columns';
-import type { ActionFacts } from '../call';
+import type { UnitPrice } from '../../actions/unit-prices';
+import { jsonListIn, numbersIn } from '../../db/columns';
+import { routeKey, type ActionFacts, type RouteVersion } from '../call';
 import {
   claimKey,
   placeOf,
@@ -9,6 +10,7 @@ import {
   type HoldRow,
   type LockedBudget,
   type LogRow,
+  type SingleHoldRow,
   type TickHoldsRow,
   type TickWrites,
 } from './rows';
@@ -18,8 +20,8 @@ import { actionKey } from './tick-store';
 
 export type SqlRow = Record<string, unknown>;
 
-export const ACTION_COLUMNS = `service, name, price_micro_credits AS priceMicroCredits, permission, upstream_url AS upstreamUrl,
-  timeout_ms AS timeoutMs, pass_statuses AS passStatuses FROM actions`;
+export const ACTION_COLUMNS = `service, name, price_micro_credits AS priceMicroCredits, unit_prices AS unitPrices,
+  max_charge_micro_credits AS maxChargeMicroCredits, permission, upstream_url AS upstreamUrl, timeout_ms AS timeoutMs, pass_statuses AS passStatuses FROM actions`;
 
 export const BUDGET_COLUMNS = `project_id AS projectId, balance, held, entry_seq AS entrySeq,
   theoretical_arrival_us AS theoreticalArrivalUs, arrival_interval_us AS arrivalIntervalUs FROM budgets`;
@@ -31,12 +33,21 @@ export const MARK_COLUMNS = 'id, marks FROM tick_holds';
 
 export const HOLD_COLUMNS = 'id, marks, holds FROM tick_holds';
 
+export const SINGLE_HOLD_COLUMNS = 'id, expires_at AS expiresAt, hold FROM single_holds';
+
+export const ROUTE_COLUMNS = 'id, version FROM routes';
+
 export const ENDED_COLUMNS = 'id, outcome, charged_micro_credits AS chargedMicroCredits FROM request_logs';
 
 export function toActions(rows: SqlRow[]): Map<string, ActionFacts> {
   return new Map(
     rows.map((row) => {
-      const exact = { priceMicroCredits: Number(row.priceMicroCredits), passStatuses: numbersIn(row.passStatuses as string | null) };
+      const exact = {
+        priceMicroCredits: Number(row.priceMicroCredits),
+        unitPrices: jsonListIn<UnitPrice>(row.unitPrices as string | null),
+        maxChargeMicroCredits: row.maxChargeMicroCredits === null ? null : Number(row.maxChargeMicroCredits),
+        passStatuses: numbersIn(row.passStatuses as string | null),
+      };
       const action = { ...(row as unknown as ActionFacts), ...exact };
       return [actionKey({ service: action.service, action: action.name }), action];
     }),
@@ -118,6 +129,18 @@ export function toTickHolds({ tick, process, holds }: Pick<TickWrites, 'tick' | 
 export function openHoldsOf({ marks, holds }: Pick<TickHoldsRow, 'marks' | 'holds'>): HoldRow[] {
   return (JSON.parse(holds) as HoldRow[]).filter(({ attempt }) => marks[placeOf(attempt)] === OPEN);
 }
+
+/** Makes the row of a hold that gets a row of its own. */
+export function toSingleHold(hold: HoldRow): SingleHoldRow {
+  return { id: hold.attempt, projectId: hold.projectId, expiresAt: hold.expiresAt, hold: JSON.stringify(hold) };
+}
+
+/** The hold of a row, with the time when it expires now. */
+export function singleHoldOf({ expiresAt, hold }: Pick<SingleHoldRow, 'expiresAt' | 'hold'>): HoldRow {
+  return { ...(JSON.parse(hold) as HoldRow), expiresAt: Number(expiresAt) };
+}
+
+export const toRoutes = (rows: SqlRow[]): Set<string> => new Set(rows.map((row) => routeKey(row as unknown as RouteVersion)));
 
 export function toEnded(rows: SqlRow[]): Map<string, EndedAttempt> {
   return new Map(

@@ -1,17 +1,19 @@
 import type { Clock } from '../../db/clock';
 import type { CredentialRef, Credential } from '../call';
-import { tickOf, type TickHoldsRow, type TickState, type TickWrites } from './rows';
+import { tickOf, type SingleHoldRow, type TickHoldsRow, type TickState, type TickWrites } from './rows';
 import type { TickConnection, TickConnections } from './tick-connection';
 import { toCredentials } from './tick-credentials';
 import {
   isOpen,
   openHoldsOf,
+  singleHoldOf,
   staleAttempts,
   toActions,
   toBudgets,
   toClaims,
   toEnded,
   toMarks,
+  toRoutes,
   type OpenMarks,
   type SqlRow,
 } from './tick-reads';
@@ -73,6 +75,7 @@ export class SqlTickStore implements TickStore {
 
     const [time] = rows('now');
     const marks = toMarks(rows('marks'));
+    const singleHolds = new Map(rows('singleHolds').map((row) => [row.id as string, Number(row.expiresAt)]));
     const state: TickState = {
       nowUs: time ? this.clock.fromDatabase(Number(time.now)) : this.clock.fromProcess(),
       credentials: toCredentials(needs.credentials, rows),
@@ -80,7 +83,9 @@ export class SqlTickStore implements TickStore {
       budgets: toBudgets(rows('budgets')),
       claims: toClaims(rows('claims')),
       lockedHolds: new Set(),
-      openHolds: new Set(needs.attempts.filter((attempt) => isOpen(marks, attempt))),
+      routes: toRoutes(rows('routes')),
+      openHolds: new Set(needs.attempts.filter((attempt) => isOpen(marks, attempt) || singleHolds.has(attempt))),
+      singleHolds,
       staleHolds: new Map(),
       ended: new Map(),
     };
@@ -96,12 +101,15 @@ export class SqlTickStore implements TickStore {
     const notOpen = attempts.filter((attempt) => !state.openHolds.has(attempt));
     const stale = staleAttempts(state.claims, state.nowUs);
     if (notOpen.length === 0 && stale.length === 0) return;
-    const [locked, ended, ticks] = (await connection.ask(this.sql.moreReads(notOpen, stale))) as [SqlRow[], SqlRow[], SqlRow[]];
+    const answers = (await connection.ask(this.sql.moreReads(notOpen, stale))) as [SqlRow[], SqlRow[], SqlRow[], SqlRow[]];
+    const [locked, ended, ticks, singles] = answers;
     const lockedTicks = new Set(locked.map((row) => row.id).filter((tick) => !marks.has(tick as string)));
     state.lockedHolds = new Set(notOpen.filter((attempt) => lockedTicks.has(tickOf(attempt))));
     state.ended = toEnded(ended);
     for (const [tick, text] of toMarks(ticks)) marks.set(tick, text);
-    for (const hold of (ticks as unknown as TickHoldsRow[]).flatMap(openHoldsOf)) {
+    const staleSingles = (singles as unknown as SingleHoldRow[]).map(singleHoldOf);
+    for (const { attempt, expiresAt } of staleSingles) state.singleHolds.set(attempt, expiresAt);
+    for (const hold of [...(ticks as unknown as TickHoldsRow[]).flatMap(openHoldsOf), ...staleSingles]) {
       if (!stale.includes(hold.attempt)) continue;
       state.staleHolds.set(hold.attempt, hold);
       state.openHolds.add(hold.attempt);

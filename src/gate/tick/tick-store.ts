@@ -8,9 +8,13 @@ export interface TickNeeds {
   /** The credentials of the calls to judge, and their actions, without duplicates. */
   credentials: CredentialRef[];
   actions: ActionName[];
+  /** The ids of the routes that chose the actions. */
+  routes: string[];
   claims: { credentialId: string; requestId: string }[];
-  /** Attempts to settle. */
+  /** Attempts to settle or to renew. */
   attempts: string[];
+  /** Those of them with a hold that may have a row of its own. */
+  singleHolds: string[];
 }
 
 export interface ActionName {

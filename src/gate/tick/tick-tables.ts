@@ -1,5 +1,5 @@
 import type { EntryRow } from '../../wallet/ledger-account';
-import type { ClaimRow, LogRow, RefusalCountRow, TickHoldsRow } from './rows';
+import type { ClaimRow, LogRow, RefusalCountRow, SingleHoldRow, TickHoldsRow } from './rows';
 
 export type SqlValue = string | number | null;
 
@@ -18,12 +18,19 @@ export const TICK_HOLDS: TickTable<TickHoldsRow> = {
   valuesOf: (row) => [row.id, row.process, row.expiresAt, row.marks, row.holds],
 };
 
+export const SINGLE_HOLDS: TickTable<SingleHoldRow> = {
+  name: 'single_holds',
+  columns: ['id', 'project_id', 'expires_at', 'hold'],
+  valuesOf: (row) => [row.id, row.projectId, row.expiresAt, row.hold],
+};
+
 export const LOGS: TickTable<LogRow> = {
   name: 'request_logs',
   columns: [
     ...['id', 'credential_kind', 'credential_id', 'workspace_id', 'project_id', 'environment'],
     ...['service', 'action', 'request_id', 'ip', 'user_agent'],
     ...['outcome', 'error_code', 'http_status', 'charged_micro_credits', 'action_ms', 'total_ms', 'created_at'],
+    ...['held_micro_credits', 'shortfall_micro_credits', 'usage_json', 'usage_missing', 'subject', 'metadata_json'],
   ],
   valuesOf: (row) => [
     row.id,
@@ -44,8 +51,16 @@ export const LOGS: TickTable<LogRow> = {
     row.actionMs,
     row.totalMs,
     row.createdAt,
+    row.heldMicroCredits,
+    row.shortfallMicroCredits,
+    jsonOf(row.usage),
+    row.usageMissing ? 1 : 0,
+    row.subject ?? null,
+    jsonOf(row.metadata),
   ],
 };
+
+const jsonOf = (value: object | null | undefined): string | null => (value ? JSON.stringify(value) : null);
 
 /** Entries that bill calls. They have no link, reference or reason: only the entries of administrators have these. */
 export const ENTRIES: TickTable<EntryRow> = {

@@ -3,17 +3,8 @@ import { TollgateError } from '../../errors';
 import { newId } from '../../lib/id';
 import type { Time } from '../../lib/time';
 import { credentialKey, type CredentialRef } from '../call';
-import {
-  decide,
-  projectOf,
-  type Admission,
-  type Count,
-  type DecideOptions,
-  type Ending,
-  type Settlement,
-  type TickItem,
-  type Verdict,
-} from '../decide';
+import { decide, type DecideOptions } from '../decide';
+import { projectOf, type Admission, type Count, type Ending, type Renewal, type Settlement, type TickItem, type Verdict } from '../items';
 import { Lane } from './lane';
 import type { HoldRow } from './rows';
 import { TickFailure, actionKey, type ActionName, type TickNeeds, type TickStore } from './tick-store';
@@ -98,6 +89,14 @@ export class Ticker {
       if (this.deps.time.now() + retryMs > deadline) throw new TollgateError('OUTCOME_UNKNOWN');
       await this.deps.time.wait(retryMs * (0.5 + this.jitter()));
     }
+  }
+
+  /**
+   * Moves the expiry of a hold, so that its call may go on. The verdict is `renewed`, or tells how the call has ended. Rejects if the tick
+   * fails; the hold may be renewed then. A hold that was renewed must be settled with `mayBeSingle`.
+   */
+  renew(renewal: Renewal): Promise<Verdict> {
+    return this.submit(renewal, 0);
   }
 
   /** Adds refusals that were answered from memory to the counts. Rejects if the tick fails; the counts are not tried again. */
@@ -282,18 +281,18 @@ export class Ticker {
     const internal = new TollgateError('INTERNAL', undefined, {}, { cause: failure });
     const { item } = job;
     if (item.kind !== 'settlement') job.reject(internal);
-    else if (item.ending.kind === 'posted') this.voidInstead(job, item.hold, item.ending, internal);
+    else if (item.ending.kind === 'posted') this.voidInstead(job, item, item.ending, internal);
     else job.reject(failure); // the hold may still be open or not, so `settle` tries again
   }
 
   /** Queues the job of a success again as a FAILED settlement, which is not billed. It rejects with `internal` once that has committed. */
-  private voidInstead(job: Job, hold: HoldRow, { actionMs, arrivedAt }: PostedEnding, internal: TollgateError): void {
+  private voidInstead(job: Job, settlement: Settlement, { actionMs, arrivedAt }: PostedEnding, internal: TollgateError): void {
     const ending = { kind: 'voided', outcome: 'FAILED', errorCode: 'INTERNAL', httpStatus: 500, actionMs, arrivedAt } as const;
-    job.item = { kind: 'settlement', hold, ending };
+    job.item = { ...settlement, ending };
     const { resolve } = job;
     // An earlier try may have committed although its answer was lost. The hold is closed then, and the call stays a success.
     job.resolve = (verdict) => (verdict.kind === 'settled' && verdict.outcome === 'SUCCEEDED' ? resolve(verdict) : job.reject(internal));
-    this.laneOf(hold.projectId).push(job);
+    this.laneOf(settlement.hold.projectId).push(job);
   }
 }
 
@@ -329,21 +328,33 @@ function needsOf(items: TickItem[]): TickNeeds {
   const credentials = new Map<string, CredentialRef>();
   const actions = new Map<string, ActionName>();
   const claims: TickNeeds['claims'] = [];
+  const routes = new Set<string>();
   const attempts: string[] = [];
+  const singleHolds: string[] = [];
   for (const item of items) {
     if (item.kind === 'count') continue;
-    if (item.kind === 'settlement') {
+    if (item.kind === 'settlement' || item.kind === 'renewal') {
       const { hold } = item;
       projectIds.add(hold.projectId);
       attempts.push(hold.attempt);
+      if (item.kind === 'renewal' || item.mayBeSingle) singleHolds.push(hold.attempt);
       if (hold.claimed) claims.push(hold);
     } else {
       const { call, credentialId, projectId } = item;
       if (projectId !== null) projectIds.add(projectId);
       credentials.set(credentialKey(call), call);
       actions.set(actionKey(call), call);
+      if (call.route) routes.add(call.route.id);
       if (call.fingerprint !== null) claims.push({ credentialId, requestId: call.requestId });
     }
   }
-  return { projectIds: [...projectIds], credentials: [...credentials.values()], actions: [...actions.values()], claims, attempts };
+  return {
+    projectIds: [...projectIds],
+    credentials: [...credentials.values()],
+    actions: [...actions.values()],
+    routes: [...routes],
+    claims,
+    attempts,
+    singleHolds,
+  };
 }

@@ -71,6 +71,11 @@ const line = z
     consentId: textOrNull.meta({
       description: 'Consent that the calling application used. Null for other credentials, or without the permission read.members.',
     }),
+    heldMicroCredits: microCredits('Credits that the call reserved. Null for calls of an older version.').nullable(),
+    shortfallMicroCredits: microCredits('Part of the price that was not charged, because the budget had no more.'),
+    usage: z.array(text).meta({ description: 'Quantities that the call used, such as `input_tokens=12`.' }),
+    usageMissing: z.boolean().meta({ description: 'Whether the action has prices by unit and the call reported no quantity of them.' }),
+    subject: textOrNull.meta({ description: "The seller's name for the user behind the call." }),
   })
   .meta({ id: 'ExportedRequestLog' });
 
@@ -96,6 +101,11 @@ function lineOf(log: RequestLog, sees: Sees): z.output<typeof line> {
     createdAt: log.createdAt,
     serviceAccountId: credentialOf('SERVICE_ACCOUNT', 'read.keys'),
     consentId: credentialOf('OAUTH_CLIENT', 'read.members'),
+    heldMicroCredits: log.heldMicroCredits,
+    shortfallMicroCredits: log.shortfallMicroCredits,
+    usage: Object.entries(log.usage ?? {}).map(([unit, quantity]) => `${unit}=${quantity}`),
+    usageMissing: log.usageMissing,
+    subject: log.subject,
   };
 }
 
