@@ -7,6 +7,7 @@ const ENTITIES = '\\.(entity|entities)\\.ts$';
 /** Entity types, and the enum Environment, which several features use and no entity owns. */
 const SCHEMA_TYPES = [`^src/.+${ENTITIES}`, '^src/tenancy/environment\\.ts$'];
 const RESOLVERS = '\\.resolver\\.ts$';
+const SERVERS = '^src/(graphql|graphql-server|graphiql|rest|pages|docs)/';
 
 /** All files of this repository. A rule forbids these, except its `allowed` list. */
 const OURS = '^(src/|test/|bench/|scripts/|[^/]+\\.[cm]?[jt]s$)';
@@ -124,7 +125,8 @@ module.exports = {
       'graphql-imports',
       { path: '^src/graphql/' },
       [...BASE, '^src/graphql/', '^src/db/', '^src/access/', ...SCHEMA_TYPES],
-      'graphql/ is below the resolvers: it imports db/, access/, entity types, lib and errors. Code of the server belongs in graphql-server/.',
+      'graphql/ is below the resolvers: it imports db/, access/, entity types, lib and errors. ' +
+        'Code of the server belongs in graphql-server/.',
     ),
     only(
       'graphql-server-imports',
@@ -154,9 +156,10 @@ module.exports = {
       name: 'servers-are-above',
       severity: 'error',
       comment:
-        'A service does not depend on a protocol: throw a TollgateError and return plain objects. graphql-server/, rest/ and pages/ translate.',
-      from: { path: '^src/', pathNot: ['^src/(graphql|graphql-server|graphiql|rest|pages|docs)/', '^src/(app|schema|main|cli)\\.ts$', RESOLVERS] },
-      to: { path: ['^src/(graphql|graphql-server|graphiql|rest|pages|docs)/', '(^|/)node_modules/(@apollo|@as-integrations|@fastify|fastify)/'] },
+        'A service does not depend on a protocol: throw a TollgateError and return plain objects. ' +
+        'graphql-server/, rest/ and pages/ translate.',
+      from: { path: '^src/', pathNot: [SERVERS, '^src/(app|schema|main|cli)\\.ts$', RESOLVERS] },
+      to: { path: [SERVERS, '(^|/)node_modules/(@apollo|@as-integrations|@fastify|fastify)/'] },
     },
     {
       name: 'app-is-on-top',

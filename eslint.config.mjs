@@ -5,8 +5,8 @@ import deprecationDate from './scripts/eslint/deprecation-date.mjs';
 import typeormWrites from './scripts/eslint/typeorm-writes.mjs';
 
 /**
- * Loaded as CommonJS. As ES modules it would fail to link: one module imports a name that the pinned @graphql-tools/utils lacks, which is
- * the newest that takes Node 20 (see `overrides` in package.json).
+ * Loaded as CommonJS, because its ES modules cannot be linked: one of them imports a name that the pinned @graphql-tools/utils lacks.
+ * Newer versions of that package need a newer Node than 20 (see `overrides` in package.json).
  */
 const graphql = createRequire(import.meta.url)('@graphql-eslint/eslint-plugin').default;
 
@@ -48,7 +48,7 @@ const correctness = {
   '@typescript-eslint/restrict-plus-operands': 'error',
   '@typescript-eslint/return-await': ['error', 'in-try-catch'], // otherwise the catch clause never sees the failure
   '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-  // consistent-type-imports stays off: decorators need the classes of a decorated class's types at run time.
+  // consistent-type-imports stays off, because decorators need the imported classes at run time.
 };
 
 const ENVIRONMENT = 'process.env is not allowed here, use the Config that src/config.ts reads from it.';

@@ -2,7 +2,7 @@
 const { existsSync, statfsSync } = require('node:fs');
 const { findMariadb } = require('./test/support/mariadb-server');
 
-// Databases of tests live in memory, where there is room for them: what is committed outlives every kill there too, and no disk is waited for.
+// Keeps the databases of tests in memory if there is room: this is faster than a disk, and a commit also survives the kill of a process.
 const MEMORY = '/dev/shm';
 const ROOM_BYTES = 4 * 1024 ** 3;
 if (process.env.TMPDIR === undefined && existsSync(MEMORY)) {
@@ -17,7 +17,7 @@ const base = {
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
   setupFiles: ['reflect-metadata', '<rootDir>/src/graphql-server/production.ts'],
-  // ES modules alone, which Node 20.19 can require and jest cannot
+  // These packages are only ES modules, which Node 20.19 can require but jest cannot
   transform: { '^.+\\.ts$': '@swc/jest', '/node_modules/(oidc-provider|jose|openid-client|oauth4webapi)/.+\\.js$': '@swc/jest' },
   transformIgnorePatterns: ['/node_modules/(?!(oidc-provider|jose|openid-client|oauth4webapi)/)'],
   clearMocks: true,
@@ -26,7 +26,7 @@ const base = {
 /** @type {import('jest').Config} */
 const sqlite = { ...base, displayName: 'sqlite', globals: { TEST_DATABASE: 'sqlite' } };
 
-/** The same files on a real server. Those to which all databases are the same (`*.pure.test.ts`) have run in the first project. */
+/** The same files on a real server, except `*.pure.test.ts`: these do not depend on the database and run only in the first project. */
 const mysql = {
   ...base,
   displayName: 'mysql',
@@ -48,8 +48,8 @@ if (!hasMysql) {
 /** @type {import('jest').Config} */
 module.exports = {
   testTimeout: 30_000,
-  maxWorkers: '100%', // one more, and tests of what takes its time fail for want of it
-  workerIdleMemoryLimit: '1GB', // what files leave behind in a worker is collected on the time of the tests after them
+  maxWorkers: '100%', // with one more worker, tests that measure time would fail
+  workerIdleMemoryLimit: '1GB', // otherwise the garbage of earlier files slows down later tests of the same worker
   testSequencer: '<rootDir>/test/support/sequencer.js',
   coverageProvider: 'v8',
   collectCoverageFrom: ['src/**/*.ts', '!src/db/migrations/**'],

@@ -14,7 +14,7 @@ export type ErrorKind =
   | 'SERVICE_UNAVAILABLE'
   | 'INTERNAL';
 
-/** Every error that a caller can get: its code, its kind, and the default message. A message says what is wrong and what to do next. */
+/** All errors that a caller can get, by code. Each has a kind and a default message. The message names the problem and the next step. */
 export const ERRORS = {
   INVALID_REQUEST: { kind: 'INVALID_REQUEST', message: 'The request is not valid. See issues for each problem and its place.' },
   QUERY_TOO_COMPLEX: {
@@ -67,7 +67,6 @@ export const ERRORS = {
   OUTCOME_UNKNOWN: {
     kind: 'SERVICE_UNAVAILABLE',
     message:
-      
       'The action may have run and been billed, but its answer is lost. Repeat it with the same requestId, or look in the logs.',
   },
   INTERNAL: { kind: 'INTERNAL', message: 'An internal error occurred. If it happens again, report the request id to the operator.' },

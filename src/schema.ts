@@ -120,8 +120,8 @@ const MUTATION_DESCRIPTION =
   '`SERVICE_UNAVAILABLE`, `INTERNAL`.';
 
 const SUBSCRIPTION_DESCRIPTION =
-  'Streams of changes, over a WebSocket at `/graphql` (graphql-transport-ws) or as server-sent events at `/graphql/stream`. A caller ' +
-  'that loses the right to a stream loses the stream within about a second, with an error as its last result.';
+  'Streams of changes, over a WebSocket at `/graphql` (graphql-transport-ws) or as server-sent events at `/graphql/stream`. If a ' +
+  'caller loses the right to read a stream, the stream ends within about a second, with an error as its last result.';
 
 /** The admin schema, with resolvers that use the given services. */
 export function createSchema(deps: SchemaDeps): GraphQLSchema {

@@ -4,8 +4,9 @@ const API_KEY = 'X-Api-Key';
 const AUTHORIZATION = 'Authorization';
 
 /**
- * The secret of a request, from `X-Api-Key` or a bearer token, or undefined. Takes the raw headers, names and values in turn: in its parsed
- * headers, Node keeps only the first `Authorization`. Throws INVALID_REQUEST if two secrets differ. The same secret twice is allowed.
+ * The secret of a request, from `X-Api-Key` or a bearer token, or undefined. Takes the raw headers, a list of names and values, because
+ * Node's parsed headers keep only the first `Authorization`. Throws INVALID_REQUEST if two secrets differ. The same secret twice is
+ * allowed.
  */
 export function secretFrom(rawHeaders: readonly string[]): string | undefined {
   let secret: string | undefined;

@@ -27,7 +27,7 @@ export class IdempotencyKey {
   @Column(instantColumn)
   expiresAt: Date;
 
-  /** Time of the change, set in its transaction. Without a change: time of the answer. Null until then. */
+  /** Time of the change, set in its transaction. If nothing changed, the time of the answer. Null before that. */
   @Column({ ...instantColumn, nullable: true })
   doneAt: Date | null;
 

@@ -23,7 +23,7 @@ export interface PeopleDeps extends Pick<PasswordServiceDeps, 'endConsents'> {
   mail: { smtpUrl: string; from: string } | undefined;
   /** The public URL of this server, without a slash at the end. */
   baseUrl(): string;
-  /** The actor with this id, with its current permissions. */
+  /** Returns the actor with this id, and its current permissions. */
   actorById(tx: EntityManager, id: string): Promise<Actor>;
   log: Log;
 }

@@ -11,7 +11,7 @@ export class Permission {
 
 /**
  * The administrative permissions. Their first parts are reserved: no action may use one. None of them runs an action. Every member of a
- * workspace, and every key with one of them, can see the workspace and its projects. Everything else needs the permission that says so.
+ * workspace, and every key with one of them, can see the workspace and its projects. Everything else needs a specific permission.
  */
 export const ADMINISTRATIVE_PERMISSIONS = [
   { name: 'read', description: 'Administration: all of `read.*`: see everything in the workspace. Runs no action.' },

@@ -83,7 +83,7 @@ export interface Authentication {
   bySecret(secret: string, ip: string | null): Promise<CredentialPrincipal>;
   /** The person of a session token; null if the session has ended or does not exist. */
   bySession(token: string): Promise<UserPrincipal | null>;
-  /** The person of a session, as `manager` sees it; null if the session has ended. */
+  /** The person of a session, read with `manager`; null if the session has ended. */
   bySessionId(manager: EntityManager, id: string): Promise<UserPrincipal | null>;
   /** The principal with its present permissions: none if its session, key, account or token has ended. */
   current(manager: EntityManager, principal: Principal): Promise<Principal>;

@@ -8,8 +8,8 @@ export type CredentialKind = 'API_KEY' | 'SERVICE_ACCOUNT' | 'OAUTH_CLIENT';
 export const NAMES_ITS_PROJECT: ReadonlySet<CredentialKind> = new Set<CredentialKind>(['SERVICE_ACCOUNT']);
 
 /**
- * The kind of a credential by the second part of its secret, such as `live` in `acme_live_...`. Tells the table of the digest without a
- * query.
+ * The kind of a credential by the second part of its secret, such as `live` in `acme_live_...`. So the table of its digest is known without
+ * a query.
  */
 const KIND_OF_FORM = {
   live: 'API_KEY',

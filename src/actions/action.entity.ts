@@ -27,7 +27,7 @@ export class Action implements Node {
   @Column(textColumn(63))
   service: string;
 
-  @Field({ description: 'The action in the body, such as `biofrq.detect`. Unique in its service, and need not contain its name.' })
+  @Field({ description: 'The action in the body, such as `biofrq.detect`. Unique in its service. It may omit the name of the service.' })
   @Column(textColumn(128))
   name: string;
 

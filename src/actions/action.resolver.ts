@@ -15,10 +15,10 @@ const ActionConnection = connectionOf(Action, 'Action');
 
 @InputType({ description: 'A new action.' })
 class CreateActionInput {
-  @Field({ description: '1 to 63 of a-z, 0-9 and -, a letter first. Reserved path segments are refused.' })
+  @Field({ description: '1 to 63 characters of a-z, 0-9 and -; the first is a letter. Reserved path segments are refused.' })
   service: string;
 
-  @Field({ description: '1 to 128 of letters, digits, _, . and -, a letter first. Unique in its service.' })
+  @Field({ description: '1 to 128 letters, digits, _, . and -; the first is a letter. Unique in its service.' })
   name: string;
 
   @Field(() => MicroCredits, { description: 'The flat price of one successful call: zero or more.' })
@@ -32,7 +32,7 @@ class CreateActionInput {
 
   @Field({
     description:
-      'The permission that a key needs to run it, such as `face.detect`. It cannot be an administrative permission, nor `openid`, ' +
+      'The permission that a key needs to run it, such as `face.detect`. It cannot be an administrative permission, `openid`, ' +
       '`profile`, `email` or `offline_access`.',
   })
   permission: string;

@@ -23,7 +23,7 @@ export const RESERVED_SERVICES: readonly string[] = ['keys', 'holds', 'audit', '
 
 const serviceRule = z
   .string()
-  .regex(SERVICE_PATTERN, 'must be 1 to 63 of a-z, 0-9 and -, a letter first')
+  .regex(SERVICE_PATTERN, 'must be 1 to 63 characters of a-z, 0-9 and -; the first is a letter')
   .refine((service) => !RESERVED_SERVICES.includes(service), 'is reserved; choose another name');
 
 const permissionRule = z
@@ -58,7 +58,7 @@ const passStatusesRule = z
 
 const createRule = z.object({
   service: serviceRule,
-  name: z.string().regex(ACTION_PATTERN, 'must be 1 to 128 of letters, digits, _, . and -, a letter first'),
+  name: z.string().regex(ACTION_PATTERN, 'must be 1 to 128 letters, digits, _, . and -; the first is a letter'),
   priceMicroCredits: priceRule,
   unitPrices: unitPricesRule.default([]),
   maxChargeMicroCredits: priceRule.nullable().default(null),

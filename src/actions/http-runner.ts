@@ -162,7 +162,7 @@ export class HttpRunner implements Runner {
     if (target.upstreamUrl === null) throw new BrokenOff('UPSTREAM_FAILED', `The action ${target.name} has no upstream.`);
     const url = new URL(target.upstreamUrl);
     const body = bodyOf(call);
-    // A place is given back when undici has finished the call, not when its time is over: until then it uses a connection
+    // Gives the place back when undici has finished the call, not at its time limit, because the call uses a connection until then
     const { context } = call;
     const post = () => this.post(target, { url, headers: this.headers(call.attempt, body), body, signal });
     return this.upstreams.run(url.href, context, signal, () => this.origins.run(url.origin, context, signal, post));

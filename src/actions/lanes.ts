@@ -1,6 +1,9 @@
-/** A project gets at most this many times the places that are free. A project that is alone gets three quarters of all places. */
+/** If N places are free, a project may have at most N times this number. So a project that is alone gets three quarters of all places. */
 const HELD_PER_FREE = 3;
-/** The same for all projects of a workspace together: seven eighths of all places. So many projects do not keep other workspaces out. */
+/**
+ * The same for all projects of a workspace together. So a workspace that is alone gets seven eighths of all places, however many projects
+ * it has.
+ */
 const HELD_PER_FREE_TOGETHER = 7;
 
 /** The project of a call, and its workspace. */
@@ -23,9 +26,9 @@ interface Waiting {
 }
 
 /**
- * Runs at most `size` pieces of work at once for each key. Keys do not wait for each other. A project gets at most HELD_PER_FREE times as
- * many places as are free, and a workspace HELD_PER_FREE_TOGETHER times. So a workspace without places always finds a free place. Waiting
- * projects are served in turns.
+ * Runs at most `size` pieces of work at once for each key. Keys do not wait for each other. If N places are free, a project may have N *
+ * HELD_PER_FREE places, and a workspace N * HELD_PER_FREE_TOGETHER. So a workspace that has no place always finds a free one. Waiting
+ * projects take turns.
  */
 export class Lanes {
   private readonly lanes = new Map<string, Lane>();

@@ -6,8 +6,8 @@ import { macOf, newChainKey, type ChainKey, type ChainKeys } from './chain-keys'
 import { AuditChain, AuditSeal } from './seal.entities';
 
 /**
- * While nodes are replaced one by one, nodes of the previous version still seal, without a key. For this time after the first start such
- * seals get their `mac` later.
+ * While nodes are replaced one by one, nodes of the previous version make seals without a key. Such seals get their `mac` later, during
+ * this time after the first start of this version.
  */
 const ADOPTION_MS = DAY_MS;
 const CHAINS_AT_A_TIME = 500;

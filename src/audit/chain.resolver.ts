@@ -75,7 +75,7 @@ export class AuditChainResolver {
   })
   verify(
     @Root() chain: AuditChain,
-    @Arg('after', () => Int, { defaultValue: 0, description: 'Begins after this sequence, which is not checked itself.' }) after: number,
+    @Arg('after', () => Int, { defaultValue: 0, description: 'Begins after this sequence. 0 begins with the first event.' }) after: number,
     @Arg('first', () => Int, { defaultValue: MAX_VERIFIED_AT_ONCE, description: `The number of events: 1 to ${MAX_VERIFIED_AT_ONCE}.` })
     first: number,
   ): Promise<Verification> {

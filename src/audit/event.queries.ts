@@ -25,7 +25,10 @@ export class AuditEventFilter {
 
 export type EventScope = { workspaceId: string } | { subjectId: string } | Record<string, never>;
 
-/** The events of a workspace, of one subject, or all events, newest first. In all events, a few subjects or actors are index ranges. */
+/**
+ * The events of a workspace, of one subject, or all events, newest first. A filter of all events by a few subjects or actors reads ranges
+ * of their indexes.
+ */
 export const EVENTS: List<AuditEvent, EventScope, AuditEventFilter> = {
   entity: AuditEvent,
   orderOf: () => NEWEST_FIRST,

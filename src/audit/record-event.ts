@@ -8,7 +8,7 @@ export interface Origin {
   actor: { kind: string; id: string };
   ip: string | null;
   userAgent: string | null;
-  /** The right to do this once, if the caller may repeat the request. */
+  /** The right to make this change once. Set if the request has an Idempotency-Key. */
   claim?: Claim | undefined;
 }
 

@@ -17,7 +17,10 @@ const SEALED_AT_A_TIME = 500;
 /** How often a process looks for seals of the previous version, while there may be some. */
 const ADOPT_INTERVAL_MS = 60_000;
 
-/** Logged when seals without a secret are authenticated afterwards: until then, anyone with the database could have rewritten the trail. */
+/**
+ * Logged when seals that were made without a secret get their authentication. Before that, an attacker with the database could rewrite the
+ * trail.
+ */
 const ADOPTS = 'audit trail: seals without a secret are taken over; expected only after an upgrade from a version without secrets';
 
 export interface SealerDeps {

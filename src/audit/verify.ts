@@ -31,9 +31,9 @@ export interface Verification {
 }
 
 /**
- * Recomputes and checks the hashes and `mac`s of at most `first` links after the sequence `after`, which is not checked itself. At the end
- * of the chain checks that no link is missing. Takes no locks. Events that are sealed meanwhile do no harm: seals never change, and each
- * statement sees one state.
+ * Recomputes and checks the hashes and `mac`s of at most `first` links. Begins after the sequence `after`. At the end of the chain, checks
+ * that no link is missing. Takes no locks. Events that are sealed meanwhile do no harm: seals never change, and each statement sees one
+ * state.
  */
 export async function verifyChain(
   reader: EntityManager,

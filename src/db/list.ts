@@ -20,7 +20,7 @@ import { readRawTogether, readTogether } from './together';
 
 /** The largest number of rows that are read for one page if a filter has conditions without an index. */
 const MAX_EXAMINED = 2_000;
-/** A filter with more values than this is not looked up value by value in an index. It is then checked row by row. */
+/** Most values of a filter that are looked up in an index, one by one. A filter with more values is checked for each row of the list. */
 const MAX_LOOKED_UP = 16;
 
 /** The parts of an index that a list is read from. So the cost of a page depends on its size and not on the size of the list. */
@@ -57,15 +57,15 @@ export function lookedUp<T>(
 /** A page without its count. */
 export type Page<T> = Omit<Connection<T>, 'count'>;
 
-/** A part of a list: one range of an index. `of` is the index of its scope. */
+/** A part of a list: one range of a database index. `of` is the position of its scope in the list of scopes. */
 interface Part<T extends ObjectLiteral> extends Omit<ListSource<T>, 'ranges'> {
   of: number;
   range: ListSource<T>['ranges'][number];
 }
 
 /**
- * Reads the same page of the lists of many scopes, in few statements. Keyset pagination: a page begins after the place of its cursor, so
- * that rows that are added meanwhile neither shift nor repeat a row. Throws INVALID_REQUEST for an invalid size or cursor.
+ * Reads the same page of the lists of many scopes, in few statements. A page begins after the place of its cursor (keyset pagination). So
+ * rows that are added meanwhile do not move other rows to another page. Throws INVALID_REQUEST for an invalid size or cursor.
  */
 export async function readPages<T extends ObjectLiteral, S, A>(
   reader: EntityManager,

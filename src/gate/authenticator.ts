@@ -33,13 +33,13 @@ export interface AuthenticatorDeps {
   countUnknown(): void;
 }
 
-/** Authenticates callers for both servers. Reads the current permissions of principals again inside a transaction. */
+/** Authenticates callers for REST and GraphQL. Can read the current permissions of a principal again, inside a transaction. */
 export class Authenticator implements Authentication {
   constructor(private readonly deps: AuthenticatorDeps) {}
 
   /**
-   * The principal of a secret: the operator for the root key, otherwise that of the credential, if it works now from this address. Throws
-   * the refusal's code if it does not work, and SERVICE_UNAVAILABLE if the database does not answer.
+   * Returns the operator for the root key, otherwise the principal of the credential with this secret. Throws the error code of the
+   * credential if it does not work now from this address. Throws SERVICE_UNAVAILABLE if the database does not answer.
    */
   async bySecret(secret: string, ip: string | null): Promise<CredentialPrincipal> {
     const found = await known(() => this.find(secret, ip));
@@ -49,19 +49,19 @@ export class Authenticator implements Authentication {
   }
 
   /**
-   * The user of a session token, with current permissions. Null if the session has ended or does not exist.
-   * Throws SERVICE_UNAVAILABLE if the database does not answer.
+   * Returns the user of a session token, with current permissions. Returns null if the session has ended or does not exist. Throws
+   * SERVICE_UNAVAILABLE if the database does not answer.
    */
   async bySession(token: string): Promise<UserPrincipal | null> {
     return known(() => this.deps.sessions.principalOf(token));
   }
 
-  /** The user of a session, by the session's id, as `manager` sees it. Null if the session has ended. */
+  /** Returns the user of the session with this id, read with `manager`. Returns null if the session has ended. */
   bySessionId(manager: EntityManager, id: string): Promise<UserPrincipal | null> {
     return this.deps.sessions.principalById(manager, id);
   }
 
-  /** The principal with its current permissions. They are empty if its session, key, service account or token has ended. */
+  /** Returns the principal with its current permissions. It has none if its session, key, service account or token has ended. */
   async current(manager: EntityManager, principal: Principal): Promise<Principal> {
     if (principal.kind === 'API_KEY') return { ...principal, permissions: await this.ofKey(manager, principal.id) };
     if (principal.kind === 'SERVICE_ACCOUNT') {
@@ -76,7 +76,10 @@ export class Authenticator implements Authentication {
     return (await this.bySessionId(manager, principal.sessionId)) ?? { ...principal, permissionsByWorkspace: new Map() };
   }
 
-  /** The actor with this id, with current permissions. It need not be signed in. Its row exists, because such rows are never deleted. */
+  /**
+   * Returns the actor with this id and its current permissions, even if it is not signed in. Its row exists, because such rows are never
+   * deleted.
+   */
   async byId(manager: EntityManager, id: string): Promise<Actor> {
     if (id.startsWith('usr_')) {
       const person = await manager.findOneByOrFail(Person, { id });

@@ -291,7 +291,7 @@ class Tick {
     };
   }
 
-  /** Writes a refusal as a log row while the credential may have more rows in this second. Counts it otherwise. */
+  /** Writes a refusal as a log row, unless the credential has too many such rows in this second. Then only counts it. */
   private refuse(call: Call, credential: Credential | undefined, refusal: Refusal, rate?: RateReport): Verdict {
     if (credential && isPlaced(credential) && this.options.logsRefusal(credential.id, this.nowMs)) {
       const httpStatus = this.options.httpStatusOf(refusal.code);

@@ -28,7 +28,7 @@ const MESSAGE =
   'This server runs only registered operations. Send the exact text of one, or its id as extensions.persistedQuery.sha256Hash. ' +
   'To register an operation, add it to the file that GRAPHQL_OPERATIONS names.';
 
-/** The only operations that a production server runs. It refuses all other operations, including those of GraphiQL. */
+/** The only operations that a production server runs. It refuses all other operations, also the operations that GraphiQL sends. */
 export class RegisteredOperations {
   private readonly documents: ReadonlySet<string>;
 

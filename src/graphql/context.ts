@@ -259,7 +259,7 @@ export const FROM_ELSEWHERE =
 /** The parts of a request that identify its sender. */
 export interface ContextSource {
   headers: IncomingHttpHeaders;
-  /** The headers as they were sent, with repeated ones: alternating names and values. */
+  /** The raw headers: a list of names and values. A repeated header is there several times. */
   rawHeaders: readonly string[];
   address: string | null;
   /** The cookies of this server that the browser sent. */

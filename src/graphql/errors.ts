@@ -164,7 +164,7 @@ export function failureOf(cause: unknown): TollgateError {
   return new TollgateError(isOutage(cause) ? 'SERVICE_UNAVAILABLE' : 'INTERNAL', undefined, {}, { cause });
 }
 
-/** True if a library blames the request: by its code, by its status, or because the error is at a value and not at a field. */
+/** True if the request caused an error of a library: the code or the status says so, or the error belongs to a value and not to a field. */
 function isOfRequest({ extensions, nodes }: GraphQLError): boolean {
   const { status = 500 } = (extensions.http ?? {}) as Partial<Head>;
   return APOLLO_CODES_OF_REQUESTS.has(extensions.code) || status < 500 || (nodes?.[0] !== undefined && nodes[0].kind !== Kind.FIELD);

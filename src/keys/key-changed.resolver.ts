@@ -25,7 +25,7 @@ interface KeyChangedArgs {
 export class KeyChangedResolver {
   @Subscription(() => KeyChanged, {
     description:
-      'The keys of a workspace as they are minted, changed, rotated and revoked. Requires `read.keys`. When a key expires, or its ' +
+      'Sends each key of a workspace when it is minted, changed, rotated or revoked. Requires `read.keys`. When a key expires, or its ' +
       'project is archived, its status changes without an event of the key. Pass the cursor of the last event as `after` to continue ' +
       'after it: no event is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
     subscribe: ({ args: { workspaceId, filter, after }, context }: { args: KeyChangedArgs; context: GraphQLContext }) =>

@@ -111,7 +111,7 @@ export class ApiKey implements Node {
   @Column({ ...idColumn, nullable: true })
   createdById: string | null;
 
-  /** The person who minted it: themselves, through an application, or with one of their keys. Null if there was none. */
+  /** The person who minted it directly, through an application, or with one of their keys. Null if no person did. */
   @Column({ ...idColumn, nullable: true })
   createdByUserId: string | null;
 }

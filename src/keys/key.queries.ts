@@ -30,7 +30,7 @@ export class ApiKeyFilter {
 
   @Field(() => [ID], {
     nullable: true,
-    description: 'Keys that these people minted: themselves, through an application, or with one of their keys.',
+    description: 'Keys that these people minted directly, through an application, or with one of their keys.',
   })
   createdByUserId?: string[] | null;
 

@@ -24,7 +24,8 @@ class Creator {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'The person who acted, who gave consent to the application, or who minted the key that acted. Null if there is none.',
+    description:
+      'The person who acted; for an application, the person who gave consent; for a key, the person who minted it. Null if there is none.',
   })
   userId: string | null;
 }
@@ -265,7 +266,7 @@ export class MembershipKeysResolver {
   @FieldResolver(() => ApiKeyConnection, {
     nullable: true,
     description:
-      'The live keys that they minted in this workspace: themselves, through an application, or with one of their keys. ' +
+      'The live keys that they minted in this workspace directly, through an application, or with one of their keys. ' +
       'Newest first. Revoked and expired keys are left out. ' +
       '`removeMember` revokes them with `revokeKeys`. Requires `read.keys`.',
   })

@@ -5,9 +5,9 @@ import type { Duplex } from 'node:stream';
 const endsOf = new WeakMap<Duplex, Set<() => void>>();
 
 /**
- * Calls back once: when the answer is sent, or when its caller has disconnected, even before this call. Node reports the end of a
- * connection only to the answer that is being sent. This function also reports it to the answers that wait behind that one (HTTP
- * pipelining).
+ * Calls `callBack` once, when the answer is sent or the caller has disconnected. Calls it at once if the caller has already disconnected.
+ * Node reports the end of a connection only to the answer that is being sent. This function also reports it to the answers that wait behind
+ * it (HTTP pipelining).
  */
 export function whenAnswered({ socket }: Pick<IncomingMessage, 'socket'>, answer: ServerResponse, callBack: () => void): void {
   if (answer.destroyed || socket.destroyed) return callBack();
@@ -21,7 +21,7 @@ export function whenAnswered({ socket }: Pick<IncomingMessage, 'socket'>, answer
   waiting?.add(over);
 }
 
-/** Whether an answer waits until those before it on its connection are sent. */
+/** Whether an answer waits until earlier answers on its connection are sent. */
 export const isBehindAnother = ({ socket }: ServerResponse): boolean => socket === null;
 
 /** The number of calls of `whenAnswered` that wait behind other answers of a connection. */
@@ -41,8 +41,8 @@ export const answerOn = (socket: Duplex): ServerResponse | undefined =>
   (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
 
 /**
- * For a connection that Node has taken off HTTP: calls back when all answers to its earlier requests are sent. Does not call back if the
- * connection ends before. Until then handles its events as Node does for HTTP, because those answers rely on it.
+ * For a connection that Node no longer treats as HTTP. Calls `callBack` when all answers to its earlier requests are sent, but not if the
+ * connection ends before. Until then it handles the events of the connection as Node does for HTTP, because those answers need this.
  */
 export function afterAnswers(socket: Duplex, callBack: () => void): void {
   if (!socket.writable) return void socket.destroy();

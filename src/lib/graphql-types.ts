@@ -74,7 +74,7 @@ registerEnumType(NamedOrderField, {
   },
 });
 
-@InputType({ description: 'The order of a list. A cursor is valid in one order only, and INVALID_REQUEST in another.' })
+@InputType({ description: 'The order of a list. A cursor of another order is INVALID_REQUEST.' })
 export class NamedOrder {
   @Field(() => NamedOrderField, { description: 'The field to order by.' })
   field: NamedOrderField;

@@ -36,8 +36,8 @@ export const nameRule = lineOfText(100);
 export const reasonRule = lineOfText(500);
 export const referenceRule = lineOfText(200);
 export const idRule = z.string().regex(/^[0-9A-Za-z_-]{1,64}$/, 'is not an id');
-export const slugRule = z.string().regex(/^[a-z0-9-]{2,40}$/, 'must be 2 to 40 of a-z, 0-9 and -');
-export const keyPrefixRule = z.string().regex(/^[a-z][a-z0-9]{1,11}$/, 'must be 2 to 12 of a-z and 0-9, a letter first');
+export const slugRule = z.string().regex(/^[a-z0-9-]{2,40}$/, 'must be 2 to 40 characters of a-z, 0-9 and -');
+export const keyPrefixRule = z.string().regex(/^[a-z][a-z0-9]{1,11}$/, 'must be 2 to 12 characters of a-z and 0-9; the first is a letter');
 
 const wholeMicroCredits = z
   .number()

@@ -118,7 +118,7 @@ export class AccountTokens {
     });
   }
 
-  /** Returns a token that works in the form of oidc-provider. Converts its times to the clock of this process, which oidc-provider uses. */
+  /** Returns a valid token, in the form of oidc-provider. Converts its times to the clock of this process, which oidc-provider uses. */
   async find(token: string): Promise<AdapterPayload | undefined> {
     const { database } = this.deps;
     const nowMs = (await database.now()).getTime();

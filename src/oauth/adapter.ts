@@ -136,8 +136,8 @@ class Tokens {
   constructor(private readonly deps: AdapterDeps) {}
 
   /**
-   * Stores one. In an exchange stores both tokens together when the second arrives: a failure before uses nothing up, so the client may try
-   * again.
+   * Stores a payload. In an exchange, stores both tokens together when the second one arrives. If something fails before that, the code is
+   * not used up, and the client may try again.
    */
   async keep(kept: Kept): Promise<void> {
     const { database } = this.deps;
@@ -161,8 +161,8 @@ class Tokens {
   }
 
   /**
-   * Returns a token if it and its consent have not ended by the database's clock. Returns a code or refresh token that was used, too, as
-   * `consumed`. Converts its times to the clock of this process, because oidc-provider compares them with that.
+   * Returns a token if the token and its consent have not ended by the database's clock. A code or refresh token that was used is returned
+   * as `consumed`. Converts the times to the clock of this process, because oidc-provider compares them with this clock.
    */
   async find(kind: string, id: string): Promise<AdapterPayload | undefined> {
     const { database, consents } = this.deps;
@@ -171,7 +171,7 @@ class Tokens {
     if (!token || token.expiresAt.getTime() <= nowMs || (token.endedAt && !USED_ONCE.has(kind))) return undefined;
     const payload = withBearer(JSON.parse(token.payload) as AdapterPayload, BEARER, id);
     const { redirectUri = '' } = payload;
-    // The client may have lost this redirect address since
+    // The redirect address may have been removed from the client in the meantime
     if (kind === 'AuthorizationCode' && !Provider.ctx?.oidc.client?.redirectUriAllowed(redirectUri)) return undefined;
     if (token.consentId !== null) {
       const living = await consents.living(database.lookups, token.consentId);

@@ -34,7 +34,7 @@ class CreateOAuthClientInput {
 
 @InputType({ description: 'Changes to an application. An absent field keeps its value.' })
 class UpdateOAuthClientInput {
-  @Field(() => ID, { description: 'Which client.' })
+  @Field(() => ID, { description: 'Id of the application.' })
   id: string;
 
   @Field(() => String, { nullable: true, description: '1 to 100 characters.' })
@@ -99,7 +99,7 @@ export class OAuthClientResolver {
     nullable: true,
     description:
       'Create an application that people can authorise to act for them. Its secret is shown only in this answer.' +
-      '\n\nRequires `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if the workspace already has the greatest number of applications.',
+      '\n\nRequires `admin.clients`. Errors: `NOT_FOUND`; `CONFLICT` if the workspace already has 100 applications.',
   })
   async createOAuthClient(
     @Arg('input', { description: 'The new application.' }) input: CreateOAuthClientInput,

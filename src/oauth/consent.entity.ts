@@ -4,7 +4,7 @@ import { idColumn, instantColumn } from '../db/columns';
 import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
 import { MaxItems } from '../lib/graphql-types';
 
-@ObjectType({ description: 'The consent of a person that an application acts for them in a project. All its tokens end with it.' })
+@ObjectType({ description: 'A person allows an application to act for them in a project. When the consent ends, all its tokens end.' })
 @Entity('consents')
 @Index('consents_by_user', ['userId', 'createdAt', 'id'])
 @Index('consents_by_client', ['clientId', 'createdAt', 'id'])

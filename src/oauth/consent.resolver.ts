@@ -13,7 +13,7 @@ import { CONSENTS_FOR_CLIENT, CONSENTS_OF_PERSON } from './consent.queries';
 
 const ConsentConnection = connectionOf(Consent, 'Consent');
 
-const CONSENTS_OF_VIEWER = 'The active consents that this person has given, newest first. Empty for callers who are not people.';
+const CONSENTS_OF_VIEWER = 'The active consents that this person has given, newest first. Empty for other callers.';
 const CONSENTS_OF_APPLICATION = 'Active consents to this application, newest first. Requires `read.members`.';
 
 @InputType({ description: 'The consent to withdraw.' })

@@ -9,8 +9,8 @@ import { requestLogsOf, type RequestLogFilter, type RequestLogScope } from './re
 import { COUNTS, SeenLogs, comesAfter, partOf, type Counts, type LogPlace } from './seen-logs';
 
 /**
- * A log has the database's time when its tick began to decide, and becomes visible when the tick commits. So logs can become visible in
- * another order than their times, and on several nodes they often do. The longest possible delay is below 40 seconds:
+ * The time of a log is the database's time when its tick began to decide. The log becomes visible when the tick commits. So logs can
+ * become visible in another order than their times. With several nodes this happens often. The longest possible delay is below 40 seconds:
  * - The database waits 10 seconds for a process between exchanges, of which there are at most three. Then it rolls the transaction back.
  *   The server enforces this (`WAIT_TIMEOUT_SECONDS`), so a process that was frozen or cut off cannot commit when it wakes.
  * - Each exchange has 5 seconds (`TICK_DEADLINE_MS`), and a statement waits 2 seconds for a lock.
@@ -171,7 +171,8 @@ export class LogFeed implements Feed<Logged> {
   }
 
   /**
-   * Marks logs as seen, part by part. A part that now has no more logs than were sent before has no late logs, so all its logs are seen.
+   * Marks logs as seen, part by part. `sent` has the number of logs that were sent of each part. If a part has no more logs now, none came
+   * late, so all of its logs were sent.
    */
   private async remember(sent: Counts): Promise<void> {
     const places = await this.placesSince(this.since);

@@ -43,9 +43,9 @@ interface RequestLoggedArgs {
 export class RequestLogResolver {
   @Subscription(() => RequestLogged, {
     description:
-      'The calls of a workspace as they are logged, on any node. Requires `read.logs`. Pass the cursor of the last event as `after` to ' +
-      'continue after it: no call is missed. If logs came out of order meanwhile, a few calls of the last 45 seconds can be sent again, ' +
-      'with the same id. Without `after`, the stream begins with calls logged from now on. INVALID_REQUEST for a cursor of other ' +
+      'Sends each call of a workspace when it is logged, on any node. Requires `read.logs`. Pass the cursor of the last event as `after` ' +
+      'to continue after it: no call is missed. If logs came out of order meanwhile, a few calls of the last 45 seconds can be sent ' +
+      'again, with the same id. Without `after`, the stream begins with calls logged from now on. INVALID_REQUEST for a cursor of other ' +
       'arguments, and if the filter matches more than 50,000 calls in 45 seconds.',
     subscribe: ({ args, context }: { args: RequestLoggedArgs; context: GraphQLContext }) =>
       context.subscribe({

@@ -125,7 +125,10 @@ function statedProjectOf(request: AnyRequest): string | null {
   return name === undefined ? null : validate(idRule, name, PROJECT_HEADER);
 }
 
-/** Returns the project of the header if the header chooses the project, as it does for credentials that can call in several. */
+/**
+ * Returns the project of the header for a credential that can call in several projects. Returns null for other credentials: their project
+ * is fixed.
+ */
 function namedProjectOf({ credentialKind }: AnyRequest, stated: string | null): string | null {
   return NAMES_ITS_PROJECT.has(credentialKind) ? stated : null;
 }

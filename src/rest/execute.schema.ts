@@ -7,7 +7,7 @@ export const executeBody = z
   .strictObject({
     action: z
       .string('must be a string')
-      .regex(ACTION_PATTERN, 'must be 1 to 128 of letters, digits, _, . and -, a letter first')
+      .regex(ACTION_PATTERN, 'must be 1 to 128 letters, digits, _, . and -; the first is a letter')
       .meta({ description: 'The action to run, such as `biofrq.detect`.', example: 'demo.echo' }),
     requestId: z
       .string('must be a string')

@@ -203,8 +203,8 @@ export class ServiceAccountResolver {
   @Mutation(() => RotateServiceAccountKeyPayload, {
     nullable: true,
     description:
-      'Give a service account a new secret. The replaced secret works for graceSeconds more, 24 hours by default. ' +
-      'Older secrets never work longer than before, and with 0 all of them stop.' +
+      'Give a service account a new secret. The replaced secret works for `graceSeconds` more, 24 hours by default. ' +
+      'Older secrets never work longer than before. With `graceSeconds: 0`, all of them stop at once.' +
       '\n\nRequires `write.keys` and the right to grant every permission of the account. A service account cannot rotate itself. ' +
       'Errors: `NOT_FOUND` for the account; `FORBIDDEN` for a permission that the caller may not grant.',
   })

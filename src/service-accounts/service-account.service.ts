@@ -154,8 +154,8 @@ export class ServiceAccountService {
   }
 
   /**
-   * Creates a new secret for the same account. The secret before it works until the grace period ends. Older secrets keep their end, or
-   * end with this grace period if that is sooner. So a rotation never extends an old secret, and one without grace ends all old secrets.
+   * Creates a new secret for the same account. The previous secret works until the grace period ends. Older secrets keep their end, or end
+   * with this grace period if that is sooner. So a rotation never extends an old secret, and one without grace ends all old secrets.
    */
   async rotate(origin: Authority, raw: z.input<typeof rotateRule>): Promise<{ serviceAccount: ServiceAccount; secret: string }> {
     const { id, graceSeconds } = validate(rotateRule, raw, 'input');

@@ -46,7 +46,7 @@ export class Project implements Node {
   @Column(textColumn(100))
   name: string;
 
-  @Field({ description: 'Name for use in URLs, unique in its workspace, never changes: 2 to 40 of a-z, 0-9 and -.' })
+  @Field({ description: 'Name for use in URLs: 2 to 40 characters of a-z, 0-9 and -. Unique in its workspace; never changes.' })
   @Column(textColumn(40))
   slug: string;
 

@@ -27,7 +27,7 @@ class CreateProjectInput {
   @Field({ description: '1 to 100 characters.' })
   name: string;
 
-  @Field({ description: '2 to 40 of a-z, 0-9 and -, unique in the workspace, never changes. A taken slug is CONFLICT.' })
+  @Field({ description: '2 to 40 characters of a-z, 0-9 and -. Unique in the workspace; never changes. A taken slug is CONFLICT.' })
   slug: string;
 
   @Field(() => GalleryMode, { defaultValue: GalleryMode.ISOLATED, description: 'Which gallery the project uses.' })

@@ -53,7 +53,7 @@ export interface ProjectServiceDeps {
 export class ProjectService {
   constructor(private readonly deps: ProjectServiceDeps) {}
 
-  /** Creates a project with an empty budget. Throws NOT_FOUND without its workspace, CONFLICT if the slug is taken in the workspace. */
+  /** Creates a project with an empty budget. Throws NOT_FOUND if the workspace does not exist, CONFLICT if the slug is taken in it. */
   async create(origin: Origin, raw: z.input<typeof createRule>): Promise<Project> {
     const { rateLimit, ...input } = validate(createRule, raw, 'input');
     try {

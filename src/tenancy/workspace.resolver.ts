@@ -15,12 +15,12 @@ class CreateWorkspaceInput {
   @Field({ description: '1 to 100 characters.' })
   name: string;
 
-  @Field({ description: '2 to 40 of a-z, 0-9 and -, never changes. A taken slug is CONFLICT.' })
+  @Field({ description: '2 to 40 characters of a-z, 0-9 and -. Unique; never changes. A taken slug is CONFLICT.' })
   slug: string;
 
   @Field(() => String, {
     nullable: true,
-    description: '2 to 12 of a-z and 0-9, a letter first, not unique. Default: made from the slug.',
+    description: '2 to 12 characters of a-z and 0-9; the first is a letter. Not unique. Default: made from the slug.',
   })
   keyPrefix?: string | null;
 }
@@ -35,7 +35,7 @@ class UpdateWorkspaceInput {
 
   @Field(() => String, {
     nullable: true,
-    description: '2 to 12 of a-z and 0-9, a letter first. Applies to secrets minted from now on. Operator only.',
+    description: '2 to 12 characters of a-z and 0-9; the first is a letter. Applies to secrets minted from now on. Operator only.',
   })
   keyPrefix?: string;
 

@@ -144,7 +144,7 @@ export class WalletResolver {
   @Mutation(() => TopUpWalletPayload, {
     nullable: true,
     description:
-      'Credit a wallet. A reference repeated in one workspace returns the first entry and credits nothing again. ' +
+      'Credit a wallet. A repeated reference in the same workspace returns the first entry and credits nothing again. ' +
       'References of different mutations are independent.' +
       '\n\nOperator only. Errors: `NOT_FOUND` for the workspace; `CONFLICT` if the reference was used with another amount or kind; ' +
       '`INVALID_REQUEST` if the balance would pass 2^53 - 1.',

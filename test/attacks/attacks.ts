@@ -6,7 +6,8 @@ import { reportOf, tableOf, verdictOf, violationsOf } from './report';
 import { runAttacks } from './run';
 
 // `npm run attack -- [--database mysql|sqlite] [--only NAME] [--json] [--report]`: attacks on a real server.
-// Its event loop and memory are measured from the inside, latency by a neighbour. Ends with 1 if a bound was broken.
+// A probe in the server measures its event loop and memory. A neighbour, which is another tenant, measures the latency. Exits with 1 if a
+// limit was broken.
 
 const { values } = parseArgs({
   options: {

@@ -30,7 +30,7 @@ const SAMPLES_BEFORE_MS = 120;
 
 const CALM: Attack = {
   name: 'calm',
-  what: 'nobody attacks: the baseline',
+  what: 'no attack: the baseline',
   lastsMs: CALM_MS,
   run: async () => {
     await wait(CALM_MS);

@@ -229,7 +229,7 @@ export const CASES: ListCase[] = [
     'consents_by_client',
   ),
   page(
-    'Workspace.keys with project, wallet, budget and last call',
+    'Workspace.keys with nested objects',
     ofWorkspace,
     'keys',
     `nodes {

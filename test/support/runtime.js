@@ -7,7 +7,7 @@ let library;
 
 /**
  * Jest's runtime, which loads the files of test/ for each test file, and all others once for each worker: loading the application
- * takes longer than most files test it. Tests change a module by `jest.spyOn` only, which ends with their file.
+ * takes longer than the tests of most files. Tests change a module only with `jest.spyOn`, and the change ends with the file.
  */
 class SharingRuntime extends Runtime {
   /** @param {ConstructorParameters<typeof Runtime>} args */

@@ -69,7 +69,7 @@ class AcceptInvitationPayload {
   @Field(() => Viewer, {
     nullable: true,
     description:
-      'The person who has signed in. Null if their account has a second factor: they are a member now, and sign in with `signIn`.',
+      'The person who has signed in. Null if their account has a second factor. They are then a member, and must sign in with `signIn`.',
   })
   viewer: Viewer | null;
 }
@@ -88,9 +88,9 @@ export class InvitationResolver {
     description:
       'Invite a person. An earlier invitation of the same address is withdrawn.' +
       '\n\nRequires `admin.members` and the right to grant every permission of the role. Errors: `NOT_FOUND` for the workspace or the ' +
-      'role; `CONFLICT` if the person is a member, or if the address has no account, this server sends no mail and the caller is not the ' +
-      'operator; `FORBIDDEN` for a permission that the caller may not grant; `RATE_LIMITED` after too many invitations to the workspace, ' +
-      'or too many mails to the address.',
+      'role; `CONFLICT` if the person is a member, or if the address has no account and this server sends no mail (only the operator ' +
+      'may invite it then); `FORBIDDEN` for a permission that the caller may not grant; `RATE_LIMITED` after too many invitations to the ' +
+      'workspace, or too many mails to the address.',
   })
   async inviteMember(
     @Arg('input', { description: 'The person and their role.' }) input: InviteMemberInput,

@@ -45,7 +45,7 @@ export interface InvitationServiceDeps {
   mailer: Mailer | undefined;
   /** The public URL of this server, without a slash at the end. */
   baseUrl(): string;
-  /** The actor with this id, with its current permissions. */
+  /** Returns the actor with this id, and its current permissions. */
   actorById(tx: EntityManager, id: string): Promise<Actor>;
 }
 

@@ -38,7 +38,7 @@ export const MEMBERS: List<Membership, string, MembershipFilter> = {
   }),
 };
 
-/** The open invitations to a workspace, newest first, including those with an inviter who may no longer invite. */
+/** The open invitations to a workspace, newest first. Includes invitations by people who may no longer invite. */
 export const INVITATIONS: List<Invitation, string, { now: Date }> = {
   entity: Invitation,
   orderOf: () => NEWEST_FIRST,

@@ -25,7 +25,10 @@ export const actorOf = (personId: string): Origin['actor'] => ({ kind: 'USER', i
 interface PersonEvent extends Origin {
   action: string;
   subjectId: string;
-  /** The same for all of their workspaces, or a function for each one, so that no workspace sees data of another. */
+  /**
+   * One value for all workspaces of the person, or a function that returns the value for each workspace. So no workspace sees data of
+   * another.
+   */
   after?: Record<string, unknown> | ((workspaceId: string | null) => Record<string, unknown>);
   at: Date;
 }

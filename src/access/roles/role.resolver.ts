@@ -80,7 +80,7 @@ export class RoleResolver {
     description:
       'Create a role of administrative permissions.' +
       '\n\nRequires `admin.roles` and the right to grant every permission of the role. Errors: `NOT_FOUND` for the workspace; ' +
-      '`CONFLICT` if it has a role with this name, or already has 100 roles of its own; ' +
+      '`CONFLICT` if it has a role with this name, or already defines 100 roles; ' +
       '`FORBIDDEN` for a permission that the caller may not grant.',
   })
   async createRole(

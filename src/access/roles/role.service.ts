@@ -36,7 +36,9 @@ const deleteRule = z.object({ id: idRule });
 
 export interface RoleServiceDeps {
   database: Database;
-  /** An example of what still has the role, such as "a key", or undefined. Does not look at memberships. */
+  /**
+   * Names one kind of object that still has the role, such as "a key". Returns undefined if there is none. Does not look at memberships.
+   */
   holderOf(tx: EntityManager, roleId: string): Promise<string | undefined>;
 }
 
@@ -53,7 +55,7 @@ export class RoleService {
         await locked(tx, Workspace, { id: workspaceId });
         requireGrants(await currentActor(tx, origin, 'admin.roles', { workspaceId }), permissions, workspaceId);
         if ((await tx.countBy(Role, { workspaceId })) >= MAX_ROLES)
-          throw conflict(`A workspace has at most ${MAX_ROLES} roles of its own. Delete one first.`);
+          throw conflict(`A workspace can define at most ${MAX_ROLES} roles. Delete one first.`);
         const at = await this.deps.database.now(tx);
         const role = Object.assign(new Role(), {
           id: newId('rol', at.getTime()),

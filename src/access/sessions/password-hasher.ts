@@ -13,22 +13,22 @@ const MAX_HASHES_AT_ONCE = 2;
 /** Hashes that may wait. Further ones are refused. */
 const MAX_HASHES_WAITING = 64;
 /**
- * Hashes of one device or account that may wait. The limit on tries does not bound them, because a try with the right password is given
- * back.
+ * Most hashes of one device or account that may wait. The limit on password tries is not enough: it does not count tries with the right
+ * password.
  */
 const MAX_HASHES_WAITING_EACH = 8;
 
 const MIN_PASSWORD_LENGTH = 12;
 const MAX_PASSWORD_LENGTH = 256;
-/** Length in UTF-16 units before normalising. Longer texts are refused without being normalised. */
+/** Longest password in UTF-16 units, before it is normalised. A longer one is refused without being normalised. */
 const MAX_TYPED_LENGTH = 1_024;
 
-/** A hash that no password matches. Checking it takes as long as any other check. */
+/** A hash that no password matches. To check it takes the same time as to check any other hash. */
 const UNMATCHED_HASH = `$argon2id$v=19$m=${HASH_MEMORY_KIB},t=${HASH_PASSES},p=${HASH_LANES}$bm9ib2R5J3Mgc2FsdCAxMg$${'A'.repeat(43)}`;
 
 /**
- * Makes equal letters equal: two keyboards may write the same letter in two ways. Throws for texts over MAX_TYPED_LENGTH, because the time
- * grows with the square of the combining marks.
+ * Gives the same letter the same bytes, because two keyboards may encode one letter in two ways. Throws for texts over MAX_TYPED_LENGTH,
+ * because the time grows with the square of the number of combining marks.
  */
 function normalise(password: string): string {
   if (password.length > MAX_TYPED_LENGTH) throw new Error('A password is too long to be normalised.');
@@ -48,8 +48,8 @@ export function requireGoodPassword(password: string, email: string, field: stri
 }
 
 /**
- * Creates and checks hashes of passwords, a few at a time. The hashes depend on the pepper, which is not in the database, so a stolen
- * database is not enough to try guesses.
+ * Creates and checks hashes of passwords, a few at a time. The hashes depend on the pepper, which is not in the database. So an attacker
+ * with a stolen database cannot test guesses.
  */
 export class PasswordHasher {
   private readonly secret: Buffer;
@@ -62,8 +62,8 @@ export class PasswordHasher {
   }
 
   /**
-   * Creates the hash of a password. `source` names the caller: sources are served in turns. Throws SERVICE_UNAVAILABLE if too many hashes
-   * wait, in total or for this source.
+   * Creates the hash of a password. `source` names the caller. Sources take turns. Throws SERVICE_UNAVAILABLE if too many hashes wait, in
+   * total or for this source.
    */
   hash(password: string, source: string): Promise<string> {
     const { secret } = this;
@@ -79,8 +79,8 @@ export class PasswordHasher {
   }
 
   /**
-   * Whether a password matches a hash. Without a hash the answer is false, after the same time. Throws SERVICE_UNAVAILABLE like `hash`. If
-   * the queue is full, strangers are refused first.
+   * Returns true if a password matches a hash. Without a hash it returns false after the same time, so that a caller cannot find out which
+   * accounts exist. Throws SERVICE_UNAVAILABLE like `hash`. If too many hashes wait, those of strangers are refused first.
    */
   verify(hashed: string | undefined, password: string, source: string, isStranger = false): Promise<boolean> {
     const [known, typed] = password.length > MAX_TYPED_LENGTH ? [undefined, ''] : [hashed, normalise(password)];
@@ -107,7 +107,7 @@ export class PasswordHasher {
     return new Promise((begin, refuse) => queue.waiting.push({ begin, refuse }));
   }
 
-  /** Starts the next hash, from the source that was served longest ago. Returns false if no hash waits. */
+  /** Starts the next hash, of the source that has waited longest for its turn. Returns false if no hash waits. */
   private beginNext(): boolean {
     const [next] = this.queues;
     if (!next) return false;
@@ -120,8 +120,9 @@ export class PasswordHasher {
   }
 
   /**
-   * Makes room for one hash: refuses the last hash of the longest queue. Considers the queues of strangers if the new hash is not a
-   * stranger's, and queues that are longer than the queue of the new hash. Returns false if there is no such queue.
+   * Makes room for a new hash: refuses the last hash of another queue, the longest of those that may lose one. A queue may lose one if it
+   * is longer than the queue of the new hash, or if it belongs to strangers and the new hash does not. Returns false if there is no such
+   * queue.
    */
   private makeRoomFor({ isStranger, waiting }: Queue): boolean {
     const candidates = [...this.queues].filter(

@@ -69,8 +69,8 @@ export class ProofService {
   }
 
   /**
-   * Runs `act`, which checks a signed-in person again, and gives their try back if it succeeds. Their tries are separate: tries of others
-   * at their account or from their address do not use them up.
+   * Runs `act`, which checks a signed-in person again, and gives the try back if it succeeds. A signed-in person has separate tries. Other
+   * people cannot use them up, even at the same account or from the same address.
    */
   async again<T>(personId: string, whence: Whence, act: (person: Person) => Promise<T>): Promise<T> {
     const { database, throttles } = this.deps;

@@ -83,7 +83,7 @@ export class SessionService {
     return principal;
   }
 
-  /** The person of a session id, with their current permissions, as `manager` sees them. Null if the session has ended. */
+  /** The person of a session id, with their current permissions, read with `manager`. Null if the session has ended. */
   async principalById(manager: EntityManager, id: string): Promise<UserPrincipal | null> {
     return principalOf(manager, await manager.findOneBy(Session, { id }), await this.deps.database.now(manager));
   }

@@ -80,7 +80,9 @@ export class SignInResolver {
 
   @Mutation(() => SignOutPayload, {
     nullable: true,
-    description: 'End the session of the caller, at once and on every node.\n\nOnly for people who have signed in. No errors of its own.',
+    description:
+      'End the session of the caller, at once and on every node.' +
+      '\n\nOnly for people who have signed in. Errors: only those that any mutation can have.',
   })
   async signOut(@Ctx() ctx: GraphQLContext): Promise<SignOutPayload> {
     const session = await this.sessions.end(ctx.personOrigin, ctx.person.sessionId);
@@ -92,7 +94,7 @@ export class SignInResolver {
     nullable: true,
     description:
       'End all sessions of the caller, at once and on every node. Consents for applications stay: see `Viewer.consents`.' +
-      '\n\nOnly for people who have signed in. No errors of its own.',
+      '\n\nOnly for people who have signed in. Errors: only those that any mutation can have.',
   })
   async signOutEverywhere(@Ctx() ctx: GraphQLContext): Promise<SignOutEverywherePayload> {
     const sessions = await this.sessions.endAll(ctx.personOrigin);

@@ -75,7 +75,7 @@ export function tooMany(what: string, retryAfterMs: number): TollgateError {
   return new TollgateError('RATE_LIMITED', `Too many ${what}; wait ${seconds} second${seconds === 1 ? '' : 's'}.`, { retryAfterMs });
 }
 
-/** A process deletes rows without effect after this number of turns. */
+/** Turns after which a process deletes the rows of allowances that are full again. */
 const TURNS_BETWEEN_CLEANINGS = 256;
 
 /** Counts uses of allowances by GCRA. The counts are in the database, so that they hold for all nodes and survive restarts. */
@@ -98,7 +98,7 @@ export class Throttles {
     return waitMs;
   }
 
-  /** Gives back one turn of each allowance. Deletes rows without effect. */
+  /** Gives back one turn of each allowance. Deletes the rows of allowances that are full again. */
   async giveBack(...allowances: Allowance[]): Promise<void> {
     await this.database.transaction(async (tx) => {
       const rows = await this.lock(tx, allowances);
@@ -118,7 +118,7 @@ export class Throttles {
     await tx.delete(Throttle, { name: In(allowances.map(({ name }) => name)) });
   }
 
-  /** The same as `waitOrTake`, without the cleaning. */
+  /** Does the same as `waitOrTake`, but deletes no rows. */
   private async tryTaking(allowances: Allowance[]): Promise<number> {
     try {
       return await this.database.transaction(async (tx) => {

@@ -25,8 +25,8 @@ export const newTotpSecret = (): string => new Secret({ size: SECRET_BYTES }).ba
 export const totpUri = (secret: string, email: string): string => totpOf(secret, email).toString();
 
 /**
- * Whether a code of `step` is refused because a code of `lastStep` was used. Ignores a last step that is too far ahead, because a clock
- * that was wrong stored it.
+ * Whether a code of `step` is refused because a code of `lastStep` was used. Ignores a last step that is too far in the future, because it
+ * was stored while a clock was wrong.
  */
 export const isUsedUp = (step: number, lastStep: number | null): boolean =>
   lastStep !== null && step <= lastStep && lastStep <= step + 2 * STEPS_AROUND;

@@ -31,7 +31,7 @@ export interface Dialect {
   now: string | undefined;
   /** Begins the clause of an INSERT that updates the row if it exists already. */
   onConflict: string;
-  /** The value that was to be inserted, in that clause. */
+  /** The value that the INSERT would have inserted, for use in that clause. */
   inserted(column: string): string;
   /** Makes a literal of any text. */
   quote(text: string): string;
@@ -99,9 +99,9 @@ export class TickSql {
   }
 
   /**
-   * Four reads that few ticks need. Of `unread`, attempts without an open hold: their ticks that still exist, because another
-   * transaction has locked them; and the log rows that tell how they ended. Of `stale`, expired attempts: their ticks, locked, and their
-   * rows of their own.
+   * Four further reads, which few ticks need. `unread` are attempts without an open hold. Reads which of their ticks still exist, because
+   * another transaction has locked them, and reads the log rows of the attempts that have ended. `stale` are attempts that have expired.
+   * Reads and locks their ticks, and reads their rows in `single_holds`.
    */
   moreReads(unread: string[], stale: string[]): string[] {
     return [

@@ -7,7 +7,7 @@ import { Environment } from '../../tenancy/environment';
 
 // Common parts of the exported tables: their query parameters, their columns, and the interface of a table.
 
-/** Whether the reader has this permission, one of those that `besides` lists. */
+/** Returns whether the reader has this permission, which `besides` must list. */
 export type Sees = (permission: AdministrativePermission) => boolean;
 
 export interface RowsRequest<Query> {

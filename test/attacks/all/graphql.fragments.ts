@@ -5,7 +5,7 @@ const FRAGMENTS = 199;
 const ROUNDS = 5;
 const WORKSPACE = 'query { workspace(id: "wsp_x") { ...F0 } }';
 
-/** Fragments on a type, each of which has the selection that `make` writes with the name of the next one. */
+/** Fragments on a type. `make` writes the selection of each one from the name of the next one. */
 function cycle(type: string, make: (next: string) => string): string {
   return Array.from(
     { length: FRAGMENTS },
@@ -13,7 +13,7 @@ function cycle(type: string, make: (next: string) => string): string {
   ).join(' ');
 }
 
-/** None of these can be answered: each is to be a 400. */
+/** All of these documents are invalid, so each must get 400. */
 const DOCUMENTS: Record<string, string> = {
   'a cycle of 199 fragments': `${WORKSPACE} ${cycle('Workspace', (next) => next)}`,
   'a cycle of 199 fragments with fields': `${WORKSPACE} ${cycle('Workspace', (next) => `id ${next} ${next}`)}`,

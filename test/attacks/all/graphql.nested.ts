@@ -14,7 +14,7 @@ const DOCUMENTS = [
   nested(1, 'id'),
   nested(2, '__typename'),
   nested(2, 'id name'),
-  // Fields that are a point each and no text at all
+  // Each of these fields costs a point and adds no text to the answer
   `query ($id: ID!) { workspace(id: $id) { serviceAccounts(first: ${ACCOUNTS_OF_A_PAGE}) { nodes { projects { ${aliased} } } } } }`,
   nested(1, `serviceAccounts(first: 20) { nodes { projects { ${aliased} } } }`, 4),
 ];

@@ -4,7 +4,7 @@ import { callHead } from '../call-head';
 
 const CONNECTIONS = 72;
 const ADDRESSES = 9;
-/** So much that an address may have eight of them, and 64 are all the memory that there is for bodies. */
+/** One address may have eight such bodies. 64 of them use up all memory for bodies. */
 const ANNOUNCED_BYTES = 8_388_608;
 const VALID_BODY_LENGTH = 200_000;
 const VALID_EVERY_MS = 200;

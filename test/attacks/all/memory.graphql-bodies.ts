@@ -6,7 +6,7 @@ const BODY_BYTES = 1_048_576;
 
 export const graphqlBodies: Attack = {
   name: 'memory.graphql-bodies',
-  what: `${CONNECTIONS} connections from one address, without a credential, each with all of a body of 1 MiB but its last byte`,
+  what: `${CONNECTIONS} connections from one address, without a credential, each sends a body of 1 MiB except the last byte`,
   lastsMs: 5_000,
   run: async (target) => {
     const head = `POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${BODY_BYTES}\r\n\r\n`;

@@ -8,7 +8,7 @@ const BYTE_EVERY_MS = 200;
 
 export const slowBodies: Attack = {
   name: 'memory.slow-bodies',
-  what: `${CONNECTIONS} connections with made-up keys, whose bodies come a byte at a time`,
+  what: `${CONNECTIONS} connections with made-up keys send their bodies one byte at a time`,
   lastsMs: 4_000,
   run: async (target) => {
     const sockets = await Promise.all(Array.from({ length: CONNECTIONS }, () => target.connect()));

@@ -7,7 +7,7 @@ const OWNER = 'owner@example.com';
 const PASSWORD = 'correct horse battery staple';
 const NEW_PASSWORD = 'another staple of the battery';
 const STRANGERS = 5;
-/** More than an account may be tried at once. */
+/** More tries than one account allows at once. */
 const GUESSES_EACH = 4;
 const PAUSE_MS = 100;
 
@@ -15,7 +15,7 @@ const SIGN_IN = 'mutation ($input: SignInInput!) { signIn(input: $input) { viewe
 
 export const lockOut: Attack = {
   name: 'people.lock-out',
-  what: `strangers at ${STRANGERS} addresses guess an owner's password; the owner signs in from a known browser, and again after a reset`,
+  what: `strangers at ${STRANGERS} addresses guess a password; its owner signs in from a known browser, and again after a reset`,
   lastsMs: 8_000,
   run: async (target) => {
     const browser = new Browser(target);

@@ -8,7 +8,7 @@ const CALL = `POST /v1/demo/execute HTTP/1.1\r\nHost: a\r\nContent-Type: applica
 
 export const pipelines: Attack = {
   name: 'sockets.pipelines',
-  what: `${REQUESTS} pipelined ordinary requests on one connection, of two kinds one after the other, and nothing of the answers read`,
+  what: `${REQUESTS} pipelined requests of two kinds, one after the other, on one connection; the answers are not read`,
   lastsMs: 6_000,
   run: async (target) => {
     for (const request of [ORDINARY, CALL]) if (!target.isOver()) await pipeline(target, request, REQUESTS, { readsAnswers: false });

@@ -3,7 +3,7 @@ import type { Attack } from '../attack';
 
 const REQUESTS = 60_000;
 const CONNECTIONS = 3;
-/** What clients send that offer HTTP/2. */
+/** The headers of a client that offers HTTP/2. */
 const REQUEST =
   'GET /v1/nothing HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\n' +
   'Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n';
