@@ -107,8 +107,8 @@ function createResolvers({ services, people, oauth, database, chainKeys }: Schem
 }
 
 const QUERY_DESCRIPTION =
-  'Reads. An object that does not exist, or that the caller may not see, is null. A field that requires a permission which the caller ' +
-  'lacks is null too, with `FORBIDDEN` at its path.' +
+  'Reads. An object that does not exist, or that the caller may not see, is null. If the caller lacks the permission of a field, ' +
+  'the field is null, with `FORBIDDEN` at its path.' +
   '\n\nErrors of any query: `UNAUTHENTICATED` without a valid credential, `INVALID_REQUEST` with `issues` for arguments that do not ' +
   'fit, `QUERY_TOO_COMPLEX` and `RATE_LIMITED` for asking too much, `SERVICE_UNAVAILABLE`, `INTERNAL`.';
 

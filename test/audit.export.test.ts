@@ -140,7 +140,7 @@ describe('an export', () => {
     expectHashes(lines);
   });
 
-  it('gives the operator all events in one order, including those of the installation, or only the events of one workspace', async () => {
+  it('gives the operator the events of all workspaces and of the installation in one order, or the events of one workspace', async () => {
     const { id, secret } = await buildReader(2);
     await app.services.actions.create(ORIGIN, {
       service: 'face',

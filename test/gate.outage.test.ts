@@ -67,7 +67,7 @@ onMysql('on a database server that freezes or dies', () => {
     });
     await until(() => requestIds.length >= 100, '100 successes');
     await server.kill('SIGKILL');
-    // Callers of their own: a call whose commit was under way waits for the database, and that may be each of the twenty
+    // Uses new callers, because each of the twenty earlier calls may still wait for its commit
     const refused = await startCallers(20).calls(100, () => ({ url: node.url, secret, body: { requestId: randomUUID() } }));
     expect([...new Set(refused.map(({ status }) => status))]).toEqual([503]);
     server = await startMariadb({ dataDir: server.dataDir, port: server.port });

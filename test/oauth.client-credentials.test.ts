@@ -91,7 +91,7 @@ it('oauth4webapi gets a token too', async () => {
   expect(await call(token.access_token)).toBe('200 ok');
 });
 
-it('a token has only the requested permissions, and its account cannot grant others with it', async () => {
+it('a token has only the requested permissions, and cannot be used to grant others', async () => {
   const built = await buildServiceAccount(app, { permissions: ['demo.*', 'read.keys', 'write.keys'] });
   const echoes = await tokenFor(built, { scope: 'demo.echo' });
   expect(await call(echoes.access_token)).toBe('200 ok');

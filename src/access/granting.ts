@@ -30,8 +30,8 @@ export interface Grantor {
 }
 
 /**
- * Checks that the actor may grant these permissions and this role. Throws INVALID_REQUEST for a name that is neither a permission nor a
- * wildcard that covers one; a name that was already `granted` is accepted, because its action may have been removed. Throws FORBIDDEN if
+ * Checks that the actor may grant these permissions and this role. Throws INVALID_REQUEST for a name that is not a permission and not a
+ * wildcard of any permission. A name that was already `granted` is accepted, because its action may have been removed. Throws FORBIDDEN if
  * the actor may not grant all of them, NOT_FOUND for a role of another workspace. Locks the role.
  */
 export async function requireGrantable(
@@ -56,7 +56,7 @@ export async function requireGrantable(
   if (roleId) await requireGrantsOfRole(tx, actor, roleId, workspaceId);
 }
 
-/** Throws FORBIDDEN if the actor may not grant all current permissions of a credential, including those of its role. */
+/** Throws FORBIDDEN if the actor may not grant all current permissions of a credential, including the permissions of its role. */
 export async function requireGrantsOf(
   tx: EntityManager,
   actor: Actor,

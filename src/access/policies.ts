@@ -35,9 +35,9 @@ export const heldIn = (actor: Actor, workspaceId: string): AdministrativePermiss
   ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => may(actor, name, workspaceId));
 
 /**
- * Whether an actor may grant a permission. An actor can only grant a permission that it has. People never have permissions of actions, so
- * a person with `write.keys` may grant all of them. A key, service account or application may never grant `write.keys` or a bundle with it:
- * the credential that it made could create further ones, which would outlive it.
+ * Whether an actor may grant a permission. An actor can only grant a permission that it has. People never have permissions of actions, so a
+ * person with `write.keys` may grant all of them. A key, service account or application may never grant `write.keys` or a bundle with it.
+ * Otherwise it could make credentials that make more credentials, and these would keep working after it has ended.
  */
 export function mayGrant(actor: Actor, permission: string, workspaceId: string): boolean {
   return mayOperate(actor) || (holds(actor, permission, workspaceId) && (actor.kind === 'USER' || !allows([permission], 'write.keys')));

@@ -41,9 +41,9 @@ function chosen(reader: EntityManager, filter: AuditEventFilter): (events: Seale
 export class AuditEventResolver {
   @Subscription(() => AuditEventAdded, {
     description:
-      'Sends each event of a workspace when it is sealed, a moment after its commit. Requires `read.audit`. Without a workspace: all ' +
-      'events, including those of the installation, operator only. Pass the cursor of the last event as `after` to continue after it: ' +
-      'no event is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
+      'Sends each event of a workspace when it is sealed, a moment after its commit. Requires `read.audit`. Without a workspace: ' +
+      'the events of all workspaces and of the installation, operator only. Pass the cursor of the last event as `after` to continue ' +
+      'after it: no event is missed or repeated. INVALID_REQUEST for a cursor that is not in the trail.',
     subscribe: ({ args: { workspaceId, filter, after }, context }: { args: AuditEventAddedArgs; context: GraphQLContext }) =>
       context.subscribe({
         allow: async (ctx) => (typeof workspaceId === 'string' ? ctx.requireIn('read.audit', workspaceId) : ctx.requireOperator()),
@@ -61,7 +61,7 @@ export class AuditEventResolver {
 
   @Query(() => AuditEventConnection, {
     nullable: true,
-    description: 'Operator only. All events, including those of the installation, newest first.',
+    description: 'Operator only. The events of all workspaces and of the installation, newest first.',
   })
   async auditEvents(
     @Args() page: PageArgs,

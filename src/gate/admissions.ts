@@ -15,7 +15,7 @@ export interface AdmissionsDeps {
   reserve(call: Call, project: Sharer): boolean;
 }
 
-/** The owner of a secret. `projectId` is the project to lock, or null if the secret did not work or had no project when last seen. */
+/** The owner of a secret. `projectId` is the project to lock. Null if the secret did not work or had no project at its last use. */
 type Owner = Pick<Credential, 'id' | 'projectId' | 'workspaceId'>;
 
 /** Submits calls to the ticker with the project to lock. */
@@ -46,7 +46,7 @@ export class Admissions {
     }
   }
 
-  /** The project of a remembered secret. Undefined if this process has not seen the secret, or if it did not work when last seen. */
+  /** The project of a remembered secret. Undefined if this process has not seen the secret, or if it did not work at its last use. */
   known(ref: CredentialRef): Sharer | undefined {
     const owner = this.owners.get(credentialKey(ref));
     return owner && owner.projectId !== null ? { id: owner.projectId, group: owner.workspaceId } : undefined;

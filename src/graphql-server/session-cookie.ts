@@ -15,7 +15,8 @@ export function sourceOf(request: FastifyRequest, reply: FastifyReply, cookies: 
 }
 
 /**
- * Like `sourceOf`, for a request that opens a stream. It cannot set cookies. `credentials` come from clients that cannot set headers.
+ * Does the same as `sourceOf` for a request that opens a stream, which cannot set cookies. `credentials` come from clients that cannot set
+ * headers.
  */
 export function streamSourceOf(request: FastifyRequest, cookies: BrowserCookies, credentials: Credentials = {}): ContextSource {
   const entries = Object.entries<string | undefined>({ ...credentials });

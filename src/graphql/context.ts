@@ -228,7 +228,7 @@ export class GraphQLContext {
     return this.originAt(workspaceId);
   }
 
-  /** Like `originIn`, for a change of an object of a workspace. */
+  /** Does the same as `originIn` for a change of an object of a workspace. */
   async originFor<V extends { workspaceId: string }>(
     batch: Batch<V>,
     id: string,

@@ -133,7 +133,7 @@ export async function permissionsOfKeysRole(reader: EntityManager, keyId: string
   return permissionsOfRole(reader, key?.roleId ?? null);
 }
 
-/** All permissions that a key has at the time `now`, including those of its role; empty if the key is not active. */
+/** All permissions that a key has at the time `now`, including the permissions of its role; empty if the key is not active. */
 export async function permissionsOfKey(reader: EntityManager, keyId: string, now: Date): Promise<readonly string[]> {
   const key = await reader.findOneBy(ApiKey, { id: keyId });
   const project = key && (await reader.findOneBy(Project, { id: key.projectId }));

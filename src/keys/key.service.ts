@@ -117,9 +117,9 @@ export class KeyService {
   }
 
   /**
-   * Changes the given properties. The actor must be able to grant every permission of the key, before and after the change: otherwise it
-   * could give itself a key with more permissions than it has. Disabling a key does not need that. Throws CONFLICT for a revoked key, or if
-   * the version is not the expected one.
+   * Changes the given properties. The actor must be able to grant every permission of the key, before and after the change. Otherwise it
+   * could get more permissions through the key. Disabling a key does not need that. Throws CONFLICT for a revoked key, or if the version is
+   * not the expected one.
    */
   async update(origin: Authority, raw: z.input<typeof updateRule>): Promise<ApiKey> {
     const { id, expectedVersion, ...changes } = validate(updateRule, raw, 'input');

@@ -40,8 +40,8 @@ export function requireFewParts(text: string, maxCommas: number): void {
 }
 
 /**
- * Counts the members of all objects in a JSON text, including duplicates, and finds the start and the end of the member `name` of the
- * outermost object. The result means nothing if the text is not JSON. Throws TooManyParts or TooManyValues.
+ * Counts the members of all objects in a JSON text, including duplicates. Finds the start and the end of the member `name` of the outermost
+ * object. The result means nothing if the text is not JSON. Throws TooManyParts or TooManyValues.
  */
 function scan(text: string, name: string, maxCommas = Infinity): { members: number; from: number; to: number } {
   let [containers, depth, members, commas, from, to, nameFrom, nameTo] = [0, 0, 0, 0, 0, 0, 0, 0];

@@ -226,8 +226,8 @@ class Tokens {
 }
 
 /**
- * Replaces `bearer` by `other` in `jti` and, for a pending authorization, in `returnTo`. Does not change other members, because callers
- * may choose their values.
+ * Replaces `bearer` by `other` in `jti`. In a pending authorization, replaces it in `returnTo` too. Does not change other members, because
+ * callers may choose their values.
  */
 function withBearer({ jti, returnTo, ...payload }: AdapterPayload, bearer: string, other: string): AdapterPayload {
   return { ...payload, ...(jti && { jti: other }), ...(returnTo && { returnTo: returnTo.replace(bearer, other) }) };

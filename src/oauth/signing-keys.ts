@@ -48,8 +48,9 @@ export class SigningKeys {
   }
 
   /**
-   * For use after a leak: makes a key that signs at once, and deletes all others. Other nodes follow within one second. Applications that
-   * cache the published keys refuse ID tokens of the new key until they fetch the keys again, as they do when they see an unknown key.
+   * For use after a leak: makes a key that signs at once, and deletes all others. Other nodes follow within one second. Some applications
+   * cache the published keys. They refuse ID tokens of the new key until they fetch the keys again, which they do when they see an unknown
+   * key.
    */
   async replaceAll(): Promise<void> {
     const seal = await this.newKey();

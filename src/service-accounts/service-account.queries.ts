@@ -104,7 +104,7 @@ export async function permissionsOfServiceAccountsRole(reader: EntityManager, id
   return permissionsOfRole(reader, account?.roleId ?? null);
 }
 
-/** All permissions that a service account has now, including those of its role; empty if it is disabled. */
+/** All permissions that a service account has now, including the permissions of its role; empty if it is disabled. */
 export async function permissionsOfServiceAccount(reader: EntityManager, id: string): Promise<readonly string[]> {
   const account = await reader.findOneBy(ServiceAccount, { id });
   return account?.enabled ? [...account.permissions, ...(await permissionsOfRole(reader, account.roleId))] : [];

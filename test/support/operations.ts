@@ -38,9 +38,9 @@ const TEXTS: Record<string, string> = {
 };
 
 /**
- * Returns all operations of the given types, so that a test of all operations includes those that are added later. Each argument that is
- * an id gets `id`, or the result of `id` for the names of argument and field. Each optional id gets an operation of its own. If `text` is
- * given, all other texts are `text`.
+ * Returns all operations of the given types, so that a test of all operations includes those that are added later. Each argument that is an
+ * id gets `id`, or the result of `id` for the names of argument and field. Each optional id gets a separate operation. If `text` is given,
+ * all other texts are `text`.
  */
 export function operationsOf(
   schema: GraphQLSchema,

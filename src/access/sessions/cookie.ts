@@ -60,7 +60,7 @@ export interface Kept {
 /** The origins with pages that may send the cookies of this server. */
 export interface TrustedOrigins {
   origins: ReadonlySet<string>;
-  /** Whether the host of the request counts as an own origin. True if PUBLIC_URL is not set. */
+  /** Whether to trust the origin with the host of the request. True if PUBLIC_URL is not set. */
   ownHost: boolean;
 }
 

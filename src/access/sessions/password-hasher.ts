@@ -80,7 +80,7 @@ export class PasswordHasher {
 
   /**
    * Returns true if a password matches a hash. Without a hash it returns false after the same time, so that a caller cannot find out which
-   * accounts exist. Throws SERVICE_UNAVAILABLE like `hash`. If too many hashes wait, those of strangers are refused first.
+   * accounts exist. Throws SERVICE_UNAVAILABLE like `hash`. If too many hashes wait, hashes for strangers are refused first.
    */
   verify(hashed: string | undefined, password: string, source: string, isStranger = false): Promise<boolean> {
     const [known, typed] = password.length > MAX_TYPED_LENGTH ? [undefined, ''] : [hashed, normalise(password)];

@@ -6,7 +6,7 @@ import type { LookUps } from '../look-ups';
 import type { Sharer } from './shares';
 
 export interface BodyOwnersDeps {
-  /** The project of a secret that this process remembers and that worked when last seen. */
+  /** Returns the project of a secret. Undefined if this process does not remember the secret, or if it did not work at its last use. */
   known(ref: CredentialRef): Sharer | undefined;
   lookUps: Pick<LookUps, 'find'>;
   digest(secret: string): string;

@@ -15,7 +15,9 @@ export const MAX_TICK_ITEMS = 500;
 export const ADMISSION_WAIT_MS = 5_000;
 /** Tries of a tick that fails by a deadlock or a lock timeout. */
 const TICK_TRIES = 6;
-/** After this many skips, because another transaction has its project's lock, a job moves to a lane that waits for the lock. */
+/**
+ * A tick skips a job if another transaction has its project's lock. After this many skips, the job moves to a lane that waits for the lock.
+ */
 const SKIPS_BEFORE_WAITING = 2;
 /** The most ticks that wait for locks at the same time. The other connections stay free for the main lane. */
 const MAX_WAITING_TICKS = 6;
@@ -63,8 +65,8 @@ export class Ticker {
   }
 
   /**
-   * Judges a call. Rejects with SERVICE_UNAVAILABLE if the database does not answer, and with INTERNAL if it refuses the call for good;
-   * then the action must not run.
+   * Judges a call. Rejects with SERVICE_UNAVAILABLE if the database does not answer, and with INTERNAL if it refuses the call
+   * permanently. In both cases the action must not run.
    * Resolves with `locked` if the call needs the lock of another project than `admission.projectId`.
    */
   judge(admission: Admission): Promise<Verdict> {
@@ -73,8 +75,8 @@ export class Ticker {
 
   /**
    * Settles a hold. Tries again while the outcome is unknown, until `deadline` (by the clock of `deps.time`).
-   * Rejects with OUTCOME_UNKNOWN after the deadline. Rejects with INTERNAL if the database refuses a success for good: the hold is
-   * voided then, and nothing is billed.
+   * Rejects with OUTCOME_UNKNOWN after the deadline. Rejects with INTERNAL if the database refuses a success permanently.
+   * The hold is then voided, and nothing is billed.
    *
    * Invariant: a hold is closed at most once, so repeating a settlement after an unanswered COMMIT never bills twice.
    */
@@ -299,13 +301,13 @@ export class Ticker {
 type PostedEnding = Extract<Ending, { kind: 'posted' }>;
 
 /**
- * Returns the verdict if it tells the outcome of a settlement, or undefined if only another try can tell it.
- * Throws INTERNAL if an earlier try of a success was refused for good: its void committed, but its answer was lost.
+ * Returns the verdict if it tells the outcome of a settlement, or undefined if only another try can tell it. Throws INTERNAL if an earlier
+ * try of a success was refused permanently and then voided, and the answer to the void was lost.
  */
 function knownOutcome({ ending }: Settlement, verdict: Verdict): Verdict | undefined {
   if (ending.kind !== 'posted') return verdict;
   if (verdict.kind === 'settled' && verdict.outcome === 'FAILED') {
-    const cause = new Error('An earlier try was refused for good, and its void has committed.');
+    const cause = new Error('An earlier try was refused permanently, and its void has committed.');
     throw new TollgateError('INTERNAL', undefined, {}, { cause });
   }
   // `gone`: the hold is closed, but the read was too early to see its log row

@@ -9,7 +9,7 @@ export class Pace {
   /** Resolves when it is the caller's turn. */
   async turn(): Promise<void> {
     const now = performance.now();
-    // Unused turns expire. Those of the last SLACK_MS stay valid, because a timer may end that much too late
+    // Unused turns expire only after SLACK_MS, because a timer may be late by this much
     this.next = Math.max(this.next + 1_000 / this.perSecond, now - SLACK_MS);
     if (this.next > now) await wait(Math.ceil(this.next - now));
   }

@@ -56,7 +56,7 @@ export interface TrailLines {
 /**
  * Yields the lines of the trail in the order in which events were sealed. Without `follow`, ends after the last event, and throws if
  * stopped, because an end without an error means that the export is complete. With `follow`, waits for new events, and ends between two
- * lines if stopped: such an export is never complete, and each line has the cursor to continue from.
+ * lines if stopped. Such an export is never complete. Each line has the cursor to continue from.
  */
 export async function* trailLines({ read, lineOf, chainId, after, follow }: TrailLines, stop: AbortSignal): AsyncGenerator<string> {
   let position = after;
