@@ -22,7 +22,7 @@ export interface KeyPrincipal {
   permissions: readonly string[];
 }
 
-/** It administers its whole workspace. The gate reads in which projects it may call. */
+/** It administers its whole workspace. The gate reads the projects in which it may call. */
 export interface ServiceAccountPrincipal {
   kind: 'SERVICE_ACCOUNT';
   id: string;

@@ -1,6 +1,6 @@
 // GCRA, the generic cell rate algorithm of ATM traffic control (ITU-T I.371, "virtual scheduling"): a leaky bucket that keeps one number,
-// the theoretical arrival time. The debt is the time by which this number is ahead of the clock. All times of a limit have the same unit,
-// which the caller chooses.
+// the theoretical arrival time. The debt is this number minus the time of the clock. All times of a limit have the same unit, which the
+// caller chooses.
 
 export interface Pace {
   /** Turns that may come at once after a pause. */

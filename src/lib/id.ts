@@ -48,7 +48,7 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${toBase62(nowMs, TIME_LENGTH)}${randomBase62(RANDOM_LENGTH)}`;
 }
 
-/** Returns the id with another prefix. An object that belongs one to one to another so needs no id column. */
+/** Returns the id with another prefix. So an object that belongs to exactly one other object needs no id column. */
 export function reprefix(id: string, prefix: string): string {
   return `${prefix}_${id.slice(id.indexOf('_') + 1)}`;
 }

@@ -1,4 +1,4 @@
-/** Thrown for a JSON text in which an object has two members with the same name, because JSON parsers differ in which one they take. */
+/** Thrown if an object of a JSON text has two members with the same name. JSON parsers do not agree on which of the two they take. */
 export class DuplicateNames extends Error {
   override name = 'DuplicateNames';
 }

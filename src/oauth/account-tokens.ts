@@ -28,7 +28,7 @@ interface Proof {
 }
 
 /**
- * Rate limit for tokens of one account in one process: a burst, and the interval for one more. Few are needed, because a token lives an
+ * Rate limit for tokens of one account in one process: a burst, then one more in each interval. Few are needed, because a token lives an
  * hour.
  */
 const ACCOUNT_TOKENS = 100;

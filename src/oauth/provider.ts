@@ -42,8 +42,8 @@ const CLIENT_AUTH_METHODS: ClientAuthMethod[] = ['client_secret_basic', 'client_
 const SESSION_ID = 'sid';
 
 /**
- * Limits the refusals of one client that a process records in the audit trail: a burst, and the interval for one more. Anybody can cause
- * refusals by using a client's public id.
+ * Limits how many refusals of one client a process records in the audit trail: a burst, then one more in each interval. Anybody can cause
+ * refusals, because the id of a client is public.
  */
 const REFUSALS_TOLD = 20;
 const REFUSAL_TOLD_EVERY_MS = 60_000;

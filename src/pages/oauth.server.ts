@@ -29,10 +29,10 @@ export interface OAuthPagesDeps {
   log: { error(properties: object, message: string): void };
 }
 
-/** Rate limit for new authorizations of one address: a burst, and the interval for one more. Each authorization is stored for a while. */
+/** Rate limit for new authorizations of one address: a burst, then one more in each interval. Each authorization is stored for a while. */
 const AUTHORIZATIONS = 60;
 const AUTHORIZATION_EVERY_MS = 1_000;
-/** Rate limit for all requests of one address, separately in each process: a burst, and the interval for one more. */
+/** Rate limit for all requests of one address, separately in each process: a burst, then one more in each interval. */
 const MAX_REQUESTS = 200;
 const REQUEST_EVERY_MS = 20;
 

@@ -17,7 +17,9 @@ import { COUNTS, SeenLogs, comesAfter, partOf, type Counts, type LogPlace } from
  * Therefore a feed searches the last 45 seconds again for late logs.
  */
 export const LOOK_BACK_MS = 45_000;
-/** How often a feed searches all of LOOK_BACK_MS. In between it searches only the last MOMENT_MS, which have most of the late logs. */
+/**
+ * Interval at which a feed searches the whole of LOOK_BACK_MS. In between it searches only the last MOMENT_MS, where most late logs are.
+ */
 const LOOK_BACK_EVERY_MS = 5_000;
 const MOMENT_MS = 2_000;
 /** The most logs of LOOK_BACK_MS that a feed remembers. A filter that matches more is refused. */

@@ -27,7 +27,7 @@ export interface StreamDeps {
 
 /** One open subscription. Reads as fast as its reader takes results, and buffers at most one page. */
 export class Stream implements OpenStream {
-  /** Time since when a result waits for the reader, by performance.now(). Undefined if none waits. */
+  /** Time when the waiting result began to wait for the reader, by performance.now(). Undefined if none waits. */
   waitsSince: number | undefined;
   private readonly over = new AbortController();
   private allow: Subscribed<unknown>['allow'] | undefined;

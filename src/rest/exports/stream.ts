@@ -42,7 +42,7 @@ export function exportStream({ chunks, mayRead, stop }: ExportStream): Readable 
 }
 
 interface Pending {
-  /** Time by `performance.now()` since which a chunk waits for the client, or undefined if none waits. */
+  /** Time when the waiting chunk began to wait for the client, by `performance.now()`. Undefined if none waits. */
   since: number | undefined;
 }
 
