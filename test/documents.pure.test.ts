@@ -286,6 +286,6 @@ describe('docs/dependencies.md', () => {
 
 it('CONTRIBUTING.md has every step of the check', () => {
   const steps = [...read('scripts/check.js').matchAll(/\{\s*name: '([a-z]+)'/g)].map((match) => match[1]);
-  const documented = rowsOf(sectionOf(read('CONTRIBUTING.md'), 'What is checked')).map(([name]) => coded(name)[0]);
+  const documented = rowsOf(sectionOf(read('CONTRIBUTING.md'), 'Checks')).map(([name]) => coded(name)[0]);
   expect(documented.sort()).toEqual(steps.sort());
 });

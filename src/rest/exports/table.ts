@@ -7,7 +7,7 @@ import { Environment } from '../../tenancy/environment';
 
 // Common parts of the exported tables: their query parameters, their columns, and the interface of a table.
 
-/** Returns whether the reader has this permission. `besides` must list it. */
+/** Returns whether the reader has this permission. The list `besides` must contain it. */
 export type Sees = (permission: AdministrativePermission) => boolean;
 
 export interface RowsRequest<Query> {
