@@ -1,9 +1,9 @@
-import { Socket } from 'node:net';
 import { Webhook } from 'standardwebhooks';
-import { Agent, buildConnector, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
-import { Lanes } from './lanes';
+import { Lanes } from '../lib/lanes';
+import { UpstreamConnections } from '../lib/upstream-connections';
 import { usageFrom, type Usage } from './unit-prices';
 
 /** The largest answer that is read from an upstream, in bytes. */
@@ -18,7 +18,6 @@ export const MAX_CALLS_PER_UPSTREAM_EACH = 192;
 /** The most calls of one workspace at one upstream URL at once. Follows from MAX_CALLS_PER_UPSTREAM and HELD_PER_FREE_TOGETHER. */
 export const MAX_CALLS_PER_UPSTREAM_TOGETHER = 224;
 
-const CONNECT_TIMEOUT_MS = 10_000;
 const MAX_ERRORS = 100;
 const MAX_MESSAGE_LENGTH = 1000;
 /** The most bytes read from an answer that is discarded. Reading it to its end lets the connection be used again. */
@@ -97,14 +96,8 @@ export class HttpRunner implements Runner {
   private readonly running = new Set<AbortController>();
   private readonly upstreams = new Lanes(MAX_CALLS_PER_UPSTREAM);
   private readonly origins = new Lanes(MAX_CONNECTIONS_PER_ORIGIN);
-  private readonly connecting = new Set<unknown>();
-  private readonly connector = buildConnector({ timeout: CONNECT_TIMEOUT_MS });
-  private readonly agent = new Agent({
+  private readonly connections = new UpstreamConnections({
     connections: MAX_CONNECTIONS_PER_ORIGIN,
-    connect: (options, callback) => this.connect(options, callback),
-    pipelining: 1, // a call must not wait for the answer of another call or fail together with it
-    headersTimeout: 0, // run() limits the time of the whole call
-    bodyTimeout: 0,
     maxResponseSize: MAX_ANSWER_BYTES,
   });
 
@@ -144,18 +137,7 @@ export class HttpRunner implements Runner {
   /** Breaks off running attempts and closes all connections. The outcome of these and of all later attempts is UPSTREAM_FAILED. */
   async close(): Promise<void> {
     for (const abort of this.running) abort.abort(new BrokenOff('UPSTREAM_FAILED', 'The server is shutting down.'));
-    const destroyed = this.agent.destroy();
-    for (const socket of this.connecting) if (socket instanceof Socket) socket.destroy(new Error('The server is shutting down.'));
-    await destroyed;
-  }
-
-  /** Remembers sockets that are connecting, because undici does not close them with its agent, and they would keep the process alive. */
-  private connect(options: buildConnector.Options, callback: buildConnector.Callback): void {
-    const socket: unknown = this.connector(options, (...result) => {
-      this.connecting.delete(socket);
-      callback(...result);
-    });
-    this.connecting.add(socket);
+    await this.connections.close();
   }
 
   private async exchange(target: ActionTarget, call: ActionCall, signal: AbortSignal): Promise<ActionOutcome> {
@@ -184,7 +166,7 @@ export class HttpRunner implements Runner {
 
   private async post({ passStatuses }: ActionTarget, { url, headers, body, signal }: Post): Promise<ActionOutcome> {
     const path = url.pathname + url.search;
-    const answer = await this.agent.request({ origin: url.origin, path, method: 'POST', headers, body, signal });
+    const answer = await this.connections.agent.request({ origin: url.origin, path, method: 'POST', headers, body, signal });
     const objection = objectionTo(answer);
     if (objection !== undefined) {
       await answer.body.dump({ limit: MAX_DISCARDED_BYTES, signal });

@@ -45,15 +45,22 @@ export class Lanes {
     }
   }
 
-  /** Takes a place, or waits in the queue for one. */
-  private enter(key: string, holder: Holder, signal: AbortSignal): Promise<void> {
+  /** Takes a place and returns true, or returns false if none is free. The caller must give a taken place back with `leave`. */
+  tryEnter(key: string, holder: Holder): boolean {
+    const lane = this.laneOf(key);
+    if (lane.waiting.has(holder.projectId) || !mayTake(lane, holder)) return false;
+    take(lane, holder);
+    return true;
+  }
+
+  /**
+   * Takes a place, or waits in the queue for one. The caller must give it back with `leave`. If `signal` aborts before that, rejects with
+   * its reason.
+   */
+  enter(key: string, holder: Holder, signal: AbortSignal): Promise<void> {
+    if (this.tryEnter(key, holder)) return Promise.resolve();
+    const lane = this.laneOf(key);
     const { projectId } = holder;
-    const lane: Lane = this.lanes.get(key) ?? { taken: new Map(), free: this.size, waiting: new Map() };
-    this.lanes.set(key, lane);
-    if (!lane.waiting.has(projectId) && mayTake(lane, holder)) {
-      take(lane, holder);
-      return Promise.resolve();
-    }
     return new Promise((resolve, reject) => {
       const goAhead = (): void => {
         signal.removeEventListener('abort', giveUp);
@@ -71,7 +78,8 @@ export class Lanes {
     });
   }
 
-  private leave(key: string, { projectId, workspaceId }: Holder): void {
+  /** Gives a place back, and starts the calls that may use it. */
+  leave(key: string, { projectId, workspaceId }: Holder): void {
     const lane = this.lanes.get(key);
     if (!lane) throw new Error(`There is no lane ${key}.`);
     for (const id of [projectId, workspaceId]) {
@@ -83,6 +91,14 @@ export class Lanes {
     lane.free += 1;
     for (const waiting of [...lane.waiting.values()]) if (mayTake(lane, waiting.holder)) serve(lane, waiting);
     if (lane.free === this.size) this.lanes.delete(key);
+  }
+
+  private laneOf(key: string): Lane {
+    const known = this.lanes.get(key);
+    if (known) return known;
+    const lane: Lane = { taken: new Map(), free: this.size, waiting: new Map() };
+    this.lanes.set(key, lane);
+    return lane;
   }
 }
 
