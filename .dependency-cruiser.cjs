@@ -25,7 +25,7 @@ const FEATURES = {
   gate: ['oauth', 'keys', 'service-accounts', 'access', 'wallet', 'actions', 'requests', 'tenancy'],
 };
 
-const FOLDERS = ['lib', 'db', 'audit', 'graphql', 'graphql-server', 'graphiql', 'rest', 'pages', 'docs', ...Object.keys(FEATURES)];
+const FOLDERS = ['lib', 'db', 'audit', 'forwarding', 'graphql', 'graphql-server', 'graphiql', 'rest', 'pages', 'docs', ...Object.keys(FEATURES)];
 const FILES = ['main', 'app', 'schema', 'services', 'cli', 'config', 'errors', 'entities', 'demo'];
 
 /**
@@ -71,6 +71,12 @@ module.exports = {
       { path: '^src/errors\\.ts$' },
       [],
       'errors.ts is a table that every file may import, so it imports no file of src/.',
+    ),
+    only(
+      'forwarding-imports',
+      { path: '^src/forwarding/' },
+      ['^src/forwarding/', '^src/lib/', '^src/errors\\.ts$'],
+      'forwarding/ knows HTTP and no tenants: it imports only lib and errors. The route that calls it passes in what was decided.',
     ),
     only(
       'config-imports',

@@ -1,0 +1,296 @@
+import type { Dispatcher } from 'undici';
+import type { TollgateError } from '../errors';
+import { whenAnswered } from '../lib/answered';
+import type { Lanes } from '../lib/lanes';
+import type { UpstreamConnections } from '../lib/upstream-connections';
+import { Answer } from './answer';
+import { readHead, readTrailers, type AnswerHead } from './answer-headers';
+import { CallerBody, discardRest, type CallerBodyEvents } from './caller-body';
+import { Copies, GrowingCopy } from './copies';
+import type { Header } from './headers';
+import { Patience } from './patience';
+import { headersToUpstream, isLoop } from './request-headers';
+import type { CompleteAnswer, Failure, FailureCode, ForwardRequest } from './request';
+import { Measure } from './usage/measure';
+
+export interface ExchangeParts {
+  places: Lanes;
+  connections: UpstreamConnections;
+  ownCookies: ReadonlySet<string>;
+  loopId: string;
+}
+
+/** How the upstream's part of a call ended. */
+type End = { kind: 'complete'; trailers: Header[]; usageField: string | undefined } | { kind: 'failed'; failure: Failure };
+
+const GONE = 'The caller left before its request was whole.';
+
+/** One call: the request on its way to the upstream, and the answer on its way to the caller. */
+export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
+  private readonly answer: Answer;
+  private readonly patience: Patience;
+  private readonly copies: Copies;
+  private readonly ended: Promise<End>;
+  private end: End | undefined;
+  private resolveEnd!: (end: End) => void;
+  /** The body, if it is not whole yet. */
+  private body: CallerBody | undefined;
+  /** The body, if it is whole. */
+  private bytes: Buffer | undefined;
+  private controller: Dispatcher.DispatchController | undefined;
+  private head: AnswerHead | undefined;
+  private measure: Measure | undefined;
+  private kept: GrowingCopy | undefined;
+  /** Set while the call waits for a place. */
+  private waiting: AbortController | undefined;
+  private isCallerBlocked = false;
+  private isMeasureBlocked = false;
+  private isCallerGone = false;
+
+  constructor(
+    private readonly request: ForwardRequest,
+    private readonly parts: ExchangeParts,
+  ) {
+    const { outgoing, timeoutMs, idleTimeoutMs, maxDurationMs, copyBudget } = request;
+    this.ended = new Promise((resolve) => (this.resolveEnd = resolve));
+    this.copies = new Copies(copyBudget);
+    this.patience = new Patience(maxDurationMs, timeoutMs, () => this.giveUp());
+    this.answer = new Answer(outgoing, idleTimeoutMs, { onBlocked: () => this.callerBlocks(true), onRoom: () => this.callerBlocks(false) });
+  }
+
+  /** Runs the call. See Forwarder.forward. */
+  async run(): Promise<TollgateError | null> {
+    const { incoming, outgoing, signal } = this.request;
+    const stop = () => this.fail('SERVICE_UNAVAILABLE', `The call was stopped: ${describe(signal?.reason)}`);
+    signal?.addEventListener('abort', stop);
+    try {
+      if (signal?.aborted) stop();
+      this.prepare();
+      whenAnswered(incoming, outgoing, () => this.callerLeaves());
+      if (!this.end) await this.start();
+      return await this.settle(await this.ended);
+    } catch (error) {
+      if (this.answer.hasBegun) this.answer.reset();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+      this.measure?.stop();
+      this.copies.release();
+      if (!this.body && !incoming.complete) discardRest(incoming);
+    }
+  }
+
+  /** Ends the call without a complete answer. Does nothing if it has ended. */
+  fail(code: FailureCode, cause: string): void {
+    if (this.end) return;
+    this.finish({ kind: 'failed', failure: { code, cause } });
+    this.waiting?.abort();
+    this.body?.destroy();
+    this.controller?.abort(new Error(cause));
+  }
+
+  /** The upstream begins to take the body. Until the body is whole, the upstream may wait for it. */
+  onStart(): void {
+    const { incoming, outgoing, idleTimeoutMs } = this.request;
+    if (incoming.headers.expect?.toLowerCase() === '100-continue') outgoing.writeContinue();
+    this.patience.expect(idleTimeoutMs);
+  }
+
+  onProgress(): void {
+    this.patience.progress();
+  }
+
+  onEnd(): void {
+    if (!this.head) this.patience.expect(this.request.timeoutMs);
+  }
+
+  onTooLarge(): void {
+    this.failAsTooLarge();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    if (this.end) controller.abort(new Error('The call has ended.'));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, _headers: unknown, statusMessage = ''): void {
+    if (this.end || status < 200) return; // interim answers are dropped
+    const { incoming, headersToAnswer, idleTimeoutMs, isBilled, keepAnswerUpToBytes } = this.request;
+    const head = readHead(status, statusMessage, textsOf(controller.rawHeaders), {
+      method: incoming.method as string,
+      add: headersToAnswer,
+      ownCookies: this.parts.ownCookies,
+      passTrailers: incoming.httpVersionMinor > 0,
+    });
+    this.head = head;
+    this.patience.expect(idleTimeoutMs);
+    if (isBilled(status)) {
+      this.measure = new Measure(head, this.request.usage, this.copies, () => this.measureBlocks(false));
+      if (keepAnswerUpToBytes !== undefined) this.kept = new GrowingCopy(this.copies, keepAnswerUpToBytes);
+    }
+    this.answer.begin(head);
+    // undici would wait for a body that Content-Length announces, although such an answer has none
+    if (head.isBodiless) this.complete([]);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.end) return;
+    this.patience.progress();
+    this.kept?.add(chunk);
+    if (this.measure?.take(chunk) === false) this.measureBlocks(true);
+    if (!this.isCallerGone) this.answer.write(chunk);
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    this.leavePlace();
+    if (this.end) return;
+    if (this.parts.connections.isReset) return this.fail('UPSTREAM_FAILED', 'The connection was reset in the middle of the answer.');
+    try {
+      this.complete(textsOf(controller.rawTrailers));
+    } catch (error) {
+      this.fail('UPSTREAM_FAILED', describe(error)); // undici does not report what is thrown here
+    }
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.leavePlace();
+    this.fail('UPSTREAM_FAILED', describe(error));
+  }
+
+  /** Checks the request, and takes over its body. The part of it that has arrived would be lost with the caller's connection. */
+  private prepare(): void {
+    const { incoming, body, maxBodyBytes } = this.request;
+    const { 'content-length': length = '0', 'transfer-encoding': coding } = incoming.headers;
+    const hasBody = coding !== undefined || Number(length) > 0;
+    if (isLoop(incoming.rawHeaders, this.parts.loopId)) this.fail('LOOP_DETECTED', 'The request has passed through here before.');
+    else if (Number(length) > maxBodyBytes) this.failAsTooLarge();
+    else if (body || !hasBody) this.bytes = body;
+    else if (incoming.destroyed) this.fail('CALLER_GONE', GONE);
+    else if (incoming.complete && incoming.readableLength <= maxBodyBytes) this.bytes = (incoming.read() as Buffer | null) ?? undefined;
+    else this.body = new CallerBody(incoming, maxBodyBytes, this);
+  }
+
+  /** Sends the request, once there is a place at the upstream. */
+  private async start(): Promise<void> {
+    const { origin, holder } = this.request;
+    const { places } = this.parts;
+    if (!places.tryEnter(origin, holder)) {
+      this.waiting = new AbortController();
+      try {
+        await places.enter(origin, holder, this.waiting.signal);
+      } catch {
+        return; // the call has ended
+      }
+    }
+    if (this.end) this.leavePlace();
+    else this.dispatch();
+  }
+
+  private dispatch(): void {
+    const { incoming, origin, path, headersToAdd, headersToDrop } = this.request;
+    const { connections, ownCookies, loopId } = this.parts;
+    const headers = headersToUpstream(incoming.rawHeaders, {
+      add: headersToAdd,
+      drop: headersToDrop,
+      ownCookies,
+      loopId,
+      contentLength: this.body && incoming.headers['content-length'],
+    });
+    const body = this.body ?? this.bytes;
+    // A request that is not idempotent is never sent again by undici
+    connections.agent.dispatch({ origin, path, method: incoming.method as string, headers, body, idempotent: false }, this);
+  }
+
+  private complete(rawTrailers: string[]): void {
+    const { usage, trailers } = readTrailers(rawTrailers);
+    this.finish({ kind: 'complete', trailers, usageField: usage });
+  }
+
+  private finish(end: End): void {
+    this.end = end;
+    this.patience.stop();
+    this.answer.stop();
+    this.resolveEnd(end);
+  }
+
+  /** Settles the call, and then lets the caller see its end. */
+  private async settle(end: End): Promise<TollgateError | null> {
+    const { settle } = this.request;
+    const error = end.kind === 'failed' ? await settle.failed(end.failure) : await settle.complete(await this.completeAnswer(end.usageField));
+    if (end.kind === 'complete' && error === null) this.answer.end(end.trailers);
+    else if (this.answer.hasBegun) this.answer.reset();
+    else return this.isCallerGone ? null : error;
+    return null;
+  }
+
+  private async completeAnswer(usageField: string | undefined): Promise<CompleteAnswer> {
+    const { status, headers } = this.head as AnswerHead;
+    const usage = (await this.measure?.end(usageField)) ?? null;
+    const body = this.kept?.bytes();
+    const kept = body && { status, headers: withoutSetCookie(headers), body };
+    return { status, isBilled: this.measure !== undefined, usage, kept };
+  }
+
+  /** A caller that leaves early takes its call along. After its request is whole, the answer is read to its end and billed. */
+  private callerLeaves(): void {
+    if (this.request.outgoing.writableFinished) return;
+    this.isCallerGone = true;
+    if (this.body?.isWhole === false) this.fail('CALLER_GONE', GONE);
+    else this.callerBlocks(false);
+  }
+
+  /** Too much time has passed without progress, or in all. */
+  private giveUp(): void {
+    const { maxDurationMs, timeoutMs, idleTimeoutMs } = this.request;
+    if (this.patience.isOver) return this.fail('UPSTREAM_TIMEOUT', `The call took longer than ${maxDurationMs} ms.`);
+    if (this.body?.isHungry) return this.fail('CALLER_GONE', 'The caller stopped sending its request.');
+    if (this.head) return this.fail('UPSTREAM_TIMEOUT', `The upstream sent nothing for ${idleTimeoutMs} ms.`);
+    this.fail('UPSTREAM_TIMEOUT', `No answer began within ${timeoutMs} ms.`);
+  }
+
+  private failAsTooLarge(): void {
+    this.fail('PAYLOAD_TOO_LARGE', `The body is larger than ${this.request.maxBodyBytes} bytes.`);
+  }
+
+  private callerBlocks(isBlocked: boolean): void {
+    this.isCallerBlocked = isBlocked;
+    this.pauseOrResume();
+  }
+
+  private measureBlocks(isBlocked: boolean): void {
+    this.isMeasureBlocked = isBlocked;
+    this.pauseOrResume();
+  }
+
+  /** The upstream sends only while its answer can be passed on. While it cannot, the upstream's silence is not its fault. */
+  private pauseOrResume(): void {
+    const { controller } = this;
+    if (this.end || !controller || !this.head) return;
+    const mustPause = this.isCallerBlocked || this.isMeasureBlocked;
+    if (mustPause === controller.paused) return;
+    this.patience.expect(mustPause ? Infinity : this.request.idleTimeoutMs);
+    if (mustPause) controller.pause();
+    else controller.resume();
+  }
+
+  private leavePlace(): void {
+    this.parts.places.leave(this.request.origin, this.request.holder);
+  }
+}
+
+/** Headers as undici gives them. */
+function textsOf(raw: Dispatcher.DispatchController['rawHeaders']): string[] {
+  return Array.isArray(raw) ? raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1'))) : [];
+}
+
+function withoutSetCookie(headers: readonly string[]): string[] {
+  return headers.filter((_, at) => headers[at - (at % 2)]?.toLowerCase() !== 'set-cookie');
+}
+
+const MAX_CAUSE_LENGTH = 1000;
+
+/** Describes a failure in one line. The message is empty if several addresses of a host were tried; then the code tells the reason. */
+function describe(error: unknown): string {
+  const { name, code, message } = (error ?? {}) as { name?: unknown; code?: unknown; message?: unknown };
+  return [name, code, message].filter((part) => typeof part === 'string' && part !== '').join(' ').slice(0, MAX_CAUSE_LENGTH);
+}
