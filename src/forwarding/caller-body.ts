@@ -19,7 +19,7 @@ export interface CallerBodyEvents {
   onTooLarge(): void;
 }
 
-/** The body of a request as it arrives, for an upstream. Destroying it leaves the caller's connection open for an answer. */
+/** The body of a request as it arrives, for an upstream. Destroying it stops reading, and leaves the caller's connection open. */
 export class CallerBody extends Readable {
   /** True once the whole body has been taken over from the caller's connection. */
   isWhole = false;
@@ -50,7 +50,7 @@ export class CallerBody extends Readable {
 
   override _destroy(error: Error | null, callBack: (error?: Error | null) => void): void {
     this.incoming.off('data', this.accept).off('end', this.finish);
-    discardRest(this.incoming);
+    this.incoming.pause();
     callBack(error);
   }
 
@@ -69,12 +69,19 @@ export class CallerBody extends Readable {
 }
 
 /**
- * Reads the rest of a request's body and discards it, so that a caller that is still sending can read its answer. Closes the connection of a
- * caller that takes too long.
+ * Reads the rest of a request's body and discards it, so that a caller that is still sending can read its answer. Resolves when the rest has
+ * arrived, or when the caller has taken too long. In this case `onLate` is called first.
  */
-export function discardRest(incoming: IncomingMessage): void {
-  if (incoming.complete || incoming.destroyed) return void incoming.resume();
-  const patience = new Patience(DISCARD_MS, DISCARD_IDLE_MS, () => incoming.socket.destroy());
-  incoming.on('data', () => patience.progress()).once('close', () => patience.stop());
-  incoming.resume();
+export function discardRest(incoming: IncomingMessage, onLate: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    const patience = new Patience(DISCARD_MS, DISCARD_IDLE_MS, () => {
+      onLate();
+      resolve();
+    });
+    incoming.on('data', () => patience.progress()).once('close', () => {
+      patience.stop();
+      resolve();
+    });
+    incoming.resume();
+  });
 }

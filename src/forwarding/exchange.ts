@@ -43,6 +43,8 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
   private kept: GrowingCopy | undefined;
   /** Set while the call waits for a place. */
   private waiting: AbortController | undefined;
+  /** True while the caller sends its body only if it is asked to. */
+  private waitsForContinue = false;
   private isCallerBlocked = false;
   private isMeasureBlocked = false;
   private isCallerGone = false;
@@ -68,7 +70,10 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
       this.prepare();
       whenAnswered(incoming, outgoing, () => this.callerLeaves());
       if (!this.end) await this.start();
-      return await this.settle(await this.ended);
+      const end = await this.ended;
+      const isDiscarded = this.discardRest();
+      const error = await this.settle(end);
+      return await this.sendEnd(end, error, isDiscarded);
     } catch (error) {
       if (this.answer.hasBegun) this.answer.reset();
       throw error;
@@ -76,7 +81,6 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
       signal?.removeEventListener('abort', stop);
       this.measure?.stop();
       this.copies.release();
-      if (!this.body && !incoming.complete) discardRest(incoming);
     }
   }
 
@@ -85,14 +89,14 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
     if (this.end) return;
     this.finish({ kind: 'failed', failure: { code, cause } });
     this.waiting?.abort();
-    this.body?.destroy();
     this.controller?.abort(new Error(cause));
   }
 
   /** The upstream begins to take the body. Until the body is whole, the upstream may wait for it. */
   onStart(): void {
-    const { incoming, outgoing, idleTimeoutMs } = this.request;
-    if (incoming.headers.expect?.toLowerCase() === '100-continue') outgoing.writeContinue();
+    const { outgoing, idleTimeoutMs } = this.request;
+    if (this.waitsForContinue) outgoing.writeContinue();
+    this.waitsForContinue = false;
     this.patience.expect(idleTimeoutMs);
   }
 
@@ -160,7 +164,8 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
   /** Checks the request, and takes over its body. The part of it that has arrived would be lost with the caller's connection. */
   private prepare(): void {
     const { incoming, body, maxBodyBytes } = this.request;
-    const { 'content-length': length = '0', 'transfer-encoding': coding } = incoming.headers;
+    const { 'content-length': length = '0', 'transfer-encoding': coding, expect } = incoming.headers;
+    this.waitsForContinue = expect?.toLowerCase() === '100-continue' && !body;
     const hasBody = coding !== undefined || Number(length) > 0;
     if (isLoop(incoming.rawHeaders, this.parts.loopId)) this.fail('LOOP_DETECTED', 'The request has passed through here before.');
     else if (Number(length) > maxBodyBytes) this.failAsTooLarge();
@@ -210,17 +215,36 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
     this.end = end;
     this.patience.stop();
     this.answer.stop();
+    if (this.body?.isWhole === false) this.body.destroy();
     this.resolveEnd(end);
   }
 
-  /** Settles the call, and then lets the caller see its end. */
-  private async settle(end: End): Promise<TollgateError | null> {
+  private settle(end: End): Promise<TollgateError | null> {
     const { settle } = this.request;
-    const error = end.kind === 'failed' ? await settle.failed(end.failure) : await settle.complete(await this.completeAnswer(end.usageField));
-    if (end.kind === 'complete' && error === null) this.answer.end(end.trailers);
-    else if (this.answer.hasBegun) this.answer.reset();
-    else return this.isCallerGone ? null : error;
-    return null;
+    return end.kind === 'failed' ? settle.failed(end.failure) : this.completeAnswer(end.usageField).then((answer) => settle.complete(answer));
+  }
+
+  /** Lets the caller see the end of a settled call. Returns an error that is still to be sent. */
+  private async sendEnd(end: End, error: TollgateError | null, isDiscarded: Promise<void> | null): Promise<TollgateError | null> {
+    const { answer } = this;
+    const passes = end.kind === 'complete' && error === null;
+    if (answer.hasBegun && !passes) {
+      answer.reset();
+      return null;
+    }
+    // After the last answer Node closes the connection. If the caller still sent then, it would get a reset and lose the answer
+    if (!this.request.outgoing.shouldKeepAlive) await isDiscarded;
+    if (passes) answer.end(end.trailers);
+    return this.isCallerGone ? null : error;
+  }
+
+  /** Reads what the caller still sends. Null if it sends nothing. A connection that is used again must not wait for it for long. */
+  private discardRest(): Promise<void> | null {
+    const { incoming, outgoing } = this.request;
+    if (incoming.complete || incoming.destroyed || this.waitsForContinue) return null;
+    return discardRest(incoming, () => {
+      if (outgoing.shouldKeepAlive) incoming.socket.destroy();
+    });
   }
 
   private async completeAnswer(usageField: string | undefined): Promise<CompleteAnswer> {

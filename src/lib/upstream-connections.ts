@@ -43,10 +43,28 @@ export class UpstreamConnections {
     const socket: unknown = this.connector(options, (...result) => {
       this.connecting.delete(socket);
       const [, connected] = result;
-      connected?.once('error', () => this.noteReset()); // before the listener of undici
+      if (connected) {
+        connected.once('error', () => this.noteReset()); // before the listener of undici
+        this.readBeforeFailing(connected);
+      }
       callback(...result);
     });
     this.connecting.add(socket);
+  }
+
+  /**
+   * An upstream can answer and close while it is still being sent a body. The next write fails then, and Node would drop the answer that
+   * has already arrived. So the failure of a write is reported when all that has arrived is read. That always comes: reading fails or ends.
+   */
+  private readBeforeFailing(socket: Socket): void {
+    const after = (done: (error?: Error | null) => void) => (error?: Error | null) => {
+      if (!error || socket.destroyed) return done(error);
+      socket.prependOnceListener('end', () => this.noteReset());
+      socket.once('close', () => done(error));
+    };
+    const { _write: write, _writev: writev } = socket;
+    socket._write = (chunk, encoding, done) => write.call(socket, chunk, encoding, after(done));
+    socket._writev = (chunks, done) => writev?.call(socket, chunks, after(done));
   }
 
   private noteReset(): void {
