@@ -21,8 +21,9 @@ const FEATURES = {
   wallet: ['access', 'tenancy'],
   actions: ['access', 'tenancy'],
   requests: ['access', 'tenancy'],
+  routes: ['access', 'tenancy'],
   oauth: ['service-accounts', 'access', 'tenancy'],
-  gate: ['oauth', 'keys', 'service-accounts', 'access', 'wallet', 'actions', 'requests', 'tenancy'],
+  gate: ['oauth', 'keys', 'service-accounts', 'access', 'wallet', 'actions', 'requests', 'routes', 'tenancy'],
 };
 
 const FOLDERS = ['lib', 'db', 'audit', 'forwarding', 'graphql', 'graphql-server', 'graphiql', 'rest', 'pages', 'docs', ...Object.keys(FEATURES)];

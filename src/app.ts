@@ -48,6 +48,7 @@ import { UnreadAnswers } from './rest/unread-answers';
 import { httpStatusOf } from './rest/status';
 import type { AnswerForm, Unparsed } from './rest/unparsed';
 import { openApiDocument } from './rest/openapi';
+import { RouteFollower } from './routes/route-follower';
 import { RotationWatch } from './service-accounts/rotation-watch';
 import { Workspace } from './tenancy/workspace.entity';
 import { createSchema, docsOf } from './schema';
@@ -75,6 +76,8 @@ export interface App {
   sweep: Sweep;
   sealer: Sealer;
   rotations: RotationWatch;
+  /** Has the table of routes. */
+  routes: RouteFollower;
   idempotency: Idempotency;
   /** The jobs that delete expired answers of mutations and expired OAuth tokens. */
   forgetters: Repeated[];
@@ -93,8 +96,10 @@ export async function createApp({ config, database, installation, log: destinati
   const isOfOutage = (error: unknown) => isOutage(error) || isOutage((error as Error | undefined)?.cause);
   const hooks = { logMethod: boundLines(isOfOutage) };
   const log = pino({ level: config.logLevel, serializers: { err: loggableError }, hooks }, destination);
-  const services = createServices(database, installation.digest);
+  const routes = new RouteFollower({ database, log });
+  const services = createServices(database, installation.digest, () => routes.reload().catch(() => undefined)); // else its next poll reads
   await services.actions.ensureBuiltIns();
+  await routes.reload();
   const server = createServer(config, formOf);
   const base: Base = { config, database, installation, server, log };
   warnAboutPublicUrl(base);
@@ -112,9 +117,10 @@ export async function createApp({ config, database, installation, log: destinati
   });
   const chainKeys = new ChainKeys(new Sealed(installation.pepper, 'audit chain'));
   const workers = createJobs(base, gate, chainKeys);
-  stopOnClose(base, workers.jobs, closeGate, people.background);
+  const jobs = [...workers.jobs, routes];
+  stopOnClose(base, jobs, closeGate, people.background);
   const idempotency = new Idempotency({ database, digest: installation.digest });
-  const app: App = { server, services, people, oauth, authenticator, gate, idempotency, ...workers };
+  const app: App = { server, services, people, oauth, authenticator, gate, idempotency, routes, ...workers, jobs };
   await registerServers(base, app, chainKeys);
   await server.ready();
   return app;

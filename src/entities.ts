@@ -18,6 +18,7 @@ import { Consent } from './oauth/consent.entity';
 import { SigningKey } from './oauth/signing-key.entity';
 import { OAuthToken } from './oauth/token.entity';
 import { RequestLog } from './requests/request-log.entity';
+import { Route } from './routes/route.entity';
 import { ServiceAccount, ServiceAccountProject, ServiceAccountSecret } from './service-accounts/service-account.entity';
 import { Project } from './tenancy/project.entity';
 import { Workspace } from './tenancy/workspace.entity';
@@ -51,6 +52,7 @@ export const entities = [
   LedgerReference,
   Action,
   SingleHold,
+  Route,
   TickHolds,
   Claim,
   RefusalCount,

@@ -34,6 +34,7 @@ import {
 } from './requests/request-log.resolver';
 import { httpStatusOf } from './rest/status';
 import { openApiDocument } from './rest/openapi';
+import { RouteResolver } from './routes/route.resolver';
 import { ServiceAccountResolver, WorkspaceServiceAccountsResolver } from './service-accounts/service-account.resolver';
 import { ProjectResolver, WorkspaceProjectsResolver } from './tenancy/project.resolver';
 import { WorkspaceResolver } from './tenancy/workspace.resolver';
@@ -55,7 +56,7 @@ export interface SchemaDeps {
 }
 
 function createResolvers({ services, people, oauth, database, chainKeys }: SchemaDeps): Resolvers {
-  const { workspaces, projects, keys, serviceAccounts, roles, members, wallets, actions } = services;
+  const { workspaces, projects, keys, serviceAccounts, roles, members, wallets, actions, routes } = services;
   const instances = [
     new ViewerResolver(),
     new ViewerPersonResolver(database.reader, people.sessions),
@@ -91,6 +92,7 @@ function createResolvers({ services, people, oauth, database, chainKeys }: Schem
     new BudgetChangedResolver(),
     new LedgerEntryResolver(),
     new ActionResolver(actions),
+    new RouteResolver(routes),
     new RequestLogResolver(),
     new LedgerEntryLogResolver(),
     new WorkspaceLogsResolver(),

@@ -2,12 +2,14 @@ import { IsNull, MoreThan, type EntityManager } from 'typeorm';
 import { Invitation } from './access/people/invitation.entity';
 import { MemberService } from './access/people/member.service';
 import { RoleService } from './access/roles/role.service';
+import { Action } from './actions/action.entity';
 import { ActionService } from './actions/action.service';
 import type { Database } from './db/database';
 import { ApiKey } from './keys/key.entity';
 import { KeyService } from './keys/key.service';
 import { endConsents } from './oauth/consent.service';
 import { RequestLog } from './requests/request-log.entity';
+import { RouteService } from './routes/route.service';
 import { ServiceAccount } from './service-accounts/service-account.entity';
 import { ServiceAccountService } from './service-accounts/service-account.service';
 import { ProjectService } from './tenancy/project.service';
@@ -15,8 +17,8 @@ import { WorkspaceService } from './tenancy/workspace.service';
 import { openBudget, openWallet } from './wallet/ledger';
 import { WalletService } from './wallet/wallet.service';
 
-// Creates the services of tenants, keys, service accounts, roles, members, wallets and actions. A service knows only one feature. If it
-// needs another feature, it receives a function for this.
+// Creates the services of tenants, keys, service accounts, roles, members, wallets, actions and routes. A service knows only one feature.
+// If it needs another feature, it receives a function for this.
 
 export interface Services {
   workspaces: WorkspaceService;
@@ -27,14 +29,22 @@ export interface Services {
   members: MemberService;
   wallets: WalletService;
   actions: ActionService;
+  routes: RouteService;
 }
 
-export function createServices(database: Database, digest: (text: string) => string): Services {
+/** `routesChanged` is called after each change of the routes, by a process that matches requests. */
+export function createServices(
+  database: Database,
+  digest: (text: string) => string,
+  routesChanged: () => Promise<void> = () => Promise.resolve(),
+): Services {
   const actions = new ActionService(database);
   const knownPermissions = async (tx: EntityManager) => (await actions.permissions(tx)).map(({ name }) => name);
   const keys = new KeyService({ database, digest, knownPermissions });
+  const actionExists = (tx: EntityManager, id: string) => tx.existsBy(Action, { id });
   return {
     actions,
+    routes: new RouteService({ database, actionExists, changed: routesChanged }),
     workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
     projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
     keys,

@@ -1,7 +1,7 @@
 import { buildClientSchema, getIntrospectionQuery, isInputObjectType } from 'graphql';
 import { AuditEvent } from '../src/audit/event.entity';
 import type { TestApp } from './support/app';
-import { buildAction, buildKey, buildProject, buildServiceAccount, buildWorkspace } from './support/factories';
+import { buildAction, buildKey, buildProject, buildRoute, buildServiceAccount, buildWorkspace } from './support/factories';
 import { mutations, type Mutation } from './support/mutate';
 import { closeNodes, createNodes } from './support/nodes';
 import { buildPerson } from './support/people';
@@ -41,6 +41,7 @@ async function cases(): Promise<Case[]> {
   const { role } = await mutate('createRole', { workspaceId: workspace.id, name: 'Own', permissions: [] }, 'role { id }');
   const { person } = await buildPerson(app, { workspace, roleId: 'rol_viewer' });
   const action = await buildAction(app, { upstreamUrl: 'http://127.0.0.1:9/' });
+  const route = await buildRoute(app, { actionId: action.id });
   const named: Case['changes'] = [{ name: 'One' }, { name: 'Other' }];
   return [
     { mutation: 'updateWorkspace', target: { id: workspace.id }, changes: named, field: 'workspace' },
@@ -50,6 +51,7 @@ async function cases(): Promise<Case[]> {
     { mutation: 'updateOAuthClient', target: { id: client.id }, changes: named, field: 'client' },
     { mutation: 'updateRole', target: { id: role.id }, changes: named, field: 'role' },
     { mutation: 'updateAction', target: { id: action.id }, changes: [{ timeoutMs: 200 }, { timeoutMs: 300 }], field: 'action' },
+    { mutation: 'updateRoute', target: { id: route.id }, changes: [{ host: 'one.example' }, { host: null }], field: 'route' },
     {
       mutation: 'setMemberRole',
       target: { workspaceId: workspace.id, userId: person.id },

@@ -39,6 +39,7 @@ const KIND_OF_ARGUMENT: Record<string, IdKind> = {
   projectId: 'prj',
   requestLogId: 'log',
   roleId: 'rol',
+  actionId: 'act',
   userId: 'usr',
   keyId: 'key',
   projectIds: 'prj',

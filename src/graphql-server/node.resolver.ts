@@ -6,6 +6,7 @@ import { invalid } from '../errors';
 import { ApiKey } from '../keys/key.entity';
 import { MaxItems, Node } from '../lib/graphql-types';
 import { RequestLog } from '../requests/request-log.entity';
+import { Route } from '../routes/route.entity';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
@@ -31,6 +32,7 @@ const FIND: Record<string, Find> = {
     return role;
   },
   act: (id, ctx) => ctx.load(by(Action), id),
+  rte: (id, ctx) => (ctx.knowsInstallation ? ctx.load(by(Route), id) : Promise.resolve(null)),
   evt: async (id, ctx) => {
     const event = await ctx.load(by(AuditEvent), id);
     if (!event) return null;

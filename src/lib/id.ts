@@ -41,7 +41,7 @@ export function fromBase62(text: string): number {
   return value;
 }
 
-export type IdPrefix = 'ws' | 'prj' | 'key' | 'wal' | 'log' | 'act' | 'evt' | 'rol' | 'usr' | 'ses' | 'inv' | 'svc' | 'app' | 'con';
+export type IdPrefix = 'ws' | 'prj' | 'key' | 'wal' | 'log' | 'act' | 'evt' | 'rol' | 'usr' | 'ses' | 'inv' | 'svc' | 'app' | 'con' | 'rte';
 
 /** Makes an id such as `key_0VKq3Zb1M8fD2sYt6Hc0Qw`: the type, the millisecond and 77 random bits. Ids of one type sort by time. */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {

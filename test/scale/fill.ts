@@ -203,6 +203,19 @@ export async function fill(app: TestApp, rows: number): Promise<Filled> {
       enabled: '1',
       created_at: at,
     },
+    routes: {
+      id: id('rte'),
+      host: 'NULL',
+      methods: "'[]'",
+      path: join("'/things-'", 'n'),
+      action_id: `'act_${'0'.repeat(22)}'`,
+      upstream_url: "'https://upstream.example'",
+      upstream_path: 'NULL',
+      billed_statuses: `'["2xx"]'`,
+      usage_sources: "'[]'",
+      ...{ replayable: '0', pass_credential: '0', pass_preflight: '0', enabled: '0' },
+      ...{ max_body_bytes: '0', idle_timeout_ms: '1000', max_duration_ms: '1000', created_at: at },
+    },
   };
   const escape = (column: string) => database.reader.connection.driver.escape(column);
   await database.transaction(async (tx) => {

@@ -208,6 +208,23 @@ export const CASES: ListCase[] = [
     'actions_by_name',
     { filter: () => ({ service: ['svc-1'] }) },
   ),
+  page(
+    'Query.routes',
+    ofAll,
+    'routes',
+    `nodes { id host methods path upstreamUrl action { name } } ${NODES.pageInfo}`,
+    'RouteFilter',
+    'routes_by_age',
+  ),
+  page(
+    'Query.routes of an action and a text in the path',
+    ofAll,
+    'routes',
+    `nodes { id host methods path upstreamUrl } ${NODES.pageInfo}`,
+    'RouteFilter',
+    'routes_by_age',
+    { filter: () => ({ actionId: [`act_${'0'.repeat(22)}`], path: 'THINGS', enabled: false }) },
+  ),
   page('Workspace.serviceAccounts', ofWorkspace, 'serviceAccounts', ACCOUNT, 'ServiceAccountFilter', 'service_accounts_by_workspace'),
   page(
     'Workspace.serviceAccounts with a due rotation',

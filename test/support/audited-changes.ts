@@ -2,7 +2,7 @@ import { Membership } from '../../src/access/people/membership.entity';
 import type { Project } from '../../src/tenancy/project.entity';
 import type { Workspace } from '../../src/tenancy/workspace.entity';
 import type { TestApp } from './app';
-import { buildKey, buildProject, buildServiceAccount } from './factories';
+import { buildKey, buildProject, buildRoute, buildServiceAccount } from './factories';
 import { mutations } from './mutate';
 
 /** A mutation, and the event that it must write. */
@@ -73,6 +73,7 @@ export async function auditedChanges(app: TestApp, { workspace, project }: Place
       )
     ).client.id;
   const [renamedClient, rotatedClient, deletedClient] = [await clientOf(), await clientOf(), await clientOf()];
+  const [changedRoute, goneRoute] = [await buildRoute(app, { actionId: action.id }), await buildRoute(app, { actionId: action.id })];
   const hint = expect.stringMatching(/^tollgate_client_\.\.\./);
 
   return [
@@ -329,6 +330,43 @@ export async function auditedChanges(app: TestApp, { workspace, project }: Place
       },
       repeat: 'CONFLICT',
       refused: { service: 'face', name: 'face.find', priceMicroCredits: -5, permission: 'face.find', upstreamUrl: 'https://face.example/' },
+    },
+    {
+      mutation: 'createRoute',
+      input: {
+        ...{ host: 'API.example', methods: ['GET', 'GET'], path: '/v2/items/:id' },
+        ...{ actionId: action.id, upstreamUrl: 'https://items.example/api' },
+      },
+      selection: 'route { id }',
+      action: 'route.created',
+      subject: (payload) => [payload.route.id, null],
+      before: null,
+      after: {
+        ...{ host: 'api.example', methods: ['GET'], path: '/v2/items/:id', actionId: action.id, upstreamUrl: 'https://items.example/api' },
+        ...{ upstreamPath: null, billedStatuses: ['2xx'], usage: [], replayable: false, passCredential: false, passPreflight: false },
+        ...{ maxBodyBytes: 104_857_600, idleTimeoutMs: 60_000, maxDurationMs: 600_000, enabled: true },
+      },
+      repeat: 'CONFLICT',
+      refused: { path: '/graphql', actionId: action.id, upstreamUrl: 'https://items.example/api' },
+    },
+    {
+      mutation: 'updateRoute',
+      input: { id: changedRoute.id, path: changedRoute.path, methods: ['POST'], usage: [{ unit: 'tokens', pointer: '/usage/tokens' }] },
+      action: 'route.updated',
+      subject: () => [changedRoute.id, null],
+      before: { methods: [], usage: [] },
+      after: { methods: ['POST'], usage: [{ unit: 'tokens', pointer: '/usage/tokens' }] },
+      refused: { id: changedRoute.id, host: null, path: '/v1', upstreamPath: '/:other' },
+    },
+    {
+      mutation: 'deleteRoute',
+      input: { id: goneRoute.id },
+      action: 'route.deleted',
+      subject: () => [goneRoute.id, null],
+      before: expect.objectContaining({ path: goneRoute.path, actionId: action.id, enabled: true }) as Record<string, unknown>,
+      after: null,
+      repeat: 'NOT_FOUND',
+      refused: { id: 'rte_none' },
     },
     {
       mutation: 'createRole',

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { systemAuthority } from '../../src/access/authority';
 import type { Action } from '../../src/actions/action.entity';
 import type { ApiKey } from '../../src/keys/key.entity';
+import type { Route } from '../../src/routes/route.entity';
 import type { ServiceAccount } from '../../src/service-accounts/service-account.entity';
 import { Environment } from '../../src/tenancy/environment';
 import type { Project } from '../../src/tenancy/project.entity';
@@ -98,4 +99,11 @@ export interface ActionValues {
 export function buildAction({ services }: Services, values: ActionValues): Promise<Action> {
   const name = `face.${unique()}`;
   return services.actions.create(ORIGIN, { service: 'face', name, permission: name, priceMicroCredits: 1_000, ...values });
+}
+
+type RouteValues = Partial<Parameters<TestApp['services']['routes']['create']>[1]> & { actionId: string };
+
+/** Creates a route with a unique path, by default to an upstream that does not exist. */
+export function buildRoute({ services }: Services, values: RouteValues): Promise<Route> {
+  return services.routes.create(ORIGIN, { path: `/${unique()}/:id`, upstreamUrl: 'http://upstream.invalid', ...values });
 }

@@ -35,6 +35,7 @@ const TEXTS: Record<string, string> = {
   service: 'face',
   permission: 'face.never',
   upstreamUrl: 'https://upstream.invalid/',
+  path: '/routed',
 };
 
 /**

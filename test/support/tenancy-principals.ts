@@ -3,7 +3,7 @@ import { Session } from '../../src/access/sessions/session.entity';
 import type { Project } from '../../src/tenancy/project.entity';
 import type { Workspace } from '../../src/tenancy/workspace.entity';
 import type { TestApp } from './app';
-import { buildKey, buildProject, buildServiceAccount, buildWorkspace } from './factories';
+import { buildKey, buildProject, buildRoute, buildServiceAccount, buildWorkspace } from './factories';
 import { rowsOf, sectionOf } from './markdown';
 import { mutations } from './mutate';
 import { REDIRECT_URI, buildClient, tokensFor } from './oauth';
@@ -93,6 +93,8 @@ async function buildTenant(app: TestApp, name: string, permissions = ['demo.*'])
     { id: key.id },
   );
   const { requestLogs, project: asked } = data.key;
+  const act = data.actions.nodes[0].id;
+  const { id: rte } = await buildRoute(app, { actionId: act });
   const ids = {
     ws: workspace.id,
     prj: project.id,
@@ -101,7 +103,8 @@ async function buildTenant(app: TestApp, name: string, permissions = ['demo.*'])
     log: requestLogs.nodes[0].id,
     led: asked.ledger.nodes[0].id,
     wal: asked.workspace.wallet.id,
-    act: data.actions.nodes[0].id,
+    act,
+    rte,
     rol: role.id,
     usr: person.id,
     inv: invitation.id,

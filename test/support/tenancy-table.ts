@@ -12,7 +12,8 @@ import type { AdministrativePermission } from '../../src/access/permissions';
 export type Needs = AdministrativePermission | 'nothing' | 'credential' | 'knowledge' | 'operator' | 'person' | 'own';
 
 /** The kind of object that an id in an argument names. */
-export type IdKind = 'ws' | 'prj' | 'key' | 'log' | 'svc' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt' | 'app' | 'con';
+export type IdKind =
+  'ws' | 'prj' | 'key' | 'log' | 'svc' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt' | 'app' | 'con' | 'rte';
 
 export interface Row {
   needs: Needs;
@@ -33,6 +34,7 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Query.requestLog': { needs: 'read.logs', id: 'log' },
   'Query.actions': { needs: 'credential' },
   'Query.permissions': { needs: 'credential' },
+  'Query.routes': { needs: 'operator' },
   'Query.auditEvents': { needs: 'operator' },
   'Query.auditChain': { needs: 'operator' },
   'Query.auditChain(workspaceId)': { needs: 'read.audit' },
@@ -53,6 +55,8 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Mutation.adjustBalance': { needs: 'operator' },
   'Mutation.createAction': { needs: 'operator' },
   'Mutation.updateAction': { needs: 'operator', id: 'act' },
+  'Mutation.createRoute': { needs: 'operator' },
+  'Mutation.updateRoute': { needs: 'operator', id: 'rte' },
   'Mutation.createRole': { needs: 'admin.roles' },
   'Mutation.updateRole': { needs: 'admin.roles', id: 'rol' },
   'Mutation.createOAuthClient': { needs: 'admin.clients' },
@@ -74,6 +78,7 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Mutation.revokeKey': { needs: 'write.keys', id: 'key' },
   'Mutation.disableServiceAccount': { needs: 'write.keys', id: 'svc' },
   'Mutation.archiveProject': { needs: 'write.projects', id: 'prj' },
+  'Mutation.deleteRoute': { needs: 'operator', id: 'rte' },
   'Mutation.deleteRole': { needs: 'admin.roles', id: 'rol' },
   'Mutation.withdrawInvitation': { needs: 'admin.members', id: 'inv' },
   'Mutation.removeMember': { needs: 'admin.members' },
@@ -149,6 +154,8 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'OAuthClient.consents': 'Workspace.oauthClients',
   'Consent.user': 'OAuthClient.consents',
   'Consent.project': 'OAuthClient.consents',
+  'Route.action': 'Query.routes',
+  'Route.usage': 'Query.routes',
   'Viewer.memberships': 'Query.viewer',
   'Viewer.consents': 'Query.viewer',
   'Viewer.sessions': 'Query.viewer',

@@ -22,7 +22,7 @@ const NAME_IN_DOCUMENT = /\btollgate\b/g;
 
 /** Kinds of ids and secrets that answers show. `key_...` in the document stands for the newest shown value of that kind. */
 const KINDS = [
-  '(?:ws|prj|key|svc|act|rol|usr|inv|invite|ses|log|root|app|con)_',
+  '(?:ws|prj|key|svc|act|rol|usr|inv|invite|ses|log|root|app|con|rte)_',
   '[a-z][a-z0-9]*_(?:live|test|svc)_',
   'tollgate_(?:code|access|refresh|client|svctoken)_',
 ];

@@ -8,6 +8,7 @@ import { OAuth1764600000000 as mysqlOAuth } from './mysql/1764600000000-oauth';
 import { PassStatuses1764850000000 as mysqlPassStatuses } from './mysql/1764850000000-pass-statuses';
 import { People1764200000000 as mysqlPeople } from './mysql/1764200000000-people';
 import { Roles1764150000000 as mysqlRoles } from './mysql/1764150000000-roles';
+import { Routes1764890000000 as mysqlRoutes } from './mysql/1764890000000-routes';
 import { ServiceAccountTokens1764700000000 as mysqlServiceAccountTokens } from './mysql/1764700000000-service-account-tokens';
 import { TickHolds1764000000000 as mysqlTickHolds } from './mysql/1764000000000-tick-holds';
 import { ServiceAccounts1764500000000 as mysqlServiceAccounts } from './mysql/1764500000000-service-accounts';
@@ -23,6 +24,7 @@ import { PassStatuses1764850000000 as sqlitePassStatuses } from './sqlite/176485
 import { People1764200000000 as sqlitePeople } from './sqlite/1764200000000-people';
 import { Roles1764150000000 as sqliteRoles } from './sqlite/1764150000000-roles';
 import { ServiceAccounts1764500000000 as sqliteServiceAccounts } from './sqlite/1764500000000-service-accounts';
+import { Routes1764890000000 as sqliteRoutes } from './sqlite/1764890000000-routes';
 import { ServiceAccountTokens1764700000000 as sqliteServiceAccountTokens } from './sqlite/1764700000000-service-account-tokens';
 import { TickHolds1764000000000 as sqliteTickHolds } from './sqlite/1764000000000-tick-holds';
 import { UnitPrices1764880000000 as sqliteUnitPrices } from './sqlite/1764880000000-unit-prices';
@@ -34,11 +36,11 @@ export const migrations = {
   mysql: [
     mysqlFoundation, mysqlTickHolds, mysqlAuditTrail, mysqlRoles, mysqlPeople, mysqlLists,
     mysqlIdempotency, mysqlServiceAccounts, mysqlOAuth, mysqlServiceAccountTokens, mysqlPassStatuses, mysqlKeyCreators,
-    mysqlAuditKeys, mysqlUnitPrices,
+    mysqlAuditKeys, mysqlUnitPrices, mysqlRoutes,
   ],
   sqlite: [
     sqliteFoundation, sqliteTickHolds, sqliteAuditTrail, sqliteRoles, sqlitePeople, sqliteLists,
     sqliteIdempotency, sqliteServiceAccounts, sqliteOAuth, sqliteServiceAccountTokens, sqlitePassStatuses, sqliteKeyCreators,
-    sqliteAuditKeys, sqliteUnitPrices,
+    sqliteAuditKeys, sqliteUnitPrices, sqliteRoutes,
   ],
 };
