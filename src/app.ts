@@ -8,6 +8,7 @@ import { pino, type Logger } from 'pino';
 import { Idempotency } from './access/idempotency';
 import { IdempotencyKey } from './access/idempotency-key.entity';
 import type { Installation } from './access/installation';
+import { PrincipalTokens } from './access/principal-tokens';
 import { createPeopleServices, type PeopleDeps, type PeopleServices } from './access/people-services';
 import { Person } from './access/people/person.entity';
 import { browserCookies, trustedOrigins } from './access/sessions/cookie';
@@ -21,6 +22,7 @@ import type { Database } from './db/database';
 import { Forgetter } from './db/forgetter';
 import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
+import { Forwarder } from './forwarding/forwarder';
 import { Gate } from './gate/gate';
 import { KeptAnswers } from './gate/kept-answers';
 import { openTickStore } from './gate/tick/open-tick-store';
@@ -42,6 +44,8 @@ import { createOAuthServices, type OAuthServices } from './oauth/services';
 import { oauthErrorPage, oauthForm, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
 import { pageForm, registerPages } from './pages/server';
 import { ArrivingBodies, requirePlainBody } from './rest/arriving-bodies';
+import { ClientAddresses } from './rest/client-address';
+import { RoutedServer } from './rest/forward/routed-server';
 import { createServer, prepareAnswers } from './rest/http';
 import { registerRest } from './rest/server';
 import { UnreadAnswers } from './rest/unread-answers';
@@ -96,7 +100,7 @@ export async function createApp({ config, database, installation, log: destinati
   const isOfOutage = (error: unknown) => isOutage(error) || isOutage((error as Error | undefined)?.cause);
   const hooks = { logMethod: boundLines(isOfOutage) };
   const log = pino({ level: config.logLevel, serializers: { err: loggableError }, hooks }, destination);
-  const routes = new RouteFollower({ database, log });
+  const routes = new RouteFollower({ database, actionNames: (ids) => services.actions.namesOf(ids), log });
   const services = createServices(database, installation.digest, () => routes.reload().catch(() => undefined)); // else its next poll reads
   await services.actions.ensureBuiltIns();
   await routes.reload();
@@ -121,7 +125,9 @@ export async function createApp({ config, database, installation, log: destinati
   stopOnClose(base, jobs, closeGate, people.background);
   const idempotency = new Idempotency({ database, digest: installation.digest });
   const app: App = { server, services, people, oauth, authenticator, gate, idempotency, routes, ...workers, jobs };
-  await registerServers(base, app, chainKeys);
+  const tokens = await PrincipalTokens.open(installation.pepper, baseUrlOf(base));
+  await registerServers(base, app, chainKeys, tokens);
+  serveRoutes(base, app, tokens);
   await server.ready();
   return app;
 }
@@ -209,7 +215,7 @@ function stopOnClose({ server }: Base, jobs: Repeated[], closeGate: () => Promis
 }
 
 /** Registers all routes: REST, the manual, GraphQL, pages, OAuth. The order decides the order of hooks. */
-async function registerServers(base: Base, app: App, chainKeys: ChainKeys): Promise<void> {
+async function registerServers(base: Base, app: App, chainKeys: ChainKeys, tokens: PrincipalTokens): Promise<void> {
   const { config, database, server, log } = base;
   const answers = new UnreadAnswers(server);
   prepareAnswers(server, { bodyLimitBytes: config.bodyLimitBytes, log });
@@ -223,6 +229,7 @@ async function registerServers(base: Base, app: App, chainKeys: ChainKeys): Prom
     hasWorkspace: (id) => database.reader.existsBy(Workspace, { id }),
     ping: () => database.ping(),
     openApi: openApiDocument(),
+    principalKeys: tokens.keySet,
   });
   const { services, people, oauth } = app;
   const schema = createSchema({ services, people, oauth, database, chainKeys });
@@ -234,6 +241,30 @@ async function registerServers(base: Base, app: App, chainKeys: ChainKeys): Prom
   await registerAdminApi(base, app, { schema, operations, bodies });
   await registerBrowserPages(base, app, bodies);
   await server.register(async (last) => answers.waitOnStop(last));
+}
+
+/** Lets requests that match a route go to their upstreams. Call it after all other listeners of the server are registered. */
+function serveRoutes({ config, database, installation, server, log }: Base, { gate, routes }: App, tokens: PrincipalTokens): void {
+  const { session, device } = browserCookies(config.publicUrl);
+  const forwarder = new Forwarder({
+    ownCookies: [session.name, device.name],
+    loopId: `tollgate-${installation.digest('tollgate loop').slice(0, 16)}`,
+  });
+  const routed = new RoutedServer({
+    gate,
+    follower: routes,
+    forwarder,
+    tokens,
+    addresses: new ClientAddresses(config.trustedProxies),
+    owners: gate.bodyOwners(() => database.now()),
+    bodyLimitBytes: config.bodyLimitBytes,
+    log,
+  });
+  routed.takeOver(server.server);
+  server.addHook('preClose', async () => {
+    await routed.stop();
+    await forwarder.close(); // cuts the calls that are still running, so that the gate can close
+  });
 }
 
 async function registerCors({ config, server }: Base): Promise<void> {

@@ -62,7 +62,23 @@ export const ERRORS = {
     kind: 'UPSTREAM_FAILED',
     message: 'The action broke off or gave no usable answer. Nothing was billed. Try again later.',
   },
+  UPSTREAM_STATUS: {
+    kind: 'UPSTREAM_FAILED',
+    message: 'The upstream answered with a status that is not billed. See its answer.',
+  },
   UPSTREAM_TIMEOUT: { kind: 'UPSTREAM_FAILED', message: 'The action did not answer in time. Nothing was billed. Try again later.' },
+  LOOP_DETECTED: {
+    kind: 'UPSTREAM_FAILED',
+    message: 'The request came back to this server. The upstream of its route must not lead here.',
+  },
+  UPGRADE_NOT_SUPPORTED: {
+    kind: 'UPSTREAM_FAILED',
+    message: 'Routes do not pass on WebSockets or other upgrades. Send the request without the header Upgrade.',
+  },
+  CALLER_GONE: {
+    kind: 'INVALID_REQUEST',
+    message: 'The request stopped before it was complete. Nothing was billed. Send it again.',
+  },
   SERVICE_UNAVAILABLE: { kind: 'SERVICE_UNAVAILABLE', message: 'Not available right now. Nothing was billed. Try again later.' },
   OUTCOME_UNKNOWN: {
     kind: 'SERVICE_UNAVAILABLE',

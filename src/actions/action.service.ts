@@ -1,4 +1,4 @@
-import type { EntityManager } from 'typeorm';
+import { In, type EntityManager } from 'typeorm';
 import { z } from 'zod';
 import { systemAuthority } from '../access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, isActionPermission, type Permission } from '../access/permissions';
@@ -142,6 +142,13 @@ export class ActionService {
       const event = { ...origin, action: 'action.updated', subject: { id, workspaceId: null }, at: await this.database.now(tx) };
       return writeChanges(tx, Action, { id }, action, changes, event);
     });
+  }
+
+  /** The service and name of these actions, by id. They never change. */
+  async namesOf(ids: readonly string[]): Promise<Map<string, Pick<Action, 'service' | 'name'>>> {
+    const select = { id: true, service: true, name: true };
+    const actions = await this.database.lookups.find(Action, { select, where: { id: In([...ids]) } });
+    return new Map(actions.map((action) => [action.id, action]));
   }
 
   /** All permissions that can be granted: each action's permission once, and the administrative permissions. */

@@ -43,6 +43,9 @@ const wholeMicroCredits = z
   .number()
   .refine((value) => Number.isSafeInteger(value), 'must be a whole number of micro-credits within 2^53 - 1');
 
+/** The seller's own name for the user behind a call: a header can have it, so it is visible ASCII and blanks. */
+export const subjectRule = z.string().regex(/^[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?$/, 'must be 1 to 255 visible ASCII characters');
+
 /** The most units that an action prices, and the most that the usage of one call names. */
 export const MAX_UNITS = 20;
 

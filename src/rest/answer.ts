@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import { ERRORS, type ErrorCode } from '../errors';
 import type { RateReport } from '../gate/items';
@@ -15,15 +16,32 @@ export interface ErrorAnswer {
 }
 
 /** Answers with an error in the form that all REST routes share. */
-export function sendError(reply: FastifyReply, requestId: string, { code, message, details, rate }: ErrorAnswer): FastifyReply {
+export function sendError(reply: FastifyReply, requestId: string, error: ErrorAnswer): FastifyReply {
+  setErrorHead((name, value) => void reply.header(name, value), requestId, error);
+  return reply.code(httpStatusOf(error.code)).send(errorBody(requestId, error.code, error.message, error.details));
+}
+
+/** Does the same on an answer that Fastify does not know. */
+export function writeError(answer: ServerResponse, requestId: string, error: ErrorAnswer): void {
+  answer.statusCode = httpStatusOf(error.code);
+  for (const [name, value] of Object.entries(COMMON_HEADERS)) answer.setHeader(name, value);
+  setErrorHead((name, value) => void answer.setHeader(name, value), requestId, error);
+  const body = errorBody(requestId, error.code, error.message, error.details);
+  answer.setHeader('content-length', Buffer.byteLength(body));
+  answer.end(body);
+}
+
+type SetHeader = (name: string, value: string | number) => void;
+
+function setErrorHead(set: SetHeader, requestId: string, { code, details, rate }: ErrorAnswer): void {
   const { kind } = ERRORS[code];
-  void reply.code(httpStatusOf(code)).header('content-type', 'application/json; charset=utf-8').header('x-request-id', requestId);
-  if (kind === 'UNAUTHORIZED' || code === 'FORBIDDEN') void reply.header('www-authenticate', challenge(code, details));
-  if (rate) setRateHeaders(reply, rate);
+  set('content-type', 'application/json; charset=utf-8');
+  set('x-request-id', requestId);
+  if (kind === 'UNAUTHORIZED' || code === 'FORBIDDEN') set('www-authenticate', challenge(code, details));
+  if (rate) for (const [name, value] of rateHeaders(rate)) set(name, value);
   if (kind === 'RATE_LIMITED' || kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS') {
-    void reply.header('retry-after', Math.max(RETRY_AFTER_SECONDS, rate ? secondsUntilNext(rate) : 0));
+    set('retry-after', Math.max(RETRY_AFTER_SECONDS, rate ? secondsUntilNext(rate) : 0));
   }
-  return reply.send(errorBody(requestId, code, message, details));
 }
 
 /** Headers of every answer of this process: forbid caching, and forbid browsers to guess the content type. */
@@ -54,10 +72,16 @@ function challenge(code: ErrorCode, details: Record<string, unknown>): string {
   return `${realm}, error="insufficient_scope"${scope}`;
 }
 
-/** Sets `RateLimit-Policy` and `RateLimit` in the syntax of draft-ietf-httpapi-ratelimit-headers-10. */
+/** `RateLimit-Policy` and `RateLimit` in the syntax of draft-ietf-httpapi-ratelimit-headers-10. */
+export function rateHeaders(rate: RateReport): [name: string, value: string][] {
+  return [
+    ['RateLimit-Policy', policyOf(rate.limit)],
+    ['RateLimit', `"project";r=${rate.remaining};t=${secondsUntilNext(rate)}`],
+  ];
+}
+
 export function setRateHeaders(reply: FastifyReply, rate: RateReport): void {
-  void reply.header('ratelimit-policy', policyOf(rate.limit));
-  void reply.header('ratelimit', `"project";r=${rate.remaining};t=${secondsUntilNext(rate)}`);
+  for (const [name, value] of rateHeaders(rate)) void reply.header(name, value);
 }
 
 /** Cache of the last policy: consecutive calls mostly have the same one, and formatting decimals is slow. */

@@ -15,6 +15,12 @@ export class ClientAddresses {
     this.trusted = trustedProxies.map(blockOf);
   }
 
+  /** Whether the peer of a socket is a trusted proxy. */
+  isTrusted(peer: string): boolean {
+    const address = this.trusted.length === 0 ? null : forwardedAddress(peer);
+    return address !== null && isInBlocks(address, this.trusted);
+  }
+
   /** Returns the address in canonical form, or null if the connection has closed. */
   of({ socket, headers }: IncomingMessage): string | null {
     const forwarded = this.trusted.length === 0 ? undefined : headers['x-forwarded-for'];

@@ -54,7 +54,7 @@ const REQUEST_TIMEOUT_MS = 120_000;
  * Most requests that wait behind others on one connection (HTTP pipelining). Node reads about as many requests at once, and reads no more
  * while refusals wait to be sent.
  */
-const MAX_WAITING = 2_048;
+export const MAX_WAITING = 2_048;
 
 /** Creates the server, without Fastify's logger, because Fastify would create a child logger for each request. Handlers log themselves. */
 export function createServer(config: Config, formOf: FormOf): FastifyInstance {
@@ -128,8 +128,8 @@ export function prepareAnswers(app: FastifyInstance, deps: AnswerDeps): void {
   app.server.on('checkExpectation', (request, response) => app.routing(request, response));
 }
 
-const STOPPING = 'This process is stopping. Send the request again.';
-const TOO_MANY_WAIT = 'Too many requests wait on this connection. Send more after some are answered.';
+export const STOPPING = 'This process is stopping. Send the request again.';
+export const TOO_MANY_WAIT = 'Too many requests wait on this connection. Send more after some are answered.';
 
 /** Whether too many requests wait on the connection. If not, counts this one as waiting until it is answered. */
 function isOneTooMany({ raw }: FastifyRequest, reply: FastifyReply): boolean {

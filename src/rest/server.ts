@@ -15,12 +15,14 @@ export interface RestDeps extends AuditExportDeps, TableExportDeps {
   /** Rejects if the database cannot be reached or takes no writes. */
   ping(): Promise<void>;
   openApi: object;
+  /** The public keys of the tokens that name callers to upstreams. */
+  principalKeys: object;
 }
 
 const READY_TIMEOUT_MS = 2_000;
 
 /** Registers the REST routes. */
-export function registerRest(app: FastifyInstance, { ping, openApi, ...deps }: RestDeps): void {
+export function registerRest(app: FastifyInstance, { ping, openApi, principalKeys, ...deps }: RestDeps): void {
   app.get('/healthz', async () => ({ ok: true }));
   app.get('/readyz', async (request, reply) => {
     try {
@@ -31,6 +33,7 @@ export function registerRest(app: FastifyInstance, { ping, openApi, ...deps }: R
     }
   });
   app.get('/openapi.json', async () => openApi);
+  app.get('/.well-known/tollgate/jwks.json', async () => principalKeys);
   void app.register(async (rest) => registerExecute(rest, deps.gate, deps.gate.bodyOwners(() => deps.database.now())));
   void app.register(async (rest) => {
     const places = new ExportPlaces(rest, deps.log);

@@ -20,6 +20,9 @@ const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {
   UNSUPPORTED_MEDIA_TYPE: 415,
   REQUEST_ID_REUSED: 422,
   UPSTREAM_TIMEOUT: 504,
+  LOOP_DETECTED: 508,
+  UPGRADE_NOT_SUPPORTED: 501,
+  CALLER_GONE: 408,
 };
 
 /** Returns the HTTP status of an error in REST. */

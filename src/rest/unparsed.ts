@@ -4,6 +4,7 @@ import type { ErrorCode } from '../errors';
 import { afterAnswers, answerOn } from '../lib/answered';
 import { errorBody } from './answer';
 import { newRequestId } from './request-id';
+import { slowRequests } from './slow-requests';
 
 /** Time that a connection stays open after such an answer. Closing at once could reset it before the client has read the answer. */
 const LINGER_MS = 1_000;
@@ -61,6 +62,7 @@ export function refuseUnparsed(formOf: FormOf): (error: Error, socket: Duplex) =
     end(socket, REFUSALS[error.code ?? ''] ?? UNREADABLE, url ?? '', formOf);
   };
   return (error: Error & { code?: string }, socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && slowRequests.has(socket)) return; // its route limits its time
     const isDisconnected = error.code === 'ECONNRESET' || (socket.readableEnded && answerOn(socket)?.req.complete);
     if (isDisconnected || socket.destroyed) return void socket.destroy();
     // Ignores bytes after the last request: its answer ends the connection

@@ -4,7 +4,7 @@ import { Setting } from '../access/installation.entity';
 import type { Database } from '../db/database';
 import type { Log } from '../lib/log';
 import { Repeated } from '../lib/repeated';
-import { RouteTable } from './route-table';
+import { RouteTable, type Match } from './route-table';
 import { Route } from './route.entity';
 import { ROUTES_REVISION } from './route.service';
 
@@ -15,8 +15,19 @@ const READ_AT_ONCE = 100;
 
 export interface RouteFollowerDeps {
   database: Database;
+  /** The names of these actions, by id. Names never change. */
+  actionNames(ids: readonly string[]): Promise<ReadonlyMap<string, ActionName>>;
   log: Log;
 }
+
+export interface ActionName {
+  service: string;
+  name: string;
+}
+
+/** A request that matches a route, with the action that prices it. */
+export type RoutedRequest = Extract<Match, { kind: 'route' }> & { action: ActionName };
+export type RoutedMatch = RoutedRequest | Exclude<Match, { kind: 'route' }>;
 
 /**
  * Keeps the route table of this process current, within a second of a change on any node. While the database is away, the last table stays
@@ -24,6 +35,7 @@ export interface RouteFollowerDeps {
  */
 export class RouteFollower extends Repeated {
   private current = RouteTable.EMPTY;
+  private actions: ReadonlyMap<string, ActionName> = new Map();
   /** The revision that the current table has at least. */
   private revision: string | undefined;
   private reading: Promise<void> | undefined;
@@ -35,6 +47,14 @@ export class RouteFollower extends Repeated {
 
   get table(): RouteTable {
     return this.current;
+  }
+
+  /** Finds the route of a request in the current table. See RouteTable.match. */
+  match(method: string, host: string | undefined, rawUrl: string): RoutedMatch {
+    const match = this.current.match(method, host, rawUrl);
+    if (match.kind !== 'route') return match;
+    const action = this.actions.get(match.route.actionId);
+    return action ? { ...match, action } : { kind: 'noRoute' };
   }
 
   /** Reads the routes if they have changed. */
@@ -70,7 +90,9 @@ export class RouteFollower extends Repeated {
       if (page.length < READ_AT_ONCE) break;
       await nextTurn();
     }
+    const actions = await this.deps.actionNames([...new Set(routes.map(({ actionId }) => actionId))]);
     this.current = await RouteTable.of(routes);
+    this.actions = actions;
     this.revision = revision;
   }
 

@@ -1,0 +1,304 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { userAgentOf } from '../../access/people/person.events';
+import type { Principal, PrincipalTokens } from '../../access/principal-tokens';
+import { NAMES_ITS_PROJECT, kindOfSecret, type CredentialKind } from '../../access/secret';
+import { TollgateError, validate } from '../../errors';
+import type { Forwarder } from '../../forwarding/forwarder';
+import type { Header } from '../../forwarding/headers';
+import type { Failure, ForwardRequest, Settle } from '../../forwarding/request';
+import { PROJECT_HEADER } from '../../gate/checks';
+import { MAX_KEPT_ANSWER_BYTES, MAX_SINGLE_HOLD_SECONDS } from '../../gate/decide';
+import type { Gate } from '../../gate/gate';
+import type { BodyOwners } from '../../gate/load/body-owners';
+import type { KeptBytes } from '../../gate/load/kept-bytes';
+import type { OpenCall } from '../../gate/open-call';
+import type { Log } from '../../lib/log';
+import { idRule, subjectRule } from '../../lib/rules';
+import type { RouteFollower, RoutedRequest } from '../../routes/route-follower';
+import { upstreamTarget } from '../../routes/upstream-target';
+import { rateHeaders, writeError, type ErrorAnswer } from '../answer';
+import type { ClientAddresses } from '../client-address';
+import { chosenRequestId, newRequestId } from '../request-id';
+import { readWhole } from './body';
+import { routeCredential, type RouteCredential } from './credential';
+import { keptAnswerIn, keptText } from './kept-answer';
+import { forwardedHeaders, identityHeaders } from './upstream-headers';
+
+/** A hold of a route lasts this long after its admission or its last renewal. So a crash gives the credit back within two minutes. */
+const HOLD_MS = 90_000;
+const RENEW_EVERY_MS = 30_000;
+/** How often a request is matched again because its route was changed while it was being admitted. */
+const MAX_MATCHES = 4;
+
+export interface RoutedRequestDeps {
+  gate: Gate;
+  follower: RouteFollower;
+  forwarder: Forwarder;
+  tokens: PrincipalTokens;
+  addresses: ClientAddresses;
+  owners: BodyOwners;
+  bodyLimitBytes: number;
+  log: Log;
+}
+
+/** The part of a request that the gate needs, read from its headers. */
+interface Caller {
+  credential: RouteCredential;
+  credentialKind: CredentialKind;
+  namedProjectId: string | null;
+  statedProjectId: string | null;
+  subject: string | undefined;
+}
+
+/** One request that a route matches, from its headers to its answer. */
+export class RoutedCall {
+  private readonly requestId = newRequestId();
+  private readonly arrivedAt = performance.now();
+  private readonly kept: KeptBytes;
+
+  constructor(
+    private readonly deps: RoutedRequestDeps,
+    private readonly incoming: IncomingMessage,
+    private readonly outgoing: ServerResponse,
+  ) {
+    this.kept = deps.gate.keptBytes();
+  }
+
+  /** Answers the request. Never rejects. */
+  async answer(routed: RoutedRequest): Promise<void> {
+    this.kept.use();
+    try {
+      if (isPreflight(this.incoming) && routed.route.passPreflight) await this.passPreflight(routed);
+      else await this.call(routed);
+    } catch (error) {
+      const failure = error instanceof TollgateError ? error : new TollgateError('INTERNAL', undefined, {}, { cause: error });
+      if (failure.cause) this.deps.log.error({ err: failure.cause, requestId: this.requestId }, 'a request of a route failed');
+      this.refuse({ code: failure.code, message: failure.message, details: failure.details });
+    } finally {
+      this.kept.release();
+    }
+  }
+
+  /** Answers with an error, unless an answer has begun. */
+  refuse(error: ErrorAnswer): void {
+    const { incoming, outgoing } = this;
+    if (outgoing.headersSent || outgoing.destroyed) return void outgoing.destroy();
+    if (!incoming.complete) outgoing.setHeader('connection', 'close'); // the rest of the body is not read
+    writeError(outgoing, this.requestId, error);
+  }
+
+  private async call(routed: RoutedRequest): Promise<void> {
+    const caller = this.readCaller();
+    const chosen = routed.route.replayable ? chosenRequestId(undefined, this.header('idempotency-key')) : undefined;
+    const body = chosen === undefined ? undefined : await this.readBody(caller);
+    let current = routed;
+    for (let matches = 1; ; matches += 1) {
+      const admittance = await this.deps.gate.admit({
+        secret: caller.credential.secret,
+        credentialKind: caller.credentialKind,
+        namedProjectId: caller.namedProjectId,
+        statedProjectId: caller.statedProjectId,
+        service: current.action.service,
+        action: current.action.name,
+        route: { id: current.route.id, version: current.route.version },
+        holdMs: HOLD_MS,
+        requestId: chosen ?? this.requestId,
+        fingerprint: body ? this.fingerprintOf(caller, body) : null,
+        ip: this.deps.addresses.of(this.incoming),
+        userAgent: userAgentOf(this.incoming.headers),
+        subject: caller.subject,
+        arrivedAt: this.arrivedAt,
+        kept: this.kept,
+      });
+      if (admittance.kind === 'admitted') return this.forward(current, caller, admittance.open, body);
+      if (admittance.kind === 'replayed') return this.replay(admittance.body, rateHeaders(admittance.rate));
+      if (admittance.kind === 'error') {
+        if (admittance.code === 'INVALID_API_KEY') this.deps.gate.countUnknown();
+        return this.refuse(admittance);
+      }
+      if (matches === MAX_MATCHES) throw new TollgateError('SERVICE_UNAVAILABLE');
+      current = await this.matchAgain();
+    }
+  }
+
+  private async matchAgain(): Promise<RoutedRequest> {
+    const { follower } = this.deps;
+    await follower.reload();
+    const { method = '', headers, url = '' } = this.incoming;
+    const match = follower.match(method, headers.host, url);
+    if (match.kind !== 'route') throw new TollgateError('NOT_FOUND');
+    return match;
+  }
+
+  private readCaller(): Caller {
+    const credential = routeCredential(this.incoming.rawHeaders);
+    if (!credential) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
+    const credentialKind = kindOfSecret(credential.secret);
+    if (!credentialKind) {
+      this.deps.gate.countUnknown();
+      throw new TollgateError('INVALID_API_KEY');
+    }
+    const project = this.header(PROJECT_HEADER.toLowerCase());
+    const statedProjectId = project === undefined ? null : validate(idRule, project, PROJECT_HEADER);
+    const namedProjectId = NAMES_ITS_PROJECT.has(credentialKind) ? statedProjectId : null;
+    const subject = this.header('tollgate-subject') || undefined;
+    if (subject !== undefined) validate(subjectRule, subject, 'Tollgate-Subject');
+    return { credential, credentialKind, statedProjectId, namedProjectId, subject };
+  }
+
+  /** Reads the whole body of a request that can be repeated. Reserves memory for it first, which counts for the owner of the secret. */
+  private async readBody({ credential, credentialKind, namedProjectId }: Caller): Promise<Buffer> {
+    const { bodyLimitBytes, owners, addresses } = this.deps;
+    const tooLarge = new TollgateError('PAYLOAD_TOO_LARGE', undefined, { limit_bytes: bodyLimitBytes });
+    const declared = this.header('content-length') ?? (this.header('transfer-encoding') ? String(bodyLimitBytes) : '0');
+    if (Number(declared) > bodyLimitBytes) throw tooLarge;
+    const owner = await owners.of({ secret: credential.secret, credentialKind, namedProjectId, ip: addresses.of(this.incoming) });
+    if ('code' in owner) throw new TollgateError(owner.code, undefined, owner.details);
+    if (!this.kept.keep(Number(declared), owner)) throw new TollgateError('SERVICE_UNAVAILABLE');
+    if (this.header('expect')?.toLowerCase() === '100-continue') this.outgoing.writeContinue();
+    const body = await readWhole(this.incoming, bodyLimitBytes);
+    if (!body) throw tooLarge;
+    return body;
+  }
+
+  /** Method, path, query, content type and body decide whether two requests are the same. */
+  private fingerprintOf({ namedProjectId }: Caller, body: Buffer): string {
+    const { method, url } = this.incoming;
+    const head = JSON.stringify([method, url, this.header('content-type') ?? null, namedProjectId]);
+    return createHash('sha256').update(`${head}\n`).update(body).digest('base64url');
+  }
+
+  /** Sends an admitted request to its upstream, and its answer to the caller. */
+  private async forward({ route, params }: RoutedRequest, caller: Caller, open: OpenCall, body: Buffer | undefined): Promise<void> {
+    const { hold, action, credential, rate } = open.admitted;
+    const lost = new AbortController();
+    const atMostMs = Math.min(MAX_SINGLE_HOLD_SECONDS * 1_000, route.maxDurationMs + HOLD_MS);
+    open.keepOpen({ everyMs: RENEW_EVERY_MS, lastsMs: HOLD_MS, atMostMs }, () => lost.abort(new Error('Its hold was lost.')));
+    const { origin, path } = upstreamTarget(route, params, this.incoming.url as string);
+    const principal: Principal = {
+      credentialId: credential.id,
+      workspaceId: credential.workspaceId,
+      projectId: credential.projectId,
+      environment: credential.environment,
+      requestId: hold.requestId,
+      action: action.name,
+      subject: caller.subject ?? '',
+    };
+    const answered: Header[] = [['X-Request-Id', hold.requestId], ...rateHeaders(rate)];
+    const request: ForwardRequest = {
+      ...this.streams,
+      origin,
+      path,
+      ...(body && { body }),
+      holder: credential,
+      headersToAdd: [
+        ...identityHeaders(principal, await this.deps.tokens.sign(origin, principal)),
+        ...forwardedHeaders(this.incoming, this.deps.addresses),
+      ],
+      headersToDrop: route.passCredential ? [] : [caller.credential.header, PROJECT_HEADER.toLowerCase()],
+      headersToAnswer: answered,
+      maxBodyBytes: route.maxBodyBytes,
+      timeoutMs: action.timeoutMs,
+      idleTimeoutMs: route.idleTimeoutMs,
+      maxDurationMs: route.maxDurationMs,
+      isBilled: (status) => isBilled(route.billedStatuses, status),
+      usage: route.usage,
+      copyBudget: this.kept,
+      ...(hold.claimed && { keepAnswerUpToBytes: MAX_KEPT_ANSWER_BYTES }),
+      signal: lost.signal,
+      settle: this.settleOf(open),
+    };
+    const error = await this.deps.forwarder.forward(request);
+    if (error) this.refuse({ code: error.code, message: error.message, details: error.details, rate });
+  }
+
+  /** Bills a complete answer with a billed status, and voids every other end. */
+  private settleOf(open: OpenCall): Settle {
+    const { time, arrivedAt } = { time: performance.now(), arrivedAt: this.arrivedAt };
+    const times = () => ({ actionMs: performance.now() - time, arrivedAt });
+    const { log } = this.deps;
+    const { requestId } = open.admitted.hold;
+    return {
+      complete: async ({ status, isBilled: isBilledStatus, usage, kept }) => {
+        const text = kept && keptText(kept);
+        try {
+          if (isBilledStatus) {
+            await open.settle({ kind: 'posted', usage, httpStatus: status, answer: () => text ?? TOO_LARGE, ...times() }, text?.length);
+          } else {
+            await open.settle({ kind: 'voided', outcome: 'FAILED', errorCode: 'UPSTREAM_STATUS', httpStatus: status, ...times() });
+          }
+          return null;
+        } catch (error) {
+          return asTollgateError(error);
+        }
+      },
+      failed: async ({ code, cause }: Failure) => {
+        log.warn({ requestId, cause }, `route: ${code}`);
+        const failure = new TollgateError(code);
+        const httpStatus = this.outgoing.headersSent ? this.outgoing.statusCode : null;
+        try {
+          await open.settle({ kind: 'voided', outcome: 'FAILED', errorCode: code, httpStatus, ...times() });
+          return failure;
+        } catch (error) {
+          return asTollgateError(error);
+        }
+      },
+    };
+  }
+
+  /** Passes a CORS preflight on. It has no credential, is not billed, and is not logged. */
+  private async passPreflight({ route, params }: RoutedRequest): Promise<void> {
+    const { origin, path } = upstreamTarget(route, params, this.incoming.url as string);
+    const error = await this.deps.forwarder.forward({
+      ...this.streams,
+      origin,
+      path,
+      holder: { projectId: route.id, workspaceId: route.id },
+      headersToAdd: [['Tollgate-Request-Id', this.requestId], ...forwardedHeaders(this.incoming, this.deps.addresses)],
+      headersToDrop: ['authorization', 'x-api-key'],
+      headersToAnswer: [['X-Request-Id', this.requestId]],
+      maxBodyBytes: 0,
+      timeoutMs: route.idleTimeoutMs,
+      idleTimeoutMs: route.idleTimeoutMs,
+      maxDurationMs: route.idleTimeoutMs,
+      isBilled: () => false,
+      usage: [],
+      copyBudget: this.kept,
+      settle: { complete: async () => null, failed: async ({ code }) => new TollgateError(code) },
+    });
+    if (error) this.refuse({ code: error.code, message: error.message, details: error.details });
+  }
+
+  private replay(text: string, rate: Header[]): void {
+    const { status, headers, body } = keptAnswerIn(text);
+    const added = new Set([...rate.map(([name]) => name.toLowerCase()), 'content-length', 'x-request-id', 'idempotency-replayed']);
+    const kept = headers.filter((_, at) => !added.has((headers[at - (at % 2)] as string).toLowerCase()));
+    const own = ['Content-Length', String(body.length), 'X-Request-Id', this.requestId, 'Idempotency-Replayed', 'true'];
+    this.outgoing.writeHead(status, [...kept, ...own, ...rate.flat()]).end(body);
+  }
+
+  private get streams(): Pick<ForwardRequest, 'incoming' | 'outgoing'> {
+    return { incoming: this.incoming, outgoing: this.outgoing };
+  }
+
+  private header(name: string): string | undefined {
+    const value = this.incoming.headers[name];
+    return Array.isArray(value) ? value.join(', ') : value;
+  }
+}
+
+/** Kept in place of an answer that is too large to keep. Its length makes the gate keep nothing. */
+const TOO_LARGE = ' '.repeat(MAX_KEPT_ANSWER_BYTES + 1);
+
+/** Whether a status is among the billed ones, which are single statuses such as `201` and classes such as `2xx`. */
+function isBilled(billed: readonly string[], status: number): boolean {
+  return billed.includes(String(status)) || billed.includes(`${Math.floor(status / 100)}xx`);
+}
+
+export const isPreflight = ({ method, headers }: IncomingMessage): boolean =>
+  method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined;
+
+const asTollgateError = (error: unknown): TollgateError =>
+  error instanceof TollgateError ? error : new TollgateError('INTERNAL', undefined, {}, { cause: error });
+

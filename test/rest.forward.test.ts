@@ -1,0 +1,281 @@
+import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { auditBooks } from '../src/gate/books';
+import { createTestApp, type TestApp } from './support/app';
+import { buildKey } from './support/factories';
+import { mutations } from './support/mutate';
+import { buildRoute, send, startApi, type Api } from './support/routes';
+
+// APIs that exist, behind Tollgate: their callers keep URL, method, headers and body, and get the answers as they are.
+
+let app: TestApp;
+let api: Api;
+
+beforeAll(async () => {
+  app = await createTestApp();
+  api = await startApi();
+});
+
+beforeEach(() => {
+  api.requests.length = 0;
+  api.handle = (_request, response) => response.end('{}');
+});
+
+afterAll(() => app.close());
+
+const LOG = `query ($projectId: ID!) { project(id: $projectId) { requestLogs(first: 5) { nodes {
+  service action outcome errorCode httpStatus chargedMicroCredits heldMicroCredits usageMissing subject usage { unit quantity } } } } }`;
+
+async function logsOf(projectId: string) {
+  return (await app.graphql(LOG, { projectId })).data.project.requestLogs.nodes;
+}
+
+async function faults(): Promise<string[]> {
+  const found: string[] = [];
+  for await (const report of auditBooks(app.database)) found.push(...report.faults);
+  return found;
+}
+
+const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` });
+
+/** A route at `path`, and a key that may use it. */
+async function build(path: string, values: { action?: Record<string, unknown>; route?: Record<string, unknown> } = {}) {
+  const route = await buildRoute(app, { action: values.action ?? {}, route: { path, upstreamUrl: api.url, ...values.route } });
+  const key = await buildKey(app, { permissions: [route.permission] });
+  return { ...route, ...key };
+}
+
+describe('an API that exists', () => {
+  it('detects faces for a credit, beside a free upload of 5 MB', async () => {
+    const detect = await build('/api/detect', { action: { priceMicroCredits: 1_000_000 }, route: { methods: ['POST'] } });
+    const upload = await buildRoute(app, {
+      action: { priceMicroCredits: 0, permission: detect.permission },
+      route: { path: '/api/detector/upload', methods: ['POST'], upstreamUrl: api.url },
+    });
+    api.handle = ({ url, body }, response) => {
+      response.setHeader('content-type', 'application/json');
+      response.end(url.startsWith('/api/detect?') ? '{"faces":[{"x":1,"y":2}]}' : `{"bytes":${body.length}}`);
+    };
+    const file = Buffer.alloc(5_000_000, 7);
+    const boundary = 'boundary-of-the-test';
+    const form = Buffer.concat([
+      Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n`),
+      file,
+      Buffer.from(`\r\n--${boundary}--\r\n`),
+    ]);
+    const uploaded = await send(`${app.url}/api/detector/upload`, {
+      method: 'POST',
+      headers: { ...bearer(detect.secret), 'content-type': `multipart/form-data; boundary=${boundary}` },
+      body: form,
+    });
+    expect([uploaded.status, uploaded.text]).toEqual([200, `{"bytes":${form.length}}`]);
+    expect(api.requests[0]?.body.equals(form)).toBe(true);
+    const detected = await send(`${app.url}/api/detect?threshold=0.5`, {
+      method: 'POST',
+      headers: { 'x-api-key': detect.secret, 'content-type': 'application/json' },
+      body: '{"image_url":"https://example.com/a.jpg"}',
+    });
+    expect([detected.status, detected.text]).toEqual([200, '{"faces":[{"x":1,"y":2}]}']);
+    expect(api.requests[1]).toMatchObject({ method: 'POST', url: '/api/detect?threshold=0.5' });
+    const logs = await logsOf(detect.project.id);
+    expect(logs.map((log: { action: string; chargedMicroCredits: number }) => [log.action, log.chargedMicroCredits])).toEqual([
+      [detect.actionName, 1_000_000],
+      [upload.actionName, 0],
+    ]);
+    expect(await faults()).toEqual([]);
+  });
+
+  it('streams a chat, and is billed for the tokens of its last event', async () => {
+    const chat = await build('/v1/inference/chat', {
+      action: {
+        priceMicroCredits: 0,
+        unitPrices: [{ unit: 'output_tokens', microCredits: 600_000, per: 1_000_000 }],
+        maxChargeMicroCredits: 10_000,
+      },
+      route: { methods: ['POST'], usage: [{ unit: 'output_tokens', pointer: '/usage/completion_tokens' }] },
+    });
+    const seen: string[] = [];
+    let next: () => void = () => undefined;
+    api.handle = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write('data: {"choices":[{"delta":{"content":"Hello"}}]}\n\n');
+      next = () => {
+        response.write('data: {"choices":[],"usage":{"completion_tokens":1000}}\n\n');
+        response.end('data: [DONE]\n\n');
+      };
+    };
+    const answer = await fetch(`${app.url}/v1/inference/chat`, {
+      method: 'POST',
+      headers: { ...bearer(chat.secret), 'content-type': 'application/json' },
+      body: '{"stream":true}',
+    });
+    for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) {
+      seen.push(Buffer.from(chunk).toString());
+      if (seen.length === 1) next(); // the first event came although the answer has not ended
+    }
+    expect(seen.join('')).toContain('[DONE]');
+    expect((await logsOf(chat.project.id))[0]).toMatchObject({
+      outcome: 'SUCCEEDED',
+      httpStatus: 200,
+      chargedMicroCredits: 600,
+      heldMicroCredits: 10_000,
+      usage: [{ unit: 'output_tokens', quantity: 1_000 }],
+    });
+  });
+});
+
+describe('the upstream', () => {
+  it('gets the request as it came, without the credential, and knows who makes it', async () => {
+    const { secret, key, project, actionName } = await build('/items/:id', { route: { upstreamUrl: `${api.url}/base`, upstreamPath: '/v2/:id' } });
+    const { status } = await send(`${app.url}/items/a%20b?q=1&q=2`, {
+      method: 'PUT',
+      headers: { 'X-Api-Key': secret, Authorization: 'Basic dTpw', 'X-Custom': 'kept', 'Tollgate-Workspace': 'forged', 'Tollgate-Subject': 'user-7' },
+      body: 'raw',
+    });
+    expect(status).toBe(200);
+    const { method, url, headers, body } = api.requests[0] as (typeof api.requests)[number];
+    expect([method, url, body.toString()]).toEqual(['PUT', '/base/v2/a%20b?q=1&q=2', 'raw']);
+    expect(headers).toMatchObject({
+      authorization: 'Basic dTpw',
+      'x-custom': 'kept',
+      'tollgate-workspace': project.workspaceId,
+      'tollgate-project': project.id,
+      'tollgate-credential': key.id,
+      'tollgate-environment': 'LIVE',
+      'tollgate-subject': 'user-7',
+      'x-forwarded-for': '127.0.0.1',
+      'x-forwarded-proto': 'http',
+    });
+    expect(headers['x-api-key']).toBeUndefined();
+    const keys = createRemoteJWKSet(new URL(`${app.url}/.well-known/tollgate/jwks.json`));
+    const { payload } = await jwtVerify(String(headers['tollgate-principal']), keys, { issuer: app.url, audience: api.url });
+    expect(payload).toMatchObject({
+      sub: key.id,
+      workspace: project.workspaceId,
+      project: project.id,
+      action: actionName,
+      subject: 'user-7',
+      request_id: headers['tollgate-request-id'],
+    });
+    expect((await logsOf(project.id))[0]).toMatchObject({ subject: 'user-7' });
+  });
+});
+
+describe('the caller', () => {
+  it('gets the answer as it is: status, headers and trailers', async () => {
+    const { secret } = await build('/odd');
+    api.handle = (_request, response) => {
+      response.writeHead(201, 'Made', [['Set-Cookie', 'a=1'], ['Set-Cookie', 'b=2'], ['X-Odd', 'yes'], ['Trailer', 'X-Sum'], ['Tollgate-Usage', 'n=1']].flat());
+      response.write('body');
+      response.addTrailers({ 'X-Sum': '42' });
+      response.end();
+    };
+    const { status, headers, trailers, text } = await send(`${app.url}/odd`, { headers: bearer(secret) });
+    expect([status, text, headers['set-cookie'], headers['x-odd'], trailers['x-sum']]).toEqual([201, 'body', ['a=1', 'b=2'], 'yes', '42']);
+    expect(headers['tollgate-usage']).toBeUndefined();
+    expect(headers['cache-control']).toBe('private');
+    expect(headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(headers.ratelimit).toMatch(/^"project";r=\d+;t=\d+$/);
+  });
+
+  it('is not billed for an answer with a status that is not billed, and gets it', async () => {
+    const { secret, project } = await build('/fails');
+    api.handle = (_request, response) => void response.writeHead(422).end('{"error":"no face"}');
+    const { status, text } = await send(`${app.url}/fails`, { headers: bearer(secret) });
+    expect([status, text]).toEqual([422, '{"error":"no face"}']);
+    expect((await logsOf(project.id))[0]).toMatchObject({ outcome: 'FAILED', errorCode: 'UPSTREAM_STATUS', httpStatus: 422, chargedMicroCredits: 0 });
+    expect(await faults()).toEqual([]);
+  });
+
+  it('without a key, with a wrong key or without credit gets the errors of the error table, and nothing reaches the upstream', async () => {
+    const { permission } = await build('/paid');
+    const poor = await buildKey(app, { permissions: [permission], budget: 1 });
+    const other = await buildKey(app);
+    const codeOf = async (headers: Record<string, string>) => {
+      const { status, text } = await send(`${app.url}/paid`, { headers });
+      return [status, JSON.parse(text).error.code];
+    };
+    expect(await codeOf({})).toEqual([401, 'MISSING_API_KEY']);
+    expect(await codeOf({ 'x-api-key': 'nothing' })).toEqual([401, 'INVALID_API_KEY']);
+    expect(await codeOf(bearer(poor.secret))).toEqual([402, 'PAYMENT_REQUIRED']);
+    expect(await codeOf(bearer(other.secret))).toEqual([403, 'FORBIDDEN']);
+    expect(api.requests).toEqual([]);
+  });
+
+  it('gets 502 if the upstream is gone, and is not billed', async () => {
+    const { secret, project } = await build('/gone', { route: { upstreamUrl: 'http://127.0.0.1:9' } });
+    const { status, text } = await send(`${app.url}/gone`, { headers: bearer(secret) });
+    expect([status, JSON.parse(text).error.code]).toEqual([502, 'UPSTREAM_FAILED']);
+    expect((await logsOf(project.id))[0]).toMatchObject({ outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED', chargedMicroCredits: 0 });
+  });
+
+  it('gets a broken connection if the answer breaks off, and is not billed', async () => {
+    const { secret, project } = await build('/breaks');
+    api.handle = (_request, response) => {
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('half', () => response.destroy());
+    };
+    const broken = await send(`${app.url}/breaks`, { headers: bearer(secret) }).catch(() => undefined);
+    expect(broken?.isComplete ?? false).toBe(false);
+    expect((await logsOf(project.id))[0]).toMatchObject({ outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED', chargedMicroCredits: 0 });
+  });
+});
+
+describe('a path', () => {
+  it.each(['/safe/a%2Fb', '/safe/../x', '/safe//x', '/safe/%2e%2e/x', '/safe/a%5Cb'])('%s is 400 and reaches no upstream', async (path) => {
+    await build(`/safe/:id${path.length}`).catch(() => undefined);
+    const { status, text } = await send(`${app.url}/`, { path });
+    expect([status, JSON.parse(text).error.code]).toEqual([400, 'INVALID_REQUEST']);
+  });
+
+  it('with another method is 405 and names the methods', async () => {
+    await build('/only-post', { route: { methods: ['POST'] } });
+    const { status, headers } = await send(`${app.url}/only-post`);
+    expect([status, headers.allow]).toEqual([405, 'POST']);
+  });
+
+  it('of Tollgate itself stays its own', async () => {
+    expect((await send(`${app.url}/healthz`)).text).toBe('{"ok":true}');
+  });
+});
+
+describe('a changed route', () => {
+  it('counts for the next request on another node, even before that node has read it', async () => {
+    const { id, secret, actionId } = await build('/moves');
+    const other = await createTestApp({ databaseUrl: app.databaseUrl });
+    const elsewhere = await startApi();
+    try {
+      expect((await send(`${other.url}/moves`, { headers: bearer(secret) })).status).toBe(200);
+      await mutations(app).mutate('updateRoute', { id, upstreamUrl: elsewhere.url }, 'route { id }');
+      expect((await send(`${other.url}/moves`, { headers: bearer(secret) })).status).toBe(200);
+      expect([api.requests.length, elsewhere.requests.length]).toEqual([1, 1]);
+      await mutations(app).mutate('updateRoute', { id, enabled: false }, 'route { id }');
+      expect((await send(`${other.url}/moves`, { headers: bearer(secret) })).status).toBe(404);
+      expect(actionId).toMatch(/^act_/);
+    } finally {
+      await other.close();
+    }
+  });
+});
+
+describe('a replayable route', () => {
+  it('answers a repeat with the same answer, and bills once', async () => {
+    const { secret, project } = await build('/again', { route: { replayable: true } });
+    let answers = 0;
+    api.handle = (_request, response) => {
+      answers += 1;
+      response.setHeader('set-cookie', 'a=1');
+      response.setHeader('content-type', 'application/octet-stream');
+      response.end(Buffer.from([0, 255, answers]));
+    };
+    const call = (body: string) =>
+      send(`${app.url}/again`, { method: 'POST', headers: { ...bearer(secret), 'idempotency-key': 'order-7' }, body });
+    const first = await call('one');
+    const second = await call('one');
+    expect([...second.body]).toEqual([0, 255, 1]);
+    expect([first.headers['idempotency-replayed'], second.headers['idempotency-replayed']]).toEqual([undefined, 'true']);
+    expect([second.headers['content-type'], second.headers['set-cookie']]).toEqual(['application/octet-stream', undefined]);
+    const third = await call('two');
+    expect([third.status, JSON.parse(third.text).error.code]).toEqual([422, 'REQUEST_ID_REUSED']);
+    expect([answers, (await logsOf(project.id)).filter((log: { outcome: string }) => log.outcome === 'SUCCEEDED').length]).toEqual([1, 1]);
+  });
+});
