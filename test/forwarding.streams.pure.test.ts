@@ -157,25 +157,25 @@ describe('an answer', () => {
 
 describe('the body of a request', () => {
   it.each([
-    ['with a length', { 'content-length': '11' }, 'content-length'],
-    ['in chunks', { 'transfer-encoding': 'chunked' }, 'transfer-encoding'],
-  ])('is passed on as it arrives, %s', async (_what, headers, framing) => {
+    ['content-length', '11'],
+    ['transfer-encoding', 'chunked'],
+  ])('is passed on as it arrives, with %s: %s', async (framing, value) => {
     const parts: string[] = [];
-    let framed = '';
+    let framed: unknown;
     const port = await startUpstream((request, response) => {
-      framed = request.headers[framing] ?? '';
+      framed = request.headers[framing];
       request.on('data', (chunk: Buffer) => parts.push(chunk.toString()));
       request.on('end', () => response.end('done'));
     });
     const front = await startFront(port);
-    const sent = httpRequest(front.url, { method: 'POST', headers });
+    const sent = httpRequest(front.url, { method: 'POST', headers: { [framing]: value } });
     sent.write('first ');
     await until(() => parts.length === 1, 'the first part at the upstream');
     sent.end('whole');
     const [answer] = (await once(sent, 'response')) as [IncomingMessage];
     answer.resume();
     expect(parts).toEqual(['first ', 'whole']);
-    expect(framed).toBe(headers[framing as keyof typeof headers]);
+    expect(framed).toBe(value);
   });
 
   it.each(['POST', 'PUT', 'PATCH', 'DELETE', 'GET', 'REPORT'])('arrives whole with %s', async (method) => {
@@ -242,23 +242,24 @@ describe('the body of a request', () => {
   });
 
   it.each([
-    ['declared', { 'content-length': '11' }],
-    ['streamed', { 'transfer-encoding': 'chunked' }],
-  ])('over the limit is PAYLOAD_TOO_LARGE, and the upstream is aborted: %s', async (_what, headers) => {
+    ['content-length', '11'],
+    ['transfer-encoding', 'chunked'],
+  ])('over the limit is PAYLOAD_TOO_LARGE, and the upstream is aborted, with %s: %s', async (framing, value) => {
+    const isDeclared = framing === 'content-length';
     const upstreamBytes: string[] = [];
     let isClosed = false;
     const port = await startRawServer((socket) => {
       socket.on('data', (chunk) => upstreamBytes.push(chunk.toString())).on('close', () => (isClosed = true));
     });
     const front = await startFront(port, { maxBodyBytes: 10 });
-    const sent = httpRequest(front.url, { method: 'POST', headers });
+    const sent = httpRequest(front.url, { method: 'POST', headers: { [framing]: value } });
     sent.write('first ');
-    if (headers['content-length'] === undefined) await until(() => upstreamBytes.length > 0, 'the first part at the upstream');
+    if (!isDeclared) await until(() => upstreamBytes.length > 0, 'the first part at the upstream');
     sent.end('whole');
     const [answer] = (await once(sent, 'response')) as [IncomingMessage];
     answer.resume();
     expect(await front.end()).toMatchObject({ kind: 'failed', code: 'PAYLOAD_TOO_LARGE' });
-    if (headers['content-length'] === undefined) await until(() => isClosed, 'the end of the connection to the upstream');
+    if (!isDeclared) await until(() => isClosed, 'the end of the connection to the upstream');
     else expect(upstreamBytes).toEqual([]);
   });
 
