@@ -90,6 +90,20 @@ describe('an answer that is not settled', () => {
   });
 });
 
+describe('an answer whose settlement throws', () => {
+  const onSettle = (): Promise<never> => Promise.reject(new Error('The database is gone.'));
+
+  it('leaves the error to the caller of the forwarder if it has not begun', async () => {
+    const front = await startFront(await startBytes(`${OK_LENGTH}hello`), { onSettle });
+    expect((await get(front.url)).body.toString()).toBe('INTERNAL');
+  });
+
+  it('breaks off if it has begun', async () => {
+    const front = await startFront(await inParts(OK_LENGTH, 'hello'), { onSettle });
+    await expect(get(front.url)).rejects.toMatchObject({ code: 'ECONNRESET' });
+  });
+});
+
 describe('an upstream that breaks off', () => {
   const failed: Partial<Settled> = { kind: 'failed', code: 'UPSTREAM_FAILED' };
 

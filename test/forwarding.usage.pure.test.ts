@@ -116,6 +116,15 @@ describe('usage from a JSON answer', () => {
   });
 
   it.each([
+    ['gzip in two parts', 'gzip', [gzipSync('{"usage":'), gzipSync('{"in":7}}')]],
+    ['gzip with zeros behind it', 'gzip', [gzipSync('{"usage":{"in":7}}'), Buffer.alloc(2 * MIB)]],
+    ['deflate with other bytes behind it', 'deflate', [deflateSync('{"usage":{"in":7}}'), Buffer.alloc(2 * MIB, 'x')]],
+    ['br with other bytes behind it', 'br', [brotliCompressSync('{"usage":{"in":7}}'), Buffer.alloc(2 * MIB, 'x')]],
+  ])('is read from %s', async (_what, encoding, parts) => {
+    expect((await measure(`${JSON_HEAD}\r\nContent-Encoding: ${encoding}`, Buffer.concat(parts))).usage).toEqual({ input_tokens: 7 });
+  });
+
+  it.each([
     ['an unknown encoding', 'zstd', Buffer.from('{"usage":{"in":1}}')],
     ['two encodings', 'gzip, br', brotliCompressSync(gzipSync('{"usage":{"in":1}}'))],
     ['broken bytes', 'gzip', Buffer.from('{"usage":{"in":1}}')],

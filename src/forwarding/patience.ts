@@ -48,7 +48,7 @@ export class Patience {
   private schedule(): void {
     clearTimeout(this.timer);
     this.dueAt = this.nextDue();
-    this.timer = setTimeout(() => this.check(), Math.max(1, Math.ceil(this.dueAt - performance.now())));
+    this.timer = setTimeout(() => this.check(), Math.max(1, Math.ceil(this.dueAt - performance.now()))).unref();
   }
 
   private check(): void {

@@ -66,12 +66,14 @@ async function startFront(forwarder: Forwarder, upstreamPort: number, { onSettle
         failed: async (failure) => (await note({ kind: 'failed', ...failure })) ?? new TollgateError('UPSTREAM_FAILED'),
       },
     };
-    void forwarder.forward(request).then((error) => {
-      if (error === null) return;
-      const last = settled.at(-1);
-      const code = last?.kind === 'failed' ? last.code : error.code;
-      outgoing.writeHead(502, { 'content-length': code.length }).end(code);
-    });
+    const answerWith = (code: string): void => void outgoing.writeHead(502, { 'content-length': code.length }).end(code);
+    forwarder.forward(request).then(
+      (error) => {
+        const last = settled.at(-1);
+        if (error !== null) answerWith(last?.kind === 'failed' ? last.code : error.code);
+      },
+      () => outgoing.headersSent || answerWith('INTERNAL'),
+    );
   });
   server.on('checkContinue', (incoming, outgoing) => server.emit('request', incoming, outgoing));
   const port = await listen(server);

@@ -27,7 +27,7 @@ export class DecodingReader {
 
   /** Takes encoded bytes. Returns false if the caller must wait until the decoder has worked off what it has. */
   take(chunk: Buffer): boolean {
-    if (this.hasFailed) return true;
+    if (this.hasFailed || this.decoder?.destroyed) return true;
     this.encodedBytes += chunk.length;
     this.decoder ??= this.start(chunk);
     return this.decoder?.write(chunk) ?? true;
@@ -54,6 +54,9 @@ export class DecodingReader {
     decoder.on('data', (plain: Buffer) => this.passOn(plain));
     decoder.on('drain', this.onRoom);
     decoder.on('error', () => this.fail());
+    // Bytes behind the encoded ones are never taken, so the decoder would neither drain nor close by itself
+    decoder.on('end', () => decoder.destroy());
+    decoder.on('close', this.onRoom);
     return decoder;
   }
 
@@ -66,7 +69,6 @@ export class DecodingReader {
   private fail(): void {
     this.hasFailed = true;
     this.decoder?.destroy();
-    this.onRoom();
   }
 }
 
