@@ -51,7 +51,7 @@ import { registerRest } from './rest/server';
 import { UnreadAnswers } from './rest/unread-answers';
 import { httpStatusOf } from './rest/status';
 import type { AnswerForm, Unparsed } from './rest/unparsed';
-import { openApiDocument } from './rest/openapi';
+import { openApiDocument } from './rest/openapi/document';
 import { RouteFollower } from './routes/route-follower';
 import { RotationWatch } from './service-accounts/rotation-watch';
 import { Workspace } from './tenancy/workspace.entity';
@@ -228,7 +228,7 @@ async function registerServers(base: Base, app: App, chainKeys: ChainKeys, token
     readTrail: (request) => readTrail(database.reader, request),
     hasWorkspace: (id) => database.reader.existsBy(Workspace, { id }),
     ping: () => database.ping(),
-    openApi: openApiDocument(),
+    openApi: openApiDocument(config.publicUrl),
     principalKeys: tokens.keySet,
   });
   const { services, people, oauth } = app;

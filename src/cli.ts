@@ -17,7 +17,7 @@ import { entities } from './entities';
 import { auditBooks } from './gate/books';
 import { loggableError } from './lib/loggable';
 import { SigningKeys } from './oauth/signing-keys';
-import { openApiDocument } from './rest/openapi';
+import { openApiDocument } from './rest/openapi/document';
 import { describeSchema, docsOf } from './schema';
 import { createServices } from './services';
 

@@ -33,7 +33,7 @@ import {
   WorkspaceLogsResolver,
 } from './requests/request-log.resolver';
 import { httpStatusOf } from './rest/status';
-import { openApiDocument } from './rest/openapi';
+import { openApiDocument } from './rest/openapi/document';
 import { RouteResolver } from './routes/route.resolver';
 import { ServiceAccountResolver, WorkspaceServiceAccountsResolver } from './service-accounts/service-account.resolver';
 import { ProjectResolver, WorkspaceProjectsResolver } from './tenancy/project.resolver';

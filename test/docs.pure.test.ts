@@ -12,7 +12,7 @@ import { html } from '../src/lib/html';
 import { MANUAL } from '../src/lib/manual';
 import { Names } from '../src/docs/names';
 import { prose } from '../src/docs/prose';
-import { openApiDocument } from '../src/rest/openapi';
+import { openApiDocument } from '../src/rest/openapi/document';
 import { barriers } from './support/axe';
 import { withBrowserPage } from './support/browser';
 

@@ -158,6 +158,31 @@ describe('a change of the OpenAPI document', () => {
     expect(openapiChanges(document(), present, TODAY)).toEqual([]);
   });
 
+  describe('that gives an answer several forms', () => {
+    const ref = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+    const withForms = (forms: object[], change: (document: Document) => void = () => undefined) =>
+      changed((all, operation) => {
+        operation.responses['400'] = { description: 'No.', content: { 'application/json': { schema: { oneOf: forms } } } };
+        change(all);
+      });
+    const own = { type: 'object', properties: { ok: { type: 'boolean' }, code: { type: 'string', const: 'A' } }, required: ['ok', 'code'] };
+
+    it('is allowed if the earlier form is one of them, wherever it is', () => {
+      const one = withForms([ref('Failure')]);
+      const two = withForms([{ type: 'string' }, ref('Failure')]);
+      expect([openapiChanges(document(), two, TODAY), openapiChanges(one, two, TODAY)]).toEqual([[], []]);
+      const broken = withForms([ref('Failure')], (all) => delete all.components.schemas.Failure.properties.code);
+      expect(openapiChanges(document(), broken, TODAY)).toEqual(['POST /v1/run: 400: body.code is gone.']);
+    });
+
+    it('is allowed if each form keeps the promises of the earlier one', () => {
+      expect(openapiChanges(document(), withForms([own, own]), TODAY)).toEqual([]);
+      const { code: _, ...fewer } = own.properties;
+      const broken = withForms([own, { ...own, properties: fewer }]);
+      expect(openapiChanges(document(), broken, TODAY)).toEqual(['POST /v1/run: 400: body.code is gone.']);
+    });
+  });
+
   it.each<[string, (document: Document, operation: Operation) => void, string]>([
     ['an operation is removed', (all) => delete all.paths['/v1/run'], 'POST /v1/run is gone.'],
     ['an answer is removed', (_all, operation) => delete operation.responses['400'], 'POST /v1/run: answers 400 no longer.'],

@@ -197,21 +197,11 @@ describe('/openapi.json', () => {
     expect(others).toEqual(['QUERY_TOO_COMPLEX', 'SIGN_IN_FAILED', 'CONFLICT']); // GraphQL's
   });
 
-  it('documents every route, and every status and code of the table', async () => {
+  it('documents every status and code of the table', async () => {
     const { status, headers, body } = await ask({ path: '/openapi.json' });
     expect([status, headers.get('cache-control')]).toEqual([200, 'no-store']);
     const document = body as Documented;
     expect(document.openapi).toMatch(/^3\.1\./);
-    expect(Object.keys(document.paths)).toEqual([
-      '/v1/{service}/execute',
-      '/v1/audit/export',
-      '/v1/export/ledger',
-      '/v1/export/request-logs',
-      '/v1/export/keys',
-      '/healthz',
-      '/readyz',
-      '/openapi.json',
-    ]);
     const responses = document.paths['/v1/{service}/execute']?.post?.responses ?? {};
     expect(new Set(Object.keys(responses))).toEqual(new Set(['200', '410', ...rows.map(({ http }) => String(http))]));
     for (const { http, code } of rows) expect(responses[http]?.description).toContain(`\`${code}\``);

@@ -94,11 +94,17 @@ function bodyChanges(before, after, direction) {
  * @returns {string[]}
  */
 function schemaChanges(before, after, place, direction) {
-  const [old, now] = [resolve(before), resolve(after)];
+  // Other forms may be added
+  const form = before.schema && after.schema && sameForm(before.schema, after.schema);
+  const [old, now] = [resolve(before), resolve(form ? { document: after.document, schema: form } : after)];
   if (!old || !now) return [];
   /** @type {(schema: Json | undefined, other: Json | undefined, at: string) => string[]} */
   const inside = (schema, other, at) =>
     schema && other ? schemaChanges({ document: before.document, schema }, { document: after.document, schema: other }, at, direction) : [];
+  if (now.oneOf && !old.oneOf) {
+    // Each form keeps the promises of the earlier schema
+    return [...new Set(now.oneOf.flatMap((/** @type {Json} */ each) => inside(old, each, place)))];
+  }
   const properties = Object.keys(old.properties ?? {});
   /** @type {(schema: Json) => string[]} */
   const required = ({ required: names = [] }) => names;
@@ -121,10 +127,21 @@ function schemaChanges(before, after, place, direction) {
           .map((name) => `${place}.${name} may be absent now`)),
     ...properties.flatMap((name) => inside(old.properties[name], now.properties?.[name], `${place}.${name}`)),
     ...inside(old.items, now.items, `${place}[]`),
-    ...(old.oneOf ?? []).flatMap((/** @type {Json} */ schema, /** @type {number} */ index) =>
-      now.oneOf?.[index] ? inside(schema, now.oneOf[index], `${place}(${index + 1})`) : [`${place} lost a form`],
-    ),
+    ...(old.oneOf ?? []).flatMap((/** @type {Json} */ schema, /** @type {number} */ index) => {
+      const form = sameForm(schema, now) ?? now.oneOf?.[index];
+      return form ? inside(schema, form, `${place}(${index + 1})`) : [`${place} lost a form`];
+    }),
   ];
+}
+
+/**
+ * Returns the form of `now` that refers to the same schema as `old`.
+ * @param {Json} old
+ * @param {Json} now
+ * @returns {Json | undefined}
+ */
+function sameForm({ $ref }, { oneOf = [] }) {
+  return $ref === undefined ? undefined : oneOf.find((/** @type {Json} */ form) => form.$ref === $ref);
 }
 
 /**

@@ -17,8 +17,10 @@ interface Schema {
   example?: unknown;
   format?: string;
   pattern?: string;
+  /** What each line of a text is. */
+  contentSchema?: Schema;
 }
-type Content = Record<string, { schema: Schema }>;
+type Content = Record<string, { schema: Schema; example?: Record<string, string> }>;
 interface Operation {
   summary: string;
   description?: string;
@@ -26,14 +28,14 @@ interface Operation {
   security?: Record<string, unknown>[];
   parameters?: { name: string; in: string; required?: boolean; description?: string; schema: Schema }[];
   requestBody?: { content: Content };
-  responses: Record<string, { description: string; headers?: Record<string, { description?: string }>; content?: Content }>;
+  responses: Record<string, { description: string; headers?: Record<string, { $ref: string }>; content?: Content }>;
 }
 
 /** The parts of an OpenAPI document that the page uses. */
 export interface OpenApi {
   info: { description?: string };
   paths: Record<string, Record<string, Operation>>;
-  components: { schemas: Record<string, Schema> };
+  components: { schemas: Record<string, Schema>; headers: Record<string, { description: string }> };
 }
 
 /** Renders each route with its parameters, bodies and answers, and a command that calls it. */
@@ -42,7 +44,7 @@ export function restPage(document: OpenApi, names: Names): Html {
     return Object.entries(methods).map(([method, operation]) => ({ title: `${method.toUpperCase()} ${path}`, path, method, operation }));
   });
   const schemas = Object.entries(document.components.schemas);
-  const titles = [...operations.map(({ title }) => title), ...schemas.map(([name]) => name)];
+  const titles = [...operations.map(({ title }) => title), ...schemas.map(([name]) => name), 'Headers of answers'];
   const routes = operations.map(({ title, path, method, operation }) => operationSection(title, path, method, operation, document, names));
   const types = schemas.map(
     ([name, schema]) => html`<section>
@@ -52,7 +54,17 @@ ${schemaTable(schema, names)}</section>
   );
   return html`<p>${document.info.description ?? ''} Programs can read the same in <a href="../openapi.json">openapi.json</a>.</p>
 <p>In the commands, <code>$TOLLGATE</code> is the URL of this server, and <code>$API_KEY</code> is a secret.</p>
-${contents(titles.map(idOf), titles)}${routes}${types}`;
+${contents(titles.map(idOf), titles)}${routes}${types}${headerSection(document, names)}`;
+}
+
+function headerSection({ components }: OpenApi, names: Names): Html {
+  const rows = Object.entries(components.headers).map(([name, { description }]) => ({
+    cells: [html`<code>${name}</code>`, line(description, names)],
+  }));
+  return html`<section>
+<h2 id="${idOf('Headers of answers')}">Headers of answers</h2>
+${table(['Header', 'Meaning'], rows)}</section>
+`;
 }
 
 /** The anchor of a title: without blanks and braces. */
@@ -62,21 +74,26 @@ function operationSection(title: string, path: string, method: string, operation
   const { summary, description, deprecated, security = [], parameters = [], requestBody, responses } = operation;
   const answers = Object.entries(responses).map(([status, { description: text, headers = {}, content = {} }]) => {
     const bodies = Object.entries(content).map(([type, { schema }]) => html`<code>${type}</code> ${typeOf(schema)}`);
-    const sent = Object.entries(headers).map(([name, header]) => html`<br><code>${name}</code>: ${header.description ?? ''}`);
+    const sent = Object.keys(headers).map((name) => html`<br><code>${name}</code>`);
     return { cells: [html`${status}`, html`${bodies}`, html`${line(text, names)}${sent}`] };
   });
-  const credential =
-    security.length > 0
-      ? html`Requires a secret, as <code>X-Api-Key</code> or <code>Authorization: Bearer</code>.`
-      : html`Requires no credential.`;
   return html`<section>
 <h2 id="${idOf(title)}">${title}</h2>
-<p>${deprecated ? html`<strong class="deprecated">Deprecated.</strong> ` : nothing}${summary}. ${credential}</p>
+<p>${deprecated ? html`<strong class="deprecated">Deprecated.</strong> ` : nothing}${summary}. ${credentialOf(security)}</p>
 ${description === undefined ? nothing : html`<p>${line(description, names)}</p>\n`}${code(curlOf(path, method, operation, document))}${
     parameters.length > 0 ? html`<h3>Parameters</h3>\n${parameterTable(parameters, names)}` : nothing
   }${requestBody ? html`<h3>Body</h3>\n${bodiesOf(requestBody, document, names)}` : nothing}<h3>Answers</h3>
 ${table(['Status', 'Body', 'When'], answers)}</section>
 `;
+}
+
+/** Whether an operation accepts a credential of this security scheme. */
+const accepts = (security: Record<string, unknown>[], scheme: string): boolean => security.some((requirement) => scheme in requirement);
+
+function credentialOf(security: NonNullable<Operation['security']>): Html {
+  if (accepts(security, 'apiKey')) return html`Requires a secret, as <code>X-Api-Key</code> or <code>Authorization: Bearer</code>.`;
+  if (accepts(security, 'client')) return html`Requires the id and the secret of a client, with HTTP Basic or in the form.`;
+  return html`Requires no credential.`;
 }
 
 function parameterTable(parameters: NonNullable<Operation['parameters']>, names: Names): Html {
@@ -131,6 +148,7 @@ function typeOf(schema: Schema): Html {
   const name = schema.$ref?.split('/').at(-1);
   if (name !== undefined) return html`<a href="#${idOf(name)}">${name}</a>`;
   if (schema.oneOf) return html`${schema.oneOf.map((form, index) => html`${index > 0 ? ' or ' : ''}${typeOf(form)}`)}`;
+  if (schema.contentSchema) return html`lines of ${typeOf(schema.contentSchema)}`;
   if (schema.const !== undefined) return html`<code>${JSON.stringify(schema.const)}</code>`;
   const type = Array.isArray(schema.type) ? schema.type.join(' or ') : (schema.type ?? 'any');
   return html`${schema.format ? `${type} (${schema.format})` : type}`;
@@ -153,10 +171,13 @@ function curlOf(path: string, method: string, { parameters = [], security = [], 
     .filter((parameter) => parameter.in === 'query' && parameter.required)
     .map(({ name, schema }) => `${name}=${String(sampleOf(schema, document))}`);
   const body = requestBody?.content['application/json']?.schema;
+  const form = requestBody?.content['application/x-www-form-urlencoded']?.example ?? {};
   const options = [
     ...(method === 'get' ? [] : [`-X ${method.toUpperCase()}`]),
-    ...(security.length > 0 ? ['-H "X-Api-Key: $API_KEY"'] : []),
+    ...(accepts(security, 'apiKey') ? ['-H "X-Api-Key: $API_KEY"'] : []),
+    ...(accepts(security, 'client') ? ['-u "$CLIENT_ID:$CLIENT_SECRET"'] : []),
     ...(body ? ["-H 'Content-Type: application/json'", `-d '${JSON.stringify(sampleOf(body, document))}'`] : []),
+    ...Object.entries(form).map(([name, value]) => `-d ${name}=${value}`),
   ];
   return [`curl -sS "$TOLLGATE${filled}${query.length > 0 ? `?${query.join('&')}` : ''}"`, ...options].join(' \\\n  ');
 }

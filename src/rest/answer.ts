@@ -34,14 +34,22 @@ export function writeError(answer: ServerResponse, requestId: string, error: Err
 type SetHeader = (name: string, value: string | number) => void;
 
 function setErrorHead(set: SetHeader, requestId: string, { code, details, rate }: ErrorAnswer): void {
-  const { kind } = ERRORS[code];
   set('content-type', 'application/json; charset=utf-8');
   set('x-request-id', requestId);
-  if (kind === 'UNAUTHORIZED' || code === 'FORBIDDEN') set('www-authenticate', challenge(code, details));
+  if (isChallenged(code)) set('www-authenticate', challenge(code, details));
   if (rate) for (const [name, value] of rateHeaders(rate)) set(name, value);
-  if (kind === 'RATE_LIMITED' || kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS') {
+  if (saysWhenToRetry(code)) {
     set('retry-after', Math.max(RETRY_AFTER_SECONDS, rate ? secondsUntilNext(rate) : 0));
   }
+}
+
+/** Whether the answer has `WWW-Authenticate`. */
+export const isChallenged = (code: ErrorCode): boolean => ERRORS[code].kind === 'UNAUTHORIZED' || code === 'FORBIDDEN';
+
+/** Whether the answer has `Retry-After`. */
+export function saysWhenToRetry(code: ErrorCode): boolean {
+  const { kind } = ERRORS[code];
+  return kind === 'RATE_LIMITED' || kind === 'SERVICE_UNAVAILABLE' || code === 'REQUEST_IN_PROGRESS';
 }
 
 /** Headers of every answer of this process: forbid caching, and forbid browsers to guess the content type. */

@@ -59,7 +59,29 @@ const line = z
     lastUsedAt: time.nullable(),
     createdAt: time,
   })
-  .meta({ id: 'ExportedKey' });
+  .meta({
+    id: 'ExportedKey',
+    examples: [
+      {
+        id: 'key_0VKq3Zb1M8fD2sYt6Hc0Qw',
+        projectId: 'prj_0VKq3Zb0A5nJ8rWx3Lp7Te',
+        name: 'Web shop',
+        environment: 'LIVE',
+        hint: 'acme_live_...x7Qp',
+        permissions: ['demo.echo'],
+        roleId: null,
+        allowedIps: [],
+        status: 'ACTIVE',
+        expiresAt: null,
+        revokedAt: null,
+        revokedReason: null,
+        rotatedAt: null,
+        previousSecretValidUntil: null,
+        lastUsedAt: '2026-11-21T09:30:00.000Z',
+        createdAt: '2026-11-20T16:05:12.480Z',
+      },
+    ],
+  });
 
 /** The keys of a workspace, without secrets and digests. */
 export const keysTable: ExportedTable<typeof query> = {

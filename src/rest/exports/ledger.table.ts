@@ -51,7 +51,23 @@ const line = z
     reason: textOrNull,
     createdAt: time,
   })
-  .meta({ id: 'ExportedLedgerEntry' });
+  .meta({
+    id: 'ExportedLedgerEntry',
+    examples: [
+      {
+        id: 'led_prj_0VKq3Zb0A5nJ8rWx3Lp7Te_42',
+        projectId: 'prj_0VKq3Zb0A5nJ8rWx3Lp7Te',
+        kind: 'USAGE',
+        delta: -1_000,
+        balanceAfter: 99_000,
+        linkedEntryId: null,
+        requestLogId: 'log_0VKq4D92F6gB1uSk9Mv4Yz',
+        reference: null,
+        reason: null,
+        createdAt: '2026-11-21T09:30:00.000Z',
+      },
+    ],
+  });
 
 function lineOf(entry: LedgerEntry, sees: Sees): z.output<typeof line> {
   const { id, accountId, kind, delta, balanceAfter, linkedEntryId, reference, reason, createdAt } = entry;

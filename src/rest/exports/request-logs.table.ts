@@ -77,7 +77,31 @@ const line = z
     usageMissing: z.boolean().meta({ description: 'Whether the action has prices by unit and the call reported no quantity of them.' }),
     subject: textOrNull.meta({ description: "The seller's name for the user behind the call." }),
   })
-  .meta({ id: 'ExportedRequestLog' });
+  .meta({
+    id: 'ExportedRequestLog',
+    examples: [
+      {
+        id: 'log_0VKq4D92F6gB1uSk9Mv4Yz',
+        requestId: '019abf2e-6f2c-7cc3-98c4-dc0c0c07398f',
+        projectId: 'prj_0VKq3Zb0A5nJ8rWx3Lp7Te',
+        keyId: 'key_0VKq3Zb1M8fD2sYt6Hc0Qw',
+        environment: 'LIVE',
+        service: 'demo',
+        action: 'demo.echo',
+        outcome: 'SUCCEEDED',
+        errorCode: null,
+        httpStatus: 200,
+        chargedMicroCredits: 1_000,
+        actionMs: 0.4,
+        totalMs: 3.2,
+        ip: '192.0.2.7',
+        userAgent: 'curl/8.14.1',
+        createdAt: '2026-11-21T09:30:00.000Z',
+        serviceAccountId: null,
+        consentId: null,
+      },
+    ],
+  });
 
 function lineOf(log: RequestLog, sees: Sees): z.output<typeof line> {
   const credentialOf = (kind: CredentialKind, permission: AdministrativePermission) =>
