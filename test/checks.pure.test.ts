@@ -124,3 +124,25 @@ describe('the lint of the schema', () => {
     ]);
   });
 });
+
+describe('the linters of the OpenAPI document', () => {
+  const ROOT = join(__dirname, '..');
+  const folder = mkdtempSync(join(tmpdir(), 'tollgate-openapi-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  /** Returns what a linter says about a document, or nothing. */
+  const lint = (linter: 'lintWithRedocly' | 'lintWithSpectral', document: unknown): string => {
+    const file = join(folder, 'openapi.json');
+    writeFileSync(file, JSON.stringify(document));
+    const script = `require('./scripts/checks/openapi').${linter}(process.argv[1]).catch(({ message }) => console.log(message))`;
+    return spawnSync(process.execPath, ['-e', script, file], { cwd: ROOT, encoding: 'utf8' }).stdout;
+  };
+  const text = readFileSync(join(ROOT, 'openapi.json'), 'utf8');
+
+  it.each(['lintWithRedocly', 'lintWithSpectral'] as const)('%s accepts the document of the code, and refuses faults', (linter) => {
+    expect(lint(linter, JSON.parse(text))).toBe('');
+    const unused = JSON.parse(text) as { components: { schemas: object } };
+    Object.assign(unused.components.schemas, { Unused: { type: 'string' } }); // only a warning
+    expect(lint(linter, unused)).toMatch(/Unused/);
+    expect(lint(linter, JSON.parse(text.replace('"operationId": "health"', '"operationId": "readiness"')))).toMatch(/operation-?id/i);
+  }, 120_000);
+});
