@@ -7,7 +7,7 @@ import { createTestApp, type TestApp } from './support/app';
 import type { RestAnswer, RestCall } from './support/clients';
 import { ORIGIN, buildKey, buildProject, buildServiceAccount } from './support/factories';
 import { send } from './support/http';
-import { routesOf } from './support/routes';
+import { serverRoutes } from './support/server-routes';
 
 // Compares the OpenAPI document with the server that it describes.
 
@@ -45,7 +45,7 @@ it('has every route that is for programs, and no other', () => {
   const documented = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   );
-  const registered = routesOf(app);
+  const registered = serverRoutes(app.server);
   const paths = registered.map((route) => route.split(' ')[1]);
   expect(Object.keys(ELSEWHERE).filter((path) => !paths.includes(path))).toEqual([]);
   const expected = registered

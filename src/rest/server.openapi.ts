@@ -31,6 +31,22 @@ export const server: Part = {
         responses: { 200: yes('Ready.'), ...anyFailure },
       },
     },
+    '/.well-known/tollgate/jwks.json': {
+      get: {
+        operationId: 'principalKeys',
+        tags: ['Server'],
+        summary: 'The public keys of the tokens that name callers to upstreams',
+        description: 'A JSON Web Key Set (RFC 7517). An upstream checks the header `Tollgate-Principal` with it.',
+        security: PUBLIC,
+        responses: {
+          200: {
+            description: 'The keys.',
+            content: json({ type: 'object', properties: { keys: { type: 'array', items: { type: 'object' } } }, required: ['keys'] }),
+          },
+          ...anyFailure,
+        },
+      },
+    },
     '/openapi.json': {
       get: {
         operationId: 'openApi',

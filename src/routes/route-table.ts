@@ -38,13 +38,14 @@ export class RouteTable {
    * the route has `passPreflight`.
    */
   match(method: string, host: string | undefined, rawUrl: string): Match {
-    if (rawUrl === '*') return { kind: 'noRoute' };
+    if (rawUrl === '*' || this.hosts.size === 0) return { kind: 'noRoute' };
     const target = splitTarget(rawUrl);
+    const ofHosts = [hostOf(target.host ?? host ?? ''), null].flatMap((name) => this.hosts.get(name) ?? []);
+    if (ofHosts.length === 0) return { kind: 'noRoute' };
     const read = readPath(target.path);
     if ('fault' in read) return { kind: 'badPath', reason: read.fault };
     if (isOwnPath(read.canonical)) return { kind: 'noRoute' };
     const path = searchable(read.canonical);
-    const ofHosts = [hostOf(target.host ?? host ?? ''), null].flatMap((name) => this.hosts.get(name) ?? []);
     for (const routes of ofHosts) {
       const route = routes.find(method, path);
       if (route) return { kind: 'route', route, params: valuesOf(route.path, target.path) };

@@ -138,6 +138,8 @@ export const FIELDS: Record<string, Needs> = {
 
 /** Fields that are reached only through a guarded field, with this field. A new field needs a row here, so that its guard is a decision. */
 export const BEHIND_A_GUARD: Record<string, string> = {
+  'Action.unitPrices': 'Query.actions',
+  'RequestLog.usage': 'Query.requestLog',
   'Wallet.workspace': 'Workspace.wallet',
   'Wallet.ledger': 'Workspace.wallet',
   'LedgerEntry.workspace': 'Project.ledger',
@@ -169,6 +171,7 @@ export const BEHIND_A_GUARD: Record<string, string> = {
 /** Every REST route. */
 export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may call' | AdministrativePermission> = {
   'GET /healthz': 'anybody',
+  'GET /.well-known/tollgate/jwks.json': 'anybody',
   'GET /readyz': 'anybody',
   'GET /openapi.json': 'anybody',
   'GET /docs': 'anybody',

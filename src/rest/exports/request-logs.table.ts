@@ -99,6 +99,11 @@ const line = z
         createdAt: '2026-11-21T09:30:00.000Z',
         serviceAccountId: null,
         consentId: null,
+        heldMicroCredits: 1_000,
+        shortfallMicroCredits: 0,
+        usage: [],
+        usageMissing: false,
+        subject: null,
       },
     ],
   });

@@ -9,7 +9,9 @@ import { json, ref, schemaOf, type Responses } from './part';
 
 /** Codes that only GraphQL answers. */
 type GraphQLCode = 'CONFLICT' | 'QUERY_TOO_COMPLEX' | 'SIGN_IN_FAILED';
-export type RestCode = Exclude<ErrorCode, GraphQLCode>;
+/** Codes that only requests of the seller's own routes get. The document does not describe these routes. */
+type ForwardCode = 'CALLER_GONE' | 'LOOP_DETECTED' | 'UPGRADE_NOT_SUPPORTED' | 'UPSTREAM_STATUS';
+export type RestCode = Exclude<ErrorCode, GraphQLCode | ForwardCode>;
 
 /** The `details` of a code, and an example of them. */
 interface Details {
