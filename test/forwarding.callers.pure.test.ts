@@ -122,6 +122,21 @@ describe('an upstream', () => {
     await until(() => upstream.sockets[0]?.closed === true, 'the end of the connection to the upstream');
   });
 
+  it('has timeoutMs from the end of the request, however long the request takes', async () => {
+    const upstream = await startSlow();
+    const front = await startFront(upstream.port, { timeoutMs: 200 });
+    const caller = sendRaw(front.url, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n');
+    for (const part of 'body') {
+      await wait(100);
+      caller.socket.write(part);
+    }
+    await wait(100);
+    expect(front.settled).toEqual([]);
+    caller.socket.write('.');
+    await until(() => front.settled.length > 0, 'the end of the call', 5_000);
+    expect(front.settled).toMatchObject([{ kind: 'failed', code: 'UPSTREAM_TIMEOUT' }]);
+  });
+
   it('that is silent for idleTimeoutMs in its answer is UPSTREAM_TIMEOUT, and the caller is cut off', async () => {
     const front = await startFront(await startBytes('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel'), { idleTimeoutMs: 100 });
     await expect(get(front.url)).rejects.toMatchObject({ code: 'ECONNRESET' });
@@ -210,7 +225,7 @@ describe('a call', () => {
     const port = await startRawServer((socket) => {
       onHead(socket, (text) => socket.write(text.includes('/stream') ? 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nh' : OK));
     });
-    const front = await startFront(port, { holder });
+    const front = await startFront(port, { holder, idleTimeoutMs: 60_000, maxDurationMs: 60_000 });
     const callers = Array.from({ length: 768 }, () => sendRaw(front.url, GET.replace('/', '/stream')));
     await until(() => callers.every((caller) => caller.text() !== ''), 'all streams');
     const late = await startFront(port, { timeoutMs: 100 });
