@@ -98,10 +98,10 @@ describe('a caller that does nothing for idleTimeoutMs', () => {
 
   it('while it should send ends the call as CALLER_GONE, and can read an answer', async () => {
     const upstream = await startSlow();
-    const front = await startFront(upstream.port, { idleTimeoutMs: 100, timeoutMs: 20 });
+    const front = await startFront(upstream.port, { idleTimeoutMs: 1000, timeoutMs: 20 });
     const caller = sendRaw(front.url, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n');
     for (const part of ['h', 'a', 'l', 'f']) {
-      await wait(60);
+      await wait(400);
       caller.socket.write(part);
     }
     await caller.answers(1);
@@ -211,7 +211,7 @@ describe('a call', () => {
     const port = await startRawServer((socket) => {
       onHead(socket, (text) => socket.write(text.includes('/stream') ? 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nh' : OK));
     });
-    const streams = await startFront(port);
+    const streams = await startFront(port, { idleTimeoutMs: 60_000, maxDurationMs: 60_000 });
     const others = await startFront(port, { holder: { projectId: 'prj_2', workspaceId: 'ws_2' } });
     const callers = Array.from({ length: 1000 }, () => sendRaw(streams.url, GET.replace('/', '/stream')));
     const begun = (): number => callers.filter((caller) => caller.text() !== '').length;
