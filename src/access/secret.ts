@@ -24,6 +24,8 @@ type OAuthForm = 'CODE' | 'REFRESH' | 'CLIENT';
 
 type Form = keyof typeof KIND_OF_FORM;
 
+export type SecretForm = Uppercase<Form> | OAuthForm;
+
 const RANDOM_LENGTH = 32; // 190 bits
 const CHECKSUM_LENGTH = 6;
 const SECRET = new RegExp(`^[a-z][a-z0-9]{1,11}_(${Object.keys(KIND_OF_FORM).join('|')})_[0-9A-Za-z]{38}$`);
@@ -32,7 +34,7 @@ const SECRET = new RegExp(`^[a-z][a-z0-9]{1,11}_(${Object.keys(KIND_OF_FORM).joi
 export const PEPPER_VERSION = 1;
 
 /** A new secret: prefix and form, such as `acme_live_`, then 32 random characters, then 6 characters of CRC-32 of everything before. */
-export function mintSecret(prefix: string, form: Uppercase<Form> | OAuthForm): string {
+export function mintSecret(prefix: string, form: SecretForm): string {
   const body = `${prefix}_${form.toLowerCase()}_${randomBase62(RANDOM_LENGTH)}`;
   return body + checksum(body);
 }

@@ -1,7 +1,8 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
-import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { StoredSecret } from '../access/stored-secret';
+import { idColumn, instantColumn, textColumn } from '../db/columns';
 import { VERSION } from '../lib/version-descriptions';
 import { MaxItems, Node } from '../lib/graphql-types';
 import { Environment } from '../tenancy/environment';
@@ -116,28 +117,10 @@ export class ApiKey implements Node {
   createdByUserId: string | null;
 }
 
-/** The digest of a secret of a key. Kept after its end, so that the gate can say why the secret is refused. */
+/** A secret of a key. */
 @Entity('key_secrets')
 @Index('key_secrets_by_key', ['keyId'])
-export class KeySecret {
-  /** HMAC-SHA256 of the secret with the pepper, base64url. */
-  @PrimaryColumn(textColumn(43))
-  digest: string;
-
-  @Column('int')
-  pepperVersion: number;
-
+export class KeySecret extends StoredSecret {
   @Column(idColumn)
   keyId: string;
-
-  /** Time until which a replaced secret works; null for the current secret. */
-  @Column({ ...bigintColumn, nullable: true })
-  graceUntil: number | null;
-
-  /** Time when it was ended for ever, or null. Once set, the secret is refused whatever the clock says. */
-  @Column({ ...bigintColumn, nullable: true })
-  endedAt: number | null;
-
-  @Column(instantColumn)
-  createdAt: Date;
 }

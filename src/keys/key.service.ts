@@ -3,20 +3,20 @@ import { In, IsNull, MoreThan, Not } from 'typeorm';
 import { z } from 'zod';
 import { currentActor, type Authority } from '../access/authority';
 import { graceSecondsRule, permissionsRule, requireGrantable, requireGrantsOf } from '../access/granting';
-import { PEPPER_VERSION, hintOf, mintSecret } from '../access/secret';
+import { hintOf } from '../access/secret';
+import { endSecrets, mintSecretOf, startGrace, storeSecret } from '../access/stored-secret';
 import { Membership } from '../access/people/membership.entity';
 import { personBehind, type Actor } from '../access/principal';
 import { recordEvent, recordEvents, type Origin } from '../audit/record-event';
 import { difference, writeChanges } from '../audit/write-changes';
 import { forUpdate, locked, type Database } from '../db/database';
 import { expectedVersionRule, nextVersion, requireVersion } from '../db/versions';
-import { conflict, invalid, notFound, validate } from '../errors';
+import { conflict, invalid, validate } from '../errors';
 import { parseBlock } from '../lib/cidr';
 import { newId } from '../lib/id';
 import { idRule, nameRule, reasonRule, unique } from '../lib/rules';
 import { Environment } from '../tenancy/environment';
 import { Project } from '../tenancy/project.entity';
-import { Workspace } from '../tenancy/workspace.entity';
 import { ApiKey, KeySecret, MAX_ALLOWED_IPS } from './key.entity';
 
 const allowedIpsRule = z
@@ -87,8 +87,7 @@ export class KeyService {
       const createdByUserId = await this.lockMinter(tx, origin.actor, workspaceId);
       const actor = await currentActor(tx, origin, 'write.keys', project);
       await requireGrantable(tx, { ...this.deps, actor, workspaceId }, input);
-      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: workspaceId })) ?? notFound();
-      const secret = mintSecret(keyPrefix, input.environment);
+      const secret = await mintSecretOf(tx, workspaceId, input.environment);
       const values = {
         ...input,
         permissions: unique(input.permissions),
@@ -110,7 +109,7 @@ export class KeyService {
         createdByUserId,
       });
       await tx.insert(ApiKey, key);
-      await this.insertSecret(tx, key.id, secret, at);
+      await storeSecret(tx, KeySecret, { digest: this.deps.digest(secret), keyId: key.id }, at);
       await recordEvent(tx, { ...origin, action: 'key.minted', subject: key, after: values, at });
       return { key, secret };
     });
@@ -148,17 +147,11 @@ export class KeyService {
       const at = await this.deps.database.now(tx);
       if (key.revokedAt) throw conflict('This key is revoked. Mint a new key.');
       if (key.expiresAt && key.expiresAt <= at) throw conflict('This key has expired. Mint a new key.');
-      const now = at.getTime();
-      await tx.update(KeySecret, { keyId: id, endedAt: IsNull(), graceUntil: Not(IsNull()) }, { endedAt: now });
-      const graceUntil = Math.min(now + graceSeconds * 1000, key.expiresAt?.getTime() ?? Infinity);
-      await tx.update(
-        KeySecret,
-        { keyId: id, endedAt: IsNull(), graceUntil: IsNull() },
-        graceSeconds === 0 ? { endedAt: now } : { graceUntil },
-      );
-      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: key.workspaceId })) ?? notFound();
-      const secret = mintSecret(keyPrefix, key.environment);
-      await this.insertSecret(tx, id, secret, at);
+      await endSecrets(tx, KeySecret, { keyId: id, graceUntil: Not(IsNull()) }, at);
+      const graceUntil = Math.min(at.getTime() + graceSeconds * 1000, key.expiresAt?.getTime() ?? Infinity);
+      await startGrace(tx, KeySecret, { keyId: id }, { at, graceUntil });
+      const secret = await mintSecretOf(tx, key.workspaceId, key.environment);
+      await storeSecret(tx, KeySecret, { digest: this.deps.digest(secret), keyId: id }, at);
       const event = { ...origin, action: 'key.rotated', subject: key, after: { graceSeconds }, at };
       return {
         key: await writeChanges(tx, ApiKey, { id, revokedAt: IsNull() }, key, { hint: hintOf(secret), rotatedAt: at }, event),
@@ -195,13 +188,13 @@ export class KeyService {
   private async endAll(tx: EntityManager, origin: Origin, keys: ApiKey[], at: Date): Promise<void> {
     const ids = In(keys.map(({ id }) => id));
     const changes = { revokedAt: at, revokedReason: REVOKED_WITH_MEMBER };
-    await tx.update(KeySecret, { keyId: ids, endedAt: IsNull() }, { endedAt: at.getTime() });
+    await endSecrets(tx, KeySecret, { keyId: ids }, at);
     await tx.update(ApiKey, { id: ids, revokedAt: IsNull() }, { ...changes, ...nextVersion });
     await recordEvents(tx, keys.map((key) => ({ ...origin, action: 'key.revoked', subject: key, ...difference(key, changes), at })));
   }
 
   private async end(tx: EntityManager, origin: Origin, key: ApiKey, { reason, at }: { reason: string | null; at: Date }): Promise<ApiKey> {
-    await tx.update(KeySecret, { keyId: key.id, endedAt: IsNull() }, { endedAt: at.getTime() });
+    await endSecrets(tx, KeySecret, { keyId: key.id }, at);
     const changes = { revokedAt: at, revokedReason: reason };
     const event = { ...origin, action: 'key.revoked', subject: key, at };
     return writeChanges(tx, ApiKey, { id: key.id, revokedAt: IsNull() }, key, changes, event);
@@ -216,16 +209,5 @@ export class KeyService {
     const userId = minter ? minter.createdByUserId : personBehind(actor);
     if (userId !== null) await tx.findOne(Membership, { where: { userId, workspaceId }, ...forUpdate(tx) });
     return userId;
-  }
-
-  private async insertSecret(tx: EntityManager, keyId: string, secret: string, at: Date): Promise<void> {
-    await tx.insert(KeySecret, {
-      digest: this.deps.digest(secret),
-      pepperVersion: PEPPER_VERSION,
-      keyId,
-      graceUntil: null,
-      endedAt: null,
-      createdAt: at,
-    });
   }
 }

@@ -1,22 +1,9 @@
 import { IsNull, LessThan, MoreThan, Not, type EntityManager } from 'typeorm';
-import { PEPPER_VERSION } from '../access/secret';
+import { startGrace, storeSecret } from '../access/stored-secret';
 import { ServiceAccountSecret } from './service-account.entity';
 
 // The rows of secrets and of access tokens. An access token is a secret that ends within the hour and has scopes. Times are in
 // milliseconds since 1970.
-
-/** Stores the digest of a new secret. */
-export async function insertSecret(tx: EntityManager, accountId: string, digest: string, at: Date): Promise<void> {
-  await tx.insert(ServiceAccountSecret, {
-    digest,
-    pepperVersion: PEPPER_VERSION,
-    accountId,
-    scopes: null,
-    graceUntil: null,
-    endedAt: null,
-    createdAt: at,
-  });
-}
 
 /** Stores the digest of a new access token, and deletes the account's expired access tokens. */
 export async function insertToken(
@@ -27,30 +14,17 @@ export async function insertToken(
 ): Promise<void> {
   const { digest, scopes, endsAt } = token;
   await tx.delete(ServiceAccountSecret, { accountId, scopes: Not(IsNull()), graceUntil: LessThan(at.getTime()) });
-  await tx.insert(ServiceAccountSecret, {
-    digest,
-    pepperVersion: PEPPER_VERSION,
-    accountId,
-    scopes,
-    graceUntil: endsAt,
-    endedAt: null,
-    createdAt: at,
-  });
+  await storeSecret(tx, ServiceAccountSecret, { digest, accountId, scopes, graceUntil: endsAt }, at);
 }
 
 /**
  * Ends all secrets and access tokens of an account: at the end of the grace period, or at their own end if that is sooner. Without
  * grace they end now.
  */
-export async function endSecrets(tx: EntityManager, accountId: string, now: number, graceSeconds: number): Promise<void> {
-  const living = { accountId, endedAt: IsNull() };
-  if (graceSeconds === 0) {
-    await tx.update(ServiceAccountSecret, living, { endedAt: now });
-    return;
-  }
-  const graceUntil = now + graceSeconds * 1000;
-  await tx.update(ServiceAccountSecret, { ...living, graceUntil: IsNull() }, { graceUntil });
-  await tx.update(ServiceAccountSecret, { ...living, graceUntil: MoreThan(graceUntil) }, { graceUntil });
+export async function endAccountSecrets(tx: EntityManager, accountId: string, at: Date, graceSeconds: number): Promise<void> {
+  const graceUntil = at.getTime() + graceSeconds * 1000;
+  await startGrace(tx, ServiceAccountSecret, { accountId }, { at, graceUntil });
+  await tx.update(ServiceAccountSecret, { accountId, endedAt: IsNull(), graceUntil: MoreThan(graceUntil) }, { graceUntil });
 }
 
 /** Time until which a secret works, or Infinity for the current secret. Returns null for a token, an ended secret or an unknown one. */

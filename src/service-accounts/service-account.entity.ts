@@ -1,7 +1,8 @@
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
-import { bigintColumn, idColumn, instantColumn, textColumn } from '../db/columns';
+import { StoredSecret } from '../access/stored-secret';
+import { idColumn, instantColumn, textColumn } from '../db/columns';
 import { MaxItems, Node } from '../lib/graphql-types';
 import { VERSION } from '../lib/version-descriptions';
 
@@ -85,40 +86,16 @@ export class ServiceAccount implements Node {
   createdAt: Date;
 }
 
-/**
- * The digest of one secret or one access token of a service account. Ended secrets are kept, so that a caller learns that its secret has
- * ended.
- */
+/** A secret or an access token of a service account. The end of an access token, or of a replaced secret, only ever becomes earlier. */
 @Entity('service_account_secrets')
 @Index('service_account_secrets_by_account', ['accountId'])
-export class ServiceAccountSecret {
-  /** HMAC-SHA256 of the secret with the pepper, base64url. */
-  @PrimaryColumn(textColumn(43))
-  digest: string;
-
-  @Column('int')
-  pepperVersion: number;
-
+export class ServiceAccountSecret extends StoredSecret {
   @Column(idColumn)
   accountId: string;
 
   /** The scopes of an access token; null for a secret. */
   @Column({ type: 'simple-json', nullable: true })
   scopes: string[] | null;
-
-  /**
-   * Time until which a replaced secret or an access token works, in milliseconds since 1970; null for the current secret. The time only
-   * ever becomes earlier.
-   */
-  @Column({ ...bigintColumn, nullable: true })
-  graceUntil: number | null;
-
-  /** Time when it was ended for ever, in milliseconds since 1970; null if it was not. */
-  @Column({ ...bigintColumn, nullable: true })
-  endedAt: number | null;
-
-  @Column(instantColumn)
-  createdAt: Date;
 }
 
 /** A project that a service account may call in. */

@@ -4,6 +4,7 @@ import { currentActor, type Authority } from '../access/authority';
 import { graceSecondsRule, permissionsRule, requireGrantable, requireGrantsOf } from '../access/granting';
 import type { Actor } from '../access/principal';
 import { hintOf, mintSecret } from '../access/secret';
+import { mintSecretOf, storeSecret } from '../access/stored-secret';
 import { recordEvent } from '../audit/record-event';
 import { difference, writeChanges } from '../audit/write-changes';
 import { locked, type Database } from '../db/database';
@@ -14,8 +15,8 @@ import { idRule, nameRule, unique } from '../lib/rules';
 import { DAY_MS, later } from '../lib/time';
 import { Project } from '../tenancy/project.entity';
 import { Workspace } from '../tenancy/workspace.entity';
-import { endSecrets, insertSecret } from './secrets';
-import { ServiceAccount, ServiceAccountProject } from './service-account.entity';
+import { endAccountSecrets } from './secrets';
+import { ServiceAccount, ServiceAccountProject, ServiceAccountSecret } from './service-account.entity';
 import { MAX_ACCOUNT_PROJECTS, projectIdsOf } from './service-account.queries';
 
 /** The longest rotation interval, in days. */
@@ -101,7 +102,7 @@ export class ServiceAccountService {
       });
       await tx.insert(ServiceAccount, serviceAccount);
       await this.grantProjects(tx, serviceAccount.id, projectIds);
-      await insertSecret(tx, serviceAccount.id, this.deps.digest(secret), at);
+      await storeSecret(tx, ServiceAccountSecret, { digest: this.deps.digest(secret), accountId: serviceAccount.id }, at);
       await recordEvent(tx, {
         ...origin,
         action: 'service-account.created',
@@ -163,12 +164,11 @@ export class ServiceAccountService {
       const account = await locked(tx, ServiceAccount, { id });
       await this.requireAnother(tx, origin, account);
       const at = await this.deps.database.now(tx);
-      await endSecrets(tx, id, at.getTime(), graceSeconds);
-      const { keyPrefix } = (await tx.findOneBy(Workspace, { id: account.workspaceId })) ?? notFound();
-      const secret = mintSecret(keyPrefix, 'SVC');
+      await endAccountSecrets(tx, id, at, graceSeconds);
+      const secret = await mintSecretOf(tx, account.workspaceId, 'SVC');
       const rotationDueAt = dueAfter(at, account.rotationDays);
       const { before, after } = difference<Partial<ServiceAccount>>(account, { hint: hintOf(secret), rotatedAt: at, rotationDueAt });
-      await insertSecret(tx, id, this.deps.digest(secret), at);
+      await storeSecret(tx, ServiceAccountSecret, { digest: this.deps.digest(secret), accountId: id }, at);
       const changes = { ...after, rotationDueToldAt: null };
       await tx.update(ServiceAccount, { id }, { ...changes, ...nextVersion });
       await recordEvent(tx, {
