@@ -5,32 +5,36 @@ import { UNCOUNTED_BYTES } from '../gate/load/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 
 /** Time for which a client may read nothing of a large answer before its connection is closed. */
-const ANSWER_STALL_MS = 120_000;
+const STALL_MS = 120_000;
 /** The same time while the process stops. */
 const LAST_STALL_MS = 5_000;
 /** Time for which a stop waits for the rest of a request that is already answered. */
 const LAST_BODY_MS = 1_000;
 
 /**
- * Watches large answers until the client has read them, and requests that are answered before their body has arrived. Closes the connection
- * of a client that does not read. A stop waits for clients that read, because Node regards their connections as idle and would close them.
- * A stop does not wait for the bodies: no handler reads them, and Node regards their connections as busy for ever.
+ * Watches the clients that are slow to read or to send:
+ * - A large answer is watched until the client has read it. If the client reads nothing for STALL_MS, its connection is closed. A stop waits
+ *   for these answers, because Node regards their connections as idle and would close them. During a stop, the time is LAST_STALL_MS.
+ * - A request that is answered before its body has arrived is watched until the body has arrived. A stop closes its connection after
+ *   LAST_BODY_MS, because no handler reads the body, and Node would wait for it for ever.
  */
 export class UnreadAnswers {
-  /** Number of unread answers by connection. */
+  /** The number of unread large answers of each connection. */
   private readonly unread = new Map<Socket, number>();
   /** Requests that are answered before they have arrived. */
   private readonly unfinished = new Set<IncomingMessage>();
+  /** Tells a stop that no large answer is unread. */
   private allRead: () => void = () => undefined;
 
   /** Watches all routes that are registered after this call. */
   constructor(
     app: FastifyInstance,
-    private stallMs = ANSWER_STALL_MS,
+    private stallMs = STALL_MS,
   ) {
     app.addHook('onSend', (request, reply, payload, done) => {
-      if (!request.raw.complete) this.expectRest(request.raw);
-      if ((typeof payload === 'string' || Buffer.isBuffer(payload)) && payload.length > UNCOUNTED_BYTES) this.watch(request.raw, reply.raw);
+      if (!request.raw.complete) this.watchRequest(request.raw);
+      const isLarge = (typeof payload === 'string' || Buffer.isBuffer(payload)) && payload.length > UNCOUNTED_BYTES;
+      if (isLarge) this.watchAnswer(request.raw, reply.raw);
       done(null, payload);
     });
   }
@@ -45,28 +49,27 @@ export class UnreadAnswers {
     });
   }
 
-  private expectRest(request: IncomingMessage): void {
+  private watchRequest(request: IncomingMessage): void {
     this.unfinished.add(request);
     request.once('close', () => this.unfinished.delete(request));
   }
 
-  private watch({ socket }: IncomingMessage, answer: ServerResponse): void {
+  private watchAnswer({ socket }: IncomingMessage, answer: ServerResponse): void {
     answer.setTimeout(this.stallMs, () => socket.destroy());
     this.unread.set(socket, (this.unread.get(socket) ?? 0) + 1);
-    whenAnswered({ socket }, answer, () => {
-      this.release(socket);
-      if (this.unread.size === 0) this.allRead();
-    });
+    whenAnswered({ socket }, answer, () => this.endOfAnswer(socket));
   }
 
-  /**
-   * Counts one unread answer less, and sets the timeout of the connection again. A connection has one timeout for all its answers: it must
-   * not apply to the next call, and it must stay while another answer is unread.
-   */
-  private release(socket: Socket): void {
+  /** Counts one unread answer less. A connection has one timeout for all its answers: it stays while another of them is unread. */
+  private endOfAnswer(socket: Socket): void {
     const left = (this.unread.get(socket) ?? 1) - 1;
-    if (left > 0) this.unread.set(socket, left);
-    else this.unread.delete(socket);
-    if (left > 0 || socket.timeout === this.stallMs) socket.setTimeout(left > 0 ? this.stallMs : 0);
+    if (left > 0) {
+      this.unread.set(socket, left);
+      socket.setTimeout(this.stallMs);
+    } else {
+      this.unread.delete(socket);
+      if (socket.timeout === this.stallMs) socket.setTimeout(0); // the next call may be slow
+    }
+    if (this.unread.size === 0) this.allRead();
   }
 }
