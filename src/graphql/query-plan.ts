@@ -126,8 +126,8 @@ export function planOf(
       const inside = nodes.flatMap(({ selectionSet }) => selectionSet ?? []);
       const within = isCompositeType(of) ? plan(inside, of, pageOf(field, args)) : new Map<string, PlannedField[]>();
       const fields = planned.get(name) ?? [];
-      const price = priceOf(schema, type, field, args, page);
-      planned.set(name, [...fields, { price, isValue: !isCompositeType(of), times: timesOf(schema, type, field, args, page), within }]);
+      const requested: AskedField = { schema, parent: type, field, args, page };
+      planned.set(name, [...fields, { price: priceOf(requested), isValue: !isCompositeType(of), times: timesOf(requested), within }]);
     }
     return planned;
   };
@@ -177,14 +177,19 @@ function argumentsOf(
   }
 }
 
+/** A field in an operation. */
+interface AskedField {
+  schema: GraphQLSchema;
+  /** The type that has the field. */
+  parent: GraphQLCompositeType;
+  field: GraphQLField<unknown, unknown>;
+  args: Record<string, unknown>;
+  /** The requested page, if the parent is a paginated list. */
+  page: AskedPage | undefined;
+}
+
 /** The price of one answer of a field. If the field declares a `complexity` (type-graphql), that is the price. */
-function priceOf(
-  schema: GraphQLSchema,
-  parent: GraphQLCompositeType,
-  field: GraphQLField<unknown, unknown>,
-  args: Record<string, unknown>,
-  page: AskedPage | undefined,
-): number {
+function priceOf({ schema, parent, field, args, page }: AskedField): number {
   const of = getNamedType(field.type);
   const { complexity } = field.extensions;
   if (typeof complexity === 'number') return complexity;
@@ -198,13 +203,7 @@ function priceOf(
 }
 
 /** The expected maximum of answers of a field for one parent object. */
-function timesOf(
-  schema: GraphQLSchema,
-  parent: GraphQLCompositeType,
-  field: GraphQLField<unknown, unknown>,
-  args: Record<string, unknown>,
-  page: AskedPage | undefined,
-): number {
+function timesOf({ schema, parent, field, args, page }: AskedField): number {
   if (parent.name.startsWith('__')) return schemaSizesOf(schema)[field.name] ?? 1;
   if (!isListType(getNullableType(field.type))) return 1;
   const listed = Object.values(args).flatMap((value) => (Array.isArray(value) ? [value.length] : []));

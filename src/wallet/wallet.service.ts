@@ -1,6 +1,6 @@
 import type { EntityManager } from 'typeorm';
 import { z } from 'zod';
-import { recordEvent, type Origin } from '../audit/record-event';
+import { recordEvent, type EventDraft, type Origin } from '../audit/record-event';
 import type { Database } from '../db/database';
 import { conflict, notFound, validate } from '../errors';
 import { idRule, positiveMicroCredits, reasonRule, referenceRule, signedMicroCredits } from '../lib/rules';
@@ -57,15 +57,8 @@ export class WalletService {
       const at = await this.deps.database.now(tx);
       const entry = await record(tx, wallet, { kind, delta: amount, reference, at: at.getTime() }, 'amount');
       await remember(tx, workspaceId, 'topUp', reference, entry);
-      const after = { amount, kind, reference, balance: entry.balanceAfter };
-      await recordEvent(tx, {
-        ...origin,
-        action: 'wallet.topped-up',
-        subject: { id: wallet.id, workspaceId },
-        before: balanceBefore(entry),
-        after,
-        at,
-      });
+      const event = { ...origin, action: 'wallet.topped-up', workspaceId, at };
+      await recordMovement(tx, entry, { ...event, after: { amount, kind, reference } });
       return entry;
     });
   }
@@ -84,15 +77,8 @@ export class WalletService {
       const draft = { kind: LedgerKind.ALLOCATION, delta: amount, reference: reference ?? null, at: at.getTime() };
       const entry = await transfer(tx, wallet, budget, draft, 'amount');
       if (reference) await remember(tx, workspaceId, 'allocate', reference, entry);
-      const after = { amount, reference: reference ?? null, balance: entry.balanceAfter };
-      await recordEvent(tx, {
-        ...origin,
-        action: 'budget.allocated',
-        subject: { id: projectId, workspaceId },
-        before: balanceBefore(entry),
-        after,
-        at,
-      });
+      const event = { ...origin, action: 'budget.allocated', workspaceId, at };
+      await recordMovement(tx, entry, { ...event, after: { amount, reference: reference ?? null } });
       return entry;
     });
   }
@@ -110,15 +96,8 @@ export class WalletService {
       const at = await this.deps.database.now(tx);
       const entry = await record(tx, budget, { kind: LedgerKind.REFUND, delta, requestLogId, reason, at: at.getTime() }, 'requestLogId');
       await remember(tx, workspaceId, 'refund', requestLogId, entry);
-      const after = { amount: delta, requestLogId, reason, balance: entry.balanceAfter };
-      await recordEvent(tx, {
-        ...origin,
-        action: 'call.refunded',
-        subject: { id: projectId, workspaceId },
-        before: balanceBefore(entry),
-        after,
-        at,
-      });
+      const event = { ...origin, action: 'call.refunded', workspaceId, at };
+      await recordMovement(tx, entry, { ...event, after: { amount: delta, requestLogId, reason } });
       return entry;
     });
   }
@@ -137,22 +116,28 @@ export class WalletService {
       const draft = { kind: LedgerKind.ADJUSTMENT, delta, reason, reference: reference ?? null, at: at.getTime() };
       const entry = await record(tx, account, draft, 'delta');
       if (reference) await remember(tx, workspaceId, 'adjust', reference, entry);
-      const after = { delta, reason, reference: reference ?? null, balance: entry.balanceAfter };
-      await recordEvent(tx, {
-        ...origin,
-        action: `${account.type}.adjusted`,
-        subject: { id: account.id, workspaceId },
-        before: balanceBefore(entry),
-        after,
-        at,
-      });
+      const event = { ...origin, action: `${account.type}.adjusted`, workspaceId, at };
+      await recordMovement(tx, entry, { ...event, after: { delta, reason, reference: reference ?? null } });
       return entry;
     });
   }
 }
 
-/** The event's `before` value of the account that an entry changed. */
-const balanceBefore = ({ balanceAfter, delta }: LedgerEntry) => ({ balance: balanceAfter - delta });
+interface Movement extends Omit<EventDraft, 'subject' | 'before'> {
+  workspaceId: string;
+  after: Record<string, unknown>;
+}
+
+/** Records the event of an entry. Its subject is the account that the entry changed; adds the balance before and after. */
+function recordMovement(tx: EntityManager, entry: LedgerEntry, { workspaceId, after, ...event }: Movement): Promise<void> {
+  const { accountId, balanceAfter, delta } = entry;
+  return recordEvent(tx, {
+    ...event,
+    subject: { id: accountId, workspaceId },
+    before: { balance: balanceAfter - delta },
+    after: { ...after, balance: balanceAfter },
+  });
+}
 
 async function projectOf(tx: EntityManager, projectId: string): Promise<Project> {
   return (await tx.findOneBy(Project, { id: projectId })) ?? notFound();
