@@ -5,7 +5,7 @@ import { UNCOUNTED_BYTES } from '../gate/load/kept-bytes';
 import { whenAnswered } from '../lib/answered';
 
 /** Time for which a client may read nothing of a large answer before its connection is closed. */
-const STALL_MS = 120_000;
+const ANSWER_STALL_MS = 120_000;
 /** The same time while the process stops. */
 const LAST_STALL_MS = 5_000;
 /** Time for which a stop waits for the rest of a request that is already answered. */
@@ -13,8 +13,9 @@ const LAST_BODY_MS = 1_000;
 
 /**
  * Watches the clients that are slow to read or to send:
- * - A large answer is watched until the client has read it. If the client reads nothing for STALL_MS, its connection is closed. A stop waits
- *   for these answers, because Node regards their connections as idle and would close them. During a stop, the time is LAST_STALL_MS.
+ * - A large answer is watched until the client has read it. If the client reads nothing for ANSWER_STALL_MS, its connection is closed. A
+ *   stop waits for these answers, because Node regards their connections as idle and would close them. During a stop, the time is
+ *   LAST_STALL_MS.
  * - A request that is answered before its body has arrived is watched until the body has arrived. A stop closes its connection after
  *   LAST_BODY_MS, because no handler reads the body, and Node would wait for it for ever.
  */
@@ -29,7 +30,7 @@ export class UnreadAnswers {
   /** Watches all routes that are registered after this call. */
   constructor(
     app: FastifyInstance,
-    private stallMs = STALL_MS,
+    private stallMs = ANSWER_STALL_MS,
   ) {
     app.addHook('onSend', (request, reply, payload, done) => {
       if (!request.raw.complete) this.watchRequest(request.raw);

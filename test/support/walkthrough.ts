@@ -12,10 +12,11 @@ import { temporaryFolder } from './process';
 import { until } from './until';
 
 const ROOT = join(__dirname, '..', '..');
+/** The file of a program whose first line names no other. */
 const UPSTREAM_FILE = 'upstream.mjs';
 
 /** Commands that a reader leaves running, in a terminal of their own. */
-const LASTING = /^(npm start|node upstream\.mjs)$/;
+const LASTING = /^(npm start|node (upstream|api)\.mjs)$/;
 
 /** The document's name for the user and for the database that it creates on a server. */
 const NAME_IN_DOCUMENT = /\btollgate\b/g;
@@ -48,6 +49,7 @@ export class Walkthrough {
   private constructor(
     private readonly folder: string,
     private readonly upstreamPort: number,
+    private readonly apiPort: number,
     /** The server for MySQL's steps, with a unique name for the database and the user. */
     private readonly server: Server | undefined,
   ) {
@@ -62,7 +64,7 @@ export class Walkthrough {
     writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
     const name = `readme_${randomBytes(6).toString('hex')}`;
     const server = TEST_DATABASE === 'mysql' ? { url: new URL(process.env.TEST_MYSQL_URL ?? ''), name } : undefined;
-    return new Walkthrough(folder, await freePort(), server);
+    return new Walkthrough(folder, await freePort(), await freePort(), server);
   }
 
   /** Does a step and compares its output with the output in the document. */
@@ -70,7 +72,7 @@ export class Walkthrough {
     const text = this.fill(block.text);
     switch (block.language) {
       case 'js':
-        return writeFileSync(join(this.folder, UPSTREAM_FILE), text);
+        return writeFileSync(join(this.folder, /^\/\/ (\w+\.mjs)\n/.exec(text)?.[1] ?? UPSTREAM_FILE), text);
       case 'sql':
         return this.query(text);
       case 'graphql':
@@ -95,7 +97,8 @@ export class Walkthrough {
   private relocate(text: string): string {
     const moved = text
       .replaceAll('http://127.0.0.1:4000', this.url || 'http://127.0.0.1:4000')
-      .replace(/\b8080\b/g, String(this.upstreamPort));
+      .replace(/\b8080\b/g, String(this.upstreamPort))
+      .replace(/\b8090\b/g, String(this.apiPort));
     if (!this.server || !/mysql|mariadb|\bSQL\b|CREATE DATABASE/.test(text)) return moved;
     const { url, name } = this.server;
     return moved
