@@ -24,6 +24,7 @@ import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
 import { Forwarder } from './forwarding/forwarder';
 import { Gate } from './gate/gate';
+import { DatabaseHoldStore } from './gate/hold-store';
 import { KeptAnswers } from './gate/kept-answers';
 import { openTickStore } from './gate/tick/open-tick-store';
 import { Authenticator } from './gate/authenticator';
@@ -180,6 +181,7 @@ async function createGate({ config, database, installation, log }: Base): Promis
     runner,
     digest: installation.digest,
     keptAnswer: (claim) => keptAnswers.of(claim),
+    holdStore: new DatabaseHoldStore(database.lookups),
     httpStatusOf,
     limits: {
       maxCalls: config.maxCallsInFlight,

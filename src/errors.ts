@@ -56,6 +56,11 @@ export const ERRORS = {
     kind: 'CONFLICT',
     message: 'This requestId belongs to a call with another body, service or project. Use a new requestId.',
   },
+  ALREADY_SETTLED: {
+    kind: 'CONFLICT',
+    message: 'Another request has settled or voided this hold. See the details for its outcome.',
+  },
+  HOLD_EXPIRED: { kind: 'CONFLICT', message: 'This hold has expired, and nothing was billed. Verify the credential again for a new one.' },
   PAYLOAD_TOO_LARGE: { kind: 'PAYLOAD_TOO_LARGE', message: 'The body is larger than this server accepts. Send a smaller one.' },
   RATE_LIMITED: { kind: 'RATE_LIMITED', message: 'There were too many calls. Try again after the time in Retry-After.' },
   UPSTREAM_FAILED: {

@@ -76,6 +76,7 @@ describe('createAction', () => {
       'write',
       'admin',
       'webhook',
+      'verify.keys',
       'read.logs',
       'admin.x.y',
       '',

@@ -31,10 +31,14 @@ export const ADMINISTRATIVE_PERMISSIONS = [
     description: 'Administration: create, change, rotate and end the keys and service accounts of all projects of the workspace.',
   },
   { name: 'write.budgets', description: 'Administration: move credits between the workspace’s wallet and its budgets.' },
+  {
+    name: 'verify.keys',
+    description: 'Administration: verify the credentials of the workspace from own code, and charge or hold credits for their calls.',
+  },
   { name: 'webhook', description: 'Administration: manage the addresses that receive the workspace’s events. Runs no action.' },
   {
     name: 'admin',
-    description: 'Administration: `write`, `webhook` and all of `admin.*`: do everything in the workspace. Runs no action.',
+    description: 'Administration: `write`, `verify.keys`, `webhook` and all of `admin.*`: do everything in the workspace. Runs no action.',
   },
   { name: 'admin.members', description: 'Administration: invite people to the workspace, remove them, and set their roles.' },
   { name: 'admin.roles', description: 'Administration: create and change the workspace’s own roles.' },
@@ -51,8 +55,9 @@ export type AdministrativePermission = (typeof ADMINISTRATIVE_PERMISSIONS)[numbe
 const BUNDLES: Record<string, readonly string[]> = {
   read: ['read'],
   write: ['write', 'read'],
+  verify: ['verify'],
   webhook: ['webhook'],
-  admin: ['admin', 'write', 'read', 'webhook'],
+  admin: ['admin', 'write', 'read', 'verify', 'webhook'],
 };
 
 const NAME = /^[a-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/;

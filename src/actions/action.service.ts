@@ -31,7 +31,7 @@ const permissionRule = z
   .refine(
     isActionPermission,
     'must be words of letters, digits, - and _ joined by dots, such as face.detect; ' +
-      'must not begin with read, write, admin or webhook; must not be a scope of OpenID Connect',
+      'must not begin with read, write, verify, admin or webhook; must not be a scope of OpenID Connect',
   );
 
 const upstreamUrlRule = z

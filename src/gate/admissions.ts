@@ -1,6 +1,6 @@
 import { ERRORS, TollgateError } from '../errors';
 import { credentialKey, type Call, type Credential, type CredentialRef } from './call';
-import type { Verdict } from './items';
+import type { Verdict, Verified } from './items';
 import type { LookUps } from './look-ups';
 import type { Sharer } from './load/shares';
 import type { Ticker } from './tick/ticker';
@@ -16,7 +16,13 @@ export interface AdmissionsDeps {
 }
 
 /** The owner of a secret. `projectId` is the project to lock. Null if the secret did not work or had no project at its last use. */
-type Owner = Pick<Credential, 'id' | 'projectId' | 'workspaceId'>;
+export type Owner = Pick<Credential, 'id' | 'projectId' | 'workspaceId'>;
+
+/** The answer of a verification: makes it, and its estimated size. */
+export interface Answer {
+  make(verified: Verified): string;
+  bytes: number;
+}
 
 /** Submits calls to the ticker with the project to lock. */
 export class Admissions {
@@ -30,15 +36,26 @@ export class Admissions {
 
   /** Judges a call. Rejects with SERVICE_UNAVAILABLE if the database does not answer or no place is free; then the call must not run. */
   async admit(call: Call): Promise<Verdict> {
-    const owner = this.owners.get(credentialKey(call)) ?? (await this.lookUp(call));
+    const owner = await this.ownerOf(call);
     if (!owner) return { kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, credential: undefined, rate: undefined };
+    return this.submit(call, owner);
+  }
+
+  /** The owner of a call's secret, or undefined if the secret is unknown. Rejects with SERVICE_UNAVAILABLE. */
+  async ownerOf(call: Call): Promise<Owner | undefined> {
+    return this.owners.get(credentialKey(call)) ?? (await this.lookUp(call));
+  }
+
+  /** Judges a call of a known owner. Rejects as `admit`, and with UnknownCommit. */
+  async submit(call: Call, owner: Owner, answer?: Answer): Promise<Verdict> {
     const { id: credentialId, workspaceId } = owner;
     let { projectId } = owner;
     for (;;) {
       if (projectId !== null && !this.deps.reserve(call, { id: projectId, group: workspaceId })) {
         throw new TollgateError('SERVICE_UNAVAILABLE');
       }
-      const verdict = await this.deps.ticker.judge({ kind: 'admission', call, credentialId, projectId });
+      const admission = { kind: 'admission', call, credentialId, projectId, answer: answer?.make } as const;
+      const verdict = await this.deps.ticker.judge(admission, answer?.bytes);
       const seen = projectSeen(verdict);
       if (seen !== undefined && seen !== projectId) this.owners.set(credentialKey(call), { ...owner, projectId: seen });
       if (verdict.kind !== 'locked') return verdict;
@@ -69,6 +86,7 @@ export class Admissions {
  */
 function projectSeen(verdict: Verdict): string | null | undefined {
   if (verdict.kind === 'admitted') return verdict.hold.projectId;
+  if (verdict.kind === 'verified') return verdict.credential.projectId;
   if (verdict.kind === 'locked') return verdict.projectId;
   if (verdict.kind !== 'refused') return undefined;
   return ERRORS[verdict.refusal.code].kind === 'UNAUTHORIZED' ? null : verdict.credential?.projectId;

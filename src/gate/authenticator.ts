@@ -11,16 +11,16 @@ import {
   type Principal,
   type UserPrincipal,
 } from '../access/principal';
-import { NAMES_ITS_PROJECT, kindOfSecret } from '../access/secret';
+import { kindOfSecret } from '../access/secret';
 import type { SessionService } from '../access/sessions/session.service';
 import type { Database } from '../db/database';
 import { TollgateError, type ErrorCode } from '../errors';
 import { ApiKey } from '../keys/key.entity';
-import { permissionsOfKey, permissionsOfKeysRole } from '../keys/key.queries';
+import { permissionsOfKey } from '../keys/key.queries';
 import type { ConsentService } from '../oauth/consent.service';
 import { ServiceAccount } from '../service-accounts/service-account.entity';
-import { permissionsOfServiceAccount, permissionsOfServiceAccountsRole } from '../service-accounts/service-account.queries';
-import { credentialRefusal } from './checks';
+import { permissionsOfServiceAccount } from '../service-accounts/service-account.queries';
+import { administratorRefusal } from './checks';
 import type { LookUps } from './look-ups';
 
 export interface AuthenticatorDeps {
@@ -103,14 +103,9 @@ export class Authenticator implements Authentication {
     if (!credentialKind) return 'INVALID_API_KEY';
     if (credentialKind === 'OAUTH_CLIENT') return (await consents.principalOf(database.lookups, secret)) ?? 'INVALID_API_KEY';
     const credential = await lookUps.find({ credentialKind, digest, namedProjectId: null });
-    // A credential of several projects works even if one of them is archived
-    const bound = credential && NAMES_ITS_PROJECT.has(credentialKind) ? { ...credential, archivedAt: null } : credential;
-    const refusal = credentialRefusal(ip, bound, (await database.now()).getTime());
+    const refusal = administratorRefusal(ip, credential, (await database.now()).getTime());
     if (refusal || !credential) return refusal?.code ?? 'INVALID_API_KEY';
-    const { id, name, workspaceId, projectId, scopes } = credential;
-    // Ticks do not read the permissions of roles, because roles grant administrative permissions only
-    const ofRole = await (credentialKind === 'API_KEY' ? permissionsOfKeysRole : permissionsOfServiceAccountsRole)(database.lookups, id);
-    const permissions = narrowedTo(scopes, [...credential.permissions, ...ofRole]);
+    const { id, name, workspaceId, projectId, scopes, permissions } = credential;
     return credentialKind === 'API_KEY'
       ? { kind: credentialKind, id, name, workspaceId, projectId: projectId as string, permissions }
       : { kind: credentialKind, id, name, workspaceId, permissions, scopes };

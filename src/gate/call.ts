@@ -1,5 +1,5 @@
 import type { CredentialKind } from '../access/secret';
-import type { UnitPrice } from '../actions/unit-prices';
+import type { UnitPrice, Usage } from '../actions/unit-prices';
 import type { KeptBytes } from './load/kept-bytes';
 import type { RateLimit } from './rate-limit';
 import type { Sharer } from './load/shares';
@@ -25,6 +25,29 @@ export interface RouteVersion {
 
 export const routeKey = ({ id, version }: RouteVersion): string => `${id} ${version}`;
 
+/** A credential that verifies other credentials of its workspace. */
+export interface Asker {
+  id: string;
+  workspaceId: string;
+  ref: CredentialRef;
+  /** The address of the request. */
+  ip: string | null;
+}
+
+/** The question of a call that is not run here: another server asks whether the credential may call. */
+export interface Verification {
+  /**
+   * `charge`: bills the call at once. `hold`: reserves its credits. `peek`: does neither, and uses no rate. `credential`: checks the
+   * credential only, without an action.
+   */
+  mode: 'charge' | 'hold' | 'peek' | 'credential';
+  /** Null: the operator, who may verify all credentials. */
+  asker: Asker | null;
+  usage: Usage | null;
+  /** Further permissions that the credential must have. */
+  permissions: readonly string[];
+}
+
 /** A parsed call: the properties that the gate needs to decide about it. */
 export interface Call extends CredentialRef {
   /** The project that the call names, even if its credential works in one project only. Null if it names none. */
@@ -42,6 +65,8 @@ export interface Call extends CredentialRef {
   subject?: string | undefined;
   /** Kept in the log. */
   metadata?: Record<string, string> | undefined;
+  /** Absent if the call is to be run. */
+  verification?: Verification | undefined;
   /** The route that chose the action. Absent if the call names its action. */
   route?: RouteVersion | undefined;
   /** Time until the hold expires, from its admission. Absent: the time limit of the action and HOLD_MARGIN_MS. */

@@ -1,7 +1,8 @@
-import { covers } from '../access/permissions';
+import { allows, covers, type AdministrativePermission } from '../access/permissions';
+import { NAMES_ITS_PROJECT } from '../access/secret';
 import type { ErrorCode } from '../errors';
 import { isInBlocks } from '../lib/cidr';
-import type { Call, Facts, Credential } from './call';
+import type { Asker, Call, Facts, Credential } from './call';
 
 /** The header that names the project of a call. Required if the credential can work in several projects. */
 export const PROJECT_HEADER = 'X-Project-Id';
@@ -12,7 +13,12 @@ export interface Refusal {
   details: Record<string, unknown>;
 }
 
-type CheckedCall = Pick<Call, 'ip' | 'action' | 'statedProjectId'>;
+/** The permission that a credential needs to verify other credentials. */
+export const VERIFY_PERMISSION: AdministrativePermission = 'verify.keys';
+
+type CheckedCall = Pick<Call, 'ip' | 'action' | 'statedProjectId' | 'verification'>;
+/** The address of a caller, and the project that it names. */
+export type Caller = Pick<Call, 'ip' | 'statedProjectId'>;
 /** Returns a refusal, or undefined if the check passes. */
 type Check = (credential: Credential, call: CheckedCall, facts: Facts, nowMs: number) => Refusal | undefined;
 
@@ -40,29 +46,41 @@ const address: Check = ({ allowedIps }, { ip }) =>
  * A credential of one project works in that project only. A credential of several projects must name one.
  * A project in which it may not work is answered like a missing project.
  */
-const project: Check = (credential, { statedProjectId }) => {
+const project: Check = (credential, { statedProjectId, verification }) => {
+  if (statedProjectId === null && verification?.mode === 'credential') return undefined;
+  const name = verification ? 'projectId' : PROJECT_HEADER;
   if (credential.projectId !== null) {
     if (statedProjectId === null || statedProjectId === credential.projectId) return undefined;
     const message = 'is not the project of the credential; leave it out';
-    return refuse('INVALID_REQUEST', { issues: [{ path: [PROJECT_HEADER], message }] });
+    return refuse('INVALID_REQUEST', { issues: [{ path: [name], message }] });
   }
-  if (credential.namedProjectId !== null) return refuse('NOT_FOUND', { header: PROJECT_HEADER });
+  if (credential.namedProjectId !== null) return refuse('NOT_FOUND', verification ? { field: name } : { header: name });
   const message = 'must name one of the projects that this credential may work in';
-  return refuse('INVALID_REQUEST', { issues: [{ path: [PROJECT_HEADER], message }] });
+  return refuse('INVALID_REQUEST', { issues: [{ path: [name], message }] });
 };
 
-const action: Check = (_key, call, facts) => (facts.action ? undefined : refuse('UNKNOWN_ACTION', { action: call.action }));
+const action: Check = (_key, call, facts) =>
+  facts.action || call.verification?.mode === 'credential' ? undefined : refuse('UNKNOWN_ACTION', { action: call.action });
 
 const permission: Check = (credential, _call, facts) =>
   !facts.action || covers(credential.permissions, facts.action.permission)
     ? undefined
     : refuse('FORBIDDEN', { required_permission: facts.action.permission });
 
+/** The permissions that a verification asks about, in addition to the permission of the action. */
+const furtherPermissions: Check = (credential, { verification }) => {
+  const missing = verification?.permissions.find((name) => !allows(credential.permissions, name));
+  return missing === undefined ? undefined : refuse('FORBIDDEN', { required_permission: missing });
+};
+
 /** The checks of the credential alone. They apply to every use of it. */
 const CREDENTIAL_CHECKS: Check[] = [revoked, expired, disabled, address];
 
+/** The checks of a credential that calls, before anything is known about the call. */
+const CALLER_CHECKS: Check[] = [...CREDENTIAL_CHECKS, project];
+
 /** All checks before rate, repeats and budget, which need the budget's lock. Their order is part of the contract. */
-const CALL_CHECKS: Check[] = [...CREDENTIAL_CHECKS, project, action, permission];
+const CALL_CHECKS: Check[] = [...CALLER_CHECKS, action, permission, furtherPermissions];
 
 /** The refusal of the first check that a call fails, or undefined. */
 export function firstRefusal(call: CheckedCall, facts: Facts, nowMs: number): Refusal | undefined {
@@ -72,6 +90,24 @@ export function firstRefusal(call: CheckedCall, facts: Facts, nowMs: number): Re
 /** The refusal of the first check that a credential fails from this address, or undefined. */
 export function credentialRefusal(ip: string | null, credential: Credential | undefined, nowMs: number): Refusal | undefined {
   return firstOf(CREDENTIAL_CHECKS, { ip, action: '', statedProjectId: null }, { credential, action: undefined }, nowMs);
+}
+
+/** The same for a credential that administers. If it may work in several projects, it may do so even if one of them is archived. */
+export function administratorRefusal(ip: string | null, credential: Credential | undefined, nowMs: number): Refusal | undefined {
+  const isOfSeveral = credential && NAMES_ITS_PROJECT.has(credential.credentialKind);
+  return credentialRefusal(ip, isOfSeveral ? { ...credential, archivedAt: null } : credential, nowMs);
+}
+
+/** The refusal of a credential that may not verify others from this address, or undefined. */
+export function askerRefusal({ ip }: Asker, credential: Credential | undefined, nowMs: number): Refusal | undefined {
+  const refusal = administratorRefusal(ip, credential, nowMs);
+  if (refusal || (credential && allows(credential.permissions, VERIFY_PERMISSION))) return refusal;
+  return refuse('FORBIDDEN', { required_permission: VERIFY_PERMISSION });
+}
+
+/** The refusal of a credential that may not call from this address in the project that it names, or undefined. */
+export function callerRefusal(caller: Caller, credential: Credential | undefined, nowMs: number): Refusal | undefined {
+  return firstOf(CALLER_CHECKS, { ...caller, action: '' }, { credential, action: undefined }, nowMs);
 }
 
 function firstOf(checks: Check[], call: CheckedCall, facts: Facts, nowMs: number): Refusal | undefined {

@@ -1,31 +1,20 @@
 import { costOf } from '../actions/unit-prices';
 import type { ErrorCode } from '../errors';
-import { DAY_MS } from '../lib/time';
 import { post } from '../wallet/ledger-account';
 import { LedgerKind } from '../wallet/ledger-entry.entity';
 import { credentialKey, isPlaced, routeKey, type ActionFacts, type Call, type Credential, type PlacedCredential } from './call';
-import { firstRefusal, type Refusal } from './checks';
-import { rateRefusal, type Admission, type Ending, type RateReport, type Renewal, type Settlement } from './items';
-import type { TickItem, Verdict } from './items';
-import { standingOf, takeCall } from './rate-limit';
-import {
-  attemptId,
-  claimKey,
-  type ClaimRow,
-  type HoldRow,
-  type LockedBudget,
-  type LogRow,
-  type TickState,
-  type TickWrites,
-} from './tick/rows';
+import { holdOf, logOf, mostOf, priced, type DecisionTime } from './call-rows';
+import { askerRefusal, firstRefusal, type Refusal } from './checks';
+import { Claims } from './claims';
+import { rateRefusal, type Admission, type Billing, type Ending, type RateReport, type Renewal, type Settlement } from './items';
+import type { TickItem, Verdict, Verified, VerifiedVerdict } from './items';
+import { presentStanding, standingOf, takeCall } from './rate-limit';
+import { attemptId, settlementClaim, type ClaimRow, type HoldRow, type LockedBudget, type LogRow } from './tick/rows';
+import type { TickState, TickWrites } from './tick/rows';
 import { actionKey } from './tick/tick-store';
 
 // Decides in memory, in order of arrival. There is no I/O and no await here, and time comes from the tick's state.
 
-/** How long the answer of a success is kept for callers that repeat the request. */
-export const CLAIM_KEPT_MS = DAY_MS;
-/** The largest answer that is kept. Repeating a call with a larger one is refused with REPLAY_UNAVAILABLE. */
-export const MAX_KEPT_ANSWER_BYTES = 1024 * 1024;
 /** A hold expires this long after the time limit of its action. */
 export const HOLD_MARGIN_MS = 30_000;
 /** The longest life of a hold with a row of its own: of a call of a route, or of a verification. */
@@ -53,7 +42,7 @@ export function decide(items: readonly TickItem[], state: TickState, options: De
 }
 
 class Tick {
-  private readonly nowMs: number;
+  private readonly time: DecisionTime;
   private readonly changed = new Set<LockedBudget>();
   private readonly holds: HoldRow[] = [];
   private readonly endedHolds: string[] = [];
@@ -62,8 +51,7 @@ class Tick {
   private readonly endedSingleHolds: string[] = [];
   private readonly logs: LogRow[] = [];
   private readonly entries: TickWrites['entries'] = [];
-  /** Claims that this tick changes, by `claimKey`. `now` is undefined if the claim is deleted; `attempt` names the deleted one. */
-  private readonly touched = new Map<string, { now: ClaimRow | undefined; attempt: string }>();
+  private readonly claims: Claims;
   private readonly counts = new Map<string, TickWrites['refusalCounts'][number]>();
   private attempts = 0;
 
@@ -71,7 +59,8 @@ class Tick {
     private readonly state: TickState,
     private readonly options: DecideOptions,
   ) {
-    this.nowMs = Math.floor(state.nowUs / 1000);
+    this.time = { nowMs: Math.floor(state.nowUs / 1000), monotonicMs: options.monotonicMs };
+    this.claims = new Claims(state.claims, this.time.nowMs);
   }
 
   judge(item: TickItem): Verdict {
@@ -89,7 +78,6 @@ class Tick {
   }
 
   writes(): TickWrites {
-    const touched = [...this.touched];
     return {
       tick: this.options.tick,
       process: this.options.process,
@@ -100,57 +88,103 @@ class Tick {
       endedSingleHolds: this.endedSingleHolds,
       logs: this.logs,
       entries: this.entries,
-      claims: touched.flatMap(([, { now }]) => (now ? [now] : [])),
-      endedClaims: touched.flatMap(([key, { now, attempt }]) => {
-        const [credentialId, requestId] = key.split(' ') as [string, string];
-        return now ? [] : [{ credentialId, requestId, attempt }];
-      }),
+      ...this.claims.writes(),
       refusalCounts: [...this.counts.values()],
     };
   }
 
-  private admit({ call, credentialId }: Admission): Verdict {
+  private admit(item: Admission): Verdict {
+    const { call, credentialId } = item;
+    const { verification } = call;
+    const asker = verification?.asker;
+    const asking = asker ? this.state.credentials.get(credentialKey(asker.ref)) : undefined;
+    const unfit = asker && askerRefusal(asker, asking, this.time.nowMs);
+    if (unfit) return { kind: 'askerRefused', refusal: unfit };
     const credential = this.state.credentials.get(credentialKey(call));
     if (credential && credential.id !== credentialId) throw new Error(`A secret of ${credentialId} has become one of ${credential.id}.`);
+    if (asking && credential && asking.workspaceId !== credential.workspaceId) throw new Error(`${asking.id} asks about a stranger.`);
     if (call.route && !this.state.routes.has(routeKey(call.route))) return { kind: 'rerouted' };
-    const named = this.state.actions.get(actionKey(call));
-    const action = named && (call.route || this.options.canRun(named)) ? named : undefined;
-    const refusal = firstRefusal(call, { credential, action }, this.nowMs);
-    if (refusal || !credential || !action) return this.refuse(call, credential, refusal ?? { code: 'INVALID_API_KEY', details: {} });
-    if (!isPlaced(credential)) throw new Error(`A call of ${credentialId} passed the checks without a project.`);
+    const action = this.actionOf(call);
+    const refusal = firstRefusal(call, { credential, action }, this.time.nowMs);
+    if (refusal || !credential) return this.refuse(call, credential, refusal ?? { code: 'INVALID_API_KEY', details: {} });
+    if (verification?.mode === 'credential') return verified(item, null, { credential, ...WITHOUT_ACTION });
+    if (!action || !isPlaced(credential)) throw new Error(`A call of ${credentialId} passed the checks without a project or an action.`);
     const budget = this.state.budgets.get(credential.projectId);
     if (!budget) return { kind: 'locked', projectId: credential.projectId };
+    if (verification?.mode === 'peek') return this.peek(item, credential, action, budget);
 
-    const { limit } = credential;
+    const { fits, rate } = this.takeTurn(budget, credential);
+    if (!fits) return this.refuse(call, credential, rateRefusal(rate), rate);
+    const repeat = this.repeat(call, credential);
+    if (repeat === 'replay') return { kind: 'replay', claim: this.claimOf(call, credential) as ClaimRow, rate };
+    if (repeat) return this.refuse(call, credential, repeat, rate);
+    const charges = verification?.mode === 'charge';
+    const amount = charges ? costTo(call, credential, action) : mostOf(credential, action);
+    const available = budget.balance - budget.held;
+    if (amount > available) return this.refuse(call, credential, unaffordable(amount, available), rate);
+
+    const lifetime = { startedAt: this.time.nowMs, lastsMs: charges ? 0 : (call.holdMs ?? action.timeoutMs + HOLD_MARGIN_MS) };
+    const hold = priced(holdOf(this.nextAttempt(), call, credential, amount, lifetime), action);
+    if (charges) return this.charge(item, hold, { credential, budget, rate });
+    budget.held += amount;
+    this.changed.add(budget);
+    if (verification) return this.hold(item, hold, { credential, budget, rate });
+    this.holds.push(hold);
+    if (call.fingerprint !== null) this.claims.open(hold, call.fingerprint);
+    return { kind: 'admitted', hold, credential, action, rate };
+  }
+
+  /** The action of a call. Undefined if it does not exist or, for execute, cannot be run. */
+  private actionOf(call: Call): ActionFacts | undefined {
+    const named = this.state.actions.get(actionKey(call));
+    return named && (call.route || call.verification || this.options.canRun(named)) ? named : undefined;
+  }
+
+  /** Counts a call against the rate limit of its project, if the limit allows it. */
+  private takeTurn(budget: LockedBudget, { limit }: Credential): { fits: boolean; rate: RateReport } {
     const { theoreticalArrivalUs, arrivalIntervalUs } = budget;
     const fits = takeCall(budget, limit, this.state.nowUs);
     if (budget.theoreticalArrivalUs !== theoreticalArrivalUs || budget.arrivalIntervalUs !== arrivalIntervalUs) this.changed.add(budget);
     const { remaining, untilNextUs } = standingOf(budget, limit, this.state.nowUs);
-    const rate: RateReport = { limit, remaining, untilNextUs, asOfMs: this.options.monotonicMs };
-    if (!fits) {
-      return this.refuse(call, credential, rateRefusal(rate), rate);
-    }
+    return { fits, rate: { limit, remaining, untilNextUs, asOfMs: this.time.monotonicMs } };
+  }
 
-    const repeat = this.repeat(call, credential);
-    if (repeat === 'replay') return { kind: 'replay', claim: this.claimOf(call, credential) as ClaimRow, rate };
-    if (repeat) return this.refuse(call, credential, repeat, rate);
-
-    const amount = credential.environment === 'TEST' ? 0 : (action.maxChargeMicroCredits ?? action.priceMicroCredits);
+  /** Judges rate and budget as for a charge, or for a hold if no usage is given. Changes nothing. */
+  private peek(item: Admission, credential: PlacedCredential, action: ActionFacts, budget: LockedBudget): Verdict {
+    const { call } = item;
+    const { limit } = credential;
+    const rate: RateReport = { limit, ...presentStanding(budget, limit, this.state.nowUs), asOfMs: this.time.monotonicMs };
+    if (rate.remaining < 1) return this.refuse(call, credential, rateRefusal(rate), rate);
+    const amount = call.verification?.usage ? costTo(call, credential, action) : mostOf(credential, action);
     const available = budget.balance - budget.held;
-    if (amount > available) {
-      const details = { price_micro_credits: amount, available_micro_credits: available };
-      return this.refuse(call, credential, { code: 'PAYMENT_REQUIRED', details }, rate);
-    }
+    if (amount > available) return this.refuse(call, credential, unaffordable(amount, available), rate);
+    return verified(item, null, { credential, rate, billing: billingOf(0, budget), hold: undefined });
+  }
 
-    const hold = this.holdOf(call, credential, amount, call.holdMs ?? action.timeoutMs + HOLD_MARGIN_MS);
-    if (action.maxChargeMicroCredits !== null) {
-      hold.price = { flatMicroCredits: action.priceMicroCredits, units: action.unitPrices };
-    }
-    budget.held += amount;
-    this.changed.add(budget);
-    this.holds.push(hold);
-    if (call.fingerprint !== null) this.claim(hold, call.fingerprint);
-    return { kind: 'admitted', hold, credential, action, rate };
+  /** Bills a verified call at once. `bill` is its hold, which is not stored: it only fills the log row. */
+  private charge(item: Admission, bill: HoldRow, { credential, budget, rate }: Judged): Verdict {
+    const { arrivedAt, verification } = item.call;
+    const usage = verification?.usage ?? null;
+    const ending: Ending = { kind: 'posted', usage, httpStatus: 200, answer: () => '', actionMs: null, arrivedAt };
+    const { chargedMicroCredits } = this.end(bill, ending, budget);
+    const billing = billingOf(chargedMicroCredits, budget);
+    const verdict = verified(item, bill.attempt, { credential, rate, billing, hold: undefined });
+    this.keepVerdict(item, bill, verdict);
+    return verdict;
+  }
+
+  /** Opens the hold of a verified call. Its answer is kept at once, so that a repeat answers the same hold. */
+  private hold(item: Admission, opened: HoldRow, { credential, budget, rate }: Judged): Verdict {
+    const hold = { ...opened, claimed: false, askerId: item.call.verification?.asker?.id ?? 'operator' };
+    this.singleHolds.set(hold.attempt, hold);
+    const verdict = verified(item, hold.attempt, { credential, rate, billing: billingOf(0, budget), hold });
+    this.keepVerdict(item, hold, verdict);
+    return verdict;
+  }
+
+  private keepVerdict({ call }: Admission, { credentialId, requestId, attempt }: HoldRow, { billing, answer }: VerifiedVerdict): void {
+    if (call.fingerprint === null) return;
+    this.claims.keep({ credentialId, requestId, attempt, fingerprint: call.fingerprint }, billing?.chargedMicroCredits ?? 0, answer);
   }
 
   /**
@@ -161,7 +195,7 @@ class Tick {
     if (call.fingerprint === null) return undefined;
     const claim = this.claimOf(call, credential);
     if (!claim) return undefined;
-    if (claim.expiresAt <= this.nowMs) {
+    if (claim.expiresAt <= this.time.nowMs) {
       const stale = claim.state === 'RUNNING' ? this.state.staleHolds.get(claim.attempt) : undefined;
       if (stale) this.settle({ kind: 'settlement', hold: stale, ending: { kind: 'expired' } });
       return undefined;
@@ -173,7 +207,7 @@ class Tick {
   }
 
   /** Closes an open hold and writes its log row; bills a `posted` ending. Does not change a hold that is already closed. */
-  private settle({ hold, ending, inTimeOnly = false }: Settlement): Verdict {
+  private settle({ hold, ending, inTimeOnly = false, kept }: Settlement): Verdict {
     const budget = this.state.budgets.get(hold.projectId);
     if (!budget) return { kind: 'locked', projectId: hold.projectId };
     if (this.state.lockedHolds.has(hold.attempt)) return { kind: 'locked', projectId: hold.projectId };
@@ -183,18 +217,28 @@ class Tick {
 
     this.close(hold);
     budget.held -= hold.amount;
-    this.changed.add(budget);
-    const log = this.logOf(hold, inTimeOnly && expiresAt <= this.nowMs ? { kind: 'expired' } : ending, budget);
+    const log = this.end(hold, inTimeOnly && expiresAt <= this.time.nowMs ? { kind: 'expired' } : ending, budget);
+    const billing = billingOf(log.chargedMicroCredits, budget);
+    const succeeded = ending.kind === 'posted' && log.outcome === 'SUCCEEDED' ? ending.answer(billing) : undefined;
+    const answer = kept && log.outcome !== 'EXPIRED' ? kept.answer(billing) : succeeded;
+    if (hold.claimed) this.claims.end(hold, log.chargedMicroCredits, answer);
+    if (kept && answer !== undefined) {
+      this.claims.keep({ ...settlementClaim(hold.attempt), fingerprint: kept.fingerprint }, log.chargedMicroCredits, answer);
+    }
+    return { kind: 'settled', outcome: log.outcome, billing, answer };
+  }
+
+  /** Writes the log row of a call that ends now, and its bill. `budget` has what is left after the hold was given back. */
+  private end(hold: HoldRow, ending: Ending, budget: LockedBudget): LogRow {
+    const log = logOf(hold, ending, this.time, budget);
     if (log.chargedMicroCredits > 0) {
       const delta = -log.chargedMicroCredits;
-      this.entries.push(post(budget, { kind: LedgerKind.USAGE, delta, requestLogId: hold.attempt, at: this.nowMs }));
+      this.entries.push(post(budget, { kind: LedgerKind.USAGE, delta, requestLogId: hold.attempt, at: this.time.nowMs }));
     }
-    const billing = { chargedMicroCredits: log.chargedMicroCredits, budgetAvailableMicroCredits: budget.balance - budget.held };
+    this.changed.add(budget);
     this.logs.push(log);
     this.state.ended.set(hold.attempt, log); // a later item of this tick may settle the same hold again
-    const answer = ending.kind === 'posted' && log.outcome === 'SUCCEEDED' ? ending.answer(billing) : undefined;
-    if (hold.claimed) this.endClaim(hold, log.chargedMicroCredits, answer);
-    return { kind: 'settled', outcome: log.outcome, billing, answer };
+    return log;
   }
 
   /** Removes an open hold: its mark, or its row. */
@@ -214,14 +258,13 @@ class Tick {
     const { attempt } = hold;
     const isOpen = this.state.openHolds.has(attempt) && !this.state.lockedHolds.has(attempt);
     const before = this.expiryOf(hold);
-    if (!this.state.budgets.has(hold.projectId) || !isOpen || before <= this.nowMs) {
+    if (!this.state.budgets.has(hold.projectId) || !isOpen || before <= this.time.nowMs) {
       return this.settle({ kind: 'settlement', hold: { ...hold, expiresAt: before }, ending: { kind: 'expired' } });
     }
-    const expiresAt = Math.max(before, Math.min(this.nowMs + lastsMs, hold.startedAt + atMostMs));
+    const expiresAt = Math.max(before, Math.min(this.time.nowMs + lastsMs, hold.startedAt + atMostMs));
     if (!this.singleHolds.has(attempt) && !this.state.singleHolds.has(attempt)) this.endedHolds.push(attempt);
     this.singleHolds.set(attempt, { ...hold, expiresAt });
-    const claim = hold.claimed ? this.claimAt(claimKey(hold)) : undefined;
-    if (claim?.attempt === attempt) this.touched.set(claimKey(hold), { now: { ...claim, expiresAt }, attempt });
+    if (hold.claimed) this.claims.move(hold, expiresAt);
     return { kind: 'renewed', expiresAt };
   }
 
@@ -229,137 +272,70 @@ class Tick {
   private settledBefore(hold: HoldRow, budget: LockedBudget): Verdict {
     const ended = this.state.ended.get(hold.attempt);
     if (!ended) return { kind: 'gone' };
-    const billing = { chargedMicroCredits: ended.chargedMicroCredits, budgetAvailableMicroCredits: budget.balance - budget.held };
-    return { kind: 'settled', outcome: ended.outcome, billing, answer: undefined };
-  }
-
-  private holdOf(call: Call, credential: PlacedCredential, amount: number, lastsMs: number): HoldRow {
-    return {
-      attempt: this.nextAttempt(),
-      credentialKind: credential.credentialKind,
-      credentialId: credential.id,
-      workspaceId: credential.workspaceId,
-      projectId: credential.projectId,
-      environment: credential.environment,
-      service: call.service,
-      action: call.action,
-      requestId: call.requestId,
-      ip: call.ip,
-      userAgent: call.userAgent,
-      subject: call.subject,
-      metadata: call.metadata,
-      claimed: call.fingerprint !== null,
-      amount,
-      startedAt: this.nowMs,
-      expiresAt: this.nowMs + lastsMs,
-    };
-  }
-
-  /** Makes the log row of a call that ends now. `budget` has what is left after the hold was given back. */
-  private logOf(hold: HoldRow, ending: Ending, budget?: LockedBudget): LogRow {
-    const ran = ending.kind === 'expired' ? undefined : ending;
-    const voided = ending.kind === 'voided' ? ending : undefined;
-    const posted = ending.kind === 'posted' ? ending : undefined;
-    const cost = posted && budget ? costOfCall(hold, posted) : NO_COST;
-    const charged = budget ? Math.min(cost.microCredits, budget.balance - budget.held) : 0;
-    // Copied property by property: a rest pattern or a spread takes longer than the rest of a settlement
-    return {
-      id: hold.attempt,
-      credentialKind: hold.credentialKind,
-      credentialId: hold.credentialId,
-      workspaceId: hold.workspaceId,
-      projectId: hold.projectId,
-      environment: hold.environment,
-      service: hold.service,
-      action: hold.action,
-      requestId: hold.requestId,
-      ip: hold.ip,
-      userAgent: hold.userAgent,
-      subject: hold.subject,
-      metadata: hold.metadata,
-      outcome: voided?.outcome ?? (ran ? 'SUCCEEDED' : 'EXPIRED'),
-      errorCode: ran ? (voided?.errorCode ?? null) : 'OUTCOME_UNKNOWN',
-      httpStatus: ran ? ran.httpStatus : null,
-      chargedMicroCredits: charged,
-      heldMicroCredits: hold.amount,
-      shortfallMicroCredits: cost.microCredits - charged,
-      usage: posted?.usage ?? null,
-      usageMissing: cost.isMissing,
-      actionMs: ran && ran.actionMs !== null ? toMicros(ran.actionMs) : null,
-      totalMs: ran ? this.totalMs(hold, ran.arrivedAt) : null,
-      createdAt: this.nowMs,
-    };
+    const claim = this.claims.at(settlementClaim(hold.attempt));
+    return { kind: 'settled', outcome: ended.outcome, billing: billingOf(ended.chargedMicroCredits, budget), answer: undefined, claim };
   }
 
   /** Writes a refusal as a log row, unless the credential has too many such rows in this second. Then only counts it. */
   private refuse(call: Call, credential: Credential | undefined, refusal: Refusal, rate?: RateReport): Verdict {
-    if (credential && isPlaced(credential) && this.options.logsRefusal(credential.id, this.nowMs)) {
+    const refused: Verdict = { kind: 'refused', refusal, credential, rate };
+    const mode = call.verification?.mode;
+    if (mode === 'peek' || mode === 'credential') return refused; // it must leave no trace
+    if (credential && isPlaced(credential) && this.options.logsRefusal(credential.id, this.time.nowMs)) {
       const httpStatus = this.options.httpStatusOf(refusal.code);
       const { arrivedAt } = call;
       const ending: Ending = { kind: 'voided', outcome: 'REFUSED', errorCode: refusal.code, httpStatus, actionMs: null, arrivedAt };
-      this.logs.push(this.logOf(this.holdOf(call, credential, 0, 0), ending)); // this hold only fills the log row, it is not stored
+      // This hold only fills the log row, it is not stored
+      const hold = holdOf(this.nextAttempt(), call, credential, 0, { startedAt: this.time.nowMs, lastsMs: 0 });
+      this.logs.push(logOf(hold, ending, this.time));
     } else if (credential) {
       this.count(credential.id, refusal.code, 1);
     }
-    return { kind: 'refused', refusal, credential, rate };
+    return refused;
   }
 
   private count(credentialId: string, code: string, calls: number): void {
     const key = `${credentialId} ${code}`;
-    const minute = Math.floor(this.nowMs / 60_000);
+    const minute = Math.floor(this.time.nowMs / 60_000);
     this.counts.set(key, { credentialId, code, minute, calls: (this.counts.get(key)?.calls ?? 0) + calls });
   }
 
-  private claimOf(call: Call, credential: Credential): ClaimRow | undefined {
-    return this.claimAt(claimKey({ credentialId: credential.id, requestId: call.requestId }));
-  }
-
-  private claimAt(id: string): ClaimRow | undefined {
-    const touched = this.touched.get(id);
-    return touched ? touched.now : this.state.claims.get(id);
-  }
-
-  private claim(hold: HoldRow, fingerprint: string): void {
-    const { credentialId, requestId, attempt, expiresAt } = hold;
-    const open = { state: 'RUNNING', expiresAt, chargedMicroCredits: 0, answer: null } as const;
-    const now: ClaimRow = { credentialId, requestId, attempt, fingerprint, ...open };
-    this.touched.set(claimKey(hold), { now, attempt });
-  }
-
-  /** Stores the answer of a success in its claim. Deletes the claim of any other call. Does nothing if a newer attempt has the claim. */
-  private endClaim(hold: HoldRow, charged: number, answer: string | undefined): void {
-    const id = claimKey(hold);
-    const claim = this.claimAt(id);
-    if (claim?.attempt !== hold.attempt) return;
-    if (answer === undefined) {
-      this.touched.set(id, { now: undefined, attempt: hold.attempt });
-      return;
-    }
-    const kept = Buffer.byteLength(answer) <= MAX_KEPT_ANSWER_BYTES ? answer : null;
-    const now: ClaimRow = { ...claim, state: 'DONE', expiresAt: this.nowMs + CLAIM_KEPT_MS, chargedMicroCredits: charged, answer: kept };
-    this.touched.set(id, { now, attempt: hold.attempt });
+  private claimOf({ requestId }: Call, { id: credentialId }: Credential): ClaimRow | undefined {
+    return this.claims.at({ credentialId, requestId });
   }
 
   private nextAttempt(): string {
     this.attempts += 1;
     return attemptId(this.options.tick, this.attempts - 1);
   }
-
-  /** The time of the whole call. By the database's clock if another process may have admitted it. */
-  private totalMs({ startedAt }: HoldRow, arrivedAt: number | null): number {
-    return arrivedAt === null ? Math.max(0, this.nowMs - startedAt) : toMicros(this.options.monotonicMs - arrivedAt);
-  }
 }
 
-const toMicros = (ms: number): number => Math.round(ms * 1000) / 1000;
-
-const NO_COST = { microCredits: 0, isMissing: false };
-
-/** What a success costs. A TEST credential pays nothing, but its usage is measured. */
-function costOfCall(hold: HoldRow, { usage, costMicroCredits }: Posted): { microCredits: number; isMissing: boolean } {
-  const measured = hold.price ? costOf(hold.price, usage) : { microCredits: hold.amount, isMissing: false };
-  if (hold.environment === 'TEST') return { ...measured, microCredits: 0 };
-  return costMicroCredits === undefined ? measured : { microCredits: costMicroCredits, isMissing: false };
+/** What is known about a call that may run. */
+interface Judged {
+  credential: PlacedCredential;
+  budget: LockedBudget;
+  rate: RateReport;
 }
 
-type Posted = Extract<Ending, { kind: 'posted' }>;
+const WITHOUT_ACTION = { rate: undefined, billing: undefined, hold: undefined };
+
+const billingOf = (chargedMicroCredits: number, { balance, held }: LockedBudget): Billing => ({
+  chargedMicroCredits,
+  budgetAvailableMicroCredits: balance - held,
+});
+
+/** What a call costs by the usage that its verification states. */
+function costTo({ verification }: Call, { environment }: Credential, action: ActionFacts): number {
+  if (environment === 'TEST') return 0;
+  return costOf({ flatMicroCredits: action.priceMicroCredits, units: action.unitPrices }, verification?.usage ?? null).microCredits;
+}
+
+const unaffordable = (price: number, available: number): Refusal => ({
+  code: 'PAYMENT_REQUIRED',
+  details: { price_micro_credits: price, available_micro_credits: available },
+});
+
+function verified({ answer }: Admission, attempt: string | null, facts: Verified): VerifiedVerdict {
+  if (!answer) throw new Error('A verification has no answer.');
+  return { kind: 'verified', attempt, answer: answer(facts), ...facts };
+}

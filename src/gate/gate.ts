@@ -9,8 +9,9 @@ import { Admissions } from './admissions';
 import { BodyOwners } from './load/body-owners';
 import type { Call, RouteVersion } from './call';
 import { rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './items';
+import type { HoldStore } from './hold-store';
 import { BytesInFlight, KeptBytes } from './load/kept-bytes';
-import { Load } from './load/load';
+import { CallPlaces } from './load/call-places';
 import { LookUps } from './look-ups';
 import { RefusalMemory } from './load/refusals';
 import { OpenCall, type Admitted } from './open-call';
@@ -18,6 +19,8 @@ import { Renewals } from './renewals';
 import type { ClaimName, HoldRow } from './tick/rows';
 import type { TickStore } from './tick/tick-store';
 import { Ticker } from './tick/ticker';
+import { Verifications } from './verifications';
+import { VerifiedHolds } from './verified-holds';
 
 /** Interval at which refusals that were answered from memory are added to the counts. */
 const COUNT_FLUSH_MS = 1_000;
@@ -91,6 +94,7 @@ export interface GateDeps {
   digest(text: string): string;
   /** Reads the answer that the claim of a success keeps. Returns null if it was deleted. */
   keptAnswer(claim: ClaimName): Promise<string | null>;
+  holdStore: HoldStore;
   httpStatusOf(code: ErrorCode): number;
   limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
   log: Log;
@@ -101,7 +105,9 @@ export class Gate {
   readonly ticker: Ticker;
   readonly lookUps: LookUps;
   private readonly admissions: Admissions;
-  private readonly load: Load;
+  readonly verifications: Verifications;
+  readonly verifiedHolds: VerifiedHolds;
+  private readonly places: CallPlaces;
   private readonly bytesInFlight: BytesInFlight;
   private readonly refusals = new RefusalMemory();
   private readonly renewals = new Renewals();
@@ -109,7 +115,7 @@ export class Gate {
   private flushed: Promise<void> = Promise.resolve();
 
   constructor(private readonly deps: GateDeps) {
-    this.load = new Load(deps.limits);
+    this.places = new CallPlaces(deps.limits);
     this.bytesInFlight = new BytesInFlight(deps.limits);
     const { store, time } = deps;
     const onFailure = (error: unknown, what: string) => deps.log.warn({ err: error }, `gate: ${what} failed`);
@@ -128,14 +134,11 @@ export class Gate {
     this.admissions = new Admissions({
       lookUps: this.lookUps,
       ticker: this.ticker,
-      reserve: (call, project) => {
-        if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject); // submitted again, for another project
-        call.placeInProject = null;
-        if (!this.load.enterProject(project)) return false;
-        call.placeInProject = project;
-        return call.kept.moveTo(project);
-      },
+      reserve: (call, project) => this.places.reserve(call, project),
     });
+    const { ticker, admissions, places } = this;
+    this.verifications = new Verifications({ ...deps, ticker, admissions, places, keptBytes: () => this.keptBytes() });
+    this.verifiedHolds = new VerifiedHolds({ ...deps, ticker, places });
     this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();
   }
 
@@ -165,7 +168,7 @@ export class Gate {
 
   /** Admits a call. An admitted call is in flight until it is settled or cancelled. Never rejects. */
   async admit(request: CallRequest): Promise<Admittance> {
-    if (!this.load.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
+    if (!this.places.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     const call: Call = {
       credentialKind: request.credentialKind,
       digest: this.deps.digest(request.secret),
@@ -201,7 +204,7 @@ export class Gate {
     } catch (error) {
       return this.failure(error, call);
     } finally {
-      if (!open) this.leave(call);
+      if (!open) this.places.leave(call);
     }
   }
 
@@ -209,16 +212,11 @@ export class Gate {
     const { ticker, deps, renewals } = this;
     const leave = (ended: OpenCall): void => {
       renewals.delete(ended);
-      this.leave(call);
+      this.places.leave(call);
     };
     const open = new OpenCall({ ticker, time: deps.time, leave }, call, admitted);
     renewals.add(open);
     return open;
-  }
-
-  private leave(call: Call): void {
-    if (call.placeInProject !== null) this.load.leaveProject(call.placeInProject);
-    this.load.leave();
   }
 
   /** Makes the result of a call that runs no action: a refusal or a replay. */
@@ -252,7 +250,7 @@ export class Gate {
   /** Waits for all calls in flight, including calls of callers that have disconnected. Then writes the last counts. */
   async close(): Promise<void> {
     clearInterval(this.flushing);
-    await this.load.idle();
+    await this.places.idle();
     this.renewals.close();
     await this.flushCounts();
   }

@@ -18,6 +18,8 @@ export interface Admission {
    * without a lock. If the tick finds another project, the verdict is `locked`, and the call is submitted again with that project.
    */
   projectId: string | null;
+  /** Makes the answer of a verification if the credential may call. It is sent, and kept for repeats. Present for verifications only. */
+  answer?: ((verified: Verified) => string) | undefined;
 }
 
 /** The times of a call, by `performance.now()`. `arrivedAt` is null if another process may have admitted the call. */
@@ -45,6 +47,8 @@ export interface Settlement {
   mayBeSingle?: boolean;
   /** Whether the hold is closed as expired if its time is over. Otherwise only a sweep does that. */
   inTimeOnly?: boolean;
+  /** The fingerprint of the request that settles the hold, and its answer, to be kept for repeats. Absent if no client asked for it. */
+  kept?: { fingerprint: string; answer(billing: Billing): string };
 }
 
 /** Moves the expiry of a hold to `lastsMs` from now, but not beyond `atMostMs` after the admission. The hold gets a row of its own. */
@@ -75,8 +79,18 @@ export interface RateReport extends RateStanding {
   asOfMs: number;
 }
 
+/** The result of a verification if the credential may call. `rate` and `billing` are undefined if no action was given. */
+export interface Verified {
+  credential: Credential;
+  rate: RateReport | undefined;
+  billing: Billing | undefined;
+  hold: HoldRow | undefined;
+}
+
 /**
  * The result of an item. `replay`: the answer of an earlier call is to be repeated. `rerouted`: the route of the call was changed.
+ * `verified`: `attempt` is the bill or the hold that was written, or null. `askerRefused`: nothing was judged, because the asker may not
+ * verify. `settled`: `claim` tells which request has closed the hold before, if that is known.
  * `gone`: the hold is not open and has no log row yet. `locked`: nothing was decided, because the tick does not have the lock of
  * `projectId`.
  */
@@ -85,11 +99,29 @@ export type Verdict =
   | { kind: 'refused'; refusal: Refusal; credential: Credential | undefined; rate: RateReport | undefined }
   | { kind: 'replay'; claim: ClaimRow; rate: RateReport }
   | { kind: 'rerouted' }
-  | { kind: 'settled'; outcome: LogRow['outcome']; billing: Billing; answer: string | undefined }
+  | ({ kind: 'verified'; attempt: string | null; answer: string } & Verified)
+  | { kind: 'askerRefused'; refusal: Refusal }
+  | { kind: 'settled'; outcome: LogRow['outcome']; billing: Billing; answer: string | undefined; claim?: ClaimRow | undefined }
   | { kind: 'renewed'; expiresAt: number }
   | { kind: 'gone' }
   | { kind: 'counted' }
   | { kind: 'locked'; projectId: string };
+
+export type VerifiedVerdict = Extract<Verdict, { kind: 'verified' }>;
+
+/** Thrown for a verification with a commit that was not answered: its bill or hold may exist. */
+export class UnknownCommit extends Error {
+  override name = 'UnknownCommit';
+
+  constructor(
+    /** The verdict if the tick has committed. */
+    readonly verdict: VerifiedVerdict,
+    readonly attempt: string,
+    cause: unknown,
+  ) {
+    super('The commit of a verification was not answered.', { cause });
+  }
+}
 
 export type TickItem = Admission | Settlement | Renewal | Count;
 

@@ -45,6 +45,13 @@ export function standingOf(memory: RateMemory, { burst }: RateLimit, nowUs: numb
   return { remaining, untilNextUs: remaining >= burst ? 0 : waitFor(remaining + 1, arrivalUs, pace, nowUs) };
 }
 
+/** The state of a project's limit if no call is counted now. Changes nothing. */
+export function presentStanding({ theoreticalArrivalUs, arrivalIntervalUs }: RateMemory, limit: RateLimit, nowUs: number): RateStanding {
+  const copy = { theoreticalArrivalUs, arrivalIntervalUs };
+  settleMemory(copy, { burst: limit.burst, interval: intervalUs(limit) }, nowUs);
+  return standingOf(copy, limit, nowUs);
+}
+
 /** Brings a memory up to date with the clock and with a changed limit. Calls that were counted stay counted, at most a full burst. */
 function settleMemory(memory: RateMemory, pace: Pace, nowUs: number): void {
   const before = memory.arrivalIntervalUs || pace.interval;

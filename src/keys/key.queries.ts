@@ -127,12 +127,6 @@ export async function gracesOf(keyIds: readonly string[], reader: EntityManager)
   return new Map(secrets.map((secret) => [secret.keyId, new Date(secret.graceUntil as number)]));
 }
 
-/** The permissions that a key has through its role; empty without a role. */
-export async function permissionsOfKeysRole(reader: EntityManager, keyId: string): Promise<readonly string[]> {
-  const key = await reader.findOne(ApiKey, { select: { roleId: true, id: true }, where: { id: keyId } });
-  return permissionsOfRole(reader, key?.roleId ?? null);
-}
-
 /** All permissions that a key has at the time `now`, including the permissions of its role; empty if the key is not active. */
 export async function permissionsOfKey(reader: EntityManager, keyId: string, now: Date): Promise<readonly string[]> {
   const key = await reader.findOneBy(ApiKey, { id: keyId });

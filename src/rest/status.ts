@@ -18,6 +18,7 @@ const STATUS_OF_KIND: Record<ErrorKind, number> = {
 const STATUS_OF_CODE: Partial<Record<ErrorCode, number>> = {
   METHOD_NOT_ALLOWED: 405,
   UNSUPPORTED_MEDIA_TYPE: 415,
+  HOLD_EXPIRED: 410,
   REQUEST_ID_REUSED: 422,
   UPSTREAM_TIMEOUT: 504,
   LOOP_DETECTED: 508,

@@ -98,12 +98,6 @@ export async function lastGracesOf(accountIds: readonly string[], reader: Entity
   return new Map(rows.map(({ accountId, until }) => [accountId, new Date(Number(until))]));
 }
 
-/** The permissions that a service account has through its role; empty without a role. */
-export async function permissionsOfServiceAccountsRole(reader: EntityManager, id: string): Promise<readonly string[]> {
-  const account = await reader.findOne(ServiceAccount, { select: { roleId: true, id: true }, where: { id } });
-  return permissionsOfRole(reader, account?.roleId ?? null);
-}
-
 /** All permissions that a service account has now, including the permissions of its role; empty if it is disabled. */
 export async function permissionsOfServiceAccount(reader: EntityManager, id: string): Promise<readonly string[]> {
   const account = await reader.findOneBy(ServiceAccount, { id });

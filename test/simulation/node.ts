@@ -1,4 +1,5 @@
 import { HOLD_MARGIN_MS } from '../../src/gate/decide';
+import type { HoldStore } from '../../src/gate/hold-store';
 import { Gate, type GateDeps } from '../../src/gate/gate';
 import { SWEEP_INTERVAL_MS, Sweep } from '../../src/gate/sweep';
 import { hmacSha256 } from '../../src/lib/hmac';
@@ -71,6 +72,7 @@ export class SimulatedNode implements Client {
       },
       digest,
       keptAnswer: (claim) => this.store.keptAnswer(claim),
+      holdStore: {} as HoldStore, // simulated callers verify nothing
       httpStatusOf,
       limits: deps.limits,
       log,

@@ -26,6 +26,8 @@ export interface CallRow {
 export interface HoldRow extends CallRow {
   attempt: string;
   claimed: boolean;
+  /** Present if a verification made the hold: then requests settle it. The id of the asker. */
+  askerId?: string | undefined;
   /** The credits that the call reserves. */
   amount: number;
   /** Absent if a success costs exactly `amount`. */
@@ -149,6 +151,9 @@ export interface TickWrites {
 }
 
 export const claimKey = (claim: { credentialId: string; requestId: string }): string => `${claim.credentialId} ${claim.requestId}`;
+
+/** Names the claim of the request that settles a hold. It belongs to the hold instead of a credential. */
+export const settlementClaim = (attempt: string): ClaimName => ({ credentialId: attempt, requestId: 'settle', attempt });
 
 // The id of an attempt is the id of its tick followed by its place in the tick. So the holds of a tick can be one row, and the id of any
 // attempt finds that row.

@@ -17,15 +17,19 @@ interface CredentialSource {
 const PROJECT_COLUMNS = `p.id AS projectId, p.gallery_mode AS galleryMode, p.archived_at AS archivedAt,
   p.sustained_rps AS sustainedRps, p.burst AS burst`;
 
+/** The role of a credential. It grants administrative permissions only. */
+const ROLE_COLUMNS = 'r.permissions AS rolePermissions, k.role_id AS roleId';
+
 const digestsOf = (credentials: CredentialRef[]): string[] => credentials.map(({ digest }) => digest);
 
 const API_KEYS: CredentialSource = {
   select: (credentials, listed) => `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
   k.id AS id, k.name AS name, k.environment AS environment, k.permissions AS permissions, k.allowed_ips AS allowedIps,
-  k.enabled AS enabled, k.expires_at AS expiresAt, k.revoked_at AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}
-  FROM key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN projects p ON p.id = k.project_id
+  k.enabled AS enabled, k.expires_at AS expiresAt, k.revoked_at AS revokedAt, k.workspace_id AS workspaceId,
+  ${ROLE_COLUMNS}, ${PROJECT_COLUMNS}
+  FROM key_secrets s JOIN api_keys k ON k.id = s.key_id JOIN projects p ON p.id = k.project_id LEFT JOIN roles r ON r.id = k.role_id
   WHERE s.digest IN (${listed(digestsOf(credentials))})`,
-  toFacts: (_credentials, rows) => rows.map((row) => toFacts('API_KEY', null, row)),
+  toFacts: (_credentials, rows) => rows.map((row) => withRole(toFacts('API_KEY', null, row), row)),
 };
 
 const GRANTS = '(SELECT COUNT(*) FROM service_account_projects o WHERE o.account_id = k.id)';
@@ -38,8 +42,9 @@ const SERVICE_ACCOUNTS: CredentialSource = {
     const orNamed = named.length > 0 ? ` OR g.project_id IN (${listed(named)})` : '';
     return `SELECT s.digest AS digest, s.grace_until AS secretGraceUntil, s.ended_at AS secretEndedAt,
   s.scopes AS scopes, k.id AS id, k.name AS name, 'LIVE' AS environment, k.permissions AS permissions, '[]' AS allowedIps,
-  k.enabled AS enabled, NULL AS expiresAt, NULL AS revokedAt, k.workspace_id AS workspaceId, ${PROJECT_COLUMNS}, ${GRANTS} AS grants
-  FROM service_account_secrets s JOIN service_accounts k ON k.id = s.account_id
+  k.enabled AS enabled, NULL AS expiresAt, NULL AS revokedAt, k.workspace_id AS workspaceId,
+  ${ROLE_COLUMNS}, ${PROJECT_COLUMNS}, ${GRANTS} AS grants
+  FROM service_account_secrets s JOIN service_accounts k ON k.id = s.account_id LEFT JOIN roles r ON r.id = k.role_id
   LEFT JOIN service_account_projects g ON g.account_id = k.id AND (${GRANTS} = 1${orNamed})
   LEFT JOIN projects p ON p.id = g.project_id WHERE s.digest IN (${listed(digestsOf(credentials))})`;
   },
@@ -51,7 +56,7 @@ const SERVICE_ACCOUNTS: CredentialSource = {
       const inProject = ofSecret.find(({ grants, projectId }) =>
         namedProjectId === null ? Number(grants) === 1 : projectId === namedProjectId,
       );
-      const facts = toFacts('SERVICE_ACCOUNT', namedProjectId, inProject ?? { ...first, ...NO_PROJECT });
+      const facts = withRole(toFacts('SERVICE_ACCOUNT', namedProjectId, inProject ?? { ...first, ...NO_PROJECT }), first);
       const scopes = first.scopes === null ? null : (JSON.parse(first.scopes as string) as string[]);
       return [{ ...facts, scopes, permissions: narrowedTo(scopes, facts.permissions) }];
     }),
@@ -78,11 +83,22 @@ const OAUTH_CLIENTS: CredentialSource = {
 };
 
 /** Returns true if the person who consented may still grant this scope. */
-function mayGrantByRole({ shutOut, roleId, rolePermissions, workspaceId }: SqlRow, scope: string): boolean {
+function mayGrantByRole(row: SqlRow, scope: string): boolean {
+  const workspaceId = row.workspaceId as string;
+  const permissionsByWorkspace = new Map([[workspaceId, Number(row.shutOut) === 1 ? [] : ofRole(row)]]);
+  return mayGrant({ kind: 'USER', id: '', name: '', sessionId: '', permissionsByWorkspace }, scope, workspaceId);
+}
+
+/** The permissions of the role in a row; empty without a role. */
+function ofRole({ roleId, rolePermissions }: SqlRow): readonly string[] {
+  if (roleId === null) return [];
   const ofOwnRole = (): string[] => (rolePermissions === null ? [] : (JSON.parse(rolePermissions as string) as string[]));
-  const ofRole = roleId === null ? [] : (builtInRole(roleId as string)?.permissions ?? ofOwnRole());
-  const permissionsByWorkspace = new Map([[workspaceId as string, Number(shutOut) === 1 ? [] : ofRole]]);
-  return mayGrant({ kind: 'USER', id: '', name: '', sessionId: '', permissionsByWorkspace }, scope, workspaceId as string);
+  return builtInRole(roleId as string)?.permissions ?? ofOwnRole();
+}
+
+/** Adds the permissions of the credential's role. */
+function withRole(facts: Credential, row: SqlRow): Credential {
+  return row.roleId === null ? facts : { ...facts, permissions: [...facts.permissions, ...ofRole(row)] };
 }
 
 const SOURCES: Record<CredentialKind, CredentialSource> = {

@@ -4,9 +4,10 @@ import { newId } from '../../lib/id';
 import type { Time } from '../../lib/time';
 import { credentialKey, type CredentialRef } from '../call';
 import { decide, type DecideOptions } from '../decide';
-import { projectOf, type Admission, type Count, type Ending, type Renewal, type Settlement, type TickItem, type Verdict } from '../items';
+import { UnknownCommit, projectOf, type Admission, type Count, type Ending, type Renewal, type Settlement } from '../items';
+import type { TickItem, Verdict } from '../items';
 import { Lane } from './lane';
-import type { HoldRow } from './rows';
+import { settlementClaim, type HoldRow } from './rows';
 import { TickFailure, actionKey, type ActionName, type TickNeeds, type TickStore } from './tick-store';
 
 /** The most calls, settlements and counts in one tick. `tick_holds.marks` has a place for each of them. */
@@ -66,11 +67,12 @@ export class Ticker {
 
   /**
    * Judges a call. Rejects with SERVICE_UNAVAILABLE if the database does not answer, and with INTERNAL if it refuses the call
-   * permanently. In both cases the action must not run.
+   * permanently. In both cases the action must not run. Rejects with UnknownCommit if a verification may have been billed, or may have
+   * opened a hold. `answerBytes` is the size of its answer.
    * Resolves with `locked` if the call needs the lock of another project than `admission.projectId`.
    */
-  judge(admission: Admission): Promise<Verdict> {
-    return this.submit(admission, 0);
+  judge(admission: Admission, answerBytes = 0): Promise<Verdict> {
+    return this.submit(admission, answerBytes);
   }
 
   /**
@@ -229,20 +231,21 @@ export class Ticker {
   /**
    * Rejects all jobs of a tick that was not confirmed as committed. `verdicts` is empty if the tick certainly did not commit.
    *
-   * Invariant: no call of this tick runs its action, and a hold that the tick may have committed is voided.
-   * `settle` repeats the settlements.
+   * Invariant: no call of this tick runs its action, and a hold that the tick may have committed is voided. `settle` repeats the
+   * settlements. A verification that may have written something learns its verdict, and finds out whether it was committed.
    */
   private giveUp(jobs: Job[], verdicts: Verdict[], failure: TickFailure): void {
     jobs.forEach((job, index) => {
       if (job.item.kind !== 'admission') return job.reject(failure);
-      job.reject(new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: failure }));
       const verdict = verdicts[index];
+      if (verdict?.kind === 'verified' && verdict.attempt !== null) return job.reject(new UnknownCommit(verdict, verdict.attempt, failure));
+      job.reject(new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: failure }));
       if (verdict?.kind === 'admitted') this.cancel(verdict.hold, job.item.call.arrivedAt);
     });
   }
 
   /** Voids a hold of a call that was answered with 503 and never ran. If that fails, the sweep ends the hold when it expires. */
-  cancel(hold: HoldRow, arrivedAt: number): void {
+  cancel(hold: HoldRow, arrivedAt: number, mayBeSingle = false): void {
     const ending = {
       kind: 'voided',
       outcome: 'REFUSED',
@@ -252,7 +255,8 @@ export class Ticker {
       arrivedAt,
     } as const;
     const deadline = this.deps.time.now() + hold.expiresAt - hold.startedAt;
-    this.settle({ kind: 'settlement', hold, ending }, deadline).catch((error: unknown) => this.deps.onFailure(error, 'cancel'));
+    const settlement = { kind: 'settlement', hold, ending, mayBeSingle } as const;
+    this.settle(settlement, deadline).catch((error: unknown) => this.deps.onFailure(error, 'cancel'));
   }
 
   /**
@@ -290,7 +294,8 @@ export class Ticker {
   /** Queues the job of a success again as a FAILED settlement, which is not billed. It rejects with `internal` once that has committed. */
   private voidInstead(job: Job, settlement: Settlement, { actionMs, arrivedAt }: PostedEnding, internal: TollgateError): void {
     const ending = { kind: 'voided', outcome: 'FAILED', errorCode: 'INTERNAL', httpStatus: 500, actionMs, arrivedAt } as const;
-    job.item = { ...settlement, ending };
+    const { kept: _kept, ...closing } = settlement; // a repeat of the request must not get the answer of a success
+    job.item = { ...closing, ending };
     const { resolve } = job;
     // An earlier try may have committed although its answer was lost. The hold is closed then, and the call stays a success.
     job.resolve = (verdict) => (verdict.kind === 'settled' && verdict.outcome === 'SUCCEEDED' ? resolve(verdict) : job.reject(internal));
@@ -304,7 +309,8 @@ type PostedEnding = Extract<Ending, { kind: 'posted' }>;
  * Returns the verdict if it tells the outcome of a settlement, or undefined if only another try can tell it. Throws INTERNAL if an earlier
  * try of a success was refused permanently and then voided, and the answer to the void was lost.
  */
-function knownOutcome({ ending }: Settlement, verdict: Verdict): Verdict | undefined {
+function knownOutcome({ ending, kept }: Settlement, verdict: Verdict): Verdict | undefined {
+  if (kept) return verdict.kind === 'gone' ? undefined : verdict; // its client learns which request has closed the hold
   if (ending.kind !== 'posted') return verdict;
   if (verdict.kind === 'settled' && verdict.outcome === 'FAILED') {
     const cause = new Error('An earlier try was refused permanently, and its void has committed.');
@@ -341,11 +347,13 @@ function needsOf(items: TickItem[]): TickNeeds {
       attempts.push(hold.attempt);
       if (item.kind === 'renewal' || item.mayBeSingle) singleHolds.push(hold.attempt);
       if (hold.claimed) claims.push(hold);
+      if (item.kind === 'settlement' && item.kept) claims.push(settlementClaim(hold.attempt));
     } else {
       const { call, credentialId, projectId } = item;
       if (projectId !== null) projectIds.add(projectId);
       credentials.set(credentialKey(call), call);
-      actions.set(actionKey(call), call);
+      if (call.verification?.asker) credentials.set(credentialKey(call.verification.asker.ref), call.verification.asker.ref);
+      if (call.verification?.mode !== 'credential') actions.set(actionKey(call), call);
       if (call.route) routes.add(call.route.id);
       if (call.fingerprint !== null) claims.push({ credentialId, requestId: call.requestId });
     }
