@@ -24,6 +24,7 @@ import { isOutage } from './db/failures';
 import { registerDocs } from './docs/server';
 import { Forwarder } from './forwarding/forwarder';
 import { Gate } from './gate/gate';
+import { Askers } from './gate/askers';
 import { DatabaseHoldStore } from './gate/hold-store';
 import { KeptAnswers } from './gate/kept-answers';
 import { openTickStore } from './gate/tick/open-tick-store';
@@ -181,6 +182,7 @@ async function createGate({ config, database, installation, log }: Base): Promis
     runner,
     digest: installation.digest,
     keptAnswer: (claim) => keptAnswers.of(claim),
+    database,
     holdStore: new DatabaseHoldStore(database.lookups),
     httpStatusOf,
     limits: {
@@ -218,13 +220,16 @@ function stopOnClose({ server }: Base, jobs: Repeated[], closeGate: () => Promis
 
 /** Registers all routes: REST, the manual, GraphQL, pages, OAuth. The order decides the order of hooks. */
 async function registerServers(base: Base, app: App, chainKeys: ChainKeys, tokens: PrincipalTokens): Promise<void> {
-  const { config, database, server, log } = base;
+  const { config, database, installation, server, log } = base;
   const answers = new UnreadAnswers(server);
   prepareAnswers(server, { bodyLimitBytes: config.bodyLimitBytes, log });
   await registerCors(base);
+  const bodies = new ArrivingBodies();
   registerRest(server, {
     gate: app.gate,
     authenticator: app.authenticator,
+    askers: new Askers({ authentication: app.authenticator, digest: installation.digest }),
+    bodies,
     database,
     log,
     readTrail: (request) => readTrail(database.reader, request),
@@ -239,7 +244,6 @@ async function registerServers(base: Base, app: App, chainKeys: ChainKeys, token
   const operations = file === undefined ? undefined : await RegisteredOperations.read(file, schema);
   const showsSchema = config.graphqlIntrospection && !operations;
   registerDocs(server, docsOf(showsSchema ? schema : new GraphQLSchema({})));
-  const bodies = new ArrivingBodies();
   await registerAdminApi(base, app, { schema, operations, bodies });
   await registerBrowserPages(base, app, bodies);
   await server.register(async (last) => answers.waitOnStop(last));

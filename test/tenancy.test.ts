@@ -16,7 +16,7 @@ import { ghostOf } from './support/factories';
 import { operationsOf, requestOf, type Operation } from './support/operations';
 import { serverRoutes } from './support/server-routes';
 import { statementsOf } from './support/statements';
-import { answerTo, expected, exportStatus, firstWordTo, outcomeOf, streamOutcomeOf } from './support/tenancy-outcomes';
+import { answerTo, askerStatuses, expected, exportStatus, firstWordTo, outcomeOf, streamOutcomeOf } from './support/tenancy-outcomes';
 import { buildPrincipals, openSession, type Principal, type Tenant } from './support/tenancy-principals';
 import { BEHIND_A_GUARD, ENTRANCES, FIELDS, ROOT_FIELDS, ROUTES, type IdKind, type Needs, type Row } from './support/tenancy-table';
 
@@ -221,6 +221,7 @@ describe('an object of another tenant', () => {
 });
 
 describe('every route', () => {
+  const JSON_TYPE = { 'content-type': 'application/json' };
   const ASK: Record<string, { path?: string; headers?: Record<string, string>; body?: string }> = {
     'GET /graphql': { headers: { accept: 'text/html' } },
     'POST /graphql': {
@@ -235,6 +236,10 @@ describe('every route', () => {
       headers: { 'content-type': 'application/json', accept: 'text/event-stream' },
       body: '{"query":"{ __typename }"}',
     },
+    'POST /v1/keys/verify': { headers: JSON_TYPE, body: '{"key":"none"}' },
+    'POST /v1/holds/:id/settle': { path: '/v1/holds/none/settle', headers: JSON_TYPE, body: '{}' },
+    'POST /v1/holds/:id/void': { path: '/v1/holds/none/void', headers: JSON_TYPE, body: '{}' },
+    'POST /v1/holds/:id/extend': { path: '/v1/holds/none/extend', headers: JSON_TYPE, body: '{"seconds":1}' },
     'POST /v1/:service/execute': {
       path: '/v1/demo/execute',
       headers: { 'content-type': 'application/json' },
@@ -247,7 +252,7 @@ describe('every route', () => {
       for (const [route, needs] of Object.entries(ROUTES)) {
         const [method = '', pattern = ''] = route.split(' ');
         const { path = pattern, headers = {}, body } = ASK[route] ?? {};
-        const permission = needs === 'anybody' || needs === 'a credential' || needs === 'a key that may call' ? undefined : needs;
+        const permission = ['anybody', 'a credential', 'a key that may call', 'an asker'].includes(needs) ? undefined : needs;
         const query = permission ? `?workspaceId=${principal.tenant.ids.ws}` : '';
         const response = await fetch(`${app.url}${path}${query}`, {
           method,
@@ -258,6 +263,11 @@ describe('every route', () => {
         const tells = [...principals.values()].filter(({ tenant }) => text.includes(tenant.ids.ws)).map(({ tenant }) => tenant);
         if (principal.standing !== 'operator')
           expect([who, route, tells.filter((tenant) => tenant !== principal.tenant)]).toEqual([who, route, []]);
+        if (needs === 'an asker') {
+          const statuses = askerStatuses(principal, route.includes('verify') ? 200 : 404);
+          expect([who, route, statuses.includes(response.status), response.status]).toEqual([who, route, true, response.status]);
+          continue;
+        }
         const mayCall = 'x-api-key' in principal.headers && !['operator', 'unauthenticated'].includes(principal.standing);
         const wrongSecret = 'x-api-key' in principal.headers && principal.standing === 'unauthenticated' && route === 'POST /graphql';
         const isRefused =

@@ -1,5 +1,6 @@
 import type { CredentialKind } from '../access/secret';
 import type { ActionCall, ActionError, ActionOutcome, Runner } from '../actions/runner';
+import type { Database } from '../db/database';
 import { TollgateError, type ErrorCode } from '../errors';
 import { randomBase62 } from '../lib/id';
 import type { Log } from '../lib/log';
@@ -14,6 +15,7 @@ import { BytesInFlight, KeptBytes } from './load/kept-bytes';
 import { CallPlaces } from './load/call-places';
 import { LookUps } from './look-ups';
 import { RefusalMemory } from './load/refusals';
+import { SelfReader } from './self';
 import { OpenCall, type Admitted } from './open-call';
 import { Renewals } from './renewals';
 import type { ClaimName, HoldRow } from './tick/rows';
@@ -95,6 +97,7 @@ export interface GateDeps {
   /** Reads the answer that the claim of a success keeps. Returns null if it was deleted. */
   keptAnswer(claim: ClaimName): Promise<string | null>;
   holdStore: HoldStore;
+  database: Pick<Database, 'lookups' | 'now'>;
   httpStatusOf(code: ErrorCode): number;
   limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
   log: Log;
@@ -107,6 +110,7 @@ export class Gate {
   private readonly admissions: Admissions;
   readonly verifications: Verifications;
   readonly verifiedHolds: VerifiedHolds;
+  readonly self: SelfReader;
   private readonly places: CallPlaces;
   private readonly bytesInFlight: BytesInFlight;
   private readonly refusals = new RefusalMemory();
@@ -137,8 +141,10 @@ export class Gate {
       reserve: (call, project) => this.places.reserve(call, project),
     });
     const { ticker, admissions, places } = this;
-    this.verifications = new Verifications({ ...deps, ticker, admissions, places, keptBytes: () => this.keptBytes() });
+    const keptBytes = () => this.keptBytes();
+    this.verifications = new Verifications({ ...deps, ticker, admissions, places, keptBytes });
     this.verifiedHolds = new VerifiedHolds({ ...deps, ticker, places });
+    this.self = new SelfReader({ ...deps, lookUps: this.lookUps, places, keptBytes, countUnknown: () => this.countUnknown() });
     this.flushing = setInterval(() => void this.flushCounts(), COUNT_FLUSH_MS).unref();
   }
 

@@ -151,7 +151,8 @@ export class Verifications {
       case 'askerRefused':
         return { ...verdict.refusal, kind: 'askerRefused' };
       case 'refused':
-        return { ...verdict.refusal, kind: ERRORS_OF_ASKER.has(verdict.refusal.code) ? 'error' : 'invalid' };
+        // A reused requestId is the asker's fault, and says nothing about the credential
+        return { ...verdict.refusal, kind: verdict.refusal.code === 'REQUEST_ID_REUSED' ? 'error' : 'invalid' };
       case 'replay': {
         const body = await this.keptAnswer(verdict.claim);
         return body === null ? UNAVAILABLE : { kind: 'answered', body }; // null: deleted just now, because its 24 hours are over
@@ -186,9 +187,6 @@ export class Verifications {
     return { kind: 'error', code: 'OUTCOME_UNKNOWN', details: {} };
   }
 }
-
-/** Refusals that the asker causes: they say nothing about the credential. */
-const ERRORS_OF_ASKER: ReadonlySet<ErrorCode> = new Set(['REQUEST_ID_REUSED', 'REQUEST_IN_PROGRESS', 'REPLAY_UNAVAILABLE']);
 
 const UNAVAILABLE: VerifyResult = { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
 const UNKNOWN: VerifyResult = { kind: 'invalid', code: 'INVALID_API_KEY', details: {} };

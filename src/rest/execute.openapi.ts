@@ -51,7 +51,7 @@ const AFTER_RATE: readonly RestCode[] = [
   'INTERNAL',
 ];
 
-const PARAMETERS = [
+export const PARAMETERS = [
   {
     name: 'service',
     in: 'path',

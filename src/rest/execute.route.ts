@@ -1,28 +1,19 @@
-import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { secretFrom } from '../access/credential';
 import { userAgentOf } from '../access/people/person.events';
-import { NAMES_ITS_PROJECT, kindOfSecret } from '../access/secret';
+import { kindOfSecret } from '../access/secret';
 import { RESERVED_SERVICES, SERVICE_PATTERN } from '../actions/action.service';
-import { invalid, validate } from '../errors';
+import { validate } from '../errors';
 import type { BodyOwners } from '../gate/load/body-owners';
-import { PROJECT_HEADER } from '../gate/checks';
 import type { ExecuteRequest, ExecuteResult, Gate } from '../gate/gate';
 import type { KeptBytes } from '../gate/load/kept-bytes';
 import { whenAnswered } from '../lib/answered';
-import { DuplicateNames, TooManyParts, readJson } from '../lib/json-text';
-import { idRule } from '../lib/rules';
 import { sendError, setRateHeaders, type ErrorAnswer } from './answer';
-import { PLAIN_BODY, isEncoded, isLarge } from './arriving-bodies';
+import { isLarge } from './arriving-bodies';
 import { executeBody, type ExecuteBody } from './execute.schema';
+import { NO_BODY, headerOf, mediaRefusal, namedProjectOf, parseJson, statedProjectOf, versionRefusal } from './json-request';
 import { chosenRequestId } from './request-id';
-
-const API_VERSION = '1';
-const DUPLICATE_NAMES = 'has an object with two members of the same name, and parsers disagree on which one counts: send each name once';
-
-/** A request of any route. */
-type AnyRequest = Pick<FastifyRequest, 'headers' | 'credentialKind'>;
 
 interface ExecuteRoute {
   Params: { service: string };
@@ -67,8 +58,6 @@ export function registerExecute(rest: FastifyInstance, gate: Gate, owners: BodyO
   });
 }
 
-const NO_BODY = Buffer.alloc(0);
-
 function toExecuteRequest(request: FastifyRequest<ExecuteRoute>, raw: Buffer, body: ReadBody, kept: KeptBytes): ExecuteRequest {
   const { service } = request.params;
   const requestId = chosenRequestId(body.requestId, headerOf(request, 'idempotency-key'));
@@ -111,26 +100,7 @@ function headersRefusal(request: FastifyRequest): ErrorAnswer | undefined {
   if (kind === undefined) return { code: 'INVALID_API_KEY', details: {} };
   request.secret = secret;
   request.credentialKind = kind;
-  const version = headerOf(request, 'x-api-version');
-  if (version !== undefined && version !== API_VERSION) return invalid({ path: ['X-Api-Version'], message: `must be ${API_VERSION}` });
-  // Checked here too, because Fastify accepts an empty body without a type
-  if (!/^application\/json\s*(;|$)/i.test(headerOf(request, 'content-type') ?? '')) return { code: 'UNSUPPORTED_MEDIA_TYPE', details: {} };
-  if (isEncoded(request)) return { code: 'UNSUPPORTED_MEDIA_TYPE', message: PLAIN_BODY, details: {} };
-  return undefined;
-}
-
-/** Returns the project in the header X-Project-Id, or null without that header. Throws INVALID_REQUEST if it is not an id. */
-function statedProjectOf(request: AnyRequest): string | null {
-  const name = headerOf(request, PROJECT_HEADER.toLowerCase());
-  return name === undefined ? null : validate(idRule, name, PROJECT_HEADER);
-}
-
-/**
- * Returns the project of the header for a credential that can call in several projects. Returns null for other credentials: their project
- * is fixed.
- */
-function namedProjectOf({ credentialKind }: AnyRequest, stated: string | null): string | null {
-  return NAMES_ITS_PROJECT.has(credentialKind) ? stated : null;
+  return versionRefusal(request) ?? mediaRefusal(request);
 }
 
 /**
@@ -160,20 +130,8 @@ function keepUntilAnswered(request: FastifyRequest, reply: FastifyReply, kept: K
 type ReadBody = ExecuteBody & { paramsJson: string };
 
 function parseBody(raw: Buffer): ReadBody {
-  // Otherwise decoding replaces such bytes with U+FFFD, and the action gets other params than the caller sent
-  if (!isUtf8(raw)) throw invalid({ path: [], message: 'is not UTF-8' });
-  const { value, memberJson } = readBody(raw.toString());
+  const { value, memberJson } = parseJson(raw, 'params');
   return Object.assign(validate(executeBody, value), { paramsJson: memberJson as string }); // a valid body has params, so it has their text
-}
-
-function readBody(text: string): ReturnType<typeof readJson> {
-  try {
-    return readJson(text, 'params');
-  } catch (error) {
-    if (error instanceof DuplicateNames) throw invalid({ path: [], message: DUPLICATE_NAMES });
-    if (error instanceof TooManyParts) throw invalid({ path: [], message: error.message });
-    throw invalid({ path: [], message: 'is not JSON' });
-  }
 }
 
 /** Includes the chosen project: the same body in another project is another call. */
@@ -197,9 +155,4 @@ function send(reply: FastifyReply, request: FastifyRequest, action: string, resu
       return reply.code(httpStatus).send(JSON.stringify({ ok: false, success: false, requestId, action, data: null, errors, billing }));
     }
   }
-}
-
-function headerOf(request: AnyRequest, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value.join(', ') : value;
 }

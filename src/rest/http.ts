@@ -188,5 +188,7 @@ function methodsOf(app: FastifyInstance, url: string): string[] {
 function routeOf(path: string): string | undefined {
   const service = /^\/v1\/([^/]*)\/execute$/.exec(path)?.[1];
   if (service !== undefined) return isService(service) ? '/v1/:service/execute' : undefined;
+  const request = /^\/v1\/holds\/[^/]+\/(settle|void|extend)$/.exec(path)?.[1];
+  if (request !== undefined) return `/v1/holds/:id/${request}`;
   return /[:*]/.test(path) ? undefined : path;
 }

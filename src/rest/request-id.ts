@@ -20,6 +20,12 @@ export function chosenRequestId(inBody: string | undefined, header: string | und
   return fromBody ?? fromHeader;
 }
 
+/**
+ * Returns the id under which the requestId of a verification is kept: its UUIDv5 with the asker. So it never equals a requestId that the
+ * owner of the verified credential or another asker has chosen.
+ */
+export const requestIdOfAsker = (askerId: string, requestId: string): string => v5(`${askerId} ${requestId}`, OID_NAMESPACE);
+
 function uuidOf(header: string): string {
   const text = idempotencyKeyOf(header);
   if (text === undefined) throw invalid(BAD_IDEMPOTENCY_KEY);

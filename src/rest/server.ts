@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import type { Gate } from '../gate/gate';
 import type { Log } from '../lib/log';
 import { withTimeout } from '../lib/time';
 import { sendError } from './answer';
@@ -8,9 +7,11 @@ import { registerAuditExport, type AuditExportDeps } from './exports/audit.route
 import { ExportPlaces } from './exports/export-places';
 import { registerTableExports, type TableExportDeps } from './exports/tables.route';
 import { Turns } from './exports/turns';
+import { registerHolds } from './holds.route';
+import { registerSelf } from './self.route';
+import { registerVerify, type VerifyDeps } from './verify.route';
 
-export interface RestDeps extends AuditExportDeps, TableExportDeps {
-  gate: Gate;
+export interface RestDeps extends AuditExportDeps, TableExportDeps, VerifyDeps {
   log: Log;
   /** Rejects if the database cannot be reached or takes no writes. */
   ping(): Promise<void>;
@@ -35,6 +36,9 @@ export function registerRest(app: FastifyInstance, { ping, openApi, principalKey
   app.get('/openapi.json', async () => openApi);
   app.get('/.well-known/tollgate/jwks.json', async () => principalKeys);
   void app.register(async (rest) => registerExecute(rest, deps.gate, deps.gate.bodyOwners(() => deps.database.now())));
+  void app.register(async (rest) => registerVerify(rest, deps));
+  void app.register(async (rest) => registerHolds(rest, deps));
+  registerSelf(app, deps.gate);
   void app.register(async (rest) => {
     const places = new ExportPlaces(rest, deps.log);
     registerAuditExport(rest, places, deps);

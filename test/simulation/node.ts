@@ -1,4 +1,5 @@
 import { HOLD_MARGIN_MS } from '../../src/gate/decide';
+import type { Database } from '../../src/db/database';
 import type { HoldStore } from '../../src/gate/hold-store';
 import { Gate, type GateDeps } from '../../src/gate/gate';
 import { SWEEP_INTERVAL_MS, Sweep } from '../../src/gate/sweep';
@@ -72,7 +73,9 @@ export class SimulatedNode implements Client {
       },
       digest,
       keptAnswer: (claim) => this.store.keptAnswer(claim),
-      holdStore: {} as HoldStore, // simulated callers verify nothing
+      // Simulated callers only execute
+      holdStore: {} as HoldStore,
+      database: {} as Database,
       httpStatusOf,
       limits: deps.limits,
       log,

@@ -98,3 +98,11 @@ export function exportStatus({ headers, standing, permissions }: Principal, perm
   if (standing === 'outsider') return 404;
   return permissions.includes(permission) ? 200 : 403;
 }
+
+/** The statuses that a route for askers may answer. `found` is the status for an asker, who asks about nothing that exists. */
+export function askerStatuses({ headers, standing, permissions }: Principal, found: number): number[] {
+  if (standing === 'unauthenticated' || !('x-api-key' in headers)) return [401];
+  if (standing === 'operator') return [found];
+  if (standing === 'outsider') return [found, 403]; // an asker of its own workspace, or an ordinary key
+  return [permissions.includes('verify.keys') ? found : 403];
+}

@@ -169,7 +169,7 @@ export const BEHIND_A_GUARD: Record<string, string> = {
 };
 
 /** Every REST route. */
-export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may call' | AdministrativePermission> = {
+export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may call' | 'an asker' | AdministrativePermission> = {
   'GET /healthz': 'anybody',
   'GET /.well-known/tollgate/jwks.json': 'anybody',
   'GET /readyz': 'anybody',
@@ -202,5 +202,10 @@ export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may
   'GET /v1/export/ledger': 'read.wallet',
   'GET /v1/export/request-logs': 'read.logs',
   'GET /v1/export/keys': 'read.keys',
+  'POST /v1/keys/verify': 'an asker',
+  'POST /v1/holds/:id/settle': 'an asker',
+  'POST /v1/holds/:id/void': 'an asker',
+  'POST /v1/holds/:id/extend': 'an asker',
+  'GET /v1/self': 'a key that may call',
   'POST /v1/:service/execute': 'a key that may call',
 };

@@ -2,14 +2,16 @@ import { execute } from '../execute.openapi';
 import { auditExport } from '../exports/audit.openapi';
 import { tableExports } from '../exports/tables.openapi';
 import { oauth } from '../oauth.openapi';
+import { self } from '../self.openapi';
 import { server } from '../server.openapi';
+import { verify } from '../verify.openapi';
 import { failureExamples, failureSchemas } from './failures';
 import { HEADERS, headers } from './headers';
 import { TAGS, type Operation, type Part } from './part';
 import { SECURITY_SCHEMES } from './security';
 
 /** The parts of the document, in its order. A new route file adds its part here. */
-const PARTS: readonly Part[] = [execute, auditExport, tableExports, oauth, server];
+const PARTS: readonly Part[] = [execute, verify, self, auditExport, tableExports, oauth, server];
 
 const INFO = {
   title: 'Tollgate',

@@ -59,6 +59,8 @@ const DETAILS: Record<RestCode, Details> = {
   REQUEST_IN_PROGRESS: nothing,
   REPLAY_UNAVAILABLE: details({ charged_micro_credits: amount }, { charged_micro_credits: 1_000 }),
   REQUEST_ID_REUSED: nothing,
+  ALREADY_SETTLED: nothing,
+  HOLD_EXPIRED: nothing,
   PAYLOAD_TOO_LARGE: details({ limit_bytes: z.int() }, { limit_bytes: 10_485_760 }),
   RATE_LIMITED: details(
     { retry_after_ms: z.int().meta({ description: 'Milliseconds to wait.' }), violated_policies: z.array(z.string()) },
