@@ -51,6 +51,10 @@ const AFTER_RATE: readonly RestCode[] = [
   'INTERNAL',
 ];
 
+/** Codes that only requests about holds get. */
+const HOLD_CODES: readonly RestCode[] = ['ALREADY_SETTLED', 'HOLD_EXPIRED'];
+const EXECUTE_CODES = REST_CODES.filter((code) => !HOLD_CODES.includes(code));
+
 export const PARAMETERS = [
   {
     name: 'service',
@@ -142,7 +146,7 @@ export const execute: Part = {
             headers: rateHeaders,
             content: json({ oneOf: [ref('Succeeded'), ref('SaidNo')] }, { examples: ANSWERS }),
           },
-          ...withRefusals(failures(REST_CODES, AFTER_RATE)),
+          ...withRefusals(failures(EXECUTE_CODES, AFTER_RATE)),
         },
       },
     },
