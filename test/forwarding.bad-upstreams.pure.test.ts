@@ -94,7 +94,8 @@ describe('an upstream that breaks the protocol', () => {
   });
 
   it('that has more than Content-Length says does not disturb the next call', async () => {
-    const port = await startRawServer((socket) => socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi there')));
+    const answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi there';
+    const port = await startRawServer((socket) => socket.on('data', () => socket.write(answer)));
     const front = await startFront(port);
     for (const _ of Array(5)) expect((await get(front.url)).body.toString()).toBe('hi');
   });
@@ -121,7 +122,10 @@ describe('a caller that wants to smuggle a request', () => {
     ['a space before the colon', `Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n${smuggled}`],
     ['a folded header', `X-A: b\r\n Transfer-Encoding: chunked\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`],
     ['a length in Connection', `Connection: Content-Length\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`],
-    ['chunks in Connection', `Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`],
+    [
+      'chunks in Connection',
+      `Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`,
+    ],
     ['a length in an underscore header', `Content_Length: 0\r\nContent-Length: ${smuggled.length}\r\n\r\n${smuggled}`],
   ])('with %s gets no second request to the upstream', async (_what, rest) => {
     const paths: string[] = [];

@@ -80,7 +80,8 @@ describe('a caller that does nothing for idleTimeoutMs', () => {
 
   it('while the end of its answer waits is cut off', async () => {
     const block = 'x'.repeat(30_000_000);
-    const front = await startFront(await startBytes(`HTTP/1.1 200 OK\r\nContent-Length: ${block.length}\r\n\r\n`, block), { idleTimeoutMs: 300 });
+    const port = await startBytes(`HTTP/1.1 200 OK\r\nContent-Length: ${block.length}\r\n\r\n`, block);
+    const front = await startFront(port, { idleTimeoutMs: 300 });
     const caller = sendRaw(front.url, GET);
     caller.socket.pause();
     await front.end();
@@ -89,7 +90,8 @@ describe('a caller that does nothing for idleTimeoutMs', () => {
 
   it('but reads slowly gets its whole answer', async () => {
     const block = 'x'.repeat(6_000_000);
-    const front = await startFront(await startBytes(`HTTP/1.1 200 OK\r\nContent-Length: ${block.length}\r\n\r\n`, block), { idleTimeoutMs: 400 });
+    const port = await startBytes(`HTTP/1.1 200 OK\r\nContent-Length: ${block.length}\r\n\r\n`, block);
+    const front = await startFront(port, { idleTimeoutMs: 400 });
     const caller = sendRaw(front.url, GET);
     const reading = setInterval(() => (caller.socket.isPaused() ? caller.socket.resume() : caller.socket.pause()), 20);
     await until(() => caller.text().length > block.length, 'the whole answer');

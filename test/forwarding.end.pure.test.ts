@@ -111,7 +111,9 @@ describe('an upstream that breaks off', () => {
     ['a length', `${OK_LENGTH}hel`],
     ['chunks', `${OK_CHUNKED}5\r\nhello\r\n`],
   ])('after the head cuts the connection of the caller, with %s', async (_what, bytes) => {
-    const port = await startRawServer((socket) => socket.once('data', () => socket.write(bytes, () => setTimeout(() => socket.destroy(), 30))));
+    const port = await startRawServer((socket) => {
+      socket.once('data', () => socket.write(bytes, () => setTimeout(() => socket.destroy(), 30)));
+    });
     const front = await startFront(port);
     await expect(get(front.url)).rejects.toMatchObject({ code: 'ECONNRESET' });
     expect(await front.end()).toMatchObject(failed);

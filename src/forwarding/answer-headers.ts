@@ -32,8 +32,8 @@ export interface AnswerHeaderRules {
 
 /**
  * Makes the head of an answer ready for the caller: removes headers of the connection, `Tollgate-Usage` and Tollgate's own cookies, forbids
- * shared caches to store the answer, and adds headers. Throws if Node could not send a header, or if the answer has a transfer coding, because
- * its body could not be read.
+ * shared caches to store the answer, and adds headers. Throws if Node could not send a header. Throws if the answer has a transfer coding
+ * other than chunked, because its body could not be read.
  */
 export function readHead(
   status: number,

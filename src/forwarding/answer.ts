@@ -10,7 +10,7 @@ export interface AnswerEvents {
 }
 
 /**
- * Passes an upstream's answer on to the caller, each part at once, and keeps back its end until `end`: the last byte if the length is known,
+ * Passes an upstream's answer on to the caller, each part at once. Keeps back its end until `end`: the last byte if the length is known,
  * otherwise the mark of the end. An answer that arrives whole in one read is kept back whole. So it is sent in one write, and an error can
  * still be sent in its place.
  */

@@ -69,8 +69,8 @@ export class CallerBody extends Readable {
 }
 
 /**
- * Reads the rest of a request's body and discards it, so that a caller that is still sending can read its answer. Resolves when the rest has
- * arrived, or when the caller has taken too long. In this case `onLate` is called first.
+ * Reads the rest of a request's body and discards it, so that a caller that is still sending can read its answer. Resolves when the rest
+ * has arrived, or when the caller has taken too long. In this case `onLate` is called first.
  */
 export function discardRest(incoming: IncomingMessage, onLate: () => void): Promise<void> {
   return new Promise((resolve) => {

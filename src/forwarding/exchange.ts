@@ -219,9 +219,10 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
     this.resolveEnd(end);
   }
 
-  private settle(end: End): Promise<TollgateError | null> {
+  private async settle(end: End): Promise<TollgateError | null> {
     const { settle } = this.request;
-    return end.kind === 'failed' ? settle.failed(end.failure) : this.completeAnswer(end.usageField).then((answer) => settle.complete(answer));
+    if (end.kind === 'failed') return settle.failed(end.failure);
+    return settle.complete(await this.completeAnswer(end.usageField));
   }
 
   /** Lets the caller see the end of a settled call. Returns an error that is still to be sent. */

@@ -17,8 +17,8 @@ export interface RequestHeaderRules {
 const REPLACED = new Set(['host', 'content-length', 'expect']);
 
 /**
- * The headers for the upstream: those of the caller as they came, except headers of the connection, Tollgate's own headers and cookies, and
- * `drop`. Then `add`, and CDN-Loop.
+ * Returns the headers for the upstream: the caller's headers as they came, then `add`, then CDN-Loop. Leaves out headers of the connection,
+ * Tollgate's own headers and cookies, and `drop`.
  */
 export function headersToUpstream(raw: RawHeaders, { add, drop, ownCookies, loopId, contentLength }: RequestHeaderRules): string[] {
   const isHopByHop = hopByHop(raw);

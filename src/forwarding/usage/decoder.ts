@@ -6,7 +6,7 @@ import type { UsageReader } from './readers';
 
 /** Estimated memory of one decoder. */
 const DECODER_BYTES = 131_072;
-/** Decoding stops when the plain bytes are this many times the encoded ones, and more than FREE_BYTES. A few bytes can unpack to gigabytes. */
+/** Decoding stops at this many plain bytes for each encoded byte, but not before FREE_BYTES. A few bytes can unpack to gigabytes. */
 const MAX_RATIO = 200;
 const FREE_BYTES = 10 * 1024 * 1024;
 
@@ -25,7 +25,7 @@ export class DecodingReader {
     private readonly onRoom: () => void,
   ) {}
 
-  /** Takes encoded bytes. Returns false if the caller must wait until the decoder has worked off what it has. */
+  /** Takes encoded bytes. Returns false if the decoder has a backlog. Then wait for `onRoom`. */
   take(chunk: Buffer): boolean {
     if (this.hasFailed || this.decoder?.destroyed) return true;
     this.encodedBytes += chunk.length;
@@ -54,7 +54,7 @@ export class DecodingReader {
     decoder.on('data', (plain: Buffer) => this.passOn(plain));
     decoder.on('drain', this.onRoom);
     decoder.on('error', () => this.fail());
-    // Bytes behind the encoded ones are never taken, so the decoder would neither drain nor close by itself
+    // The decoder never takes bytes that follow the encoded ones, so it would neither drain nor close by itself
     decoder.on('end', () => decoder.destroy());
     decoder.on('close', this.onRoom);
     return decoder;

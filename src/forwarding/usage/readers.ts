@@ -40,7 +40,7 @@ class Values {
     this.pointers = sources.map(({ unit, pointer }) => ({ unit, pointer: parsePointer(pointer) }));
   }
 
-  /** Reads one JSON text. Later values replace earlier ones. Ignores what is not JSON. */
+  /** Reads one JSON text. Later values replace earlier ones. Ignores a text that is not JSON. */
   read(json: string): void {
     let document: unknown;
     try {
