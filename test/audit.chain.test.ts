@@ -1,18 +1,14 @@
-import { createHash } from 'node:crypto';
-import { EVENT_COLUMNS, hashOf, type EventRow, type Link } from '../src/audit/event-hash';
+import { hashOf, type EventRow, type Link } from '../src/audit/event-hash';
 import { AuditEvent } from '../src/audit/event.entity';
 import { chainHeads, type ChainHead } from '../src/audit/heads';
-import { recordEvent } from '../src/audit/record-event';
-import { AuditSeal, UnsealedEvent } from '../src/audit/seal.entities';
+import { AuditSeal } from '../src/audit/seal.entities';
 import { Sealer } from '../src/audit/sealer';
-import { eventsById, readTrail } from '../src/audit/trail';
+import { eventsById } from '../src/audit/trail';
 import { verifyChain } from '../src/audit/verify';
-import { AuditTrail1764100000000 as MysqlAuditTrail } from '../src/db/migrations/mysql/1764100000000-audit-trail';
-import { AuditTrail1764100000000 as SqliteAuditTrail } from '../src/db/migrations/sqlite/1764100000000-audit-trail';
 import { createTestApp, type TestApp } from './support/app';
-import { ORIGIN, buildKey, buildWorkspace } from './support/factories';
+import { ORIGIN, buildWorkspace } from './support/factories';
 import { closeNodes, createNodes } from './support/nodes';
-import { brokenChains, chainKeys, sealedEvents } from './support/trail';
+import { brokenChains, buildChain, chainKeys } from './support/trail';
 
 jest.setTimeout(90_000); // other test files use the processors too
 
@@ -26,176 +22,12 @@ beforeAll(async () => {
 
 afterAll(() => closeNodes(other, app));
 
-/** For tests with two simultaneous writers, which SQLite does not have. */
-const onMysql = TEST_DATABASE === 'mysql' ? it : it.skip;
-
 const sql = (text: string, values: unknown[] = []) => app.database.transaction((tx) => tx.query(text, values));
-const sealsOf = (chainId: string) => app.database.reader.find(AuditSeal, { where: { chainId }, order: { sequence: 'ASC' } });
-const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1);
-
-/** Creates a workspace with a chain of `length` sealed events. */
-async function buildChain(length: number): Promise<{ id: string; seals: AuditSeal[] }> {
-  const { id } = await buildWorkspace(app);
-  for (let name = 2; name <= length; name += 1) await app.services.workspaces.update(ORIGIN, { id, name: `Name ${name}` });
-  await app.sealer.once();
-  return { id, seals: await sealsOf(id) };
-}
-
-describe('sealing', () => {
-  it('writes exactly one event for a revocation, and no event for its repeat', async () => {
-    const { key } = await buildKey(app);
-    for (let times = 0; times < 2; times += 1) await app.services.keys.revoke(ORIGIN, { id: key.id });
-    await app.sealer.once();
-    const events = (await sealedEvents(app, key.workspaceId)).filter(({ subjectId }) => subjectId === key.id);
-    expect(events.map(({ action }) => action)).toEqual(['key.minted', 'key.revoked']);
-  });
-
-  it('gives each event one place in its chain and in the trail, without gaps, while two nodes seal and others write', async () => {
-    const workspaces = await Promise.all([buildWorkspace(app), buildWorkspace(other), buildWorkspace(app)]);
-    const busy = { on: true };
-    const sealers = [app, other].map(async ({ sealer }) => {
-      while (busy.on) await sealer.once();
-    });
-    const writers = workspaces.flatMap(({ id }, place) =>
-      [app, other].map(async ({ services }, node) => {
-        for (let turn = 0; turn < 20; turn += 1) await services.workspaces.update(ORIGIN, { id, name: `${place} ${node} ${turn}` });
-      }),
-    );
-    await Promise.all(writers);
-    busy.on = false;
-    await Promise.all(sealers);
-    await app.sealer.once();
-
-    for (const { id } of workspaces) {
-      const seals = await sealsOf(id);
-      expect(seals.map(({ sequence }) => sequence)).toEqual(upTo(41));
-      expect(new Set(seals.map(({ eventId }) => eventId)).size).toBe(41);
-    }
-    const all = await app.database.reader.find(AuditSeal, { order: { position: 'ASC' } });
-    expect(all.map(({ position }) => position)).toEqual(upTo(await app.database.reader.count(AuditEvent)));
-    expect(await app.database.reader.count(UnsealedEvent)).toBe(0);
-    expect(await brokenChains(app)).toEqual({});
-  });
-
-  it('seals an event after all events that were committed before its transaction began, on any node', async () => {
-    const { id } = await buildWorkspace(app);
-    const names = upTo(30).map((turn) => `Step ${turn}`);
-    const busy = { on: true };
-    const sealing = (async () => {
-      while (busy.on) await other.sealer.once();
-    })();
-    for (const [turn, name] of names.entries()) await (turn % 2 === 0 ? app : other).services.workspaces.update(ORIGIN, { id, name });
-    busy.on = false;
-    await sealing;
-    await app.sealer.once();
-    const sealed = (await sealedEvents(app, id)).slice(1).map(({ after }) => (JSON.parse(after ?? '') as { name: string }).name);
-    expect(sealed).toEqual(names);
-  });
-
-  it('lets a reader by position get each event exactly once while others write and seal', async () => {
-    const { id } = await buildWorkspace(app);
-    const busy = { on: true };
-    const read: string[] = [];
-    const reading = (async () => {
-      for (let after = 0, last = false; !last; ) {
-        last = !busy.on;
-        if (last) await app.sealer.once();
-        for (;;) {
-          const page = await readTrail(other.database.reader, { chainId: id, after, limit: 5 });
-          read.push(...page.map((event) => event.id));
-          if (page.length === 0) break;
-          after = page.at(-1)?.position ?? after;
-        }
-      }
-    })();
-    const sealing = [app, other].map(async ({ sealer }) => {
-      while (busy.on) await sealer.once();
-    });
-    await Promise.all(
-      upTo(6).map(async (writer) => {
-        for (let turn = 0; turn < 15; turn += 1)
-          await (writer % 2 ? app : other).services.workspaces.update(ORIGIN, { id, name: `${writer} ${turn}` });
-      }),
-    );
-    busy.on = false;
-    await Promise.all([...sealing, reading]);
-    const written = await app.database.reader.find(AuditEvent, { select: { id: true }, where: { workspaceId: id } });
-    expect(read).toHaveLength(91);
-    expect([...read].sort()).toEqual(written.map((event) => event.id).sort());
-  });
-
-  it('seals no event that was rolled back or is not committed yet', async () => {
-    const { id } = await buildWorkspace(app);
-    const draft = { ...ORIGIN, action: 'workspace.tested', subject: { id, workspaceId: id }, at: new Date() };
-    const undone = app.database.transaction(async (tx) => {
-      await recordEvent(tx, draft);
-      if (other !== app) await other.sealer.once();
-      throw new Error('undone');
-    });
-    await expect(undone).rejects.toThrow('undone');
-    await app.sealer.once();
-    expect((await sealedEvents(app, id)).map(({ action }) => action)).toEqual(['workspace.created']);
-  });
-
-  it('computes the hash over every column of an event, as docs/exports-and-audit-trail.md says', async () => {
-    const { id } = await buildChain(2);
-    const [first, second] = await sealedEvents(app, id);
-    if (!first || !second) throw new Error('They are not sealed.');
-    const expected = (sequence: number, previous: string, event: typeof first) => {
-      const { workspaceId, actorKind, actorId, action, subjectId, ip, userAgent, before, after, createdAt } = event;
-      const text = JSON.stringify([
-        id,
-        sequence,
-        previous,
-        event.id,
-        workspaceId,
-        actorKind,
-        actorId,
-        action,
-        subjectId,
-        ip,
-        userAgent,
-        before,
-        after,
-        createdAt,
-      ]);
-      return createHash('sha256').update(text).digest('hex');
-    };
-    expect([first.hash, second.hash]).toEqual([expected(1, '', first), expected(2, first.hash, second)]);
-    const columns = app.database.reader.connection.getMetadata(AuditEvent).columns.map(({ propertyName }) => propertyName);
-    expect([...columns].sort()).toEqual([...EVENT_COLUMNS].sort());
-  });
-
-  it('adds events from before the trail existed, in order of time, and adds none when the migration is repeated', async () => {
-    const { id } = await buildWorkspace(app);
-    await app.sealer.once();
-    const old = ['b', 'a', 'c'].map((name, index) => ({ id: `evt_old_${name}_${id}`, createdAt: new Date(1_000 + (index > 0 ? 5 : 0)) }));
-    const rest = {
-      workspaceId: id,
-      actorKind: 'OPERATOR',
-      actorId: 'operator',
-      action: 'workspace.updated',
-      subjectId: id,
-      ip: null,
-      userAgent: null,
-      before: null,
-      after: null,
-    };
-    await app.database.transaction(async (tx) => {
-      await tx.insert(AuditEvent, old.map((event) => ({ ...event, ...rest })));
-      const migration = TEST_DATABASE === 'mysql' ? new MysqlAuditTrail() : new SqliteAuditTrail();
-      for (let times = 0; times < 2; times += 1) await migration.up(tx.queryRunner ?? tx.connection.createQueryRunner());
-    });
-    await app.sealer.once();
-    expect((await sealedEvents(app, id)).slice(1).map((event) => event.id)).toEqual(['b', 'a', 'c'].map((name) => `evt_old_${name}_${id}`));
-    expect(await brokenChains(app)).toEqual({});
-  });
-});
 
 describe('a verification finds and names', () => {
   /** Verifies a chain of five events after `tamper` and returns its faults. Checks that other chains are not affected. */
   async function found(tamper: (seals: AuditSeal[], chain: string) => Promise<unknown>): Promise<string[]> {
-    const { id, seals } = await buildChain(5);
+    const { id, seals } = await buildChain(app, 5);
     const before = await brokenChains(app);
     await tamper(seals, id);
     const { [id]: faults = [], ...others } = await brokenChains(app);
@@ -290,15 +122,15 @@ describe('a verification finds and names', () => {
   });
 
   it('a whole deleted chain, and a chain with its end cut off and its head set back', async () => {
-    const whole = await buildChain(3);
-    const cut = await buildChain(3);
+    const whole = await buildChain(app, 3);
+    const cut = await buildChain(app, 3);
     for (const { eventId } of [...whole.seals, ...cut.seals.slice(1)]) {
       await sql('DELETE FROM audit_events WHERE id = ?', [eventId]);
       await sql('DELETE FROM audit_seals WHERE event_id = ?', [eventId]);
     }
     await sql('DELETE FROM audit_chains WHERE id = ?', [whole.id]);
     await sql('UPDATE audit_chains SET sequence = 1, hash = ? WHERE id = ?', [cut.seals[0]?.hash, cut.id]);
-    await buildChain(1); // later events
+    await buildChain(app, 1); // later events
     const broken = await brokenChains(app);
     expect(broken[whole.id]).toEqual(['the chain and all its events are missing']);
     expect(broken.all).toEqual([expect.stringMatching(/^\d+ of \d+ seals are missing$/)]);
@@ -331,7 +163,7 @@ describe('a verification finds and names', () => {
       await sql('UPDATE audit_seals SET mac = NULL WHERE chain_id = ?', [chain]);
     });
     expect(without[0]).toContain('the seal is not authentic');
-    const other = await buildChain(1);
+    const other = await buildChain(app, 1);
     for (const key of ['NULL', `(SELECT wrapped_key FROM (SELECT wrapped_key FROM audit_chains WHERE id = '${other.id}') o)`]) {
       const lost = await found(async (seals, chain) => {
         await forge(seals, chain);
@@ -343,7 +175,7 @@ describe('a verification finds and names', () => {
   });
 
   it('a chain with its end cut off cleanly, by comparison with its earlier head', async () => {
-    const { id, seals } = await buildChain(3);
+    const { id, seals } = await buildChain(app, 3);
     const heads: ChainHead[] = [];
     for await (const head of chainHeads(app.database.reader, chainKeys)) if (head.chain === id) heads.push(head);
     expect((await brokenChains(app, heads))[id]).toBeUndefined();
@@ -358,7 +190,7 @@ describe('a verification finds and names', () => {
   });
 
   it('an event that was deleted before it was sealed', async () => {
-    const { id } = await buildChain(1);
+    const { id } = await buildChain(app, 1);
     await app.services.workspaces.update(ORIGIN, { id, name: 'Taken' });
     const event = (await app.database.reader.findOneOrFail(AuditEvent, { where: { workspaceId: id }, order: { id: 'DESC' } })).id;
     await sql('DELETE FROM audit_events WHERE id = ?', [event]);
@@ -384,41 +216,9 @@ describe('a verification finds and names', () => {
   });
 });
 
-describe('the sealer', () => {
-  onMysql('does not wait for events that are not committed yet', async () => {
-    const { id } = await buildWorkspace(app);
-    const committed = await Promise.all(upTo(4).map(() => buildWorkspace(other)));
-    let finish = (): void => undefined;
-    let begun = (): void => undefined;
-    const hasBegun = new Promise<void>((resolve) => (begun = resolve));
-    const open = app.database.transaction(async (tx) => {
-      await recordEvent(tx, { ...ORIGIN, action: 'workspace.slow', subject: { id, workspaceId: id }, at: await app.database.now(tx) });
-      begun();
-      await new Promise<void>((resolve) => (finish = resolve));
-    });
-    await hasBegun;
-    await other.sealer.once();
-    for (const workspace of committed) expect(await sealsOf(workspace.id)).toHaveLength(1);
-    finish();
-    await open;
-    await app.sealer.once();
-    expect(await sealsOf(id)).toHaveLength(2);
-  });
-
-  it('continues after an event that is in the queue twice or already sealed', async () => {
-    const { seals } = await buildChain(2);
-    const { id } = await buildWorkspace(app);
-    const [waiting] = await app.database.reader.findBy(AuditEvent, { workspaceId: id });
-    for (const eventId of [seals[0]?.eventId, waiting?.id]) await sql('INSERT INTO unsealed_events (event_id) VALUES (?)', [eventId]);
-    await app.sealer.once();
-    expect(await sealsOf(id)).toHaveLength(1);
-    expect(await app.database.reader.count(UnsealedEvent)).toBe(0);
-  });
-});
-
 describe('a verification in parts', () => {
   it('continues after the previous part, and reports the last part as complete', async () => {
-    const { id, seals } = await buildChain(5);
+    const { id, seals } = await buildChain(app, 5);
     const part = (after: number) => verifyChain(app.database.reader, chainKeys, id, { after, first: 2 });
     expect([await part(0), await part(2), await part(4)]).toEqual([
       { checked: 2, verifiedTo: 2, keyedFrom: 1, complete: false, firstBroken: null },

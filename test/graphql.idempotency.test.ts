@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { buildSchema, type GraphQLObjectType } from 'graphql';
 import { readFileSync } from 'node:fs';
-import { MUTATION_KEPT_MS, MUTATION_LEASE_MS } from '../src/access/idempotency';
+import { MUTATION_KEPT_MS } from '../src/access/idempotency';
 import { IdempotencyKey } from '../src/access/idempotency-key.entity';
 import { describeSchema } from '../src/schema';
-import { AuditEvent } from '../src/audit/event.entity';
 import { ApiKey } from '../src/keys/key.entity';
 import { Project } from '../src/tenancy/project.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
@@ -13,7 +12,7 @@ import { buildKey, buildProject, buildWorkspace } from './support/factories';
 import { mutations } from './support/mutate';
 import { closeNodes, createNodes } from './support/nodes';
 import { MUTATIONS_OF_PEOPLE, buildPerson } from './support/people';
-import { until } from './support/until';
+import { MINT, idempotency } from './support/idempotency';
 
 // `Idempotency-Key` on a mutation: it runs once, even with retries, several nodes, and crashes.
 
@@ -26,59 +25,15 @@ beforeAll(async () => {
 
 afterAll(() => closeNodes(other, app));
 
-interface Ask {
-  node?: TestApp;
-  key?: string;
-  headers?: Record<string, string>;
-  signal?: AbortSignal;
-}
-
-async function ask(
-  query: string,
-  variables: Record<string, unknown>,
-  { node = app, key = randomUUID(), headers = { 'x-api-key': app.rootKey }, signal }: Ask = {},
-) {
-  const response = await fetch(`${node.url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': key, ...headers },
-    body: JSON.stringify({ query, variables }),
-    ...(signal && { signal }),
-  });
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each test knows the shape of its answer
-  const { data, errors, extensions: { cost: _, ...others } = {} } = (await response.json()) as any;
-  const extensions = Object.keys(others).length > 0 ? others : undefined;
-  const reason = errors?.[0]?.extensions.reason as string | undefined;
-  return {
-    status: response.status,
-    replayed: response.headers.get('idempotent-replayed'),
-    retryAfter: response.headers.get('retry-after'),
-    data,
-    errors,
-    extensions,
-    reason,
-  };
-}
+const { ask, later, countEvents, stored } = idempotency(() => [app, other]);
 
 const CREATE = 'mutation ($input: CreateWorkspaceInput!) { createWorkspace(input: $input) { workspace { id name slug version } } }';
-const MINT = 'mutation ($input: MintKeyInput!) { mintKey(input: $input) { secret key { id name hint } } }';
 const RENAME = 'mutation ($input: UpdateProjectInput!) { updateProject(input: $input) { project { id name version } } }';
 
 /** Mutations that do not allow an Idempotency-Key. */
 const ofSigningIn = MUTATIONS_OF_PEOPLE.filter((name) => !['inviteMember', 'withdrawInvitation', 'withdrawConsent'].includes(name));
 
 const slug = () => `ws-${randomUUID().slice(0, 8)}`;
-const countEvents = () => app.database.reader.count(AuditEvent);
-const stored = (key: string) => app.database.reader.findOneBy(IdempotencyKey, { idempotencyKey: key });
-
-/** Runs work with the clocks of both nodes moved forward, then resets them. */
-async function later<T>(ms: number, work: () => Promise<T>): Promise<T> {
-  for (const node of [app, other]) node.travel(ms);
-  try {
-    return await work();
-  } finally {
-    for (const node of [app, other]) node.travel(-ms);
-  }
-}
 
 describe('a mutation with an Idempotency-Key', () => {
   it('runs once, and a retry gets the same answer on each node', async () => {
@@ -385,86 +340,5 @@ describe('the owner of an Idempotency-Key', () => {
     });
     await mutate('removeMember', { workspaceId: workspace.id, userId: person.id }, '__typename');
     expect(await ask(query, { input }, { key, headers: cookie })).toMatchObject({ status: 409, data: undefined, reason: 'DONE' });
-  });
-});
-
-describe('a process that crashes', () => {
-  /** Sends a mutation to a node that commits it but never stores its answer. */
-  async function dieBeforeAnswer(query: string, input: Record<string, unknown>, key: string): Promise<void> {
-    const hangUp = new AbortController();
-    const settle = jest.spyOn(other.idempotency, 'settle').mockImplementation(() => new Promise(() => undefined));
-    const lost = ask(query, { input }, { key, node: other, signal: hangUp.signal }).catch(() => undefined);
-    await until(() => settle.mock.calls.length > 0, 'the mutation to be committed');
-    hangUp.abort();
-    await lost;
-    settle.mockRestore();
-  }
-
-  it('after the commit: a retry gets IN_PROGRESS during the lease, then DONE with the id; the mutation does not run again', async () => {
-    const { id: projectId } = await buildProject(app, { budget: 0 });
-    const [key, input] = [randomUUID(), { projectId, name: 'Lost', permissions: [] }];
-    await dieBeforeAnswer(MINT, input, key);
-    expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'IN_PROGRESS', retryAfter: '1' });
-    const { id } = await app.database.reader.findOneByOrFail(ApiKey, { projectId });
-    await later(MUTATION_LEASE_MS + 1_000, async () => {
-      expect(await ask(MINT, { input }, { key })).toMatchObject({
-        status: 409,
-        reason: 'DONE',
-        errors: [{ extensions: { subjectId: id } }],
-      });
-    });
-    expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
-  });
-
-  it('before the commit: a retry runs the mutation after the lease has expired', async () => {
-    const { id: projectId } = await buildProject(app, { budget: 0 });
-    const [key, input] = [randomUUID(), { projectId, name: 'Never', permissions: [] }];
-    const mint = jest.spyOn(other.services.keys, 'mint').mockImplementation(() => new Promise(() => undefined));
-    const hangUp = new AbortController();
-    const lost = ask(MINT, { input }, { key, node: other, signal: hangUp.signal }).catch(() => undefined);
-    await until(() => mint.mock.calls.length > 0, 'the work to be begun, after the key was taken');
-    hangUp.abort();
-    await lost;
-    mint.mockRestore();
-    expect(await ask(MINT, { input }, { key })).toMatchObject({ status: 409, reason: 'IN_PROGRESS' });
-    await later(MUTATION_LEASE_MS + 1_000, async () =>
-      expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: null, data: { mintKey: { secret: expect.any(String) } } }),
-    );
-    expect(await app.database.reader.countBy(ApiKey, { projectId })).toBe(1);
-  });
-
-  it('with a clock that is a day ahead does not block retries for a day', async () => {
-    const { id: projectId } = await buildProject(app, { budget: 0 });
-    const [key, input] = [randomUUID(), { projectId, name: 'Ahead', permissions: [] }];
-    await later(MUTATION_KEPT_MS, async () => {
-      await dieBeforeAnswer(MINT, input, key);
-      expect(await ask(MINT, { input }, { key })).toMatchObject({ reason: 'IN_PROGRESS' });
-    });
-    expect(await ask(MINT, { input }, { key })).toMatchObject({ reason: 'DONE' });
-  });
-
-  it('a process that is only slow: its late changes are rolled back after a retry has run', async () => {
-    const { id: projectId } = await buildProject(app, { budget: 0 });
-    const [key, input] = [randomUUID(), { projectId, name: 'Slow', permissions: [] }];
-    const real = other.services.keys.mint.bind(other.services.keys);
-    let wake: () => void = () => undefined;
-    const asleep = new Promise<void>((resolve) => (wake = resolve));
-    const mint = jest.spyOn(other.services.keys, 'mint').mockImplementation(async (...args) => {
-      await asleep;
-      return real(...args);
-    });
-    const slow = ask(MINT, { input }, { key, node: other });
-    await until(async () => (await stored(key)) !== null, 'the key to be taken');
-    const events = await later(MUTATION_LEASE_MS + 1_000, async () => {
-      expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: null, data: { mintKey: { secret: expect.any(String) } } });
-      return countEvents();
-    });
-    wake();
-    expect((await slow).errors).toEqual([
-      expect.objectContaining({ message: expect.stringContaining('A repeat replaced it'), extensions: { code: 'CONFLICT' } }),
-    ]);
-    mint.mockRestore();
-    expect([await app.database.reader.countBy(ApiKey, { projectId }), await countEvents()]).toEqual([1, events]);
-    expect(await ask(MINT, { input }, { key })).toMatchObject({ replayed: 'true' });
   });
 });

@@ -136,6 +136,9 @@ export async function ask(
   return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };
 }
 
+/** The answer of the token endpoint to a code or refresh token that is not accepted. */
+export const INVALID_GRANT = { status: 400, body: { error: 'invalid_grant', error_description: 'grant request is invalid' } };
+
 export const VERIFIER = 'a-verifier-that-is-long-enough-0123456789-abc';
 const CHALLENGE = createHash('sha256').update(VERIFIER).digest('base64url');
 

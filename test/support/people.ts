@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { Membership } from '../../src/access/people/membership.entity';
 import { Person } from '../../src/access/people/person.entity';
 import type { Workspace } from '../../src/tenancy/workspace.entity';
 import type { TestApp } from './app';
@@ -44,6 +45,13 @@ export async function buildPerson(app: Pick<TestApp, 'services' | 'people' | 'da
   const { personId, session } = await app.people.invitations.accept(undefined, { token, name: 'Ada', password }, { ip, userAgent: null });
   const person = await app.database.reader.findOneByOrFail(Person, { id: personId });
   return { person, cookie: { cookie: `tollgate_session=${session?.token}` }, password, workspace };
+}
+
+/** Makes a new user a member without an account. Returns the id of the user. */
+export async function insertMember({ database }: Pick<TestApp, 'database'>, of: { workspaceId: string; roleId: string }): Promise<string> {
+  const userId = `usr_${randomBytes(8).toString('hex')}`;
+  await database.transaction((tx) => tx.insert(Membership, { userId, ...of, createdAt: new Date() }));
+  return userId;
 }
 
 /** The token in a link. */

@@ -149,7 +149,7 @@ export const BEHIND_A_GUARD: Record<string, string> = {
   'Membership.user': 'Workspace.members',
   'Membership.workspace': 'Workspace.members',
   'Membership.role': 'Workspace.members',
-  'Membership.liveKeysMinted': 'Workspace.members', // also needs read.keys: test/roles.test.ts
+  'Membership.liveKeysMinted': 'Workspace.members', // also needs read.keys: test/people.removal.test.ts
   'Invitation.role': 'Workspace.invitations',
   'AuditVerification.firstBroken': 'Query.auditChain(workspaceId)',
   'AuditChain.verify': 'Query.auditChain(workspaceId)',

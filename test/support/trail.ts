@@ -3,8 +3,10 @@ import { ChainKeys } from '../../src/audit/chain-keys';
 import { auditChains } from '../../src/audit/chain-reports';
 import type { ChainHead } from '../../src/audit/heads';
 import { AuditEvent } from '../../src/audit/event.entity';
+import { AuditSeal } from '../../src/audit/seal.entities';
 import { readTrail, type SealedEvent } from '../../src/audit/trail';
 import { PEPPER, type TestApp } from './app';
+import { ORIGIN, buildWorkspace } from './factories';
 
 type Trail = Pick<TestApp, 'database'>;
 
@@ -33,4 +35,16 @@ export async function sealedEvents({ database }: Trail, chainId?: string, after 
     if (page.length === 0) return events;
     events.push(...(page as SealedEvent[]));
   }
+}
+
+/** The seals of a chain, in their order. */
+export const sealsOf = ({ database }: Trail, chainId: string) =>
+  database.reader.find(AuditSeal, { where: { chainId }, order: { sequence: 'ASC' } });
+
+/** Creates a workspace with a chain of `length` sealed events. */
+export async function buildChain(app: TestApp, length: number): Promise<{ id: string; seals: AuditSeal[] }> {
+  const { id } = await buildWorkspace(app);
+  for (let name = 2; name <= length; name += 1) await app.services.workspaces.update(ORIGIN, { id, name: `Name ${name}` });
+  await app.sealer.once();
+  return { id, seals: await sealsOf(app, id) };
 }
