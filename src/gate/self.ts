@@ -12,7 +12,7 @@ import type { KeptBytes } from './load/kept-bytes';
 import type { LookUps } from './look-ups';
 import { presentStanding } from './rate-limit';
 
-const READ_TIMEOUT_MS = 5_000;
+const LOOK_UP_TIMEOUT_MS = 5_000;
 
 /** A credential that asks about itself. */
 export interface SelfRequest {
@@ -80,7 +80,7 @@ export class SelfReader {
 /** Throws SERVICE_UNAVAILABLE if the database does not answer. */
 async function read<T>(work: Promise<T>): Promise<T> {
   try {
-    return await withTimeout(work, READ_TIMEOUT_MS);
+    return await withTimeout(work, LOOK_UP_TIMEOUT_MS);
   } catch (error) {
     throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
   }

@@ -12,7 +12,7 @@ import type { Ticker } from './tick/ticker';
 
 /** The longest time that the settlement of a hold is tried. A repeat of the request is safe. */
 const SETTLE_WAIT_MS = 10_000;
-const READ_TIMEOUT_MS = 5_000;
+const HOLD_LOOK_UP_TIMEOUT_MS = 5_000;
 
 /** A request that settles a hold. */
 export interface HoldRequest {
@@ -134,7 +134,7 @@ function endingOf(end: SettleRequest['end'], answer: (billing: Billing) => strin
 /** Throws SERVICE_UNAVAILABLE if the database does not answer. */
 async function read<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await withTimeout(work(), READ_TIMEOUT_MS);
+    return await withTimeout(work(), HOLD_LOOK_UP_TIMEOUT_MS);
   } catch (error) {
     throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
   }

@@ -27,7 +27,7 @@ import { keptAnswerIn, keptText } from './kept-answer';
 import { forwardedHeaders, identityHeaders } from './upstream-headers';
 
 /** A hold of a route lasts this long after its admission or its last renewal. So a crash gives the credit back within two minutes. */
-const HOLD_MS = 90_000;
+const ROUTE_HOLD_MS = 90_000;
 const RENEW_EVERY_MS = 30_000;
 /** How often a request is matched again because its route was changed while it was being admitted. */
 const MAX_MATCHES = 4;
@@ -103,7 +103,7 @@ export class RoutedCall {
         service: current.action.service,
         action: current.action.name,
         route: { id: current.route.id, version: current.route.version },
-        holdMs: HOLD_MS,
+        holdMs: ROUTE_HOLD_MS,
         requestId: chosen ?? this.requestId,
         fingerprint: body ? this.fingerprintOf(caller, body) : null,
         ip: this.deps.addresses.of(this.incoming),
@@ -174,8 +174,8 @@ export class RoutedCall {
   private async forward({ route, params }: RoutedRequest, caller: Caller, open: OpenCall, body: Buffer | undefined): Promise<void> {
     const { hold, action, credential, rate } = open.admitted;
     const lost = new AbortController();
-    const atMostMs = Math.min(MAX_SINGLE_HOLD_SECONDS * 1_000, route.maxDurationMs + HOLD_MS);
-    open.keepOpen({ everyMs: RENEW_EVERY_MS, lastsMs: HOLD_MS, atMostMs }, () => lost.abort(new Error('Its hold was lost.')));
+    const atMostMs = Math.min(MAX_SINGLE_HOLD_SECONDS * 1_000, route.maxDurationMs + ROUTE_HOLD_MS);
+    open.keepOpen({ everyMs: RENEW_EVERY_MS, lastsMs: ROUTE_HOLD_MS, atMostMs }, () => lost.abort(new Error('Its hold was lost.')));
     const { origin, path } = upstreamTarget(route, params, this.incoming.url as string);
     const principal: Principal = {
       credentialId: credential.id,
