@@ -1,3 +1,4 @@
+import { request as httpRequest } from 'node:http';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { auditBooks } from '../src/gate/books';
 import { createTestApp, type TestApp } from './support/app';
@@ -217,6 +218,41 @@ describe('the caller', () => {
     const broken = await send(`${app.url}/breaks`, { headers: bearer(secret) }).catch(() => undefined);
     expect(broken?.isComplete ?? false).toBe(false);
     expect((await logsOf(project.id))[0]).toMatchObject({ outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED', chargedMicroCredits: 0 });
+  });
+});
+
+describe('a request that cannot be forwarded', () => {
+  it('is 508 if the upstream of its route is Tollgate itself, and is not billed', async () => {
+    const { secret, project } = await build('/loop', { route: { upstreamUrl: app.url } });
+    const { status, text } = await send(`${app.url}/loop`, { headers: bearer(secret) });
+    expect([status, JSON.parse(text).error.code]).toEqual([508, 'LOOP_DETECTED']);
+    expect((await logsOf(project.id))[0]).toMatchObject({ outcome: 'FAILED', errorCode: 'UPSTREAM_STATUS', httpStatus: 508 });
+  });
+
+  it('is 501 if it opens a WebSocket', async () => {
+    const { secret } = await build('/socket');
+    const upgrade = { upgrade: 'websocket', connection: 'Upgrade', 'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'sec-websocket-version': '13' };
+    const { status, text } = await send(`${app.url}/socket`, { headers: { ...bearer(secret), ...upgrade } });
+    expect([status, JSON.parse(text).error.code]).toEqual([501, 'UPGRADE_NOT_SUPPORTED']);
+  });
+
+  it('is asked for its body only after it is admitted', async () => {
+    const { secret } = await build('/asks');
+    const asks = async (headers: Record<string, string>) => {
+      let isAsked = false;
+      const options = { method: 'POST', headers: { ...headers, expect: '100-continue', 'content-length': '4' }, agent: false as const };
+      const answer = await new Promise<number>((resolve, reject) => {
+        const request = httpRequest(`${app.url}/asks`, options, (response) => resolve(response.resume().statusCode ?? 0));
+        request.on('error', reject).on('continue', () => {
+          isAsked = true;
+          request.end('body');
+        });
+        request.flushHeaders();
+      });
+      return [answer, isAsked];
+    };
+    expect(await asks(bearer(secret))).toEqual([200, true]);
+    expect(await asks({})).toEqual([401, false]);
   });
 });
 

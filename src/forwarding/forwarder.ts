@@ -3,6 +3,7 @@ import { Lanes } from '../lib/lanes';
 import { UpstreamConnections } from '../lib/upstream-connections';
 import { Exchange } from './exchange';
 import type { ForwardRequest } from './request';
+import { isLoop } from './request-headers';
 
 /** The most calls at one origin at once. Others wait, and projects take turns. Waiting counts against `timeoutMs`. */
 export const MAX_CALLS_PER_ORIGIN = 1024;
@@ -42,6 +43,11 @@ export class Forwarder {
     } finally {
       this.running.delete(exchange);
     }
+  }
+
+  /** Whether a request has already passed through this installation. */
+  isLoop(rawHeaders: readonly string[]): boolean {
+    return isLoop(rawHeaders, this.loopId);
   }
 
   /** Ends all calls as SERVICE_UNAVAILABLE, and closes all connections to upstreams. */

@@ -4,6 +4,7 @@ import { userAgentOf } from '../../access/people/person.events';
 import type { Principal, PrincipalTokens } from '../../access/principal-tokens';
 import { NAMES_ITS_PROJECT, kindOfSecret, type CredentialKind } from '../../access/secret';
 import { TollgateError, validate } from '../../errors';
+import type { CopyBudget } from '../../forwarding/copies';
 import type { Forwarder } from '../../forwarding/forwarder';
 import type { Header } from '../../forwarding/headers';
 import type { Failure, ForwardRequest, Settle } from '../../forwarding/request';
@@ -13,7 +14,9 @@ import { MAX_KEPT_ANSWER_BYTES } from '../../gate/claims';
 import type { Gate } from '../../gate/gate';
 import type { BodyOwners } from '../../gate/load/body-owners';
 import type { KeptBytes } from '../../gate/load/kept-bytes';
+import type { PlacedCredential } from '../../gate/call';
 import type { OpenCall } from '../../gate/open-call';
+import { whenAnswered } from '../../lib/answered';
 import type { Log } from '../../lib/log';
 import { idRule, subjectRule } from '../../lib/rules';
 import type { RouteFollower, RoutedRequest } from '../../routes/route-follower';
@@ -54,7 +57,8 @@ interface Caller {
 
 /** One request that a route matches, from its headers to its answer. */
 export class RoutedCall {
-  private readonly requestId = newRequestId();
+  /** The id that the caller chose, or one of this server. */
+  private requestId = newRequestId();
   private readonly arrivedAt = performance.now();
   private readonly kept: KeptBytes;
 
@@ -70,6 +74,7 @@ export class RoutedCall {
   async answer(routed: RoutedRequest): Promise<void> {
     this.kept.use();
     try {
+      if (this.deps.forwarder.isLoop(this.incoming.rawHeaders)) throw new TollgateError('LOOP_DETECTED');
       if (isPreflight(this.incoming) && routed.route.passPreflight) await this.passPreflight(routed);
       else await this.call(routed);
     } catch (error) {
@@ -85,13 +90,15 @@ export class RoutedCall {
   refuse(error: ErrorAnswer): void {
     const { incoming, outgoing } = this;
     if (outgoing.headersSent || outgoing.destroyed) return void outgoing.destroy();
-    if (!incoming.complete) outgoing.setHeader('connection', 'close'); // the rest of the body is not read
+    // The caller waits for a permission to send its body, so the next bytes can be a body or a request
+    if (!incoming.complete && this.header('expect') !== undefined) outgoing.setHeader('connection', 'close');
     writeError(outgoing, this.requestId, error);
   }
 
   private async call(routed: RoutedRequest): Promise<void> {
     const caller = this.readCaller();
     const chosen = routed.route.replayable ? chosenRequestId(undefined, this.header('idempotency-key')) : undefined;
+    this.requestId = chosen ?? this.requestId;
     const body = chosen === undefined ? undefined : await this.readBody(caller);
     let current = routed;
     for (let matches = 1; ; matches += 1) {
@@ -104,7 +111,7 @@ export class RoutedCall {
         action: current.action.name,
         route: { id: current.route.id, version: current.route.version },
         holdMs: ROUTE_HOLD_MS,
-        requestId: chosen ?? this.requestId,
+        requestId: this.requestId,
         fingerprint: body ? this.fingerprintOf(caller, body) : null,
         ip: this.deps.addresses.of(this.incoming),
         userAgent: userAgentOf(this.incoming.headers),
@@ -113,11 +120,8 @@ export class RoutedCall {
         kept: this.kept,
       });
       if (admittance.kind === 'admitted') return this.forward(current, caller, admittance.open, body);
-      if (admittance.kind === 'replayed') return this.replay(admittance.body, rateHeaders(admittance.rate));
-      if (admittance.kind === 'error') {
-        if (admittance.code === 'INVALID_API_KEY') this.deps.gate.countUnknown();
-        return this.refuse(admittance);
-      }
+      if (admittance.kind === 'replayed') return this.replay(admittance.body, rateHeaders(admittance.rate), current.route.idleTimeoutMs);
+      if (admittance.kind === 'error') return this.refuse(admittance);
       if (matches === MAX_MATCHES) throw new TollgateError('SERVICE_UNAVAILABLE');
       current = await this.matchAgain();
     }
@@ -171,7 +175,24 @@ export class RoutedCall {
   }
 
   /** Sends an admitted request to its upstream, and its answer to the caller. */
-  private async forward({ route, params }: RoutedRequest, caller: Caller, open: OpenCall, body: Buffer | undefined): Promise<void> {
+  private async forward(routed: RoutedRequest, caller: Caller, open: OpenCall, body: Buffer | undefined): Promise<void> {
+    let request: ForwardRequest;
+    try {
+      request = await this.requestOf(routed, caller, open, body);
+    } catch (error) {
+      open.cancel();
+      throw error;
+    }
+    const error = await this.deps.forwarder.forward(request);
+    if (error) this.refuse({ code: error.code, message: error.message, details: error.details, rate: open.admitted.rate });
+  }
+
+  private async requestOf(
+    { route, params }: RoutedRequest,
+    caller: Caller,
+    open: OpenCall,
+    body: Buffer | undefined,
+  ): Promise<ForwardRequest> {
     const { hold, action, credential, rate } = open.admitted;
     const lost = new AbortController();
     const atMostMs = Math.min(MAX_SINGLE_HOLD_SECONDS * 1_000, route.maxDurationMs + ROUTE_HOLD_MS);
@@ -187,7 +208,7 @@ export class RoutedCall {
       subject: caller.subject ?? '',
     };
     const answered: Header[] = [['X-Request-Id', hold.requestId], ...rateHeaders(rate)];
-    const request: ForwardRequest = {
+    return {
       ...this.streams,
       origin,
       path,
@@ -205,13 +226,19 @@ export class RoutedCall {
       maxDurationMs: route.maxDurationMs,
       isBilled: (status) => isBilled(route.billedStatuses, status),
       usage: route.usage,
-      copyBudget: this.kept,
+      copyBudget: this.copyBudget(credential),
       ...(hold.claimed && { keepAnswerUpToBytes: MAX_KEPT_ANSWER_BYTES }),
       signal: lost.signal,
       settle: this.settleOf(open),
     };
-    const error = await this.deps.forwarder.forward(request);
-    if (error) this.refuse({ code: error.code, message: error.message, details: error.details, rate });
+  }
+
+  /** Memory for copies of the answer, which counts for the project of the call. The body counts by itself. */
+  private copyBudget({ projectId, workspaceId }: PlacedCredential): CopyBudget {
+    const copies = this.deps.gate.keptBytes();
+    copies.use();
+    const sharer = { id: projectId, group: workspaceId };
+    return { keep: (bytes) => copies.keep(bytes, sharer), release: () => copies.release() };
   }
 
   /** Bills a complete answer with a billed status, and voids every other end. */
@@ -265,18 +292,23 @@ export class RoutedCall {
       maxDurationMs: route.idleTimeoutMs,
       isBilled: () => false,
       usage: [],
-      copyBudget: this.kept,
+      copyBudget: NO_COPIES,
       settle: { complete: async () => null, failed: async ({ code }) => new TollgateError(code) },
     });
     if (error) this.refuse({ code: error.code, message: error.message, details: error.details });
   }
 
-  private replay(text: string, rate: Header[]): void {
+  /** Repeats a kept answer. Its memory counts until the caller has read it, or has read nothing for `idleTimeoutMs`. */
+  private async replay(text: string, rate: Header[], idleTimeoutMs: number): Promise<void> {
     const { status, headers, body } = keptAnswerIn(text);
     const added = new Set([...rate.map(([name]) => name.toLowerCase()), 'content-length', 'x-request-id', 'idempotency-replayed']);
     const kept = headers.filter((_, at) => !added.has((headers[at - (at % 2)] as string).toLowerCase()));
     const own = ['Content-Length', String(body.length), 'X-Request-Id', this.requestId, 'Idempotency-Replayed', 'true'];
-    this.outgoing.writeHead(status, [...kept, ...own, ...rate.flat()]).end(body);
+    const { incoming, outgoing } = this;
+    outgoing.setTimeout(idleTimeoutMs, () => incoming.socket.destroy());
+    outgoing.writeHead(status, [...kept, ...own, ...rate.flat()]).end(body);
+    await new Promise<void>((resolve) => whenAnswered(incoming, outgoing, resolve));
+    incoming.socket.setTimeout(0);
   }
 
   private get streams(): Pick<ForwardRequest, 'incoming' | 'outgoing'> {
@@ -288,6 +320,8 @@ export class RoutedCall {
     return Array.isArray(value) ? value.join(', ') : value;
   }
 }
+
+const NO_COPIES: CopyBudget = { keep: () => false, release: () => undefined };
 
 /** Kept in place of an answer that is too large to keep. Its length makes the gate keep nothing. */
 const TOO_LARGE = ' '.repeat(MAX_KEPT_ANSWER_BYTES + 1);

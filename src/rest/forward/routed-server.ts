@@ -48,6 +48,8 @@ export class RoutedServer {
 
   /** Answers a request if a route matches it. Returns false if none does. */
   private takes(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+    const { headers, httpVersion } = incoming;
+    if (headers.host === undefined && httpVersion === '1.1') return false; // refused as at all other paths
     const match = this.match(incoming);
     if (match.kind === 'noRoute') return false;
     const call = new RoutedCall(this.deps, incoming, outgoing);
@@ -62,6 +64,8 @@ export class RoutedServer {
     } else if (match.kind === 'methodNotAllowed') {
       outgoing.setHeader('allow', match.allow.join(', '));
       call.refuse({ code: 'METHOD_NOT_ALLOWED', details: {} });
+    } else if (headers['sec-websocket-key'] !== undefined) {
+      call.refuse({ code: 'UPGRADE_NOT_SUPPORTED', details: {} });
     } else {
       this.track(incoming, outgoing);
       void call.answer(match);
