@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { costOf, usageFrom } from '../src/actions/unit-prices';
 
-const price = fc.record({ unit: fc.constantFrom('a', 'b', 'c'), microCredits: fc.nat(1_000_000), per: fc.integer({ min: 1, max: 2 ** 31 - 1 }) });
+const per = fc.integer({ min: 1, max: 2 ** 31 - 1 });
+const price = fc.record({ unit: fc.constantFrom('a', 'b', 'c'), microCredits: fc.nat(1_000_000), per });
 const prices = fc.record({ flatMicroCredits: fc.nat(1_000), units: fc.uniqueArray(price, { selector: ({ unit }) => unit }) });
 const usage = fc.dictionary(fc.constantFrom('a', 'b', 'c', 'd'), fc.nat(2 ** 31 - 1), { noNullPrototype: true });
 

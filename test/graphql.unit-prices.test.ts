@@ -35,7 +35,7 @@ async function build({ usage, credits = 10_000, environment = 'LIVE', ...values 
   const { action } = await mutate('createAction', input, 'action { id unitPrices { unit microCredits per } maxChargeMicroCredits }');
   upstream.answer = (call) => call.reply(200, JSON.stringify({ ok: true, data: {}, ...(usage === undefined ? {} : { usage }) }));
   const caller = await buildKey(app, { permissions: [name], budget: credits as number, environment: environment as Environment });
-  const call = (body: Record<string, unknown> = {}) => app.rest({ secret: caller.secret, service: 'chat', body: { action: name, ...body } });
+  const call = () => app.rest({ secret: caller.secret, service: 'chat', body: { action: name } });
   return { action, call, ...caller };
 }
 
@@ -92,7 +92,8 @@ describe('a success', () => {
   it('costs more than it reserved only as far as the budget goes, and the log has the rest', async () => {
     const { call, project } = await build({ usage: { output_tokens: 5_000 }, credits: 1_200 });
     expect((await call()).body.billing).toEqual({ chargedMicroCredits: 1_200, budgetAvailableMicroCredits: 0 });
-    expect(await newestLog(project.id)).toMatchObject({ chargedMicroCredits: 1_200, heldMicroCredits: 1_000, shortfallMicroCredits: 1_805 });
+    const log = { chargedMicroCredits: 1_200, heldMicroCredits: 1_000, shortfallMicroCredits: 1_805 };
+    expect(await newestLog(project.id)).toMatchObject(log);
     expect(await faults()).toEqual([]);
   });
 
@@ -124,7 +125,8 @@ describe('a call', () => {
     await upstream.arrived(before + 2);
     const third = await call();
     expect([third.status, third.body.error.code]).toEqual([402, 'PAYMENT_REQUIRED']);
-    for (const arrived of upstream.calls.slice(before)) arrived.reply(200, JSON.stringify({ ok: true, data: {}, usage: { output_tokens: 10 } }));
+    const answer = JSON.stringify({ ok: true, data: {}, usage: { output_tokens: 10 } });
+    for (const arrived of upstream.calls.slice(before)) arrived.reply(200, answer);
     for (const { body } of await Promise.all(running)) expect(body.billing.chargedMicroCredits).toBe(11);
     expect((await newestLog(project.id)).outcome).toBe('SUCCEEDED');
     expect(await faults()).toEqual([]);

@@ -162,7 +162,8 @@ describe('the last owner', () => {
 
   it('can be removed once there is another owner', async () => {
     const { id: workspaceId } = await buildWorkspace(app);
-    const [first, second] = [await insertMember(app, { workspaceId, roleId: OWNER_ROLE_ID }), await insertMember(app, { workspaceId, roleId: 'rol_viewer' })];
+    const first = await insertMember(app, { workspaceId, roleId: OWNER_ROLE_ID });
+    const second = await insertMember(app, { workspaceId, roleId: 'rol_viewer' });
     expect(await refusal('removeMember', { workspaceId, userId: first })).toMatchObject({ code: 'CONFLICT' });
     await mutate('setMemberRole', { workspaceId, userId: second, roleId: OWNER_ROLE_ID }, '__typename');
     await mutate('removeMember', { workspaceId, userId: first }, '__typename');

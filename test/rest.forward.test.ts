@@ -126,10 +126,17 @@ describe('an API that exists', () => {
 
 describe('the upstream', () => {
   it('gets the request as it came, without the credential, and knows who makes it', async () => {
-    const { secret, key, project, actionName } = await build('/items/:id', { route: { upstreamUrl: `${api.url}/base`, upstreamPath: '/v2/:id' } });
+    const route = { upstreamUrl: `${api.url}/base`, upstreamPath: '/v2/:id' };
+    const { secret, key, project, actionName } = await build('/items/:id', { route });
     const { status } = await send(`${app.url}/items/a%20b?q=1&q=2`, {
       method: 'PUT',
-      headers: { 'X-Api-Key': secret, Authorization: 'Basic dTpw', 'X-Custom': 'kept', 'Tollgate-Workspace': 'forged', 'Tollgate-Subject': 'user-7' },
+      headers: {
+        'X-Api-Key': secret,
+        Authorization: 'Basic dTpw',
+        'X-Custom': 'kept',
+        'Tollgate-Workspace': 'forged',
+        'Tollgate-Subject': 'user-7',
+      },
       body: 'raw',
     });
     expect(status).toBe(200);
@@ -165,7 +172,8 @@ describe('the caller', () => {
   it('gets the answer as it is: status, headers and trailers', async () => {
     const { secret } = await build('/odd');
     api.handle = (_request, response) => {
-      response.writeHead(201, 'Made', [['Set-Cookie', 'a=1'], ['Set-Cookie', 'b=2'], ['X-Odd', 'yes'], ['Trailer', 'X-Sum'], ['Tollgate-Usage', 'n=1']].flat());
+      const cookies = ['Set-Cookie', 'a=1', 'Set-Cookie', 'b=2'];
+      response.writeHead(201, 'Made', [...cookies, 'X-Odd', 'yes', 'Trailer', 'X-Sum', 'Tollgate-Usage', 'n=1']);
       response.write('body');
       response.addTrailers({ 'X-Sum': '42' });
       response.end();
@@ -183,7 +191,8 @@ describe('the caller', () => {
     api.handle = (_request, response) => void response.writeHead(422).end('{"error":"no face"}');
     const { status, text } = await send(`${app.url}/fails`, { headers: bearer(secret) });
     expect([status, text]).toEqual([422, '{"error":"no face"}']);
-    expect((await logsOf(project.id))[0]).toMatchObject({ outcome: 'FAILED', errorCode: 'UPSTREAM_STATUS', httpStatus: 422, chargedMicroCredits: 0 });
+    const log = { outcome: 'FAILED', errorCode: 'UPSTREAM_STATUS', httpStatus: 422, chargedMicroCredits: 0 };
+    expect((await logsOf(project.id))[0]).toMatchObject(log);
     expect(await faults()).toEqual([]);
   });
 
@@ -231,7 +240,8 @@ describe('a request that cannot be forwarded', () => {
 
   it('is 501 if it opens a WebSocket', async () => {
     const { secret } = await build('/socket');
-    const upgrade = { upgrade: 'websocket', connection: 'Upgrade', 'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'sec-websocket-version': '13' };
+    const handshake = { 'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'sec-websocket-version': '13' };
+    const upgrade = { upgrade: 'websocket', connection: 'Upgrade', ...handshake };
     const { status, text } = await send(`${app.url}/socket`, { headers: { ...bearer(secret), ...upgrade } });
     expect([status, JSON.parse(text).error.code]).toEqual([501, 'UPGRADE_NOT_SUPPORTED']);
   });

@@ -53,8 +53,9 @@ export interface ActionError {
 }
 
 /**
- * The end of an attempt. `ok`: it succeeded, `dataJson` is the JSON text of an object, and `usage` is what the action reports to have used. `no`: the action refused; `errors` has at least
- * one item, and an absent `httpStatus` means 200. `broke`: there was no valid answer; `cause` is for the log and never for the caller.
+ * The end of an attempt. `ok`: it succeeded, `dataJson` is the JSON text of an object, and `usage` is what the action reports to have used.
+ * `no`: the action refused; `errors` has at least one item, and an absent `httpStatus` means 200. `broke`: there was no valid answer;
+ * `cause` is for the log and never for the caller.
  */
 export type ActionOutcome =
   | { kind: 'ok'; dataJson: string; usage?: Usage }

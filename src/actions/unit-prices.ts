@@ -59,7 +59,8 @@ export const usageRule = z
  */
 export function usageFrom(reported: unknown): Usage | null {
   if (typeof reported !== 'object' || reported === null) return null;
-  const valid = Object.entries(reported).filter(([unit, value]) => unitRule.safeParse(unit).success && quantityRule.safeParse(value).success);
+  const isValid = ([unit, value]: [string, unknown]) => unitRule.safeParse(unit).success && quantityRule.safeParse(value).success;
+  const valid = Object.entries(reported).filter(isValid);
   return valid.length === 0 ? null : (Object.fromEntries(valid.slice(0, MAX_UNITS)) as Usage);
 }
 
@@ -68,7 +69,10 @@ export function usageFrom(reported: unknown): Usage | null {
  * end. A cost above 2^53 - 1 counts as 2^53 - 1. `isMissing`: the action prices units, and the usage has none of them.
  */
 export function costOf({ flatMicroCredits, units }: Price, usage: Usage | null): { microCredits: number; isMissing: boolean } {
-  const used = units.flatMap((price) => (usage && Object.hasOwn(usage, price.unit) ? [{ ...price, quantity: usage[price.unit] as number }] : []));
+  const used = units.flatMap((price) => {
+    const isUsed = usage !== null && Object.hasOwn(usage, price.unit);
+    return isUsed ? [{ ...price, quantity: usage[price.unit] as number }] : [];
+  });
   const isMissing = units.length > 0 && used.length === 0;
   const denominator = used.reduce((product, { per }) => product * BigInt(per), 1n);
   const parts = used.map(({ quantity, microCredits, per }) => (BigInt(quantity) * BigInt(microCredits) * denominator) / BigInt(per));

@@ -75,7 +75,8 @@ export async function registerGraphQL(app: FastifyInstance, deps: GraphQLDeps): 
   app.post('/graphql', { ...body, onSend: forbidStore }, execute);
 }
 
-function apolloOf({ schema, idempotency, operations, log, introspection, batching, costs, report, tell }: Parts): ApolloServer<GraphQLContext> {
+function apolloOf(parts: Parts): ApolloServer<GraphQLContext> {
+  const { schema, idempotency, operations, log, introspection, batching, costs, report, tell } = parts;
   return new ApolloServer<GraphQLContext>({
     schema,
     introspection: true, // if it is disabled, the validation rule below refuses it

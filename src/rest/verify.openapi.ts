@@ -84,5 +84,8 @@ export const verify: Part = {
     '/v1/holds/{id}/void': onHold('void', 'End a hold without a charge', 'Void', 'Voided'),
     '/v1/holds/{id}/extend': onHold('extend', 'Move the expiry of a hold', 'Extend', 'Extended'),
   },
-  schemas: schemasOf(verification, verifiedAnswer, notVerifiedAnswer, settleBody, settledAnswer, voidBody, voidedAnswer, extendBody, extendedAnswer),
+  schemas: {
+    ...schemasOf(verification, verifiedAnswer, notVerifiedAnswer),
+    ...schemasOf(settleBody, settledAnswer, voidBody, voidedAnswer, extendBody, extendedAnswer),
+  },
 };

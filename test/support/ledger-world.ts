@@ -318,7 +318,8 @@ export class World {
 export function endingOf(how: 'post' | 'large' | 'void' | 'expire'): Ending {
   if (how === 'expire') return { kind: 'expired' };
   if (how === 'void') return { kind: 'voided', outcome: 'FAILED', errorCode: 'NO_FACE', httpStatus: 200, actionMs: 1, arrivedAt: 0 };
-  return { kind: 'posted', usage: null, httpStatus: 200, answer: () => (how === 'large' ? 'x'.repeat(LARGE + 1) : '{}'), actionMs: 1, arrivedAt: 0 };
+  const answer = () => (how === 'large' ? 'x'.repeat(LARGE + 1) : '{}');
+  return { kind: 'posted', usage: null, httpStatus: 200, answer, actionMs: 1, arrivedAt: 0 };
 }
 
 function labelOf(verdict: Verdict): string {

@@ -40,8 +40,8 @@ export async function longestTurnOf<T>(act: () => Promise<T>): Promise<{ answer:
   try {
     const answer = await act();
     await new Promise((resolve) => setTimeout(resolve, 1)); // the last turn ends, and the observer gets its last entries
-    const collected = (within: (typeof turns)[number]): number =>
-      collections.filter(({ startTime }) => startTime >= within.from && startTime < within.to).reduce((sum, { duration }) => sum + duration, 0);
+    const collected = ({ from, to }: (typeof turns)[number]): number =>
+      collections.reduce((sum, { startTime, duration }) => (startTime >= from && startTime < to ? sum + duration : sum), 0);
     return { answer, longestMs: Math.max(0, ...turns.map((took) => took.tookMs - collected(took))) };
   } finally {
     isOver = true;

@@ -1,4 +1,5 @@
-import { createServer, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage, type RequestOptions, type ServerResponse } from 'node:http';
+import { createServer, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import type { RequestOptions, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestApp } from './app';
 import { mutations } from './mutate';

@@ -10,7 +10,10 @@ const UNIT = /^[a-z][a-z0-9_]{0,39}$/;
 /** An integer from 0 to 2^53 - 1, as JSON or a structured field has it. */
 export const isQuantity = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** Reads `Tollgate-Usage`: a dictionary of RFC 9651, `faces=3, pages=1`. Leaves out values that are not quantities. Null if none is left. */
+/**
+ * Reads `Tollgate-Usage`: a dictionary of RFC 9651, `faces=3, pages=1`. Leaves out values that are not quantities. Returns null if none is
+ * left.
+ */
 export function readUsageField(text: string): Usage | null {
   try {
     const entries = [...parseDictionary(text)].map(([unit, [value]]) => [unit, value] as const);

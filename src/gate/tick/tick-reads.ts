@@ -21,7 +21,8 @@ import { actionKey } from './tick-store';
 export type SqlRow = Record<string, unknown>;
 
 export const ACTION_COLUMNS = `service, name, price_micro_credits AS priceMicroCredits, unit_prices AS unitPrices,
-  max_charge_micro_credits AS maxChargeMicroCredits, permission, upstream_url AS upstreamUrl, timeout_ms AS timeoutMs, pass_statuses AS passStatuses FROM actions`;
+  max_charge_micro_credits AS maxChargeMicroCredits, permission, upstream_url AS upstreamUrl,
+  timeout_ms AS timeoutMs, pass_statuses AS passStatuses FROM actions`;
 
 export const BUDGET_COLUMNS = `project_id AS projectId, balance, held, entry_seq AS entrySeq,
   theoretical_arrival_us AS theoreticalArrivalUs, arrival_interval_us AS arrivalIntervalUs FROM budgets`;
