@@ -7,6 +7,7 @@ import {
   isNonNullType,
   isObjectType,
   isRequiredArgument,
+  isRequiredInputField,
   type GraphQLInputType,
   type GraphQLOutputType,
   type GraphQLSchema,
@@ -119,7 +120,7 @@ class Filler {
     if (isListType(type)) return getNamedType(type).name === 'ID' ? [this.valueOf(type.ofType, name)] : [];
     if (isEnumType(type)) return type.getValues()[0]?.name;
     if (isInputObjectType(type)) {
-      const fields = Object.values(type.getFields()).filter((field) => isNonNullType(field.type) || field.name === this.optionalId);
+      const fields = Object.values(type.getFields()).filter((field) => isRequiredInputField(field) || field.name === this.optionalId);
       return Object.fromEntries(fields.map((field) => [field.name, this.valueOf(field.type, field.name)]));
     }
     switch (type.name) {
