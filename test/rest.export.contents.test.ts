@@ -21,16 +21,22 @@ const KEY_FIELDS =
   'lastUsedAt createdAt project { id } role { id }';
 const LOG_FIELDS =
   'id requestId environment service action outcome errorCode httpStatus chargedMicroCredits actionMs totalMs ip userAgent ' +
-  'createdAt project { id } key { id } serviceAccount { id } consent { id }';
+  'createdAt heldMicroCredits shortfallMicroCredits usage { unit quantity } usageMissing subject ' +
+  'project { id } key { id } serviceAccount { id } consent { id }';
 const ENTRY_FIELDS = 'id kind delta balanceAfter reference reason createdAt project { id } linkedEntry { id } requestLog { id }';
 
-/** Converts a node of the admin API to a line of an export: linked nodes become their ids. */
+interface Quantity {
+  unit: string;
+  quantity: number;
+}
+
+/** Converts a node of the admin API to a line of an export: linked nodes become their ids, and quantities become texts. */
 const flat = (node: Line): Line =>
   Object.fromEntries(
     Object.entries(node).map(([name, value]) =>
       ['project', 'key', 'serviceAccount', 'consent', 'role', 'linkedEntry', 'requestLog'].includes(name)
         ? [`${name}Id`, (value as { id: string } | null)?.id ?? null]
-        : [name, value],
+        : [name, name === 'usage' ? (value as Quantity[]).map(({ unit, quantity }) => `${unit}=${quantity}`) : value],
     ),
   );
 

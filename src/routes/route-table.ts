@@ -25,8 +25,10 @@ export class RouteTable {
   static async of(routes: readonly Route[]): Promise<RouteTable> {
     const enabled = routes.filter((route) => route.enabled);
     const hosts = new Map<string | null, HostRoutes>();
-    for (const host of new Set(enabled.map((route) => route.host))) {
-      hosts.set(host, new HostRoutes(enabled.filter((route) => route.host === host)));
+    for (const { host, methods } of enabled) {
+      const ofHost = hosts.get(host) ?? new HostRoutes();
+      hosts.set(host, ofHost);
+      ofHost.name(reachOf(methods) ?? []);
     }
     await inPieces(enabled, (route) => hosts.get(route.host)?.add(route));
     return new RouteTable(hosts);
@@ -65,11 +67,11 @@ const OTHER: HTTPMethod = 'TRACE';
 class HostRoutes {
   // A longer parameter would fall to the wildcard. The server limits the length of a URL. All expressions are ours.
   private readonly router = findMyWay({ maxParamLength: Number.MAX_SAFE_INTEGER, allowUnsafeRegex: true });
-  private readonly named: ReadonlySet<string>;
+  private readonly named = new Set<string>();
 
-  /** `routes` are all routes of the host. They must still be added. */
-  constructor(routes: readonly Route[]) {
-    this.named = new Set(routes.flatMap(({ methods }) => reachOf(methods) ?? []));
+  /** Adds methods that a route of this host names. All must be known before the first route is added. */
+  name(methods: readonly string[]): void {
+    for (const method of methods) this.named.add(method);
   }
 
   add(route: Route): void {

@@ -327,6 +327,8 @@ export async function auditedChanges(app: TestApp, { workspace, project }: Place
         upstreamUrl: 'https://face.example/',
         timeoutMs: 30_000,
         passStatuses: [],
+        unitPrices: [],
+        maxChargeMicroCredits: null,
       },
       repeat: 'CONFLICT',
       refused: { service: 'face', name: 'face.find', priceMicroCredits: -5, permission: 'face.find', upstreamUrl: 'https://face.example/' },

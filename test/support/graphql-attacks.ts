@@ -309,7 +309,7 @@ export const ATTACKS: Attack[] = [
   },
   {
     what: 'introspection of short texts under many aliases',
-    query: `{ __schema { types { fields { ${times(60, (index) => `n${index}: name`)} } } } }`,
+    query: `{ __schema { types { fields { ${times(40, (index) => `n${index}: name`)} } } } }`,
     codes: ['ok'],
   },
   {
