@@ -316,6 +316,17 @@ describe('tenancy', () => {
     }
   });
 
+  it('does not settle the hold of a call that a route runs', async () => {
+    const { secret } = await buildCaller();
+    const { id } = await hold(secret);
+    const ofAsker = await app.database.reader.findOneByOrFail(SingleHold, { id });
+    const { askerId: _askerId, ...ofRoute } = JSON.parse(ofAsker.hold) as HoldRow;
+    await app.database.transaction((tx) => tx.update(SingleHold, { id }, { hold: JSON.stringify(ofRoute) }));
+    for (const [what, body] of [['settle', {}], ['void', {}], ['extend', { seconds: 60 }]] as const) {
+      expect(errorOf(await on(id, what, body))).toMatchObject({ http: 404, code: 'NOT_FOUND' });
+    }
+  });
+
   it('needs an asker that works now', async () => {
     const { secret } = await buildCaller();
     const { id } = await hold(secret);

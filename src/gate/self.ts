@@ -1,7 +1,7 @@
 import type { CredentialKind } from '../access/secret';
 import type { Database } from '../db/database';
 import { TollgateError } from '../errors';
-import { withTimeout, type Time } from '../lib/time';
+import type { Time } from '../lib/time';
 import { Project } from '../tenancy/project.entity';
 import { Budget } from '../wallet/wallet.entity';
 import { isPlaced, type PlacedCredential } from './call';
@@ -11,8 +11,7 @@ import type { CallPlaces } from './load/call-places';
 import type { KeptBytes } from './load/kept-bytes';
 import type { LookUps } from './look-ups';
 import { presentStanding } from './rate-limit';
-
-const LOOK_UP_TIMEOUT_MS = 5_000;
+import { readInTime } from './read-in-time';
 
 /** A credential that asks about itself. */
 export interface SelfRequest {
@@ -55,7 +54,7 @@ export class SelfReader {
     try {
       const credential = await lookUps.find({ ...request, digest: digest(secret) });
       if (!credential) this.deps.countUnknown();
-      const nowMs = (await read(this.deps.database.now())).getTime();
+      const nowMs = (await readInTime(this.deps.database.now())).getTime();
       const refusal = callerRefusal({ ip, statedProjectId: request.statedProjectId }, credential, nowMs);
       if (refusal || !credential) throw new TollgateError(refusal?.code ?? 'INVALID_API_KEY', undefined, refusal?.details);
       if (!isPlaced(credential)) throw new Error(`A call of ${credential.id} passed the checks without a project.`);
@@ -71,17 +70,8 @@ export class SelfReader {
     const { lookups } = this.deps.database;
     const { projectId, limit } = credential;
     const named = lookups.findOneOrFail(Project, { select: { id: true, name: true }, where: { id: projectId } });
-    const [budget, { name: projectName }] = await read(Promise.all([lookups.findOneByOrFail(Budget, { projectId }), named]));
+    const [budget, { name: projectName }] = await readInTime(Promise.all([lookups.findOneByOrFail(Budget, { projectId }), named]));
     const rate: RateReport = { limit, ...presentStanding(budget, limit, nowMs * 1_000), asOfMs: this.deps.time.now() };
     return { credential, projectName, rate, availableMicroCredits: budget.balance - budget.held };
-  }
-}
-
-/** Throws SERVICE_UNAVAILABLE if the database does not answer. */
-async function read<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await withTimeout(work, LOOK_UP_TIMEOUT_MS);
-  } catch (error) {
-    throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
   }
 }

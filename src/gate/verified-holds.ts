@@ -1,18 +1,18 @@
 import type { Usage } from '../actions/unit-prices';
 import { TollgateError, notFound } from '../errors';
 import type { Log } from '../lib/log';
-import { withTimeout, type Time } from '../lib/time';
+import type { Time } from '../lib/time';
 import { MAX_SINGLE_HOLD_SECONDS } from './decide';
 import type { ClosedHold, HoldStore } from './hold-store';
 import type { Billing, Ending } from './items';
 import type { CallPlaces } from './load/call-places';
+import { readInTime } from './read-in-time';
 import type { ClaimName, HoldRow } from './tick/rows';
 import { TickFailure } from './tick/tick-store';
 import type { Ticker } from './tick/ticker';
 
 /** The longest time that the settlement of a hold is tried. A repeat of the request is safe. */
 const SETTLE_WAIT_MS = 10_000;
-const HOLD_LOOK_UP_TIMEOUT_MS = 5_000;
 
 /** A request that settles a hold. */
 export interface HoldRequest {
@@ -90,18 +90,18 @@ export class VerifiedHolds {
 
   /** The open hold, or undefined if it is closed or never was. Throws NOT_FOUND if it belongs to another workspace. */
   private async find({ id, workspaceId }: HoldRequest): Promise<HoldRow | undefined> {
-    const hold = await read(() => this.deps.holdStore.open(id));
+    const hold = await readInTime(this.deps.holdStore.open(id));
     return hold && workspaceId !== null && hold.workspaceId !== workspaceId ? notFound() : hold;
   }
 
   private async closed({ id, workspaceId }: HoldRequest): Promise<ClosedHold> {
-    const closed = await read(() => this.deps.holdStore.closed(id));
+    const closed = await readInTime(this.deps.holdStore.closed(id));
     return !closed || (workspaceId !== null && closed.workspaceId !== workspaceId) ? notFound() : closed;
   }
 
   private async answerAgain(request: SettleRequest): Promise<string> {
     const closed = await this.closed(request);
-    const settlement = await read(() => this.deps.holdStore.settlement(request.id));
+    const settlement = await readInTime(this.deps.holdStore.settlement(request.id));
     if (settlement?.fingerprint === request.fingerprint && settlement.answer !== null) return settlement.answer;
     throw closedError(closed);
   }
@@ -129,13 +129,4 @@ function endingOf(end: SettleRequest['end'], answer: (billing: Billing) => strin
   const { usage, costMicroCredits } = end;
   const cost = costMicroCredits === undefined ? {} : { costMicroCredits };
   return { kind: 'posted', usage, ...cost, httpStatus: 200, answer, ...times };
-}
-
-/** Throws SERVICE_UNAVAILABLE if the database does not answer. */
-async function read<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await withTimeout(work(), HOLD_LOOK_UP_TIMEOUT_MS);
-  } catch (error) {
-    throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
-  }
 }

@@ -59,7 +59,14 @@ const DETAILS: Record<RestCode, Details> = {
   REQUEST_IN_PROGRESS: nothing,
   REPLAY_UNAVAILABLE: details({ charged_micro_credits: amount }, { charged_micro_credits: 1_000 }),
   REQUEST_ID_REUSED: nothing,
-  ALREADY_SETTLED: nothing,
+  ALREADY_SETTLED: details(
+    {
+      outcome: z.string().meta({ description: '`SUCCEEDED` or `FAILED`.' }),
+      charged_micro_credits: amount,
+      error_code: z.string().meta({ description: 'The code of a void.' }).optional(),
+    },
+    { outcome: 'SUCCEEDED', charged_micro_credits: 1_000 },
+  ),
   HOLD_EXPIRED: nothing,
   PAYLOAD_TOO_LARGE: details({ limit_bytes: z.int() }, { limit_bytes: 10_485_760 }),
   RATE_LIMITED: details(

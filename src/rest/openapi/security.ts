@@ -7,7 +7,7 @@ const permissions = Object.fromEntries(ADMINISTRATIVE_PERMISSIONS.map(({ name, d
 
 const ACCEPTED =
   'Accepted are the secret of an API key, the secret of a service account, and an OAuth access token. ' +
-  'Exports also accept the root key of the operator.';
+  'Verification and exports also accept the root key of the operator.';
 
 /** The components that security requirements name. */
 export const SECURITY_SCHEMES = {
