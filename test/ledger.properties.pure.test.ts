@@ -18,25 +18,29 @@ function audit({ memory, model }: World): void {
     const wellFormed = entries.every(
       (entry, at) => entry.seq === at + 1 && entry.balanceAfter === (sum += entry.delta) && entry.delta !== 0,
     );
-    const open = [...memory.holds.values()].filter((hold) => hold.projectId === projectId);
+    const open = [memory.holds, memory.singleHolds].flatMap((table) => [...table.values()]).filter((hold) => hold.projectId === projectId);
     expect({
       wellFormed,
       books: { balance, held, entrySeq },
       available: balance - held,
-      // Each attempt has a hold or a log row, never both. Each charge has a bill, and nothing else has one.
-      attempts: attempts.map(([id]) => (memory.holds.has(id) ? (memory.logs.has(id) ? 'BOTH' : 'OPEN') : memory.logs.get(id)?.outcome)),
+      // Each attempt has one hold or a log row, never both. Each charge has a bill, and nothing else has one.
+      attempts: attempts.map(([id]) => [...memory.openHoldsOf(id).map(() => 'OPEN'), memory.logs.get(id)?.outcome].filter(Boolean).join()),
+      expiries: open.map(({ attempt, expiresAt }) => `${attempt} ${expiresAt}`).sort(),
+      shortfalls: attempts.map(([id]) => memory.logs.get(id)?.shortfallMicroCredits ?? 0),
       bills: entries.flatMap(({ kind, requestLogId, delta }) => (kind === LedgerKind.USAGE ? [`${requestLogId} ${-delta}`] : [])).sort(),
     }).toEqual({
       wellFormed: true,
       books: { balance: sum, held: open.reduce((total, { amount }) => total + amount, 0), entrySeq: entries.length },
       available: Math.max(0, model.spendable(projectId)),
       attempts: attempts.map(([, { state }]) => state),
-      bills: attempts.flatMap(([id, { state, amount }]) => (state === 'SUCCEEDED' && amount > 0 ? [`${id} ${amount}`] : [])).sort(),
+      expiries: attempts.flatMap(([id, { state, expiresAt }]) => (state === 'OPEN' ? [`${id} ${expiresAt}`] : [])).sort(),
+      shortfalls: attempts.map(([, { shortfall }]) => shortfall),
+      bills: attempts.flatMap(([id, { charged }]) => (charged > 0 ? [`${id} ${charged}`] : [])).sort(),
     });
     expect(overTheRate(model.passed.get(projectId) as number[], memory.limits.get(projectId) as RateLimit)).toEqual([]);
   }
   const running = [...model.attempts.values()].filter(({ state }) => state === 'OPEN').length;
-  expect([memory.holds.size, memory.logs.size + memory.refusalsCounted]).toEqual([running, model.attempts.size - running + model.refusals]);
+  expect([memory.holds.size + memory.singleHolds.size, memory.logs.size + memory.refusalsCounted]).toEqual([running, model.attempts.size - running + model.refusals]);
   const rows = [...memory.claims].map(([key, { attempt, state, answer }]) => `${key} ${attempt} ${state} ${answer === null}`).sort();
   const wanted = [...model.claims]
     .map(([key, { attempt, running: runs, large }]) => `${key} ${attempt} ${runs ? 'RUNNING' : 'DONE'} ${runs || large}`)
@@ -69,7 +73,7 @@ it('admits a refused caller after the promised time, even if the limit has chang
   expect(world.seen).toEqual({ admitted: 11, RATE_LIMITED: 1 });
 });
 
-it('keeps the books and the promises through any sequence of calls, endings, allocations, refunds, lost ticks and clock moves', () => {
+it('keeps the books and the promises through any sequence of calls, renewals, endings, allocations, refunds, lost ticks and clock moves', () => {
   const seen: Record<string, number> = {};
   fc.assert(
     fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
@@ -88,6 +92,9 @@ it('keeps the books and the promises through any sequence of calls, endings, all
   const reached = [
     'admitted',
     'settled',
+    'renewed',
+    'shortfall',
+    'gone',
     'locked',
     'replay',
     'RATE_LIMITED',

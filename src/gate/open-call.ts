@@ -61,6 +61,7 @@ export class OpenCall {
   }
 
   private loseHold(): void {
+    if (!this.renewal) return; // the call has ended while it was renewed, and its settlement tells whether it is billed
     this.renewal = undefined;
     this.lost?.();
   }
@@ -87,7 +88,7 @@ export class OpenCall {
   /** Voids the hold of a call that never ran and is answered with SERVICE_UNAVAILABLE. */
   cancel(): void {
     this.renewal = undefined;
-    this.deps.ticker.cancel(this.admitted.hold, this.call.arrivedAt);
+    this.deps.ticker.cancel(this.admitted.hold, this.call.arrivedAt, this.wasRenewed);
     this.deps.leave(this);
   }
 }

@@ -1,7 +1,9 @@
 import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
+import type { RouteVersion } from '../../src/gate/call';
 import type { SimulatedCall } from './auditor';
 import type { CallerKey } from './callers';
 import { WORKSPACE } from './database';
+import type { Prices, RouteRow } from './tables';
 import type { World } from './world';
 
 interface Change {
@@ -15,13 +17,16 @@ interface Change {
   /** Title of an earlier change. Its prohibition ends when this change begins. */
   lifts?: string;
   /** Calls that go to every node just before this change commits, and again as soon as it has answered. */
-  tries?: { key?: CallerKey | undefined; action?: string; times?: number };
+  tries?: { key?: CallerKey | undefined; action?: string; route?: RouteVersion; times?: number };
   answered?(): void;
 }
+
+const NOTHING: Change = { title: 'nothing', apply: () => false };
 
 interface Try {
   key: CallerKey;
   action: string;
+  route: RouteVersion | undefined;
   secret: number;
 }
 
@@ -43,6 +48,15 @@ export class Administrators {
     return { sustainedRps: random.pick([0.7, 2, 5, 40]), burst: random.pick([1, 4, 8, 1_000]) };
   }
 
+  prices(): Prices {
+    const { random } = this.world;
+    const priceMicroCredits = random.pick([0, 1, 1, 3, 10]);
+    if (random.chance(0.5)) return { priceMicroCredits, unitPrices: [], maxChargeMicroCredits: null };
+    const units = random.chance(0.5) ? ['tokens'] : ['tokens', 'seconds'];
+    const unitPrices = units.map((unit) => ({ unit, microCredits: random.pick([0, 1, 2, 7]), per: random.pick([1, 3, 10]) }));
+    return { priceMicroCredits, unitPrices, maxChargeMicroCredits: priceMicroCredits + random.pick([0, 5, 20]) };
+  }
+
   mint(projectId: string, environment: 'LIVE' | 'TEST' = this.world.random.chance(0.15) ? 'TEST' : 'LIVE'): CallerKey {
     const { database, callers } = this.world;
     this.minted += 1;
@@ -61,6 +75,8 @@ export class Administrators {
     () => this.disableKey(),
     () => this.archive(),
     () => this.disableAction(),
+    () => this.changeRoute(),
+    () => this.disableRoute(),
     () => this.changePrice(),
     () => this.changeLimit(),
     () => this.changeLimit(),
@@ -106,17 +122,17 @@ export class Administrators {
     for (const prohibition of this.world.auditor.prohibitions) if (prohibition.text === text) prohibition.lifted = true;
   }
 
-  private draftTries({ key, action, times = 1 }: NonNullable<Change['tries']>): Try[] {
+  private draftTries({ key, action, route, times = 1 }: NonNullable<Change['tries']>): Try[] {
     const { random, callers } = this.world;
     const caller = key ?? random.pick(callers.keys);
-    const draft = { key: caller, action: action ?? callers.anyAction(), secret: random.pick(caller.secrets) };
+    const draft = { key: caller, action: action ?? callers.anyAction(), route, secret: random.pick(caller.secrets) };
     return Array.from({ length: times }, () => draft);
   }
 
   private tryOut(tries: Try[]): void {
     const { random, callers, nodes } = this.world;
-    for (const { key, action, secret } of tries) {
-      for (let node = 0; node < nodes.length; node += 1) callers.send(callers.draft(key, action, random.chance(0.3), secret), node);
+    for (const { key, action, route, secret } of tries) {
+      for (let node = 0; node < nodes.length; node += 1) callers.send(callers.draft(key, { action, route }, random.chance(0.3), secret), node);
     }
   }
 
@@ -238,22 +254,61 @@ export class Administrators {
     return true;
   }
 
+  /** Gives a route a new version, and sometimes another action. */
+  private changeRoute(): Change {
+    const { random, callers, database, scheduler } = this.world;
+    const row = callers.anyRoute();
+    if (!row) return NOTHING;
+    const { id, version } = row;
+    return {
+      title: `change version ${version} of ${id}`,
+      apply: () => {
+        if (row.version !== version || !database.tables.routes.has(id)) return false;
+        Object.assign(row, { version: version + 1, changedAt: scheduler.now });
+        if (random.chance(0.3)) row.action = callers.anyAction();
+        return true;
+      },
+      forbids: ({ route }) => route?.id === id && route.version <= version,
+      tries: { action: row.action, route: { id, version } },
+    };
+  }
+
+  private disableRoute(): Change {
+    const { callers } = this.world;
+    const row = callers.anyRoute();
+    if (!row) return NOTHING;
+    const { id, version, action } = row;
+    return {
+      title: `disable ${id}`,
+      apply: () => this.setRouteEnabled(row, false),
+      forbids: ({ route }) => route?.id === id,
+      tries: { action, route: { id, version } },
+      answered: () => this.soon(() => ({ title: `enable ${id}`, lifts: `disable ${id}`, apply: () => this.setRouteEnabled(row, true) })),
+    };
+  }
+
+  private setRouteEnabled(row: RouteRow, enabled: boolean): boolean {
+    if (row.enabled === enabled) return false;
+    Object.assign(row, { enabled, changedAt: this.world.scheduler.now });
+    return true;
+  }
+
   private soon(change: () => Change): void {
     const { scheduler, random } = this.world;
     scheduler.after(this.world, random.between(0, 1_000), () => void this.carryOut(change()));
   }
 
   private changePrice(): Change {
-    const { random, callers, database, auditor } = this.world;
+    const { callers, database, auditor } = this.world;
     const name = callers.anyAction();
-    const price = random.pick([0, 1, 2, 7]);
+    const prices = this.prices();
     return {
-      title: `${name} costs ${price}`,
+      title: `${name} costs ${JSON.stringify(prices)}`,
       apply: () => {
         const row = database.tables.actions.get(name);
         if (!row) return false;
-        row.priceMicroCredits = price;
-        auditor.prices.get(name)?.push(price);
+        Object.assign(row, prices);
+        auditor.prices.get(name)?.push(prices);
         return true;
       },
     };

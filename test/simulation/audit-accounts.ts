@@ -25,7 +25,9 @@ export class AccountAudit {
       );
     }
     let held = 0;
-    for (const hold of tables.holds.values()) if (hold.projectId === id) held += hold.amount;
+    for (const table of [tables.holds, tables.singleHolds]) {
+      for (const hold of table.values()) if (hold.projectId === id) held += hold.amount;
+    }
     if (account.held !== held) this.fail(`${id} says that ${account.held} is held, but its open holds add up to ${held}`);
     if (account.held < 0 || account.balance < account.held)
       this.fail(`${id} is overspent: ${account.balance}, of which ${account.held} is held`);

@@ -1,15 +1,29 @@
+import type { Usage } from '../../src/actions/unit-prices';
+import type { RouteVersion } from '../../src/gate/call';
 import type { ExecuteResult } from '../../src/gate/gate';
 import type { HoldRow, LogRow, TickWrites } from '../../src/gate/tick/rows';
 import { AccountAudit } from './audit-accounts';
+import { amountToHold, ChargeAudit } from './audit-charges';
+import { HoldAudit } from './audit-holds';
 import { RateAudit } from './audit-rate';
 import type { CommitObserver, ModelDatabase, Session } from './database';
 import type { Scheduler } from './scheduler';
+import type { Prices } from './tables';
 
 // Watches commits, running actions and answers to callers. It does not depend on how the gate works.
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Covers the time between a tick's decision and its commit, and a clock that goes back. */
 const SLACK_MS = 60_000;
+/** The hold of execute lasts so much longer than its action may. */
+const MARGIN_MS = 30_000;
+/** A call of a route learns within this time that its hold is lost: the interval of its renewals, and a few seconds. */
+const TOLD_MS = 35_000;
+
+/** How a call of a route keeps its hold open. */
+export const ROUTE_PACE = { everyMs: 30_000, lastsMs: 90_000, atMostMs: 3_600_000 };
+
+export type SimulatedResult = ExecuteResult | { kind: 'rerouted' };
 
 /** One call of one caller at one node. */
 export interface SimulatedCall {
@@ -20,6 +34,9 @@ export interface SimulatedCall {
   secret: string;
   digest: string;
   action: string;
+  /** The route that chose the action, and how long its upstream takes. Undefined for a call of execute. */
+  route: RouteVersion | undefined;
+  upstreamMs: number;
   requestId: string;
   fingerprint: string | null;
   /** The prohibitions in force when it arrived; empty before. */
@@ -28,10 +45,17 @@ export interface SimulatedCall {
   isKnown: boolean;
   /** Index of its action's price when it arrived. */
   priceIndex: number;
+  /** Simulated time when it arrived. */
+  arrivedAt: number;
   /** The process at which it arrived. A dead process never answers. */
-  server: { dead: boolean } | undefined;
+  server: Server | undefined;
   attempt: Attempt | undefined;
-  result: ExecuteResult | undefined;
+  result: SimulatedResult | undefined;
+}
+
+interface Server {
+  dead: boolean;
+  suspendedUntil: number;
 }
 
 /** An administrator's change that has answered. From then on matching calls must be refused, until the prohibition is lifted. */
@@ -49,12 +73,23 @@ interface Attempt {
   isOpen: boolean;
   runs: number;
   actionOutcome: ActionOutcome | undefined;
+  /** The prices that it may have been admitted with. */
+  prices: Prices[];
+  /** What the action reported. */
+  usage: Usage | null;
+  /** Whether the gate has told that the hold is lost. */
+  isLost: boolean;
   log: LogRow | undefined;
   loggedAtMs: number;
+  /** Simulated time when its hold ended. */
+  endedAt: number;
 }
 
 /** Error codes of calls that may have been admitted. Only after OUTCOME_UNKNOWN there may be a bill. */
 const AFTER_ADMISSION = new Set(['SERVICE_UNAVAILABLE', 'INTERNAL', 'OUTCOME_UNKNOWN', 'UPSTREAM_FAILED', 'UPSTREAM_TIMEOUT']);
+
+/** Error codes of calls that have lost their holds. INTERNAL: the database also refused to store the success. */
+const UNBILLED = new Set(['OUTCOME_UNKNOWN', 'INTERNAL']);
 
 /** Refusals that come after the rate check: these calls count for the rate too. */
 const hasPassedTheRate = ({ outcome, errorCode }: LogRow): boolean => outcome === 'REFUSED' && AFTER_RATE.has(errorCode ?? '');
@@ -64,7 +99,7 @@ export class Auditor implements CommitObserver {
   readonly calls = new Map<string, SimulatedCall>();
   readonly prohibitions: Prohibition[] = [];
   /** The prices of each action, oldest first. */
-  readonly prices = new Map<string, number[]>();
+  readonly prices = new Map<string, Prices[]>();
   /** True once a process slept while its clock stood still. It cannot know that a hold has expired, so it may start an action unbilled. */
   mayStartLate = false;
   private readonly attempts = new Map<string, Attempt>();
@@ -72,26 +107,49 @@ export class Auditor implements CommitObserver {
   private readonly claimed = new Map<string, Attempt[]>();
   private readonly accounts: AccountAudit;
   private readonly rates: RateAudit;
+  private readonly charges: ChargeAudit;
+  private holds!: HoldAudit;
   private database!: ModelDatabase;
+  /** Calls of routes whose upstream still answers. */
+  private readonly running = new Set<Attempt>();
+  /** Simulated time since when there are no faults. Infinity before that. */
+  private calmSince = Infinity;
 
   constructor(private readonly scheduler: Scheduler) {
-    const fail = (problem: string) => scheduler.fail(problem);
-    this.accounts = new AccountAudit(fail);
-    this.rates = new RateAudit(fail);
+    this.accounts = new AccountAudit(this.fail);
+    this.rates = new RateAudit(this.fail);
+    this.charges = new ChargeAudit(this.fail);
   }
 
   watch(database: ModelDatabase): void {
     this.database = database;
+    const { clock, tables } = database;
+    this.holds = new HoldAudit({
+      fail: this.fail,
+      simulatedMs: () => this.scheduler.now,
+      clock,
+      tables,
+      termsOf: (attempt) => {
+        const call = this.attempts.get(attempt)?.call;
+        if (!call) return { name: 'an unknown attempt', lastsMs: 0, atMostMs: 0 };
+        if (call.route) return { name: call.name, ...ROUTE_PACE };
+        const lastsMs = (tables.actions.get(call.action)?.timeoutMs ?? 0) + MARGIN_MS;
+        return { name: call.name, lastsMs, atMostMs: lastsMs };
+      },
+    });
   }
+
+  private readonly fail = (problem: string): void => this.scheduler.fail(problem);
 
   tickCommitted(session: Session, writes: TickWrites): void {
     // Logs come before holds: one tick may end an expired hold and admit the next call of the same requestId.
     for (const log of writes.logs) this.logCommitted(log, writes);
     for (const hold of writes.holds) this.holdCommitted(hold);
-    for (const attempt of writes.endedHolds) {
-      if (this.attempts.get(attempt)?.isOpen !== false)
-        this.scheduler.fail(`the hold of ${this.nameOf(attempt)} ended, but nothing was logged`);
-    }
+    this.holds.committed(writes);
+    this.charges.check(writes, this.database.tables, ({ id }) => {
+      const attempt = this.attempts.get(id);
+      return attempt && { ...attempt, isTest: attempt.call.isTest, held: attempt.hold.amount };
+    });
     for (const { requestLogId } of writes.entries) {
       if (!writes.logs.some((log) => log.id === requestLogId))
         this.scheduler.fail(`an entry bills ${this.nameOf(requestLogId)} without a log row in the same tick`);
@@ -112,13 +170,25 @@ export class Auditor implements CommitObserver {
     const call = this.calls.get(String(hold.userAgent));
     if (!call) return this.scheduler.fail('a hold was committed for an unknown call');
     if (call.attempt) this.scheduler.fail(`${call.name} was admitted twice`);
-    const attempt: Attempt = { hold, call, isOpen: true, runs: 0, actionOutcome: undefined, log: undefined, loggedAtMs: 0 };
+    const prices = (this.prices.get(call.action) ?? []).slice(call.priceIndex);
+    const attempt: Attempt = {
+      hold,
+      call,
+      isOpen: true,
+      runs: 0,
+      actionOutcome: undefined,
+      prices: call.isTest ? prices : prices.filter((each) => amountToHold(each) === hold.amount),
+      usage: null,
+      isLost: false,
+      log: undefined,
+      loggedAtMs: 0,
+      endedAt: 0,
+    };
     call.attempt = attempt;
     this.attempts.set(hold.attempt, attempt);
     const forbidden = call.forbiddenBy.find(({ lifted }) => !lifted);
     if (forbidden) this.scheduler.fail(`${call.name} was admitted after ${forbidden.text} had answered`);
-    const prices = call.isTest ? [0] : (this.prices.get(call.action) ?? []).slice(call.priceIndex);
-    if (!prices.includes(hold.amount))
+    if (attempt.prices.length === 0 || (call.isTest && hold.amount !== 0))
       this.scheduler.fail(`${call.name} was admitted at ${hold.amount}, which was not its price at any time since it arrived`);
     if (call.fingerprint !== null) this.checkRepeats(attempt);
   }
@@ -137,7 +207,7 @@ export class Auditor implements CommitObserver {
     this.claimed.set(key, [...earlier, attempt]);
   }
 
-  private logCommitted(log: LogRow, { endedHolds, entries }: TickWrites): void {
+  private logCommitted(log: LogRow, { endedHolds, endedSingleHolds, entries }: TickWrites): void {
     const name = String(log.userAgent);
     const attempt = this.attempts.get(log.id);
     const bills = entries.filter((entry) => entry.requestLogId === log.id);
@@ -150,21 +220,23 @@ export class Auditor implements CommitObserver {
         this.scheduler.fail(`${name} has a log row that says ${log.outcome}, but was never admitted`);
       return;
     }
-    if (!attempt.isOpen || !endedHolds.includes(log.id))
+    if (!attempt.isOpen || ![...endedHolds, ...endedSingleHolds].includes(log.id))
       this.scheduler.fail(`${name} was logged ${log.outcome}, but its hold was not ended in the same tick`);
     attempt.isOpen = false;
     attempt.log = log;
     attempt.loggedAtMs = this.database.clock.nowMs();
+    attempt.endedAt = this.scheduler.now;
     if (log.outcome !== 'SUCCEEDED' && billed !== 0) this.scheduler.fail(`${name} was billed for ${log.outcome}`);
     if (log.outcome !== 'SUCCEEDED') return;
     if (attempt.actionOutcome !== 'ok')
       this.scheduler.fail(`${name} is logged SUCCEEDED, but its action ended ${String(attempt.actionOutcome)}`);
-    if (billed !== attempt.hold.amount) this.scheduler.fail(`${name} held ${attempt.hold.amount}, but was billed ${billed}`);
+    if (attempt.isLost) this.scheduler.fail(`${name} is logged SUCCEEDED, but was told that its hold is lost`);
   }
 
   /** Notes that a call reaches a node, with the prohibitions and the price of that moment. */
-  arrived(call: SimulatedCall, server: { dead: boolean }): void {
+  arrived(call: SimulatedCall, server: Server): void {
     call.server = server;
+    call.arrivedAt = this.scheduler.now;
     call.forbiddenBy = this.prohibitions.filter((prohibition) => !prohibition.lifted && prohibition.forbids(call));
     call.isKnown = this.database.tables.secrets.has(call.digest);
     call.priceIndex = (this.prices.get(call.action)?.length ?? 1) - 1;
@@ -176,16 +248,50 @@ export class Auditor implements CommitObserver {
     attempt.runs += 1;
     if (attempt.runs > 1) this.scheduler.fail(`the action of ${attempt.call.name} runs a second time`);
     if (!attempt.isOpen && !this.mayStartLate) this.scheduler.fail(`the action of ${attempt.call.name} runs after its hold has ended`);
+    if (attempt.call.route) this.running.add(attempt);
   }
 
-  actionSaid(id: string, outcome: ActionOutcome): void {
+  actionSaid(id: string, outcome: ActionOutcome, usage: Usage | null = null): void {
     const attempt = this.attempts.get(id);
-    if (attempt) attempt.actionOutcome = outcome;
-    this.scheduler.note(`the action of ${attempt?.call.name ?? 'an unknown call'} ended: ${outcome}`);
+    if (attempt) Object.assign(attempt, { actionOutcome: outcome, usage });
+    const used = usage ? ` with ${JSON.stringify(usage)}` : '';
+    this.scheduler.note(`the action of ${attempt?.call.name ?? 'an unknown call'} ended: ${outcome}${used}`);
+  }
+
+  /** Notes that the gate has told a call that its hold is lost. */
+  holdLost(id: string): void {
+    const attempt = this.attempts.get(id);
+    if (!attempt) return this.scheduler.fail('a hold is lost that was never committed');
+    const { call, log } = attempt;
+    this.scheduler.note(`${call.name} is told that its hold is lost`);
+    if (attempt.isLost || attempt.actionOutcome !== undefined || call.result)
+      this.scheduler.fail(`${call.name} was told that its hold is lost after its end`);
+    if (log && log.outcome !== 'EXPIRED') this.scheduler.fail(`${call.name} was told that its hold is lost, but it is ${log.outcome}`);
+    if (this.scheduler.now > Math.max(this.calmSince, (call.server?.suspendedUntil ?? 0) + TOLD_MS) && this.holds.isAlive(id))
+      this.scheduler.fail(`${call.name} was told that its hold is lost, but it is open`);
+    attempt.isLost = true;
+  }
+
+  /** Notes that there are no more faults after `at`, or that there are some again. */
+  calmFrom(at: number): void {
+    this.calmSince = at;
+  }
+
+  /** While there are no faults, checks that holds end in time, and that calls learn of it. */
+  resting(): void {
+    const { now } = this.scheduler;
+    if (now <= this.calmSince) return;
+    this.holds.resting(this.calmSince);
+    for (const attempt of this.running) {
+      const { call, isOpen, endedAt, isLost } = attempt;
+      if (call.result || isLost || call.server?.dead) this.running.delete(attempt);
+      else if (!isOpen && now > Math.max(this.calmSince, endedAt, call.server?.suspendedUntil ?? 0) + TOLD_MS)
+        this.scheduler.fail(`${call.name} was not told that its hold is lost`);
+    }
   }
 
   /** Checks the answer that a caller receives. */
-  answered(call: SimulatedCall, result: ExecuteResult): void {
+  answered(call: SimulatedCall, result: SimulatedResult): void {
     this.scheduler.note(`${call.name} is answered ${describe(result)}`);
     call.result = result;
     const log = call.attempt?.log;
@@ -207,7 +313,19 @@ export class Auditor implements CommitObserver {
         if (result.code.startsWith('UPSTREAM_') && log?.outcome !== 'FAILED')
           this.scheduler.fail(`${call.name} was told ${result.code}, which is not logged`);
         break;
+      case 'rerouted':
+        this.checkRerouted(call);
+        break;
     }
+    if (log?.outcome === 'EXPIRED' && call.attempt?.runs === 1 && !(result.kind === 'error' && UNBILLED.has(result.code)))
+      this.scheduler.fail(`${call.name} lost its hold, but was told ${describe(result)}`);
+  }
+
+  private checkRerouted({ name, route, attempt, arrivedAt }: SimulatedCall): void {
+    const present = this.database.tables.routes.get(route?.id ?? '');
+    if (attempt) this.scheduler.fail(`${name} was admitted, but told that its route has changed`);
+    if (!route || (present?.enabled && present.version === route.version && present.changedAt < arrivedAt))
+      this.scheduler.fail(`${name} was told that its route has changed, but it has not`);
   }
 
   private checkSuccess(call: SimulatedCall, told: string, body: string): void {
@@ -237,7 +355,7 @@ export class Auditor implements CommitObserver {
     for (const { hold, call, log } of this.attempts.values()) {
       if (!log || tables.logs.get(hold.attempt)?.outcome !== log.outcome)
         this.scheduler.fail(`${call.name} was admitted, but has no log row`);
-      if (tables.holds.has(hold.attempt)) this.scheduler.fail(`the hold of ${call.name} stays open for ever`);
+      if (tables.holds.has(hold.attempt) || tables.singleHolds.has(hold.attempt)) this.scheduler.fail(`the hold of ${call.name} stays open for ever`);
     }
     for (const claim of tables.claims.values()) {
       if (claim.state === 'RUNNING') this.scheduler.fail(`the claim of ${this.nameOf(claim.attempt)} stays RUNNING for ever`);
@@ -262,12 +380,14 @@ export class Auditor implements CommitObserver {
   }
 }
 
-function describe(result: ExecuteResult): string {
+function describe(result: SimulatedResult): string {
   switch (result.kind) {
     case 'error':
       return result.code;
     case 'saidNo':
       return 'no';
+    case 'rerouted':
+      return 'rerouted';
     default:
       return `${result.kind} ${result.body.slice(0, 40)}`;
   }

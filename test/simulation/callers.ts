@@ -1,7 +1,8 @@
 import { HOLD_MARGIN_MS } from '../../src/gate/decide';
 import { SWEEP_INTERVAL_MS } from '../../src/gate/sweep';
-import type { SimulatedCall } from './auditor';
+import { ROUTE_PACE, type SimulatedCall } from './auditor';
 import type { SimulatedNode } from './node';
+import type { RouteRow } from './tables';
 import type { World } from './world';
 
 export interface CallerKey {
@@ -11,6 +12,8 @@ export interface CallerKey {
   /** Numbers of the secrets that its owner knows, with the ended ones, which are tried too. */
   secrets: number[];
 }
+
+type Target = Pick<SimulatedCall, 'action' | 'route'>;
 
 const MOST_INSISTENCE = 2;
 
@@ -28,7 +31,7 @@ export class Callers {
   }
 
   /** Makes a call without sending it. */
-  draft(key: CallerKey, action: string, choosesRequestId: boolean, secretNumber = key.secrets.at(-1) ?? 0): SimulatedCall {
+  draft(key: CallerKey, target: Target, choosesRequestId: boolean, secretNumber = key.secrets.at(-1) ?? 0): SimulatedCall {
     this.made += 1;
     const name = `c${this.made}`;
     const call: SimulatedCall = {
@@ -37,12 +40,15 @@ export class Callers {
       projectId: key.projectId,
       isTest: key.isTest,
       ...this.world.secretOf(key.keyId, secretNumber),
-      action,
+      action: target.action,
+      route: target.route,
+      upstreamMs: target.route ? this.world.upstreamMs() : 0,
       requestId: `request-of-${name}`,
       fingerprint: choosesRequestId ? 'body' : null,
       forbiddenBy: [],
       isKnown: false,
       priceIndex: 0,
+      arrivedAt: 0,
       server: undefined,
       attempt: undefined,
       result: undefined,
@@ -72,6 +78,19 @@ export class Callers {
     return good.length > 0 && random.chance(0.9) ? random.pick(good) : random.pick(this.keys);
   }
 
+  anyRoute(): RouteRow | undefined {
+    const routes = [...this.world.database.tables.routes.values()];
+    return routes.length > 0 ? this.world.random.pick(routes) : undefined;
+  }
+
+  /** An action that is called by its name, or a route. The caller of a route may have seen an earlier version of it. */
+  private anyTarget(): Target {
+    const { random, scenario } = this.world;
+    const route = random.chance(scenario.routeCalls) ? this.anyRoute() : undefined;
+    if (!route) return { action: this.anyAction(), route: undefined };
+    return { action: route.action, route: { id: route.id, version: random.chance(0.9) ? route.version : route.version - 1 } };
+  }
+
   anyAction(): string {
     return `action${this.world.random.int(1, this.world.scenario.actions)}`;
   }
@@ -86,16 +105,21 @@ export class Callers {
       scheduler.after(this.world, random.between(0, spreadMs), () => {
         const choosesRequestId = random.chance(0.5);
         const secret = random.chance(0.9) ? key.secrets.at(-1) : random.pick(key.secrets);
-        const call = this.draft(random.chance(0.8) ? key : this.anyKey(), this.anyAction(), choosesRequestId, secret);
+        const call = this.draft(random.chance(0.8) ? key : this.anyKey(), this.anyTarget(), choosesRequestId, secret);
         this.send(call, random.chance(0.6) ? node : this.anyNode());
-        if (choosesRequestId) while (random.chance(scenario.repeats)) this.repeat(call, random.pick([0, 0, 3, 50, 1_000, 6_000, 45_000]));
+        if (choosesRequestId) while (random.chance(scenario.repeats)) this.repeat(call, random.pick(scenario.repeatsWithinMs));
       });
     }
   }
 
-  /** Sometimes repeats a call at once after OUTCOME_UNKNOWN or SERVICE_UNAVAILABLE, as real clients do. */
+  /** Sometimes repeats a call at once after OUTCOME_UNKNOWN or SERVICE_UNAVAILABLE, as real clients do. Matches a changed route again. */
   heard({ fingerprint, requestId, result, ...call }: SimulatedCall): void {
     const { random, isBusy } = this.world;
+    const route = result?.kind === 'rerouted' && this.world.database.tables.routes.get(call.route?.id ?? '');
+    if (route && isBusy) {
+      const { id, version, action } = route;
+      this.repeat({ ...call, fingerprint, requestId, result, action, route: { id, version } }, 0);
+    }
     const isUnknown = result?.kind === 'error' && (result.code === 'SERVICE_UNAVAILABLE' || result.code === 'OUTCOME_UNKNOWN');
     const insisted = this.insisted.get(requestId) ?? 0;
     if (!isBusy || !isUnknown || fingerprint === null || insisted >= MOST_INSISTENCE || random.chance(0.7)) return;
@@ -108,7 +132,7 @@ export class Callers {
     const { random, scheduler } = this.world;
     scheduler.after(this.world, random.between(atLeastMs, atMostMs), () => {
       const { name, result: _result, attempt: _attempt, ...same } = original;
-      const again = this.draft({ ...original, secrets: [] }, original.action, true);
+      const again = this.draft({ ...original, secrets: [] }, original, true);
       Object.assign(again, same, {
         forbiddenBy: [],
         server: undefined,
@@ -124,7 +148,7 @@ export class Callers {
     const { auditor, database } = this.world;
     for (const call of auditor.calls.values()) {
       if (call.server !== server || call.result || call.fingerprint === null) continue;
-      const expiryMs = HOLD_MARGIN_MS + (database.tables.actions.get(call.action)?.timeoutMs ?? 0);
+      const expiryMs = call.route ? ROUTE_PACE.lastsMs : HOLD_MARGIN_MS + (database.tables.actions.get(call.action)?.timeoutMs ?? 0);
       this.repeat(call, expiryMs + SWEEP_INTERVAL_MS, expiryMs - SWEEP_INTERVAL_MS);
     }
   }

@@ -7,6 +7,9 @@ export class DatabaseClock {
   private offsetUs = 0;
   private lastUs = START_US;
   private forward = 0;
+  /** Sum of all jumps back of this clock, in milliseconds. An expiry comes so much later. */
+  backMs = 0;
+  private highestMs = 0;
 
   constructor(private readonly scheduler: Scheduler) {}
 
@@ -26,8 +29,16 @@ export class DatabaseClock {
     return this.forward;
   }
 
+  /** The latest time that this clock has shown. */
+  latestMs(): number {
+    this.highestMs = Math.max(this.highestMs, this.nowMs());
+    return this.highestMs;
+  }
+
   jump(ms: number): void {
     this.forwardUs();
+    this.latestMs();
+    this.backMs += Math.max(0, -ms);
     this.offsetUs += Math.round(ms * 1000);
     this.forwardUs();
   }

@@ -1,4 +1,4 @@
-import type { ActionFacts, CredentialRef, Credential } from '../../src/gate/call';
+import { routeKey, type ActionFacts, type CredentialRef, type Credential } from '../../src/gate/call';
 import { actionKey, type TickNeeds } from '../../src/gate/tick/tick-store';
 import { claimKey, type EndedAttempt, type HoldRow, type LockedBudget, type TickState, type TickWrites } from '../../src/gate/tick/rows';
 import { DatabaseClock } from './database-clock';
@@ -180,7 +180,7 @@ export class ModelDatabase implements Owner {
     next();
   }
 
-  private read(session: Session, { projectIds, credentials, actions, claims, attempts, singleHolds }: TickNeeds): TickState {
+  private read(session: Session, { projectIds, credentials, actions, routes, claims, attempts, singleHolds }: TickNeeds): TickState {
     const { tables } = this;
     session.readAtUs = this.clock.forwardUs();
     const budgets = new Map<string, LockedBudget>();
@@ -202,7 +202,7 @@ export class ModelDatabase implements Owner {
       ),
       budgets,
       claims: new Map(found.map((claim) => [claimKey(claim), { ...claim, answer: claim.answer === null ? null : '' }])),
-      routes: new Set(),
+      routes: new Set(routes.flatMap((id) => tables.routes.get(id) ?? []).flatMap((route) => (route.enabled ? [routeKey(route)] : []))),
       openHolds: new Set([...attempts.filter((attempt) => tables.holds.has(attempt)), ...singles.map(({ attempt }) => attempt)]),
       singleHolds: new Map(singles.map(({ attempt, expiresAt }) => [attempt, expiresAt])),
       lockedHolds: new Set(),
@@ -248,9 +248,8 @@ export class ModelDatabase implements Owner {
   private actionOf(name: string): ActionFacts | undefined {
     const action = this.tables.actions.get(name);
     if (!action?.enabled) return undefined;
-    const { priceMicroCredits, timeoutMs } = action;
-    const price = { priceMicroCredits, unitPrices: [], maxChargeMicroCredits: null };
-    return { service: SERVICE, name, ...price, timeoutMs, permission: 'run', upstreamUrl: null, passStatuses: [] };
+    const { enabled: _enabled, ...facts } = action;
+    return { ...facts, service: SERVICE, permission: 'run', upstreamUrl: null, passStatuses: [] };
   }
 
   /** The second packet of a tick's reads: how attempts ended, and expired holds. */
@@ -298,11 +297,14 @@ export class ModelDatabase implements Owner {
   }
 
   private write(writes: TickWrites): void {
-    const { accounts, holds, singleHolds, claims, logs, entries, refusalCounts } = this.tables;
+    const { accounts, holds, singleHolds, holdNumbers, claims, logs, entries, refusalCounts } = this.tables;
     for (const budget of writes.budgets) accounts.set(budget.id, { ...budget });
     for (const attempt of writes.endedHolds) holds.delete(attempt);
     for (const ended of writes.endedClaims) if (claims.get(claimKey(ended))?.attempt === ended.attempt) claims.delete(claimKey(ended));
-    for (const hold of writes.holds) holds.set(hold.attempt, { ...hold });
+    for (const hold of writes.holds) {
+      holds.set(hold.attempt, { ...hold });
+      holdNumbers.set(hold.attempt, holdNumbers.size);
+    }
     for (const attempt of writes.endedSingleHolds) singleHolds.delete(attempt);
     for (const hold of writes.singleHolds) singleHolds.set(hold.attempt, { ...hold });
     for (const log of writes.logs) logs.set(log.id, { ...log });
@@ -328,11 +330,14 @@ function remove<T>(list: T[], matches: (item: T) => boolean): boolean {
 /** The server refuses to store an answer that contains this text. */
 export const POISON = 'POISON';
 
-function summary({ holds, logs, endedHolds, refusalCounts }: TickWrites): string {
+function summary({ holds, logs, singleHolds, endedHolds, endedSingleHolds, refusalCounts }: TickWrites): string {
   const names = [
     ...holds.map(({ userAgent }) => `${String(userAgent)} held`),
+    ...singleHolds.map(({ userAgent }) => `${String(userAgent)} renewed`),
     ...logs.map(({ userAgent, outcome, errorCode }) => `${String(userAgent)} ${outcome}${errorCode === null ? '' : ` ${errorCode}`}`),
   ];
-  const ends = endedHolds.length > 0 ? ` ${endedHolds.length} holds end` : '';
+  const moved = new Set(singleHolds.map(({ attempt }) => attempt));
+  const ended = [...endedHolds, ...endedSingleHolds].filter((attempt) => !moved.has(attempt)).length;
+  const ends = ended > 0 ? ` ${ended} holds end` : '';
   return `[${names.join(', ')}]${ends}${refusalCounts.length > 0 ? ' counts' : ''}`;
 }

@@ -1,5 +1,5 @@
 import { MISHAPS, type Mishap } from './scenario';
-import { SimulatedNode } from './node';
+import type { SimulatedNode } from './node';
 import type { World } from './world';
 
 /** Faults of whole machines. */
@@ -28,7 +28,7 @@ export class Mishaps {
     if (!isBusy || index < 0 || !random.chance(scenario.strikesAtCommit)) return;
     scheduler.after(this.world, 0, () => {
       if (random.chance(0.5)) this.kill(index);
-      else this.world.nodes[index]?.suspend(random.between(30_000, 1.5 * SimulatedNode.longSleepMs), false);
+      else this.world.nodes[index]?.suspend(random.between(30_000, 1.5 * scenario.longSleepMs), false);
     });
   }
 
@@ -51,7 +51,7 @@ export class Mishaps {
       case 'kill':
         return this.kill(index);
       case 'suspend': {
-        const ms = random.chance(0.4) ? random.between(0, SimulatedNode.longSleepMs) : this.aWhileMs();
+        const ms = random.chance(0.4) ? random.between(0, scenario.longSleepMs) : this.aWhileMs();
         node.suspend(ms, scenario.clocksStandStill && random.chance(0.5));
         return;
       }
@@ -60,10 +60,10 @@ export class Mishaps {
       case 'crash':
         return database.crash(random.between(0, 2_000));
       case 'freeze':
-        database.suspendedUntil = scheduler.now + this.aWhileMs();
+        database.suspendedUntil = Math.max(database.suspendedUntil, scheduler.now + this.aWhileMs());
         return scheduler.note(`database is frozen until ${database.suspendedUntil.toFixed(3)}`);
       case 'databaseClock': {
-        const ms = random.pick([-2_000, -50, -1, 10, 50]);
+        const ms = random.pick(scenario.clockJumpsMs);
         scheduler.note(`database's clock jumps by ${ms} ms`);
         return database.clock.jump(ms);
       }
@@ -74,7 +74,7 @@ export class Mishaps {
 
   /** Returns a duration, in most cases shorter than a client's deadline, sometimes much longer. */
   private aWhileMs(): number {
-    const { random } = this.world;
-    return random.chance(0.7) ? random.between(10, 2_000) : random.between(2_000, 15_000);
+    const { random, scenario } = this.world;
+    return random.chance(0.7) ? random.between(10, 2_000) : random.between(2_000, scenario.longFaultMs);
   }
 }

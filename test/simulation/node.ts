@@ -1,29 +1,34 @@
-import { HOLD_MARGIN_MS } from '../../src/gate/decide';
+import type { ActionOutcome } from '../../src/actions/runner';
 import type { Database } from '../../src/db/database';
+import { Gate, type ExecuteRequest } from '../../src/gate/gate';
 import type { HoldStore } from '../../src/gate/hold-store';
-import { Gate, type GateDeps } from '../../src/gate/gate';
 import { SWEEP_INTERVAL_MS, Sweep } from '../../src/gate/sweep';
 import { hmacSha256 } from '../../src/lib/hmac';
 import type { Time } from '../../src/lib/time';
 import { httpStatusOf } from '../../src/rest/status';
-import type { Auditor, SimulatedCall } from './auditor';
+import type { Auditor, SimulatedCall, SimulatedResult } from './auditor';
 import type { Client } from './connection';
 import { SERVICE, type ModelDatabase } from './database';
 import type { Network } from './faults';
+import { forward, usageOf } from './forward';
 import type { Scheduler } from './scheduler';
 import { SimulatedTickStore } from './tick-store';
 
 export const digest = hmacSha256('pepper-of-the-simulation');
 
-/** Runs an action of the simulation. */
-export type ActionModel = (node: SimulatedNode, timeoutMs: number) => ReturnType<GateDeps['runner']['run']>;
+export interface Upstreams {
+  /** Runs an action of execute. */
+  act(node: SimulatedNode, timeoutMs: number): Promise<ActionOutcome>;
+  /** Answers a call of a route, after `upstreamMs`. */
+  answer(node: SimulatedNode, upstreamMs: number): Promise<ActionOutcome>;
+}
 
 export interface NodeDeps {
   scheduler: Scheduler;
   database: ModelDatabase;
   network: Network;
   auditor: Auditor;
-  act: ActionModel;
+  upstreams: Upstreams;
   /** Called when a caller has received its answer. */
   heard(call: SimulatedCall): void;
   limits: { maxCalls: number; maxBytes: number; maxBytesEach: number };
@@ -44,7 +49,7 @@ export class SimulatedNode implements Client {
     readonly name: string,
     private readonly deps: NodeDeps,
   ) {
-    const { scheduler, database, network, auditor, act } = deps;
+    const { scheduler, database, network, auditor, upstreams } = deps;
     const { random } = scheduler;
     this.clock = { offsetMs: random.between(0, 1e7), speed: random.between(0.99, 1.01) };
     const time: Time = {
@@ -65,8 +70,8 @@ export class SimulatedNode implements Client {
         canRun: () => true,
         run: async (target, { attempt }) => {
           auditor.actionStarted(attempt);
-          const outcome = await act(this, target.timeoutMs);
-          auditor.actionSaid(attempt, outcome.kind);
+          const outcome = await upstreams.act(this, target.timeoutMs);
+          auditor.actionSaid(attempt, outcome.kind, usageOf(outcome));
           return outcome;
         },
         close: () => Promise.resolve(),
@@ -81,40 +86,46 @@ export class SimulatedNode implements Client {
       log,
     });
     this.sweep = new Sweep({ store: this.store, ticker: this.gate.ticker, time, log });
-    clearInterval(this.gate['flushing']); // replaces the real timer by simulated time
+    // Replaces the real timers by simulated time
+    clearInterval(this.gate['flushing']);
+    this.gate['renewals'].close();
     this.every(1_000, () => this.gate['flushCounts']());
+    this.every(1_000, async () => this.gate['renewals'].once());
     this.every(SWEEP_INTERVAL_MS, () => this.sweep.once().catch(() => undefined));
   }
 
   /** Lets the gate execute a call. */
   receive(call: SimulatedCall): void {
-    const { scheduler, auditor, heard } = this.deps;
+    const { scheduler, auditor, upstreams, heard } = this.deps;
     scheduler.after(this, 0, () => {
       auditor.arrived(call, this);
       const repeatable = call.fingerprint === null ? '' : ` as ${call.requestId}/${call.fingerprint}`;
-      scheduler.note(`${call.name} arrives at ${this.name}: ${call.action} by ${call.keyId}${repeatable}`);
-      void this.gate
-        .execute({
-          secret: call.secret,
-          credentialKind: 'API_KEY',
-          namedProjectId: null,
-          statedProjectId: null,
-          service: SERVICE,
-          action: call.action,
-          requestId: call.requestId,
-          fingerprint: call.fingerprint,
-          paramsJson: '{}',
-          debug: false,
-          ip: null,
-          userAgent: call.name,
-          arrivedAt: this.nowMs(),
-          kept: this.gate.keptBytes(),
-          present: (dataJson, { chargedMicroCredits }) => `${call.name} ${chargedMicroCredits} ${dataJson}`,
-        })
-        .then((result) => {
-          auditor.answered(call, result);
-          heard(call);
-        });
+      const by = call.route ? ` through ${call.route.id} version ${call.route.version} for ${call.upstreamMs.toFixed(0)} ms` : '';
+      scheduler.note(`${call.name} arrives at ${this.name}: ${call.action} by ${call.keyId}${repeatable}${by}`);
+      const request: ExecuteRequest = {
+        secret: call.secret,
+        credentialKind: 'API_KEY',
+        namedProjectId: null,
+        statedProjectId: null,
+        service: SERVICE,
+        action: call.action,
+        requestId: call.requestId,
+        fingerprint: call.fingerprint,
+        paramsJson: '{}',
+        debug: false,
+        ip: null,
+        userAgent: call.name,
+        arrivedAt: this.nowMs(),
+        kept: this.gate.keptBytes(),
+        present: (dataJson, { chargedMicroCredits }) => `${call.name} ${chargedMicroCredits} ${dataJson}`,
+      };
+      const result: Promise<SimulatedResult> = call.route
+        ? forward({ gate: this.gate, auditor, answer: () => upstreams.answer(this, call.upstreamMs) }, { ...request, route: call.route })
+        : this.gate.execute(request);
+      void result.then((answer) => {
+        auditor.answered(call, answer);
+        heard(call);
+      });
     });
   }
 
@@ -124,8 +135,9 @@ export class SimulatedNode implements Client {
     this.store.abandon();
   }
 
-  /** Suspends the process for a while. If its clock stands still meanwhile, it cannot notice. */
+  /** Suspends the process for a while, unless it is suspended already. If its clock stands still meanwhile, it cannot notice. */
   suspend(ms: number, clockStands: boolean): void {
+    if (this.suspendedUntil > this.deps.scheduler.now) return;
     this.deps.scheduler.note(`${this.name} is suspended for ${ms.toFixed(0)} ms${clockStands ? ', its clock too' : ''}`);
     this.suspendedUntil = this.deps.scheduler.now + ms;
     if (!clockStands) return;
@@ -142,9 +154,6 @@ export class SimulatedNode implements Client {
     this.deps.scheduler.note(`${this.name} is cut off from the database for ${ms.toFixed(0)} ms`);
     this.cutOffUntil = this.deps.scheduler.now + ms;
   }
-
-  /** A sleep of this length lets every hold expire. */
-  static readonly longSleepMs = 2 * HOLD_MARGIN_MS;
 
   private nowMs(): number {
     return this.clock.offsetMs + this.deps.scheduler.now * this.clock.speed;

@@ -1,5 +1,6 @@
 import type { SimulatedCall } from './auditor';
 import type { CallerKey } from './callers';
+import type { Prices } from './tables';
 import type { World } from './world';
 
 /** Time between two rounds. It is long enough for every call of the earlier round to be answered. */
@@ -15,8 +16,8 @@ export async function closingProbe(world: World): Promise<void> {
   const { scheduler, database, auditor, scenario } = world;
   scheduler.note('the probe begins');
   if (scenario.clockGoesBack) database.clock.jump(-HOUR_MS);
-  database.tables.actions.set(PROBE, { name: PROBE, priceMicroCredits: 0, timeoutMs: 1_000, enabled: true });
-  auditor.prices.set(PROBE, [0]);
+  database.tables.actions.set(PROBE, { ...flat(0), name: PROBE, timeoutMs: 1_000, enabled: true });
+  auditor.prices.set(PROBE, [flat(0)]);
   for (let i = 1; i <= scenario.projects && scheduler.failure === undefined; i += 1) {
     const projectId = `prj_${i}`;
     Object.assign(database.tables.projects.get(projectId) ?? {}, { sustainedRps: 1_000, burst: 1_000, archivedAt: null });
@@ -25,6 +26,8 @@ export async function closingProbe(world: World): Promise<void> {
   }
   if (scheduler.failure === undefined) auditor.atRest();
 }
+
+const flat = (priceMicroCredits: number): Prices => ({ priceMicroCredits, unitPrices: [], maxChargeMicroCredits: null });
 
 async function spend(world: World, key: CallerKey): Promise<void> {
   const { scheduler, database, auditor } = world;
@@ -39,7 +42,7 @@ async function spend(world: World, key: CallerKey): Promise<void> {
   if (balance === 0) return;
   const price = Math.ceil(balance / 5);
   action.priceMicroCredits = price;
-  auditor.prices.get(PROBE)?.push(price);
+  auditor.prices.get(PROBE)?.push(flat(price));
   const calls: SimulatedCall[] = [];
   for (let round = 0; round < 30 && scheduler.failure === undefined; round += 1) {
     const asked = world.nodes.flatMap((_node, index) => [0, 1].map(() => askAt(world, key, index)));
@@ -60,7 +63,7 @@ async function spend(world: World, key: CallerKey): Promise<void> {
 const EXPECTED = new Set(['PAYMENT_REQUIRED', 'UPSTREAM_FAILED', 'UPSTREAM_TIMEOUT', 'INTERNAL']);
 
 function askAt({ callers }: World, key: CallerKey, nodeIndex: number): SimulatedCall {
-  const call = callers.draft(key, PROBE, true);
+  const call = callers.draft(key, { action: PROBE, route: undefined }, true);
   callers.send(call, nodeIndex);
   return call;
 }

@@ -3,8 +3,8 @@ import { closingProbe } from './probe';
 import { World } from './world';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Longer than any action, the margin of its hold, a sleep, a lock wait and two sweeps together. */
-const REST_MS = 180_000;
+/** Longer than the hold of a call without renewals, a lock wait and two sweeps together. */
+const REST_MS = 120_000;
 
 export interface Simulated {
   seed: number;
@@ -18,6 +18,7 @@ export interface Simulated {
 
 /** Simulates the world of a seed, until its end or the first broken promise. */
 export async function simulate(seed: number): Promise<Simulated> {
+  await Promise.resolve(); // while the main script runs, Node would run a tick before microtasks, and the first event would end later
   const world = new World(seed);
   const { scheduler, auditor } = world;
   try {
@@ -45,7 +46,7 @@ async function busyDay(world: World, alsoDoes: () => void = () => undefined): Pr
   mishaps.start();
   alsoDoes();
   await scheduler.runUntil(scheduler.now + scenario.busyMs);
-  await world.comeToRest(REST_MS);
+  await world.comeToRest(REST_MS + 1.5 * scenario.longSleepMs);
   if (scheduler.failure === undefined) auditor.atRest();
 }
 

@@ -1,3 +1,4 @@
+import type { UnitPrice } from '../../src/actions/unit-prices';
 import type { ClaimRow, HoldRow, LogRow } from '../../src/gate/tick/rows';
 import type { EntryRow } from '../../src/wallet/ledger-account';
 
@@ -25,11 +26,26 @@ export interface ProjectRow {
   burst: number;
 }
 
-export interface ActionRow {
-  name: string;
+/** The prices of an action. Without a maximum a success costs the flat price. */
+export interface Prices {
   priceMicroCredits: number;
+  unitPrices: UnitPrice[];
+  maxChargeMicroCredits: number | null;
+}
+
+export interface ActionRow extends Prices {
+  name: string;
   timeoutMs: number;
   enabled: boolean;
+}
+
+export interface RouteRow {
+  id: string;
+  version: number;
+  enabled: boolean;
+  action: string;
+  /** Simulated time of its newest change. */
+  changedAt: number;
 }
 
 /** A project's budget, or a wallet. Nothing of a wallet is ever held. */
@@ -47,10 +63,13 @@ export class Tables {
   readonly secrets = new Map<string, SecretRow>();
   readonly projects = new Map<string, ProjectRow>();
   readonly actions = new Map<string, ActionRow>();
+  readonly routes = new Map<string, RouteRow>();
   readonly accounts = new Map<string, AccountRow>();
   readonly holds = new Map<string, HoldRow>();
   /** Holds with rows of their own. */
   readonly singleHolds = new Map<string, HoldRow>();
+  /** Numbers of all holds in the order of their commits. The ids of attempts have no order that a seed decides. */
+  readonly holdNumbers = new Map<string, number>();
   readonly claims = new Map<string, ClaimRow>();
   readonly logs = new Map<string, LogRow>();
   /** Entries by account, in the order in which they were written. */

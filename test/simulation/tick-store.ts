@@ -82,10 +82,10 @@ export class SimulatedTickStore implements TickStore, SweepStore {
   }
 
   private findExpired(table: 'holds' | 'singleHolds', now: number, after: string): ReturnType<SweepStore['findExpiredHolds']> {
-    const isDue = (hold: HoldRow): boolean => hold.expiresAt <= now && hold.attempt > after;
-    const byAttempt = (left: HoldRow, right: HoldRow): number => (left.attempt < right.attempt ? -1 : 1);
     return this.once('search for holds', ({ tables }) => {
-      const holds = [...tables[table].values()].filter(isDue).sort(byAttempt).slice(0, HOLDS_AT_A_TIME);
+      const numberOf = (attempt: string): number => tables.holdNumbers.get(attempt) ?? -1;
+      const due = [...tables[table].values()].filter(({ expiresAt, attempt }) => expiresAt <= now && numberOf(attempt) > numberOf(after));
+      const holds = due.sort((left, right) => numberOf(left.attempt) - numberOf(right.attempt)).slice(0, HOLDS_AT_A_TIME);
       return { holds, last: holds.at(-1)?.attempt };
     });
   }

@@ -13,10 +13,14 @@ export const KEYS = [
 export interface Attempt {
   projectId: string;
   claim: string | undefined;
+  /** What it holds. */
   amount: number;
+  startedAt: number;
   expiresAt: number;
   /** OPEN until it ends, then its outcome. */
   state: 'OPEN' | 'SUCCEEDED' | 'FAILED' | 'EXPIRED';
+  charged: number;
+  shortfall: number;
 }
 
 interface Claim {
@@ -49,7 +53,7 @@ export class Model {
       if (claim.running) return 'REQUEST_IN_PROGRESS';
       return claim.large ? 'REPLAY_UNAVAILABLE' : 'replay';
     }
-    if (claim?.running) this.end(claim.attempt, 'EXPIRED', now, false);
+    if (claim?.running) this.end(claim.attempt, 'EXPIRED', now);
     return call.amount > this.spendable(call.key.projectId) ? 'PAYMENT_REQUIRED' : 'admitted';
   }
 
@@ -60,13 +64,25 @@ export class Model {
       this.claims.set(attempt.claim, { attempt: id, body, running: true, until: attempt.expiresAt, large: false });
   }
 
-  end(id: string, state: Exclude<Attempt['state'], 'OPEN'>, now: number, large: boolean): void {
+  /** Ends an attempt. A success that costs `cost` is charged as far as its hold and the rest of the budget go. */
+  end(id: string, state: Exclude<Attempt['state'], 'OPEN'>, now: number, cost = 0, large = false): void {
     const attempt = this.attempts.get(id) as Attempt;
-    attempt.state = state;
-    if (state !== 'SUCCEEDED') this.move(attempt.projectId, attempt.amount);
+    const charged = Math.min(cost, attempt.amount + this.spendable(attempt.projectId));
+    Object.assign(attempt, { state, charged, shortfall: cost - charged });
+    this.move(attempt.projectId, attempt.amount - charged);
     if (attempt.claim === undefined || this.claims.get(attempt.claim)?.attempt !== id) return;
     if (state === 'SUCCEEDED') Object.assign(this.claims.get(attempt.claim) as Claim, { running: false, until: now + DAY_MS, large });
     else this.claims.delete(attempt.claim);
+  }
+
+  /** Moves the expiry of an open attempt. */
+  renew(id: string, now: number, lastsMs: number, atMostMs: number): void {
+    const attempt = this.attempts.get(id) as Attempt;
+    const latest = Math.min(now + lastsMs, attempt.startedAt + atMostMs);
+    if (latest <= attempt.expiresAt) return;
+    attempt.expiresAt = latest;
+    const claim = attempt.claim === undefined ? undefined : this.claims.get(attempt.claim);
+    if (claim?.attempt === id) claim.until = latest;
   }
 
   spendable(projectId: string): number {

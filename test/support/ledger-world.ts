@@ -1,28 +1,33 @@
 import fc from 'fast-check';
+import type { Usage } from '../../src/actions/unit-prices';
 import type { ActionFacts, Call, Credential } from '../../src/gate/call';
 import { decide, type DecideOptions } from '../../src/gate/decide';
 import type { Ending, TickItem, Verdict } from '../../src/gate/items';
 import { BytesInFlight, KeptBytes } from '../../src/gate/load/kept-bytes';
 import type { RateLimit } from '../../src/gate/rate-limit';
-import type { TickState } from '../../src/gate/tick/rows';
+import type { HoldRow, TickState } from '../../src/gate/tick/rows';
 import { actionKey } from '../../src/gate/tick/tick-store';
 import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { post, refusalOf } from '../../src/wallet/ledger-account';
-import { DAY_MS, KEYS, Model, PROJECTS } from './ledger-model';
+import { DAY_MS, KEYS, Model, PROJECTS, type Attempt } from './ledger-model';
 import { TickMemory } from './tick-memory';
 
 export const START_MS = 1_795_000_000_000;
 const MARGIN_MS = 30_000;
 const LARGE = 1024 * 1024;
-const PRICES = [0, 1, 3, 1000];
+/** The price of `metered` is 3, and 2 for each 3 tokens. Its calls hold 50. */
+const METERED = { flat: 3, perThreeTokens: 2, most: 50 };
+const PRICES = ['0', '1', '3', '1000', 'metered'];
+/** How long a renewed hold lasts, at most. */
+const AT_MOST_MS = 90_000;
 const TIMEOUTS = [100, 5_000];
-const ACTIONS: ActionFacts[] = PRICES.flatMap((priceMicroCredits) =>
+const ACTIONS: ActionFacts[] = PRICES.flatMap((price) =>
   TIMEOUTS.map((timeoutMs) => ({
     service: 'demo',
-    name: `demo.${priceMicroCredits}.${timeoutMs}`,
-    priceMicroCredits,
-    unitPrices: [],
-    maxChargeMicroCredits: null,
+    name: `demo.${price}.${timeoutMs}`,
+    priceMicroCredits: price === 'metered' ? METERED.flat : Number(price),
+    unitPrices: price === 'metered' ? [{ unit: 'tokens', microCredits: METERED.perThreeTokens, per: 3 }] : [],
+    maxChargeMicroCredits: price === 'metered' ? METERED.most : null,
     permission: 'demo.echo',
     upstreamUrl: null,
     timeoutMs,
@@ -51,7 +56,12 @@ const item = fc.oneof(
       do: fc.constant('settle' as const),
       hold: index,
       how: fc.constantFrom('post' as const, 'post' as const, 'void' as const, 'expire' as const, 'large' as const),
+      tokens: fc.option(fc.oneof(fc.nat({ max: 60 }), fc.nat({ max: 3_000 }))),
     }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('renew' as const), hold: index, lastsMs: fc.constantFrom(1_000, 40_000, 60_000) }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('settleAgain' as const), attempt: index }) },
 );
@@ -106,6 +116,8 @@ export class World {
   private ticks = 0;
   private rows = new Map<string, number>();
   readonly seen: Record<string, number> = {};
+  /** Holds as they were admitted, by attempt. */
+  private readonly admitted = new Map<string, HoldRow>();
 
   constructor() {
     for (const id of PROJECTS) this.memory.addProject(id, { sustainedRps: 1_000, burst: 100 });
@@ -148,14 +160,17 @@ export class World {
   /** Decides one tick, and compares every verdict with the model, in the same order. */
   private decide(items: TickItem[], locked: string[]) {
     const model = this.model.copy();
-    const attempts = items.flatMap((each) => (each.kind === 'settlement' ? [each.hold.attempt] : []));
-    const { writes, verdicts } = decide(items, this.read(attempts, locked), this.options());
+    const ofHolds = items.filter((each) => each.kind === 'settlement' || each.kind === 'renewal');
+    const singles = ofHolds.filter((each) => each.kind === 'renewal' || each.mayBeSingle);
+    const [attempts, maybeSingle] = [ofHolds, singles].map((list) => list.map(({ hold }) => hold.attempt)) as [string[], string[]];
+    const { writes, verdicts } = decide(items, this.read(attempts, locked, maybeSingle), this.options());
     expect(verdicts).toHaveLength(items.length);
     items.forEach((each, at) => {
       const verdict = verdicts[at] as Verdict;
       this.seen[labelOf(verdict)] = (this.seen[labelOf(verdict)] ?? 0) + 1;
       if (each.kind === 'admission') this.checkAdmission(each, verdict, model, locked);
       else if (each.kind === 'settlement') this.checkSettlement(each, verdict, model, locked);
+      else if (each.kind === 'renewal') this.checkRenewal(each, verdict, model, locked);
     });
     return { writes, model };
   }
@@ -167,7 +182,7 @@ export class World {
     locked: string[],
   ): void {
     const key = KEYS.find(({ id }) => id === credentialId) as (typeof KEYS)[number];
-    const { priceMicroCredits, timeoutMs } = ACTIONS.find(({ name }) => name === call.action) as ActionFacts;
+    const { priceMicroCredits, maxChargeMicroCredits, timeoutMs } = ACTIONS.find(({ name }) => name === call.action) as ActionFacts;
     if (key.revoked) {
       expect(labelOf(verdict)).toBe('REVOKED_API_KEY');
       model.refusals += 1;
@@ -180,13 +195,15 @@ export class World {
     }
     model.passed.get(key.projectId)?.push(this.now);
     const claim = call.fingerprint === null ? undefined : `${key.id} ${call.requestId}`;
-    const amount = key.environment === 'TEST' ? 0 : priceMicroCredits;
+    const amount = key.environment === 'TEST' ? 0 : (maxChargeMicroCredits ?? priceMicroCredits);
     const body = Number(call.fingerprint);
     const expected = model.expects({ key, claim, body, amount }, this.now);
     expect(labelOf(verdict)).toBe(expected);
     if (verdict.kind === 'admitted') {
-      const expiresAt = this.now + timeoutMs + MARGIN_MS;
-      model.admit(verdict.hold.attempt, { projectId: key.projectId, claim, amount, expiresAt, state: 'OPEN' }, body);
+      const times = { startedAt: this.now, expiresAt: this.now + timeoutMs + MARGIN_MS };
+      const open = { projectId: key.projectId, claim, amount, ...times, state: 'OPEN', charged: 0, shortfall: 0 } as const;
+      model.admit(verdict.hold.attempt, open, body);
+      this.admitted.set(verdict.hold.attempt, { ...verdict.hold });
     } else if (expected !== 'replay') {
       model.refusals += 1;
     }
@@ -201,13 +218,37 @@ export class World {
     if (locked.includes(hold.projectId)) return expect(verdict).toEqual({ kind: 'locked', projectId: hold.projectId });
     const attempt = model.attempts.get(hold.attempt);
     if (!attempt) return expect(verdict).toEqual({ kind: 'gone' });
+    if (attempt.state === 'OPEN' && ending.kind === 'expired' && attempt.expiresAt > hold.expiresAt) {
+      return expect(verdict).toEqual({ kind: 'gone' }); // it was renewed after a sweep had read it
+    }
     if (attempt.state === 'OPEN') {
       const large = ending.kind === 'posted' && ending.answer({ chargedMicroCredits: 0, budgetAvailableMicroCredits: 0 }).length > LARGE;
-      model.end(hold.attempt, ending.kind === 'posted' ? 'SUCCEEDED' : ending.kind === 'voided' ? 'FAILED' : 'EXPIRED', this.now, large);
+      const state = ending.kind === 'posted' ? 'SUCCEEDED' : ending.kind === 'voided' ? 'FAILED' : 'EXPIRED';
+      model.end(hold.attempt, state, this.now, ending.kind === 'posted' ? costOf(hold, ending.usage) : 0, large);
+      this.seen.shortfall = (this.seen.shortfall ?? 0) + (attempt.shortfall > 0 ? 1 : 0);
     }
-    const chargedMicroCredits = attempt.state === 'SUCCEEDED' ? attempt.amount : 0;
-    const billing = { chargedMicroCredits, budgetAvailableMicroCredits: model.spendable(attempt.projectId) };
-    expect(verdict).toMatchObject({ kind: 'settled', outcome: attempt.state, billing });
+    this.checkEnded(attempt, verdict, model);
+  }
+
+  private checkEnded({ state, charged, projectId }: Attempt, verdict: Verdict, model: Model): void {
+    const billing = { chargedMicroCredits: charged, budgetAvailableMicroCredits: model.spendable(projectId) };
+    expect(verdict).toMatchObject({ kind: 'settled', outcome: state, billing });
+  }
+
+  private checkRenewal(
+    { hold, lastsMs, atMostMs }: Extract<TickItem, { kind: 'renewal' }>,
+    verdict: Verdict,
+    model: Model,
+    locked: string[],
+  ): void {
+    if (locked.includes(hold.projectId)) return expect(verdict).toEqual({ kind: 'locked', projectId: hold.projectId });
+    const attempt = model.attempts.get(hold.attempt) as Attempt;
+    if (attempt.state === 'OPEN' && attempt.expiresAt > this.now) {
+      model.renew(hold.attempt, this.now, lastsMs, atMostMs);
+      return expect(verdict).toEqual({ kind: 'renewed', expiresAt: attempt.expiresAt });
+    }
+    if (attempt.state === 'OPEN') model.end(hold.attempt, 'EXPIRED', this.now);
+    this.checkEnded(attempt, verdict, model);
   }
 
   private make(wanted: Item): TickItem[] {
@@ -220,8 +261,14 @@ export class World {
       const hold = { ...row, attempt: id, claimed: true, amount: log.chargedMicroCredits, startedAt: 0, expiresAt: 0 };
       return [{ kind: 'settlement', hold, ending: endingOf('post') }];
     }
-    const hold = pick([...this.memory.holds.values()], wanted.hold);
-    return hold ? [{ kind: 'settlement', hold: { ...hold }, ending: endingOf(wanted.how) }] : [];
+    const hold = pick([...this.memory.holds.values(), ...this.memory.singleHolds.values()], wanted.hold);
+    if (!hold) return [];
+    const first = { ...(this.admitted.get(hold.attempt) as HoldRow) };
+    if (wanted.do === 'renew') return [{ kind: 'renewal', hold: first, lastsMs: wanted.lastsMs, atMostMs: AT_MOST_MS }];
+    const ending = endingOf(wanted.how, wanted.tokens === null ? null : { tokens: wanted.tokens });
+    // Only a sweep has read the hold with its present expiry
+    const settled = ending.kind === 'expired' ? { ...hold } : first;
+    return [{ kind: 'settlement', hold: settled, ending, mayBeSingle: this.memory.singleHolds.has(hold.attempt) }];
   }
 
   private admission({ key: at, price, timeout, requestId, body }: Extract<Item, { do: 'call' }>): TickItem {
@@ -247,7 +294,7 @@ export class World {
   }
 
   /** The state that a tick reads: the tables, the keys and the actions. */
-  private read(attempts: string[], locked: string[]): TickState {
+  private read(attempts: string[], locked: string[], singles: string[]): TickState {
     const keys = KEYS.map((key): Credential => ({
       credentialKind: 'API_KEY',
       digest: key.id,
@@ -270,7 +317,7 @@ export class World {
       limit: this.memory.limits.get(key.projectId) as RateLimit,
     }));
     return {
-      ...this.memory.read(this.now * 1000, attempts, locked),
+      ...this.memory.read(this.now * 1000, attempts, locked, singles),
       credentials: new Map(keys.map((key) => [key.digest, key])),
       actions: new Map(ACTIONS.map((action) => [actionKey({ service: action.service, action: action.name }), action])),
     };
@@ -315,11 +362,18 @@ export class World {
   }
 }
 
-export function endingOf(how: 'post' | 'large' | 'void' | 'expire'): Ending {
+/** What a success with this hold costs. */
+function costOf({ action, environment }: HoldRow, usage: Usage | null): number {
+  const price = PRICES.find((each) => action.split('.')[1] === each) as string;
+  if (environment === 'TEST') return 0;
+  return price === 'metered' ? METERED.flat + Math.ceil(((usage?.tokens ?? 0) * METERED.perThreeTokens) / 3) : Number(price);
+}
+
+export function endingOf(how: 'post' | 'large' | 'void' | 'expire', usage: Usage | null = null): Ending {
   if (how === 'expire') return { kind: 'expired' };
   if (how === 'void') return { kind: 'voided', outcome: 'FAILED', errorCode: 'NO_FACE', httpStatus: 200, actionMs: 1, arrivedAt: 0 };
   const answer = () => (how === 'large' ? 'x'.repeat(LARGE + 1) : '{}');
-  return { kind: 'posted', usage: null, httpStatus: 200, answer, actionMs: 1, arrivedAt: 0 };
+  return { kind: 'posted', usage, httpStatus: 200, answer, actionMs: 1, arrivedAt: 0 };
 }
 
 function labelOf(verdict: Verdict): string {

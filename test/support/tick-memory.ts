@@ -7,6 +7,8 @@ export class TickMemory {
   readonly budgets = new Map<string, LockedBudget>();
   readonly limits = new Map<string, RateLimit>();
   readonly holds = new Map<string, HoldRow>();
+  /** Holds with rows of their own. */
+  readonly singleHolds = new Map<string, HoldRow>();
   readonly logs = new Map<string, LogRow>();
   readonly entries: EntryRow[] = [];
   readonly claims = new Map<string, ClaimRow>();
@@ -18,40 +20,50 @@ export class TickMemory {
   }
 
   /** Returns the state that a tick reads after it took its locks. Other transactions hold the projects in `locked`. */
-  read(nowUs: number, attempts: string[], locked: string[] = []): Omit<TickState, 'credentials' | 'actions'> {
+  read(nowUs: number, attempts: string[], locked: string[] = [], singles: string[] = []): Omit<TickState, 'credentials' | 'actions'> {
     const nowMs = nowUs / 1000;
     const open = [...this.budgets.keys()].filter((id) => !locked.includes(id));
     const expired = [...this.claims.values()].filter(({ state, expiresAt }) => state === 'RUNNING' && expiresAt <= nowMs);
-    const stale = expired.filter(({ attempt }) => this.holds.has(attempt));
-    const staleHolds = new Map(stale.map(({ attempt }) => [attempt, { ...this.require(this.holds, attempt) }]));
+    const staleHolds = new Map(expired.flatMap(({ attempt }) => this.openHoldsOf(attempt).map((hold) => [attempt, { ...hold }] as const)));
+    const found = [...singles, ...staleHolds.keys()].flatMap((attempt) => this.singleHolds.get(attempt) ?? []);
+    const singleHolds = new Map(found.map(({ attempt, expiresAt }) => [attempt, expiresAt]));
     return {
       nowUs,
       budgets: new Map(open.map((id) => [id, { ...this.require(this.budgets, id) }])),
       claims: new Map([...this.claims].map(([key, claim]) => [key, { ...claim, answer: claim.answer === null ? null : '' }])),
-      openHolds: new Set([...attempts.filter((attempt) => this.holds.has(attempt)), ...staleHolds.keys()]),
+      openHolds: new Set([...attempts.filter((attempt) => this.holds.has(attempt)), ...singleHolds.keys(), ...staleHolds.keys()]),
       lockedHolds: new Set(),
-      singleHolds: new Map(),
+      singleHolds,
       routes: new Set(),
       staleHolds,
       ended: new Map(
         attempts.flatMap((attempt) => {
           const log = this.logs.get(attempt);
-          if (!log || this.holds.has(attempt)) return [];
+          if (!log || this.openHoldsOf(attempt).length > 0) return [];
           return [[attempt, { outcome: log.outcome, chargedMicroCredits: log.chargedMicroCredits }] as const];
         }),
       ),
     };
   }
 
+  /** The rows of the hold of an attempt in both tables: at most one. */
+  openHoldsOf(attempt: string): HoldRow[] {
+    return [this.holds, this.singleHolds].flatMap((table) => table.get(attempt) ?? []);
+  }
+
   /** Commits a tick. Throws like a database if a primary key is taken or a balance breaks its CHECK. */
   apply(writes: TickWrites): void {
     for (const budget of writes.budgets) this.saveBudget({ ...budget });
     for (const attempt of writes.endedHolds) if (!this.holds.delete(attempt)) throw new Error(`Hold ${attempt} was ended twice.`);
+    for (const attempt of writes.endedSingleHolds) {
+      if (!this.singleHolds.delete(attempt)) throw new Error(`The row of hold ${attempt} was deleted twice.`);
+    }
     for (const { credentialId, requestId, attempt } of writes.endedClaims) {
       const key = `${credentialId} ${requestId}`;
       if (this.claims.get(key)?.attempt === attempt) this.claims.delete(key);
     }
     for (const hold of writes.holds) this.insert(this.holds, hold.attempt, hold);
+    for (const hold of writes.singleHolds) this.singleHolds.set(hold.attempt, { ...hold });
     for (const log of writes.logs) this.insert(this.logs, log.id, log);
     for (const entry of writes.entries) this.addEntry(entry);
     for (const claim of writes.claims) this.claims.set(`${claim.credentialId} ${claim.requestId}`, { ...claim });
