@@ -20,6 +20,7 @@ const now = performance.now.bind(performance);
 /**
  * Does something, and tells the most processor time, in milliseconds, that this thread took for one turn of its event loop meanwhile.
  * Garbage collections do not count: they clear the memory of all tests that ran before in this process.
+ * Milliseconds are those of the reference machine: on a slower or busier machine, `slowness` of them count as one.
  */
 export async function longestTurnOf<T>(act: () => Promise<T>): Promise<{ answer: T; longestMs: number }> {
   const clock = openClock();
@@ -42,11 +43,36 @@ export async function longestTurnOf<T>(act: () => Promise<T>): Promise<{ answer:
     await new Promise((resolve) => setTimeout(resolve, 1)); // the last turn ends, and the observer gets its last entries
     const collected = ({ from, to }: (typeof turns)[number]): number =>
       collections.reduce((sum, { startTime, duration }) => (startTime >= from && startTime < to ? sum + duration : sum), 0);
-    return { answer, longestMs: Math.max(0, ...turns.map((took) => took.tookMs - collected(took))) };
+    const longestMs = Math.max(0, ...turns.map((took) => took.tookMs - collected(took)));
+    isOver = true;
+    return { answer, longestMs: longestMs < SCALED_FROM_MS ? longestMs : longestMs / slowness(clock) };
   } finally {
     isOver = true;
     observer.disconnect();
   }
+}
+
+/** Shorter turns are far below every bound and are not scaled. */
+const SCALED_FROM_MS = 25;
+
+/** Processor time of `referenceWork` on the reference machine: two idle cores of an AMD EPYC, Node 20. */
+const REFERENCE_MS = 40;
+
+/** How many times as long as on the reference machine the same work takes now: from 1 to 3. */
+function slowness(clock: { readMs(): number }): number {
+  const startedMs = clock.readMs();
+  referenceWork();
+  return Math.min(3, Math.max(1, (clock.readMs() - startedMs) / REFERENCE_MS));
+}
+
+/** Makes and reads objects and texts, as the work of a request does. */
+function referenceWork(): number {
+  const names = new Map<string, number>();
+  for (let index = 0; index < 16_000; index += 1) {
+    const row = JSON.parse(JSON.stringify({ id: `prj_${index}`, name: 'a project', list: [index, index + 1, index + 2] })) as { id: string };
+    names.set(row.id, index);
+  }
+  return names.size;
 }
 
 /** Shorter turns are not recorded. */
