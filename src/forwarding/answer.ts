@@ -52,7 +52,7 @@ export class Answer {
     this.isWhole = true;
   }
 
-  /** Sends what is kept back. */
+  /** Sends the bytes that were kept back. */
   end(trailers: readonly Header[]): void {
     const { head, outgoing } = this;
     if (!head || outgoing.destroyed) return;
@@ -125,7 +125,7 @@ export class Answer {
     socket?.setTimeout(this.idleTimeoutMs);
   }
 
-  /** A connection has one timeout for all that happens on it. Node sets its own one between two requests. */
+  /** A connection has only one timeout. Between two requests Node sets its own. */
   private stopLimit(socket: Socket | null): void {
     if (socket?.timeout === this.idleTimeoutMs) socket.setTimeout(0);
   }

@@ -4,9 +4,9 @@ import { Patience } from './patience';
 
 /** Bytes that wait between the caller's connection and the upstream's. */
 const BUFFER_BYTES = 65_536;
-/** Time in which the rest of a body is discarded that nobody will read. */
+/** Longest time for which the rest of an unused body is read and discarded. */
 const DISCARD_MS = 10_000;
-/** The same, while the caller sends nothing. */
+/** The same, if the caller sends nothing meanwhile. */
 const DISCARD_IDLE_MS = 5_000;
 
 export interface CallerBodyEvents {

@@ -5,7 +5,7 @@ import type { Refusal } from './checks';
 import type { RateLimit, RateStanding } from './rate-limit';
 import type { ClaimRow, HoldRow, LogRow } from './tick/rows';
 
-// What a tick is asked to do, and what it answers.
+// The tasks of a tick, and its answers.
 
 /** A call that asks to be admitted. */
 export interface Admission {

@@ -172,8 +172,8 @@ export class Verifications {
   }
 
   /**
-   * Finds out whether a verification has committed. A hold that nobody can find again is voided: one without a requestId. A hold with a
-   * requestId stays until it expires, so that a repeat gets it.
+   * Finds out whether a verification has committed. A hold without a requestId is voided, because nobody can find it
+   * again. A hold with a requestId stays until it expires, so that a repeat gets it.
    */
   private async findOut({ verdict, attempt }: UnknownCommit, call: Call): Promise<VerifyResult> {
     const { time, ticker } = this.deps;

@@ -54,7 +54,7 @@ export class UpstreamConnections {
 
   /**
    * An upstream can answer and close while it is still being sent a body. The next write fails then, and Node would drop the answer that
-   * has already arrived. So the failure of a write is reported when all that has arrived is read. That always comes: reading fails or ends.
+   * has already arrived. So the failure of a write is reported when all that has arrived is read. Reading always ends or fails.
    */
   private readBeforeFailing(socket: Socket): void {
     const after = (done: (error?: Error | null) => void) => (error?: Error | null) => {

@@ -4,7 +4,7 @@
 /** Most paths: they have no fault, and are canonical as they are. */
 const PLAIN = /^(?:\/[0-9A-Za-z_~-][0-9A-Za-z._~-]*)+\/?$/;
 
-/** A path in its canonical form, or what is wrong with it: the end of a sentence that begins with "The path". */
+/** A path in its canonical form, or a fault. The text of a fault ends a sentence that begins with "The path". */
 export type ReadPath = { canonical: string } | { fault: string };
 
 /**

@@ -233,7 +233,7 @@ export class RoutedCall {
     };
   }
 
-  /** Memory for copies of the answer, which counts for the project of the call. The body counts by itself. */
+  /** Memory for copies of the answer. It counts for the project of the call. The body is counted elsewhere. */
   private copyBudget({ projectId, workspaceId }: PlacedCredential): CopyBudget {
     const copies = this.deps.gate.keptBytes();
     copies.use();
