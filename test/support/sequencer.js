@@ -8,11 +8,12 @@ const LONG_NAMES = [
   'documents',
   'faults',
   'gate\\.(outage|packets)',
-  'graphiql\\.walk',
+  'graphiql\\.walk\\.pure',
   'ledger\\.properties\\.pure',
   'process\\.(commands|kill|refusals|signals)',
   'rest\\.export\\.long',
   'simulation\\.pure',
+  'streams\\.places\\.pure',
   'tenancy',
 ];
 const LONG = new RegExp(`/(${LONG_NAMES.join('|')})\\.test\\.ts$`);
