@@ -208,9 +208,14 @@ export class Walkthrough {
   }
 }
 
-/** Returns the programs that are missing on this machine. */
-export function missingPrograms(...names: string[]): string[] {
-  return names.filter((name) => spawnSync('bash', ['-c', `command -v ${name}`]).status !== 0);
+/** Returns jest's `it`. If this machine lacks a program, warns and returns `it.skip`, or throws in CI. */
+export function itWith(...programs: string[]): jest.It {
+  const missing = programs.filter((name) => spawnSync('bash', ['-c', `command -v ${name}`]).status !== 0);
+  if (missing.length === 0) return it;
+  const problem = `These tests need ${missing.join(' and ')}, which this machine does not have.`;
+  if (process.env.CI) throw new Error(problem);
+  process.stderr.write(`\nSKIPPED, NOT TESTED: ${problem}\n`);
+  return it.skip;
 }
 
 /** Makes a regular expression of a text of the document. `...` matches any text; everything else must be equal. */
