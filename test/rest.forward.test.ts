@@ -1,9 +1,11 @@
 import { request as httpRequest } from 'node:http';
-import { createRemoteJWKSet, jwtVerify } from 'jose';
+import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
+import { PrincipalTokens } from '../src/access/principal-tokens';
 import { auditBooks } from '../src/gate/books';
-import { createTestApp, type TestApp } from './support/app';
+import { createTestApp, PEPPER, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
 import { mutations } from './support/mutate';
+import { verifiedByTheDocuments } from './support/principals';
 import { buildRoute, send, startApi, type Api } from './support/routes';
 
 // APIs that exist, behind Tollgate: their callers keep URL, method, headers and body, and get the answers as they are.
@@ -165,6 +167,36 @@ describe('the upstream', () => {
       request_id: headers['tollgate-request-id'],
     });
     expect((await logsOf(project.id))[0]).toMatchObject({ subject: 'user-7' });
+  });
+
+  it('that verifies callers in Node as docs/routes.md says accepts a real call, and no other token', async () => {
+    const audience = api.url;
+    const real = await build('/verified');
+    await send(`${app.url}/verified`, { headers: bearer(real.secret) });
+    const elsewhere = await build('/elsewhere', { route: { upstreamUrl: audience.replace('127.0.0.1', 'localhost') } });
+    await send(`${app.url}/elsewhere`, { headers: bearer(elsewhere.secret) });
+    const [token, ofAnotherAudience] = api.requests.map(({ headers }) => String(headers['tollgate-principal'])) as [string, string];
+
+    const payload = decodeJwt(token);
+    const caller = { credentialId: 'key_1', workspaceId: 'ws_1', projectId: 'prj_1', environment: 'LIVE', requestId: 'r', action: 'a' };
+    const sign = async (pepper: string) =>
+      (await PrincipalTokens.open(pepper, () => app.url)).sign(audience, { ...caller, subject: '' });
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() - 61_000);
+    const expired = await sign(PEPPER);
+    clock.mockRestore();
+    const ofAnotherInstallation = await sign('another-pepper-0123456789abcdefghijkl');
+    const claims = Buffer.from(JSON.stringify({ ...payload, workspace: 'ws_forged' })).toString('base64url');
+    const forged = token.replace(/\.[^.]+\./, `.${claims}.`);
+
+    const tokens = [token, ofAnotherAudience, expired, ofAnotherInstallation, forged, undefined];
+    expect(await verifiedByTheDocuments({ issuer: app.url, audience, tokens })).toEqual([
+      expect.objectContaining({ sub: real.key.id, workspace: real.project.workspaceId, action: real.actionName }),
+      'ERR_JWT_CLAIM_VALIDATION_FAILED',
+      'ERR_JWT_EXPIRED',
+      'ERR_JWKS_NO_MATCHING_KEY',
+      'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+      'ERR_JWS_INVALID',
+    ]);
   });
 });
 
