@@ -107,7 +107,8 @@ class Tollgate {
   billsLine(projectId) {
     const calls = 'nodes { action outcome httpStatus chargedMicroCredits usage { unit quantity } }';
     const query = `{ project(id: "${projectId}") { budget { available } requestLogs(first: 10) { ${calls} } } }`;
-    return `curl -sS ${this.url}/graphql -H 'X-Api-Key: ${this.rootKey}' -H 'Content-Type: application/json' -d '${JSON.stringify({ query })}'`;
+    const headers = `-H 'X-Api-Key: ${this.rootKey}' -H 'Content-Type: application/json'`;
+    return `curl -sS ${this.url}/graphql ${headers} -d '${JSON.stringify({ query })}'`;
   }
 
   async #mutate(name, input, selection) {

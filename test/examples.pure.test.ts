@@ -28,7 +28,7 @@ test('examples/existing-api bills a call and its faces, but no upload and no err
   expect(example.run('Upload')).toBe('{"image_id":"img_1","bytes":5000000}');
   expect(JSON.parse(example.run('Detect its faces')).faces).toHaveLength(3);
   expect(JSON.parse(example.run('Blur'))).toMatchObject({ blurred_faces: 3 });
-  expect(JSON.parse(example.run('Detect the faces of an image that does not exist'))).toEqual({ error: expect.any(String) });
+  expect(JSON.parse(example.run('Name an image that does not exist'))).toEqual({ error: expect.any(String) });
   expect(billsOf(example)).toEqual({
     available: 98_250_000,
     calls: [

@@ -117,6 +117,7 @@ describe('createRoute', () => {
     ['/items?page=1', /leave it out/],
     ['/items/:id?', /leave it out/],
     ['/items/(.*)', /%28/],
+    ['/items/{id}', /\/items\/:id.*%7B/],
     ['/items/:id(\\d+)', /%28/],
     ['/items::copy', /%3A/],
     ['/items/::id', /names of 1 to 40/],

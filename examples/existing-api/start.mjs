@@ -34,6 +34,6 @@ invite(
   ['Upload an image of 5 MB. This is free:', `head -c 5000000 /dev/zero | ${curl('/api/detector/upload')} --data-binary @-`],
   ['Detect its faces. This costs 1 credit:', `${curl('/api/detect')} -d '{"image_id":"img_1"}'`],
   ['Blur its faces. This costs 0.25 credits for each face:', `${curl('/api/blur')} -d '{"image_id":"img_1"}'`],
-  ['Detect the faces of an image that does not exist. An answer with an error costs nothing:', `${curl('/api/detect')} -d '{"image_id":"img_0"}'`],
+  ['Name an image that does not exist. An answer with an error costs nothing:', `${curl('/api/detect')} -d '{"image_id":"img_0"}'`],
   ['See the bills:', tollgate.billsLine(projectId)],
 );

@@ -26,15 +26,17 @@ const hostRule = z
     'must be a host name or an IP address without port, such as api.example.com or [::1]; write other letters as xn--',
   );
 
-const methodsRule = z
-  .array(z.string().refine((method) => ROUTE_METHODS.includes(method), `must be one of ${ROUTE_METHODS.join(', ')}`))
-  .transform(unique);
+const methodRule = z
+  .string()
+  .refine((method) => ROUTE_METHODS.includes(method), `must be in capital letters, and one of ${ROUTE_METHODS.join(', ')}`);
+const methodsRule = z.array(methodRule).transform(unique);
 
 /** Returns what is wrong with a path that may have parameters, or undefined. */
 function faultOf(path: string): string | undefined {
   if (path.length > MAX_PATH_LENGTH) return `must be at most ${MAX_PATH_LENGTH} characters`;
   if (path.includes('?')) return 'must not contain ?: a route matches every query, so leave it out';
   if (path.includes('(')) return 'must not contain ( because expressions are not possible; write ( itself as %28';
+  if (/[{}]/.test(path)) return 'must not contain { or }: write a parameter as /items/:id, and write { itself as %7B';
   if (!/^[\x21-\x7e]*$/.test(path)) return 'must be visible ASCII characters; percent-encode all others as UTF-8';
   const segments = path.split('/');
   const fixed = segments.filter((segment) => !segment.startsWith(':'));

@@ -6,6 +6,7 @@ const LONG_NAMES = [
   'database\\.(connections|failover)',
   'docs\\.pure',
   'documents',
+  'examples\\.pure',
   'faults',
   'gate\\.(outage|packets)',
   'graphiql\\.walk\\.pure',
