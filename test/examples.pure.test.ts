@@ -49,16 +49,16 @@ test('examples/chat-api streams, and bills the tokens of each answer, even if th
   expect(JSON.parse((events.at(-2) as string).slice('data: '.length))).toMatchObject({ choices: [], usage: { completion_tokens: 10 } });
 
   const headers = { authorization: `Bearer ${example.find(/Bearer (\w+)'/)}` };
-  const body = JSON.stringify({ stream: true, messages: [{ content: 'one two three four five six seven eight' }] });
+  const body = JSON.stringify({ stream: true, messages: [{ content: Array(40).fill('word').join(' ') }] });
   const answer = await fetch(example.find(/(http:\S+completions)/), { method: 'POST', headers, body });
   const chunks: string[] = [];
   for await (const chunk of answer.body as unknown as AsyncIterable<Uint8Array>) chunks.push(Buffer.from(chunk).toString());
-  expect(chunks.length).toBeGreaterThan(3); // words arrive while the API still works on the others
-  expect(chunks[0]).toContain('one');
+  expect(chunks[0]).toContain('word');
+  expect(chunks[0]).not.toContain('[DONE]'); // words arrive while the API still works on the others
 
   const asked = ['chat.complete', 'SUCCEEDED', 200, 9, '15 input_tokens', '10 output_tokens'];
-  const notAsked = ['chat.complete', 'SUCCEEDED', 200, 6, '8 input_tokens', '8 output_tokens'];
-  expect(billsOf(example)).toEqual({ available: 1_000_000 - 9 - 9 - 6, calls: [asked, asked, notAsked] });
+  const notAsked = ['chat.complete', 'SUCCEEDED', 200, 30, '40 input_tokens', '40 output_tokens'];
+  expect(billsOf(example)).toEqual({ available: 1_000_000 - 9 - 9 - 30, calls: [asked, asked, notAsked] });
   expect(await example.interrupt()).toEqual(ENDED);
 });
 
@@ -120,9 +120,10 @@ describe('examples/openai-client', () => {
         response.setHeader('content-type', 'application/json').end('{"id":"first","choices":[],"usage":{"prompt_tokens":2000}}'),
       );
     const { available } = billsOf(example);
-    const options = { headers: { 'Idempotency-Key': 'order-7' }, timeout: 300 };
+    const options = { headers: { 'Idempotency-Key': 'order-7' }, timeout: 500, maxRetries: 5 };
     const { id } = await client({ fetch: counted }).chat.completions.create(request, options);
-    expect([id, attempts, api.requests.length]).toEqual(['first', 3, 1]);
+    expect([id, api.requests.length]).toEqual(['first', 1]);
+    expect(attempts).toBeGreaterThan(1);
     expect(billsOf(example).available).toBe(available - 300);
   });
 
