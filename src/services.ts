@@ -41,10 +41,10 @@ export function createServices(
   const actions = new ActionService(database);
   const knownPermissions = async (tx: EntityManager) => (await actions.permissions(tx)).map(({ name }) => name);
   const keys = new KeyService({ database, digest, knownPermissions });
-  const actionExists = (tx: EntityManager, id: string) => tx.existsBy(Action, { id });
+  const actionOf = (tx: EntityManager, id: string) => tx.findOne(Action, { where: { id }, select: { id: true, unitPrices: true } });
   return {
     actions,
-    routes: new RouteService({ database, actionExists, changed: routesChanged }),
+    routes: new RouteService({ database, actionOf, changed: routesChanged }),
     workspaces: new WorkspaceService({ database, opened: (tx, workspace) => openWallet(tx, workspace.id) }),
     projects: new ProjectService({ database, opened: (tx, project) => openBudget(tx, project.id) }),
     keys,

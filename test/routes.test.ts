@@ -110,6 +110,20 @@ describe('createRoute', () => {
     }
   });
 
+  it('refuses a usage without any unit that its action prices, and accepts one with other units besides', async () => {
+    const priced = await buildAction(app, {
+      unitPrices: [{ unit: 'faces', microCredits: 10, per: 1 }],
+      maxChargeMicroCredits: 2_000,
+    });
+    const usage = [{ unit: 'face', pointer: '/faces' }];
+    expect(await issuePaths('createRoute', input({ actionId: priced.id, usage }))).toEqual(['input.usage']);
+    const { id } = await create({ usage }); // this action has no prices by unit
+    expect(await issuePaths('updateRoute', { id, actionId: priced.id })).toEqual(['input.usage']);
+    const both = [...usage, { unit: 'faces', pointer: '/faces' }];
+    expect((await mutate('updateRoute', { id, actionId: priced.id, usage: both }, ALL)).route).toMatchObject({ usage: both });
+    expect(await issuePaths('updateRoute', { id, usage })).toEqual(['input.usage']);
+  });
+
   const WRONG_PATHS: [string, RegExp][] = [
     ['', /begin with \//],
     ['items', /begin with \//],

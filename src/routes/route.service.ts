@@ -21,7 +21,8 @@ export const ROUTES_REVISION = 'routes-revision';
 
 export interface RouteServiceDeps {
   database: Database;
-  actionExists(tx: EntityManager, id: string): Promise<boolean>;
+  /** Returns the action with its prices by unit, or null. */
+  actionOf(tx: EntityManager, id: string): Promise<{ unitPrices: readonly { unit: string }[] } | null>;
   /** Called after the commit of each change. Resolves when this process matches requests by the changed routes. */
   changed(): Promise<void>;
 }
@@ -31,7 +32,7 @@ export class RouteService {
   constructor(private readonly deps: RouteServiceDeps) {}
 
   /**
-   * Creates a route. Throws NOT_FOUND for an unknown action, and CONFLICT if another route matches the same requests or if there are
+   * Creates a route. Throws the errors of `requireAction`, and CONFLICT if another route matches the same requests or if there are
    * already MAX_ROUTES.
    */
   create(origin: Origin, raw: z.input<typeof createRule>): Promise<Route> {
@@ -41,7 +42,7 @@ export class RouteService {
       if ((await tx.count(Route)) >= MAX_ROUTES)
         throw conflict(`There are already ${MAX_ROUTES} routes. Delete one first, or replace several by one with parameters or *.`);
       const route = Object.assign(new Route(), input, { id: newId('rte', at.getTime()), version: 1, createdAt: at });
-      await this.requireAction(tx, input.actionId);
+      await this.requireAction(tx, route);
       await requireNoTwin(tx, route);
       await tx.insert(Route, { ...route });
       await recordEvent(tx, { ...origin, action: 'route.created', subject: { id: route.id, workspaceId: null }, after: input, at });
@@ -57,7 +58,7 @@ export class RouteService {
       requireVersion(expectedVersion, route);
       const changed = Object.assign(new Route(), route, changes);
       requireParameters(changed);
-      if (changes.actionId !== undefined) await this.requireAction(tx, changes.actionId);
+      if (changes.actionId !== undefined || changes.usage !== undefined) await this.requireAction(tx, changed);
       await requireNoTwin(tx, changed);
       const event = { ...origin, action: 'route.updated', subject: { id, workspaceId: null }, at };
       return writeChanges(tx, Route, { id }, route, changes, event);
@@ -89,8 +90,12 @@ export class RouteService {
     return route;
   }
 
-  private async requireAction(tx: EntityManager, id: string): Promise<void> {
-    if (!(await this.deps.actionExists(tx, id))) notFound();
+  /** Throws NOT_FOUND for an unknown action, and INVALID_REQUEST if the route reads units but none that the action prices. */
+  private async requireAction(tx: EntityManager, { actionId, usage }: Pick<Route, 'actionId' | 'usage'>): Promise<void> {
+    const { unitPrices } = (await this.deps.actionOf(tx, actionId)) ?? notFound();
+    const priced = unitPrices.map(({ unit }) => unit);
+    if (priced.length === 0 || usage.length === 0 || usage.some(({ unit }) => priced.includes(unit))) return;
+    throw invalid({ path: ['input', 'usage'], message: `has no unit that the action prices; use at least one of ${priced.join(', ')}` });
   }
 }
 

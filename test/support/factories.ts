@@ -88,12 +88,7 @@ export async function buildServiceAccount(
   return { account: created.serviceAccount, secret: created.secret, projects };
 }
 
-export interface ActionValues {
-  upstreamUrl: string;
-  priceMicroCredits?: number;
-  timeoutMs?: number;
-  passStatuses?: number[];
-}
+export type ActionValues = Partial<Parameters<TestApp['services']['actions']['create']>[1]>;
 
 /** Creates an action of the service `face` with a unique name. It costs 1,000 micro-credits by default. */
 export function buildAction({ services }: Services, values: ActionValues): Promise<Action> {
