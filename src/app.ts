@@ -46,7 +46,7 @@ import { createOAuthServices, type OAuthServices } from './oauth/services';
 import { oauthErrorPage, oauthForm, registerConsentPages, registerOAuthEndpoints } from './pages/oauth.server';
 import { pageForm, registerPages } from './pages/server';
 import { ArrivingBodies, requirePlainBody } from './rest/arriving-bodies';
-import { ClientAddresses } from './rest/client-address';
+import { ClientAddresses, LOOPBACK } from './rest/client-address';
 import { RoutedServer } from './rest/forward/routed-server';
 import { createServer, prepareAnswers } from './rest/http';
 import { registerRest } from './rest/server';
@@ -262,6 +262,7 @@ function serveRoutes({ config, database, installation, server, log }: Base, { ga
     forwarder,
     tokens,
     addresses: new ClientAddresses(config.trustedProxies),
+    proxies: new ClientAddresses([...config.trustedProxies, ...LOOPBACK]),
     owners: gate.bodyOwners(() => database.now()),
     bodyLimitBytes: config.bodyLimitBytes,
     log,

@@ -41,6 +41,10 @@ export const ERRORS = {
   PAYMENT_REQUIRED: { kind: 'PAYMENT_REQUIRED', message: 'There is not enough credit for this. Add credit and try again.' },
   FORBIDDEN: { kind: 'FORBIDDEN', message: 'This credential is not allowed to do that. Use a credential that has the permission.' },
   IP_NOT_ALLOWED: { kind: 'FORBIDDEN', message: 'This API key may not be used from this address. Use it from an allowed address.' },
+  PROXY_NOT_TRUSTED: {
+    kind: 'FORBIDDEN',
+    message: 'Only a trusted proxy may ask this. Ask from this machine, or name the address of the proxy in TRUSTED_PROXIES.',
+  },
   NOT_FOUND: { kind: 'NOT_FOUND', message: 'This does not exist, or this credential may not see it. Check the path and the ids.' },
   UNKNOWN_ACTION: { kind: 'NOT_FOUND', message: 'This service has no such action. Check the names of the service and the action.' },
   CONFLICT: { kind: 'CONFLICT', message: 'This does not fit the current state. Read the current state and try again.' },

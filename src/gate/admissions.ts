@@ -34,11 +34,14 @@ export class Admissions {
 
   constructor(private readonly deps: AdmissionsDeps) {}
 
-  /** Judges a call. Rejects with SERVICE_UNAVAILABLE if the database does not answer or no place is free; then the call must not run. */
-  async admit(call: Call): Promise<Verdict> {
+  /**
+   * Judges a call. Rejects with SERVICE_UNAVAILABLE if the database does not answer or no place is free; then the call must not run.
+   * Rejects with UnknownCommit too, if an answer is given.
+   */
+  async admit(call: Call, answer?: Answer): Promise<Verdict> {
     const owner = await this.ownerOf(call);
     if (!owner) return { kind: 'refused', refusal: { code: 'INVALID_API_KEY', details: {} }, credential: undefined, rate: undefined };
-    return this.submit(call, owner);
+    return this.submit(call, owner, answer);
   }
 
   /** The owner of a call's secret, or undefined if the secret is unknown. Rejects with SERVICE_UNAVAILABLE. */

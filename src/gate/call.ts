@@ -37,10 +37,10 @@ export interface Asker {
 /** The question of a call that is not run here: another server asks whether the credential may call. */
 export interface Verification {
   /**
-   * `charge`: bills the call at once. `hold`: reserves its credits. `peek`: does neither, and uses no rate. `credential`: checks the
-   * credential only, without an action.
+   * `charge`: bills the call at once. `hold`: reserves its credits. `pass`: charges an action without prices by unit, and holds for every
+   * other action. `peek`: does neither, and uses no rate. `credential`: checks the credential only, without an action.
    */
-  mode: 'charge' | 'hold' | 'peek' | 'credential';
+  mode: 'charge' | 'hold' | 'pass' | 'peek' | 'credential';
   /** Null: the operator, who may verify all credentials. */
   asker: Asker | null;
   usage: Usage | null;

@@ -16,7 +16,7 @@ export interface Refusal {
 /** The permission that a credential needs to verify other credentials. */
 export const VERIFY_PERMISSION: AdministrativePermission = 'verify.keys';
 
-type CheckedCall = Pick<Call, 'ip' | 'action' | 'statedProjectId' | 'verification'>;
+type CheckedCall = Pick<Call, 'ip' | 'action' | 'statedProjectId' | 'verification' | 'route'>;
 /** The address of a caller, and the project that it names. */
 export type Caller = Pick<Call, 'ip' | 'statedProjectId'>;
 /** Returns a refusal, or undefined if the check passes. */
@@ -46,15 +46,16 @@ const address: Check = ({ allowedIps }, { ip }) =>
  * A credential of one project works in that project only. A credential of several projects must name one.
  * A project in which it may not work is answered like a missing project.
  */
-const project: Check = (credential, { statedProjectId, verification }) => {
+const project: Check = (credential, { statedProjectId, verification, route }) => {
   if (statedProjectId === null && verification?.mode === 'credential') return undefined;
-  const name = verification ? 'projectId' : PROJECT_HEADER;
+  const isInBody = verification !== undefined && route === undefined; // the project's name: in the body or in a header
+  const name = isInBody ? 'projectId' : PROJECT_HEADER;
   if (credential.projectId !== null) {
     if (statedProjectId === null || statedProjectId === credential.projectId) return undefined;
     const message = 'is not the project of the credential; leave it out';
     return refuse('INVALID_REQUEST', { issues: [{ path: [name], message }] });
   }
-  if (credential.namedProjectId !== null) return refuse('NOT_FOUND', verification ? { field: name } : { header: name });
+  if (credential.namedProjectId !== null) return refuse('NOT_FOUND', isInBody ? { field: name } : { header: name });
   const message = 'must name one of the projects that this credential may work in';
   return refuse('INVALID_REQUEST', { issues: [{ path: [name], message }] });
 };

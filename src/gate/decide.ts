@@ -118,7 +118,7 @@ class Tick {
     const repeat = this.repeat(call, credential);
     if (repeat === 'replay') return { kind: 'replay', claim: this.claimOf(call, credential) as ClaimRow, rate };
     if (repeat) return this.refuse(call, credential, repeat, rate);
-    const charges = verification?.mode === 'charge';
+    const charges = isCharged(call, action);
     const amount = charges ? costTo(call, credential, action) : mostOf(credential, action);
     const available = budget.balance - budget.held;
     if (amount > available) return this.refuse(call, credential, unaffordable(amount, available), rate);
@@ -316,6 +316,10 @@ interface Judged {
   budget: LockedBudget;
   rate: RateReport;
 }
+
+/** Whether a call is billed at its admission. */
+const isCharged = ({ verification }: Call, { maxChargeMicroCredits }: ActionFacts): boolean =>
+  verification?.mode === 'charge' || (verification?.mode === 'pass' && maxChargeMicroCredits === null);
 
 const WITHOUT_ACTION = { rate: undefined, billing: undefined, hold: undefined };
 

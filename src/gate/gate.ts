@@ -8,8 +8,8 @@ import type { Time } from '../lib/time';
 import { galleryId } from '../tenancy/project.entity';
 import { Admissions } from './admissions';
 import { BodyOwners } from './load/body-owners';
-import type { Call, RouteVersion } from './call';
-import { rateRefusal, type Billing, type Ending, type RateReport, type Verdict } from './items';
+import type { Call, RouteVersion, Verification } from './call';
+import { UnknownCommit, rateRefusal, type Billing, type Ending, type RateReport, type Verdict, type Verified } from './items';
 import type { HoldStore } from './hold-store';
 import { BytesInFlight, KeptBytes } from './load/kept-bytes';
 import { CallPlaces } from './load/call-places';
@@ -53,6 +53,11 @@ export interface CallRequest {
   arrivedAt: number;
   /** Bytes in memory for the request's body, later for its answer. */
   kept: KeptBytes;
+  /**
+   * Makes the text to answer if a proxy runs the call. It is kept for repeats. Then the call is billed at once, or its credits are held if
+   * its action has prices by unit. Absent if Tollgate runs the call.
+   */
+  pass?: (verified: Verified) => string;
 }
 
 /** A call of execute. */
@@ -79,8 +84,15 @@ export interface Replay {
   rate: RateReport;
 }
 
-/** `rerouted`: the route was changed since the request matched it. */
-export type Admittance = { kind: 'admitted'; open: OpenCall } | { kind: 'rerouted' } | Replay | Failure;
+/** A call that a proxy may run now. */
+export interface Passed {
+  kind: 'passed';
+  body: string;
+  rate: RateReport | undefined;
+}
+
+/** `rerouted`: the route was changed since the request matched it. `passed` instead of `admitted`: a proxy runs the call. */
+export type Admittance = { kind: 'admitted'; open: OpenCall } | { kind: 'rerouted' } | Passed | Replay | Failure;
 
 /** `saidNo`: the action ran and refused, which is not billed. */
 export type ExecuteResult =
@@ -168,11 +180,11 @@ export class Gate {
   async execute(request: ExecuteRequest): Promise<ExecuteResult> {
     const admittance = await this.admit(request);
     if (admittance.kind === 'admitted') return this.run(request, admittance.open);
-    if (admittance.kind === 'rerouted') throw new Error('A call of execute has no route.');
+    if (admittance.kind === 'rerouted' || admittance.kind === 'passed') throw new Error(`A call of execute was ${admittance.kind}.`);
     return admittance;
   }
 
-  /** Admits a call. An admitted call is in flight until it is settled or cancelled. Never rejects. */
+  /** Admits a call. An admitted call is in flight until it is settled or cancelled; a passed one is billed or held. Never rejects. */
   async admit(request: CallRequest): Promise<Admittance> {
     if (!this.places.enter()) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     const call: Call = {
@@ -183,6 +195,7 @@ export class Gate {
       service: request.service,
       action: request.action,
       route: request.route,
+      verification: request.pass && PASS,
       holdMs: request.holdMs,
       requestId: request.requestId,
       fingerprint: request.fingerprint,
@@ -201,17 +214,24 @@ export class Gate {
       if (known && this.refusals.confirm(call, known, await this.lookUps.find(call, call.waitsSince))) {
         return { kind: 'error', ...rateRefusal(known.rate), rate: known.rate };
       }
-      const verdict = await this.admissions.admit(call);
+      const verdict = await this.admissions.admit(call, request.pass && { make: request.pass, bytes: PASS_BYTES });
+      if (verdict.kind === 'verified') return { kind: 'passed', body: verdict.answer, rate: verdict.rate };
       if (verdict.kind !== 'admitted') return await this.answerWithoutRunning(call, verdict);
       open = this.open(call, verdict);
       if (!open.isLate) return { kind: 'admitted', open };
       open.cancel();
       return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
     } catch (error) {
-      return this.failure(error, call);
+      return error instanceof UnknownCommit ? await this.findOut(error, call) : this.failure(error, call);
     } finally {
       if (!open) this.places.leave(call);
     }
+  }
+
+  private async findOut(unknown: UnknownCommit, call: Call): Promise<Passed | Failure> {
+    const found = await this.verifications.findOut(unknown, call);
+    if (found.kind === 'answered') return { kind: 'passed', body: found.body, rate: unknown.verdict.rate };
+    return { kind: 'error', code: 'OUTCOME_UNKNOWN', details: {} };
   }
 
   private open(call: Call, admitted: Admitted): OpenCall {
@@ -332,6 +352,11 @@ export class Gate {
     }
   }
 }
+
+/** What is asked about a call that a proxy runs. */
+const PASS: Verification = { mode: 'pass', asker: null, usage: null, permissions: [] };
+/** Upper estimate of the text that is kept about such a call. */
+const PASS_BYTES = 512;
 
 const httpStatusOfNo = ({ httpStatus = 200 }: Extract<ActionOutcome, { kind: 'no' }>): number => httpStatus;
 

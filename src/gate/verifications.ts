@@ -172,10 +172,10 @@ export class Verifications {
   }
 
   /**
-   * Finds out whether a verification has committed. A hold without a requestId is voided, because nobody can find it
+   * Finds out whether a verification has committed. Never rejects. A hold without a requestId is voided, because nobody can find it
    * again. A hold with a requestId stays until it expires, so that a repeat gets it.
    */
-  private async findOut({ verdict, attempt }: UnknownCommit, call: Call): Promise<VerifyResult> {
+  async findOut({ verdict, attempt }: UnknownCommit, call: Call): Promise<VerifyResult> {
     const { time, ticker } = this.deps;
     const until = time.now() + FIND_OUT_MS;
     while (time.now() < until) {

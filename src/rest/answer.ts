@@ -22,8 +22,8 @@ export function sendError(reply: FastifyReply, requestId: string, error: ErrorAn
 }
 
 /** Does the same on an answer that Fastify does not know. */
-export function writeError(answer: ServerResponse, requestId: string, error: ErrorAnswer): void {
-  answer.statusCode = httpStatusOf(error.code);
+export function writeError(answer: ServerResponse, requestId: string, error: ErrorAnswer, status = httpStatusOf(error.code)): void {
+  answer.statusCode = status;
   for (const [name, value] of Object.entries(COMMON_HEADERS)) answer.setHeader(name, value);
   setErrorHead((name, value) => void answer.setHeader(name, value), requestId, error);
   const body = errorBody(requestId, error.code, error.message, error.details);

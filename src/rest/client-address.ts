@@ -5,6 +5,9 @@ import { forwardedAddress, isInBlocks, parseBlock } from '../lib/cidr';
 /** Most addresses in the cache. Parsing is slow, and many calls come from the same few addresses. */
 const MAX_KEPT = 1_000;
 
+/** The addresses of this machine itself. */
+export const LOOPBACK: readonly string[] = ['127.0.0.0/8', '::1'];
+
 /** Finds the address of a client: the peer of the socket, or the address that trusted proxies report in `X-Forwarded-For`. */
 export class ClientAddresses {
   private readonly trusted: readonly string[];

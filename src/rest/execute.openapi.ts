@@ -51,9 +51,9 @@ const AFTER_RATE: readonly RestCode[] = [
   'INTERNAL',
 ];
 
-/** Codes that only requests about holds get. */
-const HOLD_CODES: readonly RestCode[] = ['ALREADY_SETTLED', 'HOLD_EXPIRED'];
-const EXECUTE_CODES = REST_CODES.filter((code) => !HOLD_CODES.includes(code));
+/** Codes that only requests about holds and questions of proxies get. */
+const OTHER_CODES: readonly RestCode[] = ['ALREADY_SETTLED', 'HOLD_EXPIRED', 'PROXY_NOT_TRUSTED'];
+const EXECUTE_CODES = REST_CODES.filter((code) => !OTHER_CODES.includes(code));
 
 export const PARAMETERS = [
   {

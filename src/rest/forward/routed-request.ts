@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { userAgentOf } from '../../access/people/person.events';
 import type { Principal, PrincipalTokens } from '../../access/principal-tokens';
-import { NAMES_ITS_PROJECT, kindOfSecret, type CredentialKind } from '../../access/secret';
-import { TollgateError, validate } from '../../errors';
+import { TollgateError } from '../../errors';
 import type { CopyBudget } from '../../forwarding/copies';
 import type { Forwarder } from '../../forwarding/forwarder';
 import type { Header } from '../../forwarding/headers';
@@ -18,22 +17,20 @@ import type { PlacedCredential } from '../../gate/call';
 import type { OpenCall } from '../../gate/open-call';
 import { whenAnswered } from '../../lib/answered';
 import type { Log } from '../../lib/log';
-import { idRule, subjectRule } from '../../lib/rules';
 import type { RouteFollower, RoutedRequest } from '../../routes/route-follower';
 import { upstreamTarget } from '../../routes/upstream-target';
 import { rateHeaders, writeError, type ErrorAnswer } from '../answer';
 import type { ClientAddresses } from '../client-address';
 import { chosenRequestId, newRequestId } from '../request-id';
 import { readWhole } from './body';
-import { routeCredential, type RouteCredential } from './credential';
+import { readCaller, type Caller } from './caller';
 import { keptAnswerIn, keptText } from './kept-answer';
+import { MAX_MATCHES, askedBy, matchAgain, passesAsPreflight } from './matching';
 import { forwardedHeaders, identityHeaders } from './upstream-headers';
 
 /** A hold of a route lasts this long after its admission or its last renewal. So a crash gives the credit back within two minutes. */
 const ROUTE_HOLD_MS = 90_000;
 const RENEW_EVERY_MS = 30_000;
-/** How often a request is matched again because its route was changed while it was being admitted. */
-const MAX_MATCHES = 4;
 
 export interface RoutedRequestDeps {
   gate: Gate;
@@ -44,15 +41,6 @@ export interface RoutedRequestDeps {
   owners: BodyOwners;
   bodyLimitBytes: number;
   log: Log;
-}
-
-/** The part of a request that the gate needs, read from its headers. */
-interface Caller {
-  credential: RouteCredential;
-  credentialKind: CredentialKind;
-  namedProjectId: string | null;
-  statedProjectId: string | null;
-  subject: string | undefined;
 }
 
 /** One request that a route matches, from its headers to its answer. */
@@ -75,7 +63,7 @@ export class RoutedCall {
     this.kept.use();
     try {
       if (this.deps.forwarder.isLoop(this.incoming.rawHeaders)) throw new TollgateError('LOOP_DETECTED');
-      if (isPreflight(this.incoming) && routed.route.passPreflight) await this.passPreflight(routed);
+      if (passesAsPreflight(this.incoming, routed.route)) await this.passPreflight(routed);
       else await this.call(routed);
     } catch (error) {
       const failure = error instanceof TollgateError ? error : new TollgateError('INTERNAL', undefined, {}, { cause: error });
@@ -96,7 +84,7 @@ export class RoutedCall {
   }
 
   private async call(routed: RoutedRequest): Promise<void> {
-    const caller = this.readCaller();
+    const caller = readCaller(this.incoming, () => this.deps.gate.countUnknown());
     const chosen = routed.route.replayable ? chosenRequestId(undefined, this.header('idempotency-key')) : undefined;
     this.requestId = chosen ?? this.requestId;
     const body = chosen === undefined ? undefined : await this.readBody(caller);
@@ -123,33 +111,8 @@ export class RoutedCall {
       if (admittance.kind === 'replayed') return this.replay(admittance.body, rateHeaders(admittance.rate), current.route.idleTimeoutMs);
       if (admittance.kind === 'error') return this.refuse(admittance);
       if (matches === MAX_MATCHES) throw new TollgateError('SERVICE_UNAVAILABLE');
-      current = await this.matchAgain();
+      current = await matchAgain(this.deps.follower, askedBy(this.incoming));
     }
-  }
-
-  private async matchAgain(): Promise<RoutedRequest> {
-    const { follower } = this.deps;
-    await follower.reload();
-    const { method = '', headers, url = '' } = this.incoming;
-    const match = follower.match(method, headers.host, url);
-    if (match.kind !== 'route') throw new TollgateError('NOT_FOUND');
-    return match;
-  }
-
-  private readCaller(): Caller {
-    const credential = routeCredential(this.incoming.rawHeaders);
-    if (!credential) throw new TollgateError('MISSING_API_KEY', undefined, { header: 'Authorization' });
-    const credentialKind = kindOfSecret(credential.secret);
-    if (!credentialKind) {
-      this.deps.gate.countUnknown();
-      throw new TollgateError('INVALID_API_KEY');
-    }
-    const project = this.header(PROJECT_HEADER.toLowerCase());
-    const statedProjectId = project === undefined ? null : validate(idRule, project, PROJECT_HEADER);
-    const namedProjectId = NAMES_ITS_PROJECT.has(credentialKind) ? statedProjectId : null;
-    const subject = this.header('tollgate-subject') || undefined;
-    if (subject !== undefined) validate(subjectRule, subject, 'Tollgate-Subject');
-    return { credential, credentialKind, statedProjectId, namedProjectId, subject };
   }
 
   /** Reads the whole body of a request that can be repeated. Reserves memory for it first, which counts for the owner of the secret. */
@@ -330,9 +293,6 @@ const TOO_LARGE = ' '.repeat(MAX_KEPT_ANSWER_BYTES + 1);
 function isBilled(billed: readonly string[], status: number): boolean {
   return billed.includes(String(status)) || billed.includes(`${Math.floor(status / 100)}xx`);
 }
-
-export const isPreflight = ({ method, headers }: IncomingMessage): boolean =>
-  method === 'OPTIONS' && headers.origin !== undefined && headers['access-control-request-method'] !== undefined;
 
 const asTollgateError = (error: unknown): TollgateError =>
   error instanceof TollgateError ? error : new TollgateError('INTERNAL', undefined, {}, { cause: error });

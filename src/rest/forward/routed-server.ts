@@ -2,7 +2,10 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isBehindAnother, waitingOn, whenAnswered } from '../../lib/answered';
 import { MAX_WAITING, STOPPING, TOO_MANY_WAIT } from '../http';
 import { slowRequests } from '../slow-requests';
-import { RoutedCall, isPreflight, type RoutedRequestDeps } from './routed-request';
+import { ForwardAuth, type ForwardAuthDeps } from '../forward-auth/forward-auth';
+import { questionIn } from '../forward-auth/original';
+import { askedBy, matchOf } from './matching';
+import { RoutedCall, type RoutedRequestDeps } from './routed-request';
 
 /** Time that calls in flight have to end after the process was told to stop. */
 const STOP_GRACE_MS = 10_000;
@@ -11,14 +14,14 @@ type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
 
 /**
  * Answers requests that match a route, before Fastify sees them: a body must not be read before its call is admitted, and an answer must
- * stream as it comes. Hands all other requests on.
+ * stream as it comes. Answers questions of proxies too, because they have any method and any path. Hands all other requests on.
  */
 export class RoutedServer {
   private running = 0;
   private isStopping = false;
   private idle: () => void = () => undefined;
 
-  constructor(private readonly deps: RoutedRequestDeps) {}
+  constructor(private readonly deps: RoutedRequestDeps & ForwardAuthDeps) {}
 
   /** Takes the requests of a server from its present listeners, which then get those that no route matches. */
   takeOver(server: Server): void {
@@ -50,15 +53,19 @@ export class RoutedServer {
   private takes(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
     const { headers, httpVersion } = incoming;
     if (headers.host === undefined && httpVersion === '1.1') return false; // refused as at all other paths
-    const match = this.match(incoming);
+    const question = questionIn(incoming.url ?? '');
+    if (question) {
+      const asked = new ForwardAuth(this.deps, question, incoming, outgoing);
+      if (this.refusesAll(asked, incoming, outgoing)) return true;
+      this.track(incoming, outgoing);
+      void asked.answer();
+      return true;
+    }
+    const match = matchOf(this.deps.follower, askedBy(incoming));
     if (match.kind === 'noRoute') return false;
     const call = new RoutedCall(this.deps, incoming, outgoing);
-    const isFull = isBehindAnother(outgoing) && waitingOn(incoming.socket) >= MAX_WAITING;
-    if (this.isStopping || isFull) {
-      const message = this.isStopping ? STOPPING : TOO_MANY_WAIT;
-      outgoing.shouldKeepAlive = false;
-      call.refuse({ code: 'SERVICE_UNAVAILABLE', message, details: {} });
-    } else if (match.kind === 'badPath') {
+    if (this.refusesAll(call, incoming, outgoing)) return true;
+    if (match.kind === 'badPath') {
       const issue = { path: ['path'], message: match.reason };
       call.refuse({ code: 'INVALID_REQUEST', details: { issues: [issue] } });
     } else if (match.kind === 'methodNotAllowed') {
@@ -67,27 +74,25 @@ export class RoutedServer {
     } else if (headers['sec-websocket-key'] !== undefined) {
       call.refuse({ code: 'UPGRADE_NOT_SUPPORTED', details: {} });
     } else {
+      slowRequests.add(incoming.socket);
       this.track(incoming, outgoing);
       void call.answer(match);
     }
     return true;
   }
 
-  /** A CORS preflight belongs to the route of the method that it asks for, if that route passes it on. */
-  private match(incoming: IncomingMessage): ReturnType<RoutedRequestDeps['follower']['match']> {
-    const { method = '', url = '', headers } = incoming;
-    const { follower } = this.deps;
-    if (isPreflight(incoming)) {
-      const match = follower.match(headers['access-control-request-method'] as string, headers.host, url);
-      if (match.kind === 'route' && match.route.passPreflight) return match;
-    }
-    return follower.match(method, headers.host, url);
+  /** Refuses a request if this process is stopping, or if too many requests wait on its connection. */
+  private refusesAll(call: Pick<RoutedCall, 'refuse'>, incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+    const isFull = isBehindAnother(outgoing) && waitingOn(incoming.socket) >= MAX_WAITING;
+    if (!this.isStopping && !isFull) return false;
+    outgoing.shouldKeepAlive = false;
+    call.refuse({ code: 'SERVICE_UNAVAILABLE', message: this.isStopping ? STOPPING : TOO_MANY_WAIT, details: {} });
+    return true;
   }
 
   private track(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const { socket } = incoming;
     this.running += 1;
-    slowRequests.add(socket);
     whenAnswered(incoming, outgoing, () => {
       this.running -= 1;
       slowRequests.delete(socket);

@@ -54,6 +54,7 @@ const DETAILS: Record<RestCode, Details> = {
   ),
   FORBIDDEN: details({ required_permission: z.string() }, { required_permission: 'demo.echo' }),
   IP_NOT_ALLOWED: nothing,
+  PROXY_NOT_TRUSTED: nothing,
   NOT_FOUND: details({ header: header.optional() }, {}),
   UNKNOWN_ACTION: details({ action: z.string() }, { action: 'demo.nothing' }),
   REQUEST_IN_PROGRESS: nothing,
