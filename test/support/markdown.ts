@@ -15,6 +15,9 @@ export interface Step {
 
 const RUNNABLE = ['sh', 'sql', 'js', 'graphql'];
 
+/** Configurations of other programs. test/proxies.test.ts runs those of nginx and Caddy, and reads the others. */
+const CONFIGURATIONS = ['nginx', 'caddy', 'yaml'];
+
 /** The fenced blocks of a document, in their order. */
 export function blocksOf(markdown: string): Block[] {
   const blocks: Block[] = [];
@@ -37,7 +40,9 @@ export function stepsOf(blocks: readonly Block[]): Step[] {
     if (RUNNABLE.includes(block.language)) steps.push({ block, outputs: [] });
     else if (block.language === 'json' && blocks[index - 1]?.language === 'graphql' && last) last.variables = block;
     else if ((block.language === 'text' || block.language === 'http') && last?.block.language === 'sh') last.outputs.push(block);
-    else throw new Error(`The ${block.language || 'nameless'} block at line ${block.line} belongs to no command and no operation.`);
+    else if (!CONFIGURATIONS.includes(block.language)) {
+      throw new Error(`The ${block.language || 'nameless'} block at line ${block.line} belongs to no command and no operation.`);
+    }
   });
   return steps;
 }
