@@ -195,6 +195,7 @@ it('has a configuration for every proxy with all headers, and with the attempt o
   const withHeaders = BLOCKS.filter(({ text }) => text.includes('/v1/forward-auth/') && !text.includes('curl'));
   expect(withHeaders.map(({ language }) => language)).toEqual(['nginx', 'caddy', 'yaml', 'yaml', 'yaml']);
   for (const { text } of withHeaders) for (const header of HEADERS) expect(text).toContain(`Tollgate-${header}`);
+  expect(withHeaders[0]?.text).toContain('proxy_next_upstream off;');
   for (const { text } of withHeaders) expect(text).toMatch(/Tollgate-Attempt("|:)? ?(\$request_id|\{http\.request\.uuid\}|""|, value: "%REQ\(X-REQUEST-ID\)%")/);
 });
 

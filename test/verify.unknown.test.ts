@@ -4,6 +4,7 @@ import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import { accountOf, faultsOf } from './support/books';
 import { buildKey } from './support/factories';
+import { buildRoute } from './support/routes';
 import { until } from './support/until';
 import { VISION, buildVisionAction, post } from './support/verify';
 
@@ -77,6 +78,23 @@ it.each(['charge', 'hold'])('a %s that has committed is answered as VALID, and a
   expect((await verify(body)).body).toEqual(answer.body);
   if (mode === 'charge') expect(await accountOf(app, project.id)).toMatchObject({ bills: 1, billed: 100, held: 0 });
   else expect(await accountOf(app, project.id)).toMatchObject({ bills: 0, held: 500, holds: 1 });
+  expect(await faultsOf(app)).toEqual([]);
+});
+
+it.each([true, false])('a request of a proxy passes only if its bill is found (%s), and its next question is the same call', async (commits) => {
+  const values = { path: `/unknown-${String(commits)}`, upstreamUrl: 'https://api.internal.example' };
+  const { permission } = await buildRoute(app, { route: values });
+  const { secret, project } = await buildKey(app, { permissions: [permission] });
+  const ask = async (attempt: string) => {
+    const headers = { 'x-original-method': 'GET', 'x-original-uri': values.path, 'x-api-key': secret, 'tollgate-attempt': attempt };
+    const { status, headers: answered } = await fetch(`${app.url}/v1/forward-auth/nginx`, { headers });
+    return [status, answered.get('tollgate-code')];
+  };
+  await ask('known-before');
+  loseNextAnswer(commits);
+  expect(await ask('asked-twice')).toEqual(commits ? [200, null] : [403, 'OUTCOME_UNKNOWN']);
+  expect(await ask('asked-twice')).toEqual([200, null]);
+  expect(await accountOf(app, project.id)).toMatchObject({ bills: 2, billed: 20 });
   expect(await faultsOf(app)).toEqual([]);
 });
 
