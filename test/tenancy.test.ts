@@ -14,6 +14,7 @@ import {
 import { createTestApp, type TestApp } from './support/app';
 import { ghostOf } from './support/factories';
 import { operationsOf, requestOf, type Operation } from './support/operations';
+import { buildRoute } from './support/routes';
 import { serverRoutes } from './support/server-routes';
 import { statementsOf } from './support/statements';
 import { answerTo, askerStatuses, expected, exportStatus, firstWordTo, outcomeOf, streamOutcomeOf } from './support/tenancy-outcomes';
@@ -240,6 +241,11 @@ describe('every route', () => {
     'POST /v1/holds/:id/settle': { path: '/v1/holds/none/settle', headers: JSON_TYPE, body: '{}' },
     'POST /v1/holds/:id/void': { path: '/v1/holds/none/void', headers: JSON_TYPE, body: '{}' },
     'POST /v1/holds/:id/extend': { path: '/v1/holds/none/extend', headers: JSON_TYPE, body: '{"seconds":1}' },
+    'GET /v1/forward-auth/nginx': { headers: { 'x-original-method': 'GET', 'x-original-uri': '/asked' } },
+    'GET /v1/forward-auth/forwarded': {
+      headers: { 'x-forwarded-method': 'GET', 'x-forwarded-host': 'api.example.com', 'x-forwarded-uri': '/asked' },
+    },
+    'GET /v1/forward-auth/envoy/:path': { path: '/v1/forward-auth/envoy/asked' },
     'POST /v1/:service/execute': {
       path: '/v1/demo/execute',
       headers: { 'content-type': 'application/json' },
@@ -248,6 +254,8 @@ describe('every route', () => {
   };
 
   it('has the outcome of the table for every kind of principal', async () => {
+    const action = { permission: 'demo.echo', priceMicroCredits: 0 };
+    await buildRoute(app, { action, route: { path: '/asked', upstreamUrl: 'https://api.internal.example' } });
     for (const [who, principal] of principals) {
       for (const [route, needs] of Object.entries(ROUTES)) {
         const [method = '', pattern = ''] = route.split(' ');

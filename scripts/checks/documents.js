@@ -9,7 +9,7 @@ const { ROOT, StepFailure } = require('./tools');
  */
 function readDocuments() {
   const readme = readDocument('README.md');
-  const listed = [...readme.matchAll(/^(?:\d\.|-) \[[^\]]+\]\((docs\/[a-z-]+\.md)\)/gm)].map(([, file = '']) => file);
+  const listed = [...readme.matchAll(/^(?:\d+\.|-) \[[^\]]+\]\((docs\/[a-z-]+\.md)\)/gm)].map(([, file = '']) => file);
   const lost = readdirSync(join(ROOT, 'docs')).filter((name) => !listed.includes(`docs/${name}`));
   if (lost.length > 0) throw new StepFailure(`README.md's list of documents lacks ${lost.join(' and ')} of docs/.`);
   return [{ file: 'README.md', text: readme }, ...listed.map((file) => ({ file, text: readDocument(file) }))];

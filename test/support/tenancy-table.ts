@@ -207,5 +207,8 @@ export const ROUTES: Record<string, 'anybody' | 'a credential' | 'a key that may
   'POST /v1/holds/:id/void': 'an asker',
   'POST /v1/holds/:id/extend': 'an asker',
   'GET /v1/self': 'a key that may call',
+  'GET /v1/forward-auth/nginx': 'a key that may call',
+  'GET /v1/forward-auth/forwarded': 'a key that may call',
+  'GET /v1/forward-auth/envoy/:path': 'a key that may call',
   'POST /v1/:service/execute': 'a key that may call',
 };

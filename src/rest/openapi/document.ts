@@ -1,6 +1,7 @@
 import { execute } from '../execute.openapi';
 import { auditExport } from '../exports/audit.openapi';
 import { tableExports } from '../exports/tables.openapi';
+import { forwardAuth } from '../forward-auth/forward-auth.openapi';
 import { oauth } from '../oauth.openapi';
 import { self } from '../self.openapi';
 import { server } from '../server.openapi';
@@ -11,7 +12,7 @@ import { TAGS, type Operation, type Part } from './part';
 import { SECURITY_SCHEMES } from './security';
 
 /** The parts of the document, in its order. A new route file adds its part here. */
-const PARTS: readonly Part[] = [execute, verify, self, auditExport, tableExports, oauth, server];
+const PARTS: readonly Part[] = [execute, verify, forwardAuth, self, auditExport, tableExports, oauth, server];
 
 const INFO = {
   title: 'Tollgate',

@@ -6,6 +6,7 @@ import { z } from 'zod';
 export const TAGS = {
   Calls: 'Run actions with a key, a service account or an OAuth access token.',
   Verification: 'Ask from your own code whether a credential may call, and bill or hold its calls. Needs the permission `verify.keys`.',
+  'Forward auth': 'Questions of a proxy about requests that it carries itself. Its client has sent the credential.',
   Exports: 'Stream whole tables and the audit trail. Each needs an administrative permission.',
   OAuth: 'Tokens of OAuth 2 and OpenID Connect. Errors have the form of RFC 6749.',
   Server: 'The state of the process, and this document. No operation needs a credential.',
