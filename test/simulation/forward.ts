@@ -17,6 +17,7 @@ interface ForwardDeps {
 /** Makes a call as a route does: keeps its hold open while the upstream answers, and settles it at the end. */
 export async function forward({ gate, auditor, answer }: ForwardDeps, request: ExecuteRequest): Promise<SimulatedResult> {
   const admittance = await gate.admit({ ...request, holdMs: ROUTE_PACE.lastsMs });
+  if (admittance.kind === 'passed') throw new Error('No proxy runs this call.');
   if (admittance.kind !== 'admitted') return admittance;
   const { open } = admittance;
   const { attempt } = open.admitted.hold;
