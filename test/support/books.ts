@@ -19,7 +19,7 @@ export async function accountOf({ database }: Books, projectId: string) {
   const entries = await database.reader.findBy(LedgerEntry, { accountId: projectId, kind: LedgerKind.USAGE });
   const succeeded = await database.reader.countBy(RequestLog, { projectId, outcome: RequestOutcome.SUCCEEDED });
   const holds = (await openHolds(database.reader, projectId)).length;
-  return { balance, held, holds, bills: entries.length, billed: -entries.reduce((sum, { delta }) => sum + delta, 0), succeeded };
+  return { balance, held, holds, bills: entries.length, billed: entries.reduce((sum, { delta }) => sum - delta, 0), succeeded };
 }
 
 /** The outcomes of all attempts with this requestId, in order. */
