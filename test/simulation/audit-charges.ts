@@ -35,7 +35,7 @@ export class ChargeAudit {
   constructor(private readonly fail: (problem: string) => void) {}
 
   /** Checks a committed tick. `pricedOf` returns undefined for a call that was never admitted. */
-  check(writes: TickWrites, tables: Tables, pricedOf: (log: LogRow) => Priced | undefined): void {
+  check(writes: Pick<TickWrites, 'logs' | 'holds'>, tables: Tables, pricedOf: (log: LogRow) => Priced | undefined): void {
     for (const projectId of new Set(writes.logs.map((log) => log.projectId))) {
       const ended = writes.logs.flatMap((log) => {
         const priced = log.projectId === projectId ? pricedOf(log) : undefined;

@@ -1,4 +1,4 @@
-import type { LogRow, TickWrites } from '../../src/gate/tick/rows';
+import type { HoldRow, LogRow, TickWrites } from '../../src/gate/tick/rows';
 import type { DatabaseClock } from './database-clock';
 import type { Tables } from './tables';
 
@@ -37,10 +37,11 @@ export class HoldAudit {
 
   constructor(private readonly deps: HoldAuditDeps) {}
 
-  committed({ holds, singleHolds, endedHolds, endedSingleHolds, logs }: TickWrites): void {
-    const { fail, clock, tables, termsOf } = this.deps;
+  /** Checks a committed tick. `verified` are the holds of verifications that it opened. */
+  committed({ holds, singleHolds, endedHolds, endedSingleHolds, logs }: TickWrites, verified: HoldRow[]): void {
+    const { fail, tables, termsOf } = this.deps;
     const logged = new Set(logs.map(({ id }) => id));
-    const renewed = new Map(singleHolds.map((hold) => [hold.attempt, hold]));
+    const renewed = new Map(singleHolds.filter((hold) => !verified.includes(hold)).map((hold) => [hold.attempt, hold]));
     for (const { attempt, expiresAt } of renewed.values()) this.renewed(attempt, expiresAt, endedHolds.includes(attempt));
     for (const log of logs) if (log.outcome === 'EXPIRED') this.expired(log);
     for (const attempt of [...endedHolds.filter((each) => !renewed.has(each)), ...endedSingleHolds]) {
@@ -51,16 +52,20 @@ export class HoldAudit {
       if (hold?.place !== place) fail(`the hold of ${name} was ended as ${place}, but it is ${hold?.place ?? 'not open'}`);
       this.open.delete(attempt);
     }
-    for (const { attempt, startedAt, expiresAt } of holds) {
-      const terms = termsOf(attempt);
-      const overAt = this.deps.simulatedMs() + terms.lastsMs;
-      this.open.set(attempt, { ...terms, place: 'packed', startedAt, expiresAt, overAt, backMs: clock.backMs });
-      if (expiresAt > clock.latestMs() + terms.lastsMs) fail(`the hold of ${terms.name} lasts too long`);
-    }
+    for (const hold of holds) this.opened(hold, 'packed');
+    for (const hold of verified) this.opened(hold, 'single');
     for (const [attempt, { name, place }] of this.open) {
       const places = [...(tables.holds.has(attempt) ? ['packed'] : []), ...(tables.singleHolds.has(attempt) ? ['single'] : [])];
       if (places.join() !== place) fail(`the hold of ${name} should be ${place}, but it is ${places.join(' and ') || 'gone'}`);
     }
+  }
+
+  private opened({ attempt, startedAt, expiresAt }: HoldRow, place: OpenHold['place']): void {
+    const { clock, simulatedMs, fail } = this.deps;
+    const terms = this.deps.termsOf(attempt);
+    const overAt = simulatedMs() + terms.lastsMs;
+    this.open.set(attempt, { ...terms, place, startedAt, expiresAt, overAt, backMs: clock.backMs });
+    if (expiresAt > clock.latestMs() + terms.lastsMs) fail(`the hold of ${terms.name} lasts too long`);
   }
 
   private renewed(attempt: string, expiresAt: number, isMoved: boolean): void {

@@ -3,12 +3,14 @@ import type { RouteVersion } from '../../src/gate/call';
 import type { ExecuteResult } from '../../src/gate/gate';
 import type { HoldRow, LogRow, TickWrites } from '../../src/gate/tick/rows';
 import { AccountAudit } from './audit-accounts';
+import { EndAudit } from './audit-ends';
 import { amountToHold, ChargeAudit } from './audit-charges';
 import { HoldAudit } from './audit-holds';
 import { RateAudit } from './audit-rate';
 import type { CommitObserver, ModelDatabase, Session } from './database';
 import type { Scheduler } from './scheduler';
 import type { Prices } from './tables';
+import { VERIFY_PACE, type HoldAnswer, type HoldRequest } from './verify';
 
 // Watches commits, running actions and answers to callers. It does not depend on how the gate works.
 
@@ -23,7 +25,8 @@ const TOLD_MS = 35_000;
 /** How a call of a route keeps its hold open. */
 export const ROUTE_PACE = { everyMs: 30_000, lastsMs: 90_000, atMostMs: 3_600_000 };
 
-export type SimulatedResult = ExecuteResult | { kind: 'rerouted' };
+/** `held`: an asker got a hold, or heard of the hold of an earlier question. */
+export type SimulatedResult = ExecuteResult | { kind: 'rerouted' } | { kind: 'held'; body: string };
 
 /** One call of one caller at one node. */
 export interface SimulatedCall {
@@ -34,6 +37,8 @@ export interface SimulatedCall {
   secret: string;
   digest: string;
   action: string;
+  /** Whether an asker runs it, and only asks for a hold. */
+  isVerified: boolean;
   /** The route that chose the action, and how long its upstream takes. Undefined for a call of execute. */
   route: RouteVersion | undefined;
   upstreamMs: number;
@@ -108,6 +113,7 @@ export class Auditor implements CommitObserver {
   private readonly accounts: AccountAudit;
   private readonly rates: RateAudit;
   private readonly charges: ChargeAudit;
+  private readonly ends: EndAudit;
   private holds!: HoldAudit;
   private database!: ModelDatabase;
   /** Calls of routes whose upstream still answers. */
@@ -119,6 +125,7 @@ export class Auditor implements CommitObserver {
     this.accounts = new AccountAudit(this.fail);
     this.rates = new RateAudit(this.fail);
     this.charges = new ChargeAudit(this.fail);
+    this.ends = new EndAudit(this.fail);
   }
 
   watch(database: ModelDatabase): void {
@@ -132,6 +139,7 @@ export class Auditor implements CommitObserver {
       termsOf: (attempt) => {
         const call = this.attempts.get(attempt)?.call;
         if (!call) return { name: 'an unknown attempt', lastsMs: 0, atMostMs: 0 };
+        if (call.isVerified) return { name: call.name, ...VERIFY_PACE };
         if (call.route) return { name: call.name, ...ROUTE_PACE };
         const lastsMs = (tables.actions.get(call.action)?.timeoutMs ?? 0) + MARGIN_MS;
         return { name: call.name, lastsMs, atMostMs: lastsMs };
@@ -144,9 +152,11 @@ export class Auditor implements CommitObserver {
   tickCommitted(session: Session, writes: TickWrites): void {
     // Logs come before holds: one tick may end an expired hold and admit the next call of the same requestId.
     for (const log of writes.logs) this.logCommitted(log, writes);
-    for (const hold of writes.holds) this.holdCommitted(hold);
-    this.holds.committed(writes);
-    this.charges.check(writes, this.database.tables, ({ id }) => {
+    const verified = writes.singleHolds.filter(({ attempt }) => !this.attempts.has(attempt));
+    const holds = [...writes.holds, ...verified];
+    for (const hold of holds) this.holdCommitted(hold);
+    this.holds.committed(writes, verified);
+    this.charges.check({ ...writes, holds }, this.database.tables, ({ id }) => {
       const attempt = this.attempts.get(id);
       return attempt && { ...attempt, isTest: attempt.call.isTest, held: attempt.hold.amount };
     });
@@ -155,7 +165,7 @@ export class Auditor implements CommitObserver {
         this.scheduler.fail(`an entry bills ${this.nameOf(requestLogId)} without a log row in the same tick`);
     }
     for (const [id, limit] of session.limits) {
-      const passed = [...writes.holds, ...writes.logs.filter(hasPassedTheRate)].filter(({ projectId }) => projectId === id).length;
+      const passed = [...holds, ...writes.logs.filter(hasPassedTheRate)].filter(({ projectId }) => projectId === id).length;
       const isWritten = writes.budgets.some((budget) => budget.id === id);
       if (isWritten || passed > 0) this.rates.check(id, session.readAtUs, limit, passed);
     }
@@ -199,7 +209,8 @@ export class Auditor implements CommitObserver {
     const earlier = this.claimed.get(key) ?? [];
     for (const other of earlier) {
       if (other.isOpen) this.scheduler.fail(`${call.name} was admitted while ${other.call.name} with the same requestId still runs`);
-      const sinceMs = this.database.clock.nowMs() - other.loggedAtMs;
+      const answeredAtMs = call.isVerified ? other.hold.startedAt : other.loggedAtMs; // a hold is the answer of a verification
+      const sinceMs = this.database.clock.nowMs() - answeredAtMs;
       if (other.log?.outcome === 'SUCCEEDED' && sinceMs < DAY_MS - SLACK_MS) {
         this.scheduler.fail(`${call.name} was admitted although ${other.call.name} with the same requestId has succeeded`);
       }
@@ -227,6 +238,11 @@ export class Auditor implements CommitObserver {
     attempt.loggedAtMs = this.database.clock.nowMs();
     attempt.endedAt = this.scheduler.now;
     if (log.outcome !== 'SUCCEEDED' && billed !== 0) this.scheduler.fail(`${name} was billed for ${log.outcome}`);
+    if (attempt.call.isVerified) {
+      if (!this.ends.isAsked(name, log)) this.scheduler.fail(`the hold of ${name} ended as ${log.outcome}, which nobody asked for`);
+      attempt.usage = log.usage;
+      return;
+    }
     if (log.outcome !== 'SUCCEEDED') return;
     if (attempt.actionOutcome !== 'ok')
       this.scheduler.fail(`${name} is logged SUCCEEDED, but its action ended ${String(attempt.actionOutcome)}`);
@@ -302,6 +318,9 @@ export class Auditor implements CommitObserver {
       case 'replayed':
         this.checkReplay(call, result.body);
         break;
+      case 'held':
+        this.checkHeld(call, result.body);
+        break;
       case 'saidNo':
         if (log?.outcome !== 'FAILED' || call.attempt?.actionOutcome !== 'no') {
           this.scheduler.fail(`${call.name} was told that its action said no, which is not logged`);
@@ -319,6 +338,32 @@ export class Auditor implements CommitObserver {
     }
     if (log?.outcome === 'EXPIRED' && call.attempt?.runs === 1 && !(result.kind === 'error' && UNBILLED.has(result.code)))
       this.scheduler.fail(`${call.name} lost its hold, but was told ${describe(result)}`);
+  }
+
+  private checkHeld(call: SimulatedCall, body: string): void {
+    const [name, attempt] = body.split(' ', 2);
+    const holder = this.calls.get(name ?? '');
+    const isSame = holder?.keyId === call.keyId && holder.requestId === call.requestId && holder.fingerprint === call.fingerprint;
+    if (!isSame || (holder !== call && call.fingerprint === null)) this.scheduler.fail(`${call.name} got the hold of another, ${String(name)}`);
+    if (holder?.attempt?.hold.attempt !== attempt) this.scheduler.fail(`${call.name} was told of a hold that was never committed`);
+    const forbidden = holder !== call && call.forbiddenBy.find(({ lifted }) => !lifted);
+    if (forbidden) this.scheduler.fail(`${call.name} got a hold after ${forbidden.text} had answered`);
+  }
+
+  /** The call that has the hold of which an asker was told. */
+  holderIn(body: string): SimulatedCall | undefined {
+    return this.calls.get(body.split(' ', 1)[0] ?? '');
+  }
+
+  /** Notes that an asker sends a request about the hold of a call. */
+  asksForEnd({ name }: SimulatedCall, request: HoldRequest): void {
+    this.scheduler.note(`an asker sends ${JSON.stringify(request)} for ${name}`);
+    this.ends.asks(name, request);
+  }
+
+  heardOfEnd({ name, attempt }: SimulatedCall, request: HoldRequest, answer: HoldAnswer): void {
+    this.scheduler.note(`an asker of ${name} is answered ${'text' in answer ? answer.text : answer.code}`);
+    this.ends.heard(name, request, answer, attempt?.log);
   }
 
   private checkRerouted({ name, route, attempt, arrivedAt }: SimulatedCall): void {
@@ -367,9 +412,10 @@ export class Auditor implements CommitObserver {
     this.accounts.atRest(tables);
   }
 
-  private callAtRest({ name, server, result, attempt }: SimulatedCall): void {
+  private callAtRest({ name, isVerified, server, result, attempt }: SimulatedCall): void {
     if (server && !server.dead && !result) this.scheduler.fail(`${name} waits for ever`);
     if (result?.kind !== 'error') return;
+    if (isVerified && attempt && result.code !== 'OUTCOME_UNKNOWN') this.scheduler.fail(`${name} has opened a hold, but was told ${result.code}`);
     if (attempt?.log?.outcome === 'SUCCEEDED' && result.code !== 'OUTCOME_UNKNOWN')
       this.scheduler.fail(`${name} was billed, but told ${result.code}`);
     if (attempt && !AFTER_ADMISSION.has(result.code)) this.scheduler.fail(`${name} was admitted, but told ${result.code}`);
@@ -388,6 +434,8 @@ function describe(result: SimulatedResult): string {
       return 'no';
     case 'rerouted':
       return 'rerouted';
+    case 'held':
+      return `held ${result.body.split(' ', 1)[0]}`;
     default:
       return `${result.kind} ${result.body.slice(0, 40)}`;
   }

@@ -3,6 +3,7 @@ import { SWEEP_INTERVAL_MS } from '../../src/gate/sweep';
 import { ROUTE_PACE, type SimulatedCall } from './auditor';
 import type { SimulatedNode } from './node';
 import type { RouteRow } from './tables';
+import { VERIFY_PACE } from './verify';
 import type { World } from './world';
 
 export interface CallerKey {
@@ -13,7 +14,7 @@ export interface CallerKey {
   secrets: number[];
 }
 
-type Target = Pick<SimulatedCall, 'action' | 'route'>;
+type Target = Pick<SimulatedCall, 'action' | 'route'> & { isVerified?: boolean };
 
 const MOST_INSISTENCE = 2;
 
@@ -41,6 +42,7 @@ export class Callers {
       isTest: key.isTest,
       ...this.world.secretOf(key.keyId, secretNumber),
       action: target.action,
+      isVerified: target.isVerified ?? false,
       route: target.route,
       upstreamMs: target.route ? this.world.upstreamMs() : 0,
       requestId: `request-of-${name}`,
@@ -87,7 +89,7 @@ export class Callers {
   private anyTarget(): Target {
     const { random, scenario } = this.world;
     const route = random.chance(scenario.routeCalls) ? this.anyRoute() : undefined;
-    if (!route) return { action: this.anyAction(), route: undefined };
+    if (!route) return { action: this.anyAction(), route: undefined, isVerified: random.chance(scenario.verifiedCalls) };
     return { action: route.action, route: { id: route.id, version: random.chance(0.9) ? route.version : route.version - 1 } };
   }
 
@@ -114,6 +116,8 @@ export class Callers {
 
   /** Sometimes repeats a call at once after OUTCOME_UNKNOWN or SERVICE_UNAVAILABLE, as real clients do. Matches a changed route again. */
   heard({ fingerprint, requestId, result, ...call }: SimulatedCall): void {
+    const holder = result?.kind === 'held' && this.world.auditor.holderIn(result.body);
+    if (holder) this.world.askers.use(holder);
     const { random, isBusy } = this.world;
     const route = result?.kind === 'rerouted' && this.world.database.tables.routes.get(call.route?.id ?? '');
     if (route && isBusy) {
@@ -148,7 +152,8 @@ export class Callers {
     const { auditor, database } = this.world;
     for (const call of auditor.calls.values()) {
       if (call.server !== server || call.result || call.fingerprint === null) continue;
-      const expiryMs = call.route ? ROUTE_PACE.lastsMs : HOLD_MARGIN_MS + (database.tables.actions.get(call.action)?.timeoutMs ?? 0);
+      const heldMs = call.isVerified ? VERIFY_PACE.lastsMs : call.route && ROUTE_PACE.lastsMs;
+      const expiryMs = heldMs ?? HOLD_MARGIN_MS + (database.tables.actions.get(call.action)?.timeoutMs ?? 0);
       this.repeat(call, expiryMs + SWEEP_INTERVAL_MS, expiryMs - SWEEP_INTERVAL_MS);
     }
   }

@@ -306,7 +306,10 @@ export class ModelDatabase implements Owner {
       holdNumbers.set(hold.attempt, holdNumbers.size);
     }
     for (const attempt of writes.endedSingleHolds) singleHolds.delete(attempt);
-    for (const hold of writes.singleHolds) singleHolds.set(hold.attempt, { ...hold });
+    for (const hold of writes.singleHolds) {
+      singleHolds.set(hold.attempt, { ...hold });
+      if (!holdNumbers.has(hold.attempt)) holdNumbers.set(hold.attempt, holdNumbers.size);
+    }
     for (const log of writes.logs) logs.set(log.id, { ...log });
     for (const entry of writes.entries) entries.get(entry.accountId)?.push({ ...entry });
     for (const claim of writes.claims) claims.set(claimKey(claim), { ...claim });
@@ -333,7 +336,7 @@ export const POISON = 'POISON';
 function summary({ holds, logs, singleHolds, endedHolds, endedSingleHolds, refusalCounts }: TickWrites): string {
   const names = [
     ...holds.map(({ userAgent }) => `${String(userAgent)} held`),
-    ...singleHolds.map(({ userAgent }) => `${String(userAgent)} renewed`),
+    ...singleHolds.map(({ userAgent }) => `${String(userAgent)} has a row`),
     ...logs.map(({ userAgent, outcome, errorCode }) => `${String(userAgent)} ${outcome}${errorCode === null ? '' : ` ${errorCode}`}`),
   ];
   const moved = new Set(singleHolds.map(({ attempt }) => attempt));

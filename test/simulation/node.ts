@@ -1,7 +1,6 @@
 import type { ActionOutcome } from '../../src/actions/runner';
 import type { Database } from '../../src/db/database';
 import { Gate, type ExecuteRequest } from '../../src/gate/gate';
-import type { HoldStore } from '../../src/gate/hold-store';
 import { SWEEP_INTERVAL_MS, Sweep } from '../../src/gate/sweep';
 import { hmacSha256 } from '../../src/lib/hmac';
 import type { Time } from '../../src/lib/time';
@@ -13,6 +12,7 @@ import type { Network } from './faults';
 import { forward, usageOf } from './forward';
 import type { Scheduler } from './scheduler';
 import { SimulatedTickStore } from './tick-store';
+import { useHold, verify, type HoldRequest } from './verify';
 
 export const digest = hmacSha256('pepper-of-the-simulation');
 
@@ -78,8 +78,7 @@ export class SimulatedNode implements Client {
       },
       digest,
       keptAnswer: (claim) => this.store.keptAnswer(claim),
-      // Simulated callers only execute
-      holdStore: {} as HoldStore,
+      holdStore: this.store,
       database: {} as Database,
       httpStatusOf,
       limits: deps.limits,
@@ -96,12 +95,13 @@ export class SimulatedNode implements Client {
 
   /** Lets the gate execute a call. */
   receive(call: SimulatedCall): void {
-    const { scheduler, auditor, upstreams, heard } = this.deps;
+    const { scheduler, auditor, heard } = this.deps;
     scheduler.after(this, 0, () => {
       auditor.arrived(call, this);
       const repeatable = call.fingerprint === null ? '' : ` as ${call.requestId}/${call.fingerprint}`;
       const by = call.route ? ` through ${call.route.id} version ${call.route.version} for ${call.upstreamMs.toFixed(0)} ms` : '';
-      scheduler.note(`${call.name} arrives at ${this.name}: ${call.action} by ${call.keyId}${repeatable}${by}`);
+      const what = call.isVerified ? 'a hold for ' : '';
+      scheduler.note(`${call.name} arrives at ${this.name}: ${what}${call.action} by ${call.keyId}${repeatable}${by}`);
       const request: ExecuteRequest = {
         secret: call.secret,
         credentialKind: 'API_KEY',
@@ -119,14 +119,24 @@ export class SimulatedNode implements Client {
         kept: this.gate.keptBytes(),
         present: (dataJson, { chargedMicroCredits }) => `${call.name} ${chargedMicroCredits} ${dataJson}`,
       };
-      const result: Promise<SimulatedResult> = call.route
-        ? forward({ gate: this.gate, auditor, answer: () => upstreams.answer(this, call.upstreamMs) }, { ...request, route: call.route })
-        : this.gate.execute(request);
-      void result.then((answer) => {
+      void this.run(call, request).then((answer) => {
         auditor.answered(call, answer);
         heard(call);
       });
     });
+  }
+
+  private run(call: SimulatedCall, request: ExecuteRequest): Promise<SimulatedResult> {
+    const { gate } = this;
+    const { auditor, upstreams } = this.deps;
+    if (call.isVerified) return verify(gate, request);
+    if (!call.route) return gate.execute(request);
+    return forward({ gate, auditor, answer: () => upstreams.answer(this, call.upstreamMs) }, { ...request, route: call.route });
+  }
+
+  /** Lets an asker settle, void or extend the hold of a call. */
+  useHold(call: SimulatedCall, request: HoldRequest): void {
+    this.deps.scheduler.after(this, 0, () => void useHold(this.gate, this.deps.auditor, call, request));
   }
 
   kill(): void {

@@ -16,6 +16,10 @@ export interface Scenario {
   repeatsWithinMs: number[];
   /** Share of the calls that come through a route. */
   routeCalls: number;
+  /** Share of the other calls that only ask for a hold, which an asker settles. */
+  verifiedCalls: number;
+  /** Probability that an asker extends a hold, once more each time. */
+  extensions: number;
   /** How long upstreams of routes take, at most. Above 90 seconds a call must renew its hold. */
   upstreamMs: number[];
   /** Probability that an upstream takes longer than a call may. */
@@ -63,6 +67,8 @@ export function scenarioOf(random: Random): Scenario {
     repeats: random.pick([0, 0.4, 0.6]),
     repeatsWithinMs: [0, 0, 3, 50, 1_000, 6_000, 45_000, ...(isLong ? [100_000, 200_000] : [])],
     routeCalls: isLong ? random.pick([0.3, 0.8]) : random.pick([0, 0, 0.5]),
+    verifiedCalls: random.pick([0, 0.3, 0.7]),
+    extensions: random.pick([0, 0.5]),
     upstreamMs: isLong ? [2_000, 40_000, 100_000, 200_000, 600_000] : [5, 500, 10_000],
     endlessUpstreams: isLong && random.chance(0.1) ? 0.05 : 0,
     limits: { maxCalls: random.pick([24, 100, 1_000]), maxBytes: 1e9, maxBytesEach: 1e9 },

@@ -1,6 +1,7 @@
 import type { CredentialRef, Credential } from '../../src/gate/call';
 import {
   claimKey,
+  settlementClaim,
   type ClaimName,
   type ClaimRow,
   type HoldRow,
@@ -8,6 +9,7 @@ import {
   type TickState,
   type TickWrites,
 } from '../../src/gate/tick/rows';
+import type { ClosedHold, HoldStore } from '../../src/gate/hold-store';
 import type { SweepStore } from '../../src/gate/sweep-store';
 import { TickFailure, type TickNeeds, type TickStore } from '../../src/gate/tick/tick-store';
 import { Connection, type Client } from './connection';
@@ -21,8 +23,8 @@ const WAIT_FOR_CONNECTION_MS = 5_000;
 const HOLDS_AT_A_TIME = 20;
 
 /** A node's store on the model database. It sends the same packets and reports the same failures as the store for MySQL. */
-export class SimulatedTickStore implements TickStore, SweepStore {
-  private readonly open = new Set<Connection>();
+export class SimulatedTickStore implements TickStore, SweepStore, HoldStore {
+  private readonly connections = new Set<Connection>();
   private taken = 0;
   private readonly waiting: (() => void)[] = [];
 
@@ -108,11 +110,33 @@ export class SimulatedTickStore implements TickStore, SweepStore {
     });
   }
 
+  open(id: string): Promise<HoldRow | undefined> {
+    return this.once('look for a hold', ({ tables }) => {
+      const hold = tables.singleHolds.get(id);
+      return hold?.askerId === undefined ? undefined : { ...hold };
+    });
+  }
+
+  closed(id: string): Promise<ClosedHold | null> {
+    return this.once('look for a log row', ({ tables }) => {
+      const log = tables.logs.get(id);
+      return log && log.actionMs === null && log.outcome !== 'REFUSED' ? (log as ClosedHold) : null;
+    });
+  }
+
+  settlement(id: string): Promise<Pick<ClaimRow, 'fingerprint' | 'answer'> | null> {
+    return this.once('look for a settlement', ({ tables }) => tables.claims.get(claimKey(settlementClaim(id))) ?? null);
+  }
+
+  isCommitted(attempt: string): Promise<boolean> {
+    return this.once('look for an attempt', ({ tables }) => tables.logs.has(attempt) || tables.singleHolds.has(attempt));
+  }
+
   async close(): Promise<void> {}
 
   /** Breaks the connections of a dead process. The server notices some time later. */
   abandon(): void {
-    for (const connection of this.open) connection.destroy();
+    for (const connection of this.connections) connection.destroy();
   }
 
   private once<T>(packet: string, work: (database: ModelDatabase) => T): Promise<T> {
@@ -123,7 +147,7 @@ export class SimulatedTickStore implements TickStore, SweepStore {
     await this.place();
     try {
       const connection = await Connection.open(this.client, this.database, this.network);
-      this.open.add(connection);
+      this.connections.add(connection);
       try {
         const value = await work(connection);
         connection.release();
@@ -132,7 +156,7 @@ export class SimulatedTickStore implements TickStore, SweepStore {
         connection.destroy();
         throw error;
       } finally {
-        this.open.delete(connection);
+        this.connections.delete(connection);
       }
     } finally {
       this.taken -= 1;

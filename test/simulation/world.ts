@@ -2,6 +2,7 @@ import type { ActionOutcome } from '../../src/actions/runner';
 import type { Usage } from '../../src/actions/unit-prices';
 import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import { Administrators } from './administrators';
+import { Askers } from './askers';
 import { Auditor } from './auditor';
 import { Callers } from './callers';
 import { ModelDatabase, NO_LIMIT, POISON, WORKSPACE } from './database';
@@ -29,6 +30,7 @@ export class World implements Owner {
   readonly database: ModelDatabase;
   readonly network: Network;
   readonly callers: Callers;
+  readonly askers: Askers;
   readonly administrators: Administrators;
   readonly mishaps: Mishaps;
   /** The present process of each node. */
@@ -49,6 +51,7 @@ export class World implements Owner {
     this.auditor.watch(this.database);
     this.network = new Network(this.scheduler);
     this.callers = new Callers(this);
+    this.askers = new Askers(this);
     this.administrators = new Administrators(this);
     this.mishaps = new Mishaps(this);
     this.furnish();
@@ -172,7 +175,7 @@ export class World implements Owner {
   }
 
   /** What an upstream reports: nothing, other units than the priced ones, little, or much more than a call holds. */
-  private usage(): Usage | undefined {
+  usage(): Usage | undefined {
     const { random } = this;
     if (random.chance(0.2)) return undefined;
     const most = random.pick([3, 30, 300]);
