@@ -37,12 +37,15 @@ export class HoldAudit {
 
   constructor(private readonly deps: HoldAuditDeps) {}
 
-  /** Checks a committed tick. `verified` are the holds of verifications that it opened. */
-  committed({ holds, singleHolds, endedHolds, endedSingleHolds, logs }: TickWrites, verified: HoldRow[]): void {
+  /** Checks a tick that read the clock at `nowMs` and has committed. `verified` are the holds of verifications that it opened. */
+  committed({ holds, singleHolds, endedHolds, endedSingleHolds, logs }: TickWrites, verified: HoldRow[], nowMs: number): void {
     const { fail, tables, termsOf } = this.deps;
     const logged = new Set(logs.map(({ id }) => id));
     const renewed = new Map(singleHolds.filter((hold) => !verified.includes(hold)).map((hold) => [hold.attempt, hold]));
-    for (const { attempt, expiresAt } of renewed.values()) this.renewed(attempt, expiresAt, endedHolds.includes(attempt));
+    for (const { attempt, expiresAt } of renewed.values()) {
+      if ((this.open.get(attempt)?.expiresAt ?? Infinity) <= nowMs) fail(`the hold of ${termsOf(attempt).name} was renewed after its time`);
+      this.renewed(attempt, expiresAt, endedHolds.includes(attempt));
+    }
     for (const log of logs) if (log.outcome === 'EXPIRED') this.expired(log);
     for (const attempt of [...endedHolds.filter((each) => !renewed.has(each)), ...endedSingleHolds]) {
       const hold = this.open.get(attempt);

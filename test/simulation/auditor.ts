@@ -155,7 +155,7 @@ export class Auditor implements CommitObserver {
     const verified = writes.singleHolds.filter(({ attempt }) => !this.attempts.has(attempt));
     const holds = [...writes.holds, ...verified];
     for (const hold of holds) this.holdCommitted(hold);
-    this.holds.committed(writes, verified);
+    this.holds.committed(writes, verified, Math.floor(session.nowUs / 1000));
     this.charges.check({ ...writes, holds }, this.database.tables, ({ id }) => {
       const attempt = this.attempts.get(id);
       return attempt && { ...attempt, isTest: attempt.call.isTest, held: attempt.hold.amount };

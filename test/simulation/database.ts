@@ -24,8 +24,9 @@ export class Session {
   lastArrival = 0;
   idle: Scheduled | undefined;
   readonly locks = new Set<string>();
-  /** Time and limits that the transaction read. The auditor checks its writes with them. */
+  /** Times and limits that the transaction read. The auditor checks its writes with them. */
   readAtUs = 0;
+  nowUs = 0;
   readonly limits = new Map<string, { sustainedRps: number; burst: number }>();
 
   constructor(readonly client: string) {}
@@ -183,6 +184,7 @@ export class ModelDatabase implements Owner {
   private read(session: Session, { projectIds, credentials, actions, routes, claims, attempts, singleHolds }: TickNeeds): TickState {
     const { tables } = this;
     session.readAtUs = this.clock.forwardUs();
+    session.nowUs = this.clock.nowUs();
     const budgets = new Map<string, LockedBudget>();
     for (const id of projectIds) {
       if (!session.locks.has(id)) continue;
