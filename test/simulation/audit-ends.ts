@@ -36,8 +36,8 @@ export class EndAudit {
   private isTrue(request: HoldRequest, answer: HoldAnswer, log: LogRow | undefined): boolean {
     if ('code' in answer) {
       if (OPEN_ENDED.has(answer.code)) return true;
-      // The database refuses the request for good: the hold is voided or has expired, or an extension has no effect
-      if (answer.code === 'INTERNAL') return request.what === 'extend' || log?.errorCode === 'INTERNAL' || log?.outcome === 'EXPIRED';
+      // The database refuses the request for good: the hold ends without a bill, or an extension has no effect
+      if (answer.code === 'INTERNAL') return request.what === 'extend' || log?.outcome === 'FAILED' || log?.outcome === 'EXPIRED';
       if (answer.code === 'HOLD_EXPIRED') return log?.outcome === 'EXPIRED';
       return answer.code === 'ALREADY_SETTLED' && (log?.outcome === 'SUCCEEDED' || log?.outcome === 'FAILED');
     }
