@@ -88,6 +88,7 @@ function soundEvidence(): Evidence {
     holdExpiries: new Map(),
     prices: new Map([['faults.quick', 700]]),
     recoveryBoundMs: 5_000,
+    ways: { routeCalls: [], served: [], questions: [], ends: [] },
     tables: {
       logs: [],
       entries: [

@@ -1,6 +1,8 @@
 // The evidence of a run, which does not depend on the gate: a record of all calls and answers, and the tables as plain rows.
 // Times are milliseconds since 1970. All processes run on one machine and use one clock.
 
+import type { WaysEvidence } from './evidence-ways';
+
 /** One request, sent once. Its user agent is `call/ID`, which is also in its hold and its log row. */
 export interface CallRecord {
   id: number;
@@ -161,6 +163,8 @@ export interface Evidence {
   /** Maximum time until the gate answers 200 again without help. */
   recoveryBoundMs: number;
   tables: Tables;
+  /** What callers of routes and askers were told. */
+  ways: WaysEvidence;
 }
 
 /** A broken promise. */

@@ -27,6 +27,7 @@ export function summaryOf({ evidence, violations, done, acts, failedStarts, inte
     ...statusLines(calls),
     ['connection broken, or caller hung up', count(({ status }) => status === 0)],
     ['executions at the upstream', executions.length],
+    ...waysLines(evidence),
     ['log rows', tables.logs.length],
     ['of these EXPIRED', tables.logs.filter(({ outcome }) => outcome === 'EXPIRED').length],
     ['bills', tables.entries.filter(({ kind }) => kind === 'USAGE').length],
@@ -49,6 +50,22 @@ export function summaryOf({ evidence, violations, done, acts, failedStarts, inte
     '|---|---|---|---|---|',
     ...recoveryLines(recoveries(evidence)),
   ].join('\n');
+}
+
+/** What the load by routes and verifications came to. */
+function waysLines({ ways }: RunResult['evidence']): Line[] {
+  const { routeCalls, questions, ends } = ways;
+  const whole = routeCalls.filter(({ isApis }) => isApis);
+  const answers = (mode: string) => questions.filter((each) => each.mode === mode).flatMap((each) => each.answers);
+  const valid = (mode: string) => answers(mode).filter((answer) => answer.valid).length;
+  const told = (what: string) => ends.filter((end) => end.what === what && end.status === 200).length;
+  return [
+    ['calls of routes; whole answers; of these replays', `${routeCalls.length}; ${whole.length}; ${whole.filter(({ replay }) => replay).length}`],
+    ['questions to charge; VALID', `${answers('charge').length}; ${valid('charge')}`],
+    ['questions for a hold; VALID', `${answers('hold').length}; ${valid('hold')}`],
+    ['holds settled; voided; extended', `${told('settle')}; ${told('void')}; ${told('extend')}`],
+    ['requests to expired holds', ends.filter(({ status }) => status === 410).length],
+  ];
 }
 
 function statusLines(calls: RunResult['evidence']['calls']): Line[] {

@@ -13,7 +13,8 @@ import { startSite, type Site } from './sites';
 import { readHolds, readTables } from './tables';
 import { startUpstream, type FakeUpstream } from './upstream';
 import { verify } from './verify';
-import { LONGEST_TIMEOUT_MS, World, type SecretState } from './world';
+import { ROUTE_HOLD_MS, Ways } from './ways';
+import { World, type SecretState } from './world';
 
 /** The same secrets as in the tests' app, so that such an app can open a run's database. */
 export const RUN_ROOT_KEY = 'root-key-of-the-tests-0123456789abcdef';
@@ -53,6 +54,7 @@ const PROBE_EVERY_MS = 150;
 const MAX_PROBES_WAITING = 30;
 const SAMPLE_EVERY_MS = 1_000;
 const PROGRESS_EVERY_MS = 5_000;
+/** No hold of execute that a server makes now expires later. */
 const HOLD_MARGIN_MS = 30_000;
 const SWEEP_MS = 5_000;
 /** Time for which the load continues after the last disturbance, to see the gate recover. */
@@ -83,6 +85,7 @@ class Run {
   private site: Site | undefined;
   private upstream: FakeUpstream | undefined;
   private callers: Callers | undefined;
+  private ways: Ways | undefined;
   private admin: AdminClient | undefined;
   private callersStopped = false;
   private over = false;
@@ -109,7 +112,18 @@ class Run {
     const world = new World(this.admin);
     await world.build(this.upstream);
     this.callers = new Callers(urls, options.clients + MAX_PROBES_WAITING);
-    const { callers, admin, site } = this;
+    const stopped = () => this.callersStopped;
+    this.ways = await Ways.build({
+      admin: this.admin,
+      world,
+      urls,
+      random: random.fork('ways'),
+      clients: Math.ceil(options.clients / 3),
+      thinkMs: 2 * options.thinkMs,
+      lastsLong: !options.finalSweep,
+      stopped,
+    });
+    const { callers, admin, site, ways } = this;
 
     const startedAt = Date.now();
     const chaos = new Chaos(
@@ -117,7 +131,6 @@ class Run {
       () => this.over,
       (node, since) => this.healed(node, since),
     );
-    const stopped = () => this.callersStopped;
     const load = runLoad({
       callers,
       world,
@@ -137,17 +150,19 @@ class Run {
       administrators: 4,
       stopped,
     });
+    const otherWays = ways.run();
     const watching = [this.probe(world.liveSecrets('probe')[0] as SecretState, world), this.sample(site), this.report(chaos, startedAt)];
     let acts: Record<string, number> = {};
     try {
       const plan = planOf(options.counts, random.fork('chaos'), urls.length, options.meanGapMs);
-      await Promise.race([chaos.run(plan), failureOf(load), failureOf(administered)]);
+      await Promise.race([chaos.run(plan), failureOf(load), failureOf(administered), failureOf(otherWays)]);
       await wait(CALM_MS);
     } finally {
       this.callersStopped = true;
-      await Promise.allSettled([load, administered]);
+      await Promise.allSettled([load, administered, otherWays]);
     }
     await load;
+    await otherWays;
     acts = await administered;
     const loadSeconds = (Date.now() - startedAt) / 1000;
     if (!options.finalSweep) await this.untilSwept(site);
@@ -170,10 +185,11 @@ class Run {
       disturbances: chaos.disturbances,
       outages: chaos.outages,
       pulses: this.pulses,
-      holdExpiries: this.holdExpiries,
+      holdExpiries: this.knownExpiries(ways),
       prices: world.prices,
       recoveryBoundMs: options.recoveryBoundMs,
       tables: await readTables(site.databaseUrl),
+      ways: ways.evidence,
     };
     options.progress?.('All is settled. Checking the promises.');
     const violations = [
@@ -202,6 +218,7 @@ class Run {
     this.callersStopped = true;
     await Promise.all(this.nodes.map((node) => node.close()));
     await this.callers?.close();
+    await this.ways?.close();
     await this.admin?.close();
     await this.upstream?.close();
     await this.site?.close();
@@ -267,6 +284,17 @@ class Run {
     }
   }
 
+  /** The expiries that were seen, and the later ones that askers were told. A hold whose extension was not answered is left out. */
+  private knownExpiries({ evidence }: Ways): Map<string, number> {
+    const known = new Map(this.holdExpiries);
+    for (const { holdId, what, status, expiresAt } of evidence.ends) {
+      if (what !== 'extend') continue;
+      if (status === 0 || status >= 500) known.delete(holdId);
+      else if (expiresAt !== null && known.has(holdId)) known.set(holdId, Math.max(expiresAt, known.get(holdId) ?? 0));
+    }
+    return known;
+  }
+
   private async report(chaos: Chaos, startedAt: number): Promise<void> {
     for (let last = Date.now(); !this.over; await wait(100)) {
       if (Date.now() - last < PROGRESS_EVERY_MS) continue;
@@ -281,9 +309,10 @@ class Run {
   /** Waits until the servers have swept the holds of dead processes. The checks report holds that remain after the deadline. */
   private async untilSwept(site: Site): Promise<void> {
     this.options.progress?.('The load is over. Waiting for the last holds to expire.');
-    for (const deadline = Date.now() + LONGEST_TIMEOUT_MS + HOLD_MARGIN_MS + 3 * SWEEP_MS; Date.now() < deadline; await wait(500)) {
+    const old = new Set((await readHolds(site.databaseUrl)).holds.map(({ attempt }) => attempt));
+    for (const deadline = Date.now() + ROUTE_HOLD_MS + 3 * SWEEP_MS; Date.now() < deadline; await wait(500)) {
       const { holds } = await readHolds(site.databaseUrl);
-      const ofOthers = holds.filter(({ expiresAt }) => expiresAt < Date.now() + HOLD_MARGIN_MS - 1_000);
+      const ofOthers = holds.filter(({ attempt, expiresAt }) => old.has(attempt) || expiresAt < Date.now() + HOLD_MARGIN_MS - 1_000);
       if (ofOthers.length === 0) return;
     }
   }

@@ -139,14 +139,16 @@ interface OpenHold {
   expiresAt: number;
 }
 
-/** Reads the open holds. The marks of a tick say which holds are open; the last two base 62 digits of an attempt are its position. */
+/** Reads the open holds. A hold that was renewed, or of a verification, has a row of its own. The marks of a tick say which holds are open; the last two base 62 digits of an attempt are its position. */
 async function openHolds(ask: Ask): Promise<OpenHold[]> {
   const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
   const rows = await ask('SELECT marks, holds FROM tick_holds');
-  return rows.flatMap((row) =>
+  const packed = rows.flatMap((row) =>
     (JSON.parse(text(row.holds)) as OpenHold[]).filter(({ attempt }) => {
       const [tens, ones] = attempt.slice(-2);
       return text(row.marks)[digits.indexOf(tens as string) * 62 + digits.indexOf(ones as string)] === '1';
     }),
   );
+  const singles = await ask('SELECT expires_at, hold FROM single_holds');
+  return [...packed, ...singles.map((row) => ({ ...(JSON.parse(text(row.hold)) as OpenHold), expiresAt: Number(row.expires_at) }))];
 }

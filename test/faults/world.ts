@@ -12,7 +12,7 @@ import {
 } from './admin-client';
 import type { FakeUpstream, Manner } from './upstream';
 
-export type Role = 'steady' | 'tight' | 'changing' | 'scarce' | 'doomed' | 'probe';
+export type Role = 'steady' | 'tight' | 'changing' | 'scarce' | 'doomed' | 'probe' | 'ways';
 
 export interface ProjectState {
   id: string;
@@ -179,7 +179,7 @@ export class World {
   }
 }
 
-function mustHave<T>(answer: AdminAnswer<T>): T {
+export function mustHave<T>(answer: AdminAnswer<T>): T {
   if (answer.kind === 'data') return answer.data;
   throw new Error(`The run could not be prepared. The answer was: ${JSON.stringify(answer)}`);
 }
