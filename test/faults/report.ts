@@ -56,11 +56,12 @@ export function summaryOf({ evidence, violations, done, acts, failedStarts, inte
 function waysLines({ ways }: RunResult['evidence']): Line[] {
   const { routeCalls, questions, ends } = ways;
   const whole = routeCalls.filter(({ isApis }) => isApis);
+  const replays = whole.filter(({ replay }) => replay);
   const answers = (mode: string) => questions.filter((each) => each.mode === mode).flatMap((each) => each.answers);
   const valid = (mode: string) => answers(mode).filter((answer) => answer.valid).length;
   const told = (what: string) => ends.filter((end) => end.what === what && end.status === 200).length;
   return [
-    ['calls of routes; whole answers; of these replays', `${routeCalls.length}; ${whole.length}; ${whole.filter(({ replay }) => replay).length}`],
+    ['calls of routes; whole answers; of these replays', `${routeCalls.length}; ${whole.length}; ${replays.length}`],
     ['questions to charge; VALID', `${answers('charge').length}; ${valid('charge')}`],
     ['questions for a hold; VALID', `${answers('hold').length}; ${valid('hold')}`],
     ['holds settled; voided; extended', `${told('settle')}; ${told('void')}; ${told('extend')}`],

@@ -139,7 +139,10 @@ interface OpenHold {
   expiresAt: number;
 }
 
-/** Reads the open holds. A hold that was renewed, or of a verification, has a row of its own. The marks of a tick say which holds are open; the last two base 62 digits of an attempt are its position. */
+/**
+ * Reads the open holds. The marks of a tick say which of its holds are open; the last two base 62 digits of an attempt are its position.
+ * A hold that was renewed, and a hold of a verification, has a row of its own.
+ */
 async function openHolds(ask: Ask): Promise<OpenHold[]> {
   const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
   const rows = await ask('SELECT marks, holds FROM tick_holds');

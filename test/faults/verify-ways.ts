@@ -45,7 +45,8 @@ function* verifyRouteCalls({ ways }: Evidence, byId: Map<number, LogRow[]>): Gen
   const answers = new Map<string, string>();
   for (const call of ways.routeCalls) {
     const logs = byId.get(call.id) ?? [];
-    const wrong = (check: string, detail: string): Violation => ({ check, detail: `way ${call.id}, ${call.action}, ${call.status}: ${detail}` });
+    const what = `way ${call.id}, ${call.action}, ${call.status}`;
+    const wrong = (check: string, detail: string): Violation => ({ check, detail: `${what}: ${detail}` });
     const billed = succeeded(logs);
     if (logs.length > 1) yield wrong('a call has one log row', `it has ${logs.length}`);
     if (call.code === 'INTERNAL') yield wrong('no call is answered INTERNAL', 'it was answered INTERNAL');
@@ -82,7 +83,8 @@ function* verifyServed({ ways }: Evidence, logs: LogRow[]): Generator<Violation>
     const whole = (byRequest.get(log.requestId) ?? []).filter(({ status, completeAt }) => status < 300 && completeAt !== null);
     const check = 'a bill follows a whole answer of the API';
     if (whole.length === 0) yield { check, detail: `${log.id} was billed, but the API has served no whole answer` };
-    else if (whole.every(({ receivedAt }) => receivedAt > log.createdAt + ROUNDING_MS)) yield { check, detail: `${log.id} was billed before` };
+    else if (whole.every(({ receivedAt }) => receivedAt > log.createdAt + ROUNDING_MS))
+      yield { check, detail: `${log.id} was billed before the API was asked` };
   }
 }
 
@@ -90,7 +92,8 @@ function* verifyServed({ ways }: Evidence, logs: LogRow[]): Generator<Violation>
 function* verifyQuestions({ ways, tables }: Evidence, byId: Map<number, LogRow[]>): Generator<Violation> {
   const logOf = new Map(tables.logs.map((log) => [log.id, log]));
   for (const question of ways.questions) {
-    const wrong = (check: string, detail: string): Violation => ({ check, detail: `question ${question.id} to ${question.mode}: ${detail}` });
+    const what = `question ${question.id} to ${question.mode}`;
+    const wrong = (check: string, detail: string): Violation => ({ check, detail: `${what}: ${detail}` });
     const valid = question.answers.filter((answer) => answer.valid);
     const billed = succeeded(byId.get(question.id));
     if (question.answers.some(({ code }) => code === 'INTERNAL')) yield wrong('no call is answered INTERNAL', 'it was answered INTERNAL');
@@ -112,8 +115,9 @@ function* verifyCharge(
   [bill]: LogRow[],
   wrong: (check: string, detail: string) => Violation,
 ): Generator<Violation> {
-  if (!bill) return yield wrong('VALID in mode charge is billed once', 'it has no bill');
-  if (bill.charged !== charged) yield wrong('VALID in mode charge is billed once', `it was told ${charged}, but its log says ${bill.charged}`);
+  const check = 'VALID in mode charge is billed once';
+  if (!bill) return yield wrong(check, 'it has no bill');
+  if (bill.charged !== charged) yield wrong(check, `it was told ${charged}, but its log says ${bill.charged}`);
   // A charge is refused if the budget does not cover it, so it is never a part of the price
   const cost = costOf(VERIFIED, question.tokens);
   if (!isPrice(charged, cost, { ...question, isPoor: false })) yield wrong('a success costs its price', `it was charged ${charged}`);

@@ -344,7 +344,8 @@ export class Auditor implements CommitObserver {
     const [name, attempt] = body.split(' ', 2);
     const holder = this.calls.get(name ?? '');
     const isSame = holder?.keyId === call.keyId && holder.requestId === call.requestId && holder.fingerprint === call.fingerprint;
-    if (!isSame || (holder !== call && call.fingerprint === null)) this.scheduler.fail(`${call.name} got the hold of another, ${String(name)}`);
+    if (!isSame || (holder !== call && call.fingerprint === null))
+      this.scheduler.fail(`${call.name} got the hold of another, ${String(name)}`);
     if (holder?.attempt?.hold.attempt !== attempt) this.scheduler.fail(`${call.name} was told of a hold that was never committed`);
     const forbidden = holder !== call && call.forbiddenBy.find(({ lifted }) => !lifted);
     if (forbidden) this.scheduler.fail(`${call.name} got a hold after ${forbidden.text} had answered`);
@@ -415,7 +416,8 @@ export class Auditor implements CommitObserver {
   private callAtRest({ name, isVerified, server, result, attempt }: SimulatedCall): void {
     if (server && !server.dead && !result) this.scheduler.fail(`${name} waits for ever`);
     if (result?.kind !== 'error') return;
-    if (isVerified && attempt && result.code !== 'OUTCOME_UNKNOWN') this.scheduler.fail(`${name} has opened a hold, but was told ${result.code}`);
+    if (isVerified && attempt && result.code !== 'OUTCOME_UNKNOWN')
+      this.scheduler.fail(`${name} has opened a hold, but was told ${result.code}`);
     if (attempt?.log?.outcome === 'SUCCEEDED' && result.code !== 'OUTCOME_UNKNOWN')
       this.scheduler.fail(`${name} was billed, but told ${result.code}`);
     if (attempt && !AFTER_ADMISSION.has(result.code)) this.scheduler.fail(`${name} was admitted, but told ${result.code}`);

@@ -1,6 +1,7 @@
 import type { Usage } from '../../src/actions/unit-prices';
 import { TollgateError, type ErrorCode } from '../../src/errors';
 import type { ExecuteRequest, Gate } from '../../src/gate/gate';
+import type { Billing } from '../../src/gate/items';
 import type { Auditor, SimulatedCall, SimulatedResult } from './auditor';
 
 /** How long the hold of a verification lasts, and how an extension may keep it open. */
@@ -54,7 +55,8 @@ export async function useHold(gate: Gate, auditor: Auditor, call: SimulatedCall,
       const { what } = request;
       const end = what === 'settle' ? { kind: what, usage: request.usage, costMicroCredits: undefined } : { kind: what, errorCode: 'GONE' };
       const fingerprint = JSON.stringify(request);
-      const text = await gate.verifiedHolds.settle({ ...hold, end, fingerprint, present: (billing) => String(billing.chargedMicroCredits) });
+      const present = ({ chargedMicroCredits }: Billing): string => String(chargedMicroCredits);
+      const text = await gate.verifiedHolds.settle({ ...hold, end, fingerprint, present });
       answer = { text };
     }
   } catch (error) {
