@@ -58,7 +58,8 @@ async function main(): Promise<void> {
     progress: say,
     keepFolder: values.keep,
   };
-  const command = `npm run faults -- --kills ${kills} --seed ${seed} --database ${database}`;
+  const load = `${values.gap ? ` --gap ${values.gap}` : ''} --clients ${options.clients}`;
+  const command = `npm run faults -- --kills ${kills} --seed ${seed} --database ${database}${load}`;
   say(`seed ${seed}: ${command}`);
   const result = await runFaults(options);
   const summary = summaryOf(result);
