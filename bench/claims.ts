@@ -1,5 +1,6 @@
 import type { Claim, Results } from './summary';
 import { TARGETS, type TargetName } from './targets';
+import { BATCH, EXECUTE, VERIFY, VERIFY_BATCHES } from './verify';
 
 // The claims about speed, each with its measured value.
 
@@ -16,6 +17,8 @@ export function judge(results: Results): Claim[] {
     ...ofBare(results, 'garbage', 512, 0.9),
     ...ofBare(results, 'refused', 128, 0.8),
     ...ofBare(results, 'refused', 512, 0.8),
+    ...ofBare(results, 'route', 128, 0.5),
+    ...GATES.flatMap((target) => verifies(results, target)),
     ...GATES.flatMap((target) => noSql(results, target)),
     ...GATES.flatMap((target) => steady(results, target)),
     ...GATES.flatMap((target) => alone(results, target)),
@@ -27,12 +30,25 @@ export function judge(results: Results): Claim[] {
 const title = (target: TargetName): string => TARGETS[target].title;
 const atLeast = (sentence: string, value: number, bound: number): Claim => ({ sentence, measured: value.toFixed(2), ok: value >= bound });
 
-function ofBare(results: Results, scenario: 'hot' | 'garbage' | 'refused', connections: number, bound: number): Claim[] {
-  const what = { hot: 'calls of one hot project', garbage: 'garbage keys', refused: 'refusals for rate' }[scenario];
+const OF_BARE = { hot: 'calls of one hot project', garbage: 'garbage keys', refused: 'refusals for rate', route: 'calls by a route' };
+
+function ofBare(results: Results, scenario: keyof typeof OF_BARE, connections: number, bound: number): Claim[] {
+  const base = scenario === 'route' ? 'a bare proxy' : 'a bare route';
   return GATES.flatMap((target) => {
     const cell = results.find(scenario, target, connections);
     if (!cell || Number.isNaN(cell.ofBare)) return [];
-    return [atLeast(`${title(target)}: ${what} at ${connections} connections reach ${bound} of a bare route`, cell.ofBare, bound)];
+    return [atLeast(`${title(target)}: ${OF_BARE[scenario]} at ${connections} connections reach ${bound} of ${base}`, cell.ofBare, bound)];
+  });
+}
+
+function verifies(results: Results, target: TargetName): Claim[] {
+  const bounds = [
+    { part: VERIFY, what: 'verifications that charge reach 1.2 of the calls of execute', bound: 1.2 },
+    { part: VERIFY_BATCHES, what: `keys verified in batches of ${BATCH} reach 4 times the calls of execute`, bound: 4 },
+  ];
+  return bounds.flatMap(({ part, what, bound }) => {
+    const ratio = results.ratio('verify', target, part, EXECUTE, (cell) => cell.callsPerSecond);
+    return ratio === undefined ? [] : [atLeast(`${title(target)}: ${what}`, ratio, bound)];
   });
 }
 

@@ -81,9 +81,9 @@ async function load(target: RunningTarget, stage: Stage, calls: PlannedCall[], c
   await runWrk(server.url, plan, cell.connections, timing.warmUpSeconds);
   const countsSql = cell.scenario === 'garbage' && target.name === 'mariadb';
   const statementsBefore = countsSql ? await statements(stage) : 0;
-  const before = cpu(target);
+  const before = cpu(target, stage);
   const counted = await runWrk(server.url, plan, cell.connections, timing.seconds);
-  const after = cpu(target);
+  const after = cpu(target, stage);
   const measured = { ...summary(target.name, cell, counted, SCENARIOS[cell.scenario]), ...costs(before, after, counted) };
   // The query that counts the statements is one of them.
   return countsSql ? { ...measured, sqlStatements: (await statements(stage)) - statementsBefore - 1 } : measured;
@@ -118,16 +118,18 @@ interface Cpu {
   server: number;
   database: number;
   generator: number;
+  upstream: number;
   machine: number;
   self: number;
   at: number;
 }
 
-function cpu({ server, databasePid }: RunningTarget): Cpu {
+function cpu({ server, databasePid }: RunningTarget, { upstream }: Stage): Cpu {
   return {
     server: cpuSeconds(server.pid),
     database: databasePid === undefined ? 0 : cpuSeconds(databasePid),
     generator: childrensCpuSeconds(),
+    upstream: cpuSeconds(upstream.server.pid),
     machine: machinesCpuSeconds(),
     self: cpuSeconds(process.pid),
     at: performance.now() / 1000,
@@ -137,7 +139,7 @@ function cpu({ server, databasePid }: RunningTarget): Cpu {
 function costs(before: Cpu, after: Cpu, { requests }: Load): Pick<Measurement, 'cpuUs' | 'strangersCores'> {
   const used = (part: keyof Cpu) => after[part] - before[part];
   const aCall = (part: keyof Cpu) => (used(part) * 1e6) / Math.max(1, requests);
-  const ours = used('server') + used('database') + used('generator') + used('self');
+  const ours = used('server') + used('database') + used('generator') + used('upstream') + used('self');
   return {
     cpuUs: { server: aCall('server'), database: aCall('database'), generator: aCall('generator') },
     strangersCores: Math.max(0, (used('machine') - ours) / used('at')),

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 
@@ -18,6 +19,7 @@ export interface ServerProcess {
 
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 40_000;
+const POLL_MS = 25;
 const SETPRIV = '/usr/bin/setpriv';
 
 const running = new Set<ChildProcess>();
@@ -41,21 +43,38 @@ export function bound(command: string[]): string[] {
 
 /** Starts `node ARGS` and waits until it listens. Of this process's environment, the child gets only PATH and TMPDIR. */
 export async function startServer(args: string[], environment: Record<string, string>, logFile: string): Promise<ServerProcess> {
+  return launch([process.execPath, ...args], environment, logFile, listening);
+}
+
+/** Starts a program that listens at `url` and prints nothing. Waits until it accepts connections. */
+export async function startProgram(command: string[], url: string, logFile: string): Promise<ServerProcess> {
+  return launch(command, {}, logFile, async (child) => {
+    while (child.exitCode === null && !(await accepts(url))) await wait(POLL_MS);
+    return url;
+  });
+}
+
+async function launch(
+  command: string[],
+  environment: Record<string, string>,
+  logFile: string,
+  untilReady: (child: ChildProcess, printed: string[]) => Promise<string | undefined>,
+): Promise<ServerProcess> {
   const log = openSync(logFile, 'a');
   const env = { PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, NODE_ENV: 'production', ...environment };
-  const [program, ...rest] = bound([process.execPath, ...args]) as [string, ...string[]];
-  const child = own(spawn(program, rest, { env, stdio: ['ignore', 'pipe', log] }));
+  const [program, ...args] = bound(command) as [string, ...string[]];
+  const child = own(spawn(program, args, { env, stdio: ['ignore', 'pipe', log] }));
   closeSync(log);
   const gone = once(child, 'exit');
   const printed: string[] = [];
   const url = await Promise.race([
-    listening(child, printed),
+    untilReady(child, printed),
     gone.then(() => undefined),
     wait(START_TIMEOUT_MS, undefined, { ref: false }),
   ]);
   if (url === undefined) {
     child.kill('SIGKILL');
-    throw new Error(`A server did not start: node ${args.join(' ')}\n${readFileSync(logFile, 'utf8')}`);
+    throw new Error(`A server did not start: ${command.join(' ')}\n${readFileSync(logFile, 'utf8')}`);
   }
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -65,6 +84,21 @@ export async function startServer(args: string[], environment: Record<string, st
     await gone;
   };
   return { pid: child.pid as number, url, printed, stop };
+}
+
+/** Whether a server answers at a URL, with any status. */
+async function accepts(url: string): Promise<boolean> {
+  return fetch(url).then(() => true, () => false);
+}
+
+/** Returns a port of the loopback address that was free just now, for a program that cannot choose one itself. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 async function listening(child: ChildProcess, printed: string[]): Promise<string | undefined> {
@@ -101,6 +135,12 @@ export function machinesCpuSeconds(): number {
   if (!line) return NaN;
   const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line;
   return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND;
+}
+
+/** Memory of a process that is in use now, without what the kernel holds for its connections. NaN if there is no /proc. */
+export function residentBytes(pid: number): number {
+  const [, kibibytes] = /^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '') ?? [];
+  return Number(kibibytes) * 1_024;
 }
 
 /** Returns the fields of /proc/PID/stat after the process name. The name is skipped because it may contain spaces. */

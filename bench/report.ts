@@ -1,9 +1,12 @@
 import type { Machine } from './machine';
 import type { Claim, Results, Summary } from './summary';
 import { SCENARIOS, isCallScenario, type ScenarioName } from './scenarios';
+import type { StreamFigures } from './streams/figures';
+import { streamTables } from './streams/report';
 import { TARGETS, type TargetName } from './targets';
+import { EXECUTE } from './verify';
 
-interface Table {
+export interface Table {
   title: string;
   head: string[];
   rows: string[][];
@@ -13,6 +16,7 @@ export interface Report {
   machine: Machine;
   command: string;
   results: Results;
+  streams: readonly StreamFigures[];
   claims: Claim[];
 }
 
@@ -46,27 +50,30 @@ function claimLines(claims: Claim[]): string {
   return claims.map(({ sentence, measured, ok }) => `${ok ? 'ok  ' : 'FAIL'}  ${sentence} (${measured})`).join('\n');
 }
 
-function notes({ machine, command, results }: Report): string[] {
+function notes({ machine, command, results, streams }: Report): string[] {
   const strangers = results.measurements
     .map((cell) => cell.strangersCores)
     .filter((share) => !Number.isNaN(share))
     .sort((a, b) => a - b);
   const at = (share: number) => (strangers[Math.floor((strangers.length - 1) * share)] ?? NaN).toFixed(2);
-  const rounds = new Set(results.measurements.map((cell) => cell.round)).size;
+  const rounds = new Set([...results.measurements, ...streams].map(({ round }) => round)).size;
   return [
     `${machine.date}, command: ${command}`,
     `${machine.cores} cores (${machine.model}), shared by server, database and load generator`,
     `Node ${machine.node}, ${machine.database}, wrk ${machine.wrk}`,
     `commits are durable: ${machine.durability}; a write of 4 KiB with fdatasync takes ${machine.syncUs.toFixed(0)} us (median)`,
     `medians of ${rounds} rounds; a ratio is the median of the ratios in each round`,
-    `unrelated processes of this machine used ${at(0.5)} cores during the median cell, and ${at(1)} during the busiest`,
+    ...(strangers.length > 0
+      ? [`unrelated processes of this machine used ${at(0.5)} cores during the median cell, and ${at(1)} during the busiest`]
+      : []),
   ];
 }
 
-function tables({ results }: Report): Table[] {
+function tables({ results, streams }: Report): Table[] {
   const calls = (Object.keys(SCENARIOS) as ScenarioName[]).filter(isCallScenario);
   const details = calls.map((name) => detail(results, name));
-  const all = [overview(results), multiples(results), ...details, alone(results), isolation(results), full(results)];
+  const others = [verification(results), alone(results), isolation(results), full(results), ...streamTables(streams)];
+  const all = [overview(results), multiples(results), ...details, ...others];
   return all.filter(({ rows }) => rows.length > 0);
 }
 
@@ -150,6 +157,25 @@ function isolation(results: Results): Table {
         String(errors),
       ];
     }),
+  };
+}
+
+function verification(results: Results): Table {
+  return {
+    title: 'Verifications that charge, compared with execute of a built-in action',
+    head: ['connections', 'server', 'calls', 'keys/s', 'of execute', 'p50 ms', 'p99 ms', 'errors', 'server us', 'database us'],
+    rows: results.summaries('verify').map((cell) => [
+      String(cell.connections),
+      TARGETS[cell.target].title,
+      cell.part,
+      thousands(cell.callsPerSecond),
+      (results.ratio('verify', cell.target, cell.part, EXECUTE, (other) => other.callsPerSecond) ?? NaN).toFixed(2),
+      ms(cell.p50Us),
+      ms(cell.p99Us),
+      String(cell.errors),
+      cell.cpuUs.server.toFixed(0),
+      TARGETS[cell.target].onMariadb ? cell.cpuUs.database.toFixed(0) : '-',
+    ]),
   };
 }
 

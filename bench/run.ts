@@ -13,9 +13,13 @@ import { endAll } from './processes';
 import { profileTarget } from './profile';
 import { asMarkdown, asText, type Report } from './report';
 import { SCENARIOS, isCallScenario, type Scenario, type ScenarioName } from './scenarios';
+import { judgeStreams } from './streams/claims';
+import type { StreamFigures } from './streams/figures';
+import { measureStreams } from './streams/measure';
 import { Results } from './summary';
-import { TARGETS, startTarget, type RunningTarget, type Stage, type TargetName } from './targets';
-import { runWrk, wrkVersion, writePlan } from './wrk';
+import { TARGETS, startTarget, startUpstream, type RunningTarget, type Stage, type TargetName } from './targets';
+import { measureVerify } from './verify';
+import { runWrk, wrkVersion, writePlan, type PlannedCall } from './wrk';
 
 // `npm run bench`: starts the servers to compare, measures them in turns, audits the books and prints the results.
 
@@ -51,14 +55,16 @@ async function main(): Promise<void> {
 
 /** Runs `work` with a slow upstream, and with a MariaDB server if a target needs one. */
 async function onStage(options: Options, folder: string, work: (stage: Stage) => Promise<number>): Promise<number> {
-  const upstream = await startSlowUpstream();
+  const slow = await startSlowUpstream();
+  const upstream = await startUpstream(folder);
   const targets = options.profile ? [options.profile] : options.targets;
   const mariadb = targets.some((name) => TARGETS[name].onMariadb) ? await startDatabase() : undefined;
   try {
     const projectCount = options.profile || !options.scenarios.includes('projects') ? 1 : options.quick ? QUICK_PROJECTS : PROJECTS;
-    return await work({ folder, mariadb, projectCount, slowUpstreamUrl: upstream.url, nodeFlags: [] });
+    return await work({ folder, mariadb, projectCount, slowUpstreamUrl: slow.url, upstream, nodeFlags: [] });
   } finally {
-    close(upstream.server);
+    close(slow.server);
+    await upstream.server.stop();
     mariadb?.control.destroy();
     await mariadb?.server.stop();
   }
@@ -89,9 +95,10 @@ async function bench(options: Options, stage: Stage): Promise<number> {
     progress(`starting ${name}`);
     const target = await startTarget(name, stage);
     targets.push(target);
-    await warmUp(target, stage, options.quick ? 1 : WARM_UP_SECONDS);
+    await warmUp(target, stage, steps, options.quick ? 1 : WARM_UP_SECONDS);
   }
   const measurements: Measurement[] = [];
+  const streams: StreamFigures[] = [];
   let faults: string[];
   try {
     for (let round = 1; round <= options.rounds; round += 1) {
@@ -99,7 +106,8 @@ async function bench(options: Options, stage: Stage): Promise<number> {
         for (const target of targets) {
           if (!step.targets.includes(target.name)) continue;
           progress(`round ${round} of ${options.rounds}: ${step.scenario}, ${step.connections} connections, ${target.name}`);
-          measurements.push(...(await runStep(step, target, stage, round, options)));
+          if (step.scenario === 'streams') streams.push(await measureStreams(target, stage, round, options));
+          else measurements.push(...(await runStep({ ...step, scenario: step.scenario }, target, stage, round, options)));
         }
       }
     }
@@ -112,8 +120,8 @@ async function bench(options: Options, stage: Stage): Promise<number> {
   const results = new Results(measurements);
   const books = targets.filter(({ name }) => name === 'mariadb' || name === 'sqlite').length;
   const audited = { sentence: 'The books agree after the run', measured: `${books} audited`, ok: faults.length === 0 };
-  const claims = [...judge(results), ...(books > 0 ? [audited] : [])];
-  const report: Report = { machine, command: commandLine(), results, claims };
+  const claims = [...judge(results), ...judgeStreams(streams), ...(books > 0 ? [audited] : [])];
+  const report: Report = { machine, command: commandLine(), results, streams, claims };
   console.log(`${asText(report)}\n${faults.map((fault) => `\n${fault}`).join('')}`);
   keep(options, report);
   console.log(`It took ${Math.round((performance.now() - started) / 1000)} s.`);
@@ -121,8 +129,12 @@ async function bench(options: Options, stage: Stage): Promise<number> {
 }
 
 /** Lets V8 compile the hot code first: a server that has just started is slower. */
-async function warmUp({ server, furniture }: RunningTarget, { folder }: Stage, seconds: number): Promise<void> {
-  await runWrk(server.url, writePlan(folder, 'load', SCENARIOS.hot.plan(furniture)), WARM_UP_CONNECTIONS, seconds);
+async function warmUp({ name, server, furniture }: RunningTarget, { folder }: Stage, steps: Step[], seconds: number): Promise<void> {
+  const load = (plan: PlannedCall[]) => runWrk(server.url, writePlan(folder, 'load', plan), WARM_UP_CONNECTIONS, seconds);
+  const targets: readonly TargetName[] = SCENARIOS.hot.targets;
+  if (targets.includes(name)) await load(SCENARIOS.hot.plan(furniture));
+  const isRouted = steps.some((step) => step.scenario === 'route' && step.targets.includes(name));
+  if (isRouted) await load(SCENARIOS.route.plan(furniture));
 }
 
 function stepsOf(options: Options): Step[] {
@@ -134,7 +146,7 @@ function stepsOf(options: Options): Step[] {
 }
 
 async function runStep(
-  { scenario, connections }: Step,
+  { scenario, connections }: Step & { scenario: Exclude<ScenarioName, 'streams'> },
   target: RunningTarget,
   stage: Stage,
   round: number,
@@ -148,6 +160,8 @@ async function runStep(
       return measureIsolation(target, stage, cell, timing);
     case 'full':
       return measureFull(target, stage, cell, timing);
+    case 'verify':
+      return measureVerify(target, stage, cell, timing);
     default: {
       const { plan, ...rest } = SCENARIOS[scenario];
       const calls = plan(target.furniture);
@@ -159,9 +173,9 @@ async function runStep(
 
 function keep(options: Options, report: Report): void {
   if (options.json !== undefined) {
-    const { machine, command, results, claims } = report;
+    const { machine, command, results, streams, claims } = report;
     mkdirSync(dirname(options.json), { recursive: true });
-    writeFileSync(options.json, `${JSON.stringify({ machine, command, claims, measurements: results.measurements }, null, 2)}\n`);
+    writeFileSync(options.json, `${JSON.stringify({ machine, command, claims, measurements: results.measurements, streams }, null, 2)}\n`);
     console.log(`Written: ${options.json}`);
   }
   if (options.whole) {

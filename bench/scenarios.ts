@@ -14,6 +14,8 @@ export interface Scenario {
   refused: number;
   /** The status of each refusal. */
   status?: number;
+  /** The server whose throughput is 1.00. Absent if it is the bare route. */
+  base?: TargetName;
 }
 
 const GATES: TargetName[] = ['mariadb', 'sqlite'];
@@ -74,15 +76,25 @@ export const SCENARIOS = {
     plan: ({ hot }) => Array.from({ length: REQUEST_IDS }, () => ({ ...call(hot), body: withRequestId() })),
     refused: 0,
   },
+  route: {
+    title: 'A small JSON call by a route, compared with a bare Fastify proxy',
+    targets: ['proxy', 'nginx', ...GATES],
+    connections: [1, 128],
+    plan: ({ hot }) => [{ ...call(hot), path: '/bench/small' }],
+    refused: 0,
+    base: 'proxy',
+  },
+  verify: { title: 'Verifications that charge', targets: GATES, connections: [128], refused: 0 },
   alone: { title: 'One caller alone', targets: GATES, connections: [1], refused: 0 },
   isolation: { title: 'A neighbour in trouble', targets: GATES, connections: [64], refused: 0 },
   full: { title: 'Above the limit of calls in flight', targets: ['mariadb'], connections: [128], refused: 1 },
+  streams: { title: 'Streams', targets: ['proxy', ...GATES], connections: [1], refused: 0 },
 } satisfies Record<string, Scenario>;
 
 export type ScenarioName = keyof typeof SCENARIOS;
 
 /** The scenarios that are only a list of calls. */
-export type CallScenario = Exclude<ScenarioName, 'alone' | 'isolation' | 'full'>;
+export type CallScenario = Exclude<ScenarioName, 'alone' | 'isolation' | 'full' | 'verify' | 'streams'>;
 
 export const isCallScenario = (name: ScenarioName): name is CallScenario => 'plan' in SCENARIOS[name];
 

@@ -1,10 +1,10 @@
 import type { Measurement } from './measure';
-import type { ScenarioName } from './scenarios';
+import { SCENARIOS, type Scenario, type ScenarioName } from './scenarios';
 import type { TargetName } from './targets';
 
 /** One cell, summarised over all rounds. */
 export interface Summary extends Omit<Measurement, 'round'> {
-  /** Throughput as a share of the bare route's in the same round: the median of the rounds. NaN if the bare route was not measured. */
+  /** Throughput as a share of the base's in the same round: the median of the rounds. NaN if the base was not measured. */
   ofBare: number;
 }
 
@@ -75,13 +75,15 @@ export class Results {
       },
       strangersCores: middle((cell) => cell.strangersCores),
       ...(first.sqlStatements === undefined ? {} : { sqlStatements: sum((cell) => cell.sqlStatements ?? 0) }),
-      ofBare: middle((cell) => cell.callsPerSecond / (this.bareBeside(cell)?.callsPerSecond ?? NaN)),
+      ofBare: middle((cell) => cell.callsPerSecond / (this.baseBeside(cell)?.callsPerSecond ?? NaN)),
     };
   }
 
-  private bareBeside({ scenario, connections, round }: Measurement): Measurement | undefined {
+  /** The measurement of the bare route, or of the other server with which the scenario compares. */
+  private baseBeside({ scenario, connections, round }: Measurement): Measurement | undefined {
+    const { base = 'bare' }: Scenario = SCENARIOS[scenario];
     return this.measurements.find(
-      (cell) => cell.target === 'bare' && cell.scenario === scenario && cell.connections === connections && cell.round === round,
+      (cell) => cell.target === base && cell.scenario === scenario && cell.connections === connections && cell.round === round,
     );
   }
 }

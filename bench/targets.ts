@@ -7,12 +7,15 @@ import type { Connection, RowDataPacket } from 'mysql2/promise';
 import { randomBase62 } from '../src/lib/id';
 import type { MariadbServer } from '../test/support/mariadb-server';
 import { furnish, type Furniture } from './furniture';
+import { startNginx } from './nginx';
 import { own, startServer, type ServerProcess } from './processes';
 
 // The servers to compare. Each is a separate process.
 
 export const TARGETS = {
   bare: { title: 'a bare Fastify route', onMariadb: false },
+  proxy: { title: 'a bare Fastify proxy', onMariadb: false },
+  nginx: { title: 'nginx as a proxy', onMariadb: false },
   mariadb: { title: 'Tollgate on MariaDB', onMariadb: true },
   sqlite: { title: 'Tollgate on SQLite', onMariadb: false },
   transaction: { title: 'a transaction per call, MariaDB', onMariadb: true },
@@ -34,6 +37,12 @@ export interface RunningTarget {
   audit(): Promise<string | undefined>;
 }
 
+/** The upstream of the routes and of the proxies. It listens at two URLs, because Tollgate limits the calls at one. */
+export interface Upstream {
+  server: ServerProcess;
+  urls: [string, string];
+}
+
 /** The surroundings that all targets share. */
 export interface Stage {
   /** Folder for databases, logs and plans, on the disk to measure. */
@@ -42,6 +51,7 @@ export interface Stage {
   projectCount: number;
   /** URL of an upstream that answers after two seconds. */
   slowUpstreamUrl: string;
+  upstream: Upstream;
   /** Flags for Node, before the script. */
   nodeFlags: string[];
 }
@@ -49,18 +59,29 @@ export interface Stage {
 const ROOT = join(__dirname, '..');
 const SWC = ['-r', '@swc-node/register'];
 
+/** Starts the upstream of the routes and of the proxies. */
+export async function startUpstream(folder: string): Promise<Upstream> {
+  const server = await startServer([...START_FLAGS, ...SWC, join(__dirname, 'upstream.ts')], {}, join(folder, 'upstream.log'));
+  const second = server.printed.find((line) => line.startsWith('second '))?.slice('second '.length) as string;
+  return { server, urls: [server.url, second] };
+}
+
 /** Starts a target on a new, filled database. */
 export async function startTarget(name: TargetName, stage: Stage): Promise<RunningTarget> {
   switch (name) {
     case 'bare':
-      return rival(name, stage, [...SWC, join(__dirname, 'bare.ts')], {});
+      return nodeRival(name, stage, [...SWC, join(__dirname, 'bare.ts')], {});
+    case 'proxy':
+      return nodeRival(name, stage, [...SWC, join(__dirname, 'proxy.ts')], { UPSTREAM_URL: stage.upstream.urls[0] });
+    case 'nginx':
+      return rival(name, stage, await startNginx(stage.folder, stage.upstream.urls[0]));
     case 'transaction':
-      return rival(name, stage, [...SWC, join(__dirname, 'transaction-per-call.ts')], {
+      return nodeRival(name, stage, [...SWC, join(__dirname, 'transaction-per-call.ts')], {
         DATABASE_URL: await newDatabase(stage, 'bench_transaction'),
       });
     case 'better-auth':
       await installBetterAuth();
-      return rival(name, stage, [join(__dirname, 'better-auth', 'server.mjs')], {
+      return nodeRival(name, stage, [join(__dirname, 'better-auth', 'server.mjs')], {
         DATABASE_URL: await newDatabase(stage, 'bench_better_auth'),
         BETTER_AUTH_SECRET: randomBase62(43),
       });
@@ -96,7 +117,7 @@ async function gate(
   environment: Record<string, string>,
   callsInFlight: () => Promise<number>,
 ): Promise<RunningTarget> {
-  const furniture = await furnish(environment, stage.projectCount, stage.slowUpstreamUrl);
+  const furniture = await furnish(environment, stage);
   const server = await startGate(stage, name, environment);
   const databasePid = name === 'mariadb' ? stage.mariadb?.server.pid : undefined;
   return { name, server, databasePid, furniture, callsInFlight, audit: () => auditBooks(environment) };
@@ -127,8 +148,17 @@ async function auditBooks(environment: Record<string, string>): Promise<string |
   return code === 0 ? undefined : output;
 }
 
-async function rival(name: TargetName, stage: Stage, script: string[], environment: Record<string, string>): Promise<RunningTarget> {
-  const server = await startServer([...START_FLAGS, ...stage.nodeFlags, ...script], environment, join(stage.folder, `${name}.log`));
+async function nodeRival(
+  name: TargetName,
+  stage: Stage,
+  script: string[],
+  environment: Record<string, string>,
+): Promise<RunningTarget> {
+  const flags = [...START_FLAGS, ...stage.nodeFlags];
+  return rival(name, stage, await startServer([...flags, ...script], environment, join(stage.folder, `${name}.log`)));
+}
+
+function rival(name: TargetName, stage: Stage, server: ServerProcess): RunningTarget {
   const key = server.printed.find((line) => line.startsWith('key '))?.slice('key '.length);
   const secret = key ?? `bench_live_${randomBase62(38)}`;
   const many = Array.from({ length: stage.projectCount }, () => secret);
@@ -136,7 +166,7 @@ async function rival(name: TargetName, stage: Stage, script: string[], environme
     name,
     server,
     databasePid: TARGETS[name].onMariadb ? stage.mariadb?.server.pid : undefined,
-    furniture: { hot: secret, many, exhausted: secret, slow: secret, locked: { secret, projectId: '' } },
+    furniture: { hot: secret, many, exhausted: secret, slow: secret, locked: { secret, projectId: '' }, asker: secret },
     callsInFlight: async () => 0,
     audit: async () => undefined,
   };
