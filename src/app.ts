@@ -140,7 +140,10 @@ function warnAboutPublicUrl({ config, server, log }: Base): void {
 }
 
 /** Returns a function that gives the URL of this server for clients: PUBLIC_URL, otherwise the address that it listens on. */
-const baseUrlOf = ({ config, server }: Base) => () => config.publicUrl ?? addressOf(server);
+function baseUrlOf({ config, server }: Base): () => string {
+  let address: string | undefined;
+  return () => config.publicUrl ?? (address ??= addressOf(server)); // it never changes, and Node asks the system each time
+}
 
 function createPeople(base: Base, actorById: PeopleDeps['actorById']): PeopleServices {
   const { config, database, installation, log } = base;

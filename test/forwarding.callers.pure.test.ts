@@ -167,13 +167,13 @@ describe('an upstream', () => {
 });
 
 describe('a call', () => {
-  it('ends when its signal does', async () => {
+  it('ends when it is stopped', async () => {
     const upstream = await startSlow();
-    const stop = new AbortController();
-    const front = await startFront(upstream.port, { signal: stop.signal });
+    let stop: (cause: string) => void = () => undefined;
+    const front = await startFront(upstream.port, { onBegin: (end) => (stop = end) });
     const answer = get(front.url);
     await until(() => upstream.sockets.length === 1, 'the request at the upstream');
-    stop.abort(new Error('The hold is lost.'));
+    stop('The hold is lost.');
     expect((await answer).body.toString()).toBe('SERVICE_UNAVAILABLE');
     expect(front.settled).toMatchObject([{ cause: expect.stringContaining('The hold is lost.') }]);
   });

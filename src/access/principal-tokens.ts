@@ -1,5 +1,9 @@
-import { createPrivateKey, createPublicKey, hkdfSync, type KeyObject } from 'node:crypto';
-import { SignJWT, calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
+import { createPrivateKey, createPublicKey, hkdfSync, sign, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
+import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose';
+
+/** Signs in a thread. The main thread spends half as much on it as with the functions of jose, which use Web Cryptography. */
+const signInThread = promisify<null, Buffer, KeyObject, Buffer>(sign);
 
 /** Time for which a token is valid. It covers clocks that differ a little, and the way to the upstream. */
 const TOKEN_SECONDS = 60;
@@ -25,12 +29,17 @@ const PKCS8_START = Buffer.from('302e020100300506032b657004220420', 'hex');
  * pepper, so that all nodes have the same key, and no key is stored.
  */
 export class PrincipalTokens {
+  /** The same in all tokens. */
+  private readonly header: string;
+
   private constructor(
     private readonly key: KeyObject,
     private readonly publicKey: JWK,
     /** The URL of this server for clients, which is the issuer. */
     private readonly issuer: () => string,
-  ) {}
+  ) {
+    this.header = base64url(JSON.stringify({ alg: 'EdDSA', typ: 'JWT', kid: publicKey.kid }));
+  }
 
   static async open(pepper: string, issuer: () => string): Promise<PrincipalTokens> {
     const seed = Buffer.from(hkdfSync('sha256', pepper, '', 'tollgate principal token', 32));
@@ -46,16 +55,14 @@ export class PrincipalTokens {
   }
 
   /** Returns a token for one request to the upstream with this origin. */
-  sign(audience: string, { credentialId, workspaceId, projectId, environment, requestId, action, subject }: Principal): Promise<string> {
-    const now = Math.floor(Date.now() / 1000);
-    const claims = { workspace: workspaceId, project: projectId, environment, request_id: requestId, action, subject };
-    return new SignJWT(claims)
-      .setProtectedHeader({ alg: 'EdDSA', typ: 'JWT', kid: this.publicKey.kid as string })
-      .setIssuer(this.issuer())
-      .setAudience(audience)
-      .setSubject(credentialId)
-      .setIssuedAt(now)
-      .setExpirationTime(now + TOKEN_SECONDS)
-      .sign(this.key);
+  async sign(aud: string, { credentialId, workspaceId, projectId, environment, requestId, action, subject }: Principal): Promise<string> {
+    const iat = Math.floor(Date.now() / 1000);
+    const about = { workspace: workspaceId, project: projectId, environment, request_id: requestId, action, subject };
+    const claims = { ...about, iss: this.issuer(), aud, sub: credentialId, iat, exp: iat + TOKEN_SECONDS };
+    const signed = `${this.header}.${base64url(JSON.stringify(claims))}`;
+    const signature = await signInThread(null, Buffer.from(signed), this.key);
+    return `${signed}.${signature.toString('base64url')}`;
   }
 }
+
+const base64url = (text: string): string => Buffer.from(text).toString('base64url');

@@ -62,11 +62,9 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
 
   /** Runs the call. See Forwarder.forward. */
   async run(): Promise<TollgateError | null> {
-    const { incoming, outgoing, signal } = this.request;
-    const stop = () => this.fail('SERVICE_UNAVAILABLE', `The call was stopped: ${describe(signal?.reason)}`);
-    signal?.addEventListener('abort', stop);
+    const { incoming, outgoing } = this.request;
     try {
-      if (signal?.aborted) stop();
+      this.request.onBegin?.((cause) => this.fail('SERVICE_UNAVAILABLE', `The call was stopped: ${cause}`));
       this.prepare();
       whenAnswered(incoming, outgoing, () => this.callerLeaves());
       if (!this.end) await this.start();
@@ -78,7 +76,6 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
       if (this.answer.hasBegun) this.answer.reset();
       throw error;
     } finally {
-      signal?.removeEventListener('abort', stop);
       this.measure?.stop();
       this.copies.release();
     }

@@ -38,8 +38,8 @@ export interface ForwardRequest {
   copyBudget: CopyBudget;
   /** If given, a billed answer is kept for repeats, if its body has at most this many bytes. */
   keepAnswerUpToBytes?: number;
-  /** Ends the call, as a stop of the process does. */
-  signal?: AbortSignal;
+  /** Called when the call begins, with a function that ends it as a stop of the process does. */
+  onBegin?(stop: (cause: string) => void): void;
   settle: Settle;
 }
 

@@ -157,9 +157,8 @@ export class RoutedCall {
     body: Buffer | undefined,
   ): Promise<ForwardRequest> {
     const { hold, action, credential, rate } = open.admitted;
-    const lost = new AbortController();
     const atMostMs = Math.min(MAX_SINGLE_HOLD_SECONDS * 1_000, route.maxDurationMs + ROUTE_HOLD_MS);
-    open.keepOpen({ everyMs: RENEW_EVERY_MS, lastsMs: ROUTE_HOLD_MS, atMostMs }, () => lost.abort(new Error('Its hold was lost.')));
+    const pace = { everyMs: RENEW_EVERY_MS, lastsMs: ROUTE_HOLD_MS, atMostMs };
     const { origin, path } = upstreamTarget(route, params, this.incoming.url as string);
     const principal: Principal = {
       credentialId: credential.id,
@@ -191,7 +190,7 @@ export class RoutedCall {
       usage: route.usage,
       copyBudget: this.copyBudget(credential),
       ...(hold.claimed && { keepAnswerUpToBytes: MAX_KEPT_ANSWER_BYTES }),
-      signal: lost.signal,
+      onBegin: (stop) => open.keepOpen(pace, () => stop('Its hold was lost.')),
       settle: this.settleOf(open),
     };
   }
