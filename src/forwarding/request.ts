@@ -16,7 +16,7 @@ export interface ForwardRequest {
   /** Path and query, exactly as the upstream gets them. */
   path: string;
   /** The body, if it has been read already. Otherwise it is passed on as it arrives. */
-  body?: Buffer;
+  body?: Buffer | undefined;
   /** The project and workspace that take a place at the upstream. */
   holder: Holder;
   /** Headers for the upstream. The caller's headers with these names are removed. */
@@ -37,7 +37,7 @@ export interface ForwardRequest {
   usage: readonly UsageSource[];
   copyBudget: CopyBudget;
   /** If given, a billed answer is kept for repeats, if its body has at most this many bytes. */
-  keepAnswerUpToBytes?: number;
+  keepAnswerUpToBytes?: number | undefined;
   /** Called when the call begins, with a function that ends it as a stop of the process does. */
   onBegin?(stop: (cause: string) => void): void;
   settle: Settle;

@@ -35,7 +35,8 @@ export class OpenCall {
    * the hold has expired or cannot be renewed in time. The call must end then, because it cannot be billed.
    */
   keepOpen(pace: { everyMs: number; lastsMs: number; atMostMs: number }, onLost: () => void): void {
-    this.renewal = { ...pace, dueAt: this.deps.time.now() + pace.everyMs };
+    const { everyMs, lastsMs, atMostMs } = pace;
+    this.renewal = { everyMs, lastsMs, atMostMs, dueAt: this.deps.time.now() + everyMs };
     this.lost = onLost;
   }
 
