@@ -100,7 +100,7 @@ function* verifyQuestions({ ways, tables }: Evidence, byId: Map<number, LogRow[]
     if (new Set(valid.map(({ text }) => text)).size > 1) yield wrong('a repeat is answered the same', 'its answers differ');
     if (billed.length > 1) yield wrong('a question is billed once', `it has ${billed.length} bills`);
     const holds = (byId.get(question.id) ?? []).filter(({ outcome }) => outcome !== 'REFUSED');
-    if (holds.length > 1) yield wrong('a question opens one hold', `it opened ${holds.length}`);
+    if (question.mode === 'hold' && holds.length > 1) yield wrong('a question opens one hold', `it opened ${holds.length}`);
     const [answer] = valid;
     if (!answer) continue;
     if (question.mode === 'charge') yield* verifyCharge(question, answer.charged, billed, wrong);

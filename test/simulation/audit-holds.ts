@@ -43,7 +43,7 @@ export class HoldAudit {
     const logged = new Set(logs.map(({ id }) => id));
     const renewed = new Map(singleHolds.filter((hold) => !verified.includes(hold)).map((hold) => [hold.attempt, hold]));
     for (const { attempt, expiresAt } of renewed.values()) {
-      if ((this.open.get(attempt)?.expiresAt ?? Infinity) <= nowMs) fail(`the hold of ${termsOf(attempt).name} was renewed after its time`);
+      if (this.isOver(attempt, nowMs)) fail(`the hold of ${termsOf(attempt).name} was renewed after its time`);
       this.renewed(attempt, expiresAt, endedHolds.includes(attempt));
     }
     for (const log of logs) if (log.outcome === 'EXPIRED') this.expired(log);
@@ -98,6 +98,11 @@ export class HoldAudit {
       const overMs = simulatedMs() - Math.max(calmSince, overAt + clock.backMs - backMs);
       if (overMs > 2 * SWEEP_MS + SLACK_MS) fail(`the hold of ${name} stays open ${overMs.toFixed(0)} ms after its time`);
     }
+  }
+
+  /** Whether the time of an open hold is over at `nowMs`. */
+  isOver(attempt: string, nowMs: number): boolean {
+    return (this.open.get(attempt)?.expiresAt ?? Infinity) <= nowMs;
   }
 
   /** Whether the hold is open and its time is not over. */

@@ -151,11 +151,12 @@ export class Auditor implements CommitObserver {
 
   tickCommitted(session: Session, writes: TickWrites): void {
     // Logs come before holds: one tick may end an expired hold and admit the next call of the same requestId.
-    for (const log of writes.logs) this.logCommitted(log, writes);
+    const nowMs = Math.floor(session.nowUs / 1000);
+    for (const log of writes.logs) this.logCommitted(log, writes, nowMs);
     const verified = writes.singleHolds.filter(({ attempt }) => !this.attempts.has(attempt));
     const holds = [...writes.holds, ...verified];
     for (const hold of holds) this.holdCommitted(hold);
-    this.holds.committed(writes, verified, Math.floor(session.nowUs / 1000));
+    this.holds.committed(writes, verified, nowMs);
     this.charges.check({ ...writes, holds }, this.database.tables, ({ id }) => {
       const attempt = this.attempts.get(id);
       return attempt && { ...attempt, isTest: attempt.call.isTest, held: attempt.hold.amount };
@@ -218,7 +219,7 @@ export class Auditor implements CommitObserver {
     this.claimed.set(key, [...earlier, attempt]);
   }
 
-  private logCommitted(log: LogRow, { endedHolds, endedSingleHolds, entries }: TickWrites): void {
+  private logCommitted(log: LogRow, { endedHolds, endedSingleHolds, entries }: TickWrites, nowMs: number): void {
     const name = String(log.userAgent);
     const attempt = this.attempts.get(log.id);
     const bills = entries.filter((entry) => entry.requestLogId === log.id);
@@ -240,6 +241,8 @@ export class Auditor implements CommitObserver {
     if (log.outcome !== 'SUCCEEDED' && billed !== 0) this.scheduler.fail(`${name} was billed for ${log.outcome}`);
     if (attempt.call.isVerified) {
       if (!this.ends.isAsked(name, log)) this.scheduler.fail(`the hold of ${name} ended as ${log.outcome}, which nobody asked for`);
+      if (log.outcome === 'SUCCEEDED' && this.holds.isOver(log.id, nowMs))
+        this.scheduler.fail(`the hold of ${name} was settled after its time`);
       attempt.usage = log.usage;
       return;
     }
