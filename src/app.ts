@@ -1,7 +1,6 @@
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import cookie from '@fastify/cookie';
-import cors from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
 import { GraphQLSchema } from 'graphql';
 import { pino, type Logger } from 'pino';
@@ -47,6 +46,7 @@ import { oauthErrorPage, oauthForm, registerConsentPages, registerOAuthEndpoints
 import { pageForm, registerPages } from './pages/server';
 import { ArrivingBodies, requirePlainBody } from './rest/arriving-bodies';
 import { ClientAddresses, LOOPBACK } from './rest/client-address';
+import { registerCors } from './rest/cors';
 import { RoutedServer } from './rest/forward/routed-server';
 import { createServer, prepareAnswers } from './rest/http';
 import { registerRest } from './rest/server';
@@ -178,7 +178,7 @@ function createOAuth(base: Base, services: Services, people: PeopleServices): OA
 async function createGate({ config, database, installation, log }: Base): Promise<{ gate: Gate; closeGate(): Promise<void> }> {
   const runner = new ActionRunner({ signingSecrets: installation.signingSecrets });
   const store = await openTickStore(database, log);
-  const keptAnswers = new KeptAnswers(database.lookups);
+  const keptAnswers = new KeptAnswers(database.lookups, log);
   const gate = new Gate({
     store,
     time: processTime,
@@ -226,7 +226,7 @@ async function registerServers(base: Base, app: App, chainKeys: ChainKeys, token
   const { config, database, installation, server, log } = base;
   const answers = new UnreadAnswers(server);
   prepareAnswers(server, { bodyLimitBytes: config.bodyLimitBytes, log });
-  await registerCors(base);
+  await registerCors(server, config.corsOrigins);
   const bodies = new ArrivingBodies();
   registerRest(server, {
     gate: app.gate,
@@ -268,21 +268,13 @@ function serveRoutes({ config, database, installation, server, log }: Base, { ga
     proxies: new ClientAddresses([...config.trustedProxies, ...LOOPBACK]),
     owners: gate.bodyOwners(() => database.now()),
     bodyLimitBytes: config.bodyLimitBytes,
+    corsOrigins: config.corsOrigins,
     log,
   });
   routed.takeOver(server.server);
   server.addHook('preClose', async () => {
     await routed.stop();
     await forwarder.close(); // cuts the calls that are still running, so that the gate can close
-  });
-}
-
-async function registerCors({ config, server }: Base): Promise<void> {
-  if (config.corsOrigins.length === 0) return;
-  await server.register(cors, {
-    origin: [...config.corsOrigins],
-    credentials: true,
-    exposedHeaders: ['X-Request-Id', 'RateLimit', 'RateLimit-Policy', 'Retry-After', 'WWW-Authenticate', 'Idempotent-Replayed'],
   });
 }
 

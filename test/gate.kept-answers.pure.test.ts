@@ -15,7 +15,7 @@ test('reads concurrent repeats four per statement, gives each its answer, and nu
       return [...kept].map(([attempt, answer]) => ({ attempt, answer }));
     },
   } as unknown as Pick<EntityManager, 'findBy'>;
-  const answers = new KeptAnswers(lookups);
+  const answers = new KeptAnswers(lookups, { warn: () => undefined });
   const claim = (requestId: string, attempt: string) => ({ credentialId: 'key', requestId, attempt });
   const read = await Promise.all(
     [claim('a', '1'), claim('gone', '2'), claim('a', '1'), claim('b', '3'), claim('c', '4')].map((wanted) => answers.of(wanted)),

@@ -5,7 +5,7 @@ import { httpStatusOf } from '../src/rest/status';
 import { errorOf, outcomeOf } from './support/answers';
 import { createTestApp, type TestApp } from './support/app';
 import type { RestAnswer } from './support/clients';
-import { buildKey } from './support/factories';
+import { buildAction, buildKey, buildRoute } from './support/factories';
 import { send, type HttpRequest } from './support/http';
 
 // Methods, paths, CORS, the probes and the OpenAPI document: behaviour of the server that does not depend on a route.
@@ -157,6 +157,16 @@ describe('CORS', () => {
       expect((await preflight(withCors, origin)).headers.get('access-control-allow-origin')).toBeNull();
       expect((await withCors.rest({ secret, headers: { origin } })).headers.get('access-control-allow-origin')).toBeNull();
     }
+  });
+
+  it('only pages of a configured origin can read why a request of a route was refused', async () => {
+    const { id: actionId } = await buildAction(withCors, {});
+    const { path } = await buildRoute(withCors, { actionId, path: '/browsers' });
+    const refused = async (origin: string) => (await fetch(`${withCors.url}${path}`, { headers: { origin } })).headers;
+    const headers = await refused(ORIGIN);
+    expect([headers.get('access-control-allow-origin'), headers.get('vary')]).toEqual([ORIGIN, 'Origin']);
+    expect(headers.get('access-control-expose-headers')).toContain('WWW-Authenticate');
+    expect((await refused('https://evil.example.com')).get('access-control-allow-origin')).toBeNull();
   });
 
   it('without configured origins no CORS header is sent', async () => {

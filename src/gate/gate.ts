@@ -107,6 +107,7 @@ export interface GateDeps {
   runner: Runner;
   digest(text: string): string;
   /** Reads the answer that the claim of a success keeps. Returns null if it was deleted. */
+  /** Returns the answer of a call that is billed. Null if it was deleted or cannot be read. Never rejects. */
   keptAnswer(claim: ClaimName): Promise<string | null>;
   holdStore: HoldStore;
   database: Pick<Database, 'lookups' | 'now'>;
@@ -255,8 +256,8 @@ export class Gate {
         return { kind: 'error', ...refusal, rate };
       }
       case 'replay': {
-        const body = await this.keptAnswer(verdict.claim);
-        // The answer was deleted just now, because its 24 hours are over, or the memory for answers is full. The caller can try again.
+        const body = await this.deps.keptAnswer(verdict.claim);
+        // There is no answer, or the memory for answers is full. The caller can try again.
         if (body === null || !call.kept.keep(body.length)) return { kind: 'error', code: 'SERVICE_UNAVAILABLE', details: {} };
         return { kind: 'replayed', body, rate: verdict.rate };
       }
@@ -282,15 +283,6 @@ export class Gate {
   }
 
   /** Throws SERVICE_UNAVAILABLE if the read fails: the database can become unavailable between the tick and this read. */
-  private async keptAnswer(claim: ClaimName): Promise<string | null> {
-    try {
-      return await this.deps.keptAnswer(claim);
-    } catch (error) {
-      this.deps.log.warn({ err: error }, 'gate: reading a kept answer failed');
-      throw new TollgateError('SERVICE_UNAVAILABLE', undefined, {}, { cause: error });
-    }
-  }
-
   /** Runs the action and settles its hold. Returns the result for the caller. */
   private async run(request: ExecuteRequest, open: OpenCall): Promise<ExecuteResult> {
     const { call, admitted } = open;
@@ -337,7 +329,7 @@ export class Gate {
 
   /** Reads the answer that an earlier try kept if its COMMIT was not answered: the caller and every repeat must get the same answer. */
   private async earlierAnswer(hold: HoldRow): Promise<string | null> {
-    return hold.claimed ? this.keptAnswer(hold).catch(() => null) : null; // the call is billed, so a failed read must not fail it
+    return hold.claimed ? this.deps.keptAnswer(hold) : null;
   }
 
   /** Runs flushes one after the other, so that awaiting the last one awaits all. */

@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader';
 import type { EntityManager } from 'typeorm';
 import { Claim } from './gate.entities';
+import type { Log } from '../lib/log';
 import { withTimeout } from '../lib/time';
 import type { ClaimName } from './tick/rows';
 import { TICK_DEADLINE_MS } from './tick/tick-connection.mysql';
@@ -15,13 +16,21 @@ const MAX_ANSWERS = 4;
 export class KeptAnswers {
   private readonly loader: DataLoader<ClaimName, string | null>;
 
-  constructor(private readonly lookups: Pick<EntityManager, 'findBy'>) {
+  constructor(
+    private readonly lookups: Pick<EntityManager, 'findBy'>,
+    private readonly log: Pick<Log, 'warn'>,
+  ) {
     this.loader = new DataLoader((claims) => this.find(claims), { cache: false, maxBatchSize: MAX_ANSWERS });
   }
 
-  /** Returns the answer, or null if it was deleted. Rejects if the database does not answer within TICK_DEADLINE_MS. */
-  of(claim: ClaimName): Promise<string | null> {
-    return this.loader.load(claim);
+  /** Returns the answer. Null if it was deleted, or if the database does not answer within TICK_DEADLINE_MS. Never rejects. */
+  async of(claim: ClaimName): Promise<string | null> {
+    try {
+      return await this.loader.load(claim);
+    } catch (error) {
+      this.log.warn({ err: error }, 'gate: reading a kept answer failed');
+      return null;
+    }
   }
 
   private async find(claims: readonly ClaimName[]): Promise<(string | null)[]> {

@@ -68,6 +68,7 @@ export interface VerificationsDeps {
   digest(text: string): string;
   /** Makes the byte count of a request that keeps nothing. */
   keptBytes(): KeptBytes;
+  /** Returns the answer of a call that is billed. Null if it was deleted or cannot be read. Never rejects. */
   keptAnswer(claim: ClaimName): Promise<string | null>;
   holdStore: Pick<HoldStore, 'isCommitted'>;
   log: Log;
@@ -154,20 +155,11 @@ export class Verifications {
         // A reused requestId is the asker's fault, and says nothing about the credential
         return { ...verdict.refusal, kind: verdict.refusal.code === 'REQUEST_ID_REUSED' ? 'error' : 'invalid' };
       case 'replay': {
-        const body = await this.keptAnswer(verdict.claim);
+        const body = await this.deps.keptAnswer(verdict.claim);
         return body === null ? UNAVAILABLE : { kind: 'answered', body }; // null: deleted just now, because its 24 hours are over
       }
       default:
         throw new Error(`A verification was judged ${verdict.kind}.`);
-    }
-  }
-
-  private async keptAnswer(claim: ClaimName): Promise<string | null> {
-    try {
-      return await this.deps.keptAnswer(claim);
-    } catch (error) {
-      this.deps.log.warn({ err: error }, 'gate: reading a kept answer failed');
-      return null;
     }
   }
 

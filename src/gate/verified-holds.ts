@@ -34,6 +34,7 @@ export interface VerifiedHoldsDeps {
   ticker: Pick<Ticker, 'settle' | 'renew'>;
   places: CallPlaces;
   time: Time;
+  /** Returns the answer of a call that is billed. Null if it was deleted or cannot be read. Never rejects. */
   keptAnswer(claim: ClaimName): Promise<string | null>;
   log: Log;
 }
@@ -57,7 +58,7 @@ export class VerifiedHolds {
       if (verdict.kind !== 'settled') throw new Error(`A hold was judged ${verdict.kind}.`);
       if (verdict.answer !== undefined) return verdict.answer;
       if (verdict.claim?.fingerprint !== fingerprint) throw closedError(await this.closed(request));
-      return (await this.keptAnswer(verdict.claim)) ?? present(verdict.billing);
+      return (await this.deps.keptAnswer(verdict.claim)) ?? present(verdict.billing);
     });
   }
 
@@ -104,15 +105,6 @@ export class VerifiedHolds {
     const settlement = await readInTime(this.deps.holdStore.settlement(request.id));
     if (settlement?.fingerprint === request.fingerprint && settlement.answer !== null) return settlement.answer;
     throw closedError(closed);
-  }
-
-  private async keptAnswer(claim: ClaimName): Promise<string | null> {
-    try {
-      return await this.deps.keptAnswer(claim);
-    } catch (error) {
-      this.deps.log.warn({ err: error }, 'gate: reading a kept answer failed');
-      return null;
-    }
   }
 }
 

@@ -136,10 +136,10 @@ export class ForwardAuth {
     return this.incoming.headers['x-forwarded-for'] === undefined ? null : this.deps.proxies.of(this.incoming);
   }
 
-  private async pass({ route, params, action }: RoutedRequest, { url }: Asked, { subject = '' }: Caller, pass: Pass, rate?: RateReport) {
+  private pass({ route, params, action }: RoutedRequest, { url }: Asked, { subject = '' }: Caller, pass: Pass, rate?: RateReport) {
     const { holdId, ...caller } = pass;
     const principal: Principal = { ...caller, requestId: this.requestId, action: action.name, subject };
-    const token = await this.deps.tokens.sign(upstreamTarget(route, params, url).origin, principal);
+    const token = this.deps.tokens.sign(upstreamTarget(route, params, url).origin, principal);
     this.allow([...identityHeaders(principal, token), holdHeader(holdId), ...(rate ? rateHeaders(rate) : [])]);
   }
 

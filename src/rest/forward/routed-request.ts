@@ -21,6 +21,7 @@ import type { RouteFollower, RoutedRequest } from '../../routes/route-follower';
 import { upstreamTarget } from '../../routes/upstream-target';
 import { rateHeaders, writeError, type ErrorAnswer } from '../answer';
 import type { ClientAddresses } from '../client-address';
+import { exposeAnswer } from '../cors';
 import { chosenRequestId, newRequestId } from '../request-id';
 import { readWhole } from './body';
 import { readCaller, type Caller } from './caller';
@@ -40,6 +41,7 @@ export interface RoutedRequestDeps {
   addresses: ClientAddresses;
   owners: BodyOwners;
   bodyLimitBytes: number;
+  corsOrigins: readonly string[];
   log: Log;
 }
 
@@ -80,6 +82,7 @@ export class RoutedCall {
     if (outgoing.headersSent || outgoing.destroyed) return void outgoing.destroy();
     // The caller waits for a permission to send its body, so the next bytes can be a body or a request
     if (!incoming.complete && this.header('expect') !== undefined) outgoing.setHeader('connection', 'close');
+    exposeAnswer(incoming, outgoing, this.deps.corsOrigins);
     writeError(outgoing, this.requestId, error);
   }
 
