@@ -51,13 +51,15 @@ let made = 0;
 /** A route with a path of its own, and a key that may use it. */
 async function build(values: { action?: object; route?: object; key?: Parameters<typeof buildKey>[1] } = {}) {
   const path = `/made-${(made += 1)}`;
-  const route = await buildRoute(app, { action: { ...values.action }, route: { path: `${path}/:id`, upstreamUrl: api.url, ...values.route } });
+  const input = { path: `${path}/:id`, upstreamUrl: api.url, ...values.route };
+  const route = await buildRoute(app, { action: { ...values.action }, route: input });
   const key = await buildKey(app, { permissions: [route.permission], ...values.key });
   return { ...route, ...key, path: `${path}/1` };
 }
 
 const logsOf = (projectId: string) => app.database.reader.findBy(RequestLog, { projectId });
-const chargesOf = async (projectId: string) => (await logsOf(projectId)).map(({ outcome, chargedMicroCredits }) => [outcome, chargedMicroCredits]);
+const chargesOf = async (projectId: string) =>
+  (await logsOf(projectId)).map(({ outcome, chargedMicroCredits }) => [outcome, chargedMicroCredits]);
 const codeOf = (text: string): string => (JSON.parse(text) as { error: { code: string } }).error.code;
 
 describe.each(['nginx', 'Caddy'])('%s', (name) => {
@@ -196,7 +198,8 @@ it('has a configuration for every proxy with all headers, and with the attempt o
   expect(withHeaders.map(({ language }) => language)).toEqual(['nginx', 'caddy', 'yaml', 'yaml', 'yaml']);
   for (const { text } of withHeaders) for (const header of HEADERS) expect(text).toContain(`Tollgate-${header}`);
   expect(withHeaders[0]?.text).toContain('proxy_next_upstream off;');
-  for (const { text } of withHeaders) expect(text).toMatch(/Tollgate-Attempt("|:)? ?(\$request_id|\{http\.request\.uuid\}|""|, value: "%REQ\(X-REQUEST-ID\)%")/);
+  const attempt = /Tollgate-Attempt("|:)? ?(\$request_id|\{http\.request\.uuid\}|""|, value: "%REQ\(X-REQUEST-ID\)%")/;
+  for (const { text } of withHeaders) expect(text).toMatch(attempt);
 });
 
 it('leaves the books in order', async () => {

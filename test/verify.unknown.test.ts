@@ -81,7 +81,7 @@ it.each(['charge', 'hold'])('a %s that has committed is answered as VALID, and a
   expect(await faultsOf(app)).toEqual([]);
 });
 
-it.each([true, false])('a request of a proxy passes only if its bill is found (%s), and its next question is the same call', async (commits) => {
+it.each([true, false])('a request of a proxy passes if its bill is found (%s); its next question is the same call', async (commits) => {
   const values = { path: `/unknown-${String(commits)}`, upstreamUrl: 'https://api.internal.example' };
   const { permission } = await buildRoute(app, { route: values });
   const { secret, project } = await buildKey(app, { permissions: [permission] });

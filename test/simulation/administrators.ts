@@ -132,7 +132,9 @@ export class Administrators {
   private tryOut(tries: Try[]): void {
     const { random, callers, nodes } = this.world;
     for (const { key, action, route, secret } of tries) {
-      for (let node = 0; node < nodes.length; node += 1) callers.send(callers.draft(key, { action, route }, random.chance(0.3), secret), node);
+      for (let node = 0; node < nodes.length; node += 1) {
+        callers.send(callers.draft(key, { action, route }, random.chance(0.3), secret), node);
+      }
     }
   }
 

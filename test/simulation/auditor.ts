@@ -404,7 +404,8 @@ export class Auditor implements CommitObserver {
     for (const { hold, call, log } of this.attempts.values()) {
       if (!log || tables.logs.get(hold.attempt)?.outcome !== log.outcome)
         this.scheduler.fail(`${call.name} was admitted, but has no log row`);
-      if (tables.holds.has(hold.attempt) || tables.singleHolds.has(hold.attempt)) this.scheduler.fail(`the hold of ${call.name} stays open for ever`);
+      const isOpen = tables.holds.has(hold.attempt) || tables.singleHolds.has(hold.attempt);
+      if (isOpen) this.scheduler.fail(`the hold of ${call.name} stays open for ever`);
     }
     for (const claim of tables.claims.values()) {
       if (claim.state === 'RUNNING') this.scheduler.fail(`the claim of ${this.nameOf(claim.attempt)} stays RUNNING for ever`);

@@ -141,7 +141,8 @@ export class World implements Owner {
       const prices = this.administrators.prices();
       tables.actions.set(name, { ...prices, name, timeoutMs: random.pick([100, 1_000, 10_000]), enabled: true });
       auditor.prices.set(name, [prices]);
-      if (scenario.routeCalls > 0) tables.routes.set(`route${i}`, { id: `route${i}`, version: 1, enabled: true, action: name, changedAt: 0 });
+      const route = { id: `route${i}`, version: 1, enabled: true, action: name, changedAt: 0 };
+      if (scenario.routeCalls > 0) tables.routes.set(route.id, route);
     }
     auditor.accountsChanged([...tables.accounts.keys()]);
   }

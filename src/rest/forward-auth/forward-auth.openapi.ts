@@ -35,11 +35,13 @@ const TOLLGATE_HEADERS = {
   'Tollgate-Hold': 'The hold that the API settles. Empty if the call is billed already.',
 };
 
+const textHeader = (description: string): object => ({ description, schema: { type: 'string' } });
+
 const MAY_PASS = {
   description: 'The request may pass. It is billed, or its credits are held. All headers are there, even if they are empty.',
   headers: {
     ...headers('RateLimit', 'RateLimit-Policy'),
-    ...Object.fromEntries(Object.entries(TOLLGATE_HEADERS).map(([name, description]) => [name, { description, schema: { type: 'string' } }])),
+    ...Object.fromEntries(Object.entries(TOLLGATE_HEADERS).map(([name, description]) => [name, textHeader(description)])),
   },
 };
 
@@ -80,7 +82,7 @@ const refusalToNginx = (description: string) => ({
   headers: {
     ...headers('Retry-After', 'WWW-Authenticate', 'Allow', 'RateLimit', 'RateLimit-Policy'),
     'Tollgate-Status': { description: 'The HTTP status of the error.', schema: { type: 'integer' } },
-    'Tollgate-Code': { description: 'The code of the error.', schema: { type: 'string' } },
+    'Tollgate-Code': textHeader('The code of the error.'),
   },
   content: json(ref('Failure')),
 });

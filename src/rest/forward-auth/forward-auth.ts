@@ -85,8 +85,8 @@ export class ForwardAuth {
       this.outgoing.setHeader('allow', match.allow.join(', '));
       throw new TollgateError('METHOD_NOT_ALLOWED');
     }
-    if (passesAsPreflight(asked, match.route)) this.allow([...identityHeaders({ ...NOBODY, requestId: this.requestId }, ''), holdHeader('')]);
-    else await this.admit(match, asked, kept);
+    if (!passesAsPreflight(asked, match.route)) return this.admit(match, asked, kept);
+    this.allow([...identityHeaders({ ...NOBODY, requestId: this.requestId }, ''), holdHeader('')]);
   }
 
   private async admit(routed: RoutedRequest, asked: Asked, kept: KeptBytes): Promise<void> {
