@@ -58,7 +58,7 @@ export const ERRORS = {
   },
   REQUEST_ID_REUSED: {
     kind: 'CONFLICT',
-    message: 'This requestId belongs to a call with another body, service or project. Use a new requestId.',
+    message: 'This requestId belongs to a different call. Use a new requestId.',
   },
   ALREADY_SETTLED: {
     kind: 'CONFLICT',

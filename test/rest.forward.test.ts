@@ -247,7 +247,8 @@ describe('the caller', () => {
     const { secret, project } = await build('/gone', { route: { upstreamUrl: 'http://127.0.0.1:9' } });
     const { status, text } = await send(`${app.url}/gone`, { headers: bearer(secret) });
     expect([status, JSON.parse(text).error.code]).toEqual([502, 'UPSTREAM_FAILED']);
-    expect((await logsOf(project.id))[0]).toMatchObject({ outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED', chargedMicroCredits: 0 });
+    const failed = { outcome: 'FAILED', errorCode: 'UPSTREAM_FAILED', httpStatus: 502, chargedMicroCredits: 0 };
+    expect((await logsOf(project.id))[0]).toMatchObject(failed);
   });
 
   it('gets a broken connection if the answer breaks off, and is not billed', async () => {

@@ -23,6 +23,7 @@ import { rateHeaders, writeError, type ErrorAnswer } from '../answer';
 import type { ClientAddresses } from '../client-address';
 import { exposeAnswer } from '../cors';
 import { chosenRequestId, newRequestId } from '../request-id';
+import { httpStatusOf } from '../status';
 import { readWhole } from './body';
 import { readCaller, type Caller } from './caller';
 import { keptAnswerIn, keptText } from './kept-answer';
@@ -231,7 +232,7 @@ export class RoutedCall {
       failed: async ({ code, cause }: Failure) => {
         log.warn({ requestId, cause }, `route: ${code}`);
         const failure = new TollgateError(code);
-        const httpStatus = this.outgoing.headersSent ? this.outgoing.statusCode : null;
+        const httpStatus = this.outgoing.headersSent ? this.outgoing.statusCode : httpStatusOf(code);
         try {
           await open.settle({ kind: 'voided', outcome: 'FAILED', errorCode: code, httpStatus, ...times() });
           return failure;
