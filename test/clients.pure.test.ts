@@ -1,43 +1,24 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { parse, print } from 'graphql';
 import { createProgram, flattenDiagnosticMessageText, getPreEmitDiagnostics } from 'typescript';
+import { compileRelay } from './support/relay';
 
 // Proves that Relay's compiler and GraphQL Code Generator accept the schema unchanged.
 
 jest.setTimeout(60_000);
 
 const file = (name: string) => readFile(join(__dirname, name), 'utf8');
-const schemaText = () => file('../schema.graphql');
 
 let folder: string;
 beforeEach(async () => (folder = await mkdtemp(join(tmpdir(), 'tollgate-clients-'))));
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Runs Relay's compiler over documents. Returns its output and the names of the generated files. */
-async function compileRelay(documents: string): Promise<{ failed: boolean; output: string; artifacts: string[] }> {
-  const tagged = parse(documents).definitions.map((definition) => `graphql\`${print(definition)}\`;`);
-  await writeFile(join(folder, 'schema.graphql'), await schemaText());
-  await writeFile(join(folder, 'Dashboard.js'), tagged.join('\n'));
-  await writeFile(
-    join(folder, 'relay.config.json'),
-    JSON.stringify({ src: '.', schema: './schema.graphql', language: 'typescript', eagerEsModules: true }),
-  );
-  const binary = require('relay-compiler') as string;
-  const { failed, stdout, stderr } = await promisify(execFile)(binary, ['relay.config.json'], { cwd: folder }).then(
-    (streams) => ({ ...streams, failed: false }),
-    (error: { stdout: string; stderr: string }) => ({ ...error, failed: true }),
-  );
-  const artifacts = await readdir(join(folder, '__generated__')).catch(() => []);
-  return { failed, output: stdout + stderr, artifacts };
-}
-
 describe('Relay’s compiler', () => {
   it('accepts the schema: connections in both directions, objects refetched by their ids, and edges that mutations add', async () => {
-    const { failed, output, artifacts } = await compileRelay(await file('clients/relay.graphql'));
+    const { failed, output, artifacts } = await compileRelay(folder, await file('clients/relay.graphql'), 'typescript');
     expect([failed, failed ? output : '']).toEqual([false, '']);
     const queries = [
       'DashboardQuery',
@@ -52,7 +33,9 @@ describe('Relay’s compiler', () => {
 
   it('refuses a list that is not a connection', async () => {
     const { failed, output } = await compileRelay(
+      folder,
       'query DashboardQuery { permissions @connection(key: "Dashboard_permissions") { name } }',
+      'typescript',
     );
     expect(failed).toBe(true);
     expect(output).toMatch(/@connection/);

@@ -1,12 +1,17 @@
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ApolloClient, CombinedGraphQLErrors, HttpLink, InMemoryCache } from '@apollo/client';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { Client, cacheExchange, fetchExchange, type OperationResult } from '@urql/core';
 import { parse, separateOperations, type DocumentNode } from 'graphql';
+import { Environment, Network, RecordSource, Store, fetchQuery, type ConcreteRequest } from 'relay-runtime';
 import type { Workspace } from '../src/tenancy/workspace.entity';
 import { createTestApp, type TestApp } from './support/app';
 import { buildKey, buildProject, buildWorkspace } from './support/factories';
+import { buildPerson } from './support/people';
+import { compileRelay } from './support/relay';
 import { until } from './support/until';
 
 // Runs popular GraphQL clients in their default configuration against a listening server. Each client runs the same documents.
@@ -162,4 +167,63 @@ it('Apollo Client joins the pages of a connection with its relayStylePagination'
   expect(shown().edges).toHaveLength(shown().totalCount);
   subscription.unsubscribe();
   client.stop();
+});
+
+describe('a client that stores objects by their ids', () => {
+  /** The caller, with the same person as a member and the same key in a list. */
+  const ME = `query DashboardMeQuery($id: ID!) {
+    viewer { id kind name permissions }
+    workspace(id: $id) { id members { nodes { user { id name } } } keys { nodes { id name permissions } } }
+  }`;
+  const permissionsOfKey = ['read.keys', 'read.members', 'demo.echo'];
+  let callers: { headers: Record<string, string>; id: string; permissions: string[] }[];
+  let of: Workspace;
+
+  beforeAll(async () => {
+    const person = await buildPerson(app, { roleId: 'rol_viewer' });
+    of = person.workspace;
+    const { key, secret } = await buildKey(app, { workspace: of, permissions: permissionsOfKey });
+    callers = [
+      { headers: person.cookie, id: person.person.id, permissions: ['read.keys', 'read.logs', 'read.wallet', 'read.members'] },
+      { headers: { 'x-api-key': secret }, id: key.id, permissions: permissionsOfKey },
+    ];
+  });
+
+  it('keeps the viewer apart from the person or key that it is, with Apollo Client', async () => {
+    for (const { headers, id, permissions } of callers) {
+      const client = new ApolloClient({ link: new HttpLink({ uri: `${app.url}/graphql`, headers }), cache: new InMemoryCache() });
+      await client.query({ query: parse(ME), variables: { id: of.id } });
+      const stored = client.cache.extract() as Record<string, { __typename: string; id?: string; permissions?: string[] }>;
+      const viewer = Object.values(stored).find(({ __typename }) => __typename === 'Viewer');
+      const others = Object.values(stored).filter(({ __typename }) => __typename !== 'Viewer');
+      expect(viewer?.permissions).toEqual(permissions);
+      expect(others.filter((object) => object.id === id)).toHaveLength(1);
+      expect(others.filter((object) => object.id === viewer?.id)).toEqual([]);
+      client.stop();
+    }
+  });
+
+  it('keeps them apart with Relay, whose store has one record for each id, whatever its type', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tollgate-relay-'));
+    const { failed, output } = await compileRelay(folder, ME, 'javascript');
+    expect([failed, failed ? output : '']).toEqual([false, '']);
+    const query = require(join(folder, '__generated__/DashboardMeQuery.graphql.js')) as ConcreteRequest;
+    for (const { headers, id, permissions } of callers) {
+      const network = Network.create(async ({ text }, variables) => {
+        const body = JSON.stringify({ query: text, variables });
+        const answer = await fetch(`${app.url}/graphql`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', ...headers },
+          body,
+        });
+        return answer.json() as never;
+      });
+      const store = new Store(new RecordSource());
+      await fetchQuery(new Environment({ network, store }), query, { id: of.id }).toPromise();
+      const records = store.getSource();
+      expect(records.get(`viewer_${id}`)).toMatchObject({ __typename: 'Viewer', permissions });
+      expect(records.get(id)?.__typename).toMatch(/^(User|ApiKey)$/);
+    }
+    await rm(folder, { recursive: true });
+  });
 });

@@ -157,7 +157,7 @@ describe('a wrong credential', () => {
   });
 
   it('includes two different credentials in the two headers, but not the same credential in both', async () => {
-    expect((await post('{ viewer { id } }', { ...asOperator(), authorization: `bearer ${app.rootKey}` })).data.viewer.id).toBe('operator');
+    expect((await post('{ viewer { id } }', { ...asOperator(), authorization: `bearer ${app.rootKey}` })).data.viewer.id).toBe('viewer_operator');
     const { status, codes, issues } = await post('{ __typename }', { ...asOperator(), authorization: 'Bearer other' });
     expect({ status, codes, path: issues[0]?.path }).toEqual({ status: 400, codes: ['INVALID_REQUEST'], path: ['Authorization'] });
   });
@@ -168,7 +168,7 @@ describe('GET', () => {
     const query = 'query A { __typename } query B($name: String!) { viewer { id } __type(name: $name) { name } }';
     for (const headers of [asOperator(), { authorization: `Bearer ${app.rootKey}` }]) {
       const { status, data } = await get(query, headers, { operationName: 'B', variables: '{"name":"Viewer"}' });
-      expect({ status, data }).toEqual({ status: 200, data: { viewer: { id: 'operator' }, __type: { name: 'Viewer' } } });
+      expect({ status, data }).toEqual({ status: 200, data: { viewer: { id: 'viewer_operator' }, __type: { name: 'Viewer' } } });
     }
   });
 

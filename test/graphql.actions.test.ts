@@ -288,13 +288,13 @@ describe('the catalogue', () => {
 
 describe('viewer', () => {
   it('is the operator, with all permissions', async () => {
-    const { data } = await app.graphql('{ viewer { kind id name permissions } }');
-    expect(data.viewer).toEqual({ kind: 'OPERATOR', id: 'operator', name: 'Operator', permissions: ['*'] });
+    const { data } = await app.graphql('{ viewer { kind id actorId name permissions } }');
+    expect(data.viewer).toEqual({ kind: 'OPERATOR', id: 'viewer_operator', actorId: 'operator', name: 'Operator', permissions: ['*'] });
   });
 
   it('is a key, with its granted permissions', async () => {
     const { key, secret } = await buildKey(app, { permissions: ['demo.*', 'read'] });
-    const { data } = await app.graphql('{ viewer { kind id name permissions } }', {}, secret);
-    expect(data.viewer).toEqual({ kind: 'API_KEY', id: key.id, name: 'Key', permissions: ['demo.*', 'read'] });
+    const { data } = await app.graphql('{ viewer { kind id actorId name permissions } }', {}, secret);
+    expect(data.viewer).toEqual({ kind: 'API_KEY', id: `viewer_${key.id}`, actorId: key.id, name: 'Key', permissions: ['demo.*', 'read'] });
   });
 });

@@ -79,7 +79,7 @@ describe('variables of the wrong type', () => {
 
   it('are INVALID_REQUEST too if a null is found only when the field is executed', async () => {
     const answer = await app.graphql('query ($id: ID = "prj_1") { project(id: $id) { id } viewer { id } }', { id: null });
-    expect(answer.data).toEqual({ project: null, viewer: { id: 'operator' } });
+    expect(answer.data).toEqual({ project: null, viewer: { id: 'viewer_operator' } });
     expect(problemsOf(answer)).toEqual([{ path: ['project'], code: 'INVALID_REQUEST', issues: [[]] }]);
   });
 
@@ -245,7 +245,7 @@ describe('an internal failure', () => {
           },
         ]);
       }
-      expect(answers[0]?.data).toEqual({ key: null, viewer: { id: 'operator' } });
+      expect(answers[0]?.data).toEqual({ key: null, viewer: { id: 'viewer_operator' } });
       expect(answers[1]?.data).toEqual({ project: { id: project.id, requestLogs: null } });
       expect(broken.logLines.filter((line) => line.includes('graphql: an operation failed'))).toHaveLength(4);
     } finally {

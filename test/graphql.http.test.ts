@@ -89,11 +89,11 @@ describe('automatic persisted queries', () => {
     const query = 'query Mine { viewer { id kind } }';
     expect(await post(persisted(query))).toMatchObject({ code: 'PERSISTED_QUERY_NOT_FOUND', message: 'PersistedQueryNotFound' });
     expect(await post({ query, ...persisted(query) })).toMatchObject({ status: 200, code: undefined });
-    expect(await post(persisted(query))).toMatchObject({ status: 200, data: { viewer: { id: 'operator', kind: 'OPERATOR' } } });
+    expect(await post(persisted(query))).toMatchObject({ status: 200, data: { viewer: { id: 'viewer_operator', kind: 'OPERATOR' } } });
     const response = await fetch(`${app.url}/graphql?extensions=${encodeURIComponent(JSON.stringify(persisted(query).extensions))}`, {
       headers: { 'x-api-key': app.rootKey },
     });
-    expect(await response.json()).toMatchObject({ data: { viewer: { id: 'operator', kind: 'OPERATOR' } } });
+    expect(await response.json()).toMatchObject({ data: { viewer: { id: 'viewer_operator', kind: 'OPERATOR' } } });
   });
 
   it('check the credential and the permissions of the caller that sends the hash', async () => {

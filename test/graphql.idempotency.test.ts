@@ -192,7 +192,7 @@ describe('a request with an Idempotency-Key', () => {
     expect(await ask('{ viewer { id } }', {}, { key })).toMatchObject({
       status: 200,
       replayed: null,
-      data: { viewer: { id: 'operator' } },
+      data: { viewer: { id: 'viewer_operator' } },
     });
     expect(await stored(key)).toBeNull();
   });

@@ -331,7 +331,7 @@ describe('configuration', () => {
         }
       }
       expect((await ask({ query: '{ viewer { idd } }' }, app.rootKey, closed)).errors?.[0]?.message).not.toContain('Did you mean');
-      expect((await ask({ query: '{ viewer { id } }' }, app.rootKey, closed)).data).toEqual({ viewer: { id: 'operator' } });
+      expect((await ask({ query: '{ viewer { id } }' }, app.rootKey, closed)).data).toEqual({ viewer: { id: 'viewer_operator' } });
       const docs = async (page: string) =>
         fetch(`${closed.url}/docs/${page}`).then(async (answer) => [answer.status, answer.status === 200 ? await answer.text() : '']);
       for (const page of ['queries.html', 'mutations.html', 'subscriptions.html', 'types.html', 'inputs.html'])
@@ -360,7 +360,7 @@ describe('configuration', () => {
       const two = await batch([{ query: '{ viewer { id } }' }, { query: '{ workspaces { nodes { id } } }' }]);
       expect([two.status, two.answers.map(({ data }) => data)]).toEqual([
         200,
-        [{ viewer: { id: 'operator' } }, { workspaces: { nodes: [] } }],
+        [{ viewer: { id: 'viewer_operator' } }, { workspaces: { nodes: [] } }],
       ]);
       const many = await batch(Array.from({ length: 11 }, () => ({ query: '{ __typename }' })));
       expect([many.status, limitsOf(many.answers)]).toEqual([400, [{ limit: 'batch', asked: 11, allowed: 10 }]]);

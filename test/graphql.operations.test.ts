@@ -54,13 +54,13 @@ const asGet = (parameters: Record<string, string>) =>
 describe('a server with registered operations', () => {
   it('runs them by text and by id, with POST and with GET', async () => {
     for (const body of [{ query: WHO }, byId('who'), { query: WHO, operationName: 'Who' }])
-      expect(await send(body)).toMatchObject({ status: 200, data: { viewer: { id: 'operator' } } });
+      expect(await send(body)).toMatchObject({ status: 200, data: { viewer: { id: 'viewer_operator' } } });
     expect(await send({ ...byId('rename'), variables: { id: 'ws_1', name: 'New' } })).toMatchObject({
       status: 200,
       errors: [{ extensions: { code: 'NOT_FOUND' } }],
     });
     for (const parameters of [{ query: WHO }, { extensions: JSON.stringify(byId('who').extensions) }] as Record<string, string>[])
-      expect(await (await asGet(parameters)).json()).toMatchObject({ data: { viewer: { id: 'operator' } } });
+      expect(await (await asGet(parameters)).json()).toMatchObject({ data: { viewer: { id: 'viewer_operator' } } });
   });
 
   it.each([

@@ -62,7 +62,7 @@ describe('security faults of other products', () => {
       const answers = await Promise.all(people.map(({ cookie }) => app.graphql(ask, {}, cookie)));
       const expected = people.map(({ workspace, person }) => ({
         workspaces: { nodes: [{ id: workspace.id }] },
-        viewer: { id: person.id },
+        viewer: { id: `viewer_${person.id}` },
       }));
       expect(answers.map(({ data }) => data)).toEqual(expected);
     }

@@ -40,8 +40,8 @@ const askToken = ({ account, secret }: { account: { id: string }; secret: string
 const eventsOf = async (subjectId: string) => (await app.database.reader.findBy(AuditEvent, { subjectId })).map(({ action }) => action);
 const call = (token: string, node = app) => node.rest({ headers: { authorization: `Bearer ${token}` } }).then(outcomeOf);
 const viewerOf = async (token: string) => {
-  const { status, data } = await app.graphql('{ viewer { kind id permissions } }', {}, token);
-  return status === 200 ? (data.viewer as { kind: string; id: string; permissions: string[] }) : status;
+  const { status, data } = await app.graphql('{ viewer { kind actorId permissions } }', {}, token);
+  return status === 200 ? (data.viewer as { kind: string; actorId: string; permissions: string[] }) : status;
 };
 
 it('openid-client gets a token that works as its service account on every node, introspects it and revokes it', async () => {
@@ -56,7 +56,7 @@ it('openid-client gets a token that works as its service account on every node, 
   expect(token.scope?.split(' ')).toEqual(expect.arrayContaining(['demo.echo', 'read.keys']));
   expect(await Promise.all([call(token.access_token), call(token.access_token, other)])).toEqual(['200 ok', '200 ok']);
   expect(await accountOf(app, built.projects[0]?.id as string)).toMatchObject({ bills: 2 });
-  expect(await viewerOf(token.access_token)).toMatchObject({ kind: 'SERVICE_ACCOUNT', id: built.account.id });
+  expect(await viewerOf(token.access_token)).toMatchObject({ kind: 'SERVICE_ACCOUNT', actorId: built.account.id });
   expect(await openid.tokenIntrospection(config, token.access_token)).toMatchObject({
     active: true,
     client_id: built.account.id,

@@ -29,7 +29,7 @@ const accept = (
   node = app,
 ) =>
   node.graphql(
-    'mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { id email } } }',
+    'mutation ($input: AcceptInvitationInput!) { acceptInvitation(input: $input) { viewer { actorId email } } }',
     { input: { token, ...rest } },
     credential,
   );
@@ -194,7 +194,7 @@ describe('an invitation', () => {
     const byPassword = await accept(token, { password: ada.password });
     expect(await statusOf(app, cookieOf(byPassword))).toBe(200);
     const bySession = await accept(await linkFor(second.id, ada.person.email), {}, ada.cookie);
-    expect(bySession.data.acceptInvitation.viewer).toEqual({ id: ada.person.id, email: ada.person.email });
+    expect(bySession.data.acceptInvitation.viewer).toEqual({ actorId: ada.person.id, email: ada.person.email });
     await enableSecondFactor(app, ada, (await app.database.now()).getTime());
     const withFactor = await accept(await linkFor(third.id, ada.person.email), { password: ada.password });
     expect(withFactor.data.acceptInvitation.viewer).toBeNull();

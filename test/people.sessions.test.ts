@@ -62,13 +62,13 @@ describe('the cookie', () => {
     expect(refused.statusCode).toBe(401);
     expect(refused.headers['set-cookie']).toMatch(/^tollgate_session=; .*Expires=Thu, 01 Jan 1970/);
     const again = await post(app, SIGN_IN, cookie, { input: { email: person.email, password } });
-    expect(again.json()).toMatchObject({ data: { signIn: { viewer: { id: person.id } } } });
+    expect(again.json()).toMatchObject({ data: { signIn: { viewer: { id: `viewer_${person.id}` } } } });
     expect((await post(app, '{ __typename }', { cookie: 'tollgate_session=nonsense' })).statusCode).toBe(200);
   });
 
   it('is ignored if a header has a credential, valid or not', async () => {
     const { cookie } = await buildPerson(app);
-    expect((await post(app, '{ viewer { id } }', { ...cookie, 'x-api-key': app.rootKey })).json().data.viewer.id).toBe('operator');
+    expect((await post(app, '{ viewer { id } }', { ...cookie, 'x-api-key': app.rootKey })).json().data.viewer.id).toBe('viewer_operator');
     expect((await post(app, '{ viewer { id } }', { ...cookie, 'x-api-key': 'nonsense' })).statusCode).toBe(401);
   });
 
@@ -197,9 +197,9 @@ describe('a session', () => {
       acceptInvitation(input: { token: "${tokenOf(link ?? '')}" }) { viewer { id } }
     }`;
     const begun = await app.graphql(begins, {}, bob.cookie);
-    expect(begun.data.acceptInvitation.viewer).toEqual({ id: ada.person.id });
+    expect(begun.data.acceptInvitation.viewer).toEqual({ id: `viewer_${ada.person.id}` });
     const kept = cookieOf(begun);
-    expect((await app.graphql('{ viewer { id } }', {}, kept)).data.viewer.id).toBe(ada.person.id);
+    expect((await app.graphql('{ viewer { id } }', {}, kept)).data.viewer.id).toBe(`viewer_${ada.person.id}`);
     const passwords = `{ currentPassword: "${ada.password}", newPassword: "another horse, another battery" }`;
     const rest = `changePassword(input: ${passwords}) { user { id } }`;
     const ended = await app.graphql(`mutation { signOut { session { id current } } ${rest} }`, {}, kept);

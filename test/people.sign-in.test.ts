@@ -77,8 +77,8 @@ it('an invited person accepts, signs out, signs in and is the viewer', async () 
 
 it('buildPerson returns a person who is signed in', async () => {
   const { cookie, person } = await buildPerson(app, { roleId: 'rol_viewer' });
-  expect((await app.graphql('{ viewer { id permissions } }', {}, cookie)).data.viewer).toEqual({
-    id: person.id,
+  expect((await app.graphql('{ viewer { actorId permissions } }', {}, cookie)).data.viewer).toEqual({
+    actorId: person.id,
     permissions: ['read.keys', 'read.logs', 'read.wallet', 'read.members'],
   });
 });

@@ -29,8 +29,18 @@ export class Viewer {
   @Field(() => ActorKind, { description: 'The kind of the caller.' })
   kind: ActorKind;
 
-  @Field(() => ID, { description: 'Its id; `operator` for the operator.' })
+  @Field(() => ID, {
+    description:
+      'Begins with `viewer_`. It is not the id of a person, a key or an account, so that clients store the caller and that object apart.',
+  })
   id: string;
+
+  @Field(() => ID, {
+    description:
+      'The id of the person, the key or the service account; the id of the consent for an application; `operator` for the operator. ' +
+      'Events have it as `AuditEvent.actorId`.',
+  })
+  actorId: string;
 
   @Field({ description: 'Its name for people.' })
   name: string;
@@ -43,7 +53,8 @@ export class Viewer {
 /** The caller as a Viewer object. */
 export const viewerOf = (caller: Principal): Viewer => ({
   kind: ActorKind[caller.kind],
-  id: caller.id,
+  id: `viewer_${caller.id}`,
+  actorId: caller.id,
   name: caller.name,
   permissions: permissionsEverywhere(caller),
 });

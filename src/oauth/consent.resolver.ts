@@ -66,8 +66,8 @@ export class ConsentResolver {
 @Resolver(() => Viewer)
 export class ViewerConsentsResolver {
   @FieldResolver(() => ConsentConnection, { description: CONSENTS_OF_VIEWER })
-  async consents(@Root() { id }: Viewer, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Consent>> {
-    return ctx.page(CONSENTS_OF_PERSON, id, { now: await ctx.now() }, page);
+  async consents(@Root() { actorId }: Viewer, @Args() page: PageArgs, @Ctx() ctx: GraphQLContext): Promise<Connection<Consent>> {
+    return ctx.page(CONSENTS_OF_PERSON, actorId, { now: await ctx.now() }, page);
   }
 }
 

@@ -18,25 +18,25 @@ export class ViewerPersonResolver {
   ) {}
 
   @FieldResolver(() => String, { nullable: true, description: 'The e-mail address of a person, or null for other callers.' })
-  async email(@Root() { id }: Viewer, @Ctx() ctx: GraphQLContext): Promise<string | null> {
-    return (await ctx.load(by(Person), id))?.email ?? null;
+  async email(@Root() { actorId }: Viewer, @Ctx() ctx: GraphQLContext): Promise<string | null> {
+    return (await ctx.load(by(Person), actorId))?.email ?? null;
   }
 
   @FieldResolver(() => Boolean, { description: 'Whether a sign-in of this person needs a code in addition to the password.' })
-  async secondFactorEnabled(@Root() { id }: Viewer, @Ctx() ctx: GraphQLContext): Promise<boolean> {
-    return (await ctx.load(by(Person), id))?.secondFactorEnabled ?? false;
+  async secondFactorEnabled(@Root() { actorId }: Viewer, @Ctx() ctx: GraphQLContext): Promise<boolean> {
+    return (await ctx.load(by(Person), actorId))?.secondFactorEnabled ?? false;
   }
 
   @MaxItems(MAX_MEMBERSHIPS_SHOWN)
   @FieldResolver(() => [Membership], { description: 'The memberships of a person, oldest first; at most 200.' })
-  memberships(@Root() { id }: Viewer): Promise<Membership[]> {
-    return membershipsOf(this.reader, id);
+  memberships(@Root() { actorId }: Viewer): Promise<Membership[]> {
+    return membershipsOf(this.reader, actorId);
   }
 
   @MaxItems(MAX_SESSIONS)
   @FieldResolver(() => [Session], { description: 'The live sessions of a person, newest first; at most 100.' })
-  sessions(@Root() { id }: Viewer): Promise<Session[]> {
-    return this.service.list(id);
+  sessions(@Root() { actorId }: Viewer): Promise<Session[]> {
+    return this.service.list(actorId);
   }
 }
 
