@@ -11,6 +11,7 @@ import { SessionResolver, ViewerPersonResolver } from './access/sessions/viewer-
 import { RoleResolver, WorkspaceRolesResolver } from './access/roles/role.resolver';
 import { ViewerResolver } from './access/viewer.resolver';
 import { ActionResolver } from './actions/action.resolver';
+import { ProjectViewerPermissionsResolver, WorkspaceViewerPermissionsResolver } from './actions/viewer-permissions.resolver';
 import type { ChainKeys } from './audit/chain-keys';
 import { AuditChainResolver } from './audit/chain.resolver';
 import { AuditEventResolver, KeyEventsResolver, ServiceAccountEventsResolver, WorkspaceEventsResolver } from './audit/event.resolver';
@@ -92,6 +93,8 @@ function createResolvers({ services, people, oauth, database, chainKeys }: Schem
     new BudgetChangedResolver(),
     new LedgerEntryResolver(),
     new ActionResolver(actions),
+    new WorkspaceViewerPermissionsResolver(),
+    new ProjectViewerPermissionsResolver(),
     new RouteResolver(routes),
     new RequestLogResolver(),
     new LedgerEntryLogResolver(),

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Authority } from '../src/access/authority';
 import { ADMINISTRATIVE_PERMISSIONS, allows } from '../src/access/permissions';
+import { Membership } from '../src/access/people/membership.entity';
 import { BUILT_IN_ROLES, OWNER_ROLE_ID } from '../src/access/roles/role.entity';
 import { Workspace } from '../src/tenancy/workspace.entity';
 import type { TestApp } from './support/app';
-import { ORIGIN, buildKey, buildProject, buildWorkspace, ghostOf } from './support/factories';
+import type { Credential } from './support/clients';
+import { ORIGIN, buildKey, buildProject, buildServiceAccount, buildWorkspace, ghostOf } from './support/factories';
 import { rowsOf, sectionOf } from './support/markdown';
 import { mutations } from './support/mutate';
 import { closeNodes, createNodes } from './support/nodes';
@@ -336,5 +338,62 @@ describe('a project that a key creates', () => {
     expect(await refusal('createProject', { workspaceId: foreign.workspaceId, name: 'Made', slug: 'made-by-key' }, secret)).toMatchObject({
       code: 'NOT_FOUND',
     });
+  });
+});
+
+describe('viewerPermissions', () => {
+  /** Returns the caller's permissions in the workspace, and in each project of the list. */
+  async function heldBy(credential: Credential, of: Workspace, projectIds: string[] = []): Promise<string[][]> {
+    const query = `query ($id: ID!, $ids: [ID!]!) {
+      workspace(id: $id) { viewerPermissions }
+      nodes(ids: $ids) { ... on Project { viewerPermissions } }
+    }`;
+    const { data } = await app.graphql(query, { id: of.id, ids: projectIds }, credential);
+    return [data.workspace, ...data.nodes].map(({ viewerPermissions }) => viewerPermissions);
+  }
+
+  it('expands wildcards and bundles to names of Query.permissions, in each workspace of a person separately', async () => {
+    const { data } = await app.graphql('{ permissions { name } }');
+    const all: string[] = data.permissions.map(({ name }: { name: string }) => name);
+    const project = await buildProject(app, { workspace });
+    expect(await heldBy(app.rootKey, workspace, [project.id])).toEqual([all, all]);
+    const person = await buildPerson(app, { workspace });
+    const elsewhere = await buildWorkspace(app);
+    await app.database.transaction((tx) =>
+      tx.insert(Membership, { userId: person.person.id, workspaceId: elsewhere.id, roleId: 'rol_billing', createdAt: new Date() }),
+    );
+    const administrative = all.filter((name) => ADMINISTRATIVE_PERMISSIONS.some((permission) => permission.name === name));
+    expect(await heldBy(person.cookie, workspace, [project.id])).toEqual([administrative, administrative]);
+    expect(await heldBy(person.cookie, elsewhere)).toEqual([['read.logs', 'read.wallet', 'write.budgets']]);
+  });
+
+  it('has the permissions of actions only in the projects in which the caller may call', async () => {
+    const home = await buildProject(app, { workspace });
+    const next = await buildProject(app, { workspace });
+    const values = { permissions: ['demo.*', 'read.keys'] };
+    const { secret } = await buildKey(app, { project: home, ...values });
+    const account = await buildServiceAccount(app, { projects: [home], ...values });
+    for (const credential of [secret, account.secret]) {
+      const [inWorkspace = [], atHome = [], elsewhere = []] = await heldBy(credential, workspace, [home.id, next.id]);
+      expect(inWorkspace).toEqual(['demo.echo', 'demo.fail', 'read.keys']);
+      expect([atHome, elsewhere]).toEqual([inWorkspace, ['read.keys']]);
+    }
+  });
+
+  it('is empty for an owner without the second factor that the workspace requires', async () => {
+    const owner = await buildPerson(app);
+    await mutate('updateWorkspace', { id: owner.workspace.id, requiresSecondFactor: true }, '__typename');
+    expect(await heldBy(owner.cookie, owner.workspace)).toEqual([[]]);
+  });
+
+  it('of a role: effectivePermissions has each permission that its wildcards and bundles grant', async () => {
+    await roleWith(['read.*', 'webhook']);
+    const { data } = await app.graphql('query ($id: ID!) { workspace(id: $id) { roles { permissions effectivePermissions } } }', {
+      id: workspace.id,
+    });
+    for (const { permissions, effectivePermissions } of data.workspace.roles)
+      expect(effectivePermissions).toEqual(ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => allows(permissions, name)));
+    const own = data.workspace.roles.find(({ permissions }: { permissions: string[] }) => permissions.includes('read.*'));
+    expect(own.effectivePermissions).toEqual(['read.keys', 'read.logs', 'read.wallet', 'read.members', 'read.audit', 'webhook']);
   });
 });

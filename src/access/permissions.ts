@@ -92,6 +92,10 @@ export function allows(granted: readonly string[], required: string): boolean {
   return covers(granted, required) || granted.some((name) => Object.hasOwn(BUNDLES, name) && BUNDLES[name]?.includes(firstPart(required)));
 }
 
+/** All administrative permissions that the `granted` ones cover. Wildcards and bundles are expanded. */
+export const administrativeOf = (granted: readonly string[]): AdministrativePermission[] =>
+  ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => allows(granted, name));
+
 /** The `asked` permissions that the `granted` ones cover, or all `granted` ones if `asked` is null. */
 export function narrowedTo(asked: readonly string[] | null, granted: readonly string[]): readonly string[] {
   return asked === null ? granted : asked.filter((name) => allows(granted, name));

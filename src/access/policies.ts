@@ -34,6 +34,10 @@ export function may(actor: Actor, permission: AdministrativePermission, workspac
 export const heldIn = (actor: Actor, workspaceId: string): AdministrativePermission[] =>
   ADMINISTRATIVE_PERMISSIONS.map(({ name }) => name).filter((name) => may(actor, name, workspaceId));
 
+/** The permissions of actions among `ofActions` that an actor has in a workspace. The operator has all, and a person has none. */
+export const heldOfActions = (actor: Actor, workspaceId: string, ofActions: readonly string[]): string[] =>
+  ofActions.filter((name) => mayOperate(actor) || covers(grantsIn(actor, workspaceId) ?? [], name));
+
 /**
  * Whether an actor may grant a permission. An actor can only grant a permission that it has. People never have permissions of actions, so a
  * person with `write.keys` may grant all of them. A key, service account or application may never grant `write.keys` or a bundle with it.

@@ -1,4 +1,5 @@
 import { Field, InputType } from 'type-graphql';
+import type { EntityManager } from 'typeorm';
 import { anyOf, every, has, is } from '../db/filters';
 import type { KeysetOrder } from '../db/keyset';
 import { lookedUp, type List } from '../db/list';
@@ -33,3 +34,9 @@ export const ACTIONS: List<Action, 'all', ActionFilter> = {
     };
   },
 };
+
+/** The permissions of all actions, each one once, in the order of `Query.permissions`. The only key is `all`. */
+export async function permissionsOfActions(_: readonly string[], reader: EntityManager): Promise<Map<'all', string[]>> {
+  const actions = await reader.find(Action, { select: { permission: true }, order: { permission: 'ASC' } });
+  return new Map([['all', [...new Set(actions.map(({ permission }) => permission))]]]);
+}

@@ -2,6 +2,7 @@ import { Arg, Ctx, Field, FieldResolver, ID, InputType, Int, Mutation, ObjectTyp
 import { GraphQLContext, by } from '../../graphql/context';
 import { MaxItems } from '../../lib/graphql-types';
 import { EXPECTED_VERSION } from '../../lib/version-descriptions';
+import { ADMINISTRATIVE_PERMISSIONS, administrativeOf } from '../permissions';
 import { Workspace } from '../../tenancy/workspace.entity';
 import { BUILT_IN_ROLES, Role } from './role.entity';
 import { rolesOfWorkspaces } from './role.queries';
@@ -73,6 +74,16 @@ export class RoleResolver {
   @FieldResolver(() => Boolean, { description: 'Whether it is one of the roles that every workspace has.' })
   builtIn(@Root() role: Role): boolean {
     return role.workspaceId === null;
+  }
+
+  @MaxItems(ADMINISTRATIVE_PERMISSIONS.length)
+  @FieldResolver(() => [String], {
+    description:
+      'All permissions that it grants, as names of `Query.permissions`. `permissions` may have wildcards and names that include others, ' +
+      'such as `read`. Roles grant no permissions of actions.',
+  })
+  effectivePermissions(@Root() { permissions }: Role): string[] {
+    return administrativeOf(permissions);
   }
 
   @Mutation(() => CreateRolePayload, {
