@@ -74,7 +74,7 @@ it('the description of each field that needs a permission names it', () => {
     const [type = '', name = ''] = place.replace(/\(.*/, '').split('.');
     const fields =
       (schema.getType(type) as { getFields?(): Record<string, GraphQLField<unknown, unknown>> } | undefined)?.getFields?.() ?? {};
-    const sentence = sentenceOf(needs) ?? '';
+    const sentence = sentenceOf(needs.replace('own or ', '') as Needs) ?? '';
     const asked = needs === 'operator' ? /operator only/i : new RegExp(sentence.replace('.', '\\.'));
     expect({ place, description: fields[name]?.description }).toEqual({ place, description: expect.stringMatching(asked) });
   }

@@ -1,5 +1,5 @@
 import { Field, ID, ObjectType, registerEnumType } from 'type-graphql';
-import { MaxItems } from '../lib/graphql-types';
+import { MaxItems, Node } from '../lib/graphql-types';
 import { ADMINISTRATIVE_PERMISSIONS, MAX_GRANTED_PERMISSIONS, allows } from './permissions';
 import type { Principal } from './principal';
 
@@ -24,8 +24,8 @@ registerEnumType(ActorKind, {
   },
 });
 
-@ObjectType({ description: 'The caller.' })
-export class Viewer {
+@ObjectType({ implements: Node, description: 'The caller.' })
+export class Viewer implements Node {
   @Field(() => ActorKind, { description: 'The kind of the caller.' })
   kind: ActorKind;
 
@@ -51,13 +51,14 @@ export class Viewer {
 }
 
 /** The caller as a Viewer object. */
-export const viewerOf = (caller: Principal): Viewer => ({
-  kind: ActorKind[caller.kind],
-  id: `viewer_${caller.id}`,
-  actorId: caller.id,
-  name: caller.name,
-  permissions: permissionsEverywhere(caller),
-});
+export const viewerOf = (caller: Principal): Viewer =>
+  Object.assign(new Viewer(), {
+    kind: ActorKind[caller.kind],
+    id: `viewer_${caller.id}`,
+    actorId: caller.id,
+    name: caller.name,
+    permissions: permissionsEverywhere(caller),
+  });
 
 /** The permissions that a caller has in every one of its workspaces. */
 function permissionsEverywhere(caller: Principal): string[] {

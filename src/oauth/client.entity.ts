@@ -1,14 +1,17 @@
 import { Field, ID, Int, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../db/columns';
-import { MaxItems } from '../lib/graphql-types';
+import { MaxItems, Node } from '../lib/graphql-types';
 import { VERSION } from '../lib/version-descriptions';
 import { MAX_REDIRECT_URIS } from './redirect-uris';
 
-@ObjectType({ description: 'An application that people can authorise to act for them, with OAuth 2 or OpenID Connect.' })
+@ObjectType({
+  implements: Node,
+  description: 'An application that people can authorise to act for them, with OAuth 2 or OpenID Connect.',
+})
 @Entity('oauth_clients')
 @Index('oauth_clients_by_age', ['workspaceId', 'createdAt', 'id'])
-export class OAuthClient {
+export class OAuthClient implements Node {
   @Field(() => ID, { description: 'Its `client_id`. Begins with `app_`.' })
   @PrimaryColumn(idColumn)
   id: string;

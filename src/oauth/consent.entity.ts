@@ -2,13 +2,16 @@ import { Field, ID, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn } from '../db/columns';
 import { MAX_GRANTED_PERMISSIONS } from '../access/permissions';
-import { MaxItems } from '../lib/graphql-types';
+import { MaxItems, Node } from '../lib/graphql-types';
 
-@ObjectType({ description: 'A person allows an application to act for them in a project. When the consent ends, all its tokens end.' })
+@ObjectType({
+  implements: Node,
+  description: 'A person allows an application to act for them in a project. When the consent ends, all its tokens end.',
+})
 @Entity('consents')
 @Index('consents_by_user', ['userId', 'createdAt', 'id'])
 @Index('consents_by_client', ['clientId', 'createdAt', 'id'])
-export class Consent {
+export class Consent implements Node {
   @Field(() => ID, { description: 'Begins with `con_`.' })
   @PrimaryColumn(idColumn)
   id: string;

@@ -85,6 +85,7 @@ export function expected(principal: Principal, needs: Needs[], isMutationOfOpera
   if (needs.includes('nothing')) return bringsSecret && principal.standing === 'unauthenticated' ? 'unauthenticated' : 'done';
   if (principal.standing === 'unauthenticated') return 'unauthenticated';
   if (needs.includes('own')) return principal.hasOtherSession ? 'done' : 'absent';
+  if (needs.includes('own or read.members')) return principal.hasOtherSession ? 'done' : expected(principal, ['read.members']);
   if (needs.includes('person')) return principal.userId ? 'done' : 'forbidden';
   if (principal.standing === 'operator' || needs.every((need) => need === 'credential')) return 'done';
   if (isMutationOfOperator) return 'forbidden';

@@ -107,6 +107,7 @@ async function buildTenant(app: TestApp, name: string, permissions = ['demo.*'])
     rte,
     rol: role.id,
     usr: person.id,
+    mem: `mem_${person.id.slice(4)}_${workspace.id.slice(3)}`,
     inv: invitation.id,
     ses,
     app: client.id,

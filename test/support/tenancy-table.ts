@@ -7,13 +7,14 @@ import type { AdministrativePermission } from '../../src/access/permissions';
  * - `knowledge`: a caller that may see the workspace;
  * - `operator`: the root key;
  * - `person`: a signed-in person, because it concerns the person;
- * - `own`: the owner of the object, because other callers cannot see it.
+ * - `own`: the owner of the object, because other callers cannot see it;
+ * - `own or read.members`: the owner of the object, or that permission.
  */
-export type Needs = AdministrativePermission | 'nothing' | 'credential' | 'knowledge' | 'operator' | 'person' | 'own';
+export type Needs = AdministrativePermission | 'nothing' | 'credential' | 'knowledge' | 'operator' | 'person' | 'own' | 'own or read.members';
 
 /** The kind of object that an id in an argument names. */
 export type IdKind =
-  'ws' | 'prj' | 'key' | 'log' | 'svc' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt' | 'app' | 'con' | 'rte';
+  'ws' | 'prj' | 'key' | 'log' | 'svc' | 'wal' | 'led' | 'act' | 'rol' | 'usr' | 'inv' | 'ses' | 'evt' | 'app' | 'con' | 'rte' | 'mem';
 
 export interface Row {
   needs: Needs;
@@ -32,6 +33,12 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Query.key': { needs: 'read.keys', id: 'key' },
   'Query.serviceAccount': { needs: 'read.keys', id: 'svc' },
   'Query.requestLog': { needs: 'read.logs', id: 'log' },
+  'Query.oauthClient': { needs: 'read.members', id: 'app' },
+  'Query.consent': { needs: 'own or read.members', id: 'con' },
+  'Query.invitation': { needs: 'read.members', id: 'inv' },
+  'Query.membership': { needs: 'read.members', id: 'mem' },
+  'Query.session': { needs: 'own', id: 'ses' },
+  'Query.user': { needs: 'read.members', id: 'usr' },
   'Query.actions': { needs: 'credential' },
   'Query.permissions': { needs: 'credential' },
   'Query.routes': { needs: 'operator' },

@@ -1,12 +1,13 @@
 import { Field, ID, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
+import { Node } from '../../lib/graphql-types';
 
-@ObjectType({ description: 'Lets a person join a workspace once, by a link that only they receive.' })
+@ObjectType({ implements: Node, description: 'Lets a person join a workspace once, by a link that only they receive.' })
 @Entity('invitations')
 @Index('invitations_by_digest', ['digest'], { unique: true })
 @Index('invitations_by_age', ['workspaceId', 'createdAt', 'id'])
-export class Invitation {
+export class Invitation implements Node {
   @Field(() => ID, { description: 'Begins with `inv_`.' })
   @PrimaryColumn(idColumn)
   id: string;

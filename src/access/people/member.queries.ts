@@ -57,6 +57,24 @@ export function membershipsOf(reader: EntityManager, userId: string): Promise<Me
   return reader.find(Membership, { where: { userId }, order: { createdAt: 'ASC', workspaceId: 'ASC' }, take: MAX_MEMBERSHIPS_SHOWN });
 }
 
+/** Memberships by their ids. */
+export async function membershipsById(ids: readonly string[], reader: EntityManager): Promise<Map<string, Membership>> {
+  const where = ids.flatMap((id) => {
+    const [, person, workspace] = /^mem_([0-9A-Za-z]+)_([0-9A-Za-z]+)$/.exec(id) ?? [];
+    return person && workspace ? [{ userId: `usr_${person}`, workspaceId: `ws_${workspace}` }] : [];
+  });
+  const found = where.length > 0 ? await reader.findBy(Membership, where) : [];
+  return new Map(found.map((membership) => [membership.id, membership]));
+}
+
+/** The ids of all workspaces of each person. */
+export async function workspacesOfPeople(userIds: readonly string[], reader: EntityManager): Promise<Map<string, string[]>> {
+  const found = await reader.find(Membership, { select: { userId: true, workspaceId: true }, where: { userId: In([...userIds]) } });
+  const workspaces = new Map(userIds.map((id) => [id, [] as string[]]));
+  for (const { userId, workspaceId } of found) workspaces.get(userId)?.push(workspaceId);
+  return workspaces;
+}
+
 /** Roles by id, including all built-in ones. */
 export async function rolesById(ids: readonly string[], reader: EntityManager): Promise<Map<string, Role>> {
   const own = await reader.findBy(Role, { id: In([...ids]) });

@@ -1,11 +1,12 @@
 import { Field, ID, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { bigintColumn, idColumn, instantColumn, textColumn } from '../../db/columns';
+import { Node } from '../../lib/graphql-types';
 
-@ObjectType('User', { description: 'A person who signs in with an e-mail address and a password.' })
+@ObjectType('User', { implements: Node, description: 'A person who signs in with an e-mail address and a password.' })
 @Entity('people')
 @Index('people_by_email', ['email'], { unique: true })
-export class Person {
+export class Person implements Node {
   @Field(() => ID, { description: 'Begins with `usr_`.' })
   @PrimaryColumn(idColumn)
   id: string;

@@ -1,12 +1,13 @@
 import { Field, ID, ObjectType } from 'type-graphql';
 import { Column, Entity, Index, PrimaryColumn } from 'typeorm';
 import { idColumn, instantColumn, textColumn } from '../../db/columns';
+import { Node } from '../../lib/graphql-types';
 
-@ObjectType({ description: 'A sign-in of a person in a browser.' })
+@ObjectType({ implements: Node, description: 'A sign-in of a person in a browser.' })
 @Entity('sessions')
 @Index('sessions_by_digest', ['digest'], { unique: true })
 @Index('sessions_by_user', ['userId', 'createdAt', 'id'])
-export class Session {
+export class Session implements Node {
   @Field(() => ID, { description: 'Begins with `ses_`.' })
   @PrimaryColumn(idColumn)
   id: string;
