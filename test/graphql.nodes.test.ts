@@ -1,7 +1,7 @@
 import { Session } from '../src/access/sessions/session.entity';
 import { createTestApp, type TestApp } from './support/app';
 import type { Credential } from './support/clients';
-import { buildKey, ghostOf } from './support/factories';
+import { buildKey, buildProject, ghostOf } from './support/factories';
 import { mutations } from './support/mutate';
 import { buildClient, tokensFor } from './support/oauth';
 import { buildPerson, type BuiltPerson } from './support/people';
@@ -95,4 +95,39 @@ it('hides a person from a former colleague at once', async () => {
   await mutations(app).mutate('removeMember', { workspaceId: owner.workspace.id, userId: former.person.id }, '__typename');
   expect(await typesOf([former.person.id], owner.cookie)).toEqual([undefined]);
   expect(await typesOf([owner.person.id], former.cookie)).toEqual([undefined]);
+});
+
+describe('workspaceBySlug and projectBySlug', () => {
+  const QUERY = `query ($slug: String!, $id: ID!, $project: String!) {
+    workspaceBySlug(slug: $slug) { id }
+    projectBySlug(workspaceId: $id, slug: $project) { id }
+  }`;
+  const find = async (slug: string, id: string, project: string, credential: Credential = owner.cookie) =>
+    (await app.graphql(QUERY, { slug, id, project }, credential)).data;
+  const NOTHING = { workspaceBySlug: null, projectBySlug: null };
+
+  it('find a workspace, and a project of this workspace, by the whole slug', async () => {
+    const { workspace } = owner;
+    const project = await buildProject(app, { workspace });
+    const elsewhere = await buildProject(app);
+    expect(await find(workspace.slug, workspace.id, project.slug)).toEqual({
+      workspaceBySlug: { id: workspace.id },
+      projectBySlug: { id: project.id },
+    });
+    for (const other of [`${project.slug} `, project.slug.slice(1), project.slug.toUpperCase(), elsewhere.slug, ''])
+      expect((await find(workspace.slug, workspace.id, other)).projectBySlug).toBeNull();
+    for (const other of [`${workspace.slug} `, workspace.slug.toUpperCase(), '']) expect(await find(other, workspace.id, '')).toEqual(NOTHING);
+  });
+
+  it('give other tenants the same as for an unknown slug', async () => {
+    const { workspace } = owner;
+    const project = await buildProject(app, { workspace });
+    const stranger = await buildPerson(app);
+    const { secret } = await buildKey(app, { permissions: ['demo.*', 'admin'] });
+    for (const credential of [stranger.cookie, secret]) {
+      expect(await find(workspace.slug, workspace.id, project.slug, credential)).toEqual(NOTHING);
+      expect(await find('nobody-has-it', ghostOf(workspace.id), project.slug, credential)).toEqual(NOTHING);
+      expect((await find('nobody-has-it', stranger.workspace.id, project.slug, stranger.cookie)).projectBySlug).toBeNull();
+    }
+  });
 });

@@ -50,11 +50,16 @@ const KIND_OF_ARGUMENT: Record<string, IdKind> = {
   subjectId: 'key',
 };
 
-function operationsFor({ ids }: Tenant): Operation[] {
-  return operationsOf(schema, (argument, field) => {
+function operationsFor({ ids, slugs }: Tenant): Operation[] {
+  const operations = operationsOf(schema, (argument, field) => {
     const kind = argument === 'id' ? ROOT_FIELDS[field]?.id : KIND_OF_ARGUMENT[argument];
     if (!kind) throw new Error(`The table has no kind of id for the argument ${argument} of ${field}. Add it to KIND_OF_ARGUMENT.`);
     return ids[kind];
+  });
+  return operations.map((operation) => {
+    const slug = operation.type === 'query' ? slugs[operation.field] : undefined;
+    const args = operation.args.map((arg) => (arg.name === 'slug' ? { ...arg, value: slug } : arg));
+    return slug === undefined ? operation : { ...operation, args, selection: '{ __typename }' };
   });
 }
 

@@ -1,5 +1,5 @@
 import { Field, InputType } from 'type-graphql';
-import { IsNull } from 'typeorm';
+import { IsNull, type EntityManager } from 'typeorm';
 import { every, has } from '../db/filters';
 import { byAgeOrName, type OrderBy } from '../db/keyset';
 import type { List } from '../db/list';
@@ -29,3 +29,13 @@ export const PROJECTS: List<Project, string, ProjectListing> = {
     narrow: every(has(name, 'name'), has(slug, 'slug')),
   }),
 };
+
+/** Projects by the id of their workspace and their slug, with a space between. Neither of the two has a space. */
+export async function projectsBySlug(names: readonly string[], reader: EntityManager): Promise<Map<string, Project>> {
+  const where = names.map((name) => {
+    const [workspaceId = '', ...rest] = name.split(' ');
+    return { workspaceId, slug: rest.join(' ') };
+  });
+  const found = await reader.findBy(Project, where);
+  return new Map(found.map((project) => [`${project.workspaceId} ${project.slug}`, project]));
+}

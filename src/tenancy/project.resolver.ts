@@ -4,7 +4,7 @@ import { NamedOrder, connectionOf, type Connection } from '../lib/graphql-types'
 import { PageArgs } from '../lib/page-args';
 import { EXPECTED_VERSION } from '../lib/version-descriptions';
 import { GalleryMode, Project } from './project.entity';
-import { PROJECTS, ProjectFilter } from './project.queries';
+import { PROJECTS, ProjectFilter, projectsBySlug } from './project.queries';
 import { ProjectService } from './project.service';
 import { Workspace } from './workspace.entity';
 
@@ -89,6 +89,18 @@ export class ProjectResolver {
   })
   project(@Arg('id', () => ID, { description: 'Begins with `prj_`.' }) id: string, @Ctx() ctx: GraphQLContext): Promise<Project | null> {
     return ctx.seen(by(Project), id);
+  }
+
+  @Query(() => Project, {
+    nullable: true,
+    description: 'The project with this slug in a workspace, or null if it does not exist or the caller may not see it.',
+  })
+  async projectBySlug(
+    @Arg('workspaceId', () => ID, { description: 'Begins with `ws_`.' }) workspaceId: string,
+    @Arg('slug', { description: 'Such as `web`.' }) slug: string,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Project | null> {
+    return ctx.knows(workspaceId) ? ctx.load(projectsBySlug, `${workspaceId} ${slug}`) : null;
   }
 
   @FieldResolver(() => Workspace, { description: 'The workspace that the project belongs to.' })

@@ -76,6 +76,18 @@ export class WorkspaceResolver {
     return ctx.knows(id) ? ctx.load(by(Workspace), id) : null;
   }
 
+  @Query(() => Workspace, {
+    nullable: true,
+    description: 'The workspace with this slug, or null if it does not exist or the caller may not see it.',
+  })
+  async workspaceBySlug(
+    @Arg('slug', { description: 'Such as `acme`.' }) slug: string,
+    @Ctx() ctx: GraphQLContext,
+  ): Promise<Workspace | null> {
+    const found = await ctx.load(by(Workspace, 'slug'), slug);
+    return found && ctx.knows(found.id) ? found : null;
+  }
+
   @Query(() => WorkspaceConnection, {
     description: 'The workspaces that the viewer may see, newest first by default. The operator sees all.',
   })

@@ -16,6 +16,8 @@ export interface Tenant {
   /** The project of the calling keys. No test archives it. */
   home: string;
   ids: Record<IdKind, string>;
+  /** The slug that each look-up by a slug names. */
+  slugs: Record<string, string>;
 }
 
 /** A caller, and the tenant that its operations name. */
@@ -114,7 +116,8 @@ async function buildTenant(app: TestApp, name: string, permissions = ['demo.*'])
     con,
     evt: data.key.auditEvents.nodes[0].id,
   };
-  return { workspace, home: (await buildProject(app, { workspace })).id, ids };
+  const slugs = { workspaceBySlug: workspace.slug, projectBySlug: project.slug };
+  return { workspace, home: (await buildProject(app, { workspace })).id, ids, slugs };
 }
 
 /** Opens another session of a person. */

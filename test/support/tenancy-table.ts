@@ -30,6 +30,8 @@ export const ROOT_FIELDS: Record<string, Row> = {
   'Query.workspace': { needs: 'knowledge', id: 'ws' },
   'Query.workspaces': { needs: 'credential' },
   'Query.project': { needs: 'knowledge', id: 'prj' },
+  'Query.workspaceBySlug': { needs: 'knowledge' },
+  'Query.projectBySlug': { needs: 'knowledge' },
   'Query.key': { needs: 'read.keys', id: 'key' },
   'Query.serviceAccount': { needs: 'read.keys', id: 'svc' },
   'Query.requestLog': { needs: 'read.logs', id: 'log' },
