@@ -13,7 +13,7 @@ import { permissionsOfActions } from './action.queries';
  * The number of permissions that the estimated price of one list assumes. If a caller has more, because there are many actions, it pays for
  * the others when they are answered.
  */
-const EXPECTED_PERMISSIONS = 100;
+const EXPECTED_VIEWER_PERMISSIONS = 100;
 
 /** The ids of the projects that each service account may call in. */
 const projectsOfAccounts: Batch<Set<string>> = async (accountIds, reader) => {
@@ -36,7 +36,7 @@ async function actionsIn(workspaceId: string, ctx: GraphQLContext): Promise<stri
 
 @Resolver(() => Workspace)
 export class WorkspaceViewerPermissionsResolver {
-  @MaxItems(EXPECTED_PERMISSIONS)
+  @MaxItems(EXPECTED_VIEWER_PERMISSIONS)
   @FieldResolver(() => [String], {
     description:
       'All permissions that the caller has in this workspace, as names of `Query.permissions`, without wildcards. The operator has all. ' +
@@ -49,7 +49,7 @@ export class WorkspaceViewerPermissionsResolver {
 
 @Resolver(() => Project)
 export class ProjectViewerPermissionsResolver {
-  @MaxItems(EXPECTED_PERMISSIONS)
+  @MaxItems(EXPECTED_VIEWER_PERMISSIONS)
   @FieldResolver(() => [String], {
     description:
       'All permissions that the caller has in this project, as names of `Query.permissions`, without wildcards: those of ' +
