@@ -77,12 +77,17 @@ async function stop({ shutdownTimeoutMs }: Config): Promise<void> {
 
 /** Closes the database first, because an exit would wait for a statement in a thread, and closing interrupts the statement. */
 async function giveUp(): Promise<void> {
-  await Promise.race([opened[0]?.close(), wait(LAST_MS)]).catch(() => undefined);
+  await closeDatabase();
   process.exit(0);
 }
 
-main().catch((error: unknown) => {
+async function closeDatabase(): Promise<void> {
+  await Promise.race([opened[0]?.close(), wait(LAST_MS)]).catch(() => undefined);
+}
+
+main().catch(async (error: unknown) => {
   if (stopping) return; // a stop closed it during the start
   console.error(error instanceof ConfigError ? error.message : (whyNotOpened(error) ?? loggableError(error)));
+  await closeDatabase(); // an exit during a statement in a thread would abort the process
   process.exit(1);
 });

@@ -46,7 +46,7 @@ const item = fc.oneof(
       key: index,
       price: index,
       timeout: index,
-      requestId: fc.option(fc.nat({ max: 3 })),
+      requestId: fc.option(fc.nat({ max: 1 })),
       body: fc.nat({ max: 1 }),
     }),
   },
@@ -55,8 +55,8 @@ const item = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('settle' as const),
       hold: index,
-      how: fc.constantFrom('post' as const, 'post' as const, 'void' as const, 'expire' as const, 'large' as const),
-      tokens: fc.option(fc.oneof(fc.nat({ max: 60 }), fc.nat({ max: 3_000 }))),
+      how: fc.constantFrom('post' as const, 'post' as const, 'void' as const, 'expire' as const, 'large' as const, 'large' as const),
+      tokens: fc.option(fc.oneof(fc.nat({ max: 60 }), fc.nat({ max: 30_000 }))),
     }),
   },
   {
