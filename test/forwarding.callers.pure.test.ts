@@ -100,7 +100,7 @@ describe('a caller that does nothing for idleTimeoutMs', () => {
 
   it('while it should send ends the call as CALLER_GONE, and can read an answer', async () => {
     const upstream = await startSlow();
-    const front = await startFront(upstream.port, { idleTimeoutMs: 1000, timeoutMs: 20 });
+    const front = await startFront(upstream.port, { idleTimeoutMs: 1000, timeoutMs: 400 });
     const caller = sendRaw(front.url, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n');
     for (const part of ['h', 'a', 'l', 'f']) {
       await wait(400);
@@ -119,7 +119,7 @@ const connections = (server: { getConnections(callBack: (error: Error | null, co
 describe('an upstream', () => {
   it('that does not begin its answer within timeoutMs is UPSTREAM_TIMEOUT', async () => {
     const upstream = await startSlow();
-    const front = await startFront(upstream.port, { timeoutMs: 100 });
+    const front = await startFront(upstream.port, { timeoutMs: 400 });
     expect((await get(front.url)).body.toString()).toBe('UPSTREAM_TIMEOUT');
     await until(() => upstream.sockets[0]?.closed === true, 'the end of the connection to the upstream');
   });
