@@ -47,6 +47,36 @@ describe('a caller that leaves', () => {
     expect(await front.end()).toMatchObject({ kind: 'complete', status: 200 });
   });
 
+  const OPEN = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n';
+
+  it.each([
+    ['leaves', (caller: Socket) => void caller.destroy()],
+    ['sends too much', (caller: Socket) => void caller.write('9\r\nxxxxxxxxx\r\n')],
+  ])('and %s after a billed answer has begun, but before its request is whole, has its call run to the end', async (_what, end) => {
+    const upstream = await startSlow();
+    const front = await startFront(upstream.port, { maxBodyBytes: 5 });
+    const caller = sendRaw(front.url, OPEN);
+    await until(() => upstream.sockets.length === 1, 'the request at the upstream');
+    upstream.answer('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell');
+    await until(() => caller.text().endsWith('hell'), 'almost all of the answer');
+    end(caller.socket);
+    await caller.closed();
+    await wait(30);
+    upstream.answer('o');
+    expect(await front.end()).toMatchObject({ kind: 'complete', status: 200 });
+  });
+
+  it('after an answer that is not billed has begun takes the call along', async () => {
+    const upstream = await startSlow();
+    const front = await startFront(upstream.port);
+    const caller = sendRaw(front.url, OPEN);
+    await until(() => upstream.sockets.length === 1, 'the request at the upstream');
+    upstream.answer('HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nhell');
+    await caller.answers(1);
+    caller.socket.destroy();
+    expect(await front.end()).toMatchObject({ kind: 'failed', code: 'CALLER_GONE' });
+  });
+
   it('in the middle of the answer has its call run to the end', async () => {
     const upstream = await startSlow();
     const front = await startFront(upstream.port);
@@ -62,17 +92,20 @@ describe('a caller that leaves', () => {
 });
 
 describe('a caller that does nothing for idleTimeoutMs', () => {
-  it('while it should read is cut off, and its call runs to the end', async () => {
+  it.each(['', ' and sends the next request byte by byte'])('while it should read%s is cut off, and its call runs to the end', async (sends) => {
     const upstream = await startSlow();
-    const front = await startFront(upstream.port, { idleTimeoutMs: 300 });
+    const front = await startFront(upstream.port, { idleTimeoutMs: 300, maxDurationMs: 4_000 });
     const caller = sendRaw(front.url, GET);
     caller.socket.pause();
+    if (sends) caller.socket.write('GET / HTTP/1.1\r\nX: ');
+    const sending = setInterval(() => sends && caller.socket.write('x'), 50);
     await until(() => upstream.sockets.length === 1, 'the request at the upstream');
     const [answering] = upstream.sockets as [Socket];
     const block = 'x'.repeat(1_000_000);
     answering.write(`HTTP/1.1 200 OK\r\nContent-Length: ${30 * block.length}\r\n\r\n`);
     for (let sent = 0; sent < 30; sent += 1) if (!answering.write(block)) await once(answering, 'drain');
     expect(await front.end()).toMatchObject({ kind: 'complete', status: 200 });
+    clearInterval(sending);
     caller.socket.resume();
     await caller.closed();
     expect(caller.text().length).toBeLessThan(30 * block.length);

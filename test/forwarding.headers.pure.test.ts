@@ -7,7 +7,7 @@ import { until } from './support/until';
 
 const { startFront } = useForwarder();
 
-const rules = { add: [], drop: [], ownCookies: new Set<string>(), loopId: LOOP_ID, contentLength: undefined };
+const rules = { add: [], drop: [], ownCookies: new Set<string>(), loopId: LOOP_ID, contentLength: undefined, mustBeReadable: false };
 const answerRules = { method: 'GET', add: [], ownCookies: new Set<string>(), passTrailers: true };
 
 /** The headers that the upstream gets, without CDN-Loop at their end. */
@@ -32,6 +32,7 @@ describe('headers of a request', () => {
     ['TE', 'gzip'],
     ['Trailer', 'X-Sum'],
     ['Transfer-Encoding', 'chunked'],
+    ['transfer_encoding', 'chunked'],
     ['Upgrade', 'h2c'],
     ['HTTP2-Settings', 'AAMAAABkAAQAAP__'],
     ['Host', 'api.example.com'],
@@ -65,6 +66,15 @@ describe('headers of a request', () => {
     ['a="own=2"; own2=3', 'a="own=2"; own2=3'],
   ])('lose the cookies of Tollgate: %s', (cookie, left) => {
     expect(passed(['Cookie', cookie], { ownCookies: new Set(['own']) })).toEqual(left === undefined ? [] : ['Cookie', left]);
+  });
+
+  it.each([
+    [['Accept-Encoding', 'gzip, zstd;q=1, BR;q=0.5, *'], 'gzip, BR;q=0.5'],
+    [['accept-encoding', 'zstd', 'Accept_Encoding', 'deflate'], 'deflate'],
+    [['Accept-Encoding', 'zstd'], 'identity'],
+    [[], 'identity'],
+  ])('allow only codings that can be read if the usage is in the answer: %j', (raw, expected) => {
+    expect(passed(raw, { mustBeReadable: true })).toEqual(['Accept-Encoding', expected]);
   });
 
   it('keep what others wrote into CDN-Loop, and get the name of this installation', () => {

@@ -9,6 +9,7 @@ import { startCallers, tally, type Callers } from './support/callers';
 import { buildAction, buildKey, buildProject } from './support/factories';
 import { until } from './support/until';
 import { startUpstream } from './support/upstream';
+import { post } from './support/verify';
 
 jest.setTimeout(90_000); // other test files share the processors
 
@@ -46,6 +47,20 @@ describe('above its limits', () => {
       expect(tally(await Promise.all(running))).toEqual({ 200: 4 });
       expect((await call(4)).status).toBe(200);
       expect(await faultsOf(node)).toEqual([]);
+    } finally {
+      await node.close();
+    }
+  });
+
+  it('gives an asker a quarter of all places, so that its questions do not keep other tenants out', async () => {
+    const node = await createTestApp({ config: { maxCallsInFlight: 8 } });
+    try {
+      const { secret } = await buildKey(node, { permissions: ['verify.keys'] });
+      for (const key of ['not a secret', secret]) {
+        const { body } = await post(node.url, '/v1/keys/verify', secret, { verifications: Array.from({ length: 8 }, () => ({ key })) });
+        const codes = (body as { verifications: { code: string }[] }).verifications.map(({ code }) => code);
+        expect(codes.filter((code) => code === 'SERVICE_UNAVAILABLE')).toHaveLength(6);
+      }
     } finally {
       await node.close();
     }

@@ -1,4 +1,5 @@
 import { request as httpRequest } from 'node:http';
+import { gzipSync } from 'node:zlib';
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { PrincipalTokens } from '../src/access/principal-tokens';
 import { auditBooks } from '../src/gate/books';
@@ -6,7 +7,9 @@ import { createTestApp, PEPPER, type TestApp } from './support/app';
 import { buildKey } from './support/factories';
 import { mutations } from './support/mutate';
 import { verifiedByTheDocuments } from './support/principals';
+import { sendRaw } from './support/raw';
 import { buildRoute, send, startApi, type Api } from './support/routes';
+import { until } from './support/until';
 
 // APIs that exist, behind Tollgate: their callers keep URL, method, headers and body, and get the answers as they are.
 
@@ -167,6 +170,8 @@ describe('the upstream', () => {
       request_id: headers['tollgate-request-id'],
     });
     expect((await logsOf(project.id))[0]).toMatchObject({ subject: 'user-7' });
+    await send(app.url, { path: 'http://target.example/items/1', headers: { 'X-Api-Key': secret, Host: 'forged.example' } });
+    expect(api.requests[1]?.headers['x-forwarded-host']).toBe('target.example'); // the target's host is the one that is matched
   });
 
   it('that verifies callers in Node as docs/routes.md says accepts a real call, and no other token', async () => {
@@ -299,6 +304,37 @@ describe('a request that cannot be forwarded', () => {
   });
 });
 
+describe('memory', () => {
+  const slow = (secret: string, path: string, bytes: number) => {
+    const headers = `Host: a\r\nX-Api-Key: ${secret}\r\nIdempotency-Key: a\r\nContent-Length: ${bytes}`;
+    return sendRaw(app.url, `POST ${path} HTTP/1.1\r\n${headers}\r\n\r\n`);
+  };
+
+  it('of a body that is read first is free after maxDurationMs, however slowly the body comes', async () => {
+    const { secret } = await build('/slow', { route: { replayable: true, maxDurationMs: 1_000 } });
+    const caller = slow(secret, '/slow', 100);
+    const sending = setInterval(() => caller.socket.write('x'), 100);
+    await caller.answers(1).finally(() => clearInterval(sending));
+    expect(caller.text()).toContain('CALLER_GONE');
+    caller.socket.destroy();
+  });
+
+  it('that a project has filled itself makes its calls fail, so that no answer goes without its usage', async () => {
+    const prices = { priceMicroCredits: 0, unitPrices: [{ unit: 'out', microCredits: 10, per: 1 }], maxChargeMicroCredits: 10_000 };
+    const route = { usage: [{ unit: 'out', pointer: '/out' }] };
+    const { secret, project, permission } = await build('/measured', { action: prices, route });
+    await buildRoute(app, { action: { permission }, route: { path: '/fill', upstreamUrl: api.url, replayable: true } });
+    api.handle = (_request, response) =>
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(gzipSync('{"out":5}'));
+    const sizes = [...Array(13).fill(10_000_000), ...Array(4).fill(1_000_000), 100_000, 100_000];
+    const callers = sizes.map((bytes) => slow(secret, '/fill', bytes));
+    await until(async () => (await send(`${app.url}/measured`, { headers: bearer(secret) })).status === 503, 'a refusal');
+    for (const { socket } of callers) socket.destroy();
+    const succeeded = (await logsOf(project.id)).filter(({ outcome }: { outcome: string }) => outcome === 'SUCCEEDED');
+    for (const log of succeeded) expect(log).toMatchObject({ usageMissing: false, chargedMicroCredits: 50 });
+  });
+});
+
 describe('a path', () => {
   it.each(['/safe/a%2Fb', '/safe/../x', '/safe//x', '/safe/%2e%2e/x', '/safe/a%5Cb'])('%s is 400 and reaches no upstream', async (path) => {
     await build(`/safe/:id${path.length}`).catch(() => undefined);
@@ -338,7 +374,7 @@ describe('a changed route', () => {
 
 describe('a replayable route', () => {
   it('answers a repeat with the same answer, and bills once', async () => {
-    const { secret, project } = await build('/again', { route: { replayable: true } });
+    const { secret, project, permission } = await build('/again', { route: { replayable: true } });
     let answers = 0;
     api.handle = (_request, response) => {
       answers += 1;
@@ -355,6 +391,10 @@ describe('a replayable route', () => {
     expect([second.headers['content-type'], second.headers['set-cookie']]).toEqual(['application/octet-stream', undefined]);
     const third = await call('two');
     expect([third.status, JSON.parse(third.text).error.code]).toEqual([422, 'REQUEST_ID_REUSED']);
+    const elsewhere = { path: '/again', host: 'other.example', upstreamUrl: api.url, replayable: true };
+    await buildRoute(app, { action: { permission }, route: elsewhere });
+    const headers = { ...bearer(secret), 'idempotency-key': 'order-7', host: 'other.example' };
+    expect((await send(`${app.url}/again`, { method: 'POST', headers, body: 'one' })).status).toBe(422);
     expect([answers, (await logsOf(project.id)).filter((log: { outcome: string }) => log.outcome === 'SUCCEEDED').length]).toEqual([1, 1]);
   });
 });

@@ -112,12 +112,15 @@ export class Answer {
     this.events.onBlocked();
     const { outgoing } = this;
     const { socket } = outgoing;
-    this.limitReading(socket);
-    outgoing.once('drain', () => {
+    // Not the timeout of the socket: bytes that the caller sends would start it again
+    const limit = socket && setTimeout(() => socket.destroy(), this.idleTimeoutMs);
+    const isOver = (): void => {
+      if (limit) clearTimeout(limit);
+      outgoing.off('drain', isOver).off('close', isOver);
       this.isBlocked = false;
-      this.stopLimit(socket);
       this.events.onRoom();
-    });
+    };
+    outgoing.on('drain', isOver).on('close', isOver);
   }
 
   /** Makes Node close the connection if the caller reads nothing for `idleTimeoutMs`. */

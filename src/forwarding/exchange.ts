@@ -106,7 +106,8 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
   }
 
   onTooLarge(): void {
-    this.failAsTooLarge();
+    if (this.mustBeBilled) this.answer.reset();
+    else this.failAsTooLarge();
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -197,6 +198,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
       ownCookies,
       loopId,
       contentLength: this.body && incoming.headers['content-length'],
+      mustBeReadable: this.request.usage.length > 0,
     });
     const body = this.body ?? this.bytes;
     // A request that is not idempotent is never sent again by undici
@@ -253,11 +255,19 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
     return { status, isBilled: this.measure !== undefined, usage, kept };
   }
 
-  /** A caller that leaves early takes its call along. After its request is whole, the answer is read to its end and billed. */
+  /** True once an answer has begun that is billed if it comes to its end. From then on the caller cannot end the call. */
+  private get mustBeBilled(): boolean {
+    return this.measure !== undefined;
+  }
+
+  /**
+   * A caller that leaves early takes its call along. After its request is whole, or after a billed answer has begun, the answer is read to
+   * its end and billed. Otherwise a caller could keep back the end of its request, read almost all of the answer, and leave without a bill.
+   */
   private callerLeaves(): void {
     if (this.request.outgoing.writableFinished) return;
     this.isCallerGone = true;
-    if (this.body?.isWhole === false) this.fail('CALLER_GONE', GONE);
+    if (this.body?.isWhole === false && !this.mustBeBilled) this.fail('CALLER_GONE', GONE);
     else this.callerBlocks(false);
   }
 

@@ -89,6 +89,9 @@ export class Verifications {
     if (!places.enter()) return UNAVAILABLE;
     const call = this.callOf(request);
     try {
+      // Until the project of the credential is known, and if none is needed, the place counts for the asker
+      const { asker } = request;
+      if (asker && !places.reserve(call, { id: asker.id, group: asker.workspaceId })) return UNAVAILABLE;
       if (!request.credential) return await this.answerUnknown(call);
       const owner = await admissions.ownerOf(call);
       if (!owner || isForeign(owner, request.asker)) {

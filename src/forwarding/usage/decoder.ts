@@ -10,6 +10,9 @@ const DECODER_BYTES = 131_072;
 const MAX_RATIO = 200;
 const FREE_BYTES = 10 * 1024 * 1024;
 
+/** The content codings of answers that can be read for usage. */
+export const READABLE_CODINGS: ReadonlySet<string> = new Set(['gzip', 'x-gzip', 'br', 'deflate', 'identity']);
+
 /** Decodes a copy of an answer with Content-Encoding, and gives the plain bytes to a reader. */
 export class DecodingReader {
   private decoder: Transform | undefined;

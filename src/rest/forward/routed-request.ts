@@ -91,7 +91,7 @@ export class RoutedCall {
     const caller = readCaller(this.incoming, () => this.deps.gate.countUnknown());
     const chosen = routed.route.replayable ? chosenRequestId(undefined, this.header('idempotency-key')) : undefined;
     this.requestId = chosen ?? this.requestId;
-    const body = chosen === undefined ? undefined : await this.readBody(caller);
+    const body = chosen === undefined ? undefined : await this.readBody(routed, caller);
     let current = routed;
     for (let matches = 1; ; matches += 1) {
       const admittance = await this.deps.gate.admit({
@@ -104,7 +104,7 @@ export class RoutedCall {
         route: { id: current.route.id, version: current.route.version },
         holdMs: ROUTE_HOLD_MS,
         requestId: this.requestId,
-        fingerprint: body ? this.fingerprintOf(caller, body) : null,
+        fingerprint: body ? this.fingerprintOf(current, caller, body) : null,
         ip: this.deps.addresses.of(this.incoming),
         userAgent: userAgentOf(this.incoming.headers),
         subject: caller.subject,
@@ -120,7 +120,7 @@ export class RoutedCall {
   }
 
   /** Reads the whole body of a request that can be repeated. Reserves memory for it first, which counts for the owner of the secret. */
-  private async readBody({ credential, credentialKind, namedProjectId }: Caller): Promise<Buffer> {
+  private async readBody({ route }: RoutedRequest, { credential, credentialKind, namedProjectId }: Caller): Promise<Buffer> {
     const { bodyLimitBytes, owners, addresses } = this.deps;
     const tooLarge = new TollgateError('PAYLOAD_TOO_LARGE', undefined, { limit_bytes: bodyLimitBytes });
     const declared = this.header('content-length') ?? (this.header('transfer-encoding') ? String(bodyLimitBytes) : '0');
@@ -129,15 +129,15 @@ export class RoutedCall {
     if ('code' in owner) throw new TollgateError(owner.code, undefined, owner.details);
     if (!this.kept.keep(Number(declared), owner)) throw new TollgateError('SERVICE_UNAVAILABLE');
     if (this.header('expect')?.toLowerCase() === '100-continue') this.outgoing.writeContinue();
-    const body = await readWhole(this.incoming, bodyLimitBytes);
+    const body = await readWhole(this.incoming, bodyLimitBytes, route);
     if (!body) throw tooLarge;
     return body;
   }
 
-  /** Method, path, query, content type and body decide whether two requests are the same. */
-  private fingerprintOf({ namedProjectId }: Caller, body: Buffer): string {
+  /** The route's host, method, path, query, content type and body decide whether two requests are the same. */
+  private fingerprintOf({ route }: RoutedRequest, { namedProjectId }: Caller, body: Buffer): string {
     const { method, url } = this.incoming;
-    const head = JSON.stringify([method, url, this.header('content-type') ?? null, namedProjectId]);
+    const head = JSON.stringify([method, url, this.header('content-type') ?? null, namedProjectId, route.host]);
     return createHash('sha256').update(`${head}\n`).update(body).digest('base64url');
   }
 
@@ -194,19 +194,23 @@ export class RoutedCall {
       maxDurationMs: route.maxDurationMs,
       isBilled: (status) => isBilled(route.billedStatuses, status),
       usage: route.usage,
-      copyBudget: this.copyBudget(credential),
+      copyBudget: this.copyBudget(credential, route.usage.length > 0 ? RESERVED_COPY_BYTES : 0),
       keepAnswerUpToBytes: hold.claimed ? MAX_KEPT_ANSWER_BYTES : undefined,
       onBegin: (stop) => open.keepOpen(pace, () => stop('Its hold was lost.')),
       settle: this.settleOf(open),
     };
   }
 
-  /** Memory for copies of the answer. It counts for the project of the call. The body is counted elsewhere. */
-  private copyBudget({ projectId, workspaceId }: PlacedCredential): CopyBudget {
+  /**
+   * Memory for copies of the answer. It counts for the project of the call. The body is counted elsewhere. `reserved` bytes are taken at
+   * once. Throws SERVICE_UNAVAILABLE if they are not free: otherwise a project could fill its own memory, so that its usage is not measured.
+   */
+  private copyBudget({ projectId, workspaceId }: PlacedCredential, reserved: number): CopyBudget {
     const copies = this.deps.gate.keptBytes();
     copies.use();
     const sharer = { id: projectId, group: workspaceId };
-    return { keep: (bytes) => copies.keep(bytes, sharer), release: () => copies.release() };
+    if (!copies.keep(reserved, sharer)) throw new TollgateError('SERVICE_UNAVAILABLE');
+    return { keep: (bytes) => copies.keep(Math.max(bytes, reserved), sharer), release: () => copies.release() };
   }
 
   /** Bills a complete answer with a billed status, and voids every other end. */
@@ -285,6 +289,9 @@ export class RoutedCall {
     return Array.isArray(value) ? value.join(', ') : value;
   }
 }
+
+/** Memory to measure the usage of most answers: one decoder, and a copy of 32 KiB. */
+const RESERVED_COPY_BYTES = 163_840;
 
 const NO_COPIES: CopyBudget = { keep: () => false, release: () => undefined };
 

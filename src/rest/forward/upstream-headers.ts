@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Principal } from '../../access/principal-tokens';
 import type { Header } from '../../forwarding/headers';
+import { splitTarget } from '../../routes/paths';
 import type { ClientAddresses } from '../client-address';
 
 /** The headers by which an upstream knows who makes a request. All are there in every request, so that a caller cannot set one. */
@@ -19,7 +20,7 @@ export function identityHeaders(principal: Principal, token: string): Header[] {
 
 /** The headers that tell an upstream where a request came from. What a trusted proxy says about it is passed on. */
 export function forwardedHeaders(incoming: IncomingMessage, addresses: ClientAddresses): Header[] {
-  const { headers, socket } = incoming;
+  const { headers, socket, url = '' } = incoming;
   const isTrusted = addresses.isTrusted(socket.remoteAddress ?? '');
   const said = (name: string): string | undefined => (isTrusted ? one(headers[name]) : undefined);
   const before = said('x-forwarded-for');
@@ -27,7 +28,7 @@ export function forwardedHeaders(incoming: IncomingMessage, addresses: ClientAdd
   return [
     ['X-Forwarded-For', before === undefined ? peer : `${before}, ${peer}`],
     ['X-Forwarded-Proto', said('x-forwarded-proto') ?? ((socket as TLSSocket).encrypted ? 'https' : 'http')],
-    ['X-Forwarded-Host', said('x-forwarded-host') ?? headers.host ?? ''],
+    ['X-Forwarded-Host', said('x-forwarded-host') ?? splitTarget(url).host ?? headers.host ?? ''],
   ];
 }
 
