@@ -92,7 +92,7 @@ describe('a caller that leaves', () => {
 });
 
 describe('a caller that does nothing for idleTimeoutMs', () => {
-  it.each(['', ' and sends the next request byte by byte'])('while it should read%s is cut off, and its call runs to the end', async (sends) => {
+  it.each(['', ' and sends the next request byte by byte'])('while it should read%s is cut off; its call runs on', async (sends) => {
     const upstream = await startSlow();
     const front = await startFront(upstream.port, { idleTimeoutMs: 300, maxDurationMs: 4_000 });
     const caller = sendRaw(front.url, GET);

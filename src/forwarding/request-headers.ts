@@ -23,7 +23,8 @@ const REPLACED = new Set(['host', 'content-length', 'expect']);
  * Returns the headers for the upstream: the caller's headers as they came, then `add`, then CDN-Loop. Leaves out headers of the connection,
  * Tollgate's own headers and cookies, and `drop`.
  */
-export function headersToUpstream(raw: RawHeaders, { add, drop, ownCookies, loopId, contentLength, mustBeReadable }: RequestHeaderRules): string[] {
+export function headersToUpstream(raw: RawHeaders, rules: RequestHeaderRules): string[] {
+  const { add, drop, ownCookies, loopId, contentLength, mustBeReadable } = rules;
   const isHopByHop = hopByHop(raw);
   const replaced = new Set(drop);
   for (const [name] of add) replaced.add(name.toLowerCase());
@@ -34,7 +35,8 @@ export function headersToUpstream(raw: RawHeaders, { add, drop, ownCookies, loop
     if (lowerName === 'te') takesTrailers ||= listOf(value.toLowerCase()).includes('trailers');
     // Some upstreams read `_` in a name as `-`
     const meaning = lowerName.includes('_') ? lowerName.replaceAll('_', '-') : lowerName;
-    if (isHopByHop(lowerName) || isHopByHop(meaning) || REPLACED.has(meaning) || replaced.has(meaning) || meaning.startsWith('tollgate-')) return;
+    if (isHopByHop(lowerName) || isHopByHop(meaning)) return;
+    if (REPLACED.has(meaning) || replaced.has(meaning) || meaning.startsWith('tollgate-')) return;
     if (mustBeReadable && meaning === 'accept-encoding') return void accepted.push(...readableCodings(value));
     const kept = lowerName === 'cookie' ? withoutCookies(value, ownCookies) : value;
     if (kept !== undefined) passed.push(name, kept);

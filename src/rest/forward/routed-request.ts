@@ -203,7 +203,8 @@ export class RoutedCall {
 
   /**
    * Memory for copies of the answer. It counts for the project of the call. The body is counted elsewhere. `reserved` bytes are taken at
-   * once. Throws SERVICE_UNAVAILABLE if they are not free: otherwise a project could fill its own memory, so that its usage is not measured.
+   * once. Throws SERVICE_UNAVAILABLE if they are not free. Otherwise a project could fill its own memory, and avoid that its usage is
+   * measured.
    */
   private copyBudget({ projectId, workspaceId }: PlacedCredential, reserved: number): CopyBudget {
     const copies = this.deps.gate.keptBytes();
