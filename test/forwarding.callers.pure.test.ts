@@ -121,6 +121,26 @@ describe('a caller that does nothing for idleTimeoutMs', () => {
     await until(async () => (await connections(front.server)) === 0, 'the end of the connection');
   });
 
+  it.each([
+    ['until maxDurationMs is cut off', false],
+    ['and leaves just before maxDurationMs cannot avoid the bill', true],
+  ])('but reads slowly %s: the answer is read to its end', async (_when, leaves) => {
+    const block = 'x'.repeat(60_000_000);
+    const port = await startBytes(`HTTP/1.1 200 OK\r\nContent-Length: ${block.length}\r\n\r\n`, block);
+    const front = await startFront(port, { maxDurationMs: 600 });
+    const caller = sendRaw(front.url, GET);
+    caller.socket.on('data', () => caller.socket.pause()); // reads one chunk at a time
+    const started = performance.now();
+    const reading = setInterval(() => {
+      if (leaves && performance.now() - started > 550) caller.socket.destroy();
+      else caller.socket.resume();
+    }, 20);
+    expect(await front.end()).toMatchObject({ kind: 'complete', status: 200 });
+    clearInterval(reading);
+    caller.socket.destroy();
+    expect(caller.text().length).toBeLessThan(block.length);
+  });
+
   it('but reads slowly gets its whole answer', async () => {
     const block = 'x'.repeat(6_000_000);
     const port = await startBytes(`HTTP/1.1 200 OK\r\nContent-Length: ${block.length}\r\n\r\n`, block);

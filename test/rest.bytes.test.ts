@@ -29,10 +29,11 @@ beforeAll(async () => {
   action = (await buildAction(app, { upstreamUrl: upstream.url, timeoutMs: 20_000 })).name;
 });
 
-afterEach(() => {
+afterEach(async () => {
   for (const socket of sockets) socket.destroy();
   sockets = [];
   upstream.release();
+  await until(() => app.gate['bytesInFlight']['total'] === 0, 'all memory to be free again');
   upstream.answer = () => undefined;
 });
 

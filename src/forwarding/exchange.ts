@@ -24,6 +24,8 @@ export interface ExchangeParts {
 type End = { kind: 'complete'; trailers: Header[]; usageField: string | undefined } | { kind: 'failed'; failure: Failure };
 
 const GONE = 'The caller left before its request was whole.';
+/** Time after `maxDurationMs` to read the rest of an answer whose caller has read slowly. A route's hold lasts longer than that. */
+const REST_MS = 60_000;
 
 /** One call: the request on its way to the upstream, and the answer on its way to the caller. */
 export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
@@ -48,6 +50,8 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
   private isCallerBlocked = false;
   private isMeasureBlocked = false;
   private isCallerGone = false;
+  /** True if the caller has read more slowly than the upstream sends. Then the upstream gets REST_MS once. */
+  private mayOverrun = false;
 
   constructor(
     private readonly request: ForwardRequest,
@@ -274,10 +278,20 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
   /** Too much time has passed without progress, or in all. */
   private giveUp(): void {
     const { maxDurationMs, timeoutMs, idleTimeoutMs } = this.request;
+    if (this.patience.isOver && this.mustBeBilled && this.mayOverrun) return this.overrun();
     if (this.patience.isOver) return this.fail('UPSTREAM_TIMEOUT', `The call took longer than ${maxDurationMs} ms.`);
     if (this.body?.isHungry) return this.fail('CALLER_GONE', 'The caller stopped sending its request.');
     if (this.head) return this.fail('UPSTREAM_TIMEOUT', `The upstream sent nothing for ${idleTimeoutMs} ms.`);
     this.fail('UPSTREAM_TIMEOUT', `No answer began within ${timeoutMs} ms.`);
+  }
+
+  /** Cuts the caller off and reads the rest of the answer, so that a caller cannot read slowly to avoid its bill. */
+  private overrun(): void {
+    this.mayOverrun = false;
+    this.patience.extend(REST_MS);
+    this.isCallerGone = true;
+    this.answer.reset();
+    this.callerBlocks(false);
   }
 
   private failAsTooLarge(): void {
@@ -286,6 +300,7 @@ export class Exchange implements Dispatcher.DispatchHandler, CallerBodyEvents {
 
   private callerBlocks(isBlocked: boolean): void {
     this.isCallerBlocked = isBlocked;
+    this.mayOverrun ||= isBlocked;
     this.pauseOrResume();
   }
 

@@ -3,7 +3,7 @@
  * shorter, so that noting progress costs almost nothing.
  */
 export class Patience {
-  private readonly until: number;
+  private until: number;
   private progressAt: number;
   private dueAt = Infinity;
   private timer: NodeJS.Timeout | undefined;
@@ -34,6 +34,12 @@ export class Patience {
     this.stepMs = stepMs;
     this.progress();
     if (this.nextDue() < this.dueAt) this.schedule();
+  }
+
+  /** Sets the end of the time in all to `ms` from now. */
+  extend(ms: number): void {
+    this.until = performance.now() + ms;
+    this.schedule();
   }
 
   stop(): void {

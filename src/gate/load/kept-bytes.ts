@@ -17,7 +17,8 @@ export class BytesInFlight {
 
   /** Returns true if `bytes` fit into every limit. Zero bytes are refused only if the sharer exceeds its own limits. */
   hasRoom(sharer: Sharer, bytes: number): boolean {
-    return (bytes === 0 || this.total + bytes <= this.limits.maxBytes) && this.shares.hasRoom(sharer, bytes);
+    const free = this.limits.maxBytes - this.total - bytes;
+    return (bytes === 0 || free >= 0) && this.shares.hasRoom(sharer, bytes, free);
   }
 
   /** Adds bytes. A negative number removes them. */

@@ -30,7 +30,7 @@ export class Load {
 
   /** Takes a place of the call's project, until `leaveProject`. Returns false if the project or its workspace has none left. */
   enterProject(project: Sharer): boolean {
-    if (!this.shares.hasRoom(project, 1)) return false;
+    if (!this.shares.hasRoom(project, 1, this.limits.maxCalls - this.calls)) return false;
     this.shares.add(project, 1);
     return true;
   }

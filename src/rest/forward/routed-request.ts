@@ -8,7 +8,6 @@ import type { Forwarder } from '../../forwarding/forwarder';
 import type { Header } from '../../forwarding/headers';
 import type { Failure, ForwardRequest, Settle } from '../../forwarding/request';
 import { PROJECT_HEADER } from '../../gate/checks';
-import { MAX_SINGLE_HOLD_SECONDS } from '../../gate/decide';
 import { MAX_KEPT_ANSWER_BYTES } from '../../gate/claims';
 import type { Gate } from '../../gate/gate';
 import type { BodyOwners } from '../../gate/load/body-owners';
@@ -161,8 +160,7 @@ export class RoutedCall {
     body: Buffer | undefined,
   ): ForwardRequest {
     const { hold, action, credential, rate } = open.admitted;
-    const atMostMs = Math.min(MAX_SINGLE_HOLD_SECONDS * 1_000, route.maxDurationMs + ROUTE_HOLD_MS);
-    const pace = { everyMs: RENEW_EVERY_MS, lastsMs: ROUTE_HOLD_MS, atMostMs };
+    const pace = { everyMs: RENEW_EVERY_MS, lastsMs: ROUTE_HOLD_MS, atMostMs: route.maxDurationMs + ROUTE_HOLD_MS };
     const { origin, path } = upstreamTarget(route, params, this.incoming.url as string);
     const principal: Principal = {
       credentialId: credential.id,
