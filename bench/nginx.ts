@@ -1,6 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { freePort, startProgram, type ServerProcess } from './processes';
+import { freePort } from '../test/support/free-port';
+import { startProgram, type ServerProcess } from './processes';
 
 // nginx as a plain proxy: it checks nothing and logs nothing.
 

@@ -1,5 +1,5 @@
 import { createTestApp, type TestApp } from './support/app';
-import { auditBooks } from '../src/gate/books';
+import { faultsOf } from './support/books';
 import type { Environment } from '../src/tenancy/environment';
 import { buildKey } from './support/factories';
 import { mutations } from './support/mutate';
@@ -46,12 +46,6 @@ async function newestLog(projectId: string) {
   return (await app.graphql(LOG, { projectId })).data.project.requestLogs.nodes[0];
 }
 
-async function faults(): Promise<string[]> {
-  const found: string[] = [];
-  for await (const report of auditBooks(app.database)) found.push(...report.faults);
-  return found;
-}
-
 describe('a success', () => {
   it('costs the flat price and each quantity at its price, rounded up once', async () => {
     const { call, project } = await build({ usage: { input_tokens: 12, output_tokens: 40 } });
@@ -94,7 +88,7 @@ describe('a success', () => {
     expect((await call()).body.billing).toEqual({ chargedMicroCredits: 1_200, budgetAvailableMicroCredits: 0 });
     const log = { chargedMicroCredits: 1_200, heldMicroCredits: 1_000, shortfallMicroCredits: 1_805 };
     expect(await newestLog(project.id)).toMatchObject(log);
-    expect(await faults()).toEqual([]);
+    expect(await faultsOf(app)).toEqual([]);
   });
 
   it('with a TEST key is measured and costs nothing', async () => {
@@ -129,7 +123,7 @@ describe('a call', () => {
     for (const arrived of upstream.calls.slice(before)) arrived.reply(200, answer);
     for (const { body } of await Promise.all(running)) expect(body.billing.chargedMicroCredits).toBe(11);
     expect((await newestLog(project.id)).outcome).toBe('SUCCEEDED');
-    expect(await faults()).toEqual([]);
+    expect(await faultsOf(app)).toEqual([]);
   });
 
   it('of an action without an upstream is UNKNOWN_ACTION at execute', async () => {

@@ -2,8 +2,8 @@ import { request as httpRequest } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { PrincipalTokens } from '../src/access/principal-tokens';
-import { auditBooks } from '../src/gate/books';
 import { createTestApp, PEPPER, type TestApp } from './support/app';
+import { faultsOf } from './support/books';
 import { buildKey } from './support/factories';
 import { mutations } from './support/mutate';
 import { verifiedByTheDocuments } from './support/principals';
@@ -31,16 +31,7 @@ afterAll(() => app.close());
 const LOG = `query ($projectId: ID!) { project(id: $projectId) { requestLogs(first: 5) { nodes {
   service action outcome errorCode httpStatus chargedMicroCredits heldMicroCredits usageMissing subject usage { unit quantity } } } } }`;
 
-async function logsOf(projectId: string) {
-  return (await app.graphql(LOG, { projectId })).data.project.requestLogs.nodes;
-}
-
-async function faults(): Promise<string[]> {
-  const found: string[] = [];
-  for await (const report of auditBooks(app.database)) found.push(...report.faults);
-  return found;
-}
-
+const logsOf = async (projectId: string) => (await app.graphql(LOG, { projectId })).data.project.requestLogs.nodes;
 const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` });
 
 /** A route at `path`, and a key that may use it. */
@@ -87,7 +78,7 @@ describe('an API that exists', () => {
       [detect.actionName, 1_000_000],
       [upload.actionName, 0],
     ]);
-    expect(await faults()).toEqual([]);
+    expect(await faultsOf(app)).toEqual([]);
   });
 
   it('streams a chat, and is billed for the tokens of its last event', async () => {
@@ -230,7 +221,7 @@ describe('the caller', () => {
     expect([status, text]).toEqual([422, '{"error":"no face"}']);
     const log = { outcome: 'FAILED', errorCode: 'UPSTREAM_STATUS', httpStatus: 422, chargedMicroCredits: 0 };
     expect((await logsOf(project.id))[0]).toMatchObject(log);
-    expect(await faults()).toEqual([]);
+    expect(await faultsOf(app)).toEqual([]);
   });
 
   it('without a key, with a wrong key or without credit gets the errors of the error table, and nothing reaches the upstream', async () => {

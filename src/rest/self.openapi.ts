@@ -1,5 +1,5 @@
 import { PARAMETERS } from './execute.openapi';
-import { failures } from './openapi/failures';
+import { CREDENTIAL_CODES, failures } from './openapi/failures';
 import { headers } from './openapi/headers';
 import { json, ref, schemasOf, type Part } from './openapi/part';
 import { withSecret } from './openapi/security';
@@ -21,12 +21,7 @@ export const self: Part = {
           200: { description: 'The credential.', headers: headers('RateLimit', 'RateLimit-Policy'), content: json(ref('Self')) },
           ...failures([
             'INVALID_REQUEST',
-            'MISSING_API_KEY',
-            'INVALID_API_KEY',
-            'REVOKED_API_KEY',
-            'EXPIRED_API_KEY',
-            'DISABLED_API_KEY',
-            'IP_NOT_ALLOWED',
+            ...CREDENTIAL_CODES,
             'NOT_FOUND',
             'INTERNAL',
             'SERVICE_UNAVAILABLE',

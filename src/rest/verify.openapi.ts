@@ -1,4 +1,4 @@
-import { failures, type RestCode } from './openapi/failures';
+import { CREDENTIAL_CODES, failures, type RestCode } from './openapi/failures';
 import { json, ref, schemasOf, type Operation, type Part } from './openapi/part';
 import { withSecret } from './openapi/security';
 import {
@@ -17,13 +17,8 @@ import {
 /** The refusals of the asker itself, not those of the credentials that it asks about. */
 const ASKING_CODES = [
   'INVALID_REQUEST',
-  'MISSING_API_KEY',
-  'INVALID_API_KEY',
-  'REVOKED_API_KEY',
-  'EXPIRED_API_KEY',
-  'DISABLED_API_KEY',
+  ...CREDENTIAL_CODES,
   'FORBIDDEN',
-  'IP_NOT_ALLOWED',
   'PAYLOAD_TOO_LARGE',
   'UNSUPPORTED_MEDIA_TYPE',
   'INTERNAL',

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ServerNode, copyProgram, freePort } from '../faults/server';
+import { ServerNode, copyProgram } from '../faults/server';
+import { freePort } from '../support/free-port';
 import { withTables } from '../faults/tables';
 import { startMariadb } from '../support/mariadb-server';
 

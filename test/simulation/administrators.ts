@@ -1,6 +1,6 @@
 import { LedgerKind } from '../../src/wallet/ledger-entry.entity';
 import type { RouteVersion } from '../../src/gate/call';
-import type { SimulatedCall } from './auditor';
+import type { SimulatedCall } from './simulated-call';
 import type { CallerKey } from './callers';
 import { WORKSPACE } from './database';
 import type { Prices, RouteRow } from './tables';

@@ -1,4 +1,4 @@
-import type { SimulatedCall } from './auditor';
+import type { SimulatedCall } from './simulated-call';
 import { VERIFY_PACE, type HoldRequest } from './verify';
 import type { World } from './world';
 

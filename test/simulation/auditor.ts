@@ -1,6 +1,4 @@
 import type { Usage } from '../../src/actions/unit-prices';
-import type { RouteVersion } from '../../src/gate/call';
-import type { ExecuteResult } from '../../src/gate/gate';
 import type { HoldRow, LogRow, TickWrites } from '../../src/gate/tick/rows';
 import { AccountAudit } from './audit-accounts';
 import { EndAudit } from './audit-ends';
@@ -10,6 +8,7 @@ import { RateAudit } from './audit-rate';
 import type { CommitObserver, ModelDatabase, Session } from './database';
 import type { Scheduler } from './scheduler';
 import type { Prices } from './tables';
+import { ROUTE_PACE, type ActionOutcome, type Attempt, type Prohibition, type Server, type SimulatedCall, type SimulatedResult } from './simulated-call';
 import { VERIFY_PACE, type HoldAnswer, type HoldRequest } from './verify';
 
 // Watches commits, running actions and answers to callers. It does not depend on how the gate works.
@@ -21,74 +20,6 @@ const SLACK_MS = 60_000;
 const MARGIN_MS = 30_000;
 /** A call of a route learns within this time that its hold is lost: the interval of its renewals, and a few seconds. */
 const TOLD_MS = 35_000;
-
-/** How a call of a route keeps its hold open. */
-export const ROUTE_PACE = { everyMs: 30_000, lastsMs: 90_000, atMostMs: 3_600_000 };
-
-/** `held`: an asker got a hold, or heard of the hold of an earlier question. */
-export type SimulatedResult = ExecuteResult | { kind: 'rerouted' } | { kind: 'held'; body: string };
-
-/** One call of one caller at one node. */
-export interface SimulatedCall {
-  name: string;
-  keyId: string;
-  projectId: string;
-  isTest: boolean;
-  secret: string;
-  digest: string;
-  action: string;
-  /** Whether an asker runs it, and only asks for a hold. */
-  isVerified: boolean;
-  /** The route that chose the action, and how long its upstream takes. Undefined for a call of execute. */
-  route: RouteVersion | undefined;
-  upstreamMs: number;
-  requestId: string;
-  fingerprint: string | null;
-  /** The prohibitions in force when it arrived; empty before. */
-  forbiddenBy: Prohibition[];
-  /** Whether its secret existed when it arrived. */
-  isKnown: boolean;
-  /** Index of its action's price when it arrived. */
-  priceIndex: number;
-  /** Simulated time when it arrived. */
-  arrivedAt: number;
-  /** The process at which it arrived. A dead process never answers. */
-  server: Server | undefined;
-  attempt: Attempt | undefined;
-  result: SimulatedResult | undefined;
-}
-
-interface Server {
-  dead: boolean;
-  suspendedUntil: number;
-}
-
-/** An administrator's change that has answered. From then on matching calls must be refused, until the prohibition is lifted. */
-export interface Prohibition {
-  text: string;
-  lifted: boolean;
-  forbids(call: SimulatedCall): boolean;
-}
-
-type ActionOutcome = 'ok' | 'no' | 'broke';
-
-interface Attempt {
-  hold: HoldRow;
-  call: SimulatedCall;
-  isOpen: boolean;
-  runs: number;
-  actionOutcome: ActionOutcome | undefined;
-  /** The prices that it may have been admitted with. */
-  prices: Prices[];
-  /** What the action reported. */
-  usage: Usage | null;
-  /** Whether the gate has told that the hold is lost. */
-  isLost: boolean;
-  log: LogRow | undefined;
-  loggedAtMs: number;
-  /** Simulated time when its hold ended. */
-  endedAt: number;
-}
 
 /** Error codes of calls that may have been admitted. Only after OUTCOME_UNKNOWN there may be a bill. */
 const AFTER_ADMISSION = new Set(['SERVICE_UNAVAILABLE', 'INTERNAL', 'OUTCOME_UNKNOWN', 'UPSTREAM_FAILED', 'UPSTREAM_TIMEOUT']);

@@ -1,6 +1,6 @@
 import { HOLD_MARGIN_MS } from '../../src/gate/decide';
 import { SWEEP_INTERVAL_MS } from '../../src/gate/sweep';
-import { ROUTE_PACE, type SimulatedCall } from './auditor';
+import { ROUTE_PACE, type SimulatedCall } from './simulated-call';
 import type { SimulatedNode } from './node';
 import type { RouteRow } from './tables';
 import { VERIFY_PACE } from './verify';

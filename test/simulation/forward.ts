@@ -3,7 +3,8 @@ import { TollgateError } from '../../src/errors';
 import type { ExecuteRequest, Gate } from '../../src/gate/gate';
 import type { Ending } from '../../src/gate/items';
 import type { OpenCall } from '../../src/gate/open-call';
-import { ROUTE_PACE, type Auditor, type SimulatedResult } from './auditor';
+import type { Auditor } from './auditor';
+import { ROUTE_PACE, type SimulatedResult } from './simulated-call';
 
 export const usageOf = (outcome: ActionOutcome) => (outcome.kind === 'ok' ? (outcome.usage ?? null) : null);
 

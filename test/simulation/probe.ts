@@ -1,4 +1,4 @@
-import type { SimulatedCall } from './auditor';
+import type { SimulatedCall } from './simulated-call';
 import type { CallerKey } from './callers';
 import type { Prices } from './tables';
 import type { World } from './world';

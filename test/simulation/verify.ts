@@ -2,7 +2,8 @@ import type { Usage } from '../../src/actions/unit-prices';
 import { TollgateError, type ErrorCode } from '../../src/errors';
 import type { ExecuteRequest, Gate } from '../../src/gate/gate';
 import type { Billing } from '../../src/gate/items';
-import type { Auditor, SimulatedCall, SimulatedResult } from './auditor';
+import type { Auditor } from './auditor';
+import type { SimulatedCall, SimulatedResult } from './simulated-call';
 
 /** How long the hold of a verification lasts, and how an extension may keep it open. */
 export const VERIFY_PACE = { lastsMs: 60_000, atMostMs: 3_600_000 };

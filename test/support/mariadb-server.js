@@ -16,10 +16,10 @@ const {
   rmSync,
   writeFileSync,
 } = require('node:fs');
-const { createServer } = require('node:net');
 const { tmpdir } = require('node:os');
 const { delimiter, join } = require('node:path');
 const { setTimeout: wait } = require('node:timers/promises');
+const { freePort } = require('./free-port');
 const { createConnection } = require('mysql2/promise');
 
 const START_TIMEOUT_MS = 60_000;
@@ -237,16 +237,6 @@ function logOf(folder) {
  */
 function urlOf(port, database) {
   return `mysql://${USER}:${PASSWORD}@127.0.0.1:${port}${database ? `/${database}` : ''}`;
-}
-
-/** @returns {Promise<number>} */
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** @param {string[]} names */

@@ -1,9 +1,9 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
+import { freePort } from './free-port';
 import { Authenticator } from './authenticator';
 import { cookieOf, graphqlClient, type Credential } from './clients';
 import type { Step } from './markdown';
@@ -273,12 +273,4 @@ async function stopGroup(child: ChildProcess): Promise<void> {
   };
   if (alive()) process.kill(-child.pid, 'SIGKILL');
   await until(() => !alive(), 'a process group to end');
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

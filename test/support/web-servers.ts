@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { freePort } from './free-port';
 import { until } from './until';
 
 /** A web server of another project that a test has started. It is stopped when the test file has ended. */
@@ -55,13 +55,4 @@ function find(program: string, debianPackage: string): string | undefined {
   if (process.env[`REQUIRE_${program.toUpperCase()}`] === '1' || process.env.CI) throw new Error(missing);
   process.stderr.write(`\nSKIPPED, NOT TESTED: ${missing}\n`);
   return undefined;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,4 +1,4 @@
-import { failures } from '../openapi/failures';
+import { CREDENTIAL_CODES, failures } from '../openapi/failures';
 
 // What the operations of all exports share in the OpenAPI document.
 
@@ -7,13 +7,8 @@ export const INCOMPLETE = 'If the connection breaks, the export is incomplete: c
 export const EXPORT_FAILURES = failures([
   'INVALID_REQUEST',
   'METHOD_NOT_ALLOWED',
-  'MISSING_API_KEY',
-  'INVALID_API_KEY',
-  'REVOKED_API_KEY',
-  'EXPIRED_API_KEY',
-  'DISABLED_API_KEY',
+  ...CREDENTIAL_CODES,
   'FORBIDDEN',
-  'IP_NOT_ALLOWED',
   'NOT_FOUND',
   'SERVICE_UNAVAILABLE',
   'INTERNAL',

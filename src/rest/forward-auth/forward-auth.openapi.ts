@@ -1,4 +1,4 @@
-import { failures, type RestCode } from '../openapi/failures';
+import { CREDENTIAL_CODES, failures, type RestCode } from '../openapi/failures';
 import { headers } from '../openapi/headers';
 import { json, ref, type Operation, type Part } from '../openapi/part';
 import { withSecret } from '../openapi/security';
@@ -9,13 +9,8 @@ const CODES: RestCode[] = [
   ...AFTER_RATE,
   'INVALID_REQUEST',
   'METHOD_NOT_ALLOWED',
-  'MISSING_API_KEY',
-  'INVALID_API_KEY',
-  'REVOKED_API_KEY',
-  'EXPIRED_API_KEY',
-  'DISABLED_API_KEY',
+  ...CREDENTIAL_CODES,
   'FORBIDDEN',
-  'IP_NOT_ALLOWED',
   'PROXY_NOT_TRUSTED',
   'NOT_FOUND',
   'UNKNOWN_ACTION',

@@ -140,6 +140,16 @@ export const failureExamples: Record<string, object> = Object.fromEntries(
   }),
 );
 
+/** The refusals of a credential. */
+export const CREDENTIAL_CODES = [
+  'MISSING_API_KEY',
+  'INVALID_API_KEY',
+  'REVOKED_API_KEY',
+  'EXPIRED_API_KEY',
+  'DISABLED_API_KEY',
+  'IP_NOT_ALLOWED',
+] as const satisfies RestCode[];
+
 /** Returns the answers for error codes, by HTTP status. `withRate` lists the codes whose answers have the headers of the rate limit. */
 export function failures(codes: readonly RestCode[], withRate: readonly RestCode[] = []): Responses {
   const byStatus = new Map<number, RestCode[]>();
