@@ -190,8 +190,10 @@ describe('a method', () => {
   });
 });
 
-it('a disabled route is not matched', async () => {
-  expect(await ask([route('/a', { enabled: false }), route('/:x')], '/a')).toBe('/:x x=a');
+it('a request of a disabled route matches nothing, not even a wider route: its price would be another', async () => {
+  const wider = [route('/:x'), route('/*', { host: 'a.example' })];
+  expect(await ask([route('/a', { enabled: false }), ...wider], '/a')).toBe('noRoute');
+  expect(await ask([route('/a', { enabled: false }), ...wider], '/b')).toBe('/:x x=b');
   expect(await ask([route('/a', { enabled: false })], '/a')).toBe('noRoute');
   expect(told(RouteTable.EMPTY.match('GET', 'a', '/a'))).toBe('noRoute');
 });

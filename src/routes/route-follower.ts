@@ -84,7 +84,7 @@ export class RouteFollower extends Repeated {
     const revision = await this.readRevision(); // first, so that a change during the reads is found by the next poll
     const routes: Route[] = [];
     for (let after = '', page: Route[]; ; after = page.at(-1)?.id as string) {
-      const where = { id: MoreThan(after), enabled: true };
+      const where = { id: MoreThan(after) };
       page = await this.deps.database.lookups.find(Route, { where, order: { id: 'ASC' }, take: READ_AT_ONCE });
       routes.push(...page);
       if (page.length < READ_AT_ONCE) break;

@@ -15,7 +15,10 @@ export type Match =
   /** `reason` ends a sentence that begins with "The path". */
   | { kind: 'badPath'; reason: string };
 
-/** The enabled routes, ready to be matched. It never changes: a change of the routes makes a new table. */
+/**
+ * The routes, ready to be matched. Requests of a disabled route match nothing: a wider route has another price. The table never changes:
+ * a change of the routes makes a new one.
+ */
 export class RouteTable {
   static readonly EMPTY = new RouteTable(new Map());
 
@@ -23,14 +26,13 @@ export class RouteTable {
 
   /** Builds a table of valid routes, of which no two match the same. Takes turns with other work of the process. */
   static async of(routes: readonly Route[]): Promise<RouteTable> {
-    const enabled = routes.filter((route) => route.enabled);
     const hosts = new Map<string | null, HostRoutes>();
-    for (const { host, methods } of enabled) {
+    for (const { host, methods } of routes) {
       const ofHost = hosts.get(host) ?? new HostRoutes();
       hosts.set(host, ofHost);
       ofHost.name(reachOf(methods) ?? []);
     }
-    await inPieces(enabled, (route) => hosts.get(route.host)?.add(route));
+    await inPieces(routes, (route) => hosts.get(route.host)?.add(route));
     return new RouteTable(hosts);
   }
 
@@ -50,7 +52,7 @@ export class RouteTable {
     const path = searchable(read.canonical);
     for (const routes of ofHosts) {
       const route = routes.find(method, path);
-      if (route) return { kind: 'route', route, params: valuesOf(route.path, target.path) };
+      if (route) return route.enabled ? { kind: 'route', route, params: valuesOf(route.path, target.path) } : { kind: 'noRoute' };
     }
     const allow = [...new Set(ofHosts.flatMap((routes) => routes.methodsAt(path)))].sort();
     return allow.length > 0 ? { kind: 'methodNotAllowed', allow } : { kind: 'noRoute' };
@@ -85,9 +87,10 @@ class HostRoutes {
     return this.routeIn(this.named.has(method) ? method : OTHER, path);
   }
 
-  /** The methods with a route at the path. */
+  /** The methods with an enabled route at the path. */
   methodsAt(path: string): readonly string[] {
-    return this.routeIn(OTHER, path) ? ROUTE_METHODS : [...this.named].filter((method) => this.routeIn(method, path));
+    if (this.routeIn(OTHER, path)?.enabled) return ROUTE_METHODS;
+    return [...this.named].filter((method) => this.routeIn(method, path)?.enabled);
   }
 
   private routeIn(tree: string, path: string): Route | undefined {
