@@ -1,7 +1,7 @@
 import { median } from '../summary';
 import type { TargetName } from '../targets';
 
-/** The streams of one server in one round. What was not measured is absent. */
+/** The streams of one server in one round. A figure is absent if it was not measured. */
 export interface StreamFigures {
   target: TargetName;
   round: number;

@@ -3,7 +3,7 @@ import { residentBytes, type ServerProcess } from '../processes';
 import { startAnotherGate, type Stage } from '../targets';
 import { answerTo, get, put, readBytes, type Place } from './client';
 
-// Memory of a stream whose reader has stopped. Everything between the sender and the reader is full then, so no stream needs more.
+// Memory of a stream whose reader has stopped. All buffers on its way are full then, so no stream needs more.
 
 const MIB = 1_048_576;
 const STREAMS = 100;

@@ -30,8 +30,8 @@ async function handle(request, response) {
     await wait(WORD_MS);
     send({ choices: [{ index: 0, delta: { content: at === 0 ? word : ` ${word}` }, finish_reason: null }] });
   }
-  // With include_usage, the usage is in an event of its own, as OpenAI has it. Otherwise it is in the last event with a choice. So each
-  // stream reports its usage, and clients that did not ask for it ignore it.
+  // Each stream reports its usage. With include_usage it is in a separate event, as OpenAI has it. Otherwise it is in the last event with a
+  // choice, and clients ignore it.
   const end = [{ index: 0, delta: {}, finish_reason: 'stop' }];
   if (streamOptions?.include_usage) {
     send({ choices: end });

@@ -8,7 +8,7 @@ import OpenAI, { APIError, RateLimitError } from 'openai';
 const client = new OpenAI({ maxRetries: Number(process.env.MAX_RETRIES ?? 2) });
 
 const request = { model: 'parrot', messages: [{ role: 'user', content: 'Polly wants a cracker.' }] };
-// The package sends the same headers when it tries again. So an attempt whose answer got lost is not billed a second time.
+// A retry of the package has the same headers. So it is not billed again if only the answer of the first attempt was lost.
 const once = () => ({ headers: { 'Idempotency-Key': randomUUID() } });
 
 try {

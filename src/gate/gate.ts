@@ -345,7 +345,7 @@ export class Gate {
   }
 }
 
-/** What is asked about a call that a proxy runs. */
+/** The question about a call that a proxy runs: may it go on? */
 const PASS: Verification = { mode: 'pass', asker: null, usage: null, permissions: [] };
 /** Upper estimate of the text that is kept about such a call. */
 const PASS_BYTES = 512;
